@@ -1,0 +1,1 @@
+//! The WGSL shaders, run by wgpu.

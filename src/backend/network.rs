@@ -1,0 +1,1 @@
+//! The transformer as a list of kernel calls.

@@ -1,0 +1,9 @@
+//! Klimb trains and aligns a small language model where the student can watch: SFT, DPO and the
+//! reward-versus-KL frontier (Rafailov et al. 2023), with every gradient computed by WGSL shaders.
+//!
+//! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
+
+pub mod backend;
+pub mod model;
+pub mod real;
+pub mod rng;

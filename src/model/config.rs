@@ -1,0 +1,87 @@
+//! Sizes of a policy, and what makes them valid.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A setting that cannot be used, with the reason in words for the person who chose it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {reason}")]
+pub struct ConfigError {
+    /// The setting as the person knows it.
+    pub field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+impl ConfigError {
+    /// An error about `field`.
+    pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { field, reason: reason.into() }
+    }
+}
+
+/// Sizes of a decoder-only transformer: pre-norm LayerNorm, learned positions, causal attention, tanh-GELU MLP four
+/// times as wide, biases, unembedding tied to the embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Distinct tokens, V.
+    pub vocabulary: usize,
+    /// Longest sequence the position embedding covers, T.
+    pub context: usize,
+    /// Width of the residual stream, D: 16 to 128.
+    pub width: usize,
+    /// Blocks, L: 1 to 4.
+    pub layers: usize,
+    /// Attention heads, H: any count that divides the width.
+    pub heads: usize,
+}
+
+impl ModelConfig {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        let within = |field, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
+            }
+        };
+        within("vocabulary", self.vocabulary, 2, 4096)?;
+        within("context", self.context, 1, 256)?;
+        within("width", self.width, 16, 128)?;
+        within("layers", self.layers, 1, 4)?;
+        within("heads", self.heads, 1, self.width)?;
+        if self.width % self.heads != 0 {
+            let reason = format!("{} heads do not divide a width of {}", self.heads, self.width);
+            return Err(ConfigError::new("heads", reason));
+        }
+        Ok(self)
+    }
+
+    /// Width of one head, D/H.
+    pub fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Width of the hidden layer of the MLP, 4D.
+    pub fn hidden(&self) -> usize {
+        4 * self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_size_is_named() {
+        let good = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4 };
+        assert_eq!(good.validated(), Ok(good));
+        let field = |config: ModelConfig| config.validated().unwrap_err().field;
+        assert_eq!(field(ModelConfig { heads: 5, ..good }), "heads");
+        assert_eq!(field(ModelConfig { heads: 0, ..good }), "heads");
+        assert_eq!(field(ModelConfig { width: 130, ..good }), "width");
+        assert_eq!(field(ModelConfig { layers: 0, ..good }), "layers");
+        assert_eq!(field(ModelConfig { context: 0, ..good }), "context");
+    }
+}
