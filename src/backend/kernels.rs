@@ -100,6 +100,8 @@ pub struct NormSize {
     pub rows: usize,
     /// D.
     pub width: usize,
+    /// Whether the backward pass adds to dx, as the residual stream wants, or replaces it.
+    pub accumulate: bool,
 }
 
 /// Sizes of a linear map with weights (inner, columns), applied to `rows` vectors.
@@ -297,7 +299,7 @@ pub trait Kernels {
         out: &mut Self::Floats,
         moments: &mut Self::Floats,
     );
-    /// Add: `dx += rstd·(g − mean(g) − x̂·mean(g·x̂))` with g = dout·gain.
+    /// Add, or Write unless `size.accumulate`: `dx += rstd·(g − mean(g) − x̂·mean(g·x̂))` with g = dout·gain.
     fn layer_norm_backward(
         &mut self,
         size: NormSize,
