@@ -5,5 +5,6 @@
 
 pub mod backend;
 pub mod model;
+pub mod objectives;
 pub mod real;
 pub mod rng;
