@@ -6,5 +6,6 @@
 pub mod backend;
 pub mod language;
 pub mod model;
+pub mod objectives;
 pub mod real;
 pub mod rng;
