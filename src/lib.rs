@@ -3,7 +3,9 @@
 //!
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
+pub mod algorithms;
 pub mod backend;
+pub mod experiments;
 pub mod language;
 pub mod model;
 pub mod objectives;
