@@ -8,3 +8,4 @@ pub mod model;
 pub mod objectives;
 pub mod real;
 pub mod rng;
+pub mod stats;
