@@ -12,5 +12,5 @@ pub mod model;
 pub mod objectives;
 pub mod real;
 pub mod rng;
-pub mod world;
 pub mod stats;
+pub mod world;

@@ -118,7 +118,8 @@ impl Automaton {
         let mut total = 0.0;
         for (alphas, edges) in forward.iter().zip(&self.states) {
             for edge in edges.iter().filter(|edge| edge.token == Vocabulary::END) {
-                total += alphas.iter().zip(&edge.probability).map(|(alpha, probability)| alpha * probability).sum::<f64>();
+                total +=
+                    alphas.iter().zip(&edge.probability).map(|(alpha, probability)| alpha * probability).sum::<f64>();
             }
         }
         total.ln()
