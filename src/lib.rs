@@ -4,6 +4,8 @@
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
 pub mod backend;
+pub mod engine;
+pub mod metrics;
 pub mod model;
 pub mod real;
 pub mod rng;
