@@ -4,6 +4,7 @@
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
 pub mod backend;
+pub mod charts;
 pub mod engine;
 pub mod metrics;
 pub mod model;
