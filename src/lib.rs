@@ -8,5 +8,7 @@ pub mod charts;
 pub mod engine;
 pub mod metrics;
 pub mod model;
+pub mod objectives;
 pub mod real;
 pub mod rng;
+pub mod stats;
