@@ -3,7 +3,9 @@
 //! Invariant: only `worker` and `wire`, which exist on wasm alone, know a browser; everything else is tested natively.
 
 pub mod protocol;
+pub mod session;
 pub mod settings;
 
 pub use protocol::{Command, Event};
+pub use session::{Clock, Session};
 pub use settings::Settings;
