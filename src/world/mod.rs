@@ -166,11 +166,7 @@ impl World {
     /// The gold reward of prompt and completion with its working. Without an end token the gold reward is 0.
     pub fn gold(&self, tokens: &[u32]) -> Working {
         let working = gold::score_words(&self.vocabulary.words(tokens));
-        if tokens.contains(&Vocabulary::END) {
-            working
-        } else {
-            Working { ended: false, gold_reward: 0.0, ..working }
-        }
+        if tokens.contains(&Vocabulary::END) { working } else { Working { ended: false, gold_reward: 0.0, ..working } }
     }
 
     /// The gold reward of prompt and completion alone.
