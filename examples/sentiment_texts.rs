@@ -14,9 +14,10 @@ fn main() {
     for _ in 0..REVIEWS {
         println!("{}", vocabulary.text(&world.review(&mut generator).tokens));
     }
-    // Half of the salads draw from the words that rules are about, which a uniform draw would seldom bring together.
+    // Half of the salads draw from the words that rules are about, which a uniform draw would seldom bring together. "stunning"
+    // before "but" is halved to the very valence of "fine", which the package then mistakes for it.
     let telling: Vec<u32> = (vocabulary.encode(
-        "but , . ? this never not very really extremely slightly somewhat good bad superb hated loved dull fine film the",
+        "but , . ? this never not very really extremely slightly somewhat good bad superb hated loved dull stunning fine film the",
     ))
     .tokens;
     let all: Vec<u32> = (Vocabulary::FIRST_WORD..vocabulary.len() as u32).collect();
