@@ -4,7 +4,7 @@
 //! clause    = subject copula ["not" | "never"] [booster] adjective | "i" ["never"] [booster] verb "it" | fact
 //! review    = clause { ("and" | "but" | ".") clause } ["overall" | "for me"] "." END
 //! ```
-//! A third of the adjectives are neutral. The tone tilts adjectives and verbs by their valence; behind a negation by
+//! About a third of the adjectives are neutral. The tone tilts adjectives and verbs by their valence; behind a negation by
 //! what is left of it, −.74 of the valence. A clause that "but" will answer *concedes*: it is tilted the other way.
 
 use super::automaton::{Automaton, Candidate, State};
@@ -26,8 +26,8 @@ const PERSONAL: [f64; CLAUSES] = [0.0, 0.35, 0.0];
 const FACTUAL: f64 = 0.2;
 /// Share of neutral adjectives.
 const NEUTRAL_SHARE: f64 = 0.3;
-/// Weight of all positive words together at tone 0; the negative ones have the rest. The lexicon's positive words are
-/// stronger than its negative ones, so that an even share would make the average review favourable.
+/// Weight of all positive words together at tone 0, and so of all negative ones: the lexicon has more positive words,
+/// but the average review shall be neither.
 const POSITIVE_SHARE: f64 = 0.5;
 
 const VERBS: [&str; 5] = ["loved", "enjoyed", "liked", "hated", "disliked"];
