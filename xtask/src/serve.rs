@@ -28,6 +28,9 @@ const HEADERS: &[(&str, &str)] = &[
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
+/// The sub-path below which the page is served once more, because it has to work there too.
+pub const SUB_PATH: &str = "/some/where";
+
 /// How many ports after the wanted one are tried.
 const PORTS_TRIED: u16 = 50;
 
@@ -42,7 +45,8 @@ pub fn until_stopped(folder: &Path, port: u16, open: bool) -> Result<()> {
     serve(folder, listener)
 }
 
-/// Serves `folder` in the background on a free port for as long as this program runs, and gives the address.
+/// Serves `folder` in the background on a free port for as long as this program runs, at the root and below
+/// [`SUB_PATH`], and gives the root's address.
 pub fn in_background(folder: &Path) -> Result<String> {
     let listener = bind(0)?;
     let address = address(&listener)?;
@@ -83,7 +87,8 @@ fn serve(folder: &Path, listener: TcpListener) -> Result<()> {
 }
 
 fn router(folder: &Path) -> Router {
-    let files = Router::new().fallback_service(ServeDir::new(folder));
+    let files = ServeDir::new(folder);
+    let files = Router::new().nest_service(SUB_PATH, files.clone()).fallback_service(files);
     HEADERS.iter().fold(files, |router, (name, value)| {
         router.layer(SetResponseHeaderLayer::overriding(HeaderName::from_static(name), HeaderValue::from_static(value)))
     })
@@ -138,6 +143,7 @@ mod tests {
             assert!(answer.contains(&format!("content-type: {kind}")), "{name}: {answer}");
         }
         assert!(get(&address, "/").contains("content-type: text/html"));
+        assert!(get(&address, &format!("{SUB_PATH}/")).contains("content-type: text/html"));
         let missing = get(&address, "/missing.js");
         assert!(missing.starts_with("http/1.1 404"), "{missing}");
         for (name, value) in HEADERS {

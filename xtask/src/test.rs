@@ -92,8 +92,13 @@ fn end_to_end(workspace: &Workspace) -> Result<()> {
         "Testing the served page in Chromium and Firefox",
         "read the failed test's message above; `cargo xtask serve` shows the page",
         || {
-            let mut command = process::command("node", &workspace.end_to_end(), &["--test", "--test-concurrency=1"]);
+            let mut command = process::command(
+                "node",
+                &workspace.end_to_end(),
+                &["--test", "--test-concurrency=1", "--test-reporter=spec"],
+            );
             command.env("KLIMB_URL", &url);
+            command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
             command.env("KLIMB_CHROMIUM", browser(programs::CHROMIUM)?);
             command.env("KLIMB_FIREFOX", browser(programs::FIREFOX)?);
             process::run(&mut command)
