@@ -1,7 +1,7 @@
 // Layer normalisation (Ba et al. 2016) of `rows` vectors of `width`; gain (width), then bias (width) at weights_offset.
 //
 //   layer_norm_forward            writes out = x̂·gain + bias with x̂ = (x − mean)·rstd, and moments (rows, 2): mean, rstd
-//   layer_norm_backward           dx += rstd·(g − mean(g) − x̂·mean(g·x̂)) with g = dout·gain
+//   layer_norm_backward           dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂)) with g = dout·gain; adds if `accumulate`
 //   layer_norm_backward_weights   dgain += Σ_rows dout·x̂, dbias += Σ_rows dout
 //
 // rstd = 1/√(variance + ε). One invocation per row: rows are short and many. The gradient of the weights has one
@@ -10,6 +10,7 @@
 struct NormSize {
     rows: u32,
     width: u32,
+    accumulate: u32, // 1 if the backward pass adds to dx, 0 if it writes
     weights_offset: u32,
 }
 
@@ -72,7 +73,8 @@ fn layer_norm_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(nu
     for (var c = 0u; c < size.width; c++) {
         let g = dout[first + c] * weights[size.weights_offset + c];
         let x_hat = (x[first + c] - mean) * rstd;
-        dx[first + c] += rstd * (g - mean_g - x_hat * mean_g_x_hat);
+        let before = select(0.0, dx[first + c], size.accumulate == 1u);
+        dx[first + c] = before + rstd * (g - mean_g - x_hat * mean_g_x_hat);
     }
 }
 

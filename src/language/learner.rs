@@ -157,10 +157,7 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The policy as it is after everything recorded so far.
-    pub fn read_parameters(
-        &self,
-        k: &mut K,
-    ) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
+    pub fn read_parameters(&self, k: &mut K) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
         let read = k.read_floats(&self.parameters, 0..self.network.layout().len);
         async move { Ok(read.await?.into_iter().map(|value| value.to_f64() as f32).collect()) }
     }
@@ -234,10 +231,7 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The lines of metrics of the steps since the last call, at most [`METRIC_LINES`].
-    pub fn read_metrics(
-        &mut self,
-        k: &mut K,
-    ) -> impl Future<Output = Result<MetricLines, BackendError>> + 'static + use<K> {
+    pub fn read_metrics(&mut self, k: &mut K) -> impl Future<Output = Result<MetricLines, BackendError>> + 'static + use<K> {
         let width = self.columns + 1;
         let first = self.read.max(self.steps.saturating_sub(METRIC_LINES as u64));
         let steps = first..self.steps;

@@ -7,9 +7,9 @@ const OFFSET: usize = 3;
 
 fn sizes() -> impl Iterator<Item = MatmulSize> {
     let sizes = [(1, 1, 1), (1, 5, 3), (7, 3, 13), (33, 16, 37), (70, 65, 34)];
-    sizes.into_iter().flat_map(|(rows, inner, columns)| {
-        [false, true].map(|bias| MatmulSize { rows, inner, columns, bias })
-    })
+    sizes
+        .into_iter()
+        .flat_map(|(rows, inner, columns)| [false, true].map(|bias| MatmulSize { rows, inner, columns, bias }))
 }
 
 fn weights<K: Kernels<Real = f32>>(k: &mut K, size: MatmulSize) -> K::Floats {

@@ -121,7 +121,13 @@ impl<F: Real> Kernels for Cpu<F> {
         embedding::embed_forward(size, tokens.slice(), parameters.slice(), x);
     }
 
-    fn embed_backward(&mut self, size: EmbedSize, occurrences: At<Vec<u32>>, dx: &Vec<F>, dparameters: AtMut<Vec<F>>) {
+    fn embed_backward(
+        &mut self,
+        size: EmbedSize,
+        occurrences: At<Vec<u32>>,
+        dx: &Vec<F>,
+        dparameters: AtMut<Vec<F>>,
+    ) {
         self.count();
         embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice());
     }

@@ -127,7 +127,7 @@ const EMBED: &[Field] = &[
     U32("tokens_offset"),
     U32("parameters_offset"),
 ];
-const NORM: &[Field] = &[U32("rows"), U32("width"), U32("weights_offset")];
+const NORM: &[Field] = &[U32("rows"), U32("width"), U32("accumulate"), U32("weights_offset")];
 const LINEAR: &[Field] = &[U32("rows"), U32("inner"), U32("columns"), U32("bias"), U32("weights_offset")];
 const HEADS: &[Field] = &[U32("batch"), U32("length"), U32("heads"), U32("head_width")];
 const LOGITS: &[Field] = &[U32("rows"), U32("vocabulary"), U32("targets_offset")];

@@ -22,6 +22,12 @@ impl EmbedSize {
     }
 }
 
+impl NormSize {
+    fn words(self, weights_offset: usize) -> [u32; 4] {
+        words([self.rows, self.width, usize::from(self.accumulate), weights_offset])
+    }
+}
+
 impl MatmulSize {
     fn words(self, weights_offset: usize) -> [u32; 5] {
         words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset])
@@ -121,7 +127,7 @@ impl Kernels for Gpu {
         out: &mut GpuFloats,
         moments: &mut GpuFloats,
     ) {
-        let uniforms = words([size.rows, size.width, weights.offset]);
+        let uniforms = size.words(weights.offset);
         let buffers = [&x.0, &weights.buffer.0, &out.0, &moments.0];
         self.recorder.dispatch("layer_norm_forward", &uniforms, &buffers, [size.rows, 1]);
     }
@@ -135,7 +141,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dx: &mut GpuFloats,
     ) {
-        let uniforms = words([size.rows, size.width, weights.offset]);
+        let uniforms = size.words(weights.offset);
         let buffers = [&x.0, &weights.buffer.0, &moments.0, &dout.0, &dx.0];
         self.recorder.dispatch("layer_norm_backward", &uniforms, &buffers, [size.rows, 1]);
     }
@@ -148,7 +154,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let uniforms = words([size.rows, size.width, dweights.offset]);
+        let uniforms = size.words(dweights.offset);
         let buffers = [&x.0, &moments.0, &dout.0, &dweights.buffer.0];
         self.recorder.dispatch("layer_norm_backward_weights", &uniforms, &buffers, [size.width, 1]);
     }
