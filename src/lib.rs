@@ -3,9 +3,12 @@
 //!
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
+pub mod algorithms;
 pub mod backend;
+pub mod experiments;
 pub mod language;
 pub mod model;
 pub mod objectives;
 pub mod real;
 pub mod rng;
+pub mod world;

@@ -46,7 +46,7 @@ impl Real for f32 {
         let shifted = x * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         // ln 2 in two parts, the first exact in few bits, so that r keeps its precision.
-        let r = x - n * 0.693_359_375 + n * 2.121_944_4e-4;
+        let r = x - n * (355.0 / 512.0) + n * 2.121_944_4e-4;
         let series = 1.0 / 720.0;
         let series = series * r + 1.0 / 120.0;
         let series = series * r + 1.0 / 24.0;

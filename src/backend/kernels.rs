@@ -255,13 +255,13 @@ pub trait Kernels {
         &mut self,
         buffer: &Self::Floats,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<Self::Real>, BackendError>> + 'static;
+    ) -> impl Future<Output = Result<Vec<Self::Real>, BackendError>> + 'static + use<Self>;
     /// Like [`Kernels::read_floats`].
     fn read_integers(
         &mut self,
         buffer: &Self::Integers,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static;
+    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<Self>;
     /// Counts since the backend was made.
     fn counters(&self) -> Counters;
     /// Forgets what was remembered about buffers that are no longer used. Call after dropping a network.

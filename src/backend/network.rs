@@ -222,7 +222,13 @@ impl Network {
             k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
             k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
             k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
-            k.layer_norm_backward_weights(norm, &a.middle, &a.mlp_moments, dnormed, AtMut::new(dparameters, at.mlp_norm));
+            k.layer_norm_backward_weights(
+                norm,
+                &a.middle,
+                &a.mlp_moments,
+                dnormed,
+                AtMut::new(dparameters, at.mlp_norm),
+            );
             k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
 
             let (qkv, projection) = (self.qkv(rows), self.projection(rows));

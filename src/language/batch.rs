@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn the_mask_covers_the_completion_and_nothing_else() {
-        let sequences = [Sequence::new(&[5, 6, 7], &[8, 1]), Sequence::new(&[5], &[1]), Sequence::new(&[5, 6], &[7, 8, 1])];
+        let sequences =
+            [Sequence::new(&[5, 6, 7], &[8, 1]), Sequence::new(&[5], &[1]), Sequence::new(&[5, 6], &[7, 8, 1])];
         let batch = TokenBatch::new(5, &sequences);
         assert_eq!(batch.inputs[..5], [5, 6, 7, 8, 1]);
         assert_eq!(batch.targets[..5], [6, 7, 8, 1, 0]);

@@ -145,6 +145,11 @@ impl<K: Kernels> Learner<K> {
         self.steps
     }
 
+    /// B and T of every batch.
+    pub fn size(&self) -> SequenceSize {
+        self.size
+    }
+
     /// The network's sizes and layout.
     pub fn network(&self) -> &Network {
         &self.network
@@ -157,7 +162,10 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The policy as it is after everything recorded so far.
-    pub fn read_parameters(&self, k: &mut K) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
+    pub fn read_parameters(
+        &self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
         let read = k.read_floats(&self.parameters, 0..self.network.layout().len);
         async move { Ok(read.await?.into_iter().map(|value| value.to_f64() as f32).collect()) }
     }
@@ -214,8 +222,8 @@ impl<K: Kernels> Learner<K> {
     pub fn update(&mut self, k: &mut K, items: usize) {
         let (rows, len) = (self.rows(), self.network.layout().len);
         let targets = At::new(&self.integers, rows);
-        let logits = &mut self.activations.logits;
-        k.logprobs_backward(self.logits_size(), targets, &self.numbers, &self.dnumbers, logits);
+        let size = self.logits_size();
+        k.logprobs_backward(size, targets, &self.numbers, &self.dnumbers, &mut self.activations.logits);
         let occurrences = At::new(&self.integers, 2 * rows);
         self.network.backward(k, self.size, &self.parameters, occurrences, &self.activations, &mut self.gradients);
         k.squared_norm(len, &self.gradients.parameters, &mut self.partials);
@@ -231,7 +239,10 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The lines of metrics of the steps since the last call, at most [`METRIC_LINES`].
-    pub fn read_metrics(&mut self, k: &mut K) -> impl Future<Output = Result<MetricLines, BackendError>> + 'static + use<K> {
+    pub fn read_metrics(
+        &mut self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<MetricLines, BackendError>> + 'static + use<K> {
         let width = self.columns + 1;
         let first = self.read.max(self.steps.saturating_sub(METRIC_LINES as u64));
         let steps = first..self.steps;

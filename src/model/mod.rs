@@ -1,8 +1,12 @@
 //! The transformer's description: sizes, where each tensor lies in the one flat parameter buffer, initial values and
 //! checkpoints. Nothing here computes.
 
+mod checkpoint;
 mod config;
+mod init;
 mod layout;
 
+pub use checkpoint::{Checkpoint, CheckpointError, Expectation};
 pub use config::{ConfigError, ModelConfig};
+pub use init::initial_parameters;
 pub use layout::{LayerLayout, Layout, TensorSpec};

@@ -11,7 +11,9 @@ pub fn attention_forward<F: Real>(size: AttentionSize, qkv: &[F], out: &mut [F],
     let scale = F::of(1.0 / (head_width as f64).sqrt());
     let mut scores = vec![F::zero(); length];
     for (b, head) in (0..batch).flat_map(|b| (0..heads).map(move |head| (b, head))) {
-        let at = |t: usize, part: usize| &qkv[(b * length + t) * 3 * width + part * width + head * head_width..][..head_width];
+        let at = |t: usize, part: usize| {
+            &qkv[(b * length + t) * 3 * width + part * width + head * head_width..][..head_width]
+        };
         for t in 0..length {
             let scores = &mut scores[..=t];
             for (s, score) in scores.iter_mut().enumerate() {

@@ -26,14 +26,7 @@ pub fn layer_norm_forward<F: Real>(size: NormSize, x: &[F], weights: &[F], out: 
 }
 
 /// `dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂))`, g = dout·gain.
-pub fn layer_norm_backward<F: Real>(
-    size: NormSize,
-    x: &[F],
-    weights: &[F],
-    moments: &[F],
-    dout: &[F],
-    dx: &mut [F],
-) {
+pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], moments: &[F], dout: &[F], dx: &mut [F]) {
     let NormSize { rows, width, .. } = size;
     let gain = &weights[..width];
     let per_width = F::of(1.0 / width as f64);

@@ -25,13 +25,7 @@ pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32]
 }
 
 /// Logits become dlogits: dlogprob·(1[j = y] − p_j) − dentropy·p_j·(log p_j + H).
-pub fn logprobs_backward<F: Real>(
-    size: LogitsSize,
-    targets: &[u32],
-    numbers: &[F],
-    dnumbers: &[F],
-    logits: &mut [F],
-) {
+pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[F], dnumbers: &[F], logits: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     for (row, logits) in logits[..rows * vocabulary].chunks_exact_mut(vocabulary).enumerate() {
         let (entropy, logsumexp) = (numbers[rows + row], numbers[2 * rows + row]);

@@ -94,7 +94,7 @@ impl<F: Real> Kernels for Cpu<F> {
         &mut self,
         buffer: &Vec<F>,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<F>, BackendError>> + 'static {
+    ) -> impl Future<Output = Result<Vec<F>, BackendError>> + 'static + use<F> {
         self.submit();
         self.counters.readbacks += 1;
         ready(Ok(buffer[range].to_vec()))
@@ -104,7 +104,7 @@ impl<F: Real> Kernels for Cpu<F> {
         &mut self,
         buffer: &Vec<u32>,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static {
+    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<F> {
         self.submit();
         self.counters.readbacks += 1;
         ready(Ok(buffer[range].to_vec()))
@@ -121,13 +121,7 @@ impl<F: Real> Kernels for Cpu<F> {
         embedding::embed_forward(size, tokens.slice(), parameters.slice(), x);
     }
 
-    fn embed_backward(
-        &mut self,
-        size: EmbedSize,
-        occurrences: At<Vec<u32>>,
-        dx: &Vec<F>,
-        dparameters: AtMut<Vec<F>>,
-    ) {
+    fn embed_backward(&mut self, size: EmbedSize, occurrences: At<Vec<u32>>, dx: &Vec<F>, dparameters: AtMut<Vec<F>>) {
         self.count();
         embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice());
     }

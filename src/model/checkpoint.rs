@@ -1,0 +1,276 @@
+//! Checkpoints: safetensors files that other programs can read, and that say what they are.
+//!
+//! Each tensor of the [`Layout`] is stored by name as F32. The file's metadata has one entry, `klimb`: a JSON text with
+//! format version, sizes, vocabulary fingerprint, step and stage, and a checksum over all of it and the tensors. One
+//! entry, because the order of several would change from run to run: the same checkpoint is the same bytes.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{ConfigError, Layout, ModelConfig};
+
+/// The version of the format this program writes, and the only one it reads.
+const FORMAT: u32 = 1;
+
+/// The name of the metadata's entry.
+const ENTRY: &str = "klimb";
+
+/// A network at one moment, with what is needed to go on from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Sizes of the network.
+    pub config: ModelConfig,
+    /// Names the vocabulary the tokens are numbered by: another one would make nonsense of the embedding.
+    pub vocabulary_fingerprint: String,
+    /// Optimiser updates since the stage began.
+    pub step: u64,
+    /// What the network was trained for, such as `base` or `sft`.
+    pub stage: String,
+    /// All parameters, in the order of [`Layout`].
+    pub parameters: Vec<f32>,
+}
+
+/// What a checkpoint must be like to be of use here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The sizes, if they cannot change any more.
+    pub config: Option<ModelConfig>,
+    /// The fingerprint of the vocabulary in use.
+    pub vocabulary_fingerprint: String,
+}
+
+/// Why a file was refused as a checkpoint. Nothing was loaded, and what was there before is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CheckpointError {
+    /// The file's length is not what its beginning announces.
+    #[error(
+        "the checkpoint has {bytes} bytes, not the number that its header announces; it was cut off or something was appended: fetch or save it again"
+    )]
+    Truncated {
+        /// Bytes found.
+        bytes: usize,
+    },
+    /// The file's parts contradict each other.
+    #[error("the checkpoint is damaged ({reason}): fetch or save it again")]
+    Corrupt {
+        /// What does not fit.
+        reason: String,
+    },
+    /// The file is something else, perhaps another program's.
+    #[error("this is not a Klimb checkpoint ({reason}): choose a .safetensors file that Klimb wrote")]
+    Foreign {
+        /// How that was noticed.
+        reason: String,
+    },
+    /// The file comes from another version of Klimb.
+    #[error(
+        "the checkpoint has format {found} and this version of Klimb reads format {FORMAT}: use the version that wrote it, or train again"
+    )]
+    OtherFormat {
+        /// The file's format.
+        found: u32,
+    },
+    /// The file's own sizes are none that a network can have.
+    #[error("the checkpoint describes a network that cannot exist ({0}): fetch or save it again")]
+    ImpossibleSizes(#[from] ConfigError),
+    /// The tokens are numbered by another vocabulary.
+    #[error(
+        "the checkpoint was trained with another vocabulary ({found} instead of {expected}): choose one trained in this world, or train again"
+    )]
+    OtherVocabulary {
+        /// The fingerprint in use.
+        expected: String,
+        /// The file's fingerprint.
+        found: String,
+    },
+    /// The network has other sizes than the one in use.
+    #[error(
+        "the checkpoint's network has {found} and the one in use has {expected}: choose a checkpoint of these sizes, or start again with the checkpoint's"
+    )]
+    OtherSizes {
+        /// The sizes in use.
+        expected: String,
+        /// The file's sizes.
+        found: String,
+    },
+    /// A tensor the sizes call for is not in the file.
+    #[error("the checkpoint lacks the tensor {tensor}: fetch or save it again")]
+    MissingTensor {
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// The file has a tensor the sizes do not call for.
+    #[error("the checkpoint has a tensor {tensor} that its sizes do not call for: fetch or save it again")]
+    ExtraTensor {
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// A tensor is not of the shape or number type that the sizes call for.
+    #[error("the checkpoint's tensor {tensor} is {found} instead of {expected}: fetch or save it again")]
+    WrongShape {
+        /// The tensor's name.
+        tensor: String,
+        /// Number type and shape that the sizes call for.
+        expected: String,
+        /// Number type and shape found.
+        found: String,
+    },
+    /// The network was saved after its training had blown up.
+    #[error(
+        "the checkpoint's tensor {tensor} holds numbers that are infinite or undefined: choose one saved earlier in that run"
+    )]
+    NotFinite {
+        /// The first such tensor's name.
+        tensor: String,
+    },
+}
+
+/// The metadata's JSON.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    checksum: String,
+    #[serde(flatten)]
+    description: Description,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    stage: String,
+    step: u64,
+    vocabulary_fingerprint: String,
+    config: ModelConfig,
+}
+
+impl Checkpoint {
+    /// The file's bytes, the same for the same checkpoint.
+    ///
+    /// # Panics
+    /// If the number of parameters does not fit the sizes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let layout = Layout::new(&self.config);
+        let found = self.parameters.len();
+        assert_eq!(found, layout.len, "Checkpoint::to_bytes: {found} parameters for sizes with {}", layout.len);
+        let data: Vec<u8> = self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect();
+        let description = Description {
+            format: FORMAT,
+            stage: self.stage.clone(),
+            step: self.step,
+            vocabulary_fingerprint: self.vocabulary_fingerprint.clone(),
+            config: self.config,
+        };
+        let entry = Entry { checksum: checksum(&description, &self.parameters), description };
+        let tensors = layout.tensors.iter().map(|tensor| {
+            let bytes = &data[4 * tensor.offset..4 * (tensor.offset + tensor.len())];
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
+            (tensor.name.as_str(), view.expect("the layout's shape fits its own range"))
+        });
+        let metadata = HashMap::from([(ENTRY.to_owned(), json(&entry))]);
+        safetensors::serialize(tensors, Some(metadata)).expect("tensors that fit their shapes can be written")
+    }
+
+    /// The checkpoint in a file's bytes, if it is whole and, where something is expected, fits. Never panics, whatever the
+    /// bytes are.
+    pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
+        let length = bytes.len();
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| unreadable(error, length))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error, length))?;
+        let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(ENTRY));
+        let entry = entry.ok_or_else(|| foreign("its metadata has no entry of Klimb's"))?;
+        let Entry { checksum: announced, description } =
+            serde_json::from_str(entry).map_err(|error| foreign(&format!("its description is unreadable: {error}")))?;
+        if description.format != FORMAT {
+            return Err(CheckpointError::OtherFormat { found: description.format });
+        }
+        let config = description.config.validated()?;
+        if let Some(expected) = expected {
+            expected.check(&description)?;
+        }
+
+        let layout = Layout::new(&config);
+        let mut parameters = Vec::with_capacity(layout.len);
+        for tensor in &layout.tensors {
+            let name = &tensor.name;
+            let view = file.tensor(name).map_err(|_| CheckpointError::MissingTensor { tensor: name.clone() })?;
+            if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+                return Err(CheckpointError::WrongShape {
+                    tensor: name.clone(),
+                    expected: format!("F32 {:?}", tensor.shape),
+                    found: format!("{} {:?}", view.dtype(), view.shape()),
+                });
+            }
+            let (words, _) = view.data().as_chunks();
+            parameters.extend(words.iter().copied().map(f32::from_le_bytes));
+        }
+        let mut names = file.names();
+        names.sort_unstable();
+        if let Some(extra) = names.into_iter().find(|name| layout.tensor(name).is_none()) {
+            return Err(CheckpointError::ExtraTensor { tensor: extra.to_owned() });
+        }
+        if checksum(&description, &parameters) != announced {
+            return Err(CheckpointError::Corrupt { reason: "its checksum does not fit its contents".into() });
+        }
+        let is_broken =
+            |range: std::ops::Range<usize>| parameters[range].iter().any(|parameter| !parameter.is_finite());
+        if let Some(tensor) = layout.tensors.iter().find(|tensor| is_broken(tensor.range())) {
+            return Err(CheckpointError::NotFinite { tensor: tensor.name.clone() });
+        }
+        let Description { stage, step, vocabulary_fingerprint, .. } = description;
+        Ok(Self { config, vocabulary_fingerprint, step, stage, parameters })
+    }
+}
+
+impl Expectation {
+    /// Whether the description is of use here. The vocabulary first: where it differs, so do the sizes, and it says why.
+    fn check(&self, description: &Description) -> Result<(), CheckpointError> {
+        let (expected, found) = (&self.vocabulary_fingerprint, &description.vocabulary_fingerprint);
+        if expected != found {
+            return Err(CheckpointError::OtherVocabulary { expected: expected.clone(), found: found.clone() });
+        }
+        match self.config {
+            Some(expected) if expected != description.config => {
+                Err(CheckpointError::OtherSizes { expected: sizes(&expected), found: sizes(&description.config) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The sizes in words.
+fn sizes(config: &ModelConfig) -> String {
+    let ModelConfig { vocabulary, context, width, layers, heads } = config;
+    format!("vocabulary {vocabulary}, context {context}, width {width}, layers {layers}, heads {heads}")
+}
+
+fn foreign(reason: &str) -> CheckpointError {
+    CheckpointError::Foreign { reason: reason.into() }
+}
+
+/// What the reader's complaint means for a person.
+fn unreadable(error: SafeTensorError, bytes: usize) -> CheckpointError {
+    match error {
+        SafeTensorError::HeaderTooSmall
+        | SafeTensorError::InvalidHeaderLength
+        | SafeTensorError::MetadataIncompleteBuffer => CheckpointError::Truncated { bytes },
+        SafeTensorError::HeaderTooLarge => foreign("it is not a safetensors file"),
+        other => CheckpointError::Corrupt { reason: other.to_string() },
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a description has nothing that JSON cannot say")
+}
+
+/// 64-bit FNV-1a over the description and the parameters. It finds damage; it is no protection against forgery.
+fn checksum(description: &Description, parameters: &[f32]) -> String {
+    let numbers = parameters.iter().flat_map(|parameter| parameter.to_le_bytes());
+    let hash = json(description)
+        .into_bytes()
+        .into_iter()
+        .chain(numbers)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}

@@ -1,0 +1,71 @@
+//! What a network knows before it has seen anything.
+
+use super::{Layout, ModelConfig};
+use crate::rng::Generator;
+
+/// The initial parameters of a network of these sizes, in the order of [`Layout`], as GPT-2 draws them (Radford et al.
+/// 2019): weights and embeddings normal with deviation 0.02, positions with 0.01, gains 1, biases 0. The two projections
+/// that each block adds to the residual stream are scaled by 1/√(2L), so that the stream's variance does not grow with
+/// depth. So small an embedding, which is the unembedding too, makes every next token about equally likely at first:
+/// training starts at a loss of ln V.
+///
+/// The same seed gives the same numbers on every platform.
+pub fn initial_parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
+    let layout = Layout::new(config);
+    let mut generator = Generator::new(seed, "parameters");
+    let mut parameters = Vec::with_capacity(layout.len);
+    let residual = 1.0 / (2.0 * config.layers as f64).sqrt();
+    for tensor in &layout.tensors {
+        let kind = tensor.name.rsplit('.').next().unwrap_or(&tensor.name);
+        let deviation = match kind {
+            "wo" | "w2" => 0.02 * residual,
+            "wpe" => 0.01,
+            _ => 0.02,
+        };
+        match (kind, tensor.shape.len()) {
+            ("ln1g" | "ln2g" | "lnfg", _) => parameters.extend(std::iter::repeat_n(1.0, tensor.len())),
+            (_, 1) => parameters.extend(std::iter::repeat_n(0.0, tensor.len())),
+            _ => parameters.extend((0..tensor.len()).map(|_| (deviation * generator.normal()) as f32)),
+        }
+    }
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Moments;
+
+    const CONFIG: ModelConfig = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4 };
+
+    #[test]
+    fn each_tensor_has_its_mean_and_deviation() {
+        let parameters = initial_parameters(&CONFIG, 1);
+        let layout = Layout::new(&CONFIG);
+        assert_eq!(parameters.len(), layout.len);
+        for (name, mean, deviation) in [
+            ("wte", 0.0, 0.02),
+            ("wpe", 0.0, 0.01),
+            ("l0.wqkv", 0.0, 0.02),
+            ("l1.wo", 0.0, 0.01),
+            ("l1.w1", 0.0, 0.02),
+            ("l0.w2", 0.0, 0.01),
+            ("l1.ln1g", 1.0, 0.0),
+            ("lnfg", 1.0, 0.0),
+            ("lnfb", 0.0, 0.0),
+            ("l0.bqkv", 0.0, 0.0),
+        ] {
+            let values = &parameters[layout.tensor(name).unwrap().range()];
+            let moments: Moments = values.iter().copied().map(f64::from).collect();
+            assert!((moments.mean() - mean).abs() <= 0.15 * deviation, "{name}: mean {}", moments.mean());
+            let found = moments.standard_deviation();
+            assert!((found - deviation).abs() <= 0.1 * deviation, "{name}: deviation {found}");
+        }
+    }
+
+    #[test]
+    fn a_seed_names_a_network() {
+        assert_eq!(initial_parameters(&CONFIG, 1), initial_parameters(&CONFIG, 1));
+        assert_ne!(initial_parameters(&CONFIG, 1), initial_parameters(&CONFIG, 2));
+    }
+}
