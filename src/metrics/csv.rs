@@ -1,0 +1,284 @@
+//! `frontier.csv` and `optimum.csv`, out and in (RFC 4180, one record a line).
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::{FrontierPoint, OptimumPoint, Setting};
+
+/// The header of `frontier.csv`.
+pub const FRONTIER_COLUMNS: [&str; 10] = [
+    "method",
+    "setting",
+    "seed",
+    "step",
+    "kl_per_sequence",
+    "kl_half_width",
+    "gold_reward",
+    "gold_reward_half_width",
+    "samples",
+    "seconds",
+];
+
+/// The header of `optimum.csv`.
+pub const OPTIMUM_COLUMNS: [&str; 4] = ["beta", "kl_per_sequence", "gold_reward", "effective_sample_size"];
+
+/// Why a CSV file was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CsvError {
+    /// The first line is not the expected header.
+    #[error("line 1: the header is \"{found}\" instead of \"{expected}\"")]
+    Header {
+        /// The header of this kind of file.
+        expected: String,
+        /// The first line.
+        found: String,
+    },
+    /// A line has too many or too few values.
+    #[error("line {line}: {found} values instead of {expected}")]
+    Width {
+        /// The line's number, the header being 1.
+        line: usize,
+        /// Columns in the header.
+        expected: usize,
+        /// Values in the line.
+        found: usize,
+    },
+    /// A value is not what its column holds.
+    #[error("line {line}, column {column}: \"{found}\" is not {expected}")]
+    Value {
+        /// The line's number, the header being 1.
+        line: usize,
+        /// The column's name.
+        column: &'static str,
+        /// The value.
+        found: String,
+        /// What the column holds, in words.
+        expected: &'static str,
+    },
+}
+
+/// The text of `frontier.csv`. Numbers are written with the fewest digits that read back as the same number.
+pub fn frontier_csv(points: &[FrontierPoint]) -> String {
+    let rows = points.iter().map(|point| {
+        let setting = match &point.setting {
+            Setting::Number(number) => number.to_string(),
+            Setting::Label(label) => quoted(label),
+        };
+        [
+            quoted(&point.method),
+            setting,
+            point.seed.to_string(),
+            point.step.to_string(),
+            point.kl_per_sequence.to_string(),
+            point.kl_half_width.to_string(),
+            point.gold_reward.to_string(),
+            point.gold_reward_half_width.to_string(),
+            point.samples.to_string(),
+            point.seconds.to_string(),
+        ]
+    });
+    table(FRONTIER_COLUMNS, rows)
+}
+
+/// The text of `optimum.csv`.
+pub fn optimum_csv(points: &[OptimumPoint]) -> String {
+    let row = |point: &OptimumPoint| {
+        [point.beta, point.kl_per_sequence, point.gold_reward, point.effective_sample_size].map(|x| x.to_string())
+    };
+    table(OPTIMUM_COLUMNS, points.iter().map(row))
+}
+
+/// The points of a `frontier.csv`.
+pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
+    records(text, &FRONTIER_COLUMNS, |record| {
+        let setting = record.text(1);
+        Ok(FrontierPoint {
+            method: record.text(0).to_owned(),
+            setting: match setting.parse::<f64>() {
+                Ok(number) if number.is_finite() => Setting::Number(number),
+                _ => Setting::Label(setting.to_owned()),
+            },
+            seed: record.count(2)?,
+            step: record.count(3)?,
+            kl_per_sequence: record.number(4)?,
+            kl_half_width: record.number(5)?,
+            gold_reward: record.number(6)?,
+            gold_reward_half_width: record.number(7)?,
+            samples: record.count(8)?,
+            seconds: record.number(9)?,
+            diversity: None,
+        })
+    })
+}
+
+/// The points of an `optimum.csv`.
+pub fn parse_optimum_csv(text: &str) -> Result<Vec<OptimumPoint>, CsvError> {
+    records(text, &OPTIMUM_COLUMNS, |record| {
+        Ok(OptimumPoint {
+            beta: record.number(0)?,
+            kl_per_sequence: record.number(1)?,
+            gold_reward: record.number(2)?,
+            effective_sample_size: record.number(3)?,
+        })
+    })
+}
+
+/// A header and its rows, each line ended.
+fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut text = columns.join(",") + "\n";
+    for row in rows {
+        text += &row.join(",");
+        text.push('\n');
+    }
+    text
+}
+
+/// A text as one value: quoted where it holds a comma or a quote. A line break becomes a space, so that a record stays a
+/// line.
+fn quoted(text: &str) -> String {
+    let line = text.replace(['\r', '\n'], " ");
+    if line.contains([',', '"']) { format!("\"{}\"", line.replace('"', "\"\"")) } else { line }
+}
+
+/// One line's values, and where they stand.
+struct Record<'a> {
+    line: usize,
+    columns: &'a [&'static str],
+    values: Vec<String>,
+}
+
+impl Record<'_> {
+    fn text(&self, column: usize) -> &str {
+        &self.values[column]
+    }
+
+    fn count(&self, column: usize) -> Result<u64, CsvError> {
+        self.parsed(column, "a whole number", |_| true)
+    }
+
+    fn number(&self, column: usize) -> Result<f64, CsvError> {
+        self.parsed(column, "a finite number", |number: &f64| number.is_finite())
+    }
+
+    fn parsed<T: FromStr>(
+        &self,
+        column: usize,
+        expected: &'static str,
+        is_valid: impl Fn(&T) -> bool,
+    ) -> Result<T, CsvError> {
+        let found = self.text(column);
+        found.trim().parse().ok().filter(is_valid).ok_or_else(|| CsvError::Value {
+            line: self.line,
+            column: self.columns[column],
+            found: found.to_owned(),
+            expected,
+        })
+    }
+}
+
+/// Reads every line below the header; empty lines are passed over.
+fn records<T>(
+    text: &str,
+    columns: &[&'static str],
+    read: impl Fn(&Record) -> Result<T, CsvError>,
+) -> Result<Vec<T>, CsvError> {
+    let mut lines = text.lines().zip(1..);
+    let (found, expected) = (lines.next().map_or("", |(line, _)| line).trim(), columns.join(","));
+    if found != expected {
+        return Err(CsvError::Header { expected, found: found.to_owned() });
+    }
+    let filled = lines.filter(|(line, _)| !line.trim().is_empty());
+    filled
+        .map(|(text, line)| {
+            let record = Record { line, columns, values: split(text) };
+            let found = record.values.len();
+            if found != columns.len() {
+                return Err(CsvError::Width { line, expected: columns.len(), found });
+            }
+            read(&record)
+        })
+        .collect()
+}
+
+/// The values of a line, without their quotes.
+fn split(line: &str) -> Vec<String> {
+    let mut values = vec![String::new()];
+    let mut is_quoted = false;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        let value = values.last_mut().expect("there is always a value being read");
+        match character {
+            '"' if is_quoted && characters.next_if_eq(&'"').is_some() => value.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => values.push(String::new()),
+            other => value.push(other),
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(setting: Setting) -> FrontierPoint {
+        FrontierPoint {
+            method: "dpo".into(),
+            setting,
+            seed: 7,
+            step: 400,
+            kl_per_sequence: 2.1 + 0.2,
+            kl_half_width: 1e-7,
+            gold_reward: 0.873,
+            gold_reward_half_width: 0.01,
+            samples: 512,
+            seconds: 61.25,
+            diversity: None,
+        }
+    }
+
+    #[test]
+    fn the_files_are_the_published_ones() {
+        let line = "dpo,0.1,7,400,2.3000000000000003,0.0000001,0.873,0.01,512,61.25\n";
+        let header = "method,setting,seed,step,kl_per_sequence,kl_half_width,gold_reward,gold_reward_half_width,samples,seconds\n";
+        assert_eq!(frontier_csv(&[point(Setting::Number(0.1))]), format!("{header}{line}"));
+        let optimum = OptimumPoint { beta: 0.3, kl_per_sequence: 3.1, gold_reward: 0.94, effective_sample_size: 120.5 };
+        assert_eq!(
+            optimum_csv(&[optimum]),
+            "beta,kl_per_sequence,gold_reward,effective_sample_size\n0.3,3.1,0.94,120.5\n"
+        );
+        assert_eq!(parse_optimum_csv(&optimum_csv(&[optimum])), Ok(vec![optimum]));
+    }
+
+    #[test]
+    fn points_come_back_exactly_whatever_their_label() {
+        let labels = ["no SFT", "a, b", "the \"paper\"", "", "β"].map(|label| Setting::Label(label.into()));
+        let points: Vec<_> = labels.into_iter().chain([Setting::Number(1e-300)]).map(point).collect();
+        assert_eq!(parse_frontier_csv(&frontier_csv(&points)), Ok(points));
+        let broken = frontier_csv(&[point(Setting::Label("two\nlines".into()))]);
+        assert_eq!(parse_frontier_csv(&broken).unwrap()[0].setting, Setting::Label("two lines".into()));
+    }
+
+    #[test]
+    fn line_ends_of_windows_and_a_missing_last_one_are_read() {
+        let text = frontier_csv(&[point(Setting::Number(0.1))]);
+        let expected = Ok(vec![point(Setting::Number(0.1))]);
+        assert_eq!(parse_frontier_csv(&text.replace('\n', "\r\n")), expected);
+        assert_eq!(parse_frontier_csv(text.trim_end()), expected);
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        let text = optimum_csv(&[]);
+        let refusal = |rows: &str| parse_optimum_csv(&format!("{text}{rows}")).unwrap_err().to_string();
+        assert_eq!(refusal("1,2,3,4\n1,2,x,4\n"), "line 3, column gold_reward: \"x\" is not a finite number");
+        assert_eq!(refusal("1,NaN,3,4\n"), "line 2, column kl_per_sequence: \"NaN\" is not a finite number");
+        assert_eq!(refusal("\n1,2\n"), "line 3: 2 values instead of 4");
+        let half = frontier_csv(&[point(Setting::Number(0.1))]).replace(",512,", ",512.5,");
+        let error = parse_frontier_csv(&half).unwrap_err().to_string();
+        assert_eq!(error, "line 2, column samples: \"512.5\" is not a whole number");
+        assert!(matches!(parse_frontier_csv(&text), Err(CsvError::Header { .. })));
+        assert!(matches!(parse_frontier_csv(""), Err(CsvError::Header { .. })));
+    }
+}

@@ -1,0 +1,204 @@
+//! What each metric means, for the page's captions and the command line's help.
+
+/// A metric explained to a student.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricDefinition {
+    /// The name in logs, as the field's libraries spell it.
+    pub name: &'static str,
+    /// A caption of a few words.
+    pub label: &'static str,
+    /// What it is measured in; empty for a pure number.
+    pub unit: &'static str,
+    /// How it is computed.
+    pub definition: &'static str,
+    /// One sentence on what to look for.
+    pub how_to_read: &'static str,
+}
+
+/// The definition of the metric called `name`.
+pub fn definition(name: &str) -> Option<&'static MetricDefinition> {
+    DEFINITIONS.iter().find(|definition| definition.name == name)
+}
+
+/// Every metric a run can report.
+pub const DEFINITIONS: &[MetricDefinition] = &[
+    MetricDefinition {
+        name: "objective/kl",
+        label: "KL from the reference",
+        unit: "nats per completion",
+        definition: "KL(π‖π_ref) summed along each completion that the policy draws, averaged over completions.",
+        how_to_read: "The price of the reward: 0 is the reference itself, and estimates from few samples can dip below 0 by noise.",
+    },
+    MetricDefinition {
+        name: "objective/score",
+        label: "Reward model's score",
+        unit: "",
+        definition: "The reward model's number for the whole completion, without the KL penalty, averaged over completions.",
+        how_to_read: "If it climbs while the gold reward falls, the policy is exploiting the reward model.",
+    },
+    MetricDefinition {
+        name: "objective/gold_reward",
+        label: "Gold reward",
+        unit: "0 to 1",
+        definition: "The world's own sentiment score of prompt and completion, 0 for one that does not end, averaged over completions.",
+        how_to_read: "With KL, the number to judge a policy by: no method of this page trains on it except PPO-GT.",
+    },
+    MetricDefinition {
+        name: "objective/entropy",
+        label: "Entropy",
+        unit: "nats per token",
+        definition: "−Σ π log π over the vocabulary, averaged over the tokens of completions.",
+        how_to_read: "A fall towards 0 means that the policy writes the same few reviews again and again.",
+    },
+    MetricDefinition {
+        name: "ppo/policy_loss",
+        label: "PPO policy loss",
+        unit: "",
+        definition: "The mean over tokens of max(−Â·ρ, −Â·clip(ρ)), with ρ = π/π_old.",
+        how_to_read: "Its level says nothing about quality, for the data changes with the policy; look for jumps only.",
+    },
+    MetricDefinition {
+        name: "ppo/value_loss",
+        label: "PPO value loss",
+        unit: "",
+        definition: "Half the clipped squared error of the value model against the returns, averaged over tokens.",
+        how_to_read: "It should fall at first; if it grows, the value model is chasing a policy that moves too fast.",
+    },
+    MetricDefinition {
+        name: "ppo/approx_kl",
+        label: "KL from the last rollout",
+        unit: "nats per token",
+        definition: "The k3 estimate of KL(π_old‖π), averaged over the tokens of a minibatch.",
+        how_to_read: "How far the policy has left the one that drew the samples: above a few hundredths the updates are too big.",
+    },
+    MetricDefinition {
+        name: "ppo/clip_fraction",
+        label: "Clipped tokens",
+        unit: "0 to 1",
+        definition: "The share of tokens whose ratio π/π_old left 1 by more than the clip range.",
+        how_to_read: "Around .1 is usual: near 0 the steps are timid, above .3 most of the batch no longer teaches.",
+    },
+    MetricDefinition {
+        name: "ppo/explained_variance",
+        label: "Explained variance",
+        unit: "at most 1",
+        definition: "1 − Var(returns − values)/Var(returns) over the tokens of a rollout.",
+        how_to_read: "1 is a perfect value model, 0 no better than a constant, and below 0 worse than that.",
+    },
+    MetricDefinition {
+        name: "dpo/loss",
+        label: "DPO loss",
+        unit: "nats per pair",
+        definition: "−log σ of the margin between the implicit rewards of chosen and rejected, averaged over pairs.",
+        how_to_read: "It starts at ln 2 = .693, where policy and reference agree; a lower loss is no proof of better text.",
+    },
+    MetricDefinition {
+        name: "rewards/chosen",
+        label: "Implicit reward, chosen",
+        unit: "nats times β",
+        definition: "β·log(π/π_ref) of the chosen completions, averaged over pairs.",
+        how_to_read: "It often falls below 0, as the probability goes to completions in neither column; the margin is what is trained.",
+    },
+    MetricDefinition {
+        name: "rewards/rejected",
+        label: "Implicit reward, rejected",
+        unit: "nats times β",
+        definition: "β·log(π/π_ref) of the rejected completions, averaged over pairs.",
+        how_to_read: "It should fall faster than the chosen completions' does.",
+    },
+    MetricDefinition {
+        name: "rewards/accuracies",
+        label: "Pairs in order",
+        unit: "0 to 1",
+        definition: "The share of pairs whose chosen completion has the greater implicit reward.",
+        how_to_read: "At step 1 no margin differs from 0 and none counts; then it rises from .5, as far as flipped labels let it on new pairs.",
+    },
+    MetricDefinition {
+        name: "rewards/margins",
+        label: "Margin",
+        unit: "nats times β",
+        definition: "The implicit reward of the chosen less that of the rejected, averaged over pairs.",
+        how_to_read: "It grows from 0; if it grows without end while the gold reward stays, the policy is memorising pairs.",
+    },
+    MetricDefinition {
+        name: "logps/chosen",
+        label: "Log-probability, chosen",
+        unit: "nats per completion",
+        definition: "log π of the chosen completions, summed over their tokens, averaged over pairs.",
+        how_to_read: "A fall is common in DPO and no error: only the difference to the rejected enters the loss.",
+    },
+    MetricDefinition {
+        name: "logps/rejected",
+        label: "Log-probability, rejected",
+        unit: "nats per completion",
+        definition: "log π of the rejected completions, summed over their tokens, averaged over pairs.",
+        how_to_read: "Compare it with the chosen completions': the gap between the two should widen.",
+    },
+    MetricDefinition {
+        name: "sft/loss",
+        label: "SFT loss",
+        unit: "nats per token",
+        definition: "−log π of the demonstrations' tokens, averaged over the tokens that count.",
+        how_to_read: "It starts near the logarithm of the vocabulary's size and cannot pass below the grammar's own entropy.",
+    },
+    MetricDefinition {
+        name: "reward_model/accuracy",
+        label: "Reward model in order",
+        unit: "0 to 1",
+        definition: "The share of held-out pairs whose chosen completion gets the higher score.",
+        how_to_read: "What PPO can learn is limited by it; flipped labels keep it below 1 even for a perfect model.",
+    },
+    MetricDefinition {
+        name: "optimiser/gradient_norm",
+        label: "Gradient norm",
+        unit: "",
+        definition: "The L2 norm of the gradient of all parameters, before clipping.",
+        how_to_read: "A spike warns of a step that was too big; what is longer than the limit is scaled down to it.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORTED: [&str; 19] = [
+        "objective/kl",
+        "objective/score",
+        "objective/gold_reward",
+        "objective/entropy",
+        "ppo/policy_loss",
+        "ppo/value_loss",
+        "ppo/approx_kl",
+        "ppo/clip_fraction",
+        "ppo/explained_variance",
+        "dpo/loss",
+        "rewards/chosen",
+        "rewards/rejected",
+        "rewards/accuracies",
+        "rewards/margins",
+        "logps/chosen",
+        "logps/rejected",
+        "sft/loss",
+        "reward_model/accuracy",
+        "optimiser/gradient_norm",
+    ];
+
+    #[test]
+    fn every_reported_metric_is_explained_once() {
+        for name in REPORTED {
+            assert!(definition(name).is_some(), "{name} has no definition");
+            assert_eq!(DEFINITIONS.iter().filter(|definition| definition.name == name).count(), 1, "{name}");
+        }
+        assert_eq!(DEFINITIONS.len(), REPORTED.len());
+    }
+
+    #[test]
+    fn explanations_are_short_sentences() {
+        for MetricDefinition { name, label, definition, how_to_read, .. } in DEFINITIONS {
+            assert!(!label.is_empty() && label.len() <= 32, "{name}: {label}");
+            for sentence in [definition, how_to_read] {
+                assert!(sentence.ends_with('.') && sentence.len() <= 160, "{name}: {sentence}");
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a run reports: the only things that charts, tables and files know of it.
+//!
+//! Invariant: nothing here knows a trainer, a backend or a chart.
+
+mod csv;
+mod definitions;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use csv::{
+    CsvError, FRONTIER_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, optimum_csv, parse_frontier_csv, parse_optimum_csv,
+};
+pub use definitions::{DEFINITIONS, MetricDefinition, definition};
+
+/// The metrics of one step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricRow {
+    /// Optimiser updates done, this one included.
+    pub step: u64,
+    /// Values by metric name, such as `dpo/loss`; the names are those of [`DEFINITIONS`].
+    pub values: BTreeMap<String, f64>,
+}
+
+/// One metric over the steps.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Series {
+    /// The metric's name.
+    pub metric: String,
+    /// Step and value, in the order reported.
+    pub points: Vec<(u64, f64)>,
+}
+
+impl Series {
+    /// The metric `metric` of those rows that have it.
+    pub fn from_rows(metric: &str, rows: &[MetricRow]) -> Self {
+        let points = rows.iter().filter_map(|row| Some((row.step, *row.values.get(metric)?))).collect();
+        Self { metric: metric.to_owned(), points }
+    }
+}
+
+/// The setting that a method's point belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// A number: β, α, a target KL, N.
+    Number(f64),
+    /// Anything else, such as a seed's or a start's name. Not the text of a number.
+    Label(String),
+}
+
+/// A policy on the reward-versus-KL chart: means over held-out samples with half widths of their 95 % intervals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrontierPoint {
+    /// The method's name, such as `dpo`.
+    pub method: String,
+    /// The method's setting, for DPO β.
+    pub setting: Setting,
+    /// The run's seed.
+    pub seed: u64,
+    /// Optimiser updates done.
+    pub step: u64,
+    /// KL(π‖π_ref) per completion, in nats.
+    pub kl_per_sequence: f64,
+    /// Half width of its interval, in nats.
+    pub kl_half_width: f64,
+    /// Gold reward, 0 to 1.
+    pub gold_reward: f64,
+    /// Half width of its interval.
+    pub gold_reward_half_width: f64,
+    /// Samples evaluated.
+    pub samples: u64,
+    /// Training time so far, without evaluations, in seconds.
+    pub seconds: f64,
+    /// Distinct completions divided by samples; unknown for a point read from a CSV file, which has no such column.
+    pub diversity: Option<f64>,
+}
+
+/// A point of the best that any policy can do (Rafailov et al. 2023, equation 4): π_ref·exp(r*/β)/Z.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OptimumPoint {
+    /// β.
+    pub beta: f64,
+    /// KL(π*‖π_ref) per completion, in nats, mean over held-out prompts.
+    pub kl_per_sequence: f64,
+    /// Gold reward, 0 to 1, mean over held-out prompts.
+    pub gold_reward: f64,
+    /// How many independent samples the importance weights are worth, at the prompt where that is least.
+    pub effective_sample_size: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_what_the_rows_have_of_it() {
+        let row = |step, name: &str, value| MetricRow { step, values: BTreeMap::from([(name.to_owned(), value)]) };
+        let rows = [row(1, "dpo/loss", 0.69), row(2, "sft/loss", 3.0), row(5, "dpo/loss", 0.5)];
+        let series = Series::from_rows("dpo/loss", &rows);
+        assert_eq!((series.metric.as_str(), series.points), ("dpo/loss", vec![(1, 0.69), (5, 0.5)]));
+    }
+}
