@@ -74,7 +74,7 @@ impl Kernels for Gpu {
         &mut self,
         buffer: &GpuFloats,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static {
+    ) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<> {
         self.storage.read(&mut self.recorder, &buffer.0, range)
     }
 
@@ -82,7 +82,7 @@ impl Kernels for Gpu {
         &mut self,
         buffer: &GpuIntegers,
         range: Range<usize>,
-    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static {
+    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<> {
         self.storage.read(&mut self.recorder, &buffer.0, range)
     }
 

@@ -73,7 +73,7 @@ impl Storage {
         recorder: &mut Recorder,
         stored: &Stored,
         range: std::ops::Range<usize>,
-    ) -> impl Future<Output = Result<Vec<T>, BackendError>> + 'static {
+    ) -> impl Future<Output = Result<Vec<T>, BackendError>> + 'static + use<T> {
         assert!(!range.is_empty() && range.end <= stored.len, "read of {range:?} from {} elements", stored.len);
         let bytes = 4 * range.len();
         let staging = self.staging_buffer(recorder, bytes);
