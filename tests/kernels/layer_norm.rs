@@ -5,8 +5,11 @@ use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 const OFFSET: usize = 7;
 
 fn sizes() -> [NormSize; 4] {
-    [(1, 2, true), (3, 5, false), (65, 16, true), (200, 33, false)]
-        .map(|(rows, width, accumulate)| NormSize { rows, width, accumulate })
+    [(1, 2, true), (3, 5, false), (65, 16, true), (200, 33, false)].map(|(rows, width, accumulate)| NormSize {
+        rows,
+        width,
+        accumulate,
+    })
 }
 
 /// Vectors whose mean is far from 0, which a careless variance would not survive.

@@ -26,7 +26,7 @@ impl Shader {
 pub enum Access {
     /// Only reads it.
     Read,
-    /// Replaces it, or the part the contract names, and reads at most what it wrote itself.
+    /// Replaces it, or the part the contract names, and never reads it.
     Write,
     /// Reads it and writes it back: added to, or updated in place.
     Add,
