@@ -5,6 +5,8 @@
 
 pub mod algorithms;
 pub mod backend;
+pub mod charts;
+pub mod engine;
 pub mod experiments;
 pub mod language;
 pub mod metrics;
