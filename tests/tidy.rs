@@ -107,7 +107,9 @@ fn imports_upwards(path: &str, text: &str) -> Vec<String> {
     let named = modules_named(&code).into_iter().filter_map(|name| floor_of(name).map(|its| (name, its)));
     named
         .filter(|(_, its)| *its > floor)
-        .map(|(name, its)| format!("src/{path} (floor {floor}) names crate::{name} (floor {its}); imports go down only"))
+        .map(|(name, its)| {
+            format!("src/{path} (floor {floor}) names crate::{name} (floor {its}); imports go down only")
+        })
         .collect()
 }
 
@@ -133,7 +135,11 @@ fn names_out_of_corner(path: &str, text: &str) -> Vec<String> {
 
 fn too_long(path: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
-    if lines <= LONGEST_FILE { vec![] } else { vec![format!("{path} has {lines} lines; split it (at most {LONGEST_FILE})")] }
+    if lines <= LONGEST_FILE {
+        vec![]
+    } else {
+        vec![format!("{path} has {lines} lines; split it (at most {LONGEST_FILE})")]
+    }
 }
 
 fn left_open(path: &str, text: &str) -> Vec<String> {
@@ -147,7 +153,10 @@ fn names_a_registry(path: &str, text: &str) -> Vec<String> {
         let line = line.trim();
         line.starts_with("\"resolved\"") || (line.starts_with("source = ") && !line.contains(CRATES_IO))
     };
-    text.lines().filter(foreign).map(|line| format!("{path} names a registry or a repository: {}", line.trim())).collect()
+    text.lines()
+        .filter(foreign)
+        .map(|line| format!("{path} names a registry or a repository: {}", line.trim()))
+        .collect()
 }
 
 fn javascript_is_too_much(files: &[(String, String)]) -> Vec<String> {
@@ -223,7 +232,10 @@ fn lock_files_name_no_registry() {
 
 #[test]
 fn the_rules_find_imports_that_go_up() {
-    assert_eq!(imports_upwards("model/init.rs", "use crate::rng::Generator;\nuse crate::{real::Real, model};"), [""; 0]);
+    assert_eq!(
+        imports_upwards("model/init.rs", "use crate::rng::Generator;\nuse crate::{real::Real, model};"),
+        [""; 0]
+    );
     assert_eq!(imports_upwards("world/mod.rs", "// as crate::backend does\nfn f() {}"), [""; 0]);
     let text = "use crate::{real::{Real, f}, backend::Kernels};\nfn f() { crate::engine::run() }";
     let complaints = imports_upwards("world/mod.rs", text);
