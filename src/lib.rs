@@ -5,6 +5,8 @@
 
 pub mod algorithms;
 pub mod backend;
+pub mod charts;
+pub mod engine;
 pub mod experiments;
 pub mod language;
 pub mod metrics;
@@ -12,5 +14,5 @@ pub mod model;
 pub mod objectives;
 pub mod real;
 pub mod rng;
-pub mod world;
 pub mod stats;
+pub mod world;

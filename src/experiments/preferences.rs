@@ -14,14 +14,14 @@ use crate::world::preferences::{LabelSettings, Pair, label_pairs};
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// Prompt instances in a chunk: four completions and six pairs each.
-pub const INSTANCES_PER_CHUNK: usize = 64;
+pub const INSTANCES_PER_CHUNK: usize = 32;
 /// Completions a prompt instance gets (Rafailov et al. 2023, section 6).
 const COMPLETIONS: usize = 4;
 
 /// What the data is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PreferenceSettings {
-    /// Chunks before the data repeats; each has 384 pairs.
+    /// Chunks before the data repeats; each has 192 pairs.
     pub chunks: usize,
     /// Label noise.
     pub labels: LabelSettings,
@@ -29,7 +29,7 @@ pub struct PreferenceSettings {
 
 impl Default for PreferenceSettings {
     fn default() -> Self {
-        Self { chunks: 32, labels: LabelSettings::default() }
+        Self { chunks: 64, labels: LabelSettings::default() }
     }
 }
 

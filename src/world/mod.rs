@@ -45,7 +45,9 @@ pub struct Document {
 /// A mean with the half-width of its 95 % interval (normal approximation, 1.96 standard errors).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
+    /// The sample mean.
     pub mean: f64,
+    /// The interval is mean ± this.
     pub half_width: f64,
 }
 
@@ -166,11 +168,7 @@ impl World {
     /// The gold reward of prompt and completion with its working. Without an end token the gold reward is 0.
     pub fn gold(&self, tokens: &[u32]) -> Working {
         let working = gold::score_words(&self.vocabulary.words(tokens));
-        if tokens.contains(&Vocabulary::END) {
-            working
-        } else {
-            Working { ended: false, gold_reward: 0.0, ..working }
-        }
+        if tokens.contains(&Vocabulary::END) { working } else { Working { ended: false, gold_reward: 0.0, ..working } }
     }
 
     /// The gold reward of prompt and completion alone.

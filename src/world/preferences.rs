@@ -48,7 +48,10 @@ impl LabelSettings {
             [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)]
         {
             if !(0.0..=high).contains(&value) {
-                return Err(ConfigError::new(field, format!("{value} is outside 0 to {high}; choose a number between")));
+                return Err(ConfigError::new(
+                    field,
+                    format!("{value} is outside 0 to {high}; choose a number between"),
+                ));
             }
         }
         Ok(self)
@@ -98,7 +101,9 @@ pub fn label_pairs<C: AsRef<[u32]>>(
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PairError {
     /// The line is not a JSON object with the fields.
-    #[error("line {line}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}")]
+    #[error(
+        "line {line}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
+    )]
     Format { line: usize, problem: String },
     /// A text holds words the world does not have.
     #[error("line {line}, field `{field}`: the world has no word for {words}; use the words of its vocabulary")]

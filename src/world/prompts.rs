@@ -21,9 +21,8 @@ pub(super) struct Prompt {
 }
 
 /// Aspects of a film that a review judges.
-pub(super) const NOUNS: [&str; 11] = [
-    "acting", "plot", "story", "music", "ending", "script", "cast", "dialogue", "direction", "pacing", "camera",
-];
+pub(super) const NOUNS: [&str; 11] =
+    ["acting", "plot", "story", "music", "ending", "script", "cast", "dialogue", "direction", "pacing", "camera"];
 
 const PLACES: [&str; 5] =
     ["in this film", "in this movie", "of the sequel", "in this french film", "in the recent movie"];

@@ -48,7 +48,10 @@ impl WorldSettings {
         ];
         for (field, value, high) in limits {
             if !(0.0..=high).contains(&value) {
-                return Err(ConfigError::new(field, format!("{value} is outside 0 to {high}; choose a number between")));
+                return Err(ConfigError::new(
+                    field,
+                    format!("{value} is outside 0 to {high}; choose a number between"),
+                ));
             }
         }
         Ok(self)

@@ -103,9 +103,8 @@ impl Vocabulary {
     /// on another vocabulary would read other words.
     pub fn fingerprint(&self) -> String {
         let bytes = self.words.iter().flat_map(|word| word.bytes().chain([b'\n']));
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash =
+            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         format!("{hash:016x}")
     }
 }

@@ -66,9 +66,9 @@ pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], index: usize) -> (
         rules.push(Rule::NoAsNegator);
     }
     let back = |distance: usize| index.checked_sub(distance).map(|at| words[at]);
-    let no = (1..=2).find(|&distance| back(distance) == Some("no")).or_else(|| {
-        (back(3) == Some("no") && matches!(back(1), Some("or" | "nor"))).then_some(3)
-    });
+    let no = (1..=2)
+        .find(|&distance| back(distance) == Some("no"))
+        .or_else(|| (back(3) == Some("no") && matches!(back(1), Some("or" | "nor"))).then_some(3));
     if let Some(distance) = no {
         valence = own * NEGATED;
         rules.push(Rule::No { distance });

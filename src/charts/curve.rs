@@ -1,0 +1,116 @@
+//! Curves of one quantity over optimiser steps.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::frame::spanning;
+use super::{ChartError, Frame, Look, Marker};
+
+/// One series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// What stands beside its end.
+    pub label: String,
+    /// Decides hue and marker.
+    pub method: String,
+    /// (step, value), by rising step.
+    pub points: Vec<(f64, f64)>,
+    /// Whether every value is an evaluation of its own and deserves a marker.
+    pub marked: bool,
+}
+
+/// One small chart.
+#[derive(Debug, Clone, Copy)]
+pub struct CurveChart<'a> {
+    /// Name and unit of the values.
+    pub name: &'a str,
+    /// The series.
+    pub curves: &'a [Curve],
+    /// A value worth a thin line, with its name: ln 2 for DPO's first loss.
+    pub level: Option<(f64, &'a str)>,
+    /// Steps at which a knob was turned, with what stands there.
+    pub changes: &'a [(f64, String)],
+    /// Values that are always in sight.
+    pub at_least: (f64, f64),
+}
+
+impl CurveChart<'_> {
+    /// Draws the chart over all of `area`.
+    ///
+    /// # Errors
+    /// A value that is not finite is refused before anything is drawn.
+    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+        for curve in self.curves {
+            if let Some(index) = curve.points.iter().position(|(x, y)| !x.is_finite() || !y.is_finite()) {
+                return Err(ChartError::NotFinite { series: format!("{}, {}", self.name, curve.label), index });
+            }
+        }
+        area.fill(&look.palette.paper)?;
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let x = 0.0..points().map(|(step, _)| *step).fold(10.0, f64::max);
+        let y = spanning(points().map(|(_, value)| *value), self.at_least.0..self.at_least.1);
+        let frame = Frame::new(area, look, x, y)?;
+        self.draw_level(area, look, &frame)?;
+        self.draw_changes(area, look, &frame)?;
+        frame.draw_axes(area, look, "step →", self.name)?;
+        for curve in self.curves {
+            draw_curve(curve, area, look, &frame)?;
+        }
+        area.present()?;
+        Ok(frame)
+    }
+
+    fn draw_level<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let Some((value, name)) = self.level.filter(|(value, _)| frame.y.contains(value)) else { return Ok(()) };
+        let (left, right) = (frame.pixel(frame.x.start, value), frame.pixel(frame.x.end, value));
+        area.draw(&PathElement::new(vec![left, right], look.line(look.palette.hairline, 1.0)))?;
+        let style = look.text(&look.palette.quiet, 11.0, HPos::Right, VPos::Bottom);
+        area.draw(&Text::new(name.to_owned(), (right.0, right.1 - look.px(3.0)), style))?;
+        Ok(())
+    }
+
+    fn draw_changes<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        for (step, text) in self.changes.iter().filter(|(step, _)| frame.x.contains(step)) {
+            let (x, _) = frame.pixel(*step, frame.y.start);
+            let line = vec![(x, frame.down.start), (x, frame.down.end)];
+            area.draw(&PathElement::new(line, look.line(look.palette.hairline, 1.0)))?;
+            let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
+            area.draw(&Text::new(text.clone(), (x + look.px(3.0), frame.down.start), style))?;
+        }
+        Ok(())
+    }
+}
+
+fn draw_curve<DB: DrawingBackend>(
+    curve: &Curve,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let hue = look.palette.method(&curve.method);
+    let pixels: Vec<(i32, i32)> = curve.points.iter().map(|(x, y)| frame.pixel(*x, *y)).collect();
+    let Some(last) = pixels.last().copied() else { return Ok(()) };
+    if pixels.len() > 1 {
+        area.draw(&PathElement::new(pixels.clone(), look.line(hue, 1.5)))?;
+    }
+    let marker = Marker::of(&curve.method);
+    for (index, pixel) in pixels.iter().enumerate() {
+        if curve.marked || index + 1 == pixels.len() {
+            marker.draw(area, *pixel, look.px(3.0), hue.filled())?;
+        }
+    }
+    let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
+    area.draw(&Text::new(curve.label.clone(), (last.0, last.1 - look.px(6.0)), style))?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The reward-versus-KL frontier (Rafailov et al. 2023, Figure 2 left), with the closed-form optimum behind it.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::frame::spanning;
+use super::{ChartError, Frame, Look, Marker};
+use crate::metrics::{FrontierPoint, OptimumPoint};
+
+/// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
+pub const RELIABLE_SAMPLES: f64 = 100.0;
+
+/// The checkpoints of one run, in the order of training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trail {
+    /// What stands beside its end: what differed ("DPO, β 0.30").
+    pub label: String,
+    /// Decides hue and marker, by its name in [`FrontierPoint`].
+    pub method: String,
+    /// Whether it grows now: drawn in full colour, with error bars on its last point.
+    pub live: bool,
+    /// Its points.
+    pub points: Vec<FrontierPoint>,
+}
+
+/// Everything on the chart.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontierChart<'a> {
+    /// The runs; later ones are drawn over earlier ones.
+    pub trails: &'a [Trail],
+    /// The closed-form optimum, by KL in either direction.
+    pub optimum: &'a [OptimumPoint],
+    /// The optimum at the β chosen now, with its label.
+    pub target: Option<(OptimumPoint, &'a str)>,
+    /// The trail and point that is pointed at.
+    pub selected: Option<(usize, usize)>,
+    /// What to say in the middle while there is nothing to see.
+    pub empty: &'a str,
+}
+
+impl FrontierChart<'_> {
+    /// Draws the chart over all of `area`.
+    ///
+    /// # Errors
+    /// A value that is not finite is refused before anything is drawn.
+    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+        self.check()?;
+        area.fill(&look.palette.paper)?;
+        let (x, y) = self.ranges();
+        let frame = Frame::new(area, look, x, y)?;
+        self.draw_optimum(area, look, &frame)?;
+        frame.draw_axes(area, look, "KL to the reference, nats →", "↑ gold reward")?;
+        let mut taken = Vec::new();
+        for (index, trail) in self.trails.iter().enumerate() {
+            let selected = self.selected.filter(|(which, _)| *which == index).map(|(_, point)| point);
+            draw_trail(trail, selected, area, look, &frame)?;
+        }
+        for trail in self.trails.iter().rev() {
+            label_trail(trail, area, look, &frame, &mut taken)?;
+        }
+        self.draw_target(area, look, &frame, &mut taken)?;
+        if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
+            let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
+            let style = look.text(&look.palette.quiet, 14.0, HPos::Center, VPos::Center);
+            area.draw(&Text::new(self.empty.to_owned(), middle, style))?;
+        }
+        area.present()?;
+        Ok(frame)
+    }
+
+    fn check(&self) -> Result<(), ChartError> {
+        for trail in self.trails {
+            let finite = |p: &FrontierPoint| {
+                [p.kl_per_sequence, p.kl_half_width, p.gold_reward, p.gold_reward_half_width]
+                    .iter()
+                    .all(|v| v.is_finite())
+            };
+            if let Some(index) = trail.points.iter().position(|point| !finite(point)) {
+                return Err(ChartError::NotFinite { series: trail.label.clone(), index });
+            }
+        }
+        let finite = |p: &OptimumPoint| p.kl_per_sequence.is_finite() && p.gold_reward.is_finite();
+        match self.optimum.iter().chain(self.target.iter().map(|(point, _)| point)).position(|p| !finite(p)) {
+            Some(index) => Err(ChartError::NotFinite { series: "closed-form optimum".into(), index }),
+            None => Ok(()),
+        }
+    }
+
+    /// KL from 0 to at least 5, gold reward from at most 0.4 to 1.
+    fn ranges(&self) -> (Range<f64>, Range<f64>) {
+        let points = || self.trails.iter().flat_map(|trail| &trail.points);
+        let reliable = || self.optimum.iter().filter(|point| point.effective_sample_size >= RELIABLE_SAMPLES);
+        let kl = points().map(|p| p.kl_per_sequence + p.kl_half_width).chain(reliable().map(|p| p.kl_per_sequence));
+        let reward = points().map(|p| p.gold_reward).chain(reliable().map(|p| p.gold_reward));
+        (0.0..spanning(kl, 0.0..5.0).end, spanning(reward, 0.4..1.0))
+    }
+
+    /// The envelope, with what lies above it shaded: no policy is there.
+    fn draw_optimum<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let mut curve: Vec<&OptimumPoint> =
+            self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
+        curve.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        let pixels: Vec<(i32, i32)> = curve.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+        let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return Ok(()) };
+        let mut above = pixels.clone();
+        above.extend([(last.0, frame.down.start), (first.0.min(frame.across.start), frame.down.start)]);
+        above.push((frame.across.start, first.1));
+        area.draw(&Polygon::new(above, look.palette.shade.filled()))?;
+        for (pair, ends) in pixels.windows(2).zip(curve.windows(2)) {
+            let reliable = ends.iter().all(|point| point.effective_sample_size >= RELIABLE_SAMPLES);
+            let style = look.line(look.palette.ink, if reliable { 1.5 } else { 1.0 });
+            if reliable {
+                area.draw(&PathElement::new(pair.to_vec(), style))?;
+            } else {
+                let (dash, gap) = (look.px(4.0), look.px(4.0));
+                area.draw(&DashedPathElement::new(pair.iter().copied(), dash, gap, style))?;
+            }
+        }
+        let corner = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
+        let quiet = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
+        area.draw(&Text::new("closed-form optimum: no policy lies above", corner, quiet))?;
+        Ok(())
+    }
+
+    fn draw_target<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+    ) -> Result<(), ChartError> {
+        let Some((point, label)) = &self.target else { return Ok(()) };
+        let center = frame.pixel(point.kl_per_sequence, point.gold_reward);
+        Marker::Diamond.draw(area, center, look.px(7.0), look.palette.paper.filled())?;
+        Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))?;
+        place_label(label, center, &look.palette.ink, area, look, frame, taken)
+    }
+}
+
+fn draw_trail<DB: DrawingBackend>(
+    trail: &Trail,
+    selected: Option<usize>,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let hue = look.palette.method(&trail.method);
+    let color = if trail.live { hue.mix(1.0) } else { hue.mix(0.45) };
+    let marker = Marker::of(&trail.method);
+    let pixels: Vec<(i32, i32)> = trail.points.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+    if pixels.len() > 1 {
+        area.draw(&PathElement::new(pixels.clone(), look.line(color, 1.0)))?;
+    }
+    if let (true, Some(last)) = (trail.live, trail.points.last()) {
+        draw_error_bars(last, area, look.line(color, 1.0), frame)?;
+    }
+    for (index, pixel) in pixels.iter().enumerate() {
+        let last = index + 1 == pixels.len();
+        let radius = look.px(if last && trail.live { 6.0 } else { 3.5 });
+        marker.draw(area, *pixel, radius, color.filled())?;
+        if selected == Some(index) {
+            marker.draw(area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
+        }
+    }
+    Ok(())
+}
+
+/// 95 % intervals of KL and reward.
+fn draw_error_bars<DB: DrawingBackend>(
+    p: &FrontierPoint,
+    area: &DrawingArea<DB, Shift>,
+    style: ShapeStyle,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let (kl, reward) = (p.kl_per_sequence, p.gold_reward);
+    let across = [kl - p.kl_half_width, kl + p.kl_half_width].map(|kl| frame.pixel(kl, reward));
+    let up = [reward - p.gold_reward_half_width, reward + p.gold_reward_half_width].map(|r| frame.pixel(kl, r));
+    area.draw(&PathElement::new(across.to_vec(), style))?;
+    area.draw(&PathElement::new(up.to_vec(), style))?;
+    Ok(())
+}
+
+fn label_trail<DB: DrawingBackend>(
+    trail: &Trail,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+    taken: &mut Vec<(Range<i32>, Range<i32>)>,
+) -> Result<(), ChartError> {
+    let Some(last) = trail.points.last() else { return Ok(()) };
+    let hue = look.palette.method(&trail.method);
+    let color = if trail.live { hue } else { look.palette.quiet };
+    place_label(&trail.label, frame.pixel(last.kl_per_sequence, last.gold_reward), &color, area, look, frame, taken)
+}
+
+/// Writes `text` right below and beside a point, further down where another label stands already.
+fn place_label<DB: DrawingBackend>(
+    text: &str,
+    (x, y): (i32, i32),
+    color: &RGBColor,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+    taken: &mut Vec<(Range<i32>, Range<i32>)>,
+) -> Result<(), ChartError> {
+    let style = look.text(color, 13.0, HPos::Left, VPos::Top);
+    let (width, _) = area.estimate_text_size(text, &style)?;
+    let (width, height) = (width as i32, look.px(17.0));
+    let left = (x + look.px(9.0)).min(frame.across.end - width).max(frame.across.start);
+    let mut top = y + look.px(7.0);
+    let overlaps = |a: &Range<i32>, b: &Range<i32>| a.start < b.end && b.start < a.end;
+    while let Some((_, down)) = taken
+        .iter()
+        .find(|(across, down)| overlaps(across, &(left..left + width)) && overlaps(down, &(top..top + height)))
+    {
+        top = down.end;
+    }
+    taken.push((left..left + width, top..top + height));
+    area.draw(&Text::new(text.to_owned(), (left, top), style))?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Colours and sizes of the charts.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// Colours of a theme. Every hue is used for one thing only, and never without a marker or a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Palette {
+    /// Behind everything.
+    pub paper: RGBColor,
+    /// Text and the optimum.
+    pub ink: RGBColor,
+    /// Labels of axes; at least 4.5:1 on the paper.
+    pub quiet: RGBColor,
+    /// Axes and rules.
+    pub hairline: RGBColor,
+    /// What no policy can reach.
+    pub shade: RGBColor,
+    /// The base model.
+    pub base: RGBColor,
+    /// SFT.
+    pub sft: RGBColor,
+    /// DPO.
+    pub dpo: RGBColor,
+    /// Any other method.
+    pub other: RGBColor,
+}
+
+impl Palette {
+    /// On paper. Hues from Okabe and Ito's palette for colour-blind readers, darkened to 4.5:1.
+    pub const LIGHT: Self = Self {
+        paper: RGBColor(255, 253, 249),
+        ink: RGBColor(29, 28, 26),
+        quiet: RGBColor(95, 91, 84),
+        hairline: RGBColor(205, 200, 190),
+        shade: RGBColor(244, 240, 231),
+        base: RGBColor(112, 106, 97),
+        sft: RGBColor(0, 122, 90),
+        dpo: RGBColor(0, 100, 166),
+        other: RGBColor(184, 74, 0),
+    };
+    /// By night.
+    pub const DARK: Self = Self {
+        paper: RGBColor(20, 22, 26),
+        ink: RGBColor(232, 230, 225),
+        quiet: RGBColor(167, 164, 157),
+        hairline: RGBColor(66, 69, 75),
+        shade: RGBColor(29, 32, 37),
+        base: RGBColor(160, 156, 148),
+        sft: RGBColor(79, 195, 161),
+        dpo: RGBColor(108, 180, 240),
+        other: RGBColor(240, 150, 90),
+    };
+
+    /// The hue of a method, by its name in [`crate::metrics::FrontierPoint`].
+    pub fn method(&self, method: &str) -> RGBColor {
+        match method {
+            "base" => self.base,
+            "sft" => self.sft,
+            "dpo" => self.dpo,
+            _ => self.other,
+        }
+    }
+}
+
+/// How a chart looks where it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Colours.
+    pub palette: Palette,
+    /// Device pixels per unit of length, so that lines and text keep their size on sharp screens.
+    pub scale: f64,
+    /// Font families as CSS has them.
+    pub family: &'a str,
+}
+
+impl Default for Look<'_> {
+    fn default() -> Self {
+        Self { palette: Palette::LIGHT, scale: 1.0, family: "sans-serif" }
+    }
+}
+
+impl<'a> Look<'a> {
+    /// `units` in pixels.
+    pub fn px(&self, units: f64) -> i32 {
+        (units * self.scale).round() as i32
+    }
+
+    /// A line `units` thick, at least one pixel.
+    pub fn line(&self, color: impl Color, units: f64) -> ShapeStyle {
+        color.stroke_width(self.px(units).max(1) as u32)
+    }
+
+    /// Text of `units` height, anchored at its position.
+    pub fn text(&self, color: &'a RGBColor, units: f64, across: HPos, down: VPos) -> TextStyle<'a> {
+        (self.family, units * self.scale).into_font().color(color).pos(Pos::new(across, down))
+    }
+}

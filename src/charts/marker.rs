@@ -1,0 +1,70 @@
+//! One shape per method: colour alone never tells them apart.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::ChartError;
+
+/// The shape of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// The base model.
+    Cross,
+    /// SFT.
+    Square,
+    /// DPO.
+    Circle,
+    /// The closed-form optimum.
+    Diamond,
+    /// Any other method.
+    Triangle,
+}
+
+impl Marker {
+    /// The shape of a method, by its name in [`crate::metrics::FrontierPoint`].
+    pub fn of(method: &str) -> Self {
+        match method {
+            "base" => Self::Cross,
+            "sft" => Self::Square,
+            "dpo" => Self::Circle,
+            _ => Self::Triangle,
+        }
+    }
+
+    /// Draws it around `center` with `radius` in pixels.
+    pub(super) fn draw<DB: DrawingBackend>(
+        self,
+        area: &DrawingArea<DB, Shift>,
+        (x, y): (i32, i32),
+        radius: i32,
+        style: ShapeStyle,
+    ) -> Result<(), ChartError> {
+        let r = radius;
+        match self {
+            Self::Circle => area.draw(&Circle::new((x, y), r, style))?,
+            Self::Square => area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], style))?,
+            Self::Cross => {
+                area.draw(&PathElement::new(vec![(x - r, y - r), (x + r, y + r)], style))?;
+                area.draw(&PathElement::new(vec![(x - r, y + r), (x + r, y - r)], style))?;
+            }
+            Self::Diamond => outline(area, vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)], style)?,
+            Self::Triangle => outline(area, vec![(x, y - r), (x + r, y + r), (x - r, y + r)], style)?,
+        }
+        Ok(())
+    }
+}
+
+/// A closed shape, filled or not.
+fn outline<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    mut corners: Vec<(i32, i32)>,
+    style: ShapeStyle,
+) -> Result<(), ChartError> {
+    if style.filled {
+        area.draw(&Polygon::new(corners, style))?;
+    } else {
+        corners.push(corners[0]);
+        area.draw(&PathElement::new(corners, style))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Charts: the reward-versus-KL frontier and curves over steps, drawn by plotters on anything it can draw on.
+//!
+//! Invariant: a chart sees metrics, never a trainer or a browser; the same code draws SVG in tests and the canvas of
+//! the page. A chart holds no state: it is given everything and answers with its [`Frame`], which says where a value
+//! lies.
+
+mod curve;
+mod frame;
+mod frontier;
+mod look;
+mod marker;
+
+pub use curve::{Curve, CurveChart};
+pub use frame::Frame;
+pub use frontier::{FrontierChart, Trail};
+pub use look::{Look, Palette};
+pub use marker::Marker;
+
+use thiserror::Error;
+
+/// Why a chart could not be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChartError {
+    /// A value that has no place on an axis: training broke down, or a file was edited.
+    #[error("{series}: value {index} is not a finite number, so it cannot be drawn")]
+    NotFinite {
+        /// The series as the person knows it.
+        series: String,
+        /// Which of its values, from 0.
+        index: usize,
+    },
+    /// No room for the axes.
+    #[error("a chart of {width} × {height} pixels has no room for its axes")]
+    TooSmall {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The surface refused.
+    #[error("the drawing surface refused: {0}")]
+    Surface(String),
+}
+
+impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErrorKind<E>> for ChartError {
+    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
+        Self::Surface(error.to_string())
+    }
+}

@@ -1,0 +1,11 @@
+//! The engine behind the page: what it is told and answers (`protocol`), its settings, and the worker that drives it.
+//!
+//! Invariant: only `worker` and `wire`, which exist on wasm alone, know a browser; everything else is tested natively.
+
+pub mod protocol;
+pub mod session;
+pub mod settings;
+
+pub use protocol::{Command, Event};
+pub use session::{Clock, Session};
+pub use settings::Settings;

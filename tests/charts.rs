@@ -1,0 +1,227 @@
+//! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
+
+use klimb::charts::{ChartError, Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
+use klimb::metrics::{FrontierPoint, OptimumPoint};
+use plotters::prelude::*;
+
+const WIDTH: u32 = 800;
+const HEIGHT: u32 = 500;
+
+fn point(step: usize, kl: f64, reward: f64) -> FrontierPoint {
+    FrontierPoint {
+        method: "dpo".into(),
+        setting: "beta=0.3".into(),
+        seed: 1,
+        step,
+        kl_per_sequence: kl,
+        kl_half_width: 0.25,
+        gold_reward: reward,
+        gold_reward_half_width: 0.02,
+        samples: 512,
+        seconds: 1.0,
+    }
+}
+
+fn trail(points: Vec<FrontierPoint>) -> Trail {
+    Trail { label: "DPO, β 0.30".into(), method: "dpo".into(), live: true, points }
+}
+
+fn optimum() -> Vec<OptimumPoint> {
+    let values = [(5.0, 0.3, 0.71, 900.0), (1.0, 1.15, 0.85, 400.0), (0.1, 4.0, 0.95, 60.0)];
+    let point = |(beta, kl_per_sequence, gold_reward, effective_sample_size)| OptimumPoint {
+        beta,
+        kl_per_sequence,
+        gold_reward,
+        effective_sample_size,
+    };
+    values.into_iter().map(point).collect()
+}
+
+const EMPTY: FrontierChart<'static> =
+    FrontierChart { trails: &[], optimum: &[], target: None, selected: None, empty: "Press Play" };
+
+fn drawn(chart: &FrontierChart, look: &Look) -> (Result<Frame, ChartError>, String) {
+    let mut svg = String::new();
+    let frame = chart.draw(&SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area(), look);
+    (frame, svg)
+}
+
+/// Every value of an attribute of the elements called `name`.
+fn attributes(svg: &str, name: &str, attribute: &str) -> Vec<String> {
+    let opening = format!("<{name} ");
+    let elements = svg.split(&opening).skip(1);
+    let value = |element: &str| {
+        let (_, rest) = element.split_once(&format!("{attribute}=\""))?;
+        Some(rest.split('"').next()?.to_owned())
+    };
+    elements.filter_map(|element| value(element.split('>').next()?)).collect()
+}
+
+fn circles(svg: &str) -> Vec<(i32, i32)> {
+    let numbers = |attribute| attributes(svg, "circle", attribute).into_iter().map(|v| v.parse().unwrap());
+    numbers("cx").zip(numbers("cy")).collect()
+}
+
+fn texts(svg: &str) -> Vec<String> {
+    let inner = |text: &str| text.split_once('>').unwrap().1.split("</text>").next().unwrap().trim().to_owned();
+    svg.split("<text ").skip(1).map(inner).collect()
+}
+
+#[test]
+fn points_lie_where_their_values_say() {
+    let trails = [trail(vec![point(0, 0.0, 0.5), point(10, 1.25, 0.7), point(20, 2.5, 0.85)])];
+    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    // 44 pixels on the left, 14 on the right, 26 above and 40 below; KL 0 to 5, reward 0.4 to 1.
+    let expected = |kl: f64, reward: f64| {
+        let x = 44.0 + kl / 5.0 * f64::from(WIDTH - 44 - 14);
+        let y = f64::from(HEIGHT - 40) - (reward - 0.4) / 0.6 * f64::from(HEIGHT - 26 - 40);
+        (x.round() as i32, y.round() as i32)
+    };
+    assert_eq!(circles(&svg), [expected(0.0, 0.5), expected(1.25, 0.7), expected(2.5, 0.85)]);
+    assert_eq!(frame.unwrap().pixel(1.25, 0.7), expected(1.25, 0.7));
+    // The error bars of the last point alone: 0.25 nats and 0.02 either way.
+    let lines = attributes(&svg, "polyline", "points").join(" ");
+    let corner = |(x, y): (i32, i32)| format!("{x},{y}");
+    assert!(lines.contains(&corner(expected(2.25, 0.85))) && lines.contains(&corner(expected(2.75, 0.85))), "{lines}");
+    assert!(lines.contains(&corner(expected(2.5, 0.87))), "{lines}");
+    assert!(!lines.contains(&corner(expected(1.0, 0.7))), "{lines}");
+}
+
+#[test]
+fn axes_have_names_and_round_ticks() {
+    let (_, svg) = drawn(&EMPTY, &Look::default());
+    let texts = texts(&svg);
+    for expected in ["0", "5", "0.4", "1.0", "KL to the reference, nats →", "↑ gold reward"] {
+        assert!(texts.iter().any(|text| text == expected), "no “{expected}” in {texts:?}");
+    }
+}
+
+#[test]
+fn without_data_there_are_axes_and_a_sentence() {
+    let (frame, svg) = drawn(&EMPTY, &Look::default());
+    assert!(frame.is_ok());
+    assert_eq!(circles(&svg), []);
+    assert!(texts(&svg).contains(&"Press Play".to_owned()));
+}
+
+#[test]
+fn one_point_is_a_marker_and_a_label() {
+    let trails = [trail(vec![point(0, 0.0, 0.5)])];
+    let (_, with) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    assert_eq!(circles(&with).len(), 1);
+    assert!(!texts(&with).contains(&"Press Play".to_owned()));
+    assert!(texts(&with).contains(&"DPO, β 0.30".to_owned()));
+}
+
+#[test]
+fn a_far_point_widens_the_axes() {
+    let trails = [trail(vec![point(0, 17.0, 0.2)])];
+    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let frame = frame.unwrap();
+    assert!(frame.x.contains(&17.0) && frame.y.contains(&0.2), "{frame:?}");
+    let (x, y) = circles(&svg)[0];
+    assert!(frame.across.contains(&x) && frame.down.contains(&y));
+}
+
+#[test]
+fn the_optimum_is_solid_where_it_is_reliable_and_dashed_elsewhere() {
+    let optimum = optimum();
+    let (frame, svg) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &Look::default());
+    let frame = frame.unwrap();
+    let corner = |kl, reward| {
+        let (x, y) = frame.pixel(kl, reward);
+        format!("{x},{y}")
+    };
+    let lines = attributes(&svg, "polyline", "points");
+    let whole = |from: &str, to: &str| lines.iter().any(|line| line.contains(from) && line.contains(to));
+    assert!(whole(&corner(0.3, 0.71), &corner(1.15, 0.85)), "{lines:?}");
+    assert!(!whole(&corner(1.15, 0.85), &corner(4.0, 0.95)), "an unreliable stretch is drawn in one piece: {lines:?}");
+}
+
+#[test]
+fn the_target_of_beta_is_on_the_curve_and_labelled() {
+    let optimum = optimum();
+    let chart = FrontierChart { optimum: &optimum, target: Some((optimum[1], "π* at β 1.0")), ..EMPTY };
+    let (frame, svg) = drawn(&chart, &Look::default());
+    let (x, y) = frame.unwrap().pixel(1.15, 0.85);
+    assert!(texts(&svg).contains(&"π* at β 1.0".to_owned()));
+    let corners = attributes(&svg, "polyline", "points").join(" ");
+    assert!(corners.contains(&format!("{},{y}", x + 7)), "the diamond is not on the curve");
+}
+
+#[test]
+fn labels_of_neighbours_do_not_overlap() {
+    let neighbour = Trail { label: "DPO, β 0.31".into(), ..trail(vec![point(0, 2.01, 0.8)]) };
+    let trails = [trail(vec![point(0, 2.0, 0.8)]), neighbour];
+    let (_, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let labels = svg.split("<text ").skip(1).filter(|text| text.contains("DPO"));
+    let rows: Vec<i32> =
+        labels.map(|text| attributes(&format!("<text {text}"), "text", "y")[0].parse().unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    assert!((rows[0] - rows[1]).abs() >= 13, "{rows:?}");
+}
+
+#[test]
+fn a_sharp_screen_doubles_lengths_but_not_values() {
+    let trails = [trail(vec![point(0, 2.5, 0.7)])];
+    let look = Look { scale: 2.0, palette: Palette::DARK, ..Look::default() };
+    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &look);
+    let frame = frame.unwrap();
+    assert_eq!((frame.across.start, frame.down.start), (88, 52));
+    assert_eq!(circles(&svg), [frame.pixel(2.5, 0.7)]);
+    assert!(svg.to_uppercase().contains("#14161A"), "not drawn on the dark paper");
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_and_named() {
+    for bad in [
+        FrontierPoint { kl_per_sequence: f64::NAN, ..point(0, 0.0, 0.5) },
+        FrontierPoint { gold_reward: f64::INFINITY, ..point(0, 0.0, 0.5) },
+        FrontierPoint { kl_half_width: f64::NAN, ..point(0, 0.0, 0.5) },
+    ] {
+        let trails = [trail(vec![point(0, 0.0, 0.5), bad])];
+        let (result, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+        assert_eq!(result, Err(ChartError::NotFinite { series: "DPO, β 0.30".into(), index: 1 }));
+        assert_eq!(circles(&svg), [], "something was drawn before the refusal");
+    }
+    let optimum = [OptimumPoint { kl_per_sequence: f64::NAN, ..optimum()[0] }];
+    let (result, _) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &Look::default());
+    assert!(matches!(result, Err(ChartError::NotFinite { .. })), "{result:?}");
+    let curves = [curve(vec![(1.0, 0.69), (2.0, f64::NAN)])];
+    assert!(matches!(drawn_curve(&curves).0, Err(ChartError::NotFinite { index: 1, .. })));
+}
+
+#[test]
+fn a_surface_without_room_is_refused() {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (40, 40)).into_drawing_area();
+    assert_eq!(EMPTY.draw(&area, &Look::default()), Err(ChartError::TooSmall { width: 40, height: 40 }));
+}
+
+fn curve(points: Vec<(f64, f64)>) -> Curve {
+    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true }
+}
+
+fn drawn_curve(curves: &[Curve]) -> (Result<Frame, ChartError>, String) {
+    let mut svg = String::new();
+    let changes = [(5.0, "β 0.10".to_owned())];
+    let level = Some((std::f64::consts::LN_2, "ln 2"));
+    let chart = CurveChart { name: "loss", curves, level, changes: &changes, at_least: (0.0, 0.8) };
+    let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
+    let frame = chart.draw(&area, &Look::default());
+    drop(area);
+    (frame, svg)
+}
+
+#[test]
+fn a_curve_marks_its_values_its_level_and_its_changes() {
+    let (frame, svg) = drawn_curve(&[curve(vec![(1.0, 0.69), (6.0, 0.6), (10.0, 0.5)])]);
+    let frame = frame.unwrap();
+    assert_eq!(circles(&svg), [frame.pixel(1.0, 0.69), frame.pixel(6.0, 0.6), frame.pixel(10.0, 0.5)]);
+    let texts = texts(&svg);
+    for expected in ["ln 2", "β 0.10", "DPO", "loss", "step →"] {
+        assert!(texts.iter().any(|text| text == expected), "no “{expected}” in {texts:?}");
+    }
+    assert!(drawn_curve(&[]).0.is_ok(), "axes without data");
+    assert!(drawn_curve(&[curve(vec![])]).0.is_ok(), "a series without data");
+}
