@@ -9,12 +9,14 @@ mod frame;
 mod frontier;
 mod look;
 mod marker;
+mod svg;
 
 pub use curve::{Curve, CurveChart};
 pub use frame::Frame;
 pub use frontier::{FrontierChart, Trail};
 pub use look::{Look, Palette};
 pub use marker::Marker;
+pub use svg::frontier_svg;
 
 use thiserror::Error;
 

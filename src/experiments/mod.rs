@@ -1,13 +1,18 @@
-//! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, and checks of
-//! the engine against numbers from elsewhere.
+//! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, sweeps, and
+//! checks of the engine against numbers from elsewhere.
 
 mod evaluation;
 mod optimum;
 mod preferences;
 mod recipes;
+mod sweep;
 pub mod verify;
 
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
 pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
 pub use preferences::{INSTANCES_PER_CHUNK, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
+pub use sweep::{
+    RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo,
+    sample_optimum,
+};

@@ -1,180 +1,79 @@
 //! Agreement with PyTorch's autograd in float64 (`tests/data/objectives.json`), to 1e-9 in every number.
 
-use klimb::objectives::PpoSettings;
-use serde::Deserialize;
+use klimb::experiments::verify::{Check, ObjectiveReference, ReferenceError};
+use serde_json::{Value, json};
 
-use super::{Failures, Minibatch, run_bradley_terry, run_dpo, run_gae};
+use super::run_dpo;
 
-const TOLERANCE: f64 = 1e-9;
+const GOLDEN: &str = include_str!("../data/objectives.json");
 
-type Rows = Vec<Vec<f64>>;
-
-#[derive(Deserialize)]
-struct Golden {
-    dpo: Vec<Dpo>,
-    bradley_terry: BradleyTerry,
-    gae: Vec<Gae>,
-    ppo: Ppo,
+fn check(golden: &Value) -> Result<Vec<Check>, ReferenceError> {
+    Ok(ObjectiveReference::from_json(golden.to_string().as_bytes())?.check())
 }
 
-#[derive(Deserialize)]
-struct Dpo {
-    beta: f64,
-    label_smoothing: f64,
-    policy_chosen: Vec<f64>,
-    policy_rejected: Vec<f64>,
-    reference_chosen: Vec<f64>,
-    reference_rejected: Vec<f64>,
-    losses: Vec<f64>,
-    chosen_rewards: Vec<f64>,
-    rejected_rewards: Vec<f64>,
-    d_mean_loss_d_policy_chosen: Vec<f64>,
-    d_mean_loss_d_policy_rejected: Vec<f64>,
-}
-
-#[derive(Deserialize)]
-struct BradleyTerry {
-    chosen_scores: Vec<f64>,
-    rejected_scores: Vec<f64>,
-    losses: Vec<f64>,
-    d_mean_loss_d_chosen: Vec<f64>,
-    d_mean_loss_d_rejected: Vec<f64>,
-}
-
-#[derive(Deserialize)]
-struct Gae {
-    gamma: f64,
-    gae_lambda: f64,
-    rewards: Rows,
-    values: Rows,
-    lengths: Vec<usize>,
-    advantages: Rows,
-    returns: Rows,
-}
-
-#[derive(Deserialize)]
-struct Ppo {
-    clip_range: f64,
-    value_clip_range: f64,
-    value_coefficient: f64,
-    entropy_coefficient: f64,
-    lengths: Vec<usize>,
-    old_logprobs: Rows,
-    logprobs: Rows,
-    advantages: Rows,
-    old_values: Rows,
-    values: Rows,
-    returns: Rows,
-    entropies: Rows,
-    policy_loss: f64,
-    value_loss: f64,
-    entropy: f64,
-    total: f64,
-    clip_fraction: f64,
-    approx_kl_k3: f64,
-    dlogprobs: Rows,
-    dvalues: Rows,
-    dentropies: Rows,
-}
-
-fn golden() -> Golden {
-    serde_json::from_str(include_str!("../data/objectives.json")).expect("tests/data/objectives.json is readable")
-}
-
-/// 1 for the first `lengths[b]` tokens of each row.
-fn mask(lengths: &[usize], length: usize) -> Vec<f64> {
-    lengths.iter().flat_map(|&kept| (0..length).map(move |t| if t < kept { 1.0 } else { 0.0 })).collect()
+fn golden() -> Value {
+    serde_json::from_str(GOLDEN).expect("tests/data/objectives.json is readable")
 }
 
 #[test]
-fn dpo_agrees() {
-    let mut failures = Failures::default();
-    for case in golden().dpo {
-        let name = |column: &str| format!("dpo β={} ε={} {column}", case.beta, case.label_smoothing);
-        let sequence_logprobs = [&case.policy_chosen[..], &case.policy_rejected].concat();
-        let references = [&case.reference_chosen[..], &case.reference_rejected].concat();
-        let answer = run_dpo(case.beta, case.label_smoothing, &sequence_logprobs, &references);
-        let gradient = [&case.d_mean_loss_d_policy_chosen[..], &case.d_mean_loss_d_policy_rejected].concat();
-        failures.compare(&name("losses"), &answer.losses, &case.losses, TOLERANCE);
-        failures.compare(&name("chosen rewards"), &answer.chosen_rewards, &case.chosen_rewards, TOLERANCE);
-        failures.compare(&name("rejected rewards"), &answer.rejected_rewards, &case.rejected_rewards, TOLERANCE);
-        failures.compare(&name("gradient"), &answer.dsequence_logprobs, &gradient, TOLERANCE);
+fn every_objective_agrees() {
+    let checks = check(&golden()).unwrap();
+    assert!(checks.len() >= 33, "{} quantities", checks.len());
+    let failed: Vec<&Check> = checks.iter().filter(|check| !check.passed()).collect();
+    assert!(failed.is_empty(), "beyond their tolerance: {failed:#?}");
+}
+
+/// Every number the check reads must be able to fail it.
+#[test]
+fn a_changed_number_is_noticed() {
+    for (pointer, quantity) in [
+        ("/dpo/1/losses/0", "losses"),
+        ("/dpo/2/d_mean_loss_d_policy_rejected/1", "gradient"),
+        ("/bradley_terry/losses/2", "Bradley-Terry losses"),
+        ("/gae/0/returns/1/0", "returns"),
+        ("/ppo/clip_fraction", "PPO clip fraction"),
+        ("/ppo/dvalues/0/1", "PPO dvalues"),
+    ] {
+        let mut changed = golden();
+        let number = changed.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is in the data"));
+        *number = json!(number.as_f64().unwrap() + 1e-8);
+        let failed: Vec<Check> = check(&changed).unwrap().into_iter().filter(|check| !check.passed()).collect();
+        assert_eq!(failed.len(), 1, "{pointer}: {failed:?}");
+        assert!(failed[0].quantity.contains(quantity), "{pointer}: {failed:?}");
     }
-    failures.report();
+}
+
+#[test]
+fn lists_that_do_not_fit_each_other_are_refused_in_words() {
+    for (pointer, value, word) in [
+        ("/dpo", json!([]), "dpo"),
+        ("/dpo/0/losses", json!([1.0]), "dpo losses"),
+        ("/bradley_terry/chosen_scores", json!([]), "chosen_scores"),
+        ("/gae/0/rewards", json!([]), "gae rewards"),
+        ("/gae/0/rewards/1", json!([1.0]), "gae rewards"),
+        ("/gae/0/lengths/0", json!(99), "gae lengths"),
+        ("/ppo/lengths", json!([0, 0, 0]), "ppo lengths"),
+        ("/ppo/values", json!([[0.0]]), "ppo values"),
+        ("/ppo/total", json!("one"), "format"),
+    ] {
+        let mut changed = golden();
+        *changed.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is in the data")) = value;
+        let message = check(&changed).expect_err(pointer).to_string();
+        assert!(message.contains(word), "{pointer}: {message}");
+    }
 }
 
 /// An absolute tolerance says nothing about a loss of 3e-19, which `log(σ(s))` written naively makes 0.
 #[test]
 fn a_tiny_dpo_loss_keeps_its_digits() {
-    let golden = golden().dpo;
-    let case = golden.iter().find(|case| case.beta == 5.0).expect("the data has β = 5");
-    let sequence_logprobs = [&case.policy_chosen[..], &case.policy_rejected].concat();
-    let references = [&case.reference_chosen[..], &case.reference_rejected].concat();
-    let answer = run_dpo(case.beta, case.label_smoothing, &sequence_logprobs, &references);
-    for (found, expected) in answer.losses.iter().zip(&case.losses) {
-        assert!((found / expected - 1.0).abs() < TOLERANCE, "{found} instead of {expected}");
+    let golden = golden();
+    let cases = golden["dpo"].as_array().expect("a list of cases");
+    let case = cases.iter().find(|case| case["beta"] == 5.0).expect("the data has β = 5");
+    let list = |name: &str| -> Vec<f64> { serde_json::from_value(case[name].clone()).expect("a list of numbers") };
+    let sequence_logprobs = [list("policy_chosen"), list("policy_rejected")].concat();
+    let references = [list("reference_chosen"), list("reference_rejected")].concat();
+    let answer = run_dpo(5.0, case["label_smoothing"].as_f64().unwrap(), &sequence_logprobs, &references);
+    for (found, expected) in answer.losses.iter().zip(list("losses")) {
+        assert!((found / expected - 1.0).abs() < 1e-9, "{found} instead of {expected}");
     }
-}
-
-#[test]
-fn bradley_terry_agrees() {
-    let case = golden().bradley_terry;
-    let (losses, _, dscores) = run_bradley_terry(&[&case.chosen_scores[..], &case.rejected_scores].concat());
-    let gradient = [case.d_mean_loss_d_chosen, case.d_mean_loss_d_rejected].concat();
-    let mut failures = Failures::default();
-    failures.compare("bradley_terry losses", &losses, &case.losses, TOLERANCE);
-    failures.compare("bradley_terry gradient", &dscores, &gradient, TOLERANCE);
-    failures.report();
-}
-
-#[test]
-fn gae_agrees() {
-    let mut failures = Failures::default();
-    for case in golden().gae {
-        let length = case.rewards[0].len();
-        let (rewards, values) = (case.rewards.concat(), case.values.concat());
-        let mask = mask(&case.lengths, length);
-        let (advantages, returns) = run_gae(case.gamma, case.gae_lambda, length, &rewards, &values, &mask);
-        let name = |column: &str| format!("gae γ={} λ={} {column}", case.gamma, case.gae_lambda);
-        failures.compare(&name("advantages"), &advantages, &case.advantages.concat(), TOLERANCE);
-        failures.compare(&name("returns"), &returns, &case.returns.concat(), TOLERANCE);
-    }
-    failures.report();
-}
-
-#[test]
-fn ppo_agrees() {
-    let case = golden().ppo;
-    let kept = case.lengths.iter().sum::<usize>() as f64;
-    let minibatch = Minibatch {
-        weights: mask(&case.lengths, case.logprobs[0].len()).iter().map(|keep| keep / kept).collect(),
-        logprobs: case.logprobs.concat(),
-        old_logprobs: case.old_logprobs.concat(),
-        advantages: case.advantages.concat(),
-        values: case.values.concat(),
-        old_values: case.old_values.concat(),
-        returns: case.returns.concat(),
-        entropies: case.entropies.concat(),
-    };
-    let answer = minibatch.run(PpoSettings {
-        clip_range: case.clip_range,
-        value_clip_range: case.value_clip_range,
-        value_coefficient: case.value_coefficient,
-        entropy_coefficient: case.entropy_coefficient,
-    });
-    let mut failures = Failures::default();
-    for (name, found, expected) in [
-        ("policy loss", answer.policy_loss, case.policy_loss),
-        ("value loss", answer.value_loss, case.value_loss),
-        ("entropy", answer.entropy, case.entropy),
-        ("total", answer.total, case.total),
-        ("clip fraction", answer.clip_fraction, case.clip_fraction),
-        ("approximate KL", answer.approx_kl, case.approx_kl_k3),
-    ] {
-        failures.compare(&format!("ppo {name}"), &[found], &[expected], TOLERANCE);
-    }
-    failures.compare("ppo dlogprobs", &answer.dlogprobs, &case.dlogprobs.concat(), TOLERANCE);
-    failures.compare("ppo dvalues", &answer.dvalues, &case.dvalues.concat(), TOLERANCE);
-    failures.compare("ppo dentropies", &answer.dentropies, &case.dentropies.concat(), TOLERANCE);
-    failures.report();
 }

@@ -81,8 +81,6 @@ struct PpoAnswer {
     dlogprobs: Vec<f64>,
     dvalues: Vec<f64>,
     dentropies: Vec<f64>,
-    policy_loss: f64,
-    value_loss: f64,
     entropy: f64,
     total: f64,
     clip_fraction: f64,
@@ -109,8 +107,6 @@ impl Minibatch {
         ppo(settings, rollout, gradients, &mut statistics);
         let column = |index: usize| statistics[index * rows..(index + 1) * rows].iter().sum();
         PpoAnswer {
-            policy_loss: column(0),
-            value_loss: column(1),
             entropy: column(2),
             total: column(3),
             clip_fraction: column(4),

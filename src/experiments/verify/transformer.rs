@@ -1,68 +1,20 @@
-//! Checks of the engine against golden numbers from another program.
+//! The transformer against another program's loss, log-probabilities, gradients and AdamW losses.
 //!
-//! The formats: a JSON file with sizes, AdamW's constants, step-0 loss, log-probabilities and gradients and a number
+//! The format: a JSON file with sizes, AdamW's constants, step-0 loss, log-probabilities and gradients and a number
 //! of AdamW losses; beside it the parameters (`.params.f32`, little-endian, in the order of `spec`) and the batches
 //! (`.batches.i32`, pairs of inputs and targets, each (B, T)).
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use thiserror::Error;
 
+use super::{Check, ReferenceError, not_empty, same_count};
 use crate::algorithms::{Sft, SftSettings};
 use crate::backend::network::Network;
-use crate::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize};
+use crate::backend::{At, Kernels, LogitsSize, SequenceSize};
 use crate::language::{Adamw, Schedule, TokenBatch};
-use crate::model::{ConfigError, ModelConfig};
+use crate::model::{ModelConfig, TensorSpec};
 use crate::real::Real;
-
-/// Why a file of golden numbers cannot be used.
-#[derive(Debug, Error)]
-pub enum ReferenceError {
-    /// Not JSON, or a field is missing or of another type.
-    #[error("the golden file is not of the expected format: {0}")]
-    Format(#[from] serde_json::Error),
-    /// Sizes no network has.
-    #[error("the golden file's sizes cannot be used: {0}")]
-    Config(#[from] ConfigError),
-    /// The files contradict each other.
-    #[error("{field}: {found} instead of {expected}; the files do not belong together")]
-    Mismatch {
-        /// What was counted.
-        field: &'static str,
-        /// What the JSON file promises.
-        expected: String,
-        /// What was found.
-        found: String,
-    },
-    /// The engine failed.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-}
-
-/// One compared quantity.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    /// What was compared.
-    pub quantity: String,
-    /// The largest error found, in the unit of the tolerance.
-    pub error: f64,
-    /// The largest error allowed.
-    pub tolerance: f64,
-}
-
-impl Check {
-    /// A check of `quantity`; keeps the largest of `errors`, and takes what is not a number for infinite.
-    pub fn new(quantity: impl Into<String>, tolerance: f64, errors: impl IntoIterator<Item = f64>) -> Self {
-        let largest = |high: f64, error: f64| if error.is_nan() { f64::INFINITY } else { high.max(error.abs()) };
-        Self { quantity: quantity.into(), error: errors.into_iter().fold(0.0, largest), tolerance }
-    }
-
-    /// Whether the error is within the tolerance.
-    pub fn passed(&self) -> bool {
-        self.error <= self.tolerance
-    }
-}
 
 #[derive(Debug, Deserialize)]
 struct Sizes {
@@ -125,28 +77,31 @@ impl Reference {
         let Sizes { width, layers, heads, vocabulary, length, batch } = golden.cfg;
         let config = ModelConfig { vocabulary, context: length, width, layers, heads }.validated()?;
         let network = Network::new(config);
-        let expected: Vec<(String, Vec<usize>)> =
-            network.layout().tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
-        if golden.spec != expected {
-            let (expected, found) = (format!("{expected:?}"), format!("{:?}", golden.spec));
-            return Err(ReferenceError::Mismatch { field: "spec", expected, found });
+        let tensors = &network.layout().tensors;
+        check_spec(&golden.spec, tensors)?;
+        let bytes_of_batches = [golden.nb, 2, batch, length, 4].into_iter().try_fold(1usize, usize::checked_mul);
+        let bytes_of_batches =
+            bytes_of_batches.ok_or_else(|| ReferenceError::mismatch("nb", "a number of batches", golden.nb))?;
+        same_count("bytes of parameters", 4 * network.layout().len, parameters.len())?;
+        same_count("bytes of batches", bytes_of_batches, batches.len())?;
+        if batches.is_empty() {
+            return Err(ReferenceError::mismatch("nb and B", "at least 1", 0));
         }
-        let count = |field, expected: usize, found: usize| {
-            let error = || ReferenceError::Mismatch { field, expected: expected.to_string(), found: found.to_string() };
-            if expected == found { Ok(()) } else { Err(error()) }
-        };
-        count("bytes of parameters", 4 * network.layout().len, parameters.len())?;
-        count("bytes of batches", golden.nb * 2 * batch * length * 4, batches.len())?;
+        same_count("step0_logprobs_row0", length, golden.step0_logprobs_row0.len())?;
+        not_empty("adamw_losses", &golden.adamw_losses)?;
+        check_gradients(&golden.step0_gradients, tensors)?;
         let words = |bytes: &[u8]| bytes.as_chunks::<4>().0.to_vec();
-        let parameters = words(parameters).into_iter().map(f32::from_le_bytes).collect();
+        let parameters: Vec<f32> = words(parameters).into_iter().map(f32::from_le_bytes).collect();
+        if let Some(broken) = parameters.iter().find(|parameter| !parameter.is_finite()) {
+            return Err(ReferenceError::mismatch("parameters", "finite numbers", broken));
+        }
         let tokens: Vec<u32> = words(batches).into_iter().map(u32::from_le_bytes).collect();
-        if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
-            let (expected, found) = (format!("below {vocabulary}"), token.to_string());
-            return Err(ReferenceError::Mismatch { field: "token", expected, found });
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(ReferenceError::mismatch("token", format!("0 to {}", vocabulary - 1), token.cast_signed()));
         }
         let rows = batch * length;
         let batches = tokens
-            .chunks_exact((2 * rows).max(1))
+            .chunks_exact(2 * rows)
             .map(|pair| TokenBatch {
                 size: SequenceSize { batch, length },
                 inputs: pair[..rows].to_vec(),
@@ -167,10 +122,7 @@ impl Reference {
     async fn check_step0<K: Kernels>(&self, k: &mut K) -> Result<Vec<Check>, ReferenceError> {
         let Golden { step0_loss, step0_logprobs_row0, step0_entropy_mean, step0_gradients, .. } = &self.golden;
         let network = Network::new(self.config);
-        let Some(batch) = self.batches.first() else {
-            let (expected, found) = ("at least 1".into(), "0".into());
-            return Err(ReferenceError::Mismatch { field: "nb", expected, found });
-        };
+        let batch = &self.batches[0];
         let rows = batch.inputs.len();
         let logits = LogitsSize { rows, vocabulary: self.config.vocabulary };
         let integers_host = batch.integers(self.config.vocabulary);
@@ -212,15 +164,13 @@ impl Reference {
             Check::new("step-0 mean entropy", 1e-5, [entropy - step0_entropy_mean]),
         ];
         for tensor in &network.layout().tensors {
-            let Some(theirs) = step0_gradients.get(&tensor.name) else {
-                let (expected, found) = (format!("a gradient of {}", tensor.name), "none".into());
-                return Err(ReferenceError::Mismatch { field: "step0_gradients", expected, found });
-            };
+            let theirs = &step0_gradients[&tensor.name];
             let ours = &gradient[tensor.range()];
             let l2 = ours.iter().map(|value| value * value).sum::<f64>().sqrt();
             let first = ours.iter().zip(&theirs.first).map(|(ours, theirs)| ours - theirs);
             let errors = first.chain([l2 - theirs.l2, ours.iter().sum::<f64>() - theirs.sum]);
-            let relative = errors.map(|error| error / theirs.l2);
+            // A gradient that is exactly 0 has no norm to divide by.
+            let relative = errors.map(|error| error / theirs.l2.max(f64::MIN_POSITIVE));
             checks.push(Check::new(format!("step-0 gradient of {} / its norm", tensor.name), 1e-4, relative));
         }
         Ok(checks)
@@ -249,4 +199,31 @@ impl Reference {
         }
         Ok(Check::new(format!("losses of {} AdamW steps", self.golden.adamw_losses.len()), 1e-3, errors))
     }
+}
+
+/// Refuses unless `spec` lists exactly the network's tensors, in their order.
+fn check_spec(spec: &[(String, Vec<usize>)], tensors: &[TensorSpec]) -> Result<(), ReferenceError> {
+    for ((name, shape), tensor) in spec.iter().zip(tensors) {
+        if (name, shape) != (&tensor.name, &tensor.shape) {
+            let expected = format!("{} {:?}", tensor.name, tensor.shape);
+            return Err(ReferenceError::mismatch("spec", expected, format!("{name} {shape:?}")));
+        }
+    }
+    same_count("tensors in spec", tensors.len(), spec.len())
+}
+
+/// Refuses unless each tensor has its gradient's figures.
+fn check_gradients(gradients: &HashMap<String, Gradient>, tensors: &[TensorSpec]) -> Result<(), ReferenceError> {
+    for tensor in tensors {
+        let name = &tensor.name;
+        let Some(gradient) = gradients.get(name) else {
+            return Err(ReferenceError::mismatch("step0_gradients", format!("a gradient of {name}"), "none"));
+        };
+        let given = gradient.first.len();
+        if !(1..=tensor.len()).contains(&given) {
+            let field = format!("first values of the gradient of {name}");
+            return Err(ReferenceError::mismatch(field, format!("1 to {}", tensor.len()), given));
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,83 @@
+//! Reading and writing, with errors that name the file.
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use klimb::model::{Checkpoint, ConfigError, Expectation};
+use klimb::world::{World, WorldSettings};
+
+use super::Failure;
+
+/// The bytes of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::about(path.display(), reason(&error)))
+}
+
+/// Writes a whole file or leaves what was there: first beside it, then in its place.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::about(path.display(), reason(&error));
+    let name = path.file_name().ok_or_else(|| Failure::about(path.display(), "is not the name of a file"))?;
+    let mut beside = name.to_owned();
+    beside.push(".part");
+    let beside = path.with_file_name(beside);
+    std::fs::write(&beside, contents).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+}
+
+/// Refuses a file that could not be written at the end of a long run, before the run.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        return Err(Failure::about(path.display(), "is a folder; name a file"));
+    }
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(Failure::about(folder.display(), "there is no such folder; make it first"))
+    }
+}
+
+/// Prints to the standard output. A reader who has seen enough is no failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The world of the shipped models.
+pub fn world() -> Result<World, ConfigError> {
+    World::new(WorldSettings::default())
+}
+
+/// The checkpoint in a file, if it is one of this world's.
+pub fn read_checkpoint(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
+    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint() };
+    Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
+}
+
+/// `given`, or the checkpoint of that name that ships with the page, looked for where the program was started and
+/// where it was built.
+pub fn given_or_shipped(given: Option<&Path>, name: &str) -> Result<PathBuf, Failure> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    let below = Path::new("www/assets").join(name);
+    let candidates = [below.clone(), Path::new(env!("CARGO_MANIFEST_DIR")).join(&below)];
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        Failure::new(format!(
+            "{} is not here: name a checkpoint, or make one with `klimb pretrain` and `klimb sft`",
+            below.display()
+        ))
+    })
+}
+
+/// The system's words without its error number.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".into(),
+        ErrorKind::PermissionDenied => "it may not be opened; check its permissions".into(),
+        ErrorKind::IsADirectory => "is a folder; name a file".into(),
+        _ => error.to_string(),
+    }
+}

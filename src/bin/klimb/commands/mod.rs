@@ -1,0 +1,108 @@
+//! The sub-commands, one file each, and what they share.
+
+mod dpo;
+mod files;
+mod interrupt;
+mod machine;
+mod pairs;
+mod progress;
+mod sample;
+mod score;
+mod sweep;
+mod train;
+mod verify;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Train and align a small language model, and see what it costs: reward against KL.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    long_about = "Train and align a small language model on a toy task, and see what it costs.\n\n\
+        A base model learns from documents of a little world, SFT makes it write film reviews, and DPO makes it write \
+        the reviews that the world's gold reward (VADER's sentiment) prefers. Every point of the reward-versus-KL \
+        frontier can be recomputed from the files that `sweep` writes.",
+    after_long_help = "Examples:\n  \
+        klimb score \"the plot was not very good .\"\n  \
+        klimb pretrain --out base.safetensors\n  \
+        klimb sft --from base.safetensors --out sft.safetensors\n  \
+        klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
+        klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
+        klimb sweep --preset quick --out sweep\n\n\
+        Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
+        sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pretrain(train::Pretrain),
+    Sft(train::Sft),
+    Dpo(dpo::Dpo),
+    Sample(sample::Sample),
+    Score(score::Score),
+    Pairs(pairs::Pairs),
+    Sweep(sweep::Sweep),
+    Verify(verify::Verify),
+}
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    /// `verify` found an error above its tolerance.
+    Disagreed,
+    /// By Ctrl-C.
+    Interrupted,
+}
+
+/// A sentence for the person at the terminal.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+
+    /// `error`, about the thing called `subject`.
+    fn about(subject: impl Display, error: impl Display) -> Self {
+        Self(format!("{subject}: {error}"))
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Parses the arguments, runs the command, and answers with the exit code.
+pub fn run() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Pretrain(command) => command.run(),
+        Command::Sft(command) => command.run(),
+        Command::Dpo(command) => command.run(),
+        Command::Sample(command) => command.run(),
+        Command::Score(command) => command.run(),
+        Command::Pairs(command) => command.run(),
+        Command::Sweep(command) => command.run(),
+        Command::Verify(command) => command.run(),
+    };
+    match ended {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Disagreed) => ExitCode::from(1),
+        Ok(End::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
+        Err(Failure(sentence)) => {
+            eprintln!("klimb: {sentence}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `pairs`: preference data as a file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use klimb::backend::Kernels;
+use klimb::backend::network::Network;
+use klimb::experiments::{INSTANCES_PER_CHUNK, PreferenceData, PreferenceSettings};
+use klimb::model::Checkpoint;
+use klimb::real::Real;
+use klimb::world::World;
+use klimb::world::preferences::{LabelSettings, Pair, to_jsonl};
+
+use super::machine::{BackendArguments, on};
+use super::{End, Failure, files, interrupt, progress};
+
+/// How labels are drawn, for every command that makes pairs.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LabelArguments {
+    /// τ: a label follows σ((gold_A − gold_B)/τ); 0 always prefers the higher gold reward
+    #[arg(long, default_value_t = LabelSettings::default().temperature)]
+    label_temperature: f64,
+    /// Probability that a label is then turned round, 0 to 0.5
+    #[arg(long, default_value_t = LabelSettings::default().flip_probability)]
+    flip_probability: f64,
+}
+
+impl From<LabelArguments> for LabelSettings {
+    fn from(arguments: LabelArguments) -> Self {
+        Self { temperature: arguments.label_temperature, flip_probability: arguments.flip_probability }
+    }
+}
+
+/// Write preference pairs as JSON lines
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Write preference pairs as JSON lines with `prompt`, `chosen` and `rejected`.\n\n\
+        The model writes four completions of each training prompt at temperature 1, and the world labels all six pairs \
+        by the Bradley-Terry model on the gold reward.",
+    after_long_help = "Examples:\n  \
+        klimb pairs --count 6\n  \
+        klimb pairs --from sft.safetensors --count 12288 --label-temperature 0 --out pairs.jsonl"
+)]
+pub struct Pairs {
+    /// The model that writes [default: the SFT model that ships with the page]
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Pairs
+    #[arg(long, default_value_t = 384)]
+    count: usize,
+    #[command(flatten)]
+    labels: LabelArguments,
+    /// The file to write [default: the standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Names the prompts, the completions and the labels
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+/// Chunks that hold `pairs` pairs.
+pub fn chunks_for(pairs: usize) -> usize {
+    pairs.div_ceil(6 * INSTANCES_PER_CHUNK)
+}
+
+impl Pairs {
+    pub fn run(self) -> Result<End, Failure> {
+        let labels = LabelSettings::from(self.labels).validated()?;
+        if let Some(out) = &self.out {
+            files::check_writable(out)?;
+        }
+        let world = files::world()?;
+        let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
+        let writer = files::read_checkpoint(&from, &world)?;
+        on!(self.backend.open()?, k => pollster::block_on(self.write(k, &world, &writer, labels)))
+    }
+
+    async fn write<K: Kernels>(
+        &self,
+        k: &mut K,
+        world: &World,
+        writer: &Checkpoint,
+        labels: LabelSettings,
+    ) -> Result<End, Failure> {
+        interrupt::listen()?;
+        let network = Network::new(writer.config);
+        let parameters = upload(k, &writer.parameters);
+        let settings = PreferenceSettings { chunks: chunks_for(self.count), labels };
+        let mut data = PreferenceData::new(k, &network, self.seed, settings);
+        let bar = progress::bar(self.count as u64, "pairs");
+        while data.len() < self.count && !interrupt::requested() {
+            data.extend(k, world, &parameters).await?;
+            bar.set_position(data.len() as u64);
+        }
+        bar.finish_and_clear();
+        let pairs: Vec<Pair> = data.pairs().take(self.count).cloned().collect();
+        let lines = to_jsonl(world, &pairs);
+        match &self.out {
+            Some(out) => files::write(out, lines)?,
+            None => files::print(&lines)?,
+        }
+        Ok(if pairs.len() == self.count { End::Done } else { End::Interrupted })
+    }
+}
+
+/// A checkpoint's parameters on the backend.
+pub fn upload<K: Kernels>(k: &mut K, parameters: &[f32]) -> K::Floats {
+    let mut buffer = k.floats("parameters", parameters.len());
+    let values: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
+    k.write_floats(&mut buffer, 0, &values);
+    buffer
+}

@@ -1,0 +1,87 @@
+//! `score`: the gold reward of a text, with its working.
+
+use std::fmt::Write;
+
+use clap::Args;
+use klimb::world::gold::{Lexicon, Rule, WordWorking, Working};
+use serde::Serialize;
+
+use super::{End, Failure, files};
+
+/// Score texts by the gold reward, word by word
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Score texts by the gold reward, word by word.\n\n\
+        The gold reward is (1 + c)/2 with c the compound of VADER (Hutto and Gilbert 2014) over the world's words. Each \
+        word is shown with its valence in the lexicon, what it adds to the sum, and the rules that changed it. Words \
+        the world does not know count as neutral and are named.",
+    after_long_help = "Examples:\n  \
+        klimb score \"the plot was not very good .\"\n  \
+        klimb score the music was lovely but the script was dull\n  \
+        klimb score --json \"a superb film\" \"an awful film\""
+)]
+pub struct Score {
+    /// Texts, each quoted; words without quotes are one text
+    #[arg(required = true, value_name = "TEXT")]
+    texts: Vec<String>,
+    /// Print one JSON object a text, each on a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Scored<'a> {
+    text: &'a str,
+    #[serde(flatten)]
+    working: Working,
+}
+
+impl Score {
+    pub fn run(self) -> Result<End, Failure> {
+        let are_words = self.texts.iter().all(|text| !text.trim().contains(char::is_whitespace));
+        let texts = if are_words { vec![self.texts.join(" ")] } else { self.texts };
+        for text in &texts {
+            let working = Lexicon::klimb().score_text(text);
+            if self.json {
+                files::print(&(serde_json::to_string(&Scored { text, working })? + "\n"))?;
+            } else {
+                files::print(&table(text, &working)?)?;
+            }
+        }
+        Ok(End::Done)
+    }
+}
+
+fn table(text: &str, working: &Working) -> Result<String, std::fmt::Error> {
+    let mut table = format!("{text}\n\n");
+    let widest = working.words.iter().map(|it| it.word.chars().count()).max().unwrap_or(0).max("word".len());
+    writeln!(table, "  {:widest$}  valence  adds to sum  rules", "word")?;
+    for WordWorking { word, valence, contribution, rules } in &working.words {
+        let rules: Vec<String> = rules.iter().map(describe).collect();
+        let line = format!("  {word:widest$}  {valence:>7.2}  {contribution:>+11.4}  {}", rules.join("; "));
+        writeln!(table, "{}", line.trim_end())?;
+    }
+    writeln!(table, "\n  sum s            {:>+9.4}", working.sum)?;
+    writeln!(table, "  compound         {:>+9.4}   s / √(s² + 15)", working.compound)?;
+    writeln!(table, "  gold reward      {:>9.4}   (1 + compound) / 2", working.gold_reward)?;
+    if !working.unknown.is_empty() {
+        writeln!(table, "  unknown words, taken as neutral: {}", working.unknown.join(", "))?;
+    }
+    table.push('\n');
+    Ok(table)
+}
+
+/// A rule in words.
+fn describe(rule: &Rule) -> String {
+    match rule {
+        Rule::Booster { word, distance, change } => format!("\"{word}\" {distance} before: {change:+.4}"),
+        Rule::Negation { word, distance } => format!("\"{word}\" {distance} before: × −0.74"),
+        Rule::NeverSo { distance } => format!("emphasised {distance} before: × 1.25"),
+        Rule::No { distance } => format!("\"no\" {distance} before: × −0.74"),
+        Rule::NoAsNegator => "negates the next word".into(),
+        Rule::Least => "\"least\" before: × −0.74".into(),
+        Rule::Idiom { phrase, valence } => format!("part of \"{phrase}\": {valence:+.2}"),
+        Rule::BeforeBut => "before \"but\": × 0.5".into(),
+        Rule::AfterBut => "after \"but\": × 1.5".into(),
+    }
+}

@@ -1,0 +1,15 @@
+//! Charts as files.
+
+use plotters::prelude::*;
+
+use super::{ChartError, FrontierChart, Look};
+
+/// The chart as an SVG document of `width` × `height` units.
+///
+/// # Errors
+/// As [`FrontierChart::draw`].
+pub fn frontier_svg(chart: &FrontierChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
+    Ok(svg)
+}
