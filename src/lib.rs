@@ -9,6 +9,7 @@ pub mod engine;
 pub mod metrics;
 pub mod model;
 pub mod objectives;
+pub mod page;
 pub mod real;
 pub mod rng;
 pub mod stats;

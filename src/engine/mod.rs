@@ -4,6 +4,12 @@
 
 pub mod protocol;
 pub mod settings;
+#[cfg(target_arch = "wasm32")]
+mod machine;
+#[cfg(target_arch = "wasm32")]
+pub mod wire;
+#[cfg(target_arch = "wasm32")]
+pub mod worker;
 
 pub use protocol::{Command, Event};
 pub use settings::Settings;

@@ -4,12 +4,10 @@
 //! batches, at most one per frame. Every number here is finite unless its words say otherwise; KL is in nats, rewards
 //! are gold rewards in [0, 1], seconds are wall-clock seconds.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use crate::metrics::{FrontierPoint, OptimumPoint};
+use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,7 +82,7 @@ pub enum Event {
     /// A stage of the pipeline changed.
     Stage(StageStatus),
     /// Numbers of the optimiser steps since the last event, oldest first.
-    Metrics(Stage, Vec<MetricsRow>),
+    Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.
     Point(Point),
     /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference changes.
@@ -225,27 +223,12 @@ pub enum Origin {
     Live,
 }
 
-/// The numbers of one optimiser step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MetricsRow {
-    /// Optimiser step, from 1.
-    pub step: usize,
-    /// β of the step; 0 for SFT, which has none.
-    pub beta: f64,
-    /// By the field's names: `sft/loss`, `dpo/loss`, `rewards/margins`, … Not finite where training broke down.
-    pub values: BTreeMap<String, f64>,
-}
-
 /// An evaluated checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Which run of this page, from 1: a new one after every reset.
     pub run: u32,
-    /// β it was trained at.
-    pub beta: f64,
-    /// Distinct completions / samples.
-    pub diversity: f64,
-    /// Reward and KL with their errors.
+    /// Reward, KL, diversity, and what it was trained with.
     pub point: FrontierPoint,
 }
 
