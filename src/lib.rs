@@ -3,9 +3,12 @@
 //!
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
+pub mod algorithms;
 pub mod backend;
 pub mod charts;
 pub mod engine;
+pub mod experiments;
+pub mod language;
 pub mod metrics;
 pub mod model;
 pub mod objectives;
@@ -13,3 +16,4 @@ pub mod page;
 pub mod real;
 pub mod rng;
 pub mod stats;
+pub mod world;

@@ -5,7 +5,7 @@
 //! [`Kernels`] and the parity test.
 
 pub mod cpu;
-pub mod gpu;
+// gpu
 mod kernels;
 pub mod network;
 

@@ -1,1 +1,309 @@
-//! The transformer as a list of kernel calls.
+//! The transformer as a list of kernel calls, written once for every backend.
+//!
+//! Pre-norm decoder (Radford et al. 2019; SCIENCE of sizes in [`ModelConfig`]): x₀ = wte + wpe; each block adds
+//! attention(norm(x)) and then mlp(norm(x)) to the residual stream x; logits = norm(x_L)·wteᵀ.
+
+use super::{At, AtMut, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};
+use crate::model::{LayerLayout, Layout, ModelConfig};
+
+/// Sizes and offsets of one transformer. Holds no number of its own: parameters and activations are arguments.
+#[derive(Debug, Clone)]
+pub struct Network {
+    config: ModelConfig,
+    layout: Layout,
+}
+
+/// What one block keeps for its backward pass; rows are tokens.
+struct LayerActivations<K: Kernels> {
+    /// Residual stream before attention (rows, D).
+    input: K::Floats,
+    attention_moments: K::Floats,
+    attention_normed: K::Floats,
+    qkv: K::Floats,
+    attended: K::Floats,
+    logsumexps: K::Floats,
+    /// Residual stream between attention and MLP (rows, D).
+    middle: K::Floats,
+    mlp_moments: K::Floats,
+    mlp_normed: K::Floats,
+    /// Before and after GELU (rows, 4D).
+    pre: K::Floats,
+    hidden: K::Floats,
+}
+
+/// Activations and their gradients for up to `rows` tokens at once.
+pub struct Activations<K: Kernels> {
+    layers: Vec<LayerActivations<K>>,
+    /// Residual stream behind the last block (rows, D).
+    output: K::Floats,
+    final_moments: K::Floats,
+    final_normed: K::Floats,
+    /// (rows, V). [`Network::backward`] expects their gradient here.
+    pub logits: K::Floats,
+    rows: usize,
+}
+
+/// Scratch of the backward pass, for as many rows as its activations.
+pub struct Gradients<K: Kernels> {
+    /// Gradient of the residual stream (rows, D).
+    dx: K::Floats,
+    dnormed: K::Floats,
+    dattended: K::Floats,
+    dqkv: K::Floats,
+    dpre: K::Floats,
+    /// Of the flat parameter buffer; Add, and zero after every optimiser step.
+    pub parameters: K::Floats,
+}
+
+/// Keys and values of the positions decoded so far, for each block.
+pub struct Cache<K: Kernels> {
+    layers: Vec<K::Floats>,
+    batch: usize,
+    capacity: usize,
+}
+
+impl Network {
+    /// The network of validated sizes.
+    pub fn new(config: ModelConfig) -> Self {
+        Self { config, layout: Layout::new(&config) }
+    }
+
+    /// The sizes.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The flat buffer's layout.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Room for `rows` tokens.
+    pub fn activations<K: Kernels>(&self, k: &mut K, rows: usize) -> Activations<K> {
+        let ModelConfig { vocabulary, width, heads, .. } = self.config;
+        let hidden = self.config.hidden();
+        let layers = (0..self.config.layers)
+            .map(|_| LayerActivations {
+                input: k.floats("input", rows * width),
+                attention_moments: k.floats("attention_moments", rows * 2),
+                attention_normed: k.floats("attention_normed", rows * width),
+                qkv: k.floats("qkv", rows * 3 * width),
+                attended: k.floats("attended", rows * width),
+                logsumexps: k.floats("logsumexps", rows * heads),
+                middle: k.floats("middle", rows * width),
+                mlp_moments: k.floats("mlp_moments", rows * 2),
+                mlp_normed: k.floats("mlp_normed", rows * width),
+                pre: k.floats("pre", rows * hidden),
+                hidden: k.floats("hidden", rows * hidden),
+            })
+            .collect();
+        Activations {
+            layers,
+            output: k.floats("output", rows * width),
+            final_moments: k.floats("final_moments", rows * 2),
+            final_normed: k.floats("final_normed", rows * width),
+            logits: k.floats("logits", rows * vocabulary),
+            rows,
+        }
+    }
+
+    /// Scratch for the backward pass over `rows` tokens, and the gradient of every parameter, zero.
+    pub fn gradients<K: Kernels>(&self, k: &mut K, rows: usize) -> Gradients<K> {
+        let width = self.config.width;
+        Gradients {
+            dx: k.floats("dx", rows * width),
+            dnormed: k.floats("dnormed", rows * width),
+            dattended: k.floats("dattended", rows * width),
+            dqkv: k.floats("dqkv", rows * 3 * width),
+            dpre: k.floats("dpre", rows * self.config.hidden()),
+            parameters: k.floats("gradients", self.layout.len),
+        }
+    }
+
+    /// An empty cache for `batch` sequences of up to `capacity` positions.
+    pub fn cache<K: Kernels>(&self, k: &mut K, batch: usize, capacity: usize) -> Cache<K> {
+        let len = batch * capacity * 2 * self.config.width;
+        Cache { layers: (0..self.config.layers).map(|_| k.floats("cache", len)).collect(), batch, capacity }
+    }
+
+    /// Logits of every token of `tokens` (B, T), into `activations.logits`.
+    pub fn forward<K: Kernels>(
+        &self,
+        k: &mut K,
+        size: SequenceSize,
+        parameters: &K::Floats,
+        tokens: At<K::Integers>,
+        activations: &mut Activations<K>,
+    ) {
+        let SequenceSize { batch, length } = size;
+        assert!(batch * length <= activations.rows, "forward: {batch}×{length} rows, room for {}", activations.rows);
+        assert!(length <= self.config.context, "forward: {length} positions, context {}", self.config.context);
+        let ModelConfig { heads, .. } = self.config;
+        let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
+        let embed = self.embed_size(batch, length, length, 0);
+        k.embed_forward(embed, tokens, At::new(parameters, self.layout.embedding), self.stream(activations, 0));
+        for layer in 0..self.config.layers {
+            let (before, after) = activations.layers.split_at_mut(layer + 1);
+            let a = &mut before[layer];
+            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
+            self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
+                k.attention_forward(attention, qkv, attended, logsumexps);
+            });
+        }
+        self.unembed(k, batch * length, parameters, activations);
+    }
+
+    /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
+    /// (B, V), or only keys and values unless `with_logits`. Positions must come in order from 0: earlier keys and
+    /// values are taken from `cache`. `size` is (batch, stride, position).
+    #[allow(clippy::too_many_arguments)]
+    pub fn decode<K: Kernels>(
+        &self,
+        k: &mut K,
+        size: (usize, usize, usize),
+        with_logits: bool,
+        parameters: &K::Floats,
+        tokens: &K::Integers,
+        cache: &mut Cache<K>,
+        activations: &mut Activations<K>,
+    ) {
+        let (batch, stride, position) = size;
+        assert!(batch <= cache.batch && position < cache.capacity, "decode: beyond the cache");
+        let heads = self.config.heads;
+        let capacity = cache.capacity;
+        let decode = DecodeSize { batch, position, capacity, heads, head_width: self.config.head_width() };
+        let embed = self.embed_size(batch, 1, stride, position);
+        let embedding = At::new(parameters, self.layout.embedding);
+        k.embed_forward(embed, At::new(tokens, 0), embedding, self.stream(activations, 0));
+        for layer in 0..self.config.layers {
+            let (before, after) = activations.layers.split_at_mut(layer + 1);
+            let a = &mut before[layer];
+            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
+            self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
+                k.attention_decode_forward(decode, qkv, &mut cache.layers[layer], attended);
+            });
+        }
+        if with_logits {
+            self.unembed(k, batch, parameters, activations);
+        }
+    }
+
+    /// Adds the gradient of every parameter to `gradients.parameters`. `activations` are those of the forward pass
+    /// over the same tokens, with `logits` replaced by their gradient; `occurrences` as in `Kernels::embed_backward`.
+    pub fn backward<K: Kernels>(
+        &self,
+        k: &mut K,
+        size: SequenceSize,
+        parameters: &K::Floats,
+        occurrences: At<K::Integers>,
+        activations: &Activations<K>,
+        gradients: &mut Gradients<K>,
+    ) {
+        let SequenceSize { batch, length } = size;
+        let rows = batch * length;
+        let ModelConfig { vocabulary, width, heads, .. } = self.config;
+        let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
+        let Gradients { dx, dnormed, dattended, dqkv, dpre, parameters: dparameters } = gradients;
+        let a = activations;
+
+        let unembed = MatmulSize { rows, inner: vocabulary, columns: width, bias: false };
+        let wte = self.layout.embedding;
+        k.matmul_forward(unembed, &a.logits, At::new(parameters, wte), dnormed);
+        k.matmul_backward_weights(unembed, &a.logits, &a.final_normed, AtMut::new(dparameters, wte));
+        let norm = NormSize { rows, width, accumulate: false };
+        let at = self.layout.final_norm;
+        k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
+        k.layer_norm_backward_weights(norm, &a.output, &a.final_moments, dnormed, AtMut::new(dparameters, at));
+
+        let norm = NormSize { accumulate: true, ..norm };
+        for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
+            let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
+            k.matmul_backward_weights(mlp_out, &a.hidden, dx, AtMut::new(dparameters, at.mlp_out));
+            k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
+            k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
+            k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
+            k.layer_norm_backward_weights(
+                norm,
+                &a.middle,
+                &a.mlp_moments,
+                dnormed,
+                AtMut::new(dparameters, at.mlp_norm),
+            );
+            k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
+
+            let (qkv, projection) = (self.qkv(rows), self.projection(rows));
+            k.matmul_backward_weights(projection, &a.attended, dx, AtMut::new(dparameters, at.projection));
+            k.matmul_backward_input(projection, dx, At::new(parameters, at.projection), dattended);
+            k.attention_backward(attention, &a.qkv, &a.attended, &a.logsumexps, dattended, dqkv);
+            k.matmul_backward_weights(qkv, &a.attention_normed, dqkv, AtMut::new(dparameters, at.qkv));
+            k.matmul_backward_input(qkv, dqkv, At::new(parameters, at.qkv), dnormed);
+            let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
+            k.layer_norm_backward_weights(norm, &a.input, moments, dnormed, dweights);
+            k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
+        }
+        let embed = self.embed_size(batch, length, length, 0);
+        k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, wte));
+    }
+
+    /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`.
+    #[allow(clippy::too_many_arguments)]
+    fn block<K: Kernels>(
+        &self,
+        k: &mut K,
+        rows: usize,
+        layer: usize,
+        parameters: &K::Floats,
+        a: &mut LayerActivations<K>,
+        output: &mut K::Floats,
+        attend: impl FnOnce(&mut K, &K::Floats, &mut K::Floats, &mut K::Floats),
+    ) {
+        let at: LayerLayout = self.layout.layers[layer];
+        let norm = NormSize { rows, width: self.config.width, accumulate: false };
+        let weights = |offset| At::new(parameters, offset);
+        let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
+        k.layer_norm_forward(norm, &a.input, weights(at.attention_norm), normed, moments);
+        k.matmul_forward(self.qkv(rows), &a.attention_normed, weights(at.qkv), &mut a.qkv);
+        attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
+        let projection = self.projection(rows);
+        k.matmul_residual_forward(projection, &a.attended, weights(at.projection), &a.input, &mut a.middle);
+        k.layer_norm_forward(norm, &a.middle, weights(at.mlp_norm), &mut a.mlp_normed, &mut a.mlp_moments);
+        k.matmul_gelu_forward(self.mlp_in(rows), &a.mlp_normed, weights(at.mlp_in), &mut a.pre, &mut a.hidden);
+        k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
+    }
+
+    fn unembed<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
+        let ModelConfig { vocabulary, width, .. } = self.config;
+        let norm = NormSize { rows, width, accumulate: false };
+        let weights = At::new(parameters, self.layout.final_norm);
+        k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
+        // logits = normed·wteᵀ is the input gradient of a map with weights wte of (V, D).
+        let tied = MatmulSize { rows, inner: vocabulary, columns: width, bias: false };
+        k.matmul_backward_input(tied, &a.final_normed, At::new(parameters, self.layout.embedding), &mut a.logits);
+    }
+
+    /// The residual stream in front of block `layer`.
+    fn stream<'a, K: Kernels>(&self, activations: &'a mut Activations<K>, layer: usize) -> &'a mut K::Floats {
+        &mut activations.layers[layer].input
+    }
+
+    fn embed_size(&self, batch: usize, length: usize, stride: usize, first: usize) -> EmbedSize {
+        let ModelConfig { vocabulary, context, width, .. } = self.config;
+        EmbedSize { batch, length, stride, first, width, vocabulary, context }
+    }
+
+    fn qkv(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.width, columns: 3 * self.config.width, bias: true }
+    }
+
+    fn projection(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.width, columns: self.config.width, bias: true }
+    }
+
+    fn mlp_in(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.width, columns: self.config.hidden(), bias: true }
+    }
+
+    fn mlp_out(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.hidden(), columns: self.config.width, bias: true }
+    }
+}

@@ -51,7 +51,7 @@ impl ModelConfig {
         within("width", self.width, 16, 128)?;
         within("layers", self.layers, 1, 4)?;
         within("heads", self.heads, 1, self.width)?;
-        if self.width % self.heads != 0 {
+        if !self.width.is_multiple_of(self.heads) {
             let reason = format!("{} heads do not divide a width of {}", self.heads, self.width);
             return Err(ConfigError::new("heads", reason));
         }

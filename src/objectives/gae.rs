@@ -42,7 +42,6 @@ pub fn gae<F: Real>(
         for token in (first..first + length).rev() {
             if completion_mask[token] == F::zero() {
                 (advantages[token], returns[token]) = (F::zero(), F::zero());
-                (next_value, next_advantage) = (F::zero(), F::zero());
                 continue;
             }
             let td_error = rewards[token] + settings.gamma * next_value - values[token];

@@ -1,0 +1,9 @@
+//! Training algorithms: each `step` reads like its paper's method section.
+//!
+//! Invariant: an algorithm sees no word and no reward but what it is handed.
+
+mod dpo;
+mod sft;
+
+pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairBatch, PairOutcome};
+pub use sft::{Sft, SftMetrics, SftSettings};

@@ -1,0 +1,96 @@
+//! Supervised fine-tuning: maximise the likelihood of given completions (Ouyang et al. 2022, step 1). Pre-training is
+//! the same step on another text.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::network::Network;
+use crate::backend::{At, BackendError, Kernels, SequenceSize};
+use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch};
+
+/// Settings of SFT.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SftSettings {
+    /// Reviews a step.
+    pub batch: usize,
+    /// Learning rate over the run.
+    pub schedule: Schedule,
+    /// The optimiser's constants.
+    pub adamw: Adamw,
+}
+
+impl Default for SftSettings {
+    fn default() -> Self {
+        Self {
+            batch: 128,
+            schedule: Schedule { peak: 4e-3, floor: 1e-5, warm_up: 100, steps: 2000 },
+            adamw: Adamw::default(),
+        }
+    }
+}
+
+/// Metrics of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SftMetrics {
+    /// Steps taken, from 1.
+    pub step: u64,
+    /// `sft/loss`: mean −log p of the tokens that count, nats a token.
+    pub loss: f64,
+    /// L2 norm of the gradient before clipping.
+    pub gradient_norm: f64,
+}
+
+/// A policy in supervised fine-tuning.
+pub struct Sft<K: Kernels> {
+    learner: Learner<K>,
+    settings: SftSettings,
+}
+
+impl<K: Kernels> Sft<K> {
+    /// Starts from `parameters`; sequences have at most `length` + 1 tokens.
+    pub fn new(k: &mut K, network: Network, parameters: &[f32], length: usize, settings: SftSettings) -> Self {
+        let size = SequenceSize { batch: settings.batch, length };
+        let learner = Learner::new(k, network, parameters, size, 0, 1, settings.adamw);
+        Self { learner, settings }
+    }
+
+    /// The policy and its optimiser.
+    pub fn learner(&self) -> &Learner<K> {
+        &self.learner
+    }
+
+    /// One update on exactly `settings.batch` sequences: the mean −log p of their completion tokens goes down.
+    pub fn step(&mut self, k: &mut K, sequences: &[Sequence]) {
+        let batch = TokenBatch::new(self.learner.size().length, sequences);
+        self.step_on(k, &batch);
+    }
+
+    /// Like [`Sft::step`], on a batch already laid out.
+    pub fn step_on(&mut self, k: &mut K, batch: &TokenBatch) {
+        let share = 1.0 / batch.completion_tokens().max(1.0);
+        let weights: Vec<f32> = batch.completion_mask.iter().map(|counts| counts * share).collect();
+        let learner = &mut self.learner;
+        let learning_rate = self.settings.schedule.at(learner.steps());
+        learner.load(k, batch, &weights, learning_rate, &[], &[]);
+        learner.logprobs(k);
+        let weights = At::new(&learner.floats, learner.mask_offset());
+        let rows = batch.inputs.len();
+        k.sft(rows, &learner.numbers, weights, &mut learner.dnumbers, &mut learner.statistics);
+        learner.update(k, rows);
+        k.submit();
+    }
+
+    /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
+    pub fn metrics(
+        &mut self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<Vec<SftMetrics>, BackendError>> + 'static + use<K> {
+        let read = self.learner.read_metrics(k);
+        async move {
+            let line =
+                |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| SftMetrics { step, loss: sums[0], gradient_norm };
+            Ok(read.await?.lines.into_iter().map(line).collect())
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The CPU backend: every shader's twin, in f32 for the page without a GPU and in f64 for proofs.
+//!
+//! A twin has its shader's name, its arguments in the same order, and computes the same numbers in the plainest loop
+//! that is still fast; only `matmul.rs` hands its work to a library, `ndarray`.
+
+mod attention;
+mod embedding;
+mod layer_norm;
+mod logprobs;
+mod matmul;
+mod optimiser;
+mod reduce;
+mod sample;
+
+use std::future::{Future, ready};
+use std::ops::Range;
+
+use super::{
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
+    MatmulSize, MetricsSize, NormSize, SampleSize, SequenceSize,
+};
+use crate::objectives;
+use crate::real::Real;
+
+/// The CPU backend. Calls compute at once; the counters count what the GPU backend would have been asked for.
+#[derive(Debug, Default)]
+pub struct Cpu<F> {
+    counters: Counters,
+    recorded: bool,
+    real: std::marker::PhantomData<F>,
+}
+
+impl<F: Real> Cpu<F> {
+    /// A backend that has done nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn count(&mut self) {
+        self.counters.dispatches += 1;
+        self.recorded = true;
+    }
+}
+
+impl<'a, F> At<'a, Vec<F>> {
+    /// Everything from the offset on.
+    fn slice(self) -> &'a [F] {
+        &self.buffer[self.offset..]
+    }
+}
+
+impl<'a, F> AtMut<'a, Vec<F>> {
+    /// Everything from the offset on.
+    fn slice(self) -> &'a mut [F] {
+        &mut self.buffer[self.offset..]
+    }
+}
+
+impl<F: Real> Kernels for Cpu<F> {
+    type Real = F;
+    type Floats = Vec<F>;
+    type Integers = Vec<u32>;
+
+    fn floats(&mut self, _label: &'static str, len: usize) -> Vec<F> {
+        self.counters.objects += 1;
+        vec![F::zero(); len]
+    }
+
+    fn integers(&mut self, _label: &'static str, len: usize) -> Vec<u32> {
+        self.counters.objects += 1;
+        vec![0; len]
+    }
+
+    fn write_floats(&mut self, buffer: &mut Vec<F>, offset: usize, values: &[F]) {
+        self.counters.writes += 1;
+        buffer[offset..offset + values.len()].copy_from_slice(values);
+    }
+
+    fn write_integers(&mut self, buffer: &mut Vec<u32>, offset: usize, values: &[u32]) {
+        self.counters.writes += 1;
+        buffer[offset..offset + values.len()].copy_from_slice(values);
+    }
+
+    fn copy_floats(&mut self, source: &Vec<F>, destination: &mut Vec<F>) {
+        destination[..source.len()].copy_from_slice(source);
+    }
+
+    fn submit(&mut self) {
+        self.counters.submits += u64::from(self.recorded);
+        self.recorded = false;
+    }
+
+    fn read_floats(
+        &mut self,
+        buffer: &Vec<F>,
+        range: Range<usize>,
+    ) -> impl Future<Output = Result<Vec<F>, BackendError>> + 'static + use<F> {
+        self.submit();
+        self.counters.readbacks += 1;
+        ready(Ok(buffer[range].to_vec()))
+    }
+
+    fn read_integers(
+        &mut self,
+        buffer: &Vec<u32>,
+        range: Range<usize>,
+    ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<F> {
+        self.submit();
+        self.counters.readbacks += 1;
+        ready(Ok(buffer[range].to_vec()))
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn forget(&mut self) {}
+
+    fn embed_forward(&mut self, size: EmbedSize, tokens: At<Vec<u32>>, parameters: At<Vec<F>>, x: &mut Vec<F>) {
+        self.count();
+        embedding::embed_forward(size, tokens.slice(), parameters.slice(), x);
+    }
+
+    fn embed_backward(&mut self, size: EmbedSize, occurrences: At<Vec<u32>>, dx: &Vec<F>, dparameters: AtMut<Vec<F>>) {
+        self.count();
+        embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice());
+    }
+
+    fn layer_norm_forward(
+        &mut self,
+        size: NormSize,
+        x: &Vec<F>,
+        weights: At<Vec<F>>,
+        out: &mut Vec<F>,
+        moments: &mut Vec<F>,
+    ) {
+        self.count();
+        layer_norm::layer_norm_forward(size, x, weights.slice(), out, moments);
+    }
+
+    fn layer_norm_backward(
+        &mut self,
+        size: NormSize,
+        x: &Vec<F>,
+        weights: At<Vec<F>>,
+        moments: &Vec<F>,
+        dout: &Vec<F>,
+        dx: &mut Vec<F>,
+    ) {
+        self.count();
+        layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx);
+    }
+
+    fn layer_norm_backward_weights(
+        &mut self,
+        size: NormSize,
+        x: &Vec<F>,
+        moments: &Vec<F>,
+        dout: &Vec<F>,
+        dweights: AtMut<Vec<F>>,
+    ) {
+        self.count();
+        layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice());
+    }
+
+    fn matmul_forward(&mut self, size: MatmulSize, x: &Vec<F>, weights: At<Vec<F>>, out: &mut Vec<F>) {
+        self.count();
+        matmul::matmul_forward(size, x, weights.slice(), out);
+    }
+
+    fn matmul_gelu_forward(
+        &mut self,
+        size: MatmulSize,
+        x: &Vec<F>,
+        weights: At<Vec<F>>,
+        pre: &mut Vec<F>,
+        out: &mut Vec<F>,
+    ) {
+        self.count();
+        matmul::matmul_gelu_forward(size, x, weights.slice(), pre, out);
+    }
+
+    fn matmul_residual_forward(
+        &mut self,
+        size: MatmulSize,
+        x: &Vec<F>,
+        weights: At<Vec<F>>,
+        residual: &Vec<F>,
+        out: &mut Vec<F>,
+    ) {
+        self.count();
+        matmul::matmul_residual_forward(size, x, weights.slice(), residual, out);
+    }
+
+    fn matmul_backward_input(&mut self, size: MatmulSize, dout: &Vec<F>, weights: At<Vec<F>>, dx: &mut Vec<F>) {
+        self.count();
+        matmul::matmul_backward_input(size, dout, weights.slice(), dx);
+    }
+
+    fn matmul_gelu_backward_input(
+        &mut self,
+        size: MatmulSize,
+        dout: &Vec<F>,
+        weights: At<Vec<F>>,
+        pre: &Vec<F>,
+        dpre: &mut Vec<F>,
+    ) {
+        self.count();
+        matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre);
+    }
+
+    fn matmul_backward_weights(&mut self, size: MatmulSize, x: &Vec<F>, dout: &Vec<F>, dweights: AtMut<Vec<F>>) {
+        self.count();
+        matmul::matmul_backward_weights(size, x, dout, dweights.slice());
+    }
+
+    fn attention_forward(&mut self, size: AttentionSize, qkv: &Vec<F>, out: &mut Vec<F>, logsumexps: &mut Vec<F>) {
+        self.count();
+        attention::attention_forward(size, qkv, out, logsumexps);
+    }
+
+    fn attention_backward(
+        &mut self,
+        size: AttentionSize,
+        qkv: &Vec<F>,
+        out: &Vec<F>,
+        logsumexps: &Vec<F>,
+        dout: &Vec<F>,
+        dqkv: &mut Vec<F>,
+    ) {
+        self.count();
+        attention::attention_backward(size, qkv, out, logsumexps, dout, dqkv);
+    }
+
+    fn attention_decode_forward(&mut self, size: DecodeSize, qkv: &Vec<F>, cache: &mut Vec<F>, out: &mut Vec<F>) {
+        self.count();
+        attention::attention_decode_forward(size, qkv, cache, out);
+    }
+
+    fn logprobs_forward(&mut self, size: LogitsSize, logits: &Vec<F>, targets: At<Vec<u32>>, numbers: &mut Vec<F>) {
+        self.count();
+        logprobs::logprobs_forward(size, logits, targets.slice(), numbers);
+    }
+
+    fn logprobs_backward(
+        &mut self,
+        size: LogitsSize,
+        targets: At<Vec<u32>>,
+        numbers: &Vec<F>,
+        dnumbers: &Vec<F>,
+        logits: &mut Vec<F>,
+    ) {
+        self.count();
+        logprobs::logprobs_backward(size, targets.slice(), numbers, dnumbers, logits);
+    }
+
+    fn kl_forward(
+        &mut self,
+        size: LogitsSize,
+        policy_logits: &Vec<F>,
+        reference_logits: &Vec<F>,
+        kl_per_token: &mut Vec<F>,
+    ) {
+        self.count();
+        logprobs::kl_forward(size, policy_logits, reference_logits, kl_per_token);
+    }
+
+    fn sequence_logprobs_forward(
+        &mut self,
+        size: SequenceSize,
+        logprobs: &Vec<F>,
+        completion_mask: At<Vec<F>>,
+        sequence_logprobs: &mut Vec<F>,
+    ) {
+        self.count();
+        logprobs::sequence_logprobs_forward(size, logprobs, completion_mask.slice(), sequence_logprobs);
+    }
+
+    fn sequence_logprobs_backward(
+        &mut self,
+        size: SequenceSize,
+        dsequence_logprobs: &Vec<F>,
+        completion_mask: At<Vec<F>>,
+        dlogprobs: &mut Vec<F>,
+    ) {
+        self.count();
+        logprobs::sequence_logprobs_backward(size, dsequence_logprobs, completion_mask.slice(), dlogprobs);
+    }
+
+    fn sft(
+        &mut self,
+        rows: usize,
+        logprobs: &Vec<F>,
+        weights: At<Vec<F>>,
+        dlogprobs: &mut Vec<F>,
+        statistics: &mut Vec<F>,
+    ) {
+        self.count();
+        let weights = &weights.slice()[..rows];
+        objectives::sft(&logprobs[..rows], weights, &mut dlogprobs[..rows], &mut statistics[..rows]);
+    }
+
+    fn dpo(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &Vec<F>,
+        references: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        dsequence_logprobs: &mut Vec<F>,
+        statistics: &mut Vec<F>,
+    ) {
+        self.count();
+        let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
+        objectives::dpo(
+            beta,
+            label_smoothing,
+            &sequence_logprobs[..2 * pairs],
+            &references.slice()[..2 * pairs],
+            &mut dsequence_logprobs[..2 * pairs],
+            &mut statistics[..6 * pairs],
+        );
+    }
+
+    fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
+        self.count();
+        optimiser::squared_norm(len, values, partials);
+    }
+
+    fn record_metrics(
+        &mut self,
+        size: MetricsSize,
+        statistics: &Vec<F>,
+        partials: &Vec<F>,
+        settings: At<Vec<F>>,
+        metrics: &mut Vec<F>,
+    ) {
+        self.count();
+        optimiser::record_metrics(size, statistics, partials, settings.slice(), metrics);
+    }
+
+    fn adamw(
+        &mut self,
+        size: AdamwSize,
+        settings: At<Vec<F>>,
+        partials: &Vec<F>,
+        parameters: &mut Vec<F>,
+        gradients: &mut Vec<F>,
+        moments: (&mut Vec<F>, &mut Vec<F>),
+    ) {
+        self.count();
+        optimiser::adamw(size, settings.slice(), partials, parameters, gradients, moments);
+    }
+
+    fn sample(
+        &mut self,
+        size: SampleSize,
+        logits: &Vec<F>,
+        coins: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        prompt_lengths: At<Vec<u32>>,
+        tokens: &mut Vec<u32>,
+    ) {
+        self.count();
+        sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens);
+    }
+}

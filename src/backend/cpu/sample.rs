@@ -1,0 +1,49 @@
+//! Twin of `shaders/sample.wgsl`: one token for every sequence, from given coins.
+
+use super::reduce::largest;
+use crate::backend::SampleSize;
+use crate::real::Real;
+
+/// Writes the token at `position + 1` of each sequence; see `Kernels::sample`.
+pub fn sample<F: Real>(
+    size: SampleSize,
+    logits: &[F],
+    coins: &[F],
+    settings: &[F],
+    prompt_lengths: &[u32],
+    tokens: &mut [u32],
+) {
+    let SampleSize { batch, length, position, vocabulary, end, padding } = size;
+    let temperature = settings[0];
+    for b in 0..batch {
+        let tokens = &mut tokens[b * length..][..length];
+        if position + 1 < prompt_lengths[b] as usize {
+            continue;
+        }
+        let previous = tokens[position];
+        let finished = position >= prompt_lengths[b] as usize && (previous == end || previous == padding);
+        tokens[position + 1] = if finished {
+            padding
+        } else {
+            draw(&logits[b * vocabulary..][..vocabulary], temperature, coins[b * length + position])
+        };
+    }
+}
+
+/// The first token whose cumulative probability exceeds the coin; at temperature 0 the likeliest.
+fn draw<F: Real>(logits: &[F], temperature: F, coin: F) -> u32 {
+    let high = largest(logits);
+    if temperature <= F::zero() {
+        return logits.iter().position(|&logit| logit == high).unwrap_or(0) as u32;
+    }
+    let weight = |logit: F| ((logit - high) / temperature).fast_exp();
+    let total: F = logits.iter().map(|&logit| weight(logit)).sum();
+    let mut rest = coin * total;
+    for (token, &logit) in logits.iter().enumerate() {
+        rest -= weight(logit);
+        if rest < F::zero() {
+            return token as u32;
+        }
+    }
+    logits.len() as u32 - 1
+}

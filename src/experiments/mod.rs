@@ -1,0 +1,13 @@
+//! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, and checks of
+//! the engine against numbers from elsewhere.
+
+mod evaluation;
+mod optimum;
+mod preferences;
+mod recipes;
+pub mod verify;
+
+pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
+pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
+pub use preferences::{INSTANCES_PER_CHUNK, PreferenceData, PreferenceSettings};
+pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};

@@ -1,0 +1,172 @@
+//! Preference data: completions of the reference, judged by the world, in numbered chunks.
+//!
+//! A chunk depends on the seed, the reference and its number alone, so data can be made when it is first needed and a
+//! run is the same however it was paused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::algorithms::PairBatch;
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels, SequenceSize};
+use crate::language::{Generation, GenerationSettings, Scorer, Sequence};
+use crate::rng::Generator;
+use crate::world::preferences::{LabelSettings, Pair, label_pairs};
+use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+
+/// Prompt instances in a chunk: four completions and six pairs each.
+pub const INSTANCES_PER_CHUNK: usize = 32;
+/// Completions a prompt instance gets (Rafailov et al. 2023, section 6).
+const COMPLETIONS: usize = 4;
+
+/// What the data is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PreferenceSettings {
+    /// Chunks before the data repeats; each has 192 pairs.
+    pub chunks: usize,
+    /// Label noise.
+    pub labels: LabelSettings,
+}
+
+impl Default for PreferenceSettings {
+    fn default() -> Self {
+        Self { chunks: 64, labels: LabelSettings::default() }
+    }
+}
+
+/// A labelled pair with the reference's log-probabilities, computed once.
+#[derive(Debug, Clone, PartialEq)]
+struct LabelledPair {
+    pair: Pair,
+    reference_chosen: f64,
+    reference_rejected: f64,
+}
+
+/// Preference pairs from a reference, made chunk by chunk and kept.
+pub struct PreferenceData<K: Kernels> {
+    seed: u64,
+    settings: PreferenceSettings,
+    generation: Generation<K>,
+    scorer: Scorer<K>,
+    pairs: Vec<LabelledPair>,
+    chunks: usize,
+    order: Vec<usize>,
+    epoch: u64,
+    next: usize,
+}
+
+impl<K: Kernels> PreferenceData<K> {
+    /// No pair yet.
+    pub fn new(k: &mut K, network: &Network, seed: u64, settings: PreferenceSettings) -> Self {
+        let batch = INSTANCES_PER_CHUNK * COMPLETIONS;
+        let size = SequenceSize { batch, length: MAX_SEQUENCE - 1 };
+        Self {
+            seed,
+            settings,
+            generation: Generation::new(k, network.clone(), batch, MAX_SEQUENCE),
+            scorer: Scorer::new(k, network.clone(), size),
+            pairs: Vec::new(),
+            chunks: 0,
+            order: Vec::new(),
+            epoch: 0,
+            next: 0,
+        }
+    }
+
+    /// Pairs made so far.
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether no pair has been made.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Pairs there will be.
+    pub fn capacity(&self) -> usize {
+        self.settings.chunks * INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2
+    }
+
+    /// The pairs made so far, in the order they were made.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.pairs.iter().map(|labelled| &labelled.pair)
+    }
+
+    /// Makes the next chunk, unless all are made: four completions of each prompt at temperature 1, six labels.
+    pub async fn extend(&mut self, k: &mut K, world: &World, reference: &K::Floats) -> Result<(), BackendError> {
+        if self.chunks == self.settings.chunks {
+            return Ok(());
+        }
+        let mut draws = Generator::numbered(self.seed, "preference pairs", self.chunks as u64);
+        let prompts: Vec<&[u32]> = (0..INSTANCES_PER_CHUNK)
+            .map(|_| world.train_prompts()[draws.below(world.train_prompts().len())].as_slice())
+            .flat_map(|prompt| [prompt; COMPLETIONS])
+            .collect();
+        let coins = draws.coins(self.generation.coins());
+        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let sequences = self.generation.generate(k, reference, &prompts, &coins, settings).await?;
+        let logprobs = self.scorer.sequence_logprobs(k, reference, &sequences).await?;
+        let mut made = Vec::new();
+        for (sequences, logprobs) in sequences.chunks_exact(COMPLETIONS).zip(logprobs.chunks_exact(COMPLETIONS)) {
+            let completions: Vec<&[u32]> = sequences.iter().map(Sequence::completion).collect();
+            let gold: Vec<f64> = sequences.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect();
+            let logprob_of = |completion: &[u32]| {
+                let position = completions.iter().position(|&candidate| candidate == completion);
+                logprobs[position.expect("a pair is made of the completions it was labelled from")]
+            };
+            for pair in label_pairs(sequences[0].prompt(), &completions, &gold, self.settings.labels, &mut draws) {
+                let (reference_chosen, reference_rejected) = (logprob_of(&pair.chosen), logprob_of(&pair.rejected));
+                made.push(LabelledPair { pair, reference_chosen, reference_rejected });
+            }
+        }
+        self.pairs.extend(made);
+        self.chunks += 1;
+        Ok(())
+    }
+
+    /// Whether another chunk must be made before [`PreferenceData::next_batch`] of `count` pairs: in the first pass
+    /// over the data, each chunk is used as soon as it is there.
+    pub fn wants_more(&self, count: usize) -> bool {
+        self.epoch == 0 && self.chunks < self.settings.chunks && self.pairs.len() < self.next + count
+    }
+
+    /// The next `count` pairs: each chunk shuffled as it comes in the first pass, all shuffled together afterwards.
+    pub fn next_batch(&mut self, count: usize) -> PairBatch {
+        assert!(!self.pairs.is_empty(), "next_batch: no pair has been made");
+        let mut batch = PairBatch::default();
+        for _ in 0..count {
+            if self.next == self.order.len() {
+                self.reorder();
+            }
+            let LabelledPair { pair, reference_chosen, reference_rejected } = &self.pairs[self.order[self.next]];
+            batch.chosen.push(Sequence::new(&pair.prompt, &pair.chosen));
+            batch.rejected.push(Sequence::new(&pair.prompt, &pair.rejected));
+            batch.reference_chosen.push(*reference_chosen);
+            batch.reference_rejected.push(*reference_rejected);
+            self.next += 1;
+        }
+        batch
+    }
+
+    /// Starts over from the first pair, keeping what was made.
+    pub fn rewind(&mut self) {
+        (self.order, self.epoch, self.next) = (Vec::new(), 0, 0);
+    }
+
+    /// Appends what has not been used yet, or begins another pass.
+    fn reorder(&mut self) {
+        let chunk = INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2;
+        let first_pass = self.epoch == 0 && self.order.len() < self.pairs.len();
+        let mut fresh: Vec<usize> = if first_pass {
+            let first = self.order.len();
+            (first..(first + chunk).min(self.pairs.len())).collect()
+        } else {
+            self.epoch += 1;
+            (self.order, self.next) = (Vec::new(), 0);
+            (0..self.pairs.len()).collect()
+        };
+        let stream = self.epoch << 32 | self.order.len() as u64;
+        Generator::numbered(self.seed, "pair order", stream).shuffle(&mut fresh);
+        self.order.extend(fresh);
+    }
+}

@@ -1,0 +1,110 @@
+//! Writing completions: token by token with cached keys and values, from given coins, in one submit.
+
+use crate::backend::network::{Activations, Cache, Network};
+use crate::backend::{At, BackendError, Kernels, SampleSize};
+use crate::language::Sequence;
+use crate::real::Real;
+
+/// How a completion is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GenerationSettings {
+    /// 1 samples from the policy itself, 0 takes the likeliest token.
+    pub temperature: f64,
+    /// The token that ends a completion.
+    pub end: u32,
+    /// The token written behind the end.
+    pub padding: u32,
+}
+
+/// Buffers for generating `batch` sequences of up to `length` tokens at once.
+pub struct Generation<K: Kernels> {
+    network: Network,
+    batch: usize,
+    length: usize,
+    activations: Activations<K>,
+    cache: Cache<K>,
+    /// Tokens written, (B, length).
+    tokens: K::Integers,
+    prompt_lengths: K::Integers,
+    /// Temperature, then the coins (B, length).
+    floats: K::Floats,
+}
+
+impl<K: Kernels> Generation<K> {
+    /// Room for `batch` sequences of `length` tokens, prompt included.
+    pub fn new(k: &mut K, network: Network, batch: usize, length: usize) -> Self {
+        Self {
+            batch,
+            length,
+            activations: network.activations(k, batch),
+            cache: network.cache(k, batch, length),
+            tokens: k.integers("tokens", batch * length),
+            prompt_lengths: k.integers("prompt_lengths", batch),
+            floats: k.floats("coins", 1 + batch * length),
+            network,
+        }
+    }
+
+    /// Coins a full batch needs.
+    pub fn coins(&self) -> usize {
+        self.batch * self.length
+    }
+
+    /// Sequences a full batch has.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Completes each prompt under `parameters`. Coin (b, t) decides the token behind position t of sequence b, so
+    /// the same coins give comparable completions under two policies. One submit, one readback.
+    pub async fn generate(
+        &mut self,
+        k: &mut K,
+        parameters: &K::Floats,
+        prompts: &[&[u32]],
+        coins: &[f32],
+        settings: GenerationSettings,
+    ) -> Result<Vec<Sequence>, BackendError> {
+        let (batch, length) = (prompts.len(), self.length);
+        assert!(batch <= self.batch, "generate: {batch} prompts, room for {}", self.batch);
+        assert_eq!(coins.len(), batch * length, "generate: coins");
+        if batch == 0 {
+            return Ok(Vec::new());
+        }
+        let mut tokens = vec![settings.padding; batch * length];
+        for (row, prompt) in tokens.chunks_exact_mut(length).zip(prompts) {
+            assert!(!prompt.is_empty() && prompt.len() < length, "generate: a prompt of {} tokens", prompt.len());
+            row[..prompt.len()].copy_from_slice(prompt);
+        }
+        let prompt_lengths: Vec<u32> = prompts.iter().map(|prompt| prompt.len() as u32).collect();
+        let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(1);
+        k.write_integers(&mut self.tokens, 0, &tokens);
+        k.write_integers(&mut self.prompt_lengths, 0, &prompt_lengths);
+        let floats: Vec<K::Real> = std::iter::once(settings.temperature)
+            .chain(coins.iter().map(|&coin| f64::from(coin)))
+            .map(K::Real::of)
+            .collect();
+        k.write_floats(&mut self.floats, 0, &floats);
+        for position in 0..length - 1 {
+            let size = (batch, length, position);
+            // Within every prompt only keys and values are wanted.
+            let sampled = position + 1 >= shortest;
+            self.network.decode(k, size, sampled, parameters, &self.tokens, &mut self.cache, &mut self.activations);
+            if sampled {
+                let vocabulary = self.network.config().vocabulary;
+                let GenerationSettings { end, padding, .. } = settings;
+                let size = SampleSize { batch, length, position, vocabulary, end, padding };
+                let (temperature, coins) = (At::new(&self.floats, 0), At::new(&self.floats, 1));
+                let prompt_lengths = At::new(&self.prompt_lengths, 0);
+                k.sample(size, &self.activations.logits, coins, temperature, prompt_lengths, &mut self.tokens);
+            }
+        }
+        let tokens = k.read_integers(&self.tokens, 0..batch * length).await?;
+        let cut = |(row, prompt): (&[u32], &&[u32])| {
+            let completion = &row[prompt.len()..];
+            let ended = completion.iter().position(|&token| token == settings.end).map(|at| at + 1);
+            Sequence::new(prompt, &completion[..ended.unwrap_or(completion.len())])
+        };
+        Ok(tokens.chunks_exact(length).zip(prompts).map(cut).collect())
+    }
+}

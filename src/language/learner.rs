@@ -1,0 +1,286 @@
+//! A network that learns: parameters, the scratch of a training step, and AdamW.
+//!
+//! A step is [`Learner::load`], [`Learner::logprobs`], an objective's kernels, [`Learner::update`], and one submit.
+//! Nothing is read back in it: each step leaves a line of metrics on the device, fetched when somebody looks.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use super::TokenBatch;
+use crate::backend::network::{Activations, Gradients, Network};
+use crate::backend::{AdamwSize, At, BackendError, Kernels, LogitsSize, MetricsSize, NORM_PARTIALS, SequenceSize};
+use crate::real::Real;
+
+/// Lines of metrics the device keeps before they are overwritten.
+pub const METRIC_LINES: usize = 64;
+/// Where an objective finds its settings in [`Learner::floats`].
+pub const OBJECTIVE_SETTINGS: usize = 4;
+/// Settings in front of the mask: slot, learning rate, two bias corrections, four for the objective.
+const SETTINGS: usize = 8;
+/// Statistics an objective may report.
+const MAX_COLUMNS: usize = 8;
+
+/// AdamW's constants (Loshchilov and Hutter 2019).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Adamw {
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Largest gradient norm; longer gradients are scaled down.
+    pub max_norm: f32,
+}
+
+impl Default for Adamw {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.01, max_norm: 1.0 }
+    }
+}
+
+/// Learning rate over a run: linear warm-up, then a cosine from `peak` to `floor` at `steps`, then `floor`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Largest learning rate.
+    pub peak: f64,
+    /// Smallest, at the end.
+    pub floor: f64,
+    /// Steps of warm-up.
+    pub warm_up: u64,
+    /// Steps in all; 0 means constant after the warm-up.
+    pub steps: u64,
+}
+
+impl Schedule {
+    /// The learning rate of step `step`, counted from 0.
+    pub fn at(&self, step: u64) -> f64 {
+        if step < self.warm_up {
+            return self.peak * (step + 1) as f64 / self.warm_up as f64;
+        }
+        if self.steps <= self.warm_up {
+            return self.peak;
+        }
+        let done = ((step - self.warm_up) as f64 / (self.steps - self.warm_up) as f64).min(1.0);
+        self.floor + (self.peak - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+}
+
+/// Lines of metrics read back: for each step its number, the sum of each statistic, and the gradient's norm.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricLines {
+    /// (step, sums of the statistics, gradient norm), oldest first.
+    pub lines: Vec<(u64, Vec<f64>, f64)>,
+}
+
+/// A policy in training on batches of exactly `size`.
+pub struct Learner<K: Kernels> {
+    network: Network,
+    size: SequenceSize,
+    /// The policy, flat.
+    pub parameters: K::Floats,
+    activations: Activations<K>,
+    gradients: Gradients<K>,
+    moments: (K::Floats, K::Floats),
+    integers: K::Integers,
+    /// Settings (8), completion mask (B·T), then whatever else the objective wants for each sequence.
+    pub floats: K::Floats,
+    /// logprobs | entropies | logsumexps, (3, B·T).
+    pub numbers: K::Floats,
+    /// dlogprobs | dentropies, (2, B·T), for the objective to fill.
+    pub dnumbers: K::Floats,
+    /// The objective's statistics, one column each.
+    pub statistics: K::Floats,
+    partials: K::Floats,
+    metrics: K::Floats,
+    adamw: Adamw,
+    columns: usize,
+    steps: u64,
+    read: u64,
+}
+
+impl<K: Kernels> Learner<K> {
+    /// A learner that starts from `parameters` (flat), for batches of `size` with `extra` floats beside the mask and
+    /// `columns` statistics.
+    pub fn new(
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        size: SequenceSize,
+        extra: usize,
+        columns: usize,
+        adamw: Adamw,
+    ) -> Self {
+        let (len, rows) = (network.layout().len, size.batch * size.length);
+        assert_eq!(parameters.len(), len, "Learner: parameters of another network");
+        assert!(columns <= MAX_COLUMNS, "Learner: {columns} statistics, room for {MAX_COLUMNS}");
+        let mut learner = Self {
+            size,
+            parameters: k.floats("parameters", len),
+            activations: network.activations(k, rows),
+            gradients: network.gradients(k, rows),
+            moments: (k.floats("first_moments", len), k.floats("second_moments", len)),
+            integers: k.integers("batch", 3 * rows + network.config().vocabulary + 1),
+            floats: k.floats("batch_floats", SETTINGS + rows + extra),
+            numbers: k.floats("numbers", 3 * rows),
+            dnumbers: k.floats("dnumbers", 2 * rows),
+            statistics: k.floats("statistics", columns * rows),
+            partials: k.floats("partials", NORM_PARTIALS),
+            metrics: k.floats("metrics", METRIC_LINES * (columns + 1)),
+            network,
+            adamw,
+            columns,
+            steps: 0,
+            read: 0,
+        };
+        learner.set_parameters(k, parameters);
+        learner
+    }
+
+    /// Optimiser steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// B and T of every batch.
+    pub fn size(&self) -> SequenceSize {
+        self.size
+    }
+
+    /// The network's sizes and layout.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Replaces the policy. The optimiser's moments stay.
+    pub fn set_parameters(&mut self, k: &mut K, parameters: &[f32]) {
+        let parameters: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
+        k.write_floats(&mut self.parameters, 0, &parameters);
+    }
+
+    /// The policy as it is after everything recorded so far.
+    pub fn read_parameters(
+        &self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
+        let read = k.read_floats(&self.parameters, 0..self.network.layout().len);
+        async move { Ok(read.await?.into_iter().map(|value| value.to_f64() as f32).collect()) }
+    }
+
+    /// First of the completion mask in `floats`.
+    pub fn mask_offset(&self) -> usize {
+        SETTINGS
+    }
+
+    /// First of the objective's own numbers in `floats`.
+    pub fn extra_offset(&self) -> usize {
+        SETTINGS + self.size.batch * self.size.length
+    }
+
+    /// Sends a batch and the step's settings: one write of integers, one of floats. `weights` of (B, T) stands where
+    /// the completion mask does; `objective` are up to four settings; `extra` fills the rest.
+    pub fn load(
+        &mut self,
+        k: &mut K,
+        batch: &TokenBatch,
+        weights: &[f32],
+        learning_rate: f64,
+        objective: &[f64],
+        extra: &[f32],
+    ) {
+        assert_eq!(batch.size, self.size, "Learner: a batch of another size");
+        let integers = batch.integers(self.network.config().vocabulary);
+        k.write_integers(&mut self.integers, 0, &integers);
+        let step = self.steps as i32 + 1;
+        let mut settings = [0.0f64; SETTINGS];
+        settings[0] = (self.steps % METRIC_LINES as u64) as f64;
+        settings[1] = learning_rate;
+        settings[2] = 1.0 - f64::from(self.adamw.beta1).powi(step);
+        settings[3] = 1.0 - f64::from(self.adamw.beta2).powi(step);
+        settings[OBJECTIVE_SETTINGS..OBJECTIVE_SETTINGS + objective.len()].copy_from_slice(objective);
+        let floats: Vec<K::Real> = settings
+            .into_iter()
+            .chain(weights.iter().chain(extra).map(|&value| f64::from(value)))
+            .map(K::Real::of)
+            .collect();
+        k.write_floats(&mut self.floats, 0, &floats);
+    }
+
+    /// Runs the policy over the loaded batch and fills `numbers`.
+    pub fn logprobs(&mut self, k: &mut K) {
+        let inputs = At::new(&self.integers, 0);
+        self.network.forward(k, self.size, &self.parameters, inputs, &mut self.activations);
+        let targets = At::new(&self.integers, self.rows());
+        k.logprobs_forward(self.logits_size(), &self.activations.logits, targets, &mut self.numbers);
+    }
+
+    /// Turns `dnumbers` into gradients and takes one AdamW step. `items` is the length of each column of
+    /// `statistics`, whose sums become this step's line of metrics.
+    pub fn update(&mut self, k: &mut K, items: usize) {
+        let (rows, len) = (self.rows(), self.network.layout().len);
+        let targets = At::new(&self.integers, rows);
+        let size = self.logits_size();
+        k.logprobs_backward(size, targets, &self.numbers, &self.dnumbers, &mut self.activations.logits);
+        let occurrences = At::new(&self.integers, 2 * rows);
+        self.network.backward(k, self.size, &self.parameters, occurrences, &self.activations, &mut self.gradients);
+        k.squared_norm(len, &self.gradients.parameters, &mut self.partials);
+        let metrics = MetricsSize { items, columns: self.columns, partials: NORM_PARTIALS };
+        let slot = At::new(&self.floats, 0);
+        k.record_metrics(metrics, &self.statistics, &self.partials, slot, &mut self.metrics);
+        let Adamw { beta1, beta2, epsilon, weight_decay, max_norm } = self.adamw;
+        let size = AdamwSize { len, partials: NORM_PARTIALS, beta1, beta2, epsilon, weight_decay, max_norm };
+        let moments = (&mut self.moments.0, &mut self.moments.1);
+        let settings = At::new(&self.floats, 1);
+        k.adamw(size, settings, &self.partials, &mut self.parameters, &mut self.gradients.parameters, moments);
+        self.steps += 1;
+    }
+
+    /// The lines of metrics of the steps since the last call, at most [`METRIC_LINES`].
+    pub fn read_metrics(
+        &mut self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<MetricLines, BackendError>> + 'static + use<K> {
+        let width = self.columns + 1;
+        let first = self.read.max(self.steps.saturating_sub(METRIC_LINES as u64));
+        let steps = first..self.steps;
+        self.read = self.steps;
+        let read = k.read_floats(&self.metrics, 0..METRIC_LINES * width);
+        async move {
+            let values = read.await?;
+            let lines = steps
+                .map(|step| {
+                    let line = &values[(step % METRIC_LINES as u64) as usize * width..][..width];
+                    let sums = line[..width - 1].iter().map(|value| value.to_f64()).collect();
+                    (step + 1, sums, line[width - 1].to_f64())
+                })
+                .collect();
+            Ok(MetricLines { lines })
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.size.batch * self.size.length
+    }
+
+    fn logits_size(&self) -> LogitsSize {
+        LogitsSize { rows: self.rows(), vocabulary: self.network.config().vocabulary }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_warms_up_and_decays() {
+        let schedule = Schedule { peak: 1e-3, floor: 1e-5, warm_up: 10, steps: 100 };
+        assert!((schedule.at(0) - 1e-4).abs() < 1e-12);
+        assert!((schedule.at(9) - 1e-3).abs() < 1e-12);
+        assert!((schedule.at(55) - (1e-5 + 0.5 * (1e-3 - 1e-5))).abs() < 1e-9);
+        assert!((schedule.at(100) - 1e-5).abs() < 1e-12 && (schedule.at(5000) - 1e-5).abs() < 1e-12);
+        assert_eq!(Schedule { steps: 0, ..schedule }.at(5000), 1e-3);
+    }
+}

@@ -1,0 +1,13 @@
+//! Policies as language models: batches of sequences, log-probabilities, generation, and the update of parameters.
+//!
+//! Invariant: nothing here knows where a sequence came from or what it is worth; an algorithm brings both.
+
+mod batch;
+mod generation;
+mod learner;
+mod scoring;
+
+pub use batch::{Sequence, TokenBatch};
+pub use generation::{Generation, GenerationSettings};
+pub use learner::{Adamw, Learner, METRIC_LINES, MetricLines, OBJECTIVE_SETTINGS, Schedule};
+pub use scoring::{Comparison, Scorer, TokenComparison};

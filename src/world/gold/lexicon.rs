@@ -1,0 +1,97 @@
+//! Word lists of the gold reward, and the file format they come in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Words with their published valences, boosters and negators, and the words known to be neutral.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Lexicon {
+    /// Word to valence, −4 to 4.
+    pub(in crate::world) valences: BTreeMap<String, f64>,
+    /// Word to the change it makes to a following word's valence, ± .293.
+    pub(in crate::world) boosters: BTreeMap<String, f64>,
+    /// Words that turn the sense of one of the three words that follow.
+    pub(in crate::world) negations: BTreeSet<String>,
+    /// Words without effect.
+    pub(in crate::world) neutral: BTreeSet<String>,
+}
+
+/// A text and the compound that the published package gives it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Example {
+    /// Lower-case, single-spaced; punctuation stands alone.
+    pub text: String,
+    /// −1 to 1, four decimals.
+    pub compound: f64,
+}
+
+/// Why a sentiment file cannot be used.
+#[derive(Debug, Error)]
+pub enum LexiconError {
+    /// Not JSON, or not of this format.
+    #[error("the sentiment file is not of the format {{valences, boosters, negations, neutral, examples}}: {0}")]
+    Format(#[from] serde_json::Error),
+    /// A number VADER could not have.
+    #[error("the sentiment file gives {word:?} the {kind} {value}; it must lie between -4 and 4")]
+    Value { word: String, kind: &'static str, value: f64 },
+}
+
+/// Words that a rule names. They are known even where no list has them.
+const RULE_WORDS: [&str; 6] = ["but", "this", "so", "least", "doubt", "no"];
+
+impl Lexicon {
+    /// The world's own lexicon, with the published valences.
+    pub fn klimb() -> &'static Self {
+        static LEXICON: OnceLock<Lexicon> = OnceLock::new();
+        LEXICON.get_or_init(|| Self::from_json(include_str!("lexicon.json")).expect("the built-in lexicon is valid"))
+    }
+
+    /// Reads `valences`, `boosters`, `negations` and `neutral` from JSON.
+    pub fn from_json(text: &str) -> Result<Self, LexiconError> {
+        let lexicon: Self = serde_json::from_str(text)?;
+        for (kind, list) in [("valence", &lexicon.valences), ("booster", &lexicon.boosters)] {
+            if let Some((word, &value)) = list.iter().find(|(_, value)| !(-4.0..=4.0).contains(*value)) {
+                return Err(LexiconError::Value { word: word.clone(), kind, value });
+            }
+        }
+        Ok(lexicon)
+    }
+
+    /// Reads the `examples` of such a file; none if it has none.
+    pub fn examples_from_json(text: &str) -> Result<Vec<Example>, LexiconError> {
+        #[derive(Deserialize)]
+        struct File {
+            #[serde(default)]
+            examples: Vec<Example>,
+        }
+        Ok(serde_json::from_str::<File>(text)?.examples)
+    }
+
+    /// The word's valence, if it has one.
+    pub fn valence(&self, word: &str) -> Option<f64> {
+        self.valences.get(word).copied()
+    }
+
+    /// What the word adds to the valence of a word after it, if it is a booster.
+    pub fn booster(&self, word: &str) -> Option<f64> {
+        self.boosters.get(word).copied()
+    }
+
+    /// Whether the word is a negator.
+    pub fn negates(&self, word: &str) -> bool {
+        self.negations.contains(word)
+    }
+
+    /// Whether the word is in any list, is named by a rule, or is punctuation.
+    pub fn knows(&self, word: &str) -> bool {
+        self.valences.contains_key(word)
+            || self.boosters.contains_key(word)
+            || self.negations.contains(word)
+            || self.neutral.contains(word)
+            || RULE_WORDS.contains(&word)
+            || word.chars().all(|character| character.is_ascii_punctuation())
+    }
+}

@@ -1,0 +1,179 @@
+//! Preference pairs: who prefers what, and files of such pairs.
+//!
+//! Labels follow Bradley & Terry (1952) on the gold reward: p(A ≻ B) = σ((gold_A − gold_B) / τ).
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::World;
+use super::vocabulary::Vocabulary;
+use crate::model::ConfigError;
+use crate::rng::Generator;
+
+/// Two completions of a prompt and which one was preferred.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The prompt's tokens.
+    pub prompt: Vec<u32>,
+    /// Tokens of the preferred completion, with its end token if it has one.
+    pub chosen: Vec<u32>,
+    /// Tokens of the other.
+    pub rejected: Vec<u32>,
+    /// Gold reward of prompt and chosen completion.
+    pub chosen_gold: f64,
+    /// Gold reward of prompt and rejected completion.
+    pub rejected_gold: f64,
+}
+
+/// How labels are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LabelSettings {
+    /// τ in gold reward, 0 to 10: 0 always prefers the higher gold reward, and tosses a coin on a tie.
+    pub temperature: f64,
+    /// Probability that a label is then turned round, 0 to 0.5.
+    pub flip_probability: f64,
+}
+
+impl Default for LabelSettings {
+    fn default() -> Self {
+        Self { temperature: 0.1, flip_probability: 0.0 }
+    }
+}
+
+impl LabelSettings {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        for (field, value, high) in
+            [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)]
+        {
+            if !(0.0..=high).contains(&value) {
+                return Err(ConfigError::new(
+                    field,
+                    format!("{value} is outside 0 to {high}; choose a number between"),
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Probability that A is labelled better than B, for `advantage` = gold_A − gold_B.
+    pub fn probability(&self, advantage: f64) -> f64 {
+        let preferred = if self.temperature > 0.0 {
+            1.0 / (1.0 + (-advantage / self.temperature).exp())
+        } else if advantage == 0.0 {
+            0.5
+        } else {
+            f64::from(advantage > 0.0)
+        };
+        preferred * (1.0 - self.flip_probability) + (1.0 - preferred) * self.flip_probability
+    }
+}
+
+/// Labels every pair of `completions` (six for four), given their gold rewards.
+pub fn label_pairs<C: AsRef<[u32]>>(
+    prompt: &[u32],
+    completions: &[C],
+    gold_rewards: &[f64],
+    settings: LabelSettings,
+    generator: &mut Generator,
+) -> Vec<Pair> {
+    let (count, rewards) = (completions.len(), gold_rewards.len());
+    assert_eq!(count, rewards, "label_pairs: {count} completions but {rewards} gold rewards");
+    let mut pairs = Vec::with_capacity(count * count.saturating_sub(1) / 2);
+    for first in 0..count {
+        for second in first + 1..count {
+            let first_wins = generator.uniform() < settings.probability(gold_rewards[first] - gold_rewards[second]);
+            let (better, worse) = if first_wins { (first, second) } else { (second, first) };
+            pairs.push(Pair {
+                prompt: prompt.to_vec(),
+                chosen: completions[better].as_ref().to_vec(),
+                rejected: completions[worse].as_ref().to_vec(),
+                chosen_gold: gold_rewards[better],
+                rejected_gold: gold_rewards[worse],
+            });
+        }
+    }
+    pairs
+}
+
+/// Why a file of pairs cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PairError {
+    /// The line is not a JSON object with the fields.
+    #[error(
+        "line {line}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
+    )]
+    Format { line: usize, problem: String },
+    /// A text holds words the world does not have.
+    #[error("line {line}, field `{field}`: the world has no word for {words}; use the words of its vocabulary")]
+    UnknownWords { line: usize, field: &'static str, words: String },
+    /// A text has no word, or too many.
+    #[error("line {line}, field `{field}`: {count} words; write {low} to {high}")]
+    Length { line: usize, field: &'static str, count: usize, low: usize, high: usize },
+}
+
+/// One line of a file of pairs.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    prompt: String,
+    chosen: String,
+    rejected: String,
+    /// The completion stops without its end token.
+    #[serde(default, skip_serializing_if = "is_false")]
+    chosen_truncated: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    rejected_truncated: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Writes pairs as JSON lines with the texts of `prompt`, `chosen` and `rejected`.
+pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
+    let text = |tokens: &[u32]| world.vocabulary().text(tokens);
+    let truncated = |tokens: &[u32]| !tokens.contains(&Vocabulary::END);
+    let line = |pair: &Pair| Line {
+        prompt: text(&pair.prompt),
+        chosen: text(&pair.chosen),
+        rejected: text(&pair.rejected),
+        chosen_truncated: truncated(&pair.chosen),
+        rejected_truncated: truncated(&pair.rejected),
+    };
+    let lines = pairs.iter().map(|pair| serde_json::to_string(&line(pair)).expect("strings always serialise"));
+    lines.map(|line| line + "\n").collect()
+}
+
+/// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards.
+pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(index, line)| read_line(world, index + 1, line)).collect()
+}
+
+fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> {
+    let fields: Line =
+        serde_json::from_str(text).map_err(|problem| PairError::Format { line, problem: problem.to_string() })?;
+    let encode = |field, text: &str, high: usize| {
+        let encoded = world.vocabulary().encode(text);
+        if !encoded.unknown.is_empty() {
+            let words = encoded.unknown.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+            return Err(PairError::UnknownWords { line, field, words });
+        }
+        match encoded.tokens.len() {
+            count if (1..=high).contains(&count) => Ok(encoded.tokens),
+            count => Err(PairError::Length { line, field, count, low: 1, high }),
+        }
+    };
+    let completion = |field, text: &str, truncated: bool| {
+        let mut tokens = encode(field, text, super::MAX_COMPLETION - 1)?;
+        tokens.extend((!truncated).then_some(Vocabulary::END));
+        Ok(tokens)
+    };
+    let prompt = encode("prompt", &fields.prompt, super::MAX_PROMPT)?;
+    let chosen = completion("chosen", &fields.chosen, fields.chosen_truncated)?;
+    let rejected = completion("rejected", &fields.rejected, fields.rejected_truncated)?;
+    let gold = |completion: &[u32]| world.gold_reward(&[&prompt, completion].concat());
+    let (chosen_gold, rejected_gold) = (gold(&chosen), gold(&rejected));
+    Ok(Pair { prompt, chosen, rejected, chosen_gold, rejected_gold })
+}

@@ -1,0 +1,162 @@
+//! The network's gradient against central differences, in f64, tensor by tensor.
+//!
+//! Every parameter group is nudged along a random direction u of unit length: (L(θ + hu) − L(θ − hu))/2h must equal
+//! ∇L·u. With h = 1e-5 the truncation error is about h² = 1e-10 and the rounding error about 1e-16/h = 1e-11, so
+//! 1e-6 of the gradient's norm leaves room for nothing but mistakes. Three directions a tensor, all failures in one
+//! message.
+
+use klimb::backend::cpu::Cpu;
+use klimb::backend::network::{Activations, Gradients, Network};
+use klimb::backend::{At, Kernels, LogitsSize};
+use klimb::language::{Sequence, TokenBatch};
+use klimb::model::ModelConfig;
+use klimb::rng::Generator;
+
+const STEP: f64 = 1e-5;
+
+/// A network with everything needed to run it forwards and backwards on one batch.
+struct Bench {
+    k: Cpu<f64>,
+    network: Network,
+    batch: TokenBatch,
+    integers: Vec<u32>,
+    mask: Vec<f64>,
+    activations: Activations<Cpu<f64>>,
+    gradients: Gradients<Cpu<f64>>,
+    numbers: Vec<f64>,
+    objective: Objective,
+}
+
+/// A loss on per-token numbers.
+#[derive(Clone, Copy, Debug)]
+enum Objective {
+    /// Mean −log p of the completions.
+    Sft,
+    /// Four pairs, β 0.7, smoothing 0.1, references off the policy.
+    Dpo,
+    /// Σ of logprobs and entropies with arbitrary coefficients: the whole narrow waist.
+    Waist,
+}
+
+impl Bench {
+    fn new(config: ModelConfig, objective: Objective) -> Self {
+        let mut k = Cpu::<f64>::new();
+        let network = Network::new(config);
+        let mut draws = Generator::new(5, "sequences");
+        let mut tokens = |count: usize| (0..count).map(|_| draws.below(config.vocabulary) as u32).collect::<Vec<_>>();
+        let sequences: Vec<Sequence> = [(1, 6), (3, 4), (2, 1), (4, 4), (1, 1), (5, 3), (2, 6), (3, 2)]
+            .map(|(p, c)| Sequence::new(&tokens(p), &tokens(c)))
+            .into();
+        let batch = TokenBatch::new(config.context, &sequences);
+        let rows = batch.inputs.len();
+        Self {
+            activations: network.activations(&mut k, rows),
+            gradients: network.gradients(&mut k, rows),
+            numbers: vec![0.0; 3 * rows],
+            integers: batch.integers(config.vocabulary),
+            mask: batch.completion_mask.iter().map(|&counts| f64::from(counts)).collect(),
+            k,
+            network,
+            batch,
+            objective,
+        }
+    }
+
+    /// The loss, and dlogprobs | dentropies.
+    fn loss(&mut self, parameters: &Vec<f64>) -> (f64, Vec<f64>) {
+        let Self { k, network, batch, integers, mask, activations, numbers, .. } = self;
+        let rows = batch.inputs.len();
+        let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
+        network.forward(k, batch.size, parameters, At::new(integers, 0), activations);
+        k.logprobs_forward(logits, &activations.logits, At::new(integers, rows), numbers);
+        let mut dnumbers = vec![0.0; 2 * rows];
+        let loss = match self.objective {
+            Objective::Sft => {
+                let mut losses = vec![0.0; rows];
+                k.sft(rows, numbers, At::new(mask, 0), &mut dnumbers, &mut losses);
+                losses.iter().sum()
+            }
+            Objective::Dpo => {
+                let pairs = batch.size.batch / 2;
+                let mut sums = vec![0.0; 2 * pairs];
+                k.sequence_logprobs_forward(batch.size, numbers, At::new(mask, 0), &mut sums);
+                let references: Vec<f64> = (0..2 * pairs).map(|i| -9.0 - 1.5 * (i % 3) as f64).collect();
+                let (settings, mut dsums, mut statistics) =
+                    (vec![0.7, 0.1], vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
+                k.dpo(pairs, &sums, At::new(&references, 0), At::new(&settings, 0), &mut dsums, &mut statistics);
+                k.sequence_logprobs_backward(batch.size, &dsums, At::new(mask, 0), &mut dnumbers);
+                statistics[..pairs].iter().sum::<f64>() / pairs as f64
+            }
+            Objective::Waist => {
+                let coefficient = |i: usize| ((i * 37 % 11) as f64 - 5.0) * 0.1;
+                dnumbers = (0..2 * rows).map(coefficient).collect();
+                (0..2 * rows).map(|i| coefficient(i) * numbers[i]).sum()
+            }
+        };
+        (loss, dnumbers)
+    }
+
+    fn gradient(&mut self, parameters: &Vec<f64>) -> Vec<f64> {
+        let (_, dnumbers) = self.loss(parameters);
+        let Self { k, network, batch, integers, activations, numbers, gradients, .. } = self;
+        let rows = batch.inputs.len();
+        let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
+        k.logprobs_backward(logits, At::new(integers, rows), numbers, &dnumbers, &mut activations.logits);
+        gradients.parameters.fill(0.0);
+        network.backward(k, batch.size, parameters, At::new(integers, 2 * rows), activations, gradients);
+        gradients.parameters.clone()
+    }
+}
+
+fn check(config: ModelConfig, objective: Objective) {
+    let mut bench = Bench::new(config, objective);
+    let layout = bench.network.layout().clone();
+    let mut draws = Generator::new(3, "parameters");
+    // Far from the tiny initial values, so that every tensor matters.
+    let parameters: Vec<f64> = (0..layout.len).map(|_| 0.3 * draws.normal()).collect();
+    let gradient = bench.gradient(&parameters);
+    let mut failures = Vec::new();
+    for tensor in &layout.tensors {
+        let ours = &gradient[tensor.range()];
+        let norm = ours.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(norm > 1e-9, "{}: the test would not notice a missing gradient", tensor.name);
+        for _ in 0..3 {
+            let direction: Vec<f64> = ours.iter().map(|_| draws.normal()).collect();
+            let length = direction.iter().map(|u| u * u).sum::<f64>().sqrt();
+            let mut loss_at = |step: f64| {
+                let mut moved = parameters.clone();
+                moved[tensor.range()].iter_mut().zip(&direction).for_each(|(p, u)| *p += step * u / length);
+                bench.loss(&moved).0
+            };
+            let difference = (loss_at(STEP) - loss_at(-STEP)) / (2.0 * STEP);
+            let product = ours.iter().zip(&direction).map(|(g, u)| g * u / length).sum::<f64>();
+            if (difference - product).abs() > 1e-6 * norm {
+                failures
+                    .push(format!("{}: difference {difference:e}, gradient {product:e}, norm {norm:e}", tensor.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{objective:?}, {config:?}:\n{}", failures.join("\n"));
+}
+
+const ODD: ModelConfig = ModelConfig { vocabulary: 13, context: 7, width: 18, layers: 2, heads: 3 };
+
+#[test]
+fn sft_through_the_network() {
+    check(ODD, Objective::Sft);
+}
+
+#[test]
+fn dpo_through_the_network() {
+    check(ODD, Objective::Dpo);
+}
+
+#[test]
+fn the_whole_waist_through_the_network() {
+    check(ODD, Objective::Waist);
+}
+
+#[test]
+fn one_head_and_one_layer() {
+    check(ModelConfig { vocabulary: 11, context: 9, width: 16, layers: 1, heads: 1 }, Objective::Waist);
+}
