@@ -114,9 +114,9 @@ impl<K: Kernels> Dpo<K> {
         &self.settings
     }
 
-    /// Changes β from the next step on.
-    pub fn set_beta(&mut self, beta: f64) {
-        self.settings.beta = beta;
+    /// Changes what can change in mid-run, from the next step on.
+    pub fn configure(&mut self, beta: f64, label_smoothing: f64, schedule: Schedule) {
+        self.settings = DpoSettings { beta, label_smoothing, schedule, ..self.settings };
     }
 
     /// One update on exactly `settings.pairs` pairs.

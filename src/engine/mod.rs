@@ -3,6 +3,7 @@
 //! Invariant: only `worker` and `wire`, which exist on wasm alone, know a browser; everything else is tested natively.
 
 pub mod protocol;
+pub mod session;
 pub mod settings;
 #[cfg(target_arch = "wasm32")]
 mod machine;
@@ -12,4 +13,5 @@ pub mod wire;
 pub mod worker;
 
 pub use protocol::{Command, Event};
+pub use session::{Clock, Session};
 pub use settings::Settings;
