@@ -8,11 +8,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use js_sys::{Function, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{MessageChannel, WorkerGlobalScope};
+use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 
 use super::machine::Machine;
 use super::protocol::{Command, Event, Failure, Order};
@@ -35,16 +35,15 @@ struct Line {
     /// Least milliseconds between two optimiser steps.
     pace: Cell<f64>,
     machine: RefCell<Machine>,
-    post: Function,
     yielding: MessageChannel,
 }
 
 #[wasm_bindgen]
 impl Worker {
-    /// A worker that has no engine yet. `post` sends a message to the page.
+    /// A worker that has no engine yet. It must run in a dedicated worker, for it posts to whoever made that.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function) -> Result<Self, JsValue> {
-        report_panics(post.clone());
+    pub fn new() -> Result<Self, JsValue> {
+        report_panics();
         Ok(Self(Rc::new(Line {
             orders: RefCell::default(),
             events: RefCell::default(),
@@ -52,7 +51,6 @@ impl Worker {
             posted: Cell::new(f64::NEG_INFINITY),
             pace: Cell::new(0.0),
             machine: RefCell::default(),
-            post,
             yielding: MessageChannel::new()?,
         })))
     }
@@ -116,7 +114,7 @@ impl Line {
         let events = if due { self.events.take() } else { return };
         if !events.is_empty() {
             self.posted.set(now());
-            post(&self.post, &events);
+            post(&events);
         }
     }
 
@@ -152,19 +150,20 @@ fn count_steps(events: &[Event]) -> usize {
     events.iter().map(|event| if let Event::Metrics(_, rows) = event { rows.len() } else { 0 }).sum()
 }
 
-fn scope() -> WorkerGlobalScope {
+fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
-fn now() -> f64 {
+/// Milliseconds since the worker began.
+pub(super) fn now() -> f64 {
     scope().performance().map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
-fn post(post: &Function, events: &[Event]) {
+fn post(events: &[Event]) {
     let message = wire::encode(&events).or_else(|error| wire::encode(&[failure(error.to_string())]));
     if let Ok(message) = message {
         // The page may be gone; then nobody is left to tell.
-        let _ = post.call1(&JsValue::NULL, &message);
+        let _ = scope().post_message(&message);
     }
 }
 
@@ -178,15 +177,9 @@ fn failure(sentence: String) -> Event {
 }
 
 /// A panic ends the engine; the page is told so in a sentence, and the console gets the whole of it.
-fn report_panics(sender: Function) {
-    // The hook must be Send; a worker has one thread, so the function never leaves it.
-    struct OneThread(Function);
-    unsafe impl Send for OneThread {}
-    unsafe impl Sync for OneThread {}
-    let sender = OneThread(sender);
-    std::panic::set_hook(Box::new(move |panic| {
-        let sender = &sender;
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&JsValue::from_str(&panic.to_string()));
-        post(&sender.0, &[failure(format!("The engine met a fault of its own ({panic})."))]);
+        post(&[failure(format!("The engine met a fault of its own ({panic})."))]);
     }));
 }

@@ -152,7 +152,8 @@ pub fn show_keys() {
 
 /// Applies the theme chosen on an earlier visit, or the system's.
 pub fn restore_theme() {
-    let stored = dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(THEME).ok().flatten());
+    let stored =
+        dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(THEME).ok().flatten());
     let dark = stored.map_or_else(dom::prefers_dark, |theme| theme == "dark");
     set_theme(dark);
 }

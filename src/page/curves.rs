@@ -21,8 +21,14 @@ pub fn draw(state: &mut State) {
     let kl = evaluated(state, |point| point.kl_per_sequence);
     let reward = evaluated(state, |point| point.gold_reward);
     let charts = [
-        ("curve-loss", CurveChart { name: "loss, nats", curves: &loss, level, changes: &changes, at_least: (0.4, 0.8) }),
-        ("curve-kl", CurveChart { name: "KL, nats", curves: &kl, level: None, changes: &changes, at_least: (0.0, 2.0) }),
+        (
+            "curve-loss",
+            CurveChart { name: "loss, nats", curves: &loss, level, changes: &changes, at_least: (0.4, 0.8) },
+        ),
+        (
+            "curve-kl",
+            CurveChart { name: "KL, nats", curves: &kl, level: None, changes: &changes, at_least: (0.0, 2.0) },
+        ),
         (
             "curve-reward",
             CurveChart { name: "gold reward", curves: &reward, level: None, changes: &changes, at_least: (0.4, 1.0) },
@@ -48,5 +54,6 @@ fn metric(state: &State, stage: Stage, name: &str, method: &str, label: &str) ->
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     let live = state.trails().into_iter().filter(|trail| trail.live && trail.method != "sft");
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
-    live.map(|trail| Curve { points: curve(trail.points), label: trail.label, method: trail.method, marked: true }).collect()
+    live.map(|trail| Curve { points: curve(trail.points), label: trail.label, method: trail.method, marked: true })
+        .collect()
 }

@@ -19,7 +19,16 @@ pub fn signed(value: f64, decimals: usize) -> String {
 
 /// β with two or three significant digits: 0.010, 0.30, 5.0.
 pub fn beta(value: f64) -> String {
-    fixed(value, if value < 0.0995 { 3 } else if value < 9.95 { 2 } else { 1 })
+    fixed(
+        value,
+        if value < 0.0995 {
+            3
+        } else if value < 9.95 {
+            2
+        } else {
+            1
+        },
+    )
 }
 
 /// A whole number with thin spaces between thousands.
@@ -51,7 +60,10 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((fixed(-0.5, 2), fixed(-0.001, 2), fixed(f64::NAN, 2)), ("−0.50".into(), "0.00".into(), "not finite".into()));
+        assert_eq!(
+            (fixed(-0.5, 2), fixed(-0.001, 2), fixed(f64::NAN, 2)),
+            ("−0.50".into(), "0.00".into(), "not finite".into())
+        );
         assert_eq!((signed(0.5, 1), signed(-0.5, 1), signed(0.01, 1)), ("+0.5".into(), "−0.5".into(), "0.0".into()));
         assert_eq!((beta(0.01), beta(0.3), beta(5.0)), ("0.010".into(), "0.30".into(), "5.00".into()));
         assert_eq!((count(512), count(3072), count(30_016)), ("512".into(), "3072".into(), "30\u{202f}016".into()));

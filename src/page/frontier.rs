@@ -110,9 +110,10 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     let scale = dom::sharpness();
     let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
     let trails = page.state.trails();
-    let points = trails.iter().enumerate().flat_map(|(trail, it)| {
-        it.points.iter().enumerate().map(move |(index, point)| ((trail, index), point))
-    });
+    let points = trails
+        .iter()
+        .enumerate()
+        .flat_map(|(trail, it)| it.points.iter().enumerate().map(move |(index, point)| ((trail, index), point)));
     let distance = |point: &FrontierPoint| {
         let (px, py) = frame.pixel(point.kl_per_sequence, point.gold_reward);
         (f64::from(px) - x).hypot(f64::from(py) - y)

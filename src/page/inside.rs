@@ -27,7 +27,8 @@ pub fn draw(state: &State) {
 }
 
 fn summary(batch: &Batch) -> String {
-    let start = if batch.step == 1 { " The policy is still the reference, so every pair is a coin toss: ln 2." } else { "" };
+    let start =
+        if batch.step == 1 { " The policy is still the reference, so every pair is a coin toss: ln 2." } else { "" };
     format!(
         "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; words are tinted by log π/π_ref.",
         batch.step,
@@ -85,11 +86,8 @@ fn side(name: &str, numbers: &CompletionNumbers) -> Element {
         // A text node cannot be refused by a span.
         let _ = tokens.append_child(&dom::document().create_text_node(" "));
     }
-    let reward = format!(
-        "r̂ {}   gold {}",
-        format::signed(numbers.implicit_reward, 3),
-        format::fixed(numbers.gold_reward, 2)
-    );
+    let reward =
+        format!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &reward)]);
     row
 }

@@ -47,8 +47,7 @@ pub fn chart_failed(state: &mut State, error: &ChartError) {
 pub fn save(stage: Stage, bytes: &[u8]) {
     let name = format!("klimb-{}.safetensors", format!("{stage:?}").to_lowercase());
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
-    let Ok(address) =
-        Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
+    let Ok(address) = Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
     else {
         return;
     };

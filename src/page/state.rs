@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Samples, Stage, StageState,
-    StageStatus,
+    Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Samples, Stage, StageState, StageStatus,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
