@@ -5,7 +5,7 @@
 //! [`Kernels`] and the parity test.
 
 pub mod cpu;
-// gpu
+pub mod gpu;
 mod kernels;
 pub mod network;
 

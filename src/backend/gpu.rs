@@ -1,1 +1,0 @@
-//! The WGSL shaders, run by wgpu.

@@ -1,0 +1,106 @@
+//! Opening a graphics device, knowing what it is, and noticing when it is gone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::backend::BackendError;
+
+/// Which adapter to ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preference {
+    /// Ask for the software adapter, even where there is a real one.
+    pub force_fallback: bool,
+    /// Natively, take the first adapter whose name or driver contains this, in any case. Without it, the environment
+    /// variable `KLIMB_ADAPTER` says the same. A browser offers no choice.
+    pub name: Option<String>,
+}
+
+/// What the person is told about the adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapter {
+    /// The adapter's name, such as `llvmpipe`; a browser may leave it empty.
+    pub name: String,
+    /// Vulkan, Metal, DirectX 12 or WebGPU.
+    pub backend: String,
+    /// The driver and its version, if known.
+    pub driver: String,
+    /// Discrete, integrated, virtual, CPU or other.
+    pub device_type: String,
+    /// Whether a processor plays the graphics card. The CPU backend is faster then.
+    pub is_software: bool,
+}
+
+impl Adapter {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        let words = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
+        let software = ["llvmpipe", "lavapipe", "swiftshader", "basic render", "software"];
+        Self {
+            name: info.name.clone(),
+            backend: format!("{:?}", info.backend),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            device_type: format!("{:?}", info.device_type),
+            is_software: info.device_type == wgpu::DeviceType::Cpu || software.iter().any(|name| words.contains(name)),
+        }
+    }
+}
+
+/// The first thing that went wrong outside a call's answer; every later read returns it.
+#[derive(Debug, Clone, Default)]
+pub struct Failure(Arc<Mutex<Option<BackendError>>>);
+
+impl Failure {
+    /// Keeps the first error.
+    pub fn set(&self, error: BackendError) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// The first error, if any.
+    pub fn get(&self) -> Option<BackendError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A device with WebGPU's default limits, and who will know if it fails.
+///
+/// # Errors
+/// `NoAdapter` if nothing suits the preference, `NoDevice` if the adapter refuses.
+pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue, Adapter, Failure), BackendError> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = find_adapter(&instance, preference).await?;
+    let adapter_info = Adapter::new(&adapter.get_info());
+    let descriptor = wgpu::DeviceDescriptor { required_limits: wgpu::Limits::default(), ..Default::default() };
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| BackendError::NoDevice { adapter: adapter_info.name.clone(), reason: error.to_string() })?;
+
+    let failure = Failure::default();
+    let on_loss = failure.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        on_loss.set(BackendError::DeviceLost(format!("{reason:?}: {message}")));
+    });
+    let on_error = failure.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        on_error.set(BackendError::DeviceLost(error.to_string()));
+    }));
+    Ok((device, queue, adapter_info, failure))
+}
+
+async fn find_adapter(instance: &wgpu::Instance, preference: &Preference) -> Result<wgpu::Adapter, BackendError> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some(wanted) = preference.name.clone().or_else(|| std::env::var("KLIMB_ADAPTER").ok()) {
+        let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        let has_wanted_name = |adapter: &wgpu::Adapter| {
+            let info = adapter.get_info();
+            format!("{} {}", info.name, info.driver).to_lowercase().contains(&wanted.to_lowercase())
+        };
+        let found = adapters.into_iter().find(has_wanted_name);
+        return found.ok_or_else(|| BackendError::NoAdapter(format!("none of {names:?} contains {wanted:?}")));
+    }
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        force_fallback_adapter: preference.force_fallback,
+        ..Default::default()
+    };
+    instance.request_adapter(&options).await.map_err(|error| BackendError::NoAdapter(error.to_string()))
+}

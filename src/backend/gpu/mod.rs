@@ -1,0 +1,42 @@
+//! The GPU backend: WGSL shaders through `wgpu`, natively on Vulkan, Metal or DirectX 12, in browsers on WebGPU.
+//!
+//! Invariant: nothing outside this module names `wgpu`. Invariant: WebGPU's default limits are enough.
+
+mod device;
+pub mod kernels;
+mod methods;
+mod recorder;
+mod storage;
+
+pub use device::{Adapter, Preference};
+pub use storage::{GpuFloats, GpuIntegers};
+
+use super::BackendError;
+
+/// A graphics device. Kernel calls are recorded until `submit`, a write or a read sends them.
+#[derive(Debug)]
+pub struct Gpu {
+    adapter: Adapter,
+    recorder: recorder::Recorder,
+    storage: storage::Storage,
+}
+
+impl Gpu {
+    /// Opens the preferred adapter's device. Kernels are compiled when first used.
+    ///
+    /// # Errors
+    /// `NoAdapter` if the machine offers none that suits the preference, `NoDevice` if the adapter refuses.
+    pub async fn new(preference: Preference) -> Result<Self, BackendError> {
+        let (device, queue, adapter, failure) = device::open(&preference).await?;
+        Ok(Self {
+            adapter,
+            recorder: recorder::Recorder::new(device.clone(), queue),
+            storage: storage::Storage::new(device, failure),
+        })
+    }
+
+    /// What the device runs on.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+}
