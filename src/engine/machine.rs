@@ -1,10 +1,17 @@
 //! The session on the backend that suits this browser. Wasm alone.
 
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
 use super::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use super::session::Session;
 use super::settings::{BackendChoice, Settings};
 use crate::backend::cpu::Cpu;
-use crate::backend::gpu::{self, Gpu, Preference};
+use crate::backend::gpu::{Gpu, Preference};
+
+/// Names of drivers that play a graphics card on the processor.
+const SOFTWARE: [&str; 4] = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
 
 /// What the worker drives: nothing yet, or a session on either backend.
 #[derive(Default)]
@@ -67,38 +74,33 @@ impl Machine {
             let session = Session::new(Cpu::new(), seconds, badge, settings, checkpoints)?;
             Ok(Self::Cpu(Box::new(session)))
         };
-        let on_gpu = |gpu: Gpu, why: &str, remedy: Option<&str>| {
-            let badge = badge(BackendKind::Gpu, Some(described(gpu.adapter())), why, remedy);
-            let session = Session::new(gpu, seconds, badge, settings, checkpoints)?;
-            Ok(Self::Gpu(Box::new(session)))
-        };
         if settings.backend == BackendChoice::Cpu {
             return on_cpu(None, "you chose it.", None);
         }
-        match (Gpu::new(Preference::default()).await, settings.backend) {
-            (Ok(gpu), _) if !gpu.adapter().is_software => on_gpu(gpu, "a graphics adapter is there.", None),
-            (Ok(gpu), BackendChoice::Gpu) => {
-                on_gpu(gpu, "you chose it.", Some("The adapter is emulated in software; the CPU would be faster."))
+        let adapter = browser_adapter().await;
+        let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
+        if settings.backend == BackendChoice::Auto && software {
+            let remedy = "Hardware acceleration in the browser's settings may help.";
+            return on_cpu(adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy));
+        }
+        match Gpu::new(Preference::default()).await {
+            Ok(gpu) => {
+                let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
+                let chosen = settings.backend == BackendChoice::Gpu;
+                let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
+                let badge = badge(BackendKind::Gpu, adapter, why, remedy);
+                Ok(Self::Gpu(Box::new(Session::new(gpu, seconds, badge, settings, checkpoints)?)))
             }
-            (Ok(gpu), _) => {
-                let why = "the graphics adapter is emulated in software, which is slower.";
-                on_cpu(
-                    Some(described(gpu.adapter())),
-                    why,
-                    Some("Hardware acceleration in the browser's settings may help."),
-                )
-            }
-            (Err(error), BackendChoice::Gpu) => Err(Failure {
+            Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
                 sentence: format!("The GPU cannot be used: {error}."),
                 remedy: "Choose “auto” or “CPU” under “runs on”.".into(),
                 field: Some("backend".into()),
                 stopped: true,
             }),
-            (Err(_), _) => on_cpu(
-                None,
-                "this browser offers no graphics adapter.",
-                Some("A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster."),
-            ),
+            Err(_) => {
+                let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
+                on_cpu(adapter, "this browser offers no graphics adapter.", Some(remedy))
+            }
         }
     }
 }
@@ -107,13 +109,20 @@ fn badge(kind: BackendKind, adapter: Option<Adapter>, why: &str, remedy: Option<
     Badge { kind, adapter, why: why.into(), remedy: remedy.map(Into::into) }
 }
 
-fn described(adapter: &gpu::Adapter) -> Adapter {
-    Adapter {
-        name: adapter.name.clone(),
-        vendor: adapter.driver.clone(),
-        architecture: String::new(),
-        software: adapter.is_software,
-    }
+/// What the browser tells of its graphics adapter; wgpu passes on only the description, which is often empty.
+async fn browser_adapter() -> Option<Adapter> {
+    let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok();
+    let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu").filter(|gpu| !gpu.is_undefined())?;
+    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let promise: Promise = request.call0(&gpu).ok()?.dyn_into().ok()?;
+    let adapter = JsFuture::from(promise).await.ok().filter(|adapter| !adapter.is_null())?;
+    let info = get(&adapter, "info")?;
+    let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
+    let (name, vendor, architecture) = (text("description"), text("vendor"), text("architecture"));
+    let words = format!("{name} {vendor} {architecture}").to_lowercase();
+    let is_fallback = [&info, &adapter].iter().any(|it| get(it, "isFallbackAdapter").is_some_and(|it| it.is_truthy()));
+    let software = is_fallback || SOFTWARE.iter().any(|word| words.contains(word));
+    Some(Adapter { name, vendor, architecture, software })
 }
 
 /// The worker's clock, in seconds.
