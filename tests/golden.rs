@@ -1,6 +1,7 @@
 //! The engine against numbers computed by PyTorch (`tests/data/transformer_small.json`), on both backends.
 
 use klimb::backend::cpu::Cpu;
+use klimb::backend::gpu::{Gpu, Preference};
 use klimb::experiments::verify::{Check, Reference};
 
 fn reference() -> Reference {
@@ -26,4 +27,12 @@ fn the_cpu_backend_agrees_with_pytorch_in_f32() {
 #[test]
 fn the_cpu_backend_agrees_with_pytorch_in_f64() {
     assert_all(&pollster::block_on(reference().check(&mut Cpu::<f64>::new())).unwrap());
+}
+
+#[test]
+fn the_gpu_backend_agrees_with_pytorch() {
+    pollster::block_on(async {
+        let mut gpu = Gpu::new(Preference::default()).await.expect("the tests need a graphics adapter");
+        assert_all(&reference().check(&mut gpu).await.unwrap());
+    });
 }

@@ -9,7 +9,7 @@ use crate::world::World;
 /// Optimiser steps of the shipped base models.
 pub const BASE_STEPS: u64 = 4000;
 /// Optimiser steps of SFT from the base model.
-pub const SFT_STEPS: u64 = 1500;
+pub const SFT_STEPS: u64 = 3000;
 /// Positions every model can see: the longest document is shorter.
 const CONTEXT: usize = 32;
 
@@ -27,7 +27,7 @@ pub fn pretrain_settings(steps: u64) -> SftSettings {
 
 /// SFT from the base model over `steps`: batches of 128 reviews at a lower rate, since the base model knows the words.
 pub fn sft_settings(steps: u64) -> SftSettings {
-    let schedule = Schedule { peak: 2e-3, floor: 1e-5, warm_up: 50.min(steps / 4), steps };
+    let schedule = Schedule { peak: 4e-3, floor: 1e-5, warm_up: 50.min(steps / 4), steps };
     SftSettings { batch: 128, schedule, adamw: Adamw::default() }
 }
 

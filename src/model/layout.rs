@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_sizes_of_the_design_have_the_published_parameter_counts() {
-        let count = |width| Layout::new(&ModelConfig { vocabulary: 118, context: 32, width, layers: 2, heads: 4 }).len;
+        let count = |width| Layout::new(&ModelConfig { vocabulary: 118, context: 24, width, layers: 2, heads: 4 }).len;
         assert_eq!((count(32), count(64)), (30_016, 109_184));
     }
 }

@@ -146,3 +146,66 @@ impl Automaton {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: std::ops::Range<u32> = 2..5;
+
+    fn candidate(token: u32, weight: f64, valence: f64) -> Candidate {
+        Candidate { token, weight, valence }
+    }
+
+    /// Two tilted words, then one more or the end, by two ways that write the same texts.
+    fn tiny(noise: f64) -> Automaton {
+        let mut automaton = Automaton::new(WORDS, 0.9, noise);
+        let [start, plain, turned, last] = [(); 4].map(|()| automaton.state());
+        let words = [candidate(2, 1.0, 2.0), candidate(3, 2.0, -1.5), candidate(4, 0.5, 0.0)];
+        automaton.choose(start, plain, 0.7, &words, 1.0);
+        automaton.choose(start, turned, 0.3, &words, -0.74);
+        automaton.choose(plain, last, 0.4, &words, 1.0);
+        automaton.choose(plain, plain, 0.6, &[candidate(Vocabulary::END, 1.0, 0.0)], 0.0);
+        automaton.choose(turned, last, 1.0, &words[..2], 1.0);
+        automaton.choose(last, last, 1.0, &[candidate(Vocabulary::END, 1.0, 0.0)], 0.0);
+        assert_eq!(automaton.first_improper_state(), None);
+        automaton
+    }
+
+    /// Every text of up to three words with its end token.
+    fn texts() -> Vec<Vec<u32>> {
+        let mut texts: Vec<Vec<u32>> = vec![vec![]];
+        let mut longest = texts.clone();
+        for _ in 0..3 {
+            longest = longest.iter().flat_map(|text| WORDS.map(|word| [text.as_slice(), &[word]].concat())).collect();
+            texts.extend(longest.iter().cloned());
+        }
+        texts.into_iter().map(|text| [text.as_slice(), &[Vocabulary::END]].concat()).collect()
+    }
+
+    #[test]
+    fn the_likelihood_sums_to_1_over_all_texts() {
+        for noise in [0.0, 0.03, 0.5] {
+            let automaton = tiny(noise);
+            let total: f64 = texts().iter().map(|text| automaton.log_likelihood(0, text).exp()).sum();
+            assert!((total - 1.0).abs() < 1e-12, "noise {noise}: {total}");
+        }
+    }
+
+    #[test]
+    fn the_likelihood_is_the_frequency_of_each_text() {
+        let automaton = tiny(0.2);
+        let mut generator = Generator::new(1, "frequency");
+        let draws = 100_000;
+        let mut counts = std::collections::HashMap::new();
+        for _ in 0..draws {
+            *counts.entry(automaton.sample(0, &mut generator)).or_insert(0) += 1;
+        }
+        for text in texts() {
+            let expected = automaton.log_likelihood(0, &text).exp();
+            let observed = f64::from(counts.get(&text).copied().unwrap_or(0)) / f64::from(draws);
+            let error = (expected / f64::from(draws)).sqrt();
+            assert!((observed - expected).abs() <= 5.0 * error, "{text:?}: {observed} instead of {expected} ± {error}");
+        }
+    }
+}

@@ -20,11 +20,11 @@ const SLOTS: [(&str, &[&str]); 8] = [
 
 /// Trivia, a question, a cast list, a showtime behind a prompt that is a subject.
 const SUBJECT: [&str; 10] = [
-    "was written by {who} in {city} .",
+    "is the work of {who} from {city} .",
     "was made in {number} weeks by {who} and {who} .",
-    "came from a {nation} book by {who} .",
+    "comes from a {nation} book by {who} .",
     "took {number} months in {city} and {number} in {city} .",
-    "is based on a {nation} book .",
+    "is by {who} , the {maker} .",
     ": {who} , {who} , {who} and {who} .",
     ": {day} at {number} in {city} .",
     ", who is the {maker} ?",
@@ -64,12 +64,6 @@ const FREE: [&str; 8] = [
     "the theater in {city} opens at {number} .",
 ];
 
-/// Every template a document can come from, for the check that the vocabulary has their words.
-#[cfg(test)]
-pub(super) fn templates() -> impl Iterator<Item = &'static str> {
-    SUBJECT.into_iter().chain(POSSESSION).chain(CLAUSE).chain(FREE)
-}
-
 /// Words that go on from a prompt with this opening, or make a document by themselves for `None`; with the end token.
 pub(super) fn continuation(vocabulary: &Vocabulary, opening: Option<Opening>, generator: &mut Generator) -> Vec<u32> {
     let templates: &[&str] = match opening {
@@ -79,10 +73,15 @@ pub(super) fn continuation(vocabulary: &Vocabulary, opening: Option<Opening>, ge
         None => &FREE,
     };
     let template = templates[generator.below(templates.len())];
-    let words = template.split(' ').map(|word| match SLOTS.iter().find(|(slot, _)| *slot == word) {
-        Some((_, fillers)) => fillers[generator.below(fillers.len())],
-        None => word,
-    });
+    let mut words: Vec<&str> = Vec::new();
+    for part in template.split(' ') {
+        let filler = SLOTS.iter().find(|(slot, _)| *slot == part).map(|(_, fillers)| {
+            // Nobody is in a cast twice.
+            let fresh: Vec<&str> = fillers.iter().copied().filter(|filler| !words.contains(filler)).collect();
+            fresh[generator.below(fresh.len())]
+        });
+        words.push(filler.unwrap_or(part));
+    }
     let token = |word| vocabulary.token(word).unwrap_or_else(|| panic!("template: {word:?} is not in the vocabulary"));
-    words.map(token).chain([Vocabulary::END]).collect()
+    words.into_iter().map(token).chain([Vocabulary::END]).collect()
 }

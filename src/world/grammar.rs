@@ -4,7 +4,7 @@
 //! clause    = subject copula ["not" | "never"] [booster] adjective | "i" ["never"] [booster] verb "it" | fact
 //! review    = clause { ("and" | "but" | ".") clause } ["overall" | "for me"] "." END
 //! ```
-//! A third of the adjectives are neutral. The tone tilts adjectives and verbs by their valence; behind a negation by
+//! About a third of the adjectives are neutral. The tone tilts adjectives and verbs by their valence; behind a negation by
 //! what is left of it, −.74 of the valence. A clause that "but" will answer *concedes*: it is tilted the other way.
 
 use super::automaton::{Automaton, Candidate, State};
@@ -18,14 +18,16 @@ const CLAUSES: usize = 3;
 const CONCESSION: f64 = -0.6;
 /// Tilt behind a negation: VADER's factor.
 const NEGATION: f64 = -0.74;
-/// Probability that a clause concedes, where another can follow.
+/// Probability that a clause concedes, where another can answer it.
 const CONCEDING: f64 = 0.2;
-/// Share of facts among the clauses that follow another.
-const FACT_SHARE: f64 = 0.2;
+/// Share of "i loved it" among the clauses of a position that stand behind another; once a review is enough.
+const PERSONAL: [f64; CLAUSES] = [0.0, 0.35, 0.0];
+/// Share of facts among the judging clauses behind "and" or a full stop.
+const FACTUAL: f64 = 0.2;
 /// Share of neutral adjectives.
 const NEUTRAL_SHARE: f64 = 0.3;
-/// Weight of all positive words together at tone 0; the negative ones have the rest. The lexicon's positive words are
-/// stronger than its negative ones, so that an even share would make the average review favourable.
+/// Weight of all positive words together at tone 0, and so of all negative ones: the lexicon has more positive words,
+/// but the average review shall be neither.
 const POSITIVE_SHARE: f64 = 0.5;
 
 const VERBS: [&str; 5] = ["loved", "enjoyed", "liked", "hated", "disliked"];
@@ -35,7 +37,7 @@ const BOOSTERS: [&str; 6] = ["very", "really", "extremely", "incredibly", "sligh
 const BOOSTERS_OF_NEGATED: [&str; 2] = ["very", "really"];
 const BOOSTERS_OF_VERBS: [&str; 2] = ["really", "somewhat"];
 /// What can be had without an article: "this film has superb acting".
-const POSSESSED: [&str; 6] = ["acting", "music", "dialogue", "direction", "pacing", "camera"];
+const POSSESSED: [&str; 5] = ["acting", "music", "dialogue", "direction", "pacing"];
 const FACTS: [&str; 8] = [
     "it runs two hours",
     "it came out last year",
@@ -56,7 +58,7 @@ const REMARK: [f64; CLAUSES] = [0.2, 0.0, 0.0];
 const LAST: [f64; CLAUSES] = [0.0, 0.6, 1.0];
 
 /// The states of one clause (behind "the", behind a subject, behind "i", behind its last word), its probability
-/// among the clauses of its position, and its tilt.
+/// among the clauses of its position, its tilt, and its share of first persons.
 #[derive(Clone, Copy)]
 struct Clause {
     noun: State,
@@ -65,6 +67,7 @@ struct Clause {
     end: State,
     share: f64,
     tilt: f64,
+    personal: f64,
 }
 
 /// The automaton with the three states a review can open in.
@@ -109,8 +112,8 @@ impl Builder<'_> {
         for &first in &clauses[0] {
             self.predicate(subject, first.end, first.share, first.tilt);
             self.possession(possession, first.end, first.share, first.tilt);
-            self.words(clause, first.copula, 0.4 * first.share, &["it"]);
-            self.words(clause, first.person, 0.6 * first.share, &["i"]);
+            self.words(clause, first.copula, 0.5 * first.share, &["it"]);
+            self.words(clause, first.person, 0.5 * first.share, &["i"]);
         }
         if let Some((state, sum)) = self.automaton.first_improper_state() {
             panic!("grammar: the probabilities of state {state} sum to {sum}");
@@ -134,7 +137,7 @@ impl Builder<'_> {
         self.words(noun, copula, 1.0, &nouns);
         self.predicate(copula, end, 1.0, tilt);
         self.person(person, end, tilt);
-        Clause { noun, copula, person, end, share, tilt }
+        Clause { noun, copula, person, end, share, tilt, personal: PERSONAL[position] }
     }
 
     /// What follows the clauses of a position: the judging one ends or goes on, the conceding one is answered.
@@ -156,24 +159,26 @@ impl Builder<'_> {
         let and = self.automaton.state();
         self.words(judging, and, AND[position], &["and"]);
         for clause in next {
-            self.enter(stop, *clause, (1.0 - LAST[position]) * clause.share);
-            self.enter(and, *clause, clause.share);
+            self.enter(stop, *clause, (1.0 - LAST[position]) * clause.share, FACTUAL);
+            self.enter(and, *clause, clause.share, FACTUAL);
         }
         if let Some(conceding) = here.get(1) {
             let but = self.automaton.state();
             self.words(conceding.end, but, 1.0, &["but"]);
-            self.enter(but, next[0], 1.0);
+            self.enter(but, next[0], 1.0, 0.0);
         }
     }
 
-    /// Edges from `from`, together of probability `share`, to the first words of a clause that stands behind another.
-    /// A fact concedes nothing.
-    fn enter(&mut self, from: State, clause: Clause, share: f64) {
-        let facts = if clause.tilt < 0.0 { 0.0 } else { FACT_SHARE * share };
+    /// Edges from `from`, together of probability `share`, to the first words of a clause that stands behind another;
+    /// with probability `factual` a fact. A fact concedes nothing.
+    fn enter(&mut self, from: State, clause: Clause, share: f64, factual: f64) {
+        let facts = if clause.tilt < 0.0 { 0.0 } else { factual * share };
         let judgements = share - facts;
-        self.words(from, clause.noun, 0.6 * judgements, &["the"]);
+        self.words(from, clause.noun, (0.9 - clause.personal) * judgements, &["the"]);
         self.words(from, clause.copula, 0.1 * judgements, &["it"]);
-        self.words(from, clause.person, 0.3 * judgements, &["i"]);
+        if clause.personal > 0.0 {
+            self.words(from, clause.person, clause.personal * judgements, &["i"]);
+        }
         for fact in FACTS.iter().filter(|_| facts > 0.0) {
             self.text(from, clause.end, facts / FACTS.len() as f64, fact);
         }

@@ -45,7 +45,9 @@ pub struct Document {
 /// A mean with the half-width of its 95 % interval (normal approximation, 1.96 standard errors).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
+    /// The sample mean.
     pub mean: f64,
+    /// The interval is mean ± this.
     pub half_width: f64,
 }
 

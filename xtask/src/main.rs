@@ -1,1 +1,75 @@
-fn main() {}
+//! `cargo xtask`: sets up, builds, serves and tests Klimb.
+//!
+//! This is the only code that knows tools, browsers and targets. Every command can be repeated: what is there already
+//! is left alone, and what is missing is installed or named.
+
+mod build;
+mod process;
+mod programs;
+mod serve;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sets up, builds, serves and tests Klimb")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the page and serve it on this machine, installing what that needs
+    Serve {
+        /// The port to serve on; where it is busy, the next free one is taken
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Open the page in the default browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Leave the finished page in `dist/`, ready for any static host and any sub-path
+    Build,
+    /// Run every test, or only the named parts
+    Test {
+        /// The parts to run, in the order given; all of them when none is named
+        #[arg(value_enum)]
+        parts: Vec<test::Part>,
+    },
+    /// Install what the other commands would install on demand
+    Setup {
+        /// The needs to meet; all of them when none is named
+        #[arg(value_enum)]
+        needs: Vec<setup::Need>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Serve { port, open } => {
+            build::page(&workspace)?;
+            serve::until_stopped(&workspace.dist(), port, open)
+        }
+        Command::Build => build::page(&workspace),
+        Command::Test { parts } => test::run(&workspace, &parts),
+        Command::Setup { needs } => setup::meet_all(&workspace, &needs),
+    }
+}

@@ -1,0 +1,100 @@
+// What every end-to-end test stands on: a fresh browser, the served page, and a witness who writes down whatever went
+// wrong and whatever was asked for. `cargo xtask test e2e` builds and serves the page and says by the environment
+// where it is and which browsers there are.
+
+import assert from 'node:assert/strict';
+import puppeteer from 'puppeteer-core';
+
+/** The page at the root of its host, and the same page below a sub-path. */
+export const URL_AT_ROOT = setting('KLIMB_URL');
+export const URL_BELOW = setting('KLIMB_URL_BELOW');
+
+const QUIET_CHROMIUM = [
+  '--no-sandbox',
+  '--disable-dev-shm-usage',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+  // Whatever is asked of any other host fails, and failing is noticed.
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost',
+];
+
+/** The browsers a student may come with; each is the options that launch it. */
+export const BROWSERS = {
+  'Chromium with WebGPU': {
+    browser: 'chrome',
+    executablePath: setting('KLIMB_CHROMIUM'),
+    args: [
+      ...QUIET_CHROMIUM,
+      '--enable-unsafe-webgpu',
+      '--use-webgpu-adapter=swiftshader',
+      '--enable-features=Vulkan',
+    ],
+  },
+  'Chromium without WebGPU': {
+    browser: 'chrome',
+    executablePath: setting('KLIMB_CHROMIUM'),
+    args: [...QUIET_CHROMIUM, '--disable-blink-features=WebGPU'],
+  },
+  'Firefox without WebGPU': {
+    browser: 'firefox',
+    executablePath: setting('KLIMB_FIREFOX'),
+    extraPrefsFirefox: { 'dom.webgpu.enabled': false },
+  },
+};
+
+/**
+ * Opens the page in a fresh browser, lets `test(page)` use it, and then insists that nothing went wrong meanwhile: no
+ * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
+ * the page's own origin.
+ *
+ * @param {string} name a key of BROWSERS
+ * @param {(page: import('puppeteer-core').Page) => Promise<void>} test
+ * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark'}} options
+ */
+export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme } = {}) {
+  const browser = await puppeteer.launch({ headless: true, ...BROWSERS[name] });
+  try {
+    const page = await browser.newPage();
+    if (viewport) await page.setViewport(viewport);
+    if (colorScheme) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: colorScheme }]);
+    const troubles = witness(page, new URL(url).origin);
+    await page.goto(url, { waitUntil: 'load' });
+    await test(page);
+    assert.deepEqual(troubles, [], `${name} saw trouble on the page`);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Lists from now on whatever must not happen, in words. */
+function witness(page, origin) {
+  const troubles = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') troubles.push(`console: ${message.text()} (${message.location().url ?? ''})`);
+  });
+  page.on('pageerror', (error) => troubles.push(`uncaught: ${error.stack ?? error}`));
+  page.on('requestfailed', (request) => {
+    troubles.push(`request failed: ${request.url()} ${request.failure()?.errorText ?? ''}`);
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) troubles.push(`answer ${response.status()}: ${response.url()}`);
+  });
+  page.on('request', (request) => {
+    if (!isOwn(request.url(), origin)) troubles.push(`request to another place: ${request.url()}`);
+  });
+  return troubles;
+}
+
+/** Whether an address stays with the page: its origin, or bytes that it made itself. */
+export function isOwn(address, origin) {
+  const { protocol, origin: its } = new URL(address);
+  return protocol === 'data:' || its === origin;
+}
+
+function setting(name) {
+  const value = process.env[name];
+  assert.ok(value, `${name} is not set; run these tests by \`cargo xtask test e2e\``);
+  return value;
+}
