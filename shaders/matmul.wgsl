@@ -7,10 +7,10 @@
 //   matmul_gelu_backward_input   dpre = (dout·Wᵀ)·gelu′(pre)       pre, dpre (rows, inner)
 //   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout
 //
-// All write but the last, which adds. Each invocation computes a tile of 4×4 outputs in registers: eight loads feed
-// sixteen multiply-adds. Tiles that stick out repeat the last row or column and do not store it, so that the inner
-// loop has no branch. Workgroup memory would save more loads on a large GPU, but its barriers are what a software
-// adapter can bear least.
+// All write but the last, which adds. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
+// 4×4: sixteen loads feed 64 multiply-adds. Tiles that stick out repeat the last row or column and do not store it, so
+// that the inner loop has no branch. Workgroup memory would save more loads on a large GPU, but its barriers are what a
+// software adapter can bear least.
 
 struct MatmulSize {
     rows: u32,
@@ -31,61 +31,134 @@ struct MatmulSize {
 @group(0) @binding(8) var<storage, read_write> dpre: array<f32>;
 @group(0) @binding(9) var<storage, read_write> dweights: array<f32>;
 
+// Blocks of 4×4: rows 0 to 3 or 4 to 7, columns 0 to 3 or 4 to 7. Row r of a block is block[r].
+struct Tile {
+    top_left: mat4x4<f32>,
+    top_right: mat4x4<f32>,
+    bottom_left: mat4x4<f32>,
+    bottom_right: mat4x4<f32>,
+}
+
 // Four neighbouring indices from `first`, none beyond `count`.
 fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Row r of the result is row `row + r` of x·W + b, columns `column` to `column + 3`.
-fn forward_tile(row: u32, column: u32) -> mat4x4<f32> {
-    let c = four(column, size.columns);
-    let x_rows = four(row, size.rows) * size.inner;
-    let w_columns = c + size.weights_offset;
-    var tile = mat4x4<f32>();
+fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
+}
+
+fn load_x(i: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(x[i.x], x[i.y], x[i.z], x[i.w]);
+}
+
+fn load_dout(i: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(dout[i.x], dout[i.y], dout[i.z], dout[i.w]);
+}
+
+fn load_weights(i: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+}
+
+// x·W + b, the rows from `row` and the columns from `column`.
+fn forward_tile(row: u32, column: u32) -> Tile {
+    let top = four(row, size.rows) * size.inner;
+    let bottom = four(row + 4u, size.rows) * size.inner;
+    let left = four(column, size.columns) + size.weights_offset;
+    let right = four(column + 4u, size.columns) + size.weights_offset;
+    var tile = Tile();
     if (size.bias == 1u) {
-        let b = w_columns + size.inner * size.columns;
-        let bias = vec4<f32>(weights[b.x], weights[b.y], weights[b.z], weights[b.w]);
-        tile = mat4x4<f32>(bias, bias, bias, bias);
+        let bias = size.inner * size.columns;
+        tile.top_left = outer(vec4<f32>(1.0), load_weights(left + bias));
+        tile.top_right = outer(vec4<f32>(1.0), load_weights(right + bias));
+        tile.bottom_left = tile.top_left;
+        tile.bottom_right = tile.top_right;
     }
     for (var k = 0u; k < size.inner; k++) {
-        let w = w_columns + k * size.columns;
-        let w_k = vec4<f32>(weights[w.x], weights[w.y], weights[w.z], weights[w.w]);
-        let i = x_rows + k;
-        tile += mat4x4<f32>(x[i.x] * w_k, x[i.y] * w_k, x[i.z] * w_k, x[i.w] * w_k);
+        let x_top = load_x(top + k);
+        let x_bottom = load_x(bottom + k);
+        let w_left = load_weights(left + k * size.columns);
+        let w_right = load_weights(right + k * size.columns);
+        tile.top_left += outer(x_top, w_left);
+        tile.top_right += outer(x_top, w_right);
+        tile.bottom_left += outer(x_bottom, w_left);
+        tile.bottom_right += outer(x_bottom, w_right);
     }
     return tile;
 }
 
-// Row r of the result is row `row + r` of dout·Wᵀ, columns `input` to `input + 3` of the inner dimension.
-fn backward_tile(row: u32, input: u32) -> mat4x4<f32> {
-    let dout_rows = four(row, size.rows) * size.columns;
-    let w_rows = four(input, size.inner) * size.columns + size.weights_offset;
-    var tile = mat4x4<f32>();
+// dout·Wᵀ, the rows from `row` and the columns, which are W's rows, from `input`.
+fn backward_tile(row: u32, input: u32) -> Tile {
+    let top = four(row, size.rows) * size.columns;
+    let bottom = four(row + 4u, size.rows) * size.columns;
+    let left = four(input, size.inner) * size.columns + size.weights_offset;
+    let right = four(input + 4u, size.inner) * size.columns + size.weights_offset;
+    var tile = Tile();
     for (var c = 0u; c < size.columns; c++) {
-        let w = w_rows + c;
-        let w_c = vec4<f32>(weights[w.x], weights[w.y], weights[w.z], weights[w.w]);
-        let i = dout_rows + c;
-        tile += mat4x4<f32>(dout[i.x] * w_c, dout[i.y] * w_c, dout[i.z] * w_c, dout[i.w] * w_c);
+        let dout_top = load_dout(top + c);
+        let dout_bottom = load_dout(bottom + c);
+        let w_left = load_weights(left + c);
+        let w_right = load_weights(right + c);
+        tile.top_left += outer(dout_top, w_left);
+        tile.top_right += outer(dout_top, w_right);
+        tile.bottom_left += outer(dout_bottom, w_left);
+        tile.bottom_right += outer(dout_bottom, w_right);
     }
     return tile;
+}
+
+// xᵀ·dout, the rows of W's gradient from `input` and the columns from `column`. The bias is one more row, whose input
+// is always 1.
+fn weights_tile(input: u32, column: u32) -> Tile {
+    let top = four(input, size.inner);
+    let bottom = four(input + 4u, size.inner);
+    let top_is_bias = vec4<u32>(input, input + 1u, input + 2u, input + 3u) == vec4<u32>(size.inner);
+    let bottom_is_bias = vec4<u32>(input + 4u, input + 5u, input + 6u, input + 7u) == vec4<u32>(size.inner);
+    let left = four(column, size.columns);
+    let right = four(column + 4u, size.columns);
+    var tile = Tile();
+    for (var row = 0u; row < size.rows; row++) {
+        let x_top = select(load_x(top + row * size.inner), vec4<f32>(1.0), top_is_bias);
+        let x_bottom = select(load_x(bottom + row * size.inner), vec4<f32>(1.0), bottom_is_bias);
+        let dout_left = load_dout(left + row * size.columns);
+        let dout_right = load_dout(right + row * size.columns);
+        tile.top_left += outer(x_top, dout_left);
+        tile.top_right += outer(x_top, dout_right);
+        tile.bottom_left += outer(x_bottom, dout_left);
+        tile.bottom_right += outer(x_bottom, dout_right);
+    }
+    return tile;
+}
+
+// Number (r, c) of a tile.
+fn at(tile: ptr<function, Tile>, r: u32, c: u32) -> f32 {
+    if (r < 4u) {
+        return select((*tile).top_right[r % 4u][c % 4u], (*tile).top_left[r % 4u][c % 4u], c < 4u);
+    }
+    return select((*tile).bottom_right[r % 4u][c % 4u], (*tile).bottom_left[r % 4u][c % 4u], c < 4u);
 }
 
 @compute @workgroup_size(8, 8)
 fn matmul_forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    var tile = forward_tile(id.y * 4u, id.x * 4u);
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.rows); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.columns); c++) {
-            out[r * size.columns + c] = tile[r % 4u][c % 4u];
+    let first = id.yx * 8u;
+    var tile = forward_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.rows, size.columns));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
+            out[r * size.columns + c] = value;
         }
     }
 }
 
 @compute @workgroup_size(8, 8)
 fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    var tile = forward_tile(id.y * 4u, id.x * 4u);
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.rows); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.columns); c++) {
-            let value = tile[r % 4u][c % 4u];
+    let first = id.yx * 8u;
+    var tile = forward_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.rows, size.columns));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
             pre[r * size.columns + c] = value;
             out[r * size.columns + c] = gelu(value);
         }
@@ -94,54 +167,52 @@ fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>) {
 
 @compute @workgroup_size(8, 8)
 fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    var tile = forward_tile(id.y * 4u, id.x * 4u);
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.rows); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.columns); c++) {
-            let i = r * size.columns + c;
-            out[i] = residual[i] + tile[r % 4u][c % 4u];
+    let first = id.yx * 8u;
+    var tile = forward_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.rows, size.columns));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
+            out[r * size.columns + c] = residual[r * size.columns + c] + value;
         }
     }
 }
 
 @compute @workgroup_size(8, 8)
 fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>) {
-    var tile = backward_tile(id.y * 4u, id.x * 4u);
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.rows); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.inner); c++) {
-            dx[r * size.inner + c] = tile[r % 4u][c % 4u];
+    let first = id.yx * 8u;
+    var tile = backward_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.rows, size.inner));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
+            dx[r * size.inner + c] = value;
         }
     }
 }
 
 @compute @workgroup_size(8, 8)
 fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>) {
-    var tile = backward_tile(id.y * 4u, id.x * 4u);
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.rows); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.inner); c++) {
-            let i = r * size.inner + c;
-            dpre[i] = tile[r % 4u][c % 4u] * gelu_derivative(pre[i]);
+    let first = id.yx * 8u;
+    var tile = backward_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.rows, size.inner));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
+            dpre[r * size.inner + c] = value * gelu_derivative(pre[r * size.inner + c]);
         }
     }
 }
 
-// The bias is one more row of W, multiplied by an input that is always 1.
 @compute @workgroup_size(8, 8)
 fn matmul_backward_weights(@builtin(global_invocation_id) id: vec3<u32>) {
-    let inputs = vec4<u32>(id.y * 4u, id.y * 4u + 1u, id.y * 4u + 2u, id.y * 4u + 3u);
-    let x_columns = min(inputs, vec4<u32>(size.inner - 1u));
-    let is_bias = inputs == vec4<u32>(size.inner);
-    let dout_columns = four(id.x * 4u, size.columns);
-    var tile = mat4x4<f32>();
-    for (var row = 0u; row < size.rows; row++) {
-        let i = x_columns + row * size.inner;
-        let x_row = select(vec4<f32>(x[i.x], x[i.y], x[i.z], x[i.w]), vec4<f32>(1.0), is_bias);
-        let j = dout_columns + row * size.columns;
-        let dout_row = vec4<f32>(dout[j.x], dout[j.y], dout[j.z], dout[j.w]);
-        tile += mat4x4<f32>(x_row.x * dout_row, x_row.y * dout_row, x_row.z * dout_row, x_row.w * dout_row);
-    }
-    for (var r = id.y * 4u; r < min(id.y * 4u + 4u, size.inner + size.bias); r++) {
-        for (var c = id.x * 4u; c < min(id.x * 4u + 4u, size.columns); c++) {
-            dweights[size.weights_offset + r * size.columns + c] += tile[r % 4u][c % 4u];
+    let first = id.yx * 8u;
+    var tile = weights_tile(first.x, first.y);
+    let end = min(first + 8u, vec2<u32>(size.inner + size.bias, size.columns));
+    for (var r = first.x; r < end.x; r++) {
+        for (var c = first.y; c < end.y; c++) {
+            let value = at(&tile, r - first.x, c - first.y);
+            dweights[size.weights_offset + r * size.columns + c] += value;
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod language;
 pub mod metrics;
 pub mod model;
 pub mod objectives;
+pub mod page;
 pub mod real;
 pub mod rng;
 pub mod stats;

@@ -1,16 +1,16 @@
 //! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
 
 use klimb::charts::{ChartError, Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
-use klimb::metrics::{FrontierPoint, OptimumPoint};
+use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
 use plotters::prelude::*;
 
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 500;
 
-fn point(step: usize, kl: f64, reward: f64) -> FrontierPoint {
+fn point(step: u64, kl: f64, reward: f64) -> FrontierPoint {
     FrontierPoint {
         method: "dpo".into(),
-        setting: "beta=0.3".into(),
+        setting: Setting::Number(0.3),
         seed: 1,
         step,
         kl_per_sequence: kl,
@@ -19,6 +19,7 @@ fn point(step: usize, kl: f64, reward: f64) -> FrontierPoint {
         gold_reward_half_width: 0.02,
         samples: 512,
         seconds: 1.0,
+        diversity: Some(0.9),
     }
 }
 

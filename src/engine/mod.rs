@@ -2,9 +2,15 @@
 //!
 //! Invariant: only `worker` and `wire`, which exist on wasm alone, know a browser; everything else is tested natively.
 
+#[cfg(target_arch = "wasm32")]
+mod machine;
 pub mod protocol;
 pub mod session;
 pub mod settings;
+#[cfg(target_arch = "wasm32")]
+pub mod wire;
+#[cfg(target_arch = "wasm32")]
+pub mod worker;
 
 pub use protocol::{Command, Event};
 pub use session::{Clock, Session};

@@ -28,8 +28,8 @@ pub fn ensure_firefox() -> Result<()> {
 
 /// A Vulkan driver: lavapipe, unless the machine has one. Other systems than Linux bring their own (Metal, DirectX).
 pub fn ensure_vulkan() -> Result<()> {
-    let described = |folder: &&str| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
-    if cfg!(not(target_os = "linux")) || VULKAN_DRIVERS.iter().any(|folder| described(&folder)) {
+    let described = |folder: &str| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
+    if cfg!(not(target_os = "linux")) || VULKAN_DRIVERS.iter().any(|folder| described(folder)) {
         return Ok(());
     }
     apt::install("a software Vulkan driver", &["mesa-vulkan-drivers", "libvulkan1"])

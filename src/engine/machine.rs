@@ -1,0 +1,131 @@
+//! The session on the backend that suits this browser. Wasm alone.
+
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use super::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
+use super::session::Session;
+use super::settings::{BackendChoice, Settings};
+use crate::backend::cpu::Cpu;
+use crate::backend::gpu::{Gpu, Preference};
+
+/// Names of drivers that play a graphics card on the processor.
+const SOFTWARE: [&str; 4] = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
+
+/// What the worker drives: nothing yet, or a session on either backend.
+#[derive(Default)]
+pub enum Machine {
+    /// No `Start` has come, or none could be obeyed.
+    #[default]
+    Empty,
+    /// Trains in WebAssembly.
+    Cpu(Box<Session<Cpu<f32>>>),
+    /// Trains on WebGPU.
+    Gpu(Box<Session<Gpu>>),
+}
+
+impl Machine {
+    /// Obeys a command. `Start` builds another session, and a refused one leaves the old as it was.
+    pub async fn handle(&mut self, command: Command) -> Vec<Event> {
+        if let Command::Start { settings, checkpoints } = command {
+            return match Self::built(settings, &checkpoints).await {
+                Ok(built) => {
+                    *self = built;
+                    match self {
+                        Self::Empty => Vec::new(),
+                        Self::Cpu(session) => session.open().await,
+                        Self::Gpu(session) => session.open().await,
+                    }
+                }
+                Err(failure) => vec![Event::Failure(failure)],
+            };
+        }
+        match self {
+            Self::Empty => Vec::new(),
+            Self::Cpu(session) => session.handle(command).await,
+            Self::Gpu(session) => session.handle(command).await,
+        }
+    }
+
+    /// Does one slice of work.
+    pub async fn advance(&mut self) -> Vec<Event> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::Cpu(session) => session.advance().await,
+            Self::Gpu(session) => session.advance().await,
+        }
+    }
+
+    /// Whether there is work.
+    pub fn busy(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Cpu(session) => session.busy(),
+            Self::Gpu(session) => session.busy(),
+        }
+    }
+
+    /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
+    /// WebAssembly by an order of magnitude.
+    async fn built(settings: Settings, checkpoints: &Checkpoints) -> Result<Self, Failure> {
+        let on_cpu = |adapter, why: &str, remedy: Option<&str>| {
+            let badge = badge(BackendKind::Cpu, adapter, why, remedy);
+            let session = Session::new(Cpu::new(), seconds, badge, settings, checkpoints)?;
+            Ok(Self::Cpu(Box::new(session)))
+        };
+        if settings.backend == BackendChoice::Cpu {
+            return on_cpu(None, "you chose it.", None);
+        }
+        let adapter = browser_adapter().await;
+        let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
+        if settings.backend == BackendChoice::Auto && software {
+            let remedy = "Hardware acceleration in the browser's settings may help.";
+            return on_cpu(adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy));
+        }
+        match Gpu::new(Preference::default()).await {
+            Ok(gpu) => {
+                let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
+                let chosen = settings.backend == BackendChoice::Gpu;
+                let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
+                let badge = badge(BackendKind::Gpu, adapter, why, remedy);
+                Ok(Self::Gpu(Box::new(Session::new(gpu, seconds, badge, settings, checkpoints)?)))
+            }
+            Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
+                sentence: format!("The GPU cannot be used: {error}."),
+                remedy: "Choose “auto” or “CPU” under “runs on”.".into(),
+                field: Some("backend".into()),
+                stopped: true,
+            }),
+            Err(_) => {
+                let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
+                on_cpu(adapter, "this browser offers no graphics adapter.", Some(remedy))
+            }
+        }
+    }
+}
+
+fn badge(kind: BackendKind, adapter: Option<Adapter>, why: &str, remedy: Option<&str>) -> Badge {
+    Badge { kind, adapter, why: why.into(), remedy: remedy.map(Into::into) }
+}
+
+/// What the browser tells of its graphics adapter; wgpu passes on only the description, which is often empty.
+async fn browser_adapter() -> Option<Adapter> {
+    let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok();
+    let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu").filter(|gpu| !gpu.is_undefined())?;
+    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let promise: Promise = request.call0(&gpu).ok()?.dyn_into().ok()?;
+    let adapter = JsFuture::from(promise).await.ok().filter(|adapter| !adapter.is_null())?;
+    let info = get(&adapter, "info")?;
+    let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
+    let (name, vendor, architecture) = (text("description"), text("vendor"), text("architecture"));
+    let words = format!("{name} {vendor} {architecture}").to_lowercase();
+    let is_fallback = [&info, &adapter].iter().any(|it| get(it, "isFallbackAdapter").is_some_and(|it| it.is_truthy()));
+    let software = is_fallback || SOFTWARE.iter().any(|word| words.contains(word));
+    Some(Adapter { name, vendor, architecture, software })
+}
+
+/// The worker's clock, in seconds.
+fn seconds() -> f64 {
+    super::worker::now() / 1000.0
+}

@@ -1,0 +1,185 @@
+//! The worker's loop: takes orders, drives the session a slice at a time, and posts events, at most one batch a frame.
+//! Wasm alone, and thin: what training means is the session's business.
+//!
+//! Between two slices the loop returns to the browser's message queue, so that an order waits for one slice at most;
+//! a slice sends at most one submit and awaits what it reads back, so at most one submit is in flight.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use js_sys::Promise;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
+
+use super::machine::Machine;
+use super::protocol::{Command, Event, Failure, Order};
+use super::wire;
+
+/// Milliseconds between two batches of events: one frame of a 60 Hz screen.
+const FRAME: f64 = 16.0;
+
+/// The engine's end of the line.
+#[wasm_bindgen]
+pub struct Worker(Rc<Line>);
+
+struct Line {
+    orders: RefCell<VecDeque<Order>>,
+    events: RefCell<Vec<Event>>,
+    /// Whether the loop is on; it ends when there is nothing to do.
+    running: Cell<bool>,
+    /// When events were posted last, milliseconds.
+    posted: Cell<f64>,
+    /// Least milliseconds between two optimiser steps.
+    pace: Cell<f64>,
+    machine: RefCell<Machine>,
+    yielding: MessageChannel,
+}
+
+#[wasm_bindgen]
+impl Worker {
+    /// A worker that has no engine yet. It must run in a dedicated worker, for it posts to whoever made that.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Result<Self, JsValue> {
+        report_panics();
+        Ok(Self(Rc::new(Line {
+            orders: RefCell::default(),
+            events: RefCell::default(),
+            running: Cell::new(false),
+            posted: Cell::new(f64::NEG_INFINITY),
+            pace: Cell::new(0.0),
+            machine: RefCell::default(),
+            yielding: MessageChannel::new()?,
+        })))
+    }
+
+    /// Takes up an order of the page. Returns at once; the loop obeys at the next slice boundary.
+    pub fn receive(&self, message: JsValue) {
+        match wire::decode::<Order>(message) {
+            Ok(order) => self.0.orders.borrow_mut().push_back(order),
+            Err(error) => self.0.events.borrow_mut().push(failure(error.to_string())),
+        }
+        if !self.0.running.replace(true) {
+            let line = self.0.clone();
+            spawn_local(async move { line.run().await });
+        }
+    }
+}
+
+impl Line {
+    // Only the loop borrows the machine, and there is one loop: the borrow is never contended.
+    #[allow(clippy::await_holding_refcell_ref)]
+    async fn run(&self) {
+        let mut machine = self.machine.borrow_mut();
+        loop {
+            while let Some(order) = self.next_order() {
+                self.push(vec![Event::Acknowledged(order.id)]);
+                if let Command::SetPace(pace) = order.command {
+                    self.pace.set(pace.map_or(0.0, |steps_per_second| 1000.0 / steps_per_second));
+                } else {
+                    let events = machine.handle(order.command).await;
+                    self.push(events);
+                }
+            }
+            if machine.busy() {
+                let began = now();
+                let events = machine.advance().await;
+                let steps = count_steps(&events);
+                self.push(events);
+                self.post_if(now() - self.posted.get() >= FRAME);
+                let rest = self.pace.get() * steps as f64 - (now() - began);
+                if rest > 0.0 { self.sleep(rest).await } else { self.give_way().await }
+            } else {
+                self.post_if(true);
+                // An order may have come while the last one was handled; whoever sends the next finds the loop ended.
+                if self.orders.borrow().is_empty() {
+                    self.running.set(false);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next_order(&self) -> Option<Order> {
+        self.orders.borrow_mut().pop_front()
+    }
+
+    fn push(&self, events: Vec<Event>) {
+        self.events.borrow_mut().extend(events);
+    }
+
+    fn post_if(&self, due: bool) {
+        let events = if due { self.events.take() } else { return };
+        if !events.is_empty() {
+            self.posted.set(now());
+            post(&events);
+        }
+    }
+
+    /// Lets the browser deliver messages, without the four milliseconds a nested time-out costs.
+    async fn give_way(&self) {
+        let turn = Promise::new(&mut |resolve, _| {
+            self.yielding.port1().set_onmessage(Some(&resolve));
+            // A port of this worker's own channel takes any message.
+            let _ = self.yielding.port2().post_message(&JsValue::NULL);
+        });
+        // The promise is never rejected.
+        let _ = JsFuture::from(turn).await;
+    }
+
+    /// Waits, posting what there is: a slow pace must not hold back events. Long waits are cut so that orders are
+    /// taken up in time.
+    async fn sleep(&self, milliseconds: f64) {
+        self.post_if(true);
+        let until = now() + milliseconds;
+        while now() < until && self.orders.borrow().is_empty() {
+            let wait = (until - now()).clamp(0.0, 50.0) as i32;
+            let pause = Promise::new(&mut |resolve, _| {
+                // Only a page being closed refuses a time-out, and then nothing is to be awaited.
+                let _ = scope().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, wait);
+            });
+            let _ = JsFuture::from(pause).await;
+        }
+    }
+}
+
+/// Optimiser steps among these events.
+fn count_steps(events: &[Event]) -> usize {
+    events.iter().map(|event| if let Event::Metrics(_, rows) = event { rows.len() } else { 0 }).sum()
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Milliseconds since the worker began.
+pub(super) fn now() -> f64 {
+    scope().performance().map_or_else(js_sys::Date::now, |clock| clock.now())
+}
+
+fn post(events: &[Event]) {
+    let message = wire::encode(&events).or_else(|error| wire::encode(&[failure(error.to_string())]));
+    if let Ok(message) = message {
+        // The page may be gone; then nobody is left to tell.
+        let _ = scope().post_message(&message);
+    }
+}
+
+fn failure(sentence: String) -> Event {
+    Event::Failure(Failure {
+        sentence,
+        remedy: "Reload the page; seed and settings are kept in the address.".into(),
+        field: None,
+        stopped: true,
+    })
+}
+
+/// A panic ends the engine; the page is told so in a sentence, and the console gets the whole of it.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        web_sys::console::error_1(&JsValue::from_str(&panic.to_string()));
+        post(&[failure(format!("The engine met a fault of its own ({panic})."))]);
+    }));
+}

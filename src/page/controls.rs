@@ -1,0 +1,222 @@
+//! The bar, the slider and every listener: what the person does becomes a command.
+
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
+
+use super::state::{State, View};
+use super::{Page, beta, dom, format, frontier, keyboard};
+use crate::engine::protocol::{BackendKind, Command, Stage, StageState};
+use crate::engine::settings::BackendChoice;
+use crate::model::ConfigError;
+use crate::rng::Generator;
+
+const THEME: &str = "klimb-theme";
+
+/// Sorts an event of the document to what it means.
+pub fn input(page: &mut Page, event: &BrowserEvent) {
+    if let Some(key) = event.dyn_ref::<KeyboardEvent>() {
+        return keyboard::press(page, key);
+    }
+    let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
+    let button = target.closest("button").ok().flatten().unwrap_or(target);
+    let id = button.id();
+    match (event.type_().as_str(), id.as_str()) {
+        ("click", "frontier") | ("pointermove", "frontier") => {
+            if let Some(pointer) = event.dyn_ref::<MouseEvent>() {
+                frontier::point_at(page, pointer);
+            }
+        }
+        ("pointerout", "frontier") => frontier::select(page, None),
+        ("click", id) => click(page, id),
+        ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
+        ("change", "beta") => release_beta(page),
+        ("change", "seed" | "backend" | "pace") => change(page, &id),
+        ("submit", "prompt-form") => {
+            event.prevent_default();
+            let prompt = dom::input("prompt").value().trim().to_lowercase();
+            if !prompt.is_empty() {
+                page.order(Command::SamplePrompt(prompt));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn click(page: &mut Page, id: &str) {
+    match id {
+        "play" => play(page),
+        "step" => step(page),
+        "reset" => page.order(Command::Reset),
+        "stage-sft" => page.order(Command::Focus(Stage::Sft)),
+        "stage-dpo" => page.order(Command::Focus(Stage::Dpo)),
+        "step-sft" => page.order(Command::Step(Stage::Sft)),
+        "step-dpo" => page.order(Command::Step(Stage::Dpo)),
+        "retrain" => page.order(Command::Retrain),
+        "dice" => {
+            page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
+            settle(page);
+        }
+        "share" => share(page),
+        "theme" => toggle_theme(page),
+        "help" => show_keys(),
+        "failure-dismiss" => {
+            page.state.failure = None;
+            page.state.mark(&[View::Notices]);
+        }
+        _ => {}
+    }
+}
+
+/// Plays or pauses.
+pub fn play(page: &mut Page) {
+    page.order(if page.state.playing { Command::Pause } else { Command::Play });
+}
+
+/// One step of the stage in focus.
+pub fn step(page: &mut Page) {
+    page.order(Command::Step(page.state.focused));
+}
+
+/// Moves the slider without training: only π*'s marker and the labels follow.
+pub fn drag_beta(page: &mut Page, position: f64) {
+    page.state.dragged_beta = beta::at_position(position);
+    page.state.mark(&[View::Frontier, View::Controls]);
+}
+
+/// Sends β, which is under the finger no longer.
+pub fn release_beta(page: &mut Page) {
+    if page.state.dragged_beta != page.state.settings.beta {
+        page.order(Command::SetBeta(page.state.dragged_beta));
+        write_address(&page.state);
+    }
+}
+
+fn change(page: &mut Page, id: &str) {
+    let settings = &mut page.state.settings;
+    let outcome = match id {
+        "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
+        "backend" => settings.set_from_text("backend", &dom::select("backend").value()),
+        _ => return page.order(Command::SetPace(dom::select("pace").value().parse().ok())),
+    };
+    match outcome {
+        Ok(()) => settle(page),
+        Err(error) => refuse(page, &error),
+    }
+}
+
+fn refuse(page: &mut Page, error: &ConfigError) {
+    page.state.apply(crate::engine::Event::Failure(crate::engine::protocol::Failure {
+        sentence: format!("That cannot be used: {error}."),
+        remedy: "The old value stays.".into(),
+        field: Some(error.field.into()),
+        stopped: false,
+    }));
+}
+
+/// A new seed or backend: start over with it, and keep it in the address.
+fn settle(page: &mut Page) {
+    write_address(&page.state);
+    page.restart();
+}
+
+fn write_address(state: &State) {
+    let query = state.settings.to_query();
+    let window = dom::window();
+    let path = window.location().pathname().unwrap_or_default();
+    let address = if query.is_empty() { path } else { format!("{path}?{query}") };
+    if let Ok(history) = window.history() {
+        // A browser may refuse too many changes a minute; the next one brings the address up to date.
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+    }
+}
+
+fn share(page: &mut Page) {
+    write_address(&page.state);
+    if let Ok(address) = dom::window().location().href() {
+        // The promise is not awaited: a browser that refuses leaves the address where it stands, in the address bar.
+        let _ = dom::window().navigator().clipboard().write_text(&address);
+        dom::set_text("said", "Link copied: it holds the seed and every setting.");
+        dom::set_text("share", "Copied");
+    }
+}
+
+/// Shows the list of keys.
+pub fn show_keys() {
+    if let Ok(dialog) = dom::element("keys").dyn_into::<HtmlDialogElement>()
+        && !dialog.open()
+    {
+        // Fails only for a dialog that is open already.
+        let _ = dialog.show_modal();
+    }
+}
+
+/// Applies the theme chosen on an earlier visit, or the system's.
+pub fn restore_theme() {
+    let stored =
+        dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(THEME).ok().flatten());
+    let dark = stored.map_or_else(dom::prefers_dark, |theme| theme == "dark");
+    set_theme(dark);
+}
+
+fn set_theme(dark: bool) {
+    if let Some(root) = dom::document().document_element() {
+        dom::set_attribute(&root, "data-theme", Some(if dark { "dark" } else { "light" }));
+    }
+    dom::set_text("theme", if dark { "Light" } else { "Dark" });
+}
+
+fn toggle_theme(page: &mut Page) {
+    let dark = !dom::is_dark();
+    set_theme(dark);
+    if let Ok(Some(storage)) = dom::window().local_storage() {
+        // Storage may be forbidden; the theme then lasts as long as the page.
+        let _ = storage.set_item(THEME, if dark { "dark" } else { "light" });
+    }
+    page.redraw();
+}
+
+/// Writes the bar, the slider and the badge.
+pub fn draw(state: &State) {
+    let ready = state.ready.is_some();
+    let trainable = ready && state.stage(state.focused).is_some_and(|stage| stage.state != StageState::Waiting);
+    dom::set_text("play", if state.playing { "Pause" } else { "Play" });
+    dom::set_attribute(&dom::element("play"), "aria-pressed", Some(if state.playing { "true" } else { "false" }));
+    dom::flag("play", "disabled", !ready);
+    dom::flag("step", "disabled", !trainable || state.playing);
+    dom::flag("reset", "disabled", !ready);
+    write_unless_focused("seed", &state.settings.seed.to_string());
+    dom::select("backend").set_value(state.settings.backend.name());
+    let slider = dom::input("beta");
+    slider.set_value_as_number(beta::position(state.dragged_beta).round());
+    let value = format::beta(state.dragged_beta);
+    dom::set_attribute(&slider, "aria-valuetext", Some(&format!("β {value}")));
+    dom::set_text("beta-value", &value);
+    dom::set_text("badge", &badge(state));
+}
+
+fn write_unless_focused(id: &str, value: &str) {
+    let field = dom::input(id);
+    let focused = dom::document().active_element().is_some_and(|active| active.id() == id);
+    if !focused && field.value() != value {
+        field.set_value(value);
+    }
+}
+
+fn badge(state: &State) -> String {
+    let Some(ready) = &state.ready else {
+        return "Starting the engine…".into();
+    };
+    let machine = match (ready.backend.kind, &ready.backend.adapter) {
+        (BackendKind::Gpu, Some(adapter)) => {
+            let parts = [&adapter.name, &adapter.vendor, &adapter.architecture];
+            let named: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+            format!("Runs on the GPU ({})", named.join(", "))
+        }
+        (BackendKind::Gpu, None) => "Runs on the GPU".into(),
+        (BackendKind::Cpu, _) => "Runs on the CPU".into(),
+    };
+    let choice = if state.settings.backend == BackendChoice::Auto { "" } else { ", as chosen" };
+    let remedy = ready.backend.remedy.as_deref().unwrap_or_default();
+    let parameters = format::count(ready.parameters);
+    format!("{machine}{choice}: {} {remedy} {parameters} parameters, {} words.", ready.backend.why, ready.vocabulary)
+}

@@ -1,0 +1,126 @@
+//! The document, by the ids of `index.html`. An id that is not there is a bug in the page, and panics by name.
+
+use wasm_bindgen::{JsCast, UnwrapThrowExt};
+use web_sys::{Document, Element, HtmlCanvasElement, HtmlInputElement, HtmlSelectElement, Window};
+
+use super::Canvas;
+use crate::charts::{Look, Palette};
+
+/// The browser's window.
+pub fn window() -> Window {
+    web_sys::window().expect_throw("the page runs in a window")
+}
+
+/// The page's document.
+pub fn document() -> Document {
+    window().document().expect_throw("the window has a document")
+}
+
+/// The element with this id.
+pub fn element(id: &str) -> Element {
+    document().get_element_by_id(id).unwrap_or_else(|| panic!("index.html has no #{id}"))
+}
+
+/// The element with this id, as what it is in `index.html`.
+fn typed<T: JsCast>(id: &str) -> T {
+    element(id).dyn_into().unwrap_or_else(|_| panic!("#{id} is another kind of element"))
+}
+
+/// A text field or slider.
+pub fn input(id: &str) -> HtmlInputElement {
+    typed(id)
+}
+
+/// A choice.
+pub fn select(id: &str) -> HtmlSelectElement {
+    typed(id)
+}
+
+/// A drawing surface.
+pub fn canvas(id: &str) -> HtmlCanvasElement {
+    typed(id)
+}
+
+/// Replaces an element's text if it differs, so that nothing is announced or laid out for no reason.
+pub fn set_text(id: &str, text: &str) {
+    let element = element(id);
+    if element.text_content().as_deref() != Some(text) {
+        element.set_text_content(Some(text));
+    }
+}
+
+/// Sets or removes an attribute. An element that refuses one would be a bug in its name.
+pub fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
+    let outcome = match value {
+        Some(value) => element.set_attribute(name, value),
+        None => element.remove_attribute(name),
+    };
+    outcome.expect_throw("the attribute has a valid name");
+}
+
+/// Sets a boolean attribute such as `hidden` or `disabled`.
+pub fn flag(id: &str, name: &str, on: bool) {
+    set_attribute(&element(id), name, on.then_some(""));
+}
+
+/// A new element.
+pub fn make(tag: &str, class: &str, text: &str) -> Element {
+    let element = document().create_element(tag).expect_throw("the tag has a valid name");
+    if !class.is_empty() {
+        element.set_class_name(class);
+    }
+    if !text.is_empty() {
+        element.set_text_content(Some(text));
+    }
+    element
+}
+
+/// Puts `children` at the end of `parent`.
+pub fn append(parent: &Element, children: &[&Element]) {
+    for child in children {
+        parent.append_child(child).expect_throw("the child is not its own ancestor");
+    }
+}
+
+/// Removes everything inside.
+pub fn clear(element: &Element) {
+    element.set_text_content(None);
+}
+
+/// Whether the page is dark now: the toggle's choice, or the system's.
+pub fn is_dark() -> bool {
+    let root = document().document_element();
+    match root.and_then(|root| root.get_attribute("data-theme")) {
+        Some(theme) => theme == "dark",
+        None => prefers_dark(),
+    }
+}
+
+/// Whether the system asks for dark pages.
+pub fn prefers_dark() -> bool {
+    window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Device pixels per CSS pixel.
+pub fn sharpness() -> f64 {
+    window().device_pixel_ratio().max(1.0)
+}
+
+/// A canvas as large as it stands in the document, in device pixels, with the look of the theme; `None` while it has
+/// no room.
+pub fn surface(id: &str) -> Option<(Canvas, Look<'static>)> {
+    let canvas = canvas(id);
+    let scale = sharpness();
+    let size = |css: i32| (f64::from(css) * scale).round() as u32;
+    let (width, height) = (size(canvas.client_width()), size(canvas.client_height()));
+    if width == 0 || height == 0 {
+        return None;
+    }
+    if (canvas.width(), canvas.height()) != (width, height) {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
+    let palette = if is_dark() { Palette::DARK } else { Palette::LIGHT };
+    let family = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
+    Some((Canvas::new(&canvas)?, Look { palette, scale, family }))
+}

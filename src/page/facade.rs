@@ -1,0 +1,116 @@
+//! What `www/main.js` calls: messages in, input in, one frame at a time out.
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+use web_sys::Event as BrowserEvent;
+
+use super::state::{State, View};
+use super::{controls, curves, dom, frontier, inside, notices, numbers, pipeline, samples};
+use crate::charts::Frame;
+use crate::engine::protocol::{Checkpoints, Command, Event, Failure};
+use crate::engine::settings::Settings;
+use crate::engine::wire;
+
+/// The page. It belongs to one document and one worker.
+#[wasm_bindgen]
+pub struct Page {
+    pub(super) state: State,
+    /// Where the frontier's values lie, for the pointer.
+    pub(super) frame: Option<Frame>,
+    checkpoints: Option<Checkpoints>,
+    post: Function,
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// A page with the settings of the address. `post` sends a message to the worker.
+    #[wasm_bindgen(constructor)]
+    pub fn new(post: Function) -> Self {
+        let query = dom::window().location().search().unwrap_or_default();
+        let (settings, errors) = Settings::from_query(&query);
+        let mut state = State::new(settings);
+        if let Some(error) = errors.first() {
+            state.apply(Event::Failure(Failure {
+                sentence: format!("The address sets something that cannot be used: {error}."),
+                remedy: "The default is used instead.".into(),
+                field: Some(error.field.into()),
+                stopped: false,
+            }));
+        }
+        controls::restore_theme();
+        Self { state, frame: None, checkpoints: None, post }
+    }
+
+    /// Builds the engine with the shipped checkpoints.
+    pub fn start(&mut self, base: Vec<u8>, sft: Vec<u8>) {
+        self.checkpoints = Some(Checkpoints { base, sft });
+        self.restart();
+    }
+
+    /// Takes up a batch of the worker's events.
+    pub fn receive(&mut self, message: JsValue) {
+        match wire::decode::<Vec<Event>>(message) {
+            Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
+            Err(error) => self.broken(error.to_string()),
+        }
+    }
+
+    /// The worker or one of its files is not there.
+    pub fn broken(&mut self, reason: String) {
+        self.state.apply(Event::Failure(Failure {
+            sentence: format!("The engine stopped: {reason}."),
+            remedy: "Reload the page; seed and settings are kept in the address.".into(),
+            field: None,
+            stopped: true,
+        }));
+    }
+
+    /// A click, key, movement or change anywhere in the document.
+    pub fn input(&mut self, event: BrowserEvent) {
+        controls::input(self, &event);
+    }
+
+    /// Asks for everything to be drawn anew: another size or theme.
+    pub fn redraw(&mut self) {
+        self.state.mark(&View::ALL);
+    }
+
+    /// Draws what has changed since the last frame.
+    pub fn frame(&mut self) {
+        for view in self.state.take_stale() {
+            match view {
+                View::Controls => controls::draw(&self.state),
+                View::Pipeline => pipeline::draw(&self.state),
+                View::Frontier => self.frame = frontier::draw(&mut self.state),
+                View::Curves => curves::draw(&mut self.state),
+                View::Samples => samples::draw(&self.state),
+                View::Inside => inside::draw(&self.state),
+                View::Numbers => numbers::draw(&self.state),
+                View::Notices => notices::draw(&self.state),
+            }
+        }
+        if let Some((stage, bytes)) = self.state.export.take() {
+            notices::save(stage, &bytes);
+        }
+    }
+}
+
+impl Page {
+    /// Sends a command.
+    pub(super) fn order(&mut self, command: Command) {
+        let order = self.state.order(command);
+        let sent = wire::encode(&order)
+            .map_err(|error| error.to_string())
+            .and_then(|message| self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}")));
+        if let Err(reason) = sent {
+            self.broken(reason);
+        }
+    }
+
+    /// Builds the engine again with the settings as they are.
+    pub(super) fn restart(&mut self) {
+        if let Some(checkpoints) = self.checkpoints.clone() {
+            self.order(Command::Start { settings: self.state.settings, checkpoints });
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The frontier: chart, pointer, readout and table.
+
+use plotters::drawing::IntoDrawingArea;
+use web_sys::MouseEvent;
+
+use super::state::{State, View, run_name, setting};
+use super::{Page, beta, dom, format, notices};
+use crate::charts::{Frame, FrontierChart, Trail};
+use crate::metrics::FrontierPoint;
+
+/// Pixels (CSS) within which the pointer finds a point.
+const REACH: f64 = 24.0;
+
+/// Draws the chart and its table; answers where its values lie.
+pub fn draw(state: &mut State) -> Option<Frame> {
+    let trails = state.trails();
+    let target = beta::optimum_at(&state.optimum, state.dragged_beta);
+    let label = format!("π* at β {}", format::beta(state.dragged_beta));
+    write_target(&target);
+    write_readout(state, &trails);
+    write_table(state);
+    let (surface, look) = dom::surface("frontier")?;
+    let chart = FrontierChart {
+        trails: &trails,
+        optimum: &state.optimum,
+        target: target.map(|point| (point, label.as_str())),
+        selected: state.selected,
+        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
+    };
+    match chart.draw(&surface.into_drawing_area(), &look) {
+        Ok(frame) => Some(frame),
+        Err(error) => {
+            notices::chart_failed(state, &error);
+            None
+        }
+    }
+}
+
+fn write_target(target: &Option<crate::metrics::OptimumPoint>) {
+    let text = target.map_or_else(String::new, |point| {
+        format!(
+            "At this β the best policy there is, π*, earns a gold reward of {} for a KL of {} nats.",
+            format::fixed(point.gold_reward, 2),
+            format::fixed(point.kl_per_sequence, 1),
+        )
+    });
+    dom::set_text("beta-target", &text);
+}
+
+fn sentence(trail: &Trail, point: &FrontierPoint) -> String {
+    format!(
+        "{}, step {}: KL {} ± {} nats, gold reward {} ± {}",
+        trail.label,
+        point.step,
+        format::fixed(point.kl_per_sequence, 2),
+        format::fixed(point.kl_half_width, 2),
+        format::fixed(point.gold_reward, 3),
+        format::fixed(point.gold_reward_half_width, 3),
+    )
+}
+
+fn write_readout(state: &State, trails: &[Trail]) {
+    let pointed = state.selected.and_then(|(trail, point)| {
+        let trail = trails.get(trail)?;
+        Some(sentence(trail, trail.points.get(point)?))
+    });
+    let newest = || {
+        let trail = trails.iter().rev().find(|trail| trail.live)?;
+        Some(format!("Newest: {}", sentence(trail, trail.points.last()?)))
+    };
+    let text = pointed.or_else(newest).unwrap_or_else(|| "No point yet. Press Play.".into());
+    dom::set_text("frontier-summary", &text);
+}
+
+/// Adds the rows of new points; old rows stay as they are.
+fn write_table(state: &State) {
+    let body = dom::element("frontier-rows");
+    for point in state.points.iter().skip(body.child_element_count() as usize) {
+        let p = &point.point;
+        let row = dom::make("tr", "", "");
+        let head = dom::make("th", "", run_name(point).split(',').next().unwrap_or_default());
+        dom::set_attribute(&head, "scope", Some("row"));
+        dom::append(&row, &[&head]);
+        let values = [
+            setting(&p.setting),
+            p.step.to_string(),
+            format!("{} ± {}", format::fixed(p.kl_per_sequence, 3), format::fixed(p.kl_half_width, 3)),
+            format!("{} ± {}", format::fixed(p.gold_reward, 3), format::fixed(p.gold_reward_half_width, 3)),
+            p.diversity.map_or_else(|| "–".into(), |diversity| format::fixed(diversity, 3)),
+            p.samples.to_string(),
+        ];
+        for value in values {
+            dom::append(&row, &[&dom::make("td", "", &value)]);
+        }
+        dom::append(&body, &[&row]);
+    }
+}
+
+/// Points at a trail's point, or at none.
+pub fn select(page: &mut Page, selected: Option<(usize, usize)>) {
+    if page.state.selected != selected {
+        page.state.selected = selected;
+        page.state.mark(&[View::Frontier]);
+    }
+}
+
+/// Selects the point nearest to the pointer, within reach.
+pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
+    let Some(frame) = &page.frame else { return };
+    let scale = dom::sharpness();
+    let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
+    let trails = page.state.trails();
+    let points = trails
+        .iter()
+        .enumerate()
+        .flat_map(|(trail, it)| it.points.iter().enumerate().map(move |(index, point)| ((trail, index), point)));
+    let distance = |point: &FrontierPoint| {
+        let (px, py) = frame.pixel(point.kl_per_sequence, point.gold_reward);
+        (f64::from(px) - x).hypot(f64::from(py) - y)
+    };
+    let nearest = points.map(|(which, point)| (which, distance(point))).min_by(|a, b| a.1.total_cmp(&b.1));
+    select(page, nearest.filter(|(_, distance)| *distance < REACH * scale).map(|(which, _)| which));
+}
+
+/// Selects the next or previous point, through every trail in turn.
+pub fn walk(page: &mut Page, by: isize) {
+    let trails = page.state.trails();
+    let all: Vec<(usize, usize)> = trails
+        .iter()
+        .enumerate()
+        .flat_map(|(trail, it)| (0..it.points.len()).map(move |point| (trail, point)))
+        .collect();
+    let now = page.state.selected.and_then(|selected| all.iter().position(|which| *which == selected));
+    let next = match now {
+        Some(now) => now.saturating_add_signed(by).min(all.len().saturating_sub(1)),
+        None => all.len().saturating_sub(1),
+    };
+    select(page, all.get(next).copied());
+    dom::set_text("said", &dom::element("frontier-summary").text_content().unwrap_or_default());
+}

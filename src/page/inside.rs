@@ -1,0 +1,93 @@
+//! Inside a DPO step: the formula with the first pair's numbers in it, and the pairs of the batch.
+
+use web_sys::Element;
+
+use super::state::State;
+use super::{dom, format};
+use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
+
+/// Writes the batch that was stepped through.
+pub fn draw(state: &State) {
+    let list = dom::element("pairs");
+    dom::clear(&list);
+    dom::flag("live-formula", "hidden", state.batch.as_ref().is_none_or(|batch| batch.pairs.is_empty()));
+    let Some(batch) = &state.batch else {
+        return dom::set_text(
+            "batch-summary",
+            "Press Step to look into one batch: its pairs, their implicit rewards, and how hard each one pulls.",
+        );
+    };
+    dom::set_text("batch-summary", &summary(batch));
+    if let Some(first) = batch.pairs.first() {
+        formula(batch, first);
+    }
+    for pair in &batch.pairs {
+        dom::append(&list, &[&item(pair)]);
+    }
+}
+
+fn summary(batch: &Batch) -> String {
+    let start =
+        if batch.step == 1 { " The policy is still the reference, so every pair is a coin toss: ln 2." } else { "" };
+    format!(
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; words are tinted by log π/π_ref.",
+        batch.step,
+        format::count(batch.size),
+        format::fixed(batch.mean_loss, 3),
+        format::fixed(batch.accuracy, 2),
+        batch.pairs.len(),
+    )
+}
+
+fn formula(batch: &Batch, pair: &PairNumbers) {
+    let ratio = |side: &CompletionNumbers| format::signed(side.logprob - side.reference_logprob, 2);
+    let beta = format::beta(batch.beta);
+    let values = [
+        ("live-beta-chosen", beta.clone()),
+        ("live-beta-rejected", beta),
+        ("live-chosen", ratio(&pair.chosen)),
+        ("live-rejected", ratio(&pair.rejected)),
+        ("live-margin", format::signed(pair.chosen.implicit_reward - pair.rejected.implicit_reward, 3)),
+        ("live-loss", format::fixed(pair.loss, 3)),
+    ];
+    for (id, value) in values {
+        dom::set_text(id, &value);
+    }
+}
+
+fn item(pair: &PairNumbers) -> Element {
+    let item = dom::make("li", "batch-pair", "");
+    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
+    let pull = dom::make("p", "pull", "");
+    let meter = dom::make("meter", "", "");
+    dom::set_attribute(&meter, "value", Some(&format!("{:.3}", pair.weight)));
+    let weight = format!("pull σ(r̂_l − r̂_w) = {}", format::fixed(pair.weight, 2));
+    dom::set_attribute(&meter, "aria-label", Some(&weight));
+    let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
+    let rest = format!("margin {}   loss {}", format::signed(margin, 3), format::fixed(pair.loss, 3));
+    let texts = [dom::make("span", "numeric", &weight), dom::make("span", "numeric", &rest)];
+    dom::append(&pull, &[&texts[0], &meter, &texts[1]]);
+    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
+    item
+}
+
+fn side(name: &str, numbers: &CompletionNumbers) -> Element {
+    let row = dom::make("div", "side", "");
+    let tokens = dom::make("span", "tokens", "");
+    for (word, ratio) in numbers.words.iter().zip(&numbers.log_ratios) {
+        let class = match *ratio {
+            r if r > 0.05 => "word good",
+            r if r < -0.05 => "word bad",
+            _ => "word",
+        };
+        let span = dom::make("span", class, word);
+        dom::set_attribute(&span, "title", Some(&format!("log π/π_ref {}", format::signed(*ratio, 3))));
+        dom::append(&tokens, &[&span]);
+        // A text node cannot be refused by a span.
+        let _ = tokens.append_child(&dom::document().create_text_node(" "));
+    }
+    let reward =
+        format!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
+    dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &reward)]);
+    row
+}

@@ -1,0 +1,41 @@
+//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them.
+
+use wasm_bindgen::JsCast;
+use web_sys::{Element, KeyboardEvent};
+
+use super::{Page, beta, controls, frontier};
+use crate::engine::protocol::Command;
+
+/// Obeys a key unless the person is typing, or the key already means something where the focus is.
+pub fn press(page: &mut Page, event: &KeyboardEvent) {
+    if event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return;
+    }
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    let within =
+        |selector: &str| target.as_ref().is_some_and(|target| target.closest(selector).ok().flatten().is_some());
+    if within("input:not([type=range]), select, textarea, dialog") {
+        return;
+    }
+    let on_chart = within("#frontier");
+    match event.key().as_str() {
+        " " if within("button, summary, a") => return,
+        " " => controls::play(page),
+        "." => controls::step(page),
+        "r" => page.order(Command::Reset),
+        "?" => controls::show_keys(),
+        "ArrowLeft" if on_chart => frontier::walk(page, -1),
+        "ArrowRight" if on_chart => frontier::walk(page, 1),
+        "ArrowLeft" | "ArrowRight" if within("#beta") => return,
+        "ArrowLeft" => nudge(page, -1.0),
+        "ArrowRight" => nudge(page, 1.0),
+        _ => return,
+    }
+    event.prevent_default();
+}
+
+fn nudge(page: &mut Page, by: f64) {
+    let position = beta::position(page.state.dragged_beta).round() + by;
+    controls::drag_beta(page, position);
+    controls::release_beta(page);
+}

@@ -1,0 +1,40 @@
+//! The page: what is known of the engine (`state`), how it is written for people (`format`, `beta`), and, on wasm
+//! alone, one file per view that puts it into the document.
+//!
+//! Invariant: a view reads the state and writes the document; it keeps nothing and computes nothing about training.
+//! `index.html` owns the structure, `www/style.css` the looks, and `www/main.js` only what a browser gives to
+//! JavaScript alone: the worker, the listeners and the animation frame.
+
+pub mod beta;
+pub mod format;
+pub mod state;
+
+#[cfg(target_arch = "wasm32")]
+mod canvas;
+#[cfg(target_arch = "wasm32")]
+mod controls;
+#[cfg(target_arch = "wasm32")]
+mod curves;
+#[cfg(target_arch = "wasm32")]
+mod dom;
+#[cfg(target_arch = "wasm32")]
+mod facade;
+#[cfg(target_arch = "wasm32")]
+mod frontier;
+#[cfg(target_arch = "wasm32")]
+mod inside;
+#[cfg(target_arch = "wasm32")]
+mod keyboard;
+#[cfg(target_arch = "wasm32")]
+mod notices;
+#[cfg(target_arch = "wasm32")]
+mod numbers;
+#[cfg(target_arch = "wasm32")]
+mod pipeline;
+#[cfg(target_arch = "wasm32")]
+mod samples;
+
+#[cfg(target_arch = "wasm32")]
+pub use canvas::Canvas;
+#[cfg(target_arch = "wasm32")]
+pub use facade::Page;

@@ -1,0 +1,62 @@
+//! Progress of longer works, failures in one sentence with their remedy, and files to keep.
+
+use wasm_bindgen::JsCast;
+use web_sys::{Blob, HtmlAnchorElement, Url};
+
+use super::state::{State, View};
+use super::{dom, format};
+use crate::charts::ChartError;
+use crate::engine::protocol::{Failure, Stage, Work};
+
+/// Writes progress and failure.
+pub fn draw(state: &State) {
+    dom::flag("work", "hidden", state.progress.is_none());
+    if let Some(progress) = &state.progress {
+        let label = match progress.work {
+            Work::Sft => "Training SFT from the base model",
+            Work::Pairs => "Writing and labelling preference pairs",
+            Work::Optimum => "Sampling the reference for the optimum",
+            Work::Evaluation => "Evaluating the policy",
+        };
+        dom::set_text("progress-label", label);
+        let share = progress.done as f64 / progress.total.max(1) as f64;
+        dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
+        dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
+    }
+    dom::flag("failure", "hidden", state.failure.is_none());
+    if let Some(failure) = &state.failure {
+        dom::set_text("failure-sentence", &failure.sentence);
+        dom::set_text("failure-remedy", &failure.remedy);
+    }
+}
+
+/// Says once that a chart could not be drawn: the numbers in it are not finite, so training broke down.
+pub fn chart_failed(state: &mut State, error: &ChartError) {
+    if state.failure.is_none() {
+        state.failure = Some(Failure {
+            sentence: format!("The chart stands still: {error}."),
+            remedy: "Lower the learning rate or raise β, then press Reset.".into(),
+            field: None,
+            stopped: false,
+        });
+        state.mark(&[View::Notices]);
+    }
+}
+
+/// Hands a checkpoint to the person as a file.
+pub fn save(stage: Stage, bytes: &[u8]) {
+    let name = format!("klimb-{}.safetensors", format!("{stage:?}").to_lowercase());
+    let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
+    let Ok(address) = Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
+    else {
+        return;
+    };
+    // Not put into the document, so that its click reaches no listener of ours.
+    if let Ok(link) = dom::make("a", "", "").dyn_into::<HtmlAnchorElement>() {
+        link.set_href(&address);
+        link.set_download(&name);
+        link.click();
+    }
+    // Chrome and Firefox hold the download's data from the click on.
+    let _ = Url::revoke_object_url(&address);
+}

@@ -1,0 +1,39 @@
+//! The three large numbers, and the rest with what each means.
+
+use super::state::State;
+use super::{dom, format};
+use crate::metrics::definition;
+
+/// Writes the numbers of the newest point and of the last optimiser step.
+pub fn draw(state: &State) {
+    if let Some(latest) = state.latest() {
+        let p = &latest.point;
+        large("number-reward", &format::fixed(p.gold_reward, 2), &half_width(p.gold_reward_half_width, ""));
+        large("number-kl", &format::fixed(p.kl_per_sequence, 2), &half_width(p.kl_half_width, " nats"));
+        let diversity = p.diversity.map_or_else(|| "–".into(), |diversity| format::fixed(diversity, 2));
+        large("number-diversity", &diversity, &format!("of {}", p.samples));
+    }
+    let list = dom::element("other-numbers");
+    dom::clear(&list);
+    for row in state.metrics.values().filter_map(|rows| rows.last()) {
+        for (name, value) in &row.values {
+            let Some(entry) = definition(name) else { continue };
+            let line = dom::make("div", "", "");
+            let value = dom::make("dd", "numeric", &format::fixed(*value, 3));
+            let unit = if entry.unit.is_empty() { String::new() } else { format!(" In {}.", entry.unit) };
+            let text = format!("{}{unit} {}", entry.definition, entry.how_to_read);
+            dom::append(&line, &[&dom::make("dt", "", entry.label), &value, &dom::make("dd", "quiet", &text)]);
+            dom::append(&list, &[&line]);
+        }
+    }
+}
+
+fn half_width(value: f64, unit: &str) -> String {
+    format!("± {}{unit}", format::fixed(value, 2))
+}
+
+fn large(id: &str, value: &str, beside: &str) {
+    let element = dom::element(id);
+    element.set_text_content(Some(value));
+    dom::append(&element, &[&dom::make("small", "", beside)]);
+}

@@ -1,0 +1,65 @@
+//! The stages: what each is doing, how far it is, and which one Play trains.
+
+use super::state::State;
+use super::{dom, format};
+use crate::engine::protocol::{Origin, Stage, StageState, StageStatus};
+use crate::metrics::Series;
+
+/// Points of a sparkline; a longer run is thinned out.
+const SPARK: usize = 60;
+
+const IDS: [(Stage, &str); 4] =
+    [(Stage::Base, "base"), (Stage::Sft, "sft"), (Stage::Pairs, "pairs"), (Stage::Dpo, "dpo")];
+
+/// Writes every stage.
+pub fn draw(state: &State) {
+    for (stage, id) in IDS {
+        let Some(status) = state.stage(stage) else { continue };
+        dom::set_text(&format!("state-{id}"), &describe(status));
+        let name = match status.state {
+            StageState::Waiting => "waiting",
+            StageState::Ready => "ready",
+            StageState::Running => "running",
+            StageState::Done => "done",
+        };
+        dom::set_attribute(&dom::element(&format!("card-{id}")), "data-state", Some(name));
+    }
+    let idle = state.ready.is_some() && !state.playing;
+    for (stage, id, loss) in [(Stage::Sft, "sft", "sft/loss"), (Stage::Dpo, "dpo", "dpo/loss")] {
+        let pressed = if state.focused == stage { "true" } else { "false" };
+        dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
+        let waiting = state.stage(stage).is_none_or(|status| status.state == StageState::Waiting);
+        dom::flag(&format!("step-{id}"), "disabled", !idle || waiting);
+        let rows = state.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
+        let losses: Vec<f64> = Series::from_rows(loss, rows).points.into_iter().map(|(_, value)| value).collect();
+        dom::set_attribute(&dom::element(&format!("spark-{id}")), "points", Some(&spark(&losses)));
+    }
+    dom::flag("retrain", "disabled", !idle);
+}
+
+fn describe(status: &StageStatus) -> String {
+    let steps = format::count(status.steps);
+    match (status.stage, status.state, status.origin) {
+        (_, StageState::Waiting, _) => "waiting".into(),
+        (_, StageState::Ready, _) if status.steps == 0 => "ready".into(),
+        (Stage::Pairs, StageState::Done, _) => format!("done, {steps} pairs"),
+        (Stage::Pairs, ..) => format!("{steps} pairs so far"),
+        (_, StageState::Done, Origin::Recorded) => "done, recorded".into(),
+        (_, StageState::Done, Origin::Live) => format!("done, {steps} steps here"),
+        (_, StageState::Running, _) => format!("training, step {steps}"),
+        (_, StageState::Ready, _) => format!("step {steps}"),
+    }
+}
+
+/// Coordinates of a polyline in a box of 100 × 24, from the values that are finite.
+fn spark(values: &[f64]) -> String {
+    let stride = values.len().div_ceil(SPARK).max(1);
+    let kept: Vec<f64> = values.iter().copied().step_by(stride).filter(|value| value.is_finite()).collect();
+    let (low, high) = kept.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let span = (high - low).max(1e-9);
+    let across = (kept.len().max(2) - 1) as f64;
+    let point = |(index, value): (usize, &f64)| {
+        format!("{:.1},{:.1}", 100.0 * index as f64 / across, 22.0 - 20.0 * (value - low) / span)
+    };
+    kept.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
+}

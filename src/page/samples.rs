@@ -1,0 +1,88 @@
+//! The same prompts through base, SFT and DPO, each word tinted by what it did to the gold reward.
+
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
+
+use super::state::State;
+use super::{dom, format};
+use crate::engine::protocol::{SampleRow, SampledCompletion, Samples, Stage, Word};
+
+/// Writes the standing samples and those of the person's own prompt.
+pub fn draw(state: &State) {
+    for (id, samples) in [("typed-list", &state.typed), ("sample-list", &state.samples)] {
+        if let Some(samples) = samples {
+            let list = dom::element(id);
+            dom::clear(&list);
+            for row in &samples.rows {
+                dom::append(&list, &[&sample(row, samples)]);
+            }
+        }
+    }
+}
+
+fn sample(row: &SampleRow, samples: &Samples) -> Element {
+    let article = dom::make("article", "sample", "");
+    dom::append(&article, &[&dom::make("p", "prompt", &format!("{} …", row.prompt))]);
+    let models = dom::make("div", "models", "");
+    for completion in &row.completions {
+        dom::append(&models, &[&written(completion, samples.step)]);
+    }
+    dom::append(&article, &[&models]);
+    article
+}
+
+fn written(completion: &SampledCompletion, step: usize) -> Element {
+    let (method, name) = match completion.stage {
+        Stage::Base => ("base", "base model".to_owned()),
+        Stage::Dpo => ("dpo", format!("DPO, step {step}")),
+        Stage::Sft | Stage::Pairs => ("sft", "SFT".to_owned()),
+    };
+    let block = dom::make("div", "completion", "");
+    let model = dom::make("p", "model", &name);
+    dom::set_attribute(&model, "data-method", Some(method));
+    let text = dom::make("p", "", "");
+    for word in &completion.words {
+        let span = dom::make("span", tint(word.valence), &word.text);
+        if word.valence != 0.0 {
+            strengthen(&span, word.valence);
+        }
+        let space = dom::document().create_text_node(" ");
+        dom::append(&text, &[&span]);
+        // A text node cannot be refused by a paragraph.
+        let _ = text.append_child(&space);
+    }
+    let details = dom::make("details", "", "");
+    let unfinished = if completion.ended { "" } else { ", never ends" };
+    let score = format!("gold reward {}{unfinished}", format::fixed(completion.gold_reward, 2));
+    dom::append(&details, &[&dom::make("summary", "", &score), &dom::make("p", "working", &working(completion))]);
+    dom::append(&block, &[&model, &text, &details]);
+    block
+}
+
+fn tint(valence: f64) -> &'static str {
+    match valence {
+        v if v > 0.0 => "word good",
+        v if v < 0.0 => "word bad",
+        _ => "word",
+    }
+}
+
+/// A valence of 4 is the lexicon's strongest.
+fn strengthen(span: &Element, valence: f64) {
+    if let Some(span) = span.dyn_ref::<HtmlElement>() {
+        // By script this is allowed where a style attribute is not.
+        let _ = span.style().set_property("--strength", &format!("{:.2}", (valence.abs() / 3.0).clamp(0.25, 1.0)));
+    }
+}
+
+fn working(completion: &SampledCompletion) -> String {
+    if !completion.ended {
+        return "A review that never ends earns nothing.".into();
+    }
+    let told = |word: &Word| {
+        let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", word.rule) };
+        format!("{} {}{rule}", word.text, format::signed(word.valence, 2))
+    };
+    let parts: Vec<String> = completion.words.iter().filter(|word| word.valence != 0.0).map(told).collect();
+    if parts.is_empty() { "No word of it has a sentiment: neutral, 0.5.".into() } else { parts.join("; ") }
+}

@@ -1,0 +1,10 @@
+//! What several test programs share: both backends, and the sentence that a missing adapter earns.
+
+use klimb::backend::gpu::{Gpu, Preference};
+
+/// The GPU backend on whatever adapter there is; a software one will do.
+pub fn gpu() -> Gpu {
+    pollster::block_on(Gpu::new(Preference::default())).expect(
+        "these tests need a graphics adapter; on Debian `apt-get install mesa-vulkan-drivers` gives a software one",
+    )
+}

@@ -1,0 +1,98 @@
+//! What a step asks of the machine: kernels, submits, readbacks, writes, objects. Tiny models are bound by round trips,
+//! so these counts are part of the design; none of them is a timing.
+
+mod common;
+
+use klimb::algorithms::{Dpo, DpoSettings, PairBatch, Sft, SftSettings};
+use klimb::backend::cpu::Cpu;
+use klimb::backend::network::Network;
+use klimb::backend::{Counters, Kernels};
+use klimb::language::{Generation, GenerationSettings, Sequence};
+use klimb::model::{ModelConfig, initial_parameters};
+
+const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2 };
+const LENGTH: usize = 9;
+
+fn difference(after: Counters, before: Counters) -> Counters {
+    Counters {
+        dispatches: after.dispatches - before.dispatches,
+        submits: after.submits - before.submits,
+        readbacks: after.readbacks - before.readbacks,
+        writes: after.writes - before.writes,
+        objects: after.objects - before.objects,
+    }
+}
+
+/// The counts of the third run of `step`: by then everything that is made once has been made.
+fn third<K: Kernels>(k: &mut K, mut step: impl FnMut(&mut K)) -> Counters {
+    step(k);
+    step(k);
+    let before = k.counters();
+    step(k);
+    difference(k.counters(), before)
+}
+
+fn sequence(i: usize) -> Sequence {
+    let token = |t: usize| ((7 * i + 3 * t) % 21) as u32 + 2;
+    Sequence::new(&[token(0), token(1)], &[token(2), token(3 + i % 2), 1])
+}
+
+/// Forward: embedding, 7 a block, final norm, logits. Backward: logits 2, final norm 2, 13 a block, embedding 1.
+const FORWARD: u64 = 1 + 7 * 2 + 2;
+const BACKWARD: u64 = 2 + 2 + 13 * 2 + 1;
+/// Log-probabilities there and back, gradient norm, line of metrics, AdamW.
+const UPDATE: u64 = 2 + 3;
+
+fn sft_step<K: Kernels>(k: &mut K) -> Counters {
+    let settings = SftSettings { batch: 4, ..SftSettings::default() };
+    let mut sft = Sft::new(k, Network::new(CONFIG), &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    let sequences: Vec<Sequence> = (0..4).map(sequence).collect();
+    third(k, |k| sft.step(k, &sequences))
+}
+
+fn dpo_step<K: Kernels>(k: &mut K) -> Counters {
+    let settings = DpoSettings { pairs: 3, ..DpoSettings::default() };
+    let mut dpo = Dpo::new(k, Network::new(CONFIG), &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    let pairs = PairBatch {
+        chosen: (0..3).map(sequence).collect(),
+        rejected: (3..6).map(sequence).collect(),
+        reference_chosen: vec![-9.0; 3],
+        reference_rejected: vec![-9.0; 3],
+    };
+    third(k, |k| dpo.step(k, &pairs))
+}
+
+fn rollout<K: Kernels>(k: &mut K) -> Counters {
+    let network = Network::new(CONFIG);
+    let mut generation = Generation::new(k, network.clone(), 3, LENGTH);
+    let mut parameters = k.floats("policy", network.layout().len);
+    let initial: Vec<K::Real> =
+        initial_parameters(&CONFIG, 1).iter().map(|&p| klimb::real::Real::of(f64::from(p))).collect();
+    k.write_floats(&mut parameters, 0, &initial);
+    let settings = GenerationSettings { temperature: 1.0, end: 1, padding: 0 };
+    let coins = vec![0.5; generation.coins()];
+    third(k, |k| {
+        let prompts: [&[u32]; 3] = [&[2, 3], &[4, 5, 6], &[7, 8]];
+        pollster::block_on(generation.generate(k, &parameters, &prompts, &coins, settings)).unwrap();
+    })
+}
+
+fn assert_steps<K: Kernels>(mut k: K) {
+    let expected = |dispatches| Counters { dispatches, submits: 1, readbacks: 0, writes: 2, objects: 0 };
+    assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "SFT");
+    assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "DPO");
+    // Eight positions, the first of them without logits: one token is prompt everywhere.
+    let positions = (LENGTH as u64 - 1) * (1 + 7 * 2) + (LENGTH as u64 - 2) * 3;
+    let expected = Counters { dispatches: positions, submits: 1, readbacks: 1, writes: 3, objects: 0 };
+    assert_eq!(rollout(&mut k), expected, "rollout");
+}
+
+#[test]
+fn a_step_on_the_cpu_asks_for_what_the_design_says() {
+    assert_steps(Cpu::<f32>::new());
+}
+
+#[test]
+fn a_step_on_the_gpu_asks_for_what_the_design_says() {
+    assert_steps(common::gpu());
+}

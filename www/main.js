@@ -1,0 +1,30 @@
+// What only JavaScript has: the worker, the listeners and the animation frame. Everything else is in src/page/.
+import init, { Page } from "../pkg/klimb.js";
+
+const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const file = async (path) => {
+  const answer = await fetch(new URL(path, import.meta.url));
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
+  return new Uint8Array(await answer.arrayBuffer());
+};
+const files = Promise.all([file("assets/base.safetensors"), file("assets/sft.safetensors")]);
+files.catch(() => {}); // reported below, once there is a page to report it
+
+await init();
+const page = new Page((order) => worker.postMessage(order));
+worker.onmessage = (message) => page.receive(message.data);
+worker.onerror = (error) => page.broken(error.message ?? "the worker could not be loaded");
+
+for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
+  document.addEventListener(kind, (event) => page.input(event));
+}
+addEventListener("resize", () => page.redraw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
+
+const draw = () => {
+  page.frame();
+  requestAnimationFrame(draw);
+};
+requestAnimationFrame(draw);
+
+files.then(([base, sft]) => page.start(base, sft)).catch((error) => page.broken(error.message));
