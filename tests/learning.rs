@@ -6,9 +6,7 @@ use klimb::algorithms::{Dpo, DpoSettings, Sft};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
-use klimb::experiments::{
-    EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings, TextSource, sft_settings,
-};
+use klimb::experiments::{EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings, TextSource, sft_settings};
 use klimb::language::{Schedule, Scorer, Sequence};
 use klimb::model::{Checkpoint, Expectation};
 use klimb::real::Real;
