@@ -1,74 +1,151 @@
-//! Tests in a real browser, run by `cargo xtask test wasm`. A browser without a WebGPU adapter fails them.
+//! The engine in a real browser, run by `cargo xtask test wasm`. A browser without a WebGPU adapter fails these tests.
 #![cfg(target_arch = "wasm32")]
 
-use futures_channel::oneshot;
-use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use wgpu::util::DeviceExt;
+use klimb::algorithms::{Dpo, DpoSettings};
+use klimb::backend::cpu::Cpu;
+use klimb::backend::gpu::{Gpu, Preference};
+use klimb::backend::network::Network;
+use klimb::backend::{Counters, Kernels};
+use klimb::experiments::verify::Reference;
+use klimb::experiments::{EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings};
+use klimb::language::Schedule;
+use klimb::model::{Checkpoint, Expectation};
+use klimb::world::preferences::LabelSettings;
+use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
+use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-const DOUBLE: &str = "
-@group(0) @binding(0) var<storage, read_write> numbers: array<f32>;
-
-@compute @workgroup_size(4)
-fn double(@builtin(global_invocation_id) id: vec3<u32>) {
-    numbers[id.x] = 2.0 * numbers[id.x];
+async fn gpu() -> Gpu {
+    Gpu::new(Preference::default()).await.expect("these tests need a browser with WebGPU; a software adapter will do")
 }
-";
 
-/// The browser gives an adapter, runs a shader on it and hands the result back: what every other test stands on.
+fn world() -> World {
+    World::new(WorldSettings::default()).expect("the default world is valid")
+}
+
+fn sft() -> Checkpoint {
+    let expected = Expectation { config: None, vocabulary_fingerprint: world().vocabulary().fingerprint() };
+    let bytes = include_bytes!("../www/assets/sft.safetensors");
+    Checkpoint::from_bytes(bytes, Some(&expected)).expect("the shipped checkpoint is valid")
+}
+
+/// Forward, backward and AdamW in the browser, against PyTorch's numbers.
+async fn agrees_with_pytorch<K: Kernels>(k: &mut K) {
+    let reference = Reference::from_bytes(
+        include_bytes!("data/transformer_small.json"),
+        include_bytes!("data/transformer_small.params.f32"),
+        include_bytes!("data/transformer_small.batches.i32"),
+    );
+    let checks = reference.expect("the golden files are valid").check(k).await.expect("the backend works");
+    let failed: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
+    assert!(checks.len() > 20 && failed.is_empty(), "beyond their tolerance: {failed:#?}");
+}
+
 #[wasm_bindgen_test]
-async fn a_compute_shader_runs_on_webgpu() {
-    let instance = wgpu::Instance::default();
-    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.expect("no WebGPU adapter");
-    let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await.expect("no WebGPU device");
+async fn the_gpu_backend_agrees_with_pytorch() {
+    agrees_with_pytorch(&mut gpu().await).await;
+}
 
-    let numbers = [1.0_f32, -2.5, 0.0, 1024.0];
-    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-    let buffer = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-        label: Some("numbers"),
-        contents: &bytes,
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
-    });
-    let readback = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("readback"),
-        size: buffer.size(),
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some("double"),
-        source: wgpu::ShaderSource::Wgsl(DOUBLE.into()),
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some("double"),
-        layout: None,
-        module: &module,
-        entry_point: Some("double"),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
-        cache: None,
-    });
-    let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some("double"),
-        layout: &pipeline.get_bind_group_layout(0),
-        entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
-    });
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    pass.set_pipeline(&pipeline);
-    pass.set_bind_group(0, &bindings, &[]);
-    pass.dispatch_workgroups(1, 1, 1);
-    drop(pass);
-    encoder.copy_buffer_to_buffer(&buffer, 0, &readback, 0, buffer.size());
-    queue.submit([encoder.finish()]);
+#[wasm_bindgen_test]
+async fn the_cpu_backend_agrees_with_pytorch() {
+    agrees_with_pytorch(&mut Cpu::<f32>::new()).await;
+}
 
-    let (sender, mapped) = oneshot::channel();
-    readback.map_async(wgpu::MapMode::Read, .., move |outcome| {
-        sender.send(outcome).expect("the test waits for the readback");
-    });
-    mapped.await.expect("the device was dropped").expect("the readback failed");
-    let view = readback.get_mapped_range(..).expect("the buffer is not mapped");
-    let doubled: Vec<f32> =
-        view.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().expect("four bytes"))).collect();
-    assert_eq!(doubled, numbers.map(|number| 2.0 * number));
+/// A DPO run from the shipped SFT model: its pairs come from the backend's own samples.
+struct Run<K: Kernels> {
+    k: K,
+    world: World,
+    reference: K::Floats,
+    data: PreferenceData<K>,
+    dpo: Dpo<K>,
+    evaluator: Evaluator<K>,
+}
+
+impl<K: Kernels<Real = f32>> Run<K> {
+    fn new(mut k: K, pairs: usize, samples: usize) -> Self {
+        let sft = sft();
+        let network = Network::new(sft.config);
+        let mut reference = k.floats("reference", sft.parameters.len());
+        k.write_floats(&mut reference, 0, &sft.parameters);
+        let labels = LabelSettings { temperature: 0.0, flip_probability: 0.0 };
+        let schedule = Schedule { peak: 1.4e-3, floor: 1e-4, warm_up: 20, steps: 200 };
+        let settings = DpoSettings { beta: 1.0, pairs, schedule, ..DpoSettings::default() };
+        let evaluation = EvaluationSettings { samples, ..EvaluationSettings::default() };
+        Self {
+            data: PreferenceData::new(&mut k, &network, 1, PreferenceSettings { chunks: 40, labels }),
+            dpo: Dpo::new(&mut k, network.clone(), &sft.parameters, MAX_SEQUENCE - 1, settings),
+            evaluator: Evaluator::new(&mut k, &network, 128, evaluation),
+            world: world(),
+            reference,
+            k,
+        }
+    }
+
+    async fn step(&mut self) {
+        let pairs = self.dpo.settings().pairs;
+        while self.data.wants_more(pairs) {
+            self.data.extend(&mut self.k, &self.world, &self.reference).await.expect("generation works");
+        }
+        let batch = self.data.next_batch(pairs);
+        self.dpo.step(&mut self.k, &batch);
+    }
+
+    /// Mean gold reward with its half-width, and KL.
+    async fn measure(&mut self) -> (f64, f64, f64) {
+        let policy = &self.dpo.learner().parameters;
+        let evaluation = self.evaluator.evaluate(&mut self.k, &self.world, policy, &self.reference).await;
+        let evaluation = evaluation.expect("evaluation works");
+        (evaluation.gold_reward, evaluation.gold_reward_half_width, evaluation.kl_per_sequence)
+    }
+}
+
+/// The same pairs (the coins are the same) and the same steps on both backends: losses and parameters agree.
+#[wasm_bindgen_test]
+async fn a_dpo_step_is_the_same_on_both_backends() {
+    let (mut cpu, mut gpu) = (Run::new(Cpu::<f32>::new(), 7, 64), Run::new(gpu().await, 7, 64));
+    for _ in 0..3 {
+        cpu.step().await;
+        gpu.step().await;
+    }
+    let before: Counters = gpu.k.counters();
+    gpu.step().await;
+    cpu.step().await;
+    let after = gpu.k.counters();
+    assert_eq!(
+        (after.submits - before.submits, after.readbacks - before.readbacks, after.objects - before.objects),
+        (1, 0, 0),
+        "submits, readbacks and objects of a step"
+    );
+    let theirs = cpu.dpo.metrics(&mut cpu.k).await.expect("metrics can be read");
+    let ours = gpu.dpo.metrics(&mut gpu.k).await.expect("metrics can be read");
+    assert_eq!((ours.len(), theirs.len()), (4, 4));
+    assert!((ours[0].loss - std::f64::consts::LN_2).abs() < 1e-4, "the first loss is {}", ours[0].loss);
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!((ours.loss - theirs.loss).abs() < 1e-4, "{ours:?} on the GPU, {theirs:?} on the CPU");
+        assert!(
+            (ours.gradient_norm - theirs.gradient_norm).abs() < 1e-3 * theirs.gradient_norm + 1e-5,
+            "{ours:?} {theirs:?}"
+        );
+    }
+    let ours = gpu.dpo.learner().read_parameters(&mut gpu.k).await.expect("parameters can be read");
+    let theirs = cpu.dpo.learner().read_parameters(&mut cpu.k).await.expect("parameters can be read");
+    let distance = ours.iter().zip(&theirs).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    let norm = theirs.iter().map(|p| f64::from(*p).powi(2)).sum::<f64>().sqrt();
+    assert!(distance < 1e-4 * norm, "parameters are {distance} apart at a norm of {norm}");
+}
+
+#[wasm_bindgen_test]
+async fn a_short_dpo_run_raises_the_gold_reward() {
+    let mut run = Run::new(Cpu::<f32>::new(), 128, 1024);
+    let (before, before_half, kl) = run.measure().await;
+    assert!(kl.abs() < 1e-4, "KL of the reference to itself: {kl}");
+    for _ in 0..110 {
+        run.step().await;
+    }
+    let (after, after_half, kl) = run.measure().await;
+    let (gain, half_width) = (after - before, before_half.hypot(after_half));
+    console_log!("gold reward {before:.3} → {after:.3} at KL {kl:.2}");
+    assert!(gain >= 0.15 && gain - half_width > 0.1, "gold reward rose by {gain} ± {half_width}");
+    assert!((0.1..4.0).contains(&kl), "KL {kl}");
 }
