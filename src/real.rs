@@ -47,7 +47,8 @@ impl Real for f32 {
         let n = shifted - ROUND;
         // ln 2 in two parts, the first exact in few bits, so that r keeps its precision.
         let r = x - n * (355.0 / 512.0) + n * 2.121_944_4e-4;
-        let series = 1.0 / 720.0;
+        let series = 1.0 / 5040.0;
+        let series = series * r + 1.0 / 720.0;
         let series = series * r + 1.0 / 120.0;
         let series = series * r + 1.0 / 24.0;
         let series = series * r + 1.0 / 6.0;

@@ -70,8 +70,8 @@ impl CurveChart<'_> {
         let Some((value, name)) = self.level.filter(|(value, _)| frame.y.contains(value)) else { return Ok(()) };
         let (left, right) = (frame.pixel(frame.x.start, value), frame.pixel(frame.x.end, value));
         area.draw(&PathElement::new(vec![left, right], look.line(look.palette.hairline, 1.0)))?;
-        let style = look.text(&look.palette.quiet, 11.0, HPos::Right, VPos::Bottom);
-        area.draw(&Text::new(name.to_owned(), (right.0, right.1 - look.px(3.0)), style))?;
+        let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
+        area.draw(&Text::new(name.to_owned(), (left.0 + look.px(6.0), left.1 + look.px(3.0)), style))?;
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Frame {
             area.draw(&PathElement::new(vec![(x, bottom), (x, bottom + look.px(4.0))], axis))?;
             area.draw(&Text::new(text, (x, bottom + look.px(7.0)), label(HPos::Center, VPos::Top)))?;
         }
-        for (value, text) in ticks(&self.y, room(self.down.len(), 44.0)) {
+        for (value, text) in ticks(&self.y, room(self.down.len(), 34.0)) {
             let (_, y) = self.pixel(self.x.start, value);
             area.draw(&PathElement::new(vec![(left - look.px(4.0), y), (left, y)], axis))?;
             area.draw(&Text::new(text, (left - look.px(8.0), y), label(HPos::Right, VPos::Center)))?;

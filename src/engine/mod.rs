@@ -1,14 +1,10 @@
 //! The engine behind the page: what it is told and answers (`protocol`), its settings, and the worker that drives it.
 //!
-//! Invariant: only `worker` and `wire`, which exist on wasm alone, know a browser; everything else is tested natively.
+//! Invariant: only `worker`, which exists on wasm alone, knows a browser; everything else is tested natively.
 
-#[cfg(target_arch = "wasm32")]
-mod machine;
 pub mod protocol;
 pub mod session;
 pub mod settings;
-#[cfg(target_arch = "wasm32")]
-pub mod wire;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;
 

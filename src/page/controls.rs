@@ -6,7 +6,6 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, 
 use super::state::{State, View};
 use super::{Page, beta, dom, format, frontier, keyboard};
 use crate::engine::protocol::{BackendKind, Command, Stage, StageState};
-use crate::engine::settings::BackendChoice;
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -215,8 +214,7 @@ fn badge(state: &State) -> String {
         (BackendKind::Gpu, None) => "Runs on the GPU".into(),
         (BackendKind::Cpu, _) => "Runs on the CPU".into(),
     };
-    let choice = if state.settings.backend == BackendChoice::Auto { "" } else { ", as chosen" };
-    let remedy = ready.backend.remedy.as_deref().unwrap_or_default();
-    let parameters = format::count(ready.parameters);
-    format!("{machine}{choice}: {} {remedy} {parameters} parameters, {} words.", ready.backend.why, ready.vocabulary)
+    let remedy = ready.backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {remedy}"));
+    let (parameters, words) = (format::count(ready.parameters), ready.vocabulary);
+    format!("{machine}: {}{remedy} {parameters} parameters, {words} words.", ready.backend.why)
 }

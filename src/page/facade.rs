@@ -9,7 +9,7 @@ use super::{controls, curves, dom, frontier, inside, notices, numbers, pipeline,
 use crate::charts::Frame;
 use crate::engine::protocol::{Checkpoints, Command, Event, Failure};
 use crate::engine::settings::Settings;
-use crate::engine::wire;
+use crate::engine::worker::wire;
 
 /// The page. It belongs to one document and one worker.
 #[wasm_bindgen]

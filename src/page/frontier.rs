@@ -47,10 +47,9 @@ fn write_target(target: &Option<crate::metrics::OptimumPoint>) {
     dom::set_text("beta-target", &text);
 }
 
-fn sentence(trail: &Trail, point: &FrontierPoint) -> String {
+fn sentence(name: &str, point: &FrontierPoint) -> String {
     format!(
-        "{}, step {}: KL {} ± {} nats, gold reward {} ± {}",
-        trail.label,
+        "{name}, step {}: KL {} ± {} nats, gold reward {} ± {}",
         point.step,
         format::fixed(point.kl_per_sequence, 2),
         format::fixed(point.kl_half_width, 2),
@@ -62,11 +61,11 @@ fn sentence(trail: &Trail, point: &FrontierPoint) -> String {
 fn write_readout(state: &State, trails: &[Trail]) {
     let pointed = state.selected.and_then(|(trail, point)| {
         let trail = trails.get(trail)?;
-        Some(sentence(trail, trail.points.get(point)?))
+        Some(sentence(&trail.label, trail.points.get(point)?))
     });
     let newest = || {
-        let trail = trails.iter().rev().find(|trail| trail.live)?;
-        Some(format!("Newest: {}", sentence(trail, trail.points.last()?)))
+        let point = state.latest()?;
+        Some(format!("Newest: {}", sentence(&run_name(point), &point.point)))
     };
     let text = pointed.or_else(newest).unwrap_or_else(|| "No point yet. Press Play.".into());
     dom::set_text("frontier-summary", &text);

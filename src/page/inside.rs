@@ -30,7 +30,7 @@ fn summary(batch: &Batch) -> String {
     let start =
         if batch.step == 1 { " The policy is still the reference, so every pair is a coin toss: ln 2." } else { "" };
     format!(
-        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; words are tinted by log π/π_ref.",
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow, each word tinted by how much likelier or rarer it has become; the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
@@ -61,12 +61,13 @@ fn item(pair: &PairNumbers) -> Element {
     let pull = dom::make("p", "pull", "");
     let meter = dom::make("meter", "", "");
     dom::set_attribute(&meter, "value", Some(&format!("{:.3}", pair.weight)));
-    let weight = format!("pull σ(r̂_l − r̂_w) = {}", format::fixed(pair.weight, 2));
+    let weight = format!("pull {}", format::fixed(pair.weight, 2));
     dom::set_attribute(&meter, "aria-label", Some(&weight));
     let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
     let rest = format!("margin {}   loss {}", format::signed(margin, 3), format::fixed(pair.loss, 3));
-    let texts = [dom::make("span", "numeric", &weight), dom::make("span", "numeric", &rest)];
-    dom::append(&pull, &[&texts[0], &meter, &texts[1]]);
+    let shown = dom::make("span", "numeric", "pull ");
+    dom::append(&shown, &[&dom::make("b", "", &format::fixed(pair.weight, 2))]);
+    dom::append(&pull, &[&shown, &meter, &dom::make("span", "numeric", &rest)]);
     dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
     item
 }

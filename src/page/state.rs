@@ -235,17 +235,23 @@ impl State {
         self.points.last()
     }
 
-    /// The points as trails: one per run and method, the newest run alive.
+    /// The points as trails: one per run and method, the newest run alive. Models that are no run of training, such
+    /// as the reference, stand once, as measured last.
     pub fn trails(&self) -> Vec<Trail> {
         let mut trails: BTreeMap<(u32, &str), Trail> = BTreeMap::new();
         let newest = self.points.iter().map(|point| point.run).max();
         for point in &self.points {
-            let trail = trails.entry((point.run, &point.point.method)).or_insert_with(|| Trail {
+            let standing = matches!(point.point.method.as_str(), "sft" | "base");
+            let run = if standing { 0 } else { point.run };
+            let trail = trails.entry((run, &point.point.method)).or_insert_with(|| Trail {
                 label: String::new(),
                 method: point.point.method.clone(),
-                live: Some(point.run) == newest,
+                live: standing || Some(run) == newest,
                 points: Vec::new(),
             });
+            if standing {
+                trail.points.clear();
+            }
             trail.label = run_name(point);
             trail.points.push(point.point.clone());
         }
@@ -268,5 +274,84 @@ pub fn setting(setting: &Setting) -> String {
     match setting {
         Setting::Number(value) => format::beta(*value),
         Setting::Label(label) => label.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::FrontierPoint;
+
+    fn point(run: u32, method: &str, step: u64) -> Event {
+        let point = FrontierPoint {
+            method: method.into(),
+            setting: Setting::Number(0.3),
+            seed: 1,
+            step,
+            kl_per_sequence: 1.0,
+            kl_half_width: 0.1,
+            gold_reward: 0.6,
+            gold_reward_half_width: 0.01,
+            samples: 512,
+            seconds: 1.0,
+            diversity: None,
+        };
+        Event::Point(Point { run, point })
+    }
+
+    fn row(step: u64) -> Event {
+        Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: BTreeMap::new() }])
+    }
+
+    #[test]
+    fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
+        let mut state = State::new(Settings::default());
+        state.apply(row(1));
+        state.apply(point(1, "dpo", 10));
+        let order = state.order(Command::Reset);
+        state.apply(row(2));
+        assert_eq!(state.metrics[&Stage::Dpo].len(), 2, "rows of the old run still come until the reset is taken up");
+        state.apply(Event::Acknowledged(order.id));
+        assert!(state.metrics.is_empty());
+        assert_eq!(state.points.len(), 1);
+        assert_eq!(state.settings, Settings::default());
+    }
+
+    #[test]
+    fn only_the_newest_run_is_alive_and_the_reference_stands_once() {
+        let mut state = State::new(Settings::default());
+        for (run, method, step) in [(1, "sft", 0), (1, "dpo", 10), (1, "dpo", 20), (2, "sft", 0), (2, "dpo", 10)] {
+            state.apply(point(run, method, step));
+        }
+        let trails = state.trails();
+        let seen: Vec<(&str, bool, usize)> =
+            trails.iter().map(|trail| (trail.label.as_str(), trail.live, trail.points.len())).collect();
+        assert_eq!(seen, [("SFT", true, 1), ("DPO, β 0.30", false, 2), ("DPO, β 0.30", true, 1)]);
+    }
+
+    #[test]
+    fn a_change_of_beta_is_marked_where_it_was_taken_up() {
+        let mut state = State::new(Settings::default());
+        let before = state.order(Command::SetBeta(0.1));
+        state.apply(Event::Acknowledged(before.id));
+        assert!(state.beta_changes.is_empty(), "nothing was trained yet");
+        state.apply(row(7));
+        let order = state.order(Command::SetBeta(1.0));
+        state.apply(row(8));
+        state.apply(Event::Acknowledged(order.id));
+        assert_eq!(state.beta_changes, [(8, 1.0)]);
+    }
+
+    #[test]
+    fn play_shows_at_once_and_a_stopping_failure_ends_it() {
+        let mut state = State::new(Settings::default());
+        state.take_stale();
+        state.order(Command::Play);
+        assert!(state.playing && state.take_stale().contains(&View::Controls));
+        let failure = |stopped| Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped };
+        state.apply(Event::Failure(failure(false)));
+        assert!(state.playing);
+        state.apply(Event::Failure(failure(true)));
+        assert!(!state.playing && state.take_stale().contains(&View::Notices));
     }
 }

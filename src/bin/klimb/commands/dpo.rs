@@ -41,13 +41,13 @@ pub struct Dpo {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Strength of the leash to the reference
-    #[arg(long, default_value_t = DpoSettings::default().beta)]
+    #[arg(long, default_value_t = DpoSettings::default().beta, allow_negative_numbers = true)]
     beta: f64,
     /// Optimiser steps
     #[arg(long, default_value_t = DpoSettings::default().schedule.steps)]
     steps: u64,
     /// Largest learning rate, after the warm-up
-    #[arg(long, default_value_t = DpoSettings::default().schedule.peak)]
+    #[arg(long, default_value_t = DpoSettings::default().schedule.peak, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Pairs a step
     #[arg(long, default_value_t = DpoSettings::default().pairs)]
@@ -56,7 +56,7 @@ pub struct Dpo {
     #[arg(long, default_value_t = 384 * PreferenceSettings::default().chunks)]
     pairs: usize,
     /// Probability with which a label is taken to be wrong (cDPO)
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
     #[command(flatten)]
     labels: LabelArguments,

@@ -9,7 +9,7 @@ use super::Failure;
 /// The two backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
-    /// One processor core, everywhere
+    /// The processor: works everywhere
     Cpu,
     /// WGSL shaders on Vulkan, Metal or DirectX 12 (the environment variable KLIMB_ADAPTER picks an adapter by name)
     Gpu,

@@ -18,10 +18,10 @@ use super::{End, Failure, files, interrupt, progress};
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LabelArguments {
     /// τ: a label follows σ((gold_A − gold_B)/τ); 0 always prefers the higher gold reward
-    #[arg(long, default_value_t = LabelSettings::default().temperature)]
+    #[arg(long, default_value_t = LabelSettings::default().temperature, allow_negative_numbers = true)]
     label_temperature: f64,
     /// Probability that a label is then turned round, 0 to 0.5
-    #[arg(long, default_value_t = LabelSettings::default().flip_probability)]
+    #[arg(long, default_value_t = LabelSettings::default().flip_probability, allow_negative_numbers = true)]
     flip_probability: f64,
 }
 

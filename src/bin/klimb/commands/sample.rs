@@ -36,7 +36,7 @@ pub struct Sample {
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
     /// 1 samples from the model itself, 0 takes the likeliest word
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Completions
     #[arg(long, default_value_t = 8)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use klimb::experiments::verify::{Check, ObjectiveReference, Reference, ReferenceError, SentimentReference};
 
 use super::machine::{BackendArguments, on};
@@ -19,9 +19,9 @@ use super::{End, Failure, files};
     after_long_help = "Examples:\n  \
         klimb verify --reference tests/data/transformer_small.json\n  \
         klimb verify --reference tests/data/transformer_small.json --backend gpu\n  \
-        klimb verify --objectives tests/data/objectives.json"
+        klimb verify --objectives tests/data/objectives.json",
+    group(ArgGroup::new("golden").required(true).multiple(true).args(["reference", "objectives", "sentiment"]))
 )]
-#[group(required = true, multiple = true)]
 pub struct Verify {
     /// The transformer: JSON with sizes and numbers; X.params.f32 and X.batches.i32 lie beside X.json
     #[arg(long, value_name = "X.json")]

@@ -80,10 +80,13 @@ impl Folder {
             },
             "vocabulary": words,
         });
+        let text = serde_json::to_string_pretty(&run)? + "\n";
+        // Read back, so that numbers compare as they will when read from the file.
+        let run: Value = serde_json::from_str(&text)?;
         let file = path.join("run.json");
         if is_new {
             files::write(&path.join("checkpoints/reference.safetensors"), reference.to_bytes())?;
-            files::write(&file, serde_json::to_string_pretty(&run)? + "\n")?;
+            files::write(&file, text)?;
         } else {
             let found: Value =
                 serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))?;

@@ -85,7 +85,7 @@ impl Sweep {
         let bar = progress::bar(steps, "steps");
         let done = settings.runs().len() - remaining.len();
         if done > 0 {
-            progress::say(&bar, &format!("{done} runs were finished before and are not repeated"));
+            progress::say(&bar, &format!("finished before and not repeated: {done} of {} runs", settings.runs().len()));
         }
         let shared = Shared {
             world: &world,

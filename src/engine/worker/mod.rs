@@ -4,6 +4,9 @@
 //! Between two slices the loop returns to the browser's message queue, so that an order waits for one slice at most;
 //! a slice sends at most one submit and awaits what it reads back, so at most one submit is in flight.
 
+mod machine;
+pub mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -14,9 +17,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 
-use super::machine::Machine;
+use machine::Machine;
+
 use super::protocol::{Command, Event, Failure, Order};
-use super::wire;
 
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;

@@ -4,11 +4,11 @@ use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
-use super::session::Session;
-use super::settings::{BackendChoice, Settings};
 use crate::backend::cpu::Cpu;
 use crate::backend::gpu::{Gpu, Preference};
+use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
+use crate::engine::session::Session;
+use crate::engine::settings::{BackendChoice, Settings};
 
 /// Names of drivers that play a graphics card on the processor.
 const SOFTWARE: [&str; 4] = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
@@ -127,5 +127,5 @@ async fn browser_adapter() -> Option<Adapter> {
 
 /// The worker's clock, in seconds.
 fn seconds() -> f64 {
-    super::worker::now() / 1000.0
+    super::now() / 1000.0
 }

@@ -1,0 +1,139 @@
+// What a student does: load, play, step, move β, reset, on a desk and on a phone.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BROWSERS, visit } from './harness.js';
+
+const PATIENT = { timeout: 60_000 };
+const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
+
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent.trim());
+const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+const rows = (page) => page.$$eval('#frontier-rows tr', (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+const points = (page, count) => page.waitForFunction(
+  (least) => [...document.querySelectorAll('#frontier-rows th')].filter((cell) => cell.textContent === 'DPO').length >= least,
+  PATIENT,
+  count,
+);
+const colours = (page, id) => page.$eval(id, (canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(Array.from({ length: data.length / 4 }, (_, i) => data.slice(4 * i, 4 * i + 3).join())).size;
+});
+
+for (const name of Object.keys(BROWSERS)) {
+  test(`${name}: play lands a trained point on the frontier`, () => visit(name, async (page) => {
+    await ready(page);
+    assert.match(await text(page, 'h1'), /You decide how hard it is pushed to please/);
+    assert.match(await text(page, '#badge'), /Runs on the CPU: .+\. .*parameters/);
+    assert.equal(await text(page, '#state-sft'), 'done, recorded');
+    await page.click('#play');
+    assert.equal(await text(page, '#play'), 'Pause');
+    await points(page, 1);
+    const [, beta, step, kl, reward, , samples] = (await rows(page)).find(([method]) => method === 'DPO');
+    assert.equal(beta, '0.30');
+    assert.ok(Number(step) >= 1 && parseFloat(kl) > 0 && parseFloat(reward) > 0, `${step} ${kl} ${reward}`);
+    assert.ok(Number(samples) >= 512, samples);
+    assert.ok(await colours(page, '#frontier') > 3, 'the chart is blank');
+    await page.click('#play');
+    await page.waitForFunction(() => document.querySelector('#play').textContent === 'Play');
+  }));
+}
+
+const CHROMIUM = 'Chromium without WebGPU';
+
+test('a step shows its batch, and the first loss is ln 2', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#step');
+  await page.waitForSelector('#pairs li', PATIENT);
+  assert.match(await text(page, '#batch-summary'), /^Step 1: .* mean loss 0\.693 nats/);
+  assert.equal(await text(page, '#live-loss'), '0.693');
+  assert.ok(await page.$('#pairs meter'));
+}));
+
+test('β moves the optimum’s marker at once, without a step', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
+  const before = await text(page, '#beta-target');
+  await page.$eval('#beta', (slider) => {
+    slider.value = '10';
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+  await page.waitForFunction((old) => document.querySelector('#beta-target').textContent !== old, PATIENT, before);
+  assert.equal(await text(page, '#beta-value'), '0.019');
+  assert.equal(await page.evaluate(() => location.search), '', 'β was sent before it was released');
+  await page.$eval('#beta', (slider) => slider.dispatchEvent(new Event('change', { bubbles: true })));
+  assert.match(await page.evaluate(() => location.search), /beta=0\.0186/);
+  assert.equal(await text(page, '#state-dpo'), 'ready');
+}));
+
+test('reset starts the same run over', () => visit(CHROMIUM, async (page) => {
+  const stepped = async () => {
+    await page.waitForFunction(() => document.querySelector('#live-formula:not([hidden])'), PATIENT);
+    return [await text(page, '#batch-summary'), await text(page, '#pairs')];
+  };
+  await ready(page);
+  await page.click('#step');
+  const first = await stepped();
+  await page.click('#reset');
+  await page.waitForFunction(() => document.querySelector('#live-formula[hidden]'), PATIENT);
+  await page.click('#step');
+  assert.deepEqual(await stepped(), first);
+}));
+
+test('keys play, step and reset; the pipeline takes the focus', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.keyboard.press('.');
+  await page.waitForSelector('#pairs li', PATIENT);
+  await page.keyboard.press('Space');
+  await page.waitForFunction(() => document.querySelector('#play').textContent === 'Pause');
+  await page.keyboard.press('Space');
+  await page.keyboard.press('r');
+  await page.waitForFunction(() => document.querySelectorAll('#pairs li').length === 0, PATIENT);
+  await page.keyboard.press('?');
+  assert.ok(await page.$('#keys[open]'));
+  await page.keyboard.press('Escape');
+  await page.click('#stage-sft');
+  assert.equal(await page.$eval('#stage-sft', (button) => button.getAttribute('aria-pressed')), 'true');
+}));
+
+test('a click is answered within 100 ms while it trains', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#play');
+  await points(page, 1);
+  const labels = await page.evaluate(async () => {
+    const seen = [];
+    for (let i = 0; i < 4; i += 1) {
+      document.querySelector('#play').click();
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      seen.push(document.querySelector('#play').textContent);
+    }
+    return seen;
+  });
+  assert.deepEqual(labels, ['Play', 'Pause', 'Play', 'Pause']);
+}));
+
+test('a bad address is named, and the default used', () => visit(CHROMIUM, async (page) => {
+  await page.waitForSelector('#failure:not([hidden])');
+  assert.match(await text(page, '#failure-sentence'), /beta/);
+  assert.equal(await text(page, '#beta-value'), '0.30');
+}, { url: `${process.env.KLIMB_URL}?beta=900` }));
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`a phone in the ${colorScheme} shows everything without scrolling sideways`, () => visit(CHROMIUM, async (page) => {
+    await ready(page);
+    await page.click('#step');
+    await page.waitForSelector('#pairs li', PATIENT);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= PHONE.width, `the page is ${wide} pixels wide`);
+    const theme = await page.evaluate(() => document.documentElement.dataset.theme);
+    assert.equal(theme, colorScheme);
+  }, { viewport: PHONE, colorScheme }));
+}
+
+test('every control has a name', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  const nameless = await page.$$eval('button, input, select, canvas, progress', (all) => all
+    .filter((it) => !(it.textContent.trim() || it.labels?.length || it.ariaLabel || it.getAttribute('aria-labelledby')))
+    .map((it) => it.outerHTML));
+  assert.deepEqual(nameless, []);
+}));

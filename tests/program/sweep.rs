@@ -1,0 +1,165 @@
+//! `sweep`: what it leaves can be recomputed, and it goes on where it stopped.
+
+use std::path::Path;
+
+use klimb::backend::cpu::Cpu;
+use klimb::backend::network::Network;
+use klimb::backend::{Kernels, SequenceSize};
+use klimb::language::{Scorer, Sequence};
+use klimb::metrics::{FrontierPoint, Setting, parse_frontier_csv, parse_optimum_csv};
+use klimb::model::Checkpoint;
+use klimb::stats::{half_width, mean};
+use klimb::world::{World, WorldSettings};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, folder, klimb, tiny_reference};
+
+#[derive(Deserialize)]
+struct Sample {
+    tokens: Vec<u32>,
+    prompt_length: usize,
+    text: String,
+    logprobs: Vec<f64>,
+    reference_logprobs: Vec<f64>,
+    kl_per_token: Vec<f64>,
+    gold_reward: f64,
+}
+
+fn sweep(reference: &Path, out: &Path, more: &[&str]) -> Answer {
+    let fixed = ["sweep", "--preset", "smoke", "--reference", reference.to_str().unwrap(), "--out"];
+    klimb(fixed.iter().chain(&[out.to_str().unwrap()]).chain(more))
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn points(out: &Path) -> Vec<FrontierPoint> {
+    parse_frontier_csv(&text(&out.join("frontier.csv"))).expect("frontier.csv has the published header and values")
+}
+
+fn name(point: &FrontierPoint) -> String {
+    match &point.setting {
+        Setting::Number(beta) => format!("{}-{beta}-{}-{}", point.method, point.seed, point.step),
+        Setting::Label(label) => format!("{}-{label}-{}-{}", point.method, point.seed, point.step),
+    }
+}
+
+fn samples(out: &Path, point: &FrontierPoint) -> Vec<Sample> {
+    let lines = text(&out.join(format!("samples/{}.jsonl", name(point))));
+    lines.lines().map(|line| serde_json::from_str(line).expect("a sample has its fields")).collect()
+}
+
+fn checkpoint(path: &Path) -> Checkpoint {
+    Checkpoint::from_bytes(&std::fs::read(path).unwrap(), None).unwrap()
+}
+
+#[test]
+fn every_point_can_be_recomputed_from_the_files() {
+    let folder = folder("sweep");
+    let (reference, out) = (tiny_reference(&folder), folder.join("out"));
+    sweep(&reference, &out, &[]).ended(0);
+    let points = points(&out);
+    let names: Vec<String> = points.iter().map(name).collect();
+    assert_eq!(names, ["sft-reference-1-2", "dpo-0.3-1-2", "dpo-0.3-1-4", "dpo-1-1-2", "dpo-1-1-4"]);
+    assert_eq!((points[0].kl_per_sequence, points[0].kl_half_width), (0.0, 0.0), "the reference is at KL 0");
+    assert!(points[1..].iter().all(|point| point.kl_per_sequence > 0.0 && point.seconds > 0.0));
+
+    let world = World::new(WorldSettings::default()).unwrap();
+    for point in &points {
+        let samples = samples(&out, point);
+        assert_eq!(samples.len() as u64, point.samples);
+        let kl: Vec<f64> = samples.iter().map(|sample| sample.kl_per_token.iter().sum()).collect();
+        let gold: Vec<f64> = samples.iter().map(|sample| sample.gold_reward).collect();
+        assert!((mean(&kl) - point.kl_per_sequence).abs() < 1e-6, "{}", name(point));
+        assert!((half_width(&kl) - point.kl_half_width).abs() < 1e-6, "{}", name(point));
+        assert!((mean(&gold) - point.gold_reward).abs() < 1e-12, "{}", name(point));
+        assert!((half_width(&gold) - point.gold_reward_half_width).abs() < 1e-12, "{}", name(point));
+        for sample in &samples {
+            let completion = sample.tokens.len() - sample.prompt_length;
+            assert_eq!(sample.logprobs.len(), completion);
+            assert_eq!(sample.kl_per_token.len(), completion);
+            assert_eq!(world.vocabulary().text(&sample.tokens), sample.text);
+            assert_eq!(world.gold_reward(&sample.tokens), sample.gold_reward, "{}", sample.text);
+        }
+    }
+
+    let optimum = parse_optimum_csv(&text(&out.join("optimum.csv"))).expect("optimum.csv has the published header");
+    assert!(optimum.iter().all(|point| point.kl_per_sequence >= 0.0 && (0.0..=1.0).contains(&point.gold_reward)));
+    assert!(text(&out.join("frontier.svg")).contains("closed-form optimum"));
+    let run: Value = serde_json::from_str(&text(&out.join("run.json"))).unwrap();
+    assert_eq!(run["backend"], "cpu");
+    assert_eq!(run["settings"]["seeds"], serde_json::json!([1]));
+    assert_eq!(run["vocabulary"].as_array().unwrap().len(), world.vocabulary().len());
+}
+
+#[test]
+fn the_checkpoints_are_the_policies_that_wrote_the_samples() {
+    let folder = folder("checkpoints");
+    let (reference, out) = (tiny_reference(&folder), folder.join("out"));
+    sweep(&reference, &out, &["--jobs", "1"]).ended(0);
+    let point = points(&out).pop().unwrap();
+    let samples = samples(&out, &point);
+    let policy = checkpoint(&out.join(format!("checkpoints/{}.safetensors", name(&point))));
+    let reference = checkpoint(&out.join("checkpoints/reference.safetensors"));
+    let mut k = Cpu::<f64>::new();
+    let mut upload = |checkpoint: &Checkpoint| {
+        let mut buffer = k.floats("parameters", checkpoint.parameters.len());
+        let values: Vec<f64> = checkpoint.parameters.iter().copied().map(f64::from).collect();
+        k.write_floats(&mut buffer, 0, &values);
+        buffer
+    };
+    let (policy_parameters, reference_parameters) = (upload(&policy), upload(&reference));
+    let size = SequenceSize { batch: samples.len(), length: 26 };
+    let mut scorer = Scorer::new(&mut k, Network::new(policy.config), size);
+    let sequences: Vec<Sequence> = samples
+        .iter()
+        .map(|sample| Sequence { tokens: sample.tokens.clone(), prompt_length: sample.prompt_length })
+        .collect();
+    let compared =
+        pollster::block_on(scorer.compare(&mut k, &policy_parameters, &reference_parameters, &sequences)).unwrap();
+    for (sample, recomputed) in samples.iter().zip(&compared) {
+        let close =
+            |found: &[f64], exact: &[f64]| found.iter().zip(exact).all(|(found, exact)| (found - exact).abs() < 1e-4);
+        assert!(close(&sample.logprobs, &recomputed.logprobs), "{}", sample.text);
+        assert!(close(&sample.reference_logprobs, &recomputed.reference_logprobs), "{}", sample.text);
+        assert!(close(&sample.kl_per_token, &recomputed.kl_per_token), "{}", sample.text);
+    }
+}
+
+#[test]
+fn it_goes_on_where_it_stopped_and_gives_the_same_whatever_the_order() {
+    let folder = folder("resumed");
+    let (reference, out, other) = (tiny_reference(&folder), folder.join("out"), folder.join("other"));
+    sweep(&reference, &out, &["--jobs", "2"]).ended(0);
+    let whole = text(&out.join("frontier.csv"));
+    // As if Ctrl-C had come in the second run: its last point is missing.
+    let lines: Vec<&str> = whole.lines().collect();
+    std::fs::write(out.join("frontier.csv"), lines[..lines.len() - 1].join("\n")).unwrap();
+    let said = sweep(&reference, &out, &[]).ended(0).error;
+    assert!(said.contains("not repeated: 1 of 2 runs") && !said.contains("dpo 0.3"), "{said}");
+    sweep(&reference, &other, &["--jobs", "1"]).ended(0);
+    let without_seconds =
+        |text: &str| -> Vec<String> { text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect() };
+    assert_eq!(without_seconds(&text(&out.join("frontier.csv"))), without_seconds(&whole));
+    assert_eq!(without_seconds(&text(&other.join("frontier.csv"))), without_seconds(&whole));
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused() {
+    let folder = folder("foreign");
+    let (reference, out) = (tiny_reference(&folder), folder.join("out"));
+    sweep(&reference, &out, &[]).ended(0);
+    let before = text(&out.join("frontier.csv"));
+    sweep(&reference, &out, &["--seed", "2"]).refused("other settings");
+    let other = folder.join("base.safetensors");
+    sweep(&other, &out, &[]).refused("other reference");
+    assert_eq!(text(&out.join("frontier.csv")), before);
+    sweep(&reference, &folder, &[]).refused("other files");
+    sweep(&reference, &reference, &[]).refused("not a folder");
+    std::fs::write(out.join("frontier.csv"), "not,a,frontier\n").unwrap();
+    sweep(&reference, &out, &[]).refused("header");
+    std::fs::write(out.join("run.json"), "{").unwrap();
+    sweep(&reference, &out, &[]).refused("run.json");
+}
