@@ -1,4 +1,5 @@
 //! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
+#![cfg(not(target_arch = "wasm32"))]
 
 use klimb::charts::{ChartError, Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};

@@ -1,4 +1,5 @@
 //! A checkpoint comes back exactly as it was, or not at all.
+#![cfg(not(target_arch = "wasm32"))]
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
 //! The engine against numbers computed by PyTorch (`tests/data/transformer_small.json`), on both backends.
+#![cfg(not(target_arch = "wasm32"))]
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::gpu::{Gpu, Preference};

@@ -4,6 +4,7 @@
 //! ∇L·u. With h = 1e-5 the truncation error is about h² = 1e-10 and the rounding error about 1e-16/h = 1e-11, so
 //! 1e-6 of the gradient's norm leaves room for nothing but mistakes. Three directions a tensor, all failures in one
 //! message.
+#![cfg(not(target_arch = "wasm32"))]
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::{Activations, Gradients, Network};

@@ -1,4 +1,5 @@
 //! Every algorithm learns: seeded, short, on both backends.
+#![cfg(not(target_arch = "wasm32"))]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The mirror rule: every shader is held against the table of kernels, the trait, the CPU twins and the parity tests.
 //! naga parses the WGSL, so that no struct layout is kept in step by a comment.
+#![cfg(not(target_arch = "wasm32"))]
 
 use std::collections::BTreeSet;
 use std::fs;

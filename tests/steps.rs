@@ -1,5 +1,6 @@
 //! What a step asks of the machine: kernels, submits, readbacks, writes, objects. Tiny models are bound by round trips,
 //! so these counts are part of the design; none of them is a timing.
+#![cfg(not(target_arch = "wasm32"))]
 
 mod common;
 

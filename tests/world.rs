@@ -1,4 +1,5 @@
 //! The world's documents, its exact likelihood, its prompts and its preference pairs.
+#![cfg(not(target_arch = "wasm32"))]
 
 use std::collections::HashSet;
 

@@ -2,6 +2,7 @@
 //! same inputs, to rounding. Sizes are odd on purpose: one sequence, one token, no multiple of a tile or a workgroup.
 //!
 //! Without a graphics adapter these tests fail; a software Vulkan driver is enough.
+#![cfg(not(target_arch = "wasm32"))]
 
 mod attention;
 mod embedding;

@@ -1,4 +1,5 @@
 //! The objectives against numbers from outside, against finite differences, and against what the papers say must hold.
+#![cfg(not(target_arch = "wasm32"))]
 
 mod golden;
 mod gradients;

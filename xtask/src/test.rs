@@ -55,7 +55,19 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     })?;
     let toolchain = wasm_target::ensure(workspace)?;
     step("Linting, for wasm32", remedy, || {
-        let arguments = ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "--lib", "--test", "web", "--"];
+        let arguments = [
+            "clippy",
+            "--quiet",
+            "--target",
+            "wasm32-unknown-unknown",
+            "--lib",
+            "--bins",
+            "--test",
+            "web",
+            "--test",
+            "web_page",
+            "--",
+        ];
         let mut command = process::command("cargo", workspace.root(), &arguments);
         process::run(toolchain.choose(command.args(["-D", "warnings"])))
     })
@@ -75,7 +87,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
         "Testing in headless Chromium with WebGPU (wasm-pack)",
         "read the failed test's message above; webdriver.json holds Chromium's flags",
         || {
-            let arguments = ["test", "--headless", "--chrome", "--release", ".", "--test", "web"];
+            let arguments = ["test", "--headless", "--chrome", "--release", ".", "--test", "web", "--test", "web_page"];
             let mut command = build::wasm_command(workspace, "wasm-pack", &arguments)?;
             process::run(command.env("WASM_BINDGEN_TEST_TIMEOUT", WASM_TEST_SECONDS))
         },

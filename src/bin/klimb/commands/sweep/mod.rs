@@ -179,10 +179,9 @@ impl Shared<'_> {
 
     /// The optimum and the chart, or the chart alone after Ctrl-C.
     async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
-        let folder = self.lock();
         let mut optimum = None;
         if !interrupt::requested() {
-            let proposals = folder.proposals(self.world)?;
+            let proposals = self.lock().proposals(self.world)?;
             let per_prompt = self.settings.optimum_samples;
             let pieces = self.world.held_out_prompts().len() * (1 + proposals.len()) * per_prompt.div_ceil(256);
             let bar = progress::bar(pieces as u64, "pieces of the optimum");
@@ -197,7 +196,7 @@ impl Shared<'_> {
             let temperature = self.settings.run.preferences.labels.temperature;
             optimum = samples.map(|samples| optimum_curve(&samples, temperature));
         }
-        folder.conclude(optimum.as_deref())
+        self.lock().conclude(optimum.as_deref())
     }
 
     fn add(&self, point: SweepPoint) -> Result<(), Failure> {
