@@ -12,10 +12,9 @@ use super::{Evaluation, EvaluationSettings, Evaluator, OptimumSample, Preference
 use crate::algorithms::{Dpo, DpoMetrics, DpoSettings};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
-use crate::language::{Generation, GenerationSettings, Schedule, Scorer, Sequence};
+use crate::language::{Generation, GenerationSettings, Schedule, Scorer, Sequence, upload};
 use crate::metrics::{FrontierPoint, Setting};
 use crate::model::ConfigError;
-use crate::real::Real;
 use crate::rng::Generator;
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
@@ -389,11 +388,4 @@ fn weigh(world: &World, sequence: &Sequence, logprobs: &[f64]) -> OptimumSample 
     let high = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mean = logprobs.iter().map(|logprob| (logprob - high).exp()).sum::<f64>() / logprobs.len() as f64;
     OptimumSample { gold_reward: world.gold_reward(&sequence.tokens), log_weight: logprobs[0] - high - mean.ln() }
-}
-
-fn upload<K: Kernels>(k: &mut K, parameters: &[f32]) -> K::Floats {
-    let mut buffer = k.floats("parameters", parameters.len());
-    let values: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
-    k.write_floats(&mut buffer, 0, &values);
-    buffer
 }

@@ -5,9 +5,11 @@
 mod batch;
 mod generation;
 mod learner;
+mod parameters;
 mod scoring;
 
 pub use batch::{Sequence, TokenBatch};
 pub use generation::{Generation, GenerationSettings};
 pub use learner::{Adamw, Learner, METRIC_LINES, MetricLines, OBJECTIVE_SETTINGS, Schedule};
+pub use parameters::upload;
 pub use scoring::{Comparison, Scorer, TokenComparison};

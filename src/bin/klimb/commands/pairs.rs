@@ -6,8 +6,8 @@ use clap::Args;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{INSTANCES_PER_CHUNK, PreferenceData, PreferenceSettings};
+use klimb::language::upload;
 use klimb::model::Checkpoint;
-use klimb::real::Real;
 use klimb::world::World;
 use klimb::world::preferences::{LabelSettings, Pair, to_jsonl};
 
@@ -103,12 +103,4 @@ impl Pairs {
         }
         Ok(if pairs.len() == self.count { End::Done } else { End::Interrupted })
     }
-}
-
-/// A checkpoint's parameters on the backend.
-pub fn upload<K: Kernels>(k: &mut K, parameters: &[f32]) -> K::Floats {
-    let mut buffer = k.floats("parameters", parameters.len());
-    let values: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
-    k.write_floats(&mut buffer, 0, &values);
-    buffer
 }

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
-use klimb::language::{Generation, GenerationSettings};
+use klimb::language::{Generation, GenerationSettings, upload};
 use klimb::model::Checkpoint;
 use klimb::rng::Generator;
 use klimb::world::{MAX_COMPLETION, Vocabulary, World};
 use serde::Serialize;
 
 use super::machine::{BackendArguments, on};
-use super::{End, Failure, files, pairs};
+use super::{End, Failure, files};
 
 /// Completions written at a time.
 const PIECE: usize = 64;
@@ -104,7 +104,7 @@ impl Sample {
     ) -> Result<(), Failure> {
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let length = (longest + MAX_COMPLETION).min(model.config.context);
-        let parameters = pairs::upload(k, &model.parameters);
+        let parameters = upload(k, &model.parameters);
         let mut generation = Generation::new(k, Network::new(model.config), PIECE, length);
         let mut coins = Generator::new(self.seed, "samples");
         let settings =
