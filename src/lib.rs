@@ -3,6 +3,8 @@
 //!
 //! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
+#![warn(missing_docs)]
+
 pub mod algorithms;
 pub mod backend;
 pub mod charts;

@@ -120,6 +120,9 @@ impl<K: Kernels> Dpo<K> {
     }
 
     /// One update on exactly `settings.pairs` pairs.
+    ///
+    /// # Panics
+    /// If there are not exactly that many pairs, or a sequence is too long.
     pub fn step(&mut self, k: &mut K, pairs: &PairBatch) {
         let DpoSettings { beta, label_smoothing, schedule, .. } = self.settings;
         let learner = &mut self.learner;
@@ -148,6 +151,9 @@ impl<K: Kernels> Dpo<K> {
     }
 
     /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub fn metrics(
         &mut self,
         k: &mut K,
@@ -170,6 +176,9 @@ impl<K: Kernels> Dpo<K> {
     }
 
     /// What each pair of the last step contributed.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub fn outcomes(
         &self,
         k: &mut K,

@@ -61,6 +61,9 @@ impl<K: Kernels> Sft<K> {
     }
 
     /// One update on exactly `settings.batch` sequences: the mean −log p of their completion tokens goes down.
+    ///
+    /// # Panics
+    /// If there are not exactly that many sequences, or one is too long.
     pub fn step(&mut self, k: &mut K, sequences: &[Sequence]) {
         let batch = TokenBatch::new(self.learner.size().length, sequences);
         self.step_on(k, &batch);
@@ -82,6 +85,9 @@ impl<K: Kernels> Sft<K> {
     }
 
     /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub fn metrics(
         &mut self,
         k: &mut K,

@@ -106,6 +106,9 @@ impl<K: Kernels> Evaluator<K> {
     }
 
     /// Takes the next piece. The policy must not change between the pieces of one point.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn advance(
         &mut self,
         k: &mut K,
@@ -140,6 +143,9 @@ impl<K: Kernels> Evaluator<K> {
     }
 
     /// All pieces and the point.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn evaluate(
         &mut self,
         k: &mut K,

@@ -93,6 +93,9 @@ impl<K: Kernels> PreferenceData<K> {
     }
 
     /// Makes the next chunk, unless all are made: four completions of each prompt at temperature 1, six labels.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn extend(&mut self, k: &mut K, world: &World, reference: &K::Floats) -> Result<(), BackendError> {
         if self.chunks == self.settings.chunks {
             return Ok(());

@@ -14,6 +14,9 @@ pub const SFT_STEPS: u64 = 3000;
 const CONTEXT: usize = 32;
 
 /// A network for `world` of the given width, with two blocks and four heads.
+///
+/// # Errors
+/// `width` outside 16 to 128, or `heads` if four do not divide it.
 pub fn model_config(world: &World, width: usize) -> Result<ModelConfig, ConfigError> {
     let vocabulary = world.vocabulary().len();
     ModelConfig { vocabulary, context: CONTEXT, width, layers: 2, heads: 4 }.validated()

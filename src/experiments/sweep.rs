@@ -239,6 +239,9 @@ pub struct RunEnd {
 
 /// Trains one policy by DPO from the `reference`'s parameters, on pairs that the reference writes and the world
 /// labels, and measures it as it goes. If the sink says so it stops behind the step, without a further point.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if a loss or gradient is not finite, `Sink` if the sink refuses a point.
 pub async fn run_dpo<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
@@ -285,6 +288,9 @@ pub async fn run_dpo<K: Kernels, S: Sink>(
 }
 
 /// The reference itself as a point: KL 0, and the gold reward everything starts from.
+///
+/// # Errors
+/// As any read of the backend: `DeviceLost` or `Readback`.
 pub async fn reference_point<K: Kernels>(
     k: &mut K,
     world: &World,
@@ -333,6 +339,9 @@ impl Place {
 /// `per_prompt` completions of each prompt, and each completion is weighed by π_ref/q, q the even mixture of them all.
 /// Policies that went further give the weights something to stand on where the reference seldom goes. `None` if
 /// `go_on`, asked before every piece, ended it.
+///
+/// # Errors
+/// As any read of the backend: `DeviceLost` or `Readback`.
 pub async fn sample_optimum<K: Kernels>(
     k: &mut K,
     world: &World,

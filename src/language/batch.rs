@@ -43,6 +43,9 @@ pub struct TokenBatch {
 
 impl TokenBatch {
     /// One row of `length` positions for each sequence, the rest of it token 0 (padding) under mask 0.
+    ///
+    /// # Panics
+    /// If a sequence has more than `length` + 1 tokens.
     pub fn new<'a>(length: usize, sequences: impl IntoIterator<Item = &'a Sequence>) -> Self {
         let mut batch = Self {
             size: SequenceSize { batch: 0, length },

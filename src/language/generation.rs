@@ -57,6 +57,13 @@ impl<K: Kernels> Generation<K> {
 
     /// Completes each prompt under `parameters`. Coin (b, t) decides the token behind position t of sequence b, so
     /// the same coins give comparable completions under two policies. One submit, one readback.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    ///
+    /// # Panics
+    /// If there are more prompts than room, a prompt is empty or leaves no room for a token, or the coins are not
+    /// (prompts, length) numbers.
     pub async fn generate(
         &mut self,
         k: &mut K,

@@ -105,6 +105,9 @@ pub struct Learner<K: Kernels> {
 impl<K: Kernels> Learner<K> {
     /// A learner that starts from `parameters` (flat), for batches of `size` with `extra` floats beside the mask and
     /// `columns` statistics.
+    ///
+    /// # Panics
+    /// If `parameters` are of another network, or there are more than eight columns.
     pub fn new(
         k: &mut K,
         network: Network,
@@ -162,6 +165,9 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The policy as it is after everything recorded so far.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub fn read_parameters(
         &self,
         k: &mut K,
@@ -182,6 +188,9 @@ impl<K: Kernels> Learner<K> {
 
     /// Sends a batch and the step's settings: one write of integers, one of floats. `weights` of (B, T) stands where
     /// the completion mask does; `objective` are up to four settings; `extra` fills the rest.
+    ///
+    /// # Panics
+    /// If the batch is not of the size the learner was made for, or the numbers do not fit it.
     pub fn load(
         &mut self,
         k: &mut K,
@@ -239,6 +248,9 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// The lines of metrics of the steps since the last call, at most [`METRIC_LINES`].
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub fn read_metrics(
         &mut self,
         k: &mut K,

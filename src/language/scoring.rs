@@ -51,6 +51,9 @@ impl<K: Kernels> Scorer<K> {
     }
 
     /// log π(completion | prompt), summed over tokens, for each sequence; any number of them.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn sequence_logprobs(
         &mut self,
         k: &mut K,
@@ -74,6 +77,9 @@ impl<K: Kernels> Scorer<K> {
     }
 
     /// Both policies' log-probabilities and the exact KL along each completion; any number of sequences.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn compare(
         &mut self,
         k: &mut K,

@@ -90,6 +90,9 @@ pub fn optimum_csv(points: &[OptimumPoint]) -> String {
 }
 
 /// The points of a `frontier.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
 pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
     records(text, &FRONTIER_COLUMNS, |record| {
         let setting = record.text(1);
@@ -113,6 +116,9 @@ pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
 }
 
 /// The points of an `optimum.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
 pub fn parse_optimum_csv(text: &str) -> Result<Vec<OptimumPoint>, CsvError> {
     records(text, &OPTIMUM_COLUMNS, |record| {
         Ok(OptimumPoint {

@@ -174,6 +174,9 @@ impl Checkpoint {
 
     /// The checkpoint in a file's bytes, if it is whole and, where something is expected, fits. Never panics, whatever the
     /// bytes are.
+    ///
+    /// # Errors
+    /// The first thing that does not fit, in the order of [`CheckpointError`].
     pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
         let length = bytes.len();
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| unreadable(error, length))?;

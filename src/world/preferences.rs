@@ -42,7 +42,10 @@ impl Default for LabelSettings {
 }
 
 impl LabelSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings.
+    ///
+    /// # Errors
+    /// The first setting outside its range, by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
         for (field, value, high) in
             [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)]
@@ -70,7 +73,10 @@ impl LabelSettings {
     }
 }
 
-/// Labels every pair of `completions` (six for four), given their gold rewards.
+/// Labels every pair of `completions` (six for four), given their gold rewards; one draw of `generator` a pair.
+///
+/// # Panics
+/// If there are not as many gold rewards as completions.
 pub fn label_pairs<C: AsRef<[u32]>>(
     prompt: &[u32],
     completions: &[C],
@@ -104,13 +110,36 @@ pub enum PairError {
     #[error(
         "line {line}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
     )]
-    Format { line: usize, problem: String },
+    Format {
+        /// The line's number, from 1.
+        line: usize,
+        /// The parser's words.
+        problem: String,
+    },
     /// A text holds words the world does not have.
     #[error("line {line}, field `{field}`: the world has no word for {words}; use the words of its vocabulary")]
-    UnknownWords { line: usize, field: &'static str, words: String },
+    UnknownWords {
+        /// The line's number, from 1.
+        line: usize,
+        /// `prompt`, `chosen` or `rejected`.
+        field: &'static str,
+        /// The words, quoted.
+        words: String,
+    },
     /// A text has no word, or too many.
     #[error("line {line}, field `{field}`: {count} words; write {low} to {high}")]
-    Length { line: usize, field: &'static str, count: usize, low: usize, high: usize },
+    Length {
+        /// The line's number, from 1.
+        line: usize,
+        /// `prompt`, `chosen` or `rejected`.
+        field: &'static str,
+        /// Words found.
+        count: usize,
+        /// Fewest words allowed.
+        low: usize,
+        /// Most words allowed.
+        high: usize,
+    },
 }
 
 /// One line of a file of pairs.
@@ -145,7 +174,11 @@ pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards.
+/// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards. A
+/// completion ends with the end token unless its line says `chosen_truncated` or `rejected_truncated`.
+///
+/// # Errors
+/// The first line that is not of the format, or whose texts the world cannot read.
 pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(index, line)| read_line(world, index + 1, line)).collect()

@@ -81,6 +81,9 @@ struct Ppo {
 
 impl ObjectiveReference {
     /// Reads `dpo`, `bradley_terry`, `gae` and `ppo` from JSON and checks that their lists fit each other.
+    ///
+    /// # Errors
+    /// `Format` or `Mismatch`, with what does not fit.
     pub fn from_json(json: &[u8]) -> Result<Self, ReferenceError> {
         let reference: Self = serde_json::from_slice(json)?;
         not_empty("dpo", &reference.dpo)?;

@@ -12,6 +12,9 @@ pub struct SentimentReference {
 
 impl SentimentReference {
     /// Reads `valences`, `boosters`, `negations`, `neutral` and `examples` (each `text` and `compound`) from JSON.
+    ///
+    /// # Errors
+    /// `Text`, `Format`, `Lexicon` or `Mismatch`, with what does not fit.
     pub fn from_json(json: &[u8]) -> Result<Self, ReferenceError> {
         let text = std::str::from_utf8(json)?;
         let (lexicon, examples) = (Lexicon::from_json(text)?, Lexicon::examples_from_json(text)?);

@@ -72,6 +72,9 @@ pub struct Reference {
 
 impl Reference {
     /// Parses the three files and checks that they belong together.
+    ///
+    /// # Errors
+    /// `Format`, `Config` or `Mismatch`, with what does not fit.
     pub fn from_bytes(json: &[u8], parameters: &[u8], batches: &[u8]) -> Result<Self, ReferenceError> {
         let golden: Golden = serde_json::from_slice(json)?;
         let Sizes { width, layers, heads, vocabulary, length, batch } = golden.cfg;
@@ -113,6 +116,9 @@ impl Reference {
     }
 
     /// Compares the engine on `k` with the golden numbers.
+    ///
+    /// # Errors
+    /// `Backend` if the engine fails. Numbers that disagree are no error: their checks have not passed.
     pub async fn check<K: Kernels>(&self, k: &mut K) -> Result<Vec<Check>, ReferenceError> {
         let mut checks = self.check_step0(k).await?;
         checks.push(self.check_losses(k).await?);

@@ -36,7 +36,14 @@ pub enum LexiconError {
     Format(#[from] serde_json::Error),
     /// A number VADER could not have.
     #[error("the sentiment file gives {word:?} the {kind} {value}; it must lie between -4 and 4")]
-    Value { word: String, kind: &'static str, value: f64 },
+    Value {
+        /// The word it is given for.
+        word: String,
+        /// `valence` or `booster`.
+        kind: &'static str,
+        /// The number.
+        value: f64,
+    },
 }
 
 /// Words that a rule names. They are known even where no list has them.
@@ -50,6 +57,9 @@ impl Lexicon {
     }
 
     /// Reads `valences`, `boosters`, `negations` and `neutral` from JSON.
+    ///
+    /// # Errors
+    /// `Format` if the text is not JSON or lacks a list, `Value` if a number lies outside −4 to 4.
     pub fn from_json(text: &str) -> Result<Self, LexiconError> {
         let lexicon: Self = serde_json::from_str(text)?;
         for (kind, list) in [("valence", &lexicon.valences), ("booster", &lexicon.boosters)] {
@@ -61,6 +71,9 @@ impl Lexicon {
     }
 
     /// Reads the `examples` of such a file; none if it has none.
+    ///
+    /// # Errors
+    /// `Format` if the text is not JSON or an example is not of the format.
     pub fn examples_from_json(text: &str) -> Result<Vec<Example>, LexiconError> {
         #[derive(Deserialize)]
         struct File {

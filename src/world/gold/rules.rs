@@ -12,20 +12,43 @@ use super::{Lexicon, WordWorking};
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum Rule {
     /// An intensifier or dampener: adds `change` (± .293, × .95 at distance 2, × .9 at distance 3).
-    Booster { word: String, distance: usize, change: f64 },
+    Booster {
+        /// The intensifier or dampener, one word or two.
+        word: String,
+        /// Words back to it.
+        distance: usize,
+        /// What it adds to the valence.
+        change: f64,
+    },
     /// A negator: × −.74.
-    Negation { word: String, distance: usize },
+    Negation {
+        /// The negator.
+        word: String,
+        /// Words back to it.
+        distance: usize,
+    },
     /// "never so" or "never this", which emphasise (and, by the package's precedence of `and` before `or`, any "so" or
     /// "this" right before a word that has three words before it): × 1.25.
-    NeverSo { distance: usize },
+    NeverSo {
+        /// Words back to the word looked at when the rule fired, 2 or 3.
+        distance: usize,
+    },
     /// "no" up to two words before (or three, before "or" and "nor"): × −.74 of the lexicon's valence.
-    No { distance: usize },
+    No {
+        /// Words back to the "no".
+        distance: usize,
+    },
     /// "no" right before a word with a valence: it negates that word and has no valence itself.
     NoAsNegator,
     /// "least" right before, unless "at least" or "very least": × −.74.
     Least,
     /// Part of an idiom with a valence of its own.
-    Idiom { phrase: String, valence: f64 },
+    Idiom {
+        /// The idiom.
+        phrase: String,
+        /// Its valence, which replaces the word's.
+        valence: f64,
+    },
     /// Before the first "but": × .5.
     BeforeBut,
     /// After the first "but": × 1.5.
