@@ -104,6 +104,7 @@ fn every_row_has_a_method_a_twin_and_a_parity_test() {
         "submit",
         "read_floats",
         "read_integers",
+        "finished",
         "counters",
         "forget",
         "clone",
