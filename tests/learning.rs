@@ -8,9 +8,8 @@ use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
 use klimb::experiments::{EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings, TextSource, sft_settings};
-use klimb::language::{Schedule, Scorer, Sequence};
+use klimb::language::{Schedule, Scorer, Sequence, upload};
 use klimb::model::{Checkpoint, Expectation};
-use klimb::real::Real;
 use klimb::world::preferences::LabelSettings;
 use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
 
@@ -29,13 +28,6 @@ fn base() -> Checkpoint {
 
 fn sft() -> Checkpoint {
     shipped(include_bytes!("../www/assets/sft.safetensors"))
-}
-
-fn upload<K: Kernels>(k: &mut K, parameters: &[f32]) -> K::Floats {
-    let mut buffer = k.floats("policy", parameters.len());
-    let values: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
-    k.write_floats(&mut buffer, 0, &values);
-    buffer
 }
 
 /// Mean −log p(review) under `parameters` minus the grammar's own, nats a review, on fresh reviews.

@@ -262,6 +262,8 @@ pub trait Kernels {
         buffer: &Self::Integers,
         range: Range<usize>,
     ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<Self>;
+    /// Resolves when everything recorded so far has run (it is submitted). Copies nothing back, and borrows nothing.
+    fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<Self>;
     /// Counts since the backend was made.
     fn counters(&self) -> Counters;
     /// Forgets what was remembered about buffers that are no longer used. Call after dropping a network.

@@ -45,10 +45,10 @@ impl Default for Settings {
         Self {
             seed: 1,
             backend: BackendChoice::Auto,
-            beta: 0.3,
+            beta: 0.5,
             learning_rate: 1e-3,
             batch_size: 128,
-            pairs: 3072,
+            pairs: 24_576,
             label_temperature: 0.1,
             label_smoothing: 0.0,
             evaluate_every: 10,

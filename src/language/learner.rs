@@ -7,7 +7,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::TokenBatch;
+use super::{TokenBatch, upload};
 use crate::backend::network::{Activations, Gradients, Network};
 use crate::backend::{AdamwSize, At, BackendError, Kernels, LogitsSize, MetricsSize, NORM_PARTIALS, SequenceSize};
 use crate::real::Real;
@@ -120,9 +120,9 @@ impl<K: Kernels> Learner<K> {
         let (len, rows) = (network.layout().len, size.batch * size.length);
         assert_eq!(parameters.len(), len, "Learner: parameters of another network");
         assert!(columns <= MAX_COLUMNS, "Learner: {columns} statistics, room for {MAX_COLUMNS}");
-        let mut learner = Self {
+        Self {
             size,
-            parameters: k.floats("parameters", len),
+            parameters: upload(k, parameters),
             activations: network.activations(k, rows),
             gradients: network.gradients(k, rows),
             moments: (k.floats("first_moments", len), k.floats("second_moments", len)),
@@ -138,9 +138,7 @@ impl<K: Kernels> Learner<K> {
             columns,
             steps: 0,
             read: 0,
-        };
-        learner.set_parameters(k, parameters);
-        learner
+        }
     }
 
     /// Optimiser steps taken.
@@ -156,12 +154,6 @@ impl<K: Kernels> Learner<K> {
     /// The network's sizes and layout.
     pub fn network(&self) -> &Network {
         &self.network
-    }
-
-    /// Replaces the policy. The optimiser's moments stay.
-    pub fn set_parameters(&mut self, k: &mut K, parameters: &[f32]) {
-        let parameters: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
-        k.write_floats(&mut self.parameters, 0, &parameters);
     }
 
     /// The policy as it is after everything recorded so far.

@@ -110,6 +110,11 @@ impl<F: Real> Kernels for Cpu<F> {
         ready(Ok(buffer[range].to_vec()))
     }
 
+    fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<F> {
+        self.submit();
+        ready(Ok(()))
+    }
+
     fn counters(&self) -> Counters {
         self.counters
     }

@@ -86,6 +86,10 @@ impl Kernels for Gpu {
         self.storage.read(&mut self.recorder, &buffer.0, range)
     }
 
+    fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<> {
+        self.storage.finished(&mut self.recorder)
+    }
+
     fn counters(&self) -> Counters {
         self.recorder.counters
     }

@@ -75,6 +75,11 @@ impl Recorder {
         }
     }
 
+    /// Where command buffers go.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
     /// Records `name` on `buffers` (the row's bindings, in order) with `uniforms` (the row's fields, in order; floats
     /// as bits), for `items` in x and y.
     pub fn dispatch(&mut self, name: &'static str, uniforms: &[u32], buffers: &[&Stored], items: [usize; 2]) {

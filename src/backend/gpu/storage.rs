@@ -109,6 +109,29 @@ impl Storage {
         }
     }
 
+    /// Resolves when everything recorded so far has run. Sends it.
+    pub fn finished(
+        &mut self,
+        recorder: &mut Recorder,
+    ) -> impl Future<Output = Result<(), BackendError>> + 'static + use<> {
+        recorder.submit();
+        let (sender, receiver) = oneshot::channel();
+        recorder.queue().on_submitted_work_done(move || {
+            // A dropped future no longer wants the answer.
+            let _ = sender.send(());
+        });
+        #[cfg(not(target_arch = "wasm32"))]
+        self.poller.wake();
+        let failure = self.failure.clone();
+        async move {
+            let answer = receiver.await;
+            match failure.get() {
+                Some(error) => Err(error),
+                None => answer.map_err(|_| BackendError::Readback("the device never answered".into())),
+            }
+        }
+    }
+
     fn staging_buffer(&self, recorder: &mut Recorder, bytes: usize) -> wgpu::Buffer {
         let size = bytes.next_power_of_two().max(1024) as u64;
         let mut pool = self.staging.borrow_mut();

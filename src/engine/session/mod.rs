@@ -341,7 +341,7 @@ impl<K: Kernels> Session<K> {
         let (done, total) = self.pipeline.optimum_progress();
         let left = ((self.clock)() - start) * (total - done) as f64;
         events.push(progress(Work::Optimum, done, total, left));
-        if done == total || done.is_multiple_of(8) {
+        if done == total || done.is_multiple_of(16) {
             events.push(Event::Optimum(self.pipeline.optimum_curve()));
         }
         Ok(())

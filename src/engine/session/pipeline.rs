@@ -10,10 +10,9 @@ use crate::experiments::{
     EvaluationSettings, Evaluator, INSTANCES_PER_CHUNK, OptimumSample, PreferenceData, PreferenceSettings, SFT_STEPS,
     TextSource, optimum_curve, sft_settings,
 };
-use crate::language::{Generation, GenerationSettings, Schedule, Scorer};
+use crate::language::{Generation, GenerationSettings, Schedule, Scorer, upload};
 use crate::metrics::{MetricRow, OptimumPoint};
 use crate::model::{Checkpoint, CheckpointError, Expectation};
-use crate::real::Real;
 use crate::rng::Generator;
 use crate::world::preferences::LabelSettings;
 use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
@@ -21,7 +20,7 @@ use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 /// Samples taken at a time for points and for the optimum.
 const PIECE: usize = 128;
 /// Samples of the reference per held-out prompt behind the optimum.
-const OPTIMUM_SAMPLES: usize = 256;
+const OPTIMUM_SAMPLES: usize = 1024;
 /// Prompts read side by side.
 const READ_PROMPTS: usize = 5;
 /// Pairs told in full after a step.
@@ -148,12 +147,13 @@ impl<K: Kernels> Pipeline<K> {
         self.live_sft.as_ref().is_some_and(|live| live.trainer.learner().steps() > live.adopted)
     }
 
-    /// Takes `steps` optimiser steps of SFT.
+    /// Takes `steps` optimiser steps of SFT, with one submit in flight at a time.
     pub async fn train_sft(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
         let Some(live) = &mut self.live_sft else { return Ok(Vec::new()) };
         for _ in 0..steps {
             let reviews = live.text.batch(&self.world, live.trainer.learner().size().batch);
             live.trainer.step(k, &reviews);
+            k.finished().await?;
         }
         Ok(live.trainer.metrics(k).await?.iter().map(reports::sft_row).collect())
     }
@@ -188,7 +188,7 @@ impl<K: Kernels> Pipeline<K> {
         self.data.extend(k, &self.world, &self.reference).await
     }
 
-    /// Takes `steps` optimiser steps of DPO. The pairs must be there.
+    /// Takes `steps` optimiser steps of DPO, with one submit in flight at a time.
     pub async fn train_dpo(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
         for _ in 0..steps {
             if self.wants_pairs() {
@@ -196,6 +196,7 @@ impl<K: Kernels> Pipeline<K> {
             }
             let batch = self.data.next_batch(self.settings.batch_size);
             self.dpo.step(k, &batch);
+            k.finished().await?;
         }
         let metrics: Vec<DpoMetrics> = self.dpo.metrics(k).await?;
         Ok(metrics.iter().map(reports::dpo_row).collect())
@@ -312,13 +313,6 @@ impl<K: Kernels> Pipeline<K> {
 
 fn at_temperature_1() -> GenerationSettings {
     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
-}
-
-fn upload<K: Kernels>(k: &mut K, parameters: &[f32]) -> K::Floats {
-    let mut buffer = k.floats("policy", parameters.len());
-    let values: Vec<K::Real> = parameters.iter().map(|&value| K::Real::of(f64::from(value))).collect();
-    k.write_floats(&mut buffer, 0, &values);
-    buffer
 }
 
 fn schedule(settings: &Settings) -> Schedule {

@@ -2,7 +2,7 @@
 //! Wasm alone, and thin: what training means is the session's business.
 //!
 //! Between two slices the loop returns to the browser's message queue, so that an order waits for one slice at most;
-//! a slice sends at most one submit and awaits what it reads back, so at most one submit is in flight.
+//! a slice awaits each submit before it sends the next, so at most one is in flight.
 
 mod machine;
 pub mod wire;
