@@ -1,6 +1,6 @@
 //! The transformer as a list of kernel calls, written once for every backend.
 //!
-//! Pre-norm decoder (Radford et al. 2019; SCIENCE of sizes in [`ModelConfig`]): x₀ = wte + wpe; each block adds
+//! Pre-norm decoder (Radford et al. 2019; sizes in [`ModelConfig`]): x₀ = wte + wpe; each block adds
 //! attention(norm(x)) and then mlp(norm(x)) to the residual stream x; logits = norm(x_L)·wteᵀ.
 
 use super::{At, AtMut, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};

@@ -6,7 +6,7 @@
 
 use crate::metrics::OptimumPoint;
 
-/// β at which the curve is drawn: the slider's range, 0.01 to 5, evenly in its logarithm.
+/// How many β the curve is computed at: over the slider's range, 0.01 to 5, evenly in the logarithm.
 pub const BETA_GRID: usize = 64;
 
 /// A completion drawn for a prompt.

@@ -28,7 +28,7 @@ pub fn pretrain_settings(steps: u64) -> SftSettings {
     SftSettings { batch: 128, schedule, adamw: Adamw::default() }
 }
 
-/// SFT from the base model over `steps`: batches of 128 reviews at a lower rate, since the base model knows the words.
+/// SFT from the base model over `steps`: batches of 128 reviews, a shorter warm-up, the same rates.
 pub fn sft_settings(steps: u64) -> SftSettings {
     let schedule = Schedule { peak: 4e-3, floor: 1e-5, warm_up: 50.min(steps / 4), steps };
     SftSettings { batch: 128, schedule, adamw: Adamw::default() }
