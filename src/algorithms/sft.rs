@@ -24,7 +24,7 @@ impl Default for SftSettings {
     fn default() -> Self {
         Self {
             batch: 128,
-            schedule: Schedule { peak: 4e-3, floor: 1e-5, warm_up: 100, steps: 2000 },
+            schedule: Schedule { peak: 4e-3, floor: 1e-5, warm_up: 50, steps: 3000 },
             adamw: Adamw::default(),
         }
     }

@@ -29,6 +29,9 @@ pub enum BackendError {
     /// The device went away: driver reset, unplugged, or the tab was put to sleep.
     #[error("the graphics device was lost ({0}); training can go on from the last snapshot, on the CPU if need be")]
     DeviceLost(String),
+    /// The device refused a command: it ran out of memory, or Klimb asked for something invalid.
+    #[error("the graphics device refused a command ({0}); a smaller batch or the CPU backend may help")]
+    Refused(String),
     /// A result could not be copied back.
     #[error("a result could not be read back from the graphics device: {0}")]
     Readback(String),

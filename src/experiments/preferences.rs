@@ -14,7 +14,9 @@ use crate::world::preferences::{LabelSettings, Pair, label_pairs};
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// Prompt instances in a chunk: four completions and six pairs each.
-pub const INSTANCES_PER_CHUNK: usize = 32;
+const INSTANCES_PER_CHUNK: usize = 32;
+/// Pairs a chunk makes: every two of an instance's completions.
+pub const PAIRS_PER_CHUNK: usize = INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2;
 /// Completions a prompt instance gets (Rafailov et al. 2023, section 6).
 const COMPLETIONS: usize = 4;
 
@@ -84,7 +86,7 @@ impl<K: Kernels> PreferenceData<K> {
 
     /// Pairs there will be.
     pub fn capacity(&self) -> usize {
-        self.settings.chunks * INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2
+        self.settings.chunks * PAIRS_PER_CHUNK
     }
 
     /// The pairs made so far, in the order they were made.
@@ -158,11 +160,10 @@ impl<K: Kernels> PreferenceData<K> {
 
     /// Appends what has not been used yet, or begins another pass.
     fn reorder(&mut self) {
-        let chunk = INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2;
         let first_pass = self.epoch == 0 && self.order.len() < self.pairs.len();
         let mut fresh: Vec<usize> = if first_pass {
             let first = self.order.len();
-            (first..(first + chunk).min(self.pairs.len())).collect()
+            (first..(first + PAIRS_PER_CHUNK).min(self.pairs.len())).collect()
         } else {
             self.epoch += 1;
             (self.order, self.next) = (Vec::new(), 0);

@@ -30,7 +30,7 @@ for (const name of Object.keys(BROWSERS)) {
     assert.equal(await text(page, '#play'), 'Pause');
     await points(page, 1);
     const [, beta, step, kl, reward, , samples] = (await rows(page)).find(([method]) => method === 'DPO');
-    assert.equal(beta, '0.30');
+    assert.equal(beta, '0.50');
     assert.ok(Number(step) >= 1 && parseFloat(kl) > 0 && parseFloat(reward) > 0, `${step} ${kl} ${reward}`);
     assert.ok(Number(samples) >= 512, samples);
     assert.ok(await colours(page, '#frontier') > 3, 'the chart is blank');

@@ -80,7 +80,7 @@ pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue,
     });
     let on_error = failure.clone();
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        on_error.set(BackendError::DeviceLost(error.to_string()));
+        on_error.set(BackendError::Refused(error.to_string()));
     }));
     Ok((device, queue, adapter_info, failure))
 }

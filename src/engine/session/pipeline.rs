@@ -7,7 +7,7 @@ use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Batch, Checkpoints, Failure, Samples, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::{
-    EvaluationSettings, Evaluator, INSTANCES_PER_CHUNK, OptimumSample, PreferenceData, PreferenceSettings, SFT_STEPS,
+    EvaluationSettings, Evaluator, OptimumSample, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, SFT_STEPS,
     TextSource, optimum_curve, sft_settings,
 };
 use crate::language::{Generation, GenerationSettings, Schedule, Scorer, upload};
@@ -333,7 +333,7 @@ fn dpo<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, setting
 
 fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
     let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
-    let chunks = settings.pairs.div_ceil(6 * INSTANCES_PER_CHUNK);
+    let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
     PreferenceData::new(k, network, u64::from(settings.seed), PreferenceSettings { chunks, labels })
 }
 

@@ -10,7 +10,8 @@ use klimb::algorithms::{DpoMetrics, DpoSettings};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    EvaluationSettings, PreferenceSettings, RunSettings, Sink, SweepPoint, SweepRun, reference_point, run_dpo,
+    EvaluationSettings, PAIRS_PER_CHUNK, PreferenceSettings, RunSettings, Sink, SweepPoint, SweepRun, reference_point,
+    run_dpo,
 };
 use klimb::language::Schedule;
 use klimb::model::Checkpoint;
@@ -52,8 +53,8 @@ pub struct Dpo {
     /// Pairs a step
     #[arg(long, default_value_t = DpoSettings::default().pairs)]
     batch: usize,
-    /// Pairs in all, rounded up to chunks of 384; they repeat when used up
-    #[arg(long, default_value_t = 384 * PreferenceSettings::default().chunks)]
+    /// Pairs in all, rounded up to chunks of 192; they repeat when used up
+    #[arg(long, default_value_t = PAIRS_PER_CHUNK * PreferenceSettings::default().chunks)]
     pairs: usize,
     /// Probability with which a label is taken to be wrong (cDPO)
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]

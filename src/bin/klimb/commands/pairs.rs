@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
-use klimb::experiments::{INSTANCES_PER_CHUNK, PreferenceData, PreferenceSettings};
+use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
 use klimb::language::upload;
 use klimb::model::Checkpoint;
 use klimb::world::World;
@@ -62,7 +62,7 @@ pub struct Pairs {
 
 /// Chunks that hold `pairs` pairs.
 pub fn chunks_for(pairs: usize) -> usize {
-    pairs.div_ceil(6 * INSTANCES_PER_CHUNK)
+    pairs.div_ceil(PAIRS_PER_CHUNK)
 }
 
 impl Pairs {
