@@ -13,12 +13,28 @@ files.catch(() => {}); // reported below, once there is a page to report it
 await init();
 const page = new Page((order) => worker.postMessage(order));
 worker.onmessage = (message) => page.receive(message.data);
+worker.onmessageerror = () => page.broken("a message could not be read");
 worker.onerror = (error) => page.broken(error.message ?? "the worker could not be loaded");
 
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => page.input(event));
 }
+// A checkpoint is far smaller: of a huge file, the beginning is enough to refuse it.
+const LARGEST = 2 ** 26;
+const load = (chosen) => chosen?.slice(0, LARGEST).arrayBuffer()
+  .then((bytes) => page.load(new Uint8Array(bytes)), (error) => page.unreadable(error.message));
+const chooser = document.querySelector("#load-sft");
+chooser.addEventListener("change", () => {
+  load(chooser.files[0]);
+  chooser.value = ""; // so that the same file can be chosen again
+});
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  load(event.dataTransfer.files[0]);
+});
 addEventListener("resize", () => page.redraw());
+document.addEventListener("visibilitychange", () => page.turned(document.hidden));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
 
 const draw = () => {

@@ -109,6 +109,11 @@ impl<K: Kernels> Dpo<K> {
         &self.learner
     }
 
+    /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        self.learner.resume(k, parameters, steps);
+    }
+
     /// The settings, as they will be at the next step.
     pub fn settings(&self) -> &DpoSettings {
         &self.settings

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use plotters::coord::Shift;
-use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -115,19 +114,27 @@ impl FrontierChart<'_> {
         above.extend([(last.0, frame.down.start), (first.0.min(frame.across.start), frame.down.start)]);
         above.push((frame.across.start, first.1));
         area.draw(&Polygon::new(above, look.palette.shade.filled()))?;
-        for (pair, ends) in pixels.windows(2).zip(curve.windows(2)) {
-            let reliable = ends.iter().all(|point| point.effective_sample_size >= RELIABLE_SAMPLES);
-            let style = look.line(look.palette.ink, if reliable { 1.5 } else { 1.0 });
-            if reliable {
-                area.draw(&PathElement::new(pair.to_vec(), style))?;
+        let reliable: Vec<bool> =
+            curve.windows(2).map(|ends| ends.iter().all(|p| p.effective_sample_size >= RELIABLE_SAMPLES)).collect();
+        let mut start = 0;
+        for stretch in reliable.chunk_by(|a, b| a == b) {
+            let path = &pixels[start..=start + stretch.len()];
+            start += stretch.len();
+            if stretch[0] {
+                area.draw(&PathElement::new(path.to_vec(), look.line(look.palette.ink, 1.5)))?;
             } else {
-                let (dash, gap) = (look.px(4.0), look.px(4.0));
-                area.draw(&DashedPathElement::new(pair.iter().copied(), dash, gap, style))?;
+                for dash in dashes(path, f64::from(look.px(4.0))) {
+                    area.draw(&PathElement::new(dash, look.line(look.palette.ink, 1.0)))?;
+                }
             }
         }
         let corner = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
         let quiet = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
-        area.draw(&Text::new("closed-form optimum: no policy lies above", corner, quiet))?;
+        area.draw(&Text::new("closed-form optimum: no policy lies above", corner, quiet.clone()))?;
+        if reliable.contains(&false) {
+            let below = (corner.0, corner.1 + look.px(17.0));
+            area.draw(&Text::new("dashed: fewer than 100 samples carry it", below, quiet))?;
+        }
         Ok(())
     }
 
@@ -144,6 +151,40 @@ impl FrontierChart<'_> {
         Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))?;
         place_label(label, center, &look.palette.ink, area, look, frame, taken)
     }
+}
+
+/// The dashes of a path, as long as the gaps between them. They are measured along the whole path: cut segment by
+/// segment, the short segments of a fine grid would each be one dash, and the line solid.
+fn dashes(path: &[(i32, i32)], length: f64) -> Vec<Vec<(i32, i32)>> {
+    let mut dashes = Vec::new();
+    let mut dash = vec![path[0]];
+    let (mut inked, mut left) = (true, length);
+    for ends in path.windows(2) {
+        let (from, to) = (ends[0], ends[1]);
+        let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+        let segment = dx.hypot(dy);
+        let mut done = 0.0;
+        while segment - done > left {
+            done += left;
+            let share = done / segment;
+            let cut = (from.0 + (share * dx).round() as i32, from.1 + (share * dy).round() as i32);
+            if inked {
+                dash.push(cut);
+                dashes.push(std::mem::take(&mut dash));
+            } else {
+                dash = vec![cut];
+            }
+            (inked, left) = (!inked, length);
+        }
+        left -= segment - done;
+        if inked {
+            dash.push(to);
+        }
+    }
+    if inked && dash.len() > 1 {
+        dashes.push(dash);
+    }
+    dashes
 }
 
 fn draw_trail<DB: DrawingBackend>(
@@ -227,4 +268,21 @@ fn place_label<DB: DrawingBackend>(
     taken.push((left..left + width, top..top + height));
     area.draw(&Text::new(text.to_owned(), (left, top), style))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dashes;
+
+    #[test]
+    fn dashes_are_as_long_as_their_gaps_however_fine_the_grid() {
+        let expected = [(0, 4), (8, 12), (16, 20), (24, 28)];
+        for step in [1, 2, 7, 28] {
+            let path: Vec<(i32, i32)> = (0..=28 / step).map(|i| (i * step, 5)).collect();
+            let ends: Vec<(i32, i32)> =
+                dashes(&path, 4.0).iter().map(|dash| (dash[0].0, dash[dash.len() - 1].0)).collect();
+            assert_eq!(ends, expected, "a grid of {step} pixels");
+        }
+        assert!(dashes(&[(3, 3), (3, 3)], 4.0).concat().iter().all(|at| *at == (3, 3)), "a path that stands still");
+    }
 }

@@ -62,6 +62,8 @@ impl Default for Settings {
 pub struct Knob {
     /// Name in the address and in errors.
     pub name: &'static str,
+    /// What stands before its field on the page.
+    pub label: &'static str,
     /// One sentence for the person.
     pub meaning: &'static str,
     /// Smallest and largest value; for the backend, of its index.
@@ -76,6 +78,7 @@ pub struct Knob {
 pub const KNOBS: [Knob; 9] = [
     Knob {
         name: "seed",
+        label: "seed",
         meaning: "Names the run: the same seed and settings give the same run.",
         range: (0.0, u32::MAX as f64),
         whole: true,
@@ -84,6 +87,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "beta",
+        label: "β",
         meaning: "The leash of DPO: high β keeps the policy close to the reference, low β lets it drift.",
         range: (0.01, 5.0),
         whole: false,
@@ -92,6 +96,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "learning_rate",
+        label: "learning rate",
         meaning: "How far one step of AdamW moves the parameters.",
         range: (1e-6, 0.1),
         whole: false,
@@ -100,6 +105,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "batch_size",
+        label: "batch size",
         meaning: "Preference pairs in one DPO step.",
         range: (1.0, 512.0),
         whole: true,
@@ -108,6 +114,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "pairs",
+        label: "pairs",
         meaning: "Preference pairs made before DPO begins.",
         range: (6.0, 60_000.0),
         whole: true,
@@ -116,6 +123,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "label_temperature",
+        label: "label temperature τ",
         meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
         range: (0.0, 10.0),
         whole: false,
@@ -124,6 +132,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "label_smoothing",
+        label: "label smoothing ε",
         meaning: "The share of labels DPO assumes to be flipped.",
         range: (0.0, 0.49),
         whole: false,
@@ -132,6 +141,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "evaluate_every",
+        label: "evaluate every",
         meaning: "DPO steps between two points of the frontier.",
         range: (1.0, 1000.0),
         whole: true,
@@ -140,6 +150,7 @@ pub const KNOBS: [Knob; 9] = [
     },
     Knob {
         name: "evaluation_samples",
+        label: "samples a point",
         meaning: "Samples behind one point: more samples, shorter error bars.",
         range: (64.0, 8192.0),
         whole: true,
@@ -268,6 +279,15 @@ mod tests {
         }
         let (settings, errors) = Settings::from_query("seed=x&beta=0.1");
         assert_eq!((settings.beta, errors.len()), (0.1, 1), "the good part still counts");
+    }
+
+    #[test]
+    fn every_knob_has_a_name_and_a_label_of_its_own() {
+        for (index, knob) in KNOBS.iter().enumerate() {
+            let others = || KNOBS[..index].iter();
+            assert!(others().all(|other| other.name != knob.name && other.label != knob.label), "{}", knob.name);
+            assert!(knob.meaning.ends_with('.'), "{} is explained in a sentence", knob.name);
+        }
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Learner<K: Kernels> {
     adamw: Adamw,
     columns: usize,
     steps: u64,
+    /// The step at which the moments began, for their bias correction.
+    began: u64,
     read: u64,
 }
 
@@ -137,6 +139,7 @@ impl<K: Kernels> Learner<K> {
             adamw,
             columns,
             steps: 0,
+            began: 0,
             read: 0,
         }
     }
@@ -154,6 +157,12 @@ impl<K: Kernels> Learner<K> {
     /// The network's sizes and layout.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Goes on from the policy of another learner after its `steps` steps. The moments, which must be new, begin here.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        self.parameters = upload(k, parameters);
+        (self.steps, self.began, self.read) = (steps, steps, steps);
     }
 
     /// The policy as it is after everything recorded so far.
@@ -195,7 +204,7 @@ impl<K: Kernels> Learner<K> {
         assert_eq!(batch.size, self.size, "Learner: a batch of another size");
         let integers = batch.integers(self.network.config().vocabulary);
         k.write_integers(&mut self.integers, 0, &integers);
-        let step = self.steps as i32 + 1;
+        let step = (self.steps - self.began) as i32 + 1;
         let mut settings = [0.0f64; SETTINGS];
         settings[0] = (self.steps % METRIC_LINES as u64) as f64;
         settings[1] = learning_rate;

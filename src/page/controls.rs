@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
 use super::state::{State, View};
-use super::{Page, beta, dom, format, frontier, keyboard};
+use super::{Page, beta, dom, format, frontier, keyboard, knobs};
 use crate::engine::protocol::{BackendKind, Command, Stage, StageState};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -30,6 +30,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "pace") => change(page, &id),
+        ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
             event.prevent_default();
             let prompt = dom::input("prompt").value().trim().to_lowercase();
@@ -50,6 +51,8 @@ fn click(page: &mut Page, id: &str) {
         "stage-dpo" => page.order(Command::Focus(Stage::Dpo)),
         "step-sft" => page.order(Command::Step(Stage::Sft)),
         "step-dpo" => page.order(Command::Step(Stage::Dpo)),
+        "save-sft" => page.order(Command::ExportCheckpoint(Stage::Sft)),
+        "save-dpo" => page.order(Command::ExportCheckpoint(Stage::Dpo)),
         "retrain" => page.order(Command::Retrain),
         "dice" => {
             page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
@@ -118,7 +121,8 @@ fn settle(page: &mut Page) {
     page.restart();
 }
 
-fn write_address(state: &State) {
+/// Keeps the settings in the address.
+pub fn write_address(state: &State) {
     let query = state.settings.to_query();
     let window = dom::window();
     let path = window.location().pathname().unwrap_or_default();
@@ -182,7 +186,10 @@ pub fn draw(state: &State) {
     dom::set_attribute(&dom::element("play"), "aria-pressed", Some(if state.playing { "true" } else { "false" }));
     dom::flag("play", "disabled", !ready);
     dom::flag("step", "disabled", !trainable || state.playing);
-    dom::flag("reset", "disabled", !ready);
+    for id in ["reset", "save-sft", "save-dpo", "load-sft"] {
+        dom::flag(id, "disabled", !ready);
+    }
+    knobs::draw(state);
     write_unless_focused("seed", &state.settings.seed.to_string());
     dom::select("backend").set_value(state.settings.backend.name());
     let slider = dom::input("beta");
@@ -193,7 +200,8 @@ pub fn draw(state: &State) {
     dom::set_text("badge", &badge(state));
 }
 
-fn write_unless_focused(id: &str, value: &str) {
+/// Writes a field in which nobody is typing.
+pub fn write_unless_focused(id: &str, value: &str) {
     let field = dom::input(id);
     let focused = dom::document().active_element().is_some_and(|active| active.id() == id);
     if !focused && field.value() != value {

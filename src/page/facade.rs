@@ -4,8 +4,9 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 use web_sys::Event as BrowserEvent;
 
+use super::hidden::Pace;
 use super::state::{State, View};
-use super::{controls, curves, dom, frontier, inside, notices, numbers, pipeline, samples};
+use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples};
 use crate::charts::Frame;
 use crate::engine::protocol::{Checkpoints, Command, Event, Failure};
 use crate::engine::settings::Settings;
@@ -18,6 +19,7 @@ pub struct Page {
     /// Where the frontier's values lie, for the pointer.
     pub(super) frame: Option<Frame>,
     checkpoints: Option<Checkpoints>,
+    pace: Pace,
     post: Function,
 }
 
@@ -38,7 +40,8 @@ impl Page {
             }));
         }
         controls::restore_theme();
-        Self { state, frame: None, checkpoints: None, post }
+        knobs::build();
+        Self { state, frame: None, checkpoints: None, pace: Pace::default(), post }
     }
 
     /// Builds the engine with the shipped checkpoints.
@@ -65,9 +68,42 @@ impl Page {
         }));
     }
 
+    /// Replaces the SFT model by the one in a file that was chosen or dropped.
+    pub fn load(&mut self, bytes: Vec<u8>) {
+        self.order(Command::LoadCheckpoint(bytes));
+    }
+
+    /// A file that the browser could not read.
+    pub fn unreadable(&mut self, reason: String) {
+        self.state.apply(Event::Failure(Failure {
+            sentence: format!("The file could not be read: {reason}."),
+            remedy: "Nothing was replaced; choose the file again.".into(),
+            field: Some("checkpoint".into()),
+            stopped: false,
+        }));
+    }
+
     /// A click, key, movement or change anywhere in the document.
     pub fn input(&mut self, event: BrowserEvent) {
         controls::input(self, &event);
+    }
+
+    /// The tab was hidden, or came back into sight.
+    pub fn turned(&mut self, hidden: bool) {
+        let (now, steps) = (js_sys::Date::now() / 1000.0, self.state.steps);
+        if hidden {
+            self.pace.hide(now, steps);
+        } else if let Some(share) = self.pace.show(now, steps).filter(|_| self.state.playing) {
+            self.state.apply(Event::Failure(Failure {
+                sentence: format!(
+                    "While this tab was hidden, the browser slowed training to {:.0} % of its pace.",
+                    100.0 * share
+                ),
+                remedy: "Keep the tab in sight for full speed; nothing was lost.".into(),
+                field: None,
+                stopped: false,
+            }));
+        }
     }
 
     /// Asks for everything to be drawn anew: another size or theme.
@@ -98,6 +134,9 @@ impl Page {
 impl Page {
     /// Sends a command.
     pub(super) fn order(&mut self, command: Command) {
+        if command == Command::Play {
+            self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
+        }
         let order = self.state.order(command);
         let sent = wire::encode(&order)
             .map_err(|error| error.to_string())

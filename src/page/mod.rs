@@ -7,6 +7,7 @@
 
 pub mod beta;
 pub mod format;
+pub mod hidden;
 pub mod state;
 
 #[cfg(target_arch = "wasm32")]
@@ -25,6 +26,8 @@ mod frontier;
 mod inside;
 #[cfg(target_arch = "wasm32")]
 mod keyboard;
+#[cfg(target_arch = "wasm32")]
+mod knobs;
 #[cfg(target_arch = "wasm32")]
 mod notices;
 #[cfg(target_arch = "wasm32")]

@@ -82,8 +82,13 @@ pub struct State {
     pub export: Option<(Stage, Vec<u8>)>,
     /// Steps of the run after which β was changed, with the new value.
     pub beta_changes: Vec<(u64, f64)>,
+    /// Optimiser steps of every run since the page was opened.
+    pub steps: usize,
     orders: u32,
     starting_over: BTreeSet<u32>,
+    starts: BTreeSet<u32>,
+    /// Runs of the engines before this one: each engine counts from 1.
+    earlier_runs: u32,
     turned: BTreeMap<u32, f64>,
     stale: BTreeSet<View>,
 }
@@ -115,8 +120,11 @@ impl State {
             selected: None,
             export: None,
             beta_changes: Vec::new(),
+            steps: 0,
             orders: 0,
             starting_over: BTreeSet::new(),
+            starts: BTreeSet::new(),
+            earlier_runs: 0,
             turned: BTreeMap::new(),
             stale: View::ALL.into(),
         }
@@ -125,6 +133,9 @@ impl State {
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
         self.orders += 1;
+        if matches!(command, Command::Start { .. }) {
+            self.starts.insert(self.orders);
+        }
         match &command {
             Command::Start { .. } | Command::Reset | Command::Retrain => {
                 self.playing = false;
@@ -151,6 +162,9 @@ impl State {
                 if self.starting_over.remove(&id) {
                     self.forget_run();
                 }
+                if self.starts.remove(&id) {
+                    self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
+                }
                 let last = self.metrics.get(&Stage::Dpo).and_then(|rows| rows.last());
                 if let (Some(beta), Some(last)) = (self.turned.remove(&id), last) {
                     self.beta_changes.push((last.step, beta));
@@ -169,17 +183,26 @@ impl State {
                 self.mark(&[View::Notices]);
             }
             Event::Stage(status) => {
+                if status.stage == Stage::Dpo && status.steps == 0 {
+                    self.forget_dpo();
+                }
                 if let Some(known) = self.stages.iter_mut().find(|known| known.stage == status.stage) {
                     *known = status;
                 }
                 self.mark(&[View::Pipeline, View::Controls]);
             }
             Event::Metrics(stage, rows) => {
-                self.metrics.entry(stage).or_default().extend(rows);
+                self.steps += rows.len();
+                let known = self.metrics.entry(stage).or_default();
+                if let Some(first) = rows.first() {
+                    // A step that is taken again belongs to a run that began anew, or again from an earlier point.
+                    known.retain(|row| row.step < first.step);
+                }
+                known.extend(rows);
                 self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
             }
             Event::Point(point) => {
-                self.points.push(point);
+                self.points.push(Point { run: point.run + self.earlier_runs, ..point });
                 self.mark(&[View::Frontier, View::Curves, View::Numbers]);
             }
             Event::Optimum(curve) => {
@@ -223,6 +246,13 @@ impl State {
         self.failure = None;
         self.selected = None;
         self.mark(&View::ALL);
+    }
+
+    fn forget_dpo(&mut self) {
+        self.metrics.remove(&Stage::Dpo);
+        self.beta_changes.clear();
+        self.batch = None;
+        self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 
     /// A stage of the pipeline.
@@ -280,6 +310,7 @@ pub fn setting(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::protocol::Checkpoints;
     use crate::metrics::FrontierPoint;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
@@ -327,6 +358,35 @@ mod tests {
         let seen: Vec<(&str, bool, usize)> =
             trails.iter().map(|trail| (trail.label.as_str(), trail.live, trail.points.len())).collect();
         assert_eq!(seen, [("SFT", true, 1), ("DPO, β 0.30", false, 2), ("DPO, β 0.30", true, 1)]);
+    }
+
+    #[test]
+    fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
+        let mut state = State::new(Settings::default());
+        let start = || Command::Start {
+            settings: Settings::default(),
+            checkpoints: Checkpoints { base: Vec::new(), sft: Vec::new() },
+        };
+        for _ in 0..2 {
+            let order = state.order(start());
+            state.apply(Event::Acknowledged(order.id));
+            state.apply(point(1, "dpo", 10));
+        }
+        assert_eq!(
+            state.trails().iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
+            [(false, 1), (true, 1)]
+        );
+    }
+
+    #[test]
+    fn steps_taken_again_replace_those_they_repeat() {
+        let mut state = State::new(Settings::default());
+        (1..=5).for_each(|step| state.apply(row(step)));
+        state.apply(row(3));
+        assert_eq!(state.metrics[&Stage::Dpo].iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
+        let status = StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps: 0 };
+        state.apply(Event::Stage(status));
+        assert!(!state.metrics.contains_key(&Stage::Dpo), "a loaded SFT model starts DPO over");
     }
 
     #[test]

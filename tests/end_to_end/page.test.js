@@ -41,6 +41,19 @@ for (const name of Object.keys(BROWSERS)) {
 
 const CHROMIUM = 'Chromium without WebGPU';
 
+test('the GPU, chosen by hand, lands a point and is called emulated', () => visit('Chromium with WebGPU', async (page) => {
+  await ready(page);
+  assert.match(await text(page, '#badge'), /Runs on the CPU: the graphics adapter is emulated/);
+  await page.select('#backend', 'gpu');
+  await page.waitForFunction(() => document.querySelector('#badge').textContent.includes('on the GPU'), PATIENT);
+  assert.match(await text(page, '#badge'), /Runs on the GPU \(.*swiftshader.*\): you chose it\. The adapter is emulated in software/);
+  assert.match(await page.evaluate(() => location.search), /backend=gpu/);
+  await page.click('#step');
+  await points(page, 1);
+  assert.match(await text(page, '#batch-summary'), /^Step 1: .* mean loss 0\.693 nats/);
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+}, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
+
 test('a step shows its batch, and the first loss is ln 2', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.click('#step');

@@ -6,8 +6,10 @@
 
 mod pipeline;
 mod reports;
+mod snapshot;
 
 use pipeline::{Pipeline, Subject};
+pub use snapshot::Snapshot;
 
 use super::protocol::{
     Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageState, StageStatus, Work,
@@ -16,7 +18,7 @@ use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
 use crate::experiments::Evaluation;
 use crate::metrics::{FrontierPoint, MetricRow, Setting};
-use crate::model::CheckpointError;
+use crate::model::{Checkpoint, CheckpointError};
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
 pub type Clock = fn() -> f64;
@@ -45,6 +47,9 @@ pub struct Session<K: Kernels> {
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
+    /// The policy at the last point of this run, and the run's seconds then.
+    measured: Option<(Checkpoint, f64)>,
+    lost: bool,
 }
 
 impl<K: Kernels> Session<K> {
@@ -71,6 +76,8 @@ impl<K: Kernels> Session<K> {
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
+            measured: None,
+            lost: false,
         })
     }
 
@@ -201,6 +208,7 @@ impl<K: Kernels> Session<K> {
         self.pipeline.restart_dpo(&mut self.k);
         self.run += u32::from(began);
         self.seconds = 0.0;
+        self.measured = None;
         self.measure(Subject::Reference);
         Ok(())
     }
@@ -308,6 +316,8 @@ impl<K: Kernels> Session<K> {
             let evaluation = self.pipeline.evaluator.finish();
             events.push(Event::Point(self.point(subject, &evaluation)));
             if subject == Subject::Dpo {
+                let policy = self.pipeline.checkpoint(&mut self.k, Stage::Dpo).await?;
+                self.measured = Some((policy, self.seconds));
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }
@@ -363,6 +373,7 @@ impl<K: Kernels> Session<K> {
             Ok(more) => events.extend(more),
             Err(error) => {
                 self.evaluating = None;
+                self.lost = matches!(error, BackendError::DeviceLost(_));
                 self.play(false, events);
                 events.push(Event::Failure(reports::backend_failure(&error)));
             }
@@ -406,8 +417,8 @@ fn progress(work: Work, done: usize, total: usize, seconds_left: f64) -> Event {
 
 fn checkpoint_failure(error: &CheckpointError) -> Failure {
     Failure {
-        sentence: format!("The checkpoint cannot be used: {error}"),
-        remedy: "Nothing was replaced. Choose another file, or reload the page to have the shipped models back.".into(),
+        sentence: reports::sentence(error),
+        remedy: "Nothing was replaced: everything goes on as before.".into(),
         field: Some("checkpoint".into()),
         stopped: false,
     }

@@ -287,6 +287,16 @@ impl<K: Kernels> Pipeline<K> {
         self.optimum_pieces = 0;
     }
 
+    /// Base and reference, as the files that a session begins with.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes() }
+    }
+
+    /// Goes on with a policy that another session trained on the same reference.
+    pub fn resume_dpo(&mut self, k: &mut K, policy: &Checkpoint) {
+        self.dpo.resume(k, &policy.parameters, policy.step);
+    }
+
     /// The model of a stage, as a checkpoint.
     pub async fn checkpoint(&mut self, k: &mut K, stage: Stage) -> Result<Checkpoint, BackendError> {
         Ok(match stage {

@@ -151,10 +151,18 @@ pub fn not_finite(stage: Stage) -> Failure {
     }
 }
 
+/// An error's words as a sentence: a capital first, a full stop last.
+pub fn sentence(error: &impl std::fmt::Display) -> String {
+    let words = error.to_string();
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
 /// The device failed.
 pub fn backend_failure(error: &BackendError) -> Failure {
     Failure {
-        sentence: format!("The graphics device failed: {error}."),
+        sentence: sentence(error),
         remedy: "Choose the CPU backend, or reload the page.".into(),
         field: Some("backend".into()),
         stopped: true,

@@ -26,8 +26,13 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// Obeys a command. `Start` builds another session, and a refused one leaves the old as it was.
+    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` builds another session, and a refused one leaves the old as it was.
     pub async fn handle(&mut self, command: Command) -> Vec<Event> {
+        let events = self.obey(command).await;
+        self.rescue(events).await
+    }
+
+    async fn obey(&mut self, command: Command) -> Vec<Event> {
         if let Command::Start { settings, checkpoints } = command {
             return match Self::built(settings, &checkpoints).await {
                 Ok(built) => {
@@ -48,13 +53,43 @@ impl Machine {
         }
     }
 
-    /// Does one slice of work.
+    /// Does one slice of work, and moves to the CPU if the device is lost over it.
     pub async fn advance(&mut self) -> Vec<Event> {
-        match self {
+        let events = match self {
             Self::Empty => Vec::new(),
             Self::Cpu(session) => session.advance().await,
             Self::Gpu(session) => session.advance().await,
+        };
+        self.rescue(events).await
+    }
+
+    /// If the device is lost, goes on from the last point on the CPU, and says so instead of what the device said.
+    async fn rescue(&mut self, mut events: Vec<Event>) -> Vec<Event> {
+        let Self::Gpu(session) = self else { return events };
+        if !session.lost() {
+            return events;
         }
+        let snapshot = session.snapshot();
+        let badge =
+            badge(BackendKind::Cpu, None, "the graphics device was lost.", Some("Choose “GPU” to try it again."));
+        match Session::restore(Cpu::new(), seconds, badge, &snapshot) {
+            Ok(mut session) => {
+                events.retain(|event| !matches!(event, Event::Failure(_)));
+                events.extend(session.open().await);
+                events.push(Event::Failure(Failure {
+                    sentence: format!(
+                        "The graphics device was lost; DPO is back at step {}, on the CPU.",
+                        snapshot.step()
+                    ),
+                    remedy: "Press Play to go on; the optimiser’s moments start anew.".into(),
+                    field: None,
+                    stopped: true,
+                }));
+                *self = Self::Cpu(Box::new(session));
+            }
+            Err(failure) => events.push(Event::Failure(failure)),
+        }
+        events
     }
 
     /// Whether there is work.

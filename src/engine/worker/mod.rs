@@ -62,7 +62,7 @@ impl Worker {
     pub fn receive(&self, message: JsValue) {
         match wire::decode::<Order>(message) {
             Ok(order) => self.0.orders.borrow_mut().push_back(order),
-            Err(error) => self.0.events.borrow_mut().push(failure(error.to_string())),
+            Err(error) => self.0.events.borrow_mut().push(failure(format!("An order could not be read: {error}."))),
         }
         if !self.0.running.replace(true) {
             let line = self.0.clone();
@@ -163,7 +163,8 @@ pub(super) fn now() -> f64 {
 }
 
 fn post(events: &[Event]) {
-    let message = wire::encode(&events).or_else(|error| wire::encode(&[failure(error.to_string())]));
+    let message = wire::encode(&events)
+        .or_else(|error| wire::encode(&[failure(format!("A report could not be sent: {error}."))]));
     if let Ok(message) = message {
         // The page may be gone; then nobody is left to tell.
         let _ = scope().post_message(&message);

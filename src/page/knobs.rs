@@ -1,0 +1,68 @@
+//! The fields of the other knobs, built from the engine's table: label, help, and what is wrong with a value.
+
+use super::controls::{write_address, write_unless_focused};
+use super::state::State;
+use super::{Page, dom};
+use crate::engine::protocol::Command;
+use crate::engine::settings::{KNOBS, Knob};
+
+/// Knobs that have a control of their own in the bar or beside the chart.
+const ELSEWHERE: [&str; 2] = ["seed", "beta"];
+
+fn knobs() -> impl Iterator<Item = &'static Knob> {
+    KNOBS.iter().filter(|knob| !ELSEWHERE.contains(&knob.name))
+}
+
+fn id(knob: &Knob) -> String {
+    format!("knob-{}", knob.name)
+}
+
+/// Puts the fields into the document, once.
+pub fn build() {
+    let list = dom::element("knobs");
+    for knob in knobs() {
+        let id = id(knob);
+        let (label, field) = (dom::make("label", "", knob.label), dom::make("input", "", ""));
+        let (help, error) = (dom::make("p", "quiet", knob.meaning), dom::make("p", "invalid", ""));
+        dom::set_attribute(&label, "for", Some(&id));
+        let mode = if knob.whole { "numeric" } else { "decimal" };
+        let described = format!("{id}-help {id}-error");
+        for (name, value) in
+            [("id", id.as_str()), ("inputmode", mode), ("autocomplete", "off"), ("aria-describedby", &described)]
+        {
+            dom::set_attribute(&field, name, Some(value));
+        }
+        dom::set_attribute(&help, "id", Some(&format!("{id}-help")));
+        dom::set_attribute(&error, "id", Some(&format!("{id}-error")));
+        dom::set_attribute(&error, "role", Some("alert"));
+        let row = dom::make("div", "setting", "");
+        dom::append(&row, &[&label, &field, &help, &error]);
+        dom::append(&list, &[&row]);
+    }
+}
+
+/// Sends the knob whose field was changed, or says beside it why the value cannot be used.
+pub fn change(page: &mut Page, field: &str) {
+    let Some(knob) = field.strip_prefix("knob-").and_then(Knob::named) else { return };
+    let mut settings = page.state.settings;
+    let outcome = settings.set_from_text(knob.name, dom::input(field).value().trim());
+    dom::set_attribute(&dom::element(field), "aria-invalid", outcome.is_err().then_some("true"));
+    match outcome {
+        Ok(()) => {
+            dom::set_text(&format!("{field}-error"), "");
+            page.order(Command::Configure(settings));
+            write_address(&page.state);
+        }
+        Err(error) => dom::set_text(&format!("{field}-error"), &format!("{error}. The old value stays in use.")),
+    }
+}
+
+/// Writes the settings in use, but not over a value that is being typed or was refused.
+pub fn draw(state: &State) {
+    for knob in knobs() {
+        let id = id(knob);
+        if !dom::element(&id).has_attribute("aria-invalid") {
+            write_unless_focused(&id, &knob.value(&state.settings).to_string());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// Files in and out, settings, and an engine that fails: nothing is lost, and one sentence says what happened.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { visit } from './harness.js';
+
+const CHROMIUM = 'Chromium without WebGPU';
+const PATIENT = { timeout: 60_000 };
+const SFT = new URL('../../www/assets/sft.safetensors', import.meta.url);
+
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent.trim());
+const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+const failure = (page, words) => page.waitForFunction(
+  (wanted) => document.querySelector('#failure:not([hidden])')?.textContent.includes(wanted),
+  PATIENT,
+  words,
+);
+const summary = (page, words) => page.waitForFunction(
+  (wanted) => document.querySelector('#batch-summary').textContent.startsWith(wanted),
+  PATIENT,
+  words,
+);
+
+/** The engine's thread, which may come to puppeteer's notice later than to the page's. */
+const engine = async (page) => page.workers()[0] ?? new Promise((resolve) => { page.once('workercreated', resolve); });
+
+async function inFolder(use) {
+  const folder = await mkdtemp(join(tmpdir(), 'klimb-'));
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** A file that the browser has finished to write. */
+async function downloaded(path) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const bytes = await readFile(path).catch(() => null);
+    if (bytes?.length) return bytes;
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+  throw new Error(`${path} never came`);
+}
+
+test('broken and foreign files are refused by name, and nothing is lost', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
+  const whole = await readFile(SFT);
+  await writeFile(join(folder, 'cut.safetensors'), whole.subarray(0, whole.length / 2));
+  await writeFile(join(folder, 'poem.txt'), 'the acting in this film');
+  await ready(page);
+  await page.click('#step');
+  await summary(page, 'Step 1:');
+  await page.click('#files summary');
+  const chooser = await page.$('#load-sft');
+  await chooser.uploadFile(join(folder, 'cut.safetensors'));
+  await failure(page, `${Math.floor(whole.length / 2)} bytes`);
+  assert.match(await text(page, '#failure-sentence'), /^The checkpoint has \d+ bytes, not .*\.$/);
+  await chooser.uploadFile(join(folder, 'poem.txt'));
+  await failure(page, 'This is not a Klimb checkpoint');
+  assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);
+  await page.click('#step');
+  await summary(page, 'Step 2:');
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelector('#state-dpo').textContent.includes('10'), PATIENT);
+})));
+
+test('the SFT model is saved byte for byte, and a saved policy becomes the reference', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
+  const browser = await page.createCDPSession();
+  await browser.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+  await ready(page);
+  await page.click('#files summary');
+  await page.click('#save-sft');
+  assert.deepEqual(await downloaded(join(folder, 'klimb-sft.safetensors')), await readFile(SFT));
+  await page.click('#step');
+  await summary(page, 'Step 1:');
+  await page.click('#save-dpo');
+  const policy = await downloaded(join(folder, 'klimb-dpo.safetensors'));
+  assert.equal(policy.length > 100_000, true);
+  // Dropped on the page, as a person drops a file.
+  await page.evaluate((bytes) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([Uint8Array.from(bytes)], 'policy.safetensors'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  }, [...policy]);
+  await summary(page, 'Press Step');
+  await page.click('#step');
+  await summary(page, 'Step 1:');
+  assert.match(await text(page, '#batch-summary'), /mean loss 0\.693/);
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+})));
+
+test('a setting takes effect, stays in the address, and a bad one is named beside its field', () => visit(CHROMIUM, async (page) => {
+  const write = async (id, value) => {
+    await page.$eval(id, (field, typed) => {
+      field.value = typed;
+      field.dispatchEvent(new Event('change', { bubbles: true }));
+    }, value);
+  };
+  await ready(page);
+  await page.click('#settings summary');
+  assert.equal(await page.$eval('#knob-learning_rate', (field) => field.labels[0].textContent), 'learning rate');
+  await write('#knob-batch_size', '16');
+  assert.equal(await page.evaluate(() => location.search), '?batch_size=16');
+  await page.click('#step');
+  await summary(page, 'Step 1: 16 pairs');
+  await write('#knob-learning_rate', 'fast');
+  assert.match(await text(page, '#knob-learning_rate-error'), /^learning_rate: “fast” is not a number\./);
+  assert.equal(await page.evaluate(() => location.search), '?batch_size=16');
+  await write('#knob-learning_rate', '0.0005');
+  assert.equal(await text(page, '#knob-learning_rate-error'), '');
+  assert.match(await page.evaluate(() => location.search), /learning_rate=0\.0005/);
+  await page.click('#step');
+  await summary(page, 'Step 2: 16 pairs');
+}));
+
+test('a message that cannot be understood ends in one sentence and its remedy', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await (await engine(page)).evaluate(() => self.postMessage('gibberish'));
+  await failure(page, 'do not understand each other');
+  assert.match(await text(page, '#failure-remedy'), /Reload the page/);
+}));
+
+test('an engine that dies ends in one sentence and its remedy', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await (await engine(page)).evaluate(() => { setTimeout(() => { throw new Error('on purpose'); }); });
+  await failure(page, 'The engine stopped: Uncaught Error: on purpose.');
+  assert.match(await text(page, '#failure-remedy'), /Reload the page/);
+}));

@@ -1,0 +1,221 @@
+//! A student's session on the CPU, driven as the worker drives it: what every command is answered by, and what is
+//! never lost.
+#![cfg(not(target_arch = "wasm32"))]
+
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::*;
+use klimb::engine::session::Session;
+use klimb::engine::settings::Settings;
+use klimb::metrics::FrontierPoint;
+use pollster::block_on;
+
+const SFT: &[u8] = include_bytes!("../www/assets/sft.safetensors");
+
+fn clock() -> f64 {
+    0.0
+}
+
+fn badge() -> Badge {
+    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
+}
+
+fn settings() -> Settings {
+    Settings {
+        batch_size: 8,
+        pairs: 48,
+        evaluate_every: 2,
+        evaluation_samples: 64,
+        learning_rate: 3e-3,
+        ..Settings::default()
+    }
+}
+
+struct Student(Session<Cpu<f32>>);
+
+impl Student {
+    fn new(settings: Settings) -> (Self, Vec<Event>) {
+        let base = include_bytes!("../www/assets/base.safetensors").to_vec();
+        let checkpoints = Checkpoints { base, sft: SFT.to_vec() };
+        let session = Session::new(Cpu::new(), clock, badge(), settings, &checkpoints);
+        let mut student = Self(session.expect("the shipped checkpoints are valid"));
+        let events = block_on(student.0.open());
+        (student, events)
+    }
+
+    fn handle(&mut self, command: Command) -> Vec<Event> {
+        block_on(self.0.handle(command))
+    }
+
+    /// Slices until as many points of DPO have come; the session must have work until then.
+    fn points(&mut self, count: usize) -> Vec<Point> {
+        let mut points = Vec::new();
+        while points.len() < count {
+            assert!(self.0.busy(), "the session rests after {} points", points.len());
+            let events = block_on(self.0.advance());
+            assert_eq!(failures(&events), Vec::<&Failure>::new());
+            points.extend(events.into_iter().filter_map(|event| match event {
+                Event::Point(point) if point.point.method == "dpo" => Some(point),
+                _ => None,
+            }));
+        }
+        points
+    }
+
+    fn policy(&mut self) -> Vec<u8> {
+        let events = self.handle(Command::ExportCheckpoint(Stage::Dpo));
+        let file = events.into_iter().find_map(|event| match event {
+            Event::Checkpoint(Stage::Dpo, bytes) => Some(bytes),
+            _ => None,
+        });
+        file.expect("the policy is exported")
+    }
+}
+
+fn failures(events: &[Event]) -> Vec<&Failure> {
+    events.iter().filter_map(|event| if let Event::Failure(failure) = event { Some(failure) } else { None }).collect()
+}
+
+fn batch(events: &[Event]) -> &Batch {
+    let found = events.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None });
+    found.expect("a DPO step tells its batch")
+}
+
+/// A point but for the seconds, which are the clock's.
+fn numbers(points: &[Point]) -> Vec<(u32, FrontierPoint)> {
+    points.iter().map(|point| (point.run, FrontierPoint { seconds: 0.0, ..point.point.clone() })).collect()
+}
+
+#[test]
+fn opening_tells_the_engine_its_stages_and_samples() {
+    let (_, events) = Student::new(settings());
+    assert!(matches!(&events[0], Event::Ready(ready) if ready.parameters > 10_000 && ready.words.len() > 100));
+    let stages: Vec<Stage> = events
+        .iter()
+        .filter_map(|event| if let Event::Stage(status) = event { Some(status.stage) } else { None })
+        .collect();
+    assert_eq!(stages, [Stage::Base, Stage::Sft, Stage::Pairs, Stage::Dpo]);
+    let samples =
+        events.iter().find_map(|event| if let Event::Samples(samples) = event { Some(samples) } else { None });
+    let samples = samples.expect("the shipped models write at once");
+    assert!(!samples.typed && samples.rows.len() >= 3);
+    assert!(samples.rows.iter().all(|row| row.completions.len() == 2), "base and SFT; DPO has no step yet");
+}
+
+#[test]
+fn the_first_step_is_a_coin_toss_and_earns_a_point() {
+    let (mut student, _) = Student::new(settings());
+    let events = student.handle(Command::Step(Stage::Dpo));
+    let batch = batch(&events);
+    assert_eq!((batch.step, batch.size), (1, 8));
+    assert!((batch.mean_loss - std::f64::consts::LN_2).abs() < 1e-5, "mean loss {}", batch.mean_loss);
+    for pair in &batch.pairs {
+        assert!((pair.weight - 0.5).abs() < 1e-4, "weight {}", pair.weight);
+        for side in [&pair.chosen, &pair.rejected] {
+            assert!(side.implicit_reward.abs() < 1e-3 && side.words.len() == side.log_ratios.len());
+        }
+    }
+    assert_eq!(student.points(1)[0].point.step, 1);
+}
+
+#[test]
+fn playing_earns_points_of_rising_steps_and_the_same_seed_earns_the_same() {
+    let play = || {
+        let (mut student, _) = Student::new(settings());
+        assert!(student.handle(Command::Play).contains(&Event::Playing(true)));
+        student.points(3)
+    };
+    let points = play();
+    assert_eq!(points.iter().map(|point| point.point.step).collect::<Vec<_>>(), [2, 4, 6]);
+    assert!(points[2].point.kl_per_sequence > points[0].point.kl_per_sequence, "the policy drifts");
+    assert_eq!(numbers(&play()), numbers(&points));
+}
+
+#[test]
+fn a_reset_is_a_new_run_with_the_same_first_batch() {
+    let (mut student, _) = Student::new(settings());
+    let first = student.handle(Command::Step(Stage::Dpo));
+    student.points(1);
+    student.handle(Command::Reset);
+    let again = student.handle(Command::Step(Stage::Dpo));
+    assert_eq!(batch(&again), batch(&first));
+    assert_eq!(student.points(1)[0].run, 2);
+}
+
+#[test]
+fn a_bad_setting_is_named_and_the_old_one_stays() {
+    let (mut student, _) = Student::new(settings());
+    let events = student.handle(Command::Configure(Settings { label_smoothing: 0.7, ..settings() }));
+    let failures = failures(&events);
+    assert_eq!(failures[0].field.as_deref(), Some("label_smoothing"));
+    assert!(failures[0].sentence.contains("0.7") && !failures[0].stopped);
+    assert_eq!(batch(&student.handle(Command::Step(Stage::Dpo))).label_smoothing, 0.0);
+}
+
+#[test]
+fn a_broken_checkpoint_is_refused_in_a_sentence_and_nothing_is_lost() {
+    let (mut student, _) = Student::new(settings());
+    student.handle(Command::Step(Stage::Dpo));
+    student.points(1);
+    let before = student.policy();
+    for (bytes, told) in [(&SFT[..SFT.len() / 2], "bytes"), (b"a review of a film".as_slice(), "checkpoint"), (b"", "")]
+    {
+        let events = student.handle(Command::LoadCheckpoint(bytes.to_vec()));
+        let failures = failures(&events);
+        assert_eq!(failures.len(), 1);
+        let sentence = &failures[0].sentence;
+        assert!(sentence.contains(told) && sentence.ends_with('.') && !sentence.ends_with(".."), "{sentence}");
+        assert!(sentence.starts_with(char::is_uppercase), "{sentence}");
+        assert!(!failures[0].stopped && failures[0].remedy.contains("Nothing was replaced"));
+        assert_eq!(student.policy(), before, "the policy is as it was");
+    }
+    assert_eq!(batch(&student.handle(Command::Step(Stage::Dpo))).step, 2);
+}
+
+#[test]
+fn a_loaded_checkpoint_becomes_the_reference_and_dpo_starts_over() {
+    let (mut student, _) = Student::new(settings());
+    student.handle(Command::Step(Stage::Dpo));
+    let policy = student.policy();
+    let events = student.handle(Command::LoadCheckpoint(policy));
+    assert_eq!(failures(&events), Vec::<&Failure>::new());
+    let dpo = events.iter().find_map(|event| match event {
+        Event::Stage(status) if status.stage == Stage::Dpo => Some(status.steps),
+        _ => None,
+    });
+    assert_eq!(dpo, Some(0));
+    let events = student.handle(Command::Step(Stage::Dpo));
+    assert!((batch(&events).mean_loss - std::f64::consts::LN_2).abs() < 1e-5, "the policy is its own reference again");
+}
+
+#[test]
+fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
+    let (mut student, _) = Student::new(settings());
+    assert!(!student.0.lost());
+    assert_eq!(student.0.snapshot().step(), 0);
+    student.handle(Command::Step(Stage::Dpo));
+    student.points(1);
+    student.handle(Command::Reset);
+    assert_eq!(student.0.snapshot().step(), 0, "a new run has no point yet");
+    student.handle(Command::Play);
+    let last = student.points(2).pop().expect("two points");
+    student.handle(Command::Pause);
+    let measured = student.policy();
+    student.handle(Command::Step(Stage::Dpo));
+    let snapshot = student.0.snapshot();
+    assert_eq!(snapshot.step(), last.point.step);
+
+    let restored = Session::restore(Cpu::new(), clock, badge(), &snapshot).expect("the snapshot is whole");
+    let mut restored = Student(restored);
+    let opened = block_on(restored.0.open());
+    assert!(opened.iter().any(|event| matches!(event, Event::Stage(status) if status.steps as u64 == last.point.step)));
+    assert_eq!(restored.policy(), measured, "the policy of the last point, not of the step after it");
+    restored.handle(Command::Play);
+    let next = restored.points(1).remove(0);
+    assert_eq!((next.run, next.point.step), (last.run, last.point.step + 2));
+    assert!(
+        next.point.kl_per_sequence < last.point.kl_per_sequence + 3.0,
+        "new moments take no leap: KL {} after {}",
+        next.point.kl_per_sequence,
+        last.point.kl_per_sequence
+    );
+}
