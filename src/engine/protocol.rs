@@ -336,6 +336,6 @@ pub struct Failure {
     pub remedy: String,
     /// The setting that is to blame, where one is.
     pub field: Option<String>,
-    /// Whether training has stopped: only `Reset` or `Start` goes on.
+    /// Whether training has stopped for it.
     pub stopped: bool,
 }

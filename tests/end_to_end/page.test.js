@@ -128,7 +128,7 @@ test('a click is answered within 100 ms while it trains', () => visit(CHROMIUM, 
 test('a bad address is named, and the default used', () => visit(CHROMIUM, async (page) => {
   await page.waitForSelector('#failure:not([hidden])');
   assert.match(await text(page, '#failure-sentence'), /beta/);
-  assert.equal(await text(page, '#beta-value'), '0.30');
+  assert.equal(await text(page, '#beta-value'), '0.50');
 }, { url: `${process.env.KLIMB_URL}?beta=900` }));
 
 for (const colorScheme of ['light', 'dark']) {

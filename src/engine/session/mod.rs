@@ -156,7 +156,7 @@ impl<K: Kernels> Session<K> {
                 self.configure(settings, events).await?;
             }
             Command::Configure(settings) => self.configure(settings, events).await?,
-            Command::Reset => self.restart(events).await?,
+            Command::Reset => self.restart(false, events),
             Command::Retrain => {
                 self.pipeline.begin_sft(&mut self.k);
                 self.focus = Stage::Sft;
@@ -169,7 +169,7 @@ impl<K: Kernels> Session<K> {
             Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
                 Ok(()) => {
                     self.pipeline.adopt(&mut self.k).await?;
-                    self.restart(events).await?;
+                    self.restart(true, events);
                     events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
                 }
                 Err(error) => events.push(Event::Failure(checkpoint_failure(&error))),
@@ -194,23 +194,26 @@ impl<K: Kernels> Session<K> {
             Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
             Ok(settings) => {
                 if self.pipeline.configure(&mut self.k, settings) {
-                    self.restart(events).await?;
+                    self.restart(true, events);
                 }
             }
         }
         Ok(())
     }
 
-    /// DPO starts over from the reference, as a new run.
-    async fn restart(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
+    /// DPO starts over from the reference, as a new run. The reference is measured again if it is new, or if how it is
+    /// measured is, or if its measurement was not finished.
+    fn restart(&mut self, is_new: bool, events: &mut Vec<Event>) {
+        let measure = is_new || matches!(self.evaluating, Some((Subject::Reference, _)));
         self.abandon_evaluation(events);
         let began = self.pipeline.dpo.learner().steps() > 0;
         self.pipeline.restart_dpo(&mut self.k);
         self.run += u32::from(began);
         self.seconds = 0.0;
         self.measured = None;
-        self.measure(Subject::Reference);
-        Ok(())
+        if measure {
+            self.measure(Subject::Reference);
+        }
     }
 
     fn measure(&mut self, subject: Subject) {
@@ -299,7 +302,7 @@ impl<K: Kernels> Session<K> {
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         if self.pipeline.sft_has_news() {
             self.pipeline.adopt(&mut self.k).await?;
-            self.restart(events).await?;
+            self.restart(true, events);
             events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
         }
         Ok(())
