@@ -12,6 +12,8 @@ use crate::metrics::{FrontierPoint, OptimumPoint};
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
 pub const RELIABLE_SAMPLES: f64 = 100.0;
+/// Below this width, in CSS pixels, a frame is a phone's.
+const NARROW: f64 = 420.0;
 
 /// The checkpoints of one run, in the order of training.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,8 +130,13 @@ impl FrontierChart<'_> {
                 }
             }
         }
-        let corner = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
-        let quiet = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
+        // A narrow frame has no room above the curve; below it, on the right, nothing ever lies early.
+        let (corner, side) = if frame.across.end - frame.across.start < look.px(NARROW) {
+            ((frame.across.end - look.px(4.0), frame.down.end - look.px(42.0)), HPos::Right)
+        } else {
+            ((frame.across.start + look.px(10.0), frame.down.start + look.px(6.0)), HPos::Left)
+        };
+        let quiet = look.text(&look.palette.quiet, 12.0, side, VPos::Top);
         area.draw(&Text::new("closed-form optimum: no policy lies above", corner, quiet.clone()))?;
         if reliable.contains(&false) {
             let below = (corner.0, corner.1 + look.px(17.0));
