@@ -50,30 +50,41 @@ fn sft_approaches_the_grammar<K: Kernels>(mut k: K, steps: u64, batch: usize) ->
     let mut settings = sft_settings(steps);
     settings.batch = batch;
     let mut sft = Sft::new(&mut k, network.clone(), &base.parameters, MAX_SEQUENCE - 1, settings);
-    let before = excess(&mut k, &network, &sft.learner().parameters, 256);
+    let before = excess(&mut k, &network, &sft.learner().parameters, 2048);
     let mut text = TextSource::reviews(1);
     for _ in 0..steps {
         let reviews = text.batch(&world, settings.batch);
         sft.step(&mut k, &reviews);
     }
-    (before, excess(&mut k, &network, &sft.learner().parameters, 256))
+    (before, excess(&mut k, &network, &sft.learner().parameters, 2048))
+}
+
+/// The shipped SFT model on fresh reviews, nats a review above the grammar's entropy.
+fn shipped_excess<K: Kernels>(mut k: K) -> f64 {
+    let sft = sft();
+    let parameters = upload(&mut k, &sft.parameters);
+    excess(&mut k, &Network::new(sft.config), &parameters, 2048)
 }
 
 #[test]
-fn the_shipped_sft_model_is_within_a_third_of_a_nat_of_the_grammar() {
-    let mut k = Cpu::<f32>::new();
-    let sft = sft();
-    let parameters = upload(&mut k, &sft.parameters);
-    let excess = excess(&mut k, &Network::new(sft.config), &parameters, 2048);
+fn the_shipped_sft_model_is_within_0_3_nats_of_the_grammar_on_the_cpu() {
+    let excess = shipped_excess(Cpu::<f32>::new());
     assert!((0.0..0.3).contains(&excess), "{excess} nats a review above the grammar's entropy");
 }
 
 #[test]
-fn sft_learns_on_the_cpu() {
-    let (before, after) = sft_approaches_the_grammar(Cpu::<f32>::new(), 400, 128);
-    assert!(before > 1.2 && after < 0.5, "excess over the grammar's entropy: {before} before, {after} after");
+fn the_shipped_sft_model_is_within_0_3_nats_of_the_grammar_on_the_gpu() {
+    let excess = shipped_excess(common::gpu());
+    assert!((0.0..0.3).contains(&excess), "{excess} nats a review above the grammar's entropy");
 }
 
+#[test]
+fn sft_comes_within_0_3_nats_of_the_grammar_on_the_cpu() {
+    let (before, after) = sft_approaches_the_grammar(Cpu::<f32>::new(), 2500, 128);
+    assert!(before > 1.2 && after < 0.3, "excess over the grammar's entropy: {before} before, {after} after");
+}
+
+/// A software adapter takes half a second a step: far enough to see it learn, not to the end.
 #[test]
 fn sft_learns_on_the_gpu() {
     let (before, after) = sft_approaches_the_grammar(common::gpu(), 60, 32);

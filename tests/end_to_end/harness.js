@@ -68,6 +68,20 @@ export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorSche
   }
 }
 
+/**
+ * Resolves when the page has drawn what it knows. It answers an event at the next animation frame, so the one after
+ * that comes later, however slow the machine.
+ */
+export const drawn = (page) => page.evaluate(() => new Promise((resolve) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
+}));
+
+/** The text of an element, once everything before is drawn. */
+export async function text(page, selector) {
+  await drawn(page);
+  return page.$eval(selector, (element) => element.textContent.trim());
+}
+
 /** Lists from now on whatever must not happen, in words. */
 function witness(page, origin) {
   const troubles = [];
