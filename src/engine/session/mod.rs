@@ -106,11 +106,6 @@ impl<K: Kernels> Session<K> {
         self.playing || self.evaluating.is_some() || !self.pipeline.optimum_is_complete()
     }
 
-    /// Whether optimiser steps are being taken, which a chosen pace slows down.
-    pub fn training(&self) -> bool {
-        self.playing && self.evaluating.is_none()
-    }
-
     /// Obeys `command`.
     pub async fn handle(&mut self, command: Command) -> Vec<Event> {
         let mut events = Vec::new();
