@@ -180,8 +180,6 @@ pub struct Progress {
 pub enum Work {
     /// SFT from the base model.
     Sft,
-    /// Completions and labels for the preference pairs.
-    Pairs,
     /// Samples of the reference for the closed-form optimum.
     Optimum,
     /// Samples of the policy for a point.

@@ -5,13 +5,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::backend::cpu::Cpu;
-use crate::backend::gpu::{Gpu, Preference};
+use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use crate::engine::session::Session;
 use crate::engine::settings::{BackendChoice, Settings};
-
-/// Names of drivers that play a graphics card on the processor.
-const SOFTWARE: [&str; 4] = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
 
 /// What the worker drives: nothing yet, or a session on either backend.
 #[derive(Default)]
@@ -154,9 +151,9 @@ async fn browser_adapter() -> Option<Adapter> {
     let info = get(&adapter, "info")?;
     let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
     let (name, vendor, architecture) = (text("description"), text("vendor"), text("architecture"));
-    let words = format!("{name} {vendor} {architecture}").to_lowercase();
+    let words = format!("{name} {vendor} {architecture}");
     let is_fallback = [&info, &adapter].iter().any(|it| get(it, "isFallbackAdapter").is_some_and(|it| it.is_truthy()));
-    let software = is_fallback || SOFTWARE.iter().any(|word| words.contains(word));
+    let software = is_fallback || is_software(&words);
     Some(Adapter { name, vendor, architecture, software })
 }
 
