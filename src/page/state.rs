@@ -136,11 +136,11 @@ impl State {
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
         self.orders += 1;
-        if matches!(command, Command::Start { .. }) {
+        if matches!(command, Command::Start(_)) {
             self.starts.insert(self.orders);
         }
         match &command {
-            Command::Start { .. } | Command::Reset | Command::Retrain => {
+            Command::Start(_) | Command::Reset | Command::Retrain => {
                 self.playing = false;
                 self.starting_over.insert(self.orders);
             }
@@ -318,7 +318,6 @@ pub fn setting(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::Checkpoints;
     use crate::metrics::FrontierPoint;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
@@ -371,12 +370,8 @@ mod tests {
     #[test]
     fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
         let mut state = State::new(Settings::default());
-        let start = || Command::Start {
-            settings: Settings::default(),
-            checkpoints: Checkpoints { base: Vec::new(), sft: Vec::new() },
-        };
         for _ in 0..2 {
-            let order = state.order(start());
+            let order = state.order(Command::Start(Settings::default()));
             state.apply(Event::Acknowledged(order.id));
             state.apply(point(1, "dpo", 10));
         }
