@@ -32,9 +32,11 @@ pub trait Real:
 }
 
 impl Real for f32 {
+    #[inline]
     fn of(value: f64) -> Self {
         value as f32
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
@@ -59,12 +61,15 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    #[inline]
     fn of(value: f64) -> Self {
         value
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         self
     }
+    #[inline]
     fn fast_exp(self) -> Self {
         self.exp()
     }

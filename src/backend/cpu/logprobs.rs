@@ -1,6 +1,6 @@
 //! Twin of `shaders/logprobs.wgsl`: from logits to the per-token numbers every objective works on, and back.
 
-use super::reduce::{dot, largest, sum_of};
+use super::reduce::{dot, softmax};
 use crate::backend::{LogitsSize, SequenceSize};
 use crate::real::Real;
 
@@ -11,12 +11,8 @@ pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32]
     let (entropies, logsumexps) = rest.split_at_mut(rows);
     let mut exponentials = vec![F::zero(); vocabulary];
     for (row, logits) in logits[..rows * vocabulary].chunks_exact(vocabulary).enumerate() {
-        let high = largest(logits);
-        for (exponential, &logit) in exponentials.iter_mut().zip(logits) {
-            *exponential = (logit - high).fast_exp();
-        }
-        let total = sum_of(&exponentials, |value| value);
-        let logsumexp = high + total.ln();
+        exponentials.copy_from_slice(logits);
+        let (total, logsumexp) = softmax(&mut exponentials);
         logprobs[row] = logits[targets[row] as usize] - logsumexp;
         // H = log Σ exp − Σ p·logit
         entropies[row] = logsumexp - dot(&exponentials, logits) / total;
@@ -30,7 +26,7 @@ pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[
     for (row, logits) in logits[..rows * vocabulary].chunks_exact_mut(vocabulary).enumerate() {
         let (entropy, logsumexp) = (numbers[rows + row], numbers[2 * rows + row]);
         let (dlogprob, dentropy) = (dnumbers[row], dnumbers[rows + row]);
-        for logit in logits.iter_mut() {
+        for logit in &mut *logits {
             let logprob = *logit - logsumexp;
             *logit = -logprob.fast_exp() * (dlogprob + dentropy * (logprob + entropy));
         }
@@ -41,23 +37,18 @@ pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[
 /// Σ_j p_j·(log p_j − log q_j) of each row, p the policy and q the reference.
 pub fn kl_forward<F: Real>(size: LogitsSize, policy_logits: &[F], reference_logits: &[F], kl_per_token: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
-    let mut exponentials = vec![F::zero(); vocabulary];
-    let mut logsumexp = |logits: &[F]| {
-        let high = largest(logits);
-        for (exponential, &logit) in exponentials.iter_mut().zip(logits) {
-            *exponential = (logit - high).fast_exp();
-        }
-        high + sum_of(&exponentials, |value| value).ln()
-    };
+    let (mut weights, mut ratios) = (vec![F::zero(); vocabulary], vec![F::zero(); vocabulary]);
     for row in 0..rows {
         let policy = &policy_logits[row * vocabulary..][..vocabulary];
         let reference = &reference_logits[row * vocabulary..][..vocabulary];
-        let (policy_total, reference_total) = (logsumexp(policy), logsumexp(reference));
-        let mut kl = F::zero();
-        for (&p, &q) in policy.iter().zip(reference) {
-            let logprob = p - policy_total;
-            kl += logprob.fast_exp() * (logprob - (q - reference_total));
+        weights.copy_from_slice(reference);
+        let (_, reference_total) = softmax(&mut weights);
+        weights.copy_from_slice(policy);
+        let (total, policy_total) = softmax(&mut weights);
+        for ((ratio, &p), &q) in ratios.iter_mut().zip(policy).zip(reference) {
+            *ratio = (p - policy_total) - (q - reference_total);
         }
+        let kl = dot(&weights, &ratios) / total;
         kl_per_token[row] = kl;
     }
 }

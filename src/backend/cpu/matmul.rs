@@ -94,16 +94,19 @@ fn view_mut<F>(values: &mut [F], rows: usize, columns: usize) -> ArrayViewMut2<'
 
 /// x·Φ(x) in the tanh form: x·(1 + tanh(√(2/π)(x + 0.044715x³)))/2 (Hendrycks and Gimpel 2016). Written with
 /// (1 + tanh u)/2 = 1/(1 + e^(−2u)).
+#[inline]
 fn gelu<F: Real>(x: F) -> F {
     x * gate(x)
 }
 
+#[inline]
 fn gelu_derivative<F: Real>(x: F) -> F {
     let gate = gate(x);
     let slope = F::of(2.0 * GELU_SCALE) * (F::one() + F::of(3.0 * GELU_CUBIC) * x * x);
     gate + x * gate * (F::one() - gate) * slope
 }
 
+#[inline]
 fn gate<F: Real>(x: F) -> F {
     let u = F::of(2.0 * GELU_SCALE) * (x + F::of(GELU_CUBIC) * x * x * x);
     F::one() / (F::one() + (-u).fast_exp())
