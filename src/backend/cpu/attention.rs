@@ -8,6 +8,7 @@ use crate::backend::{AttentionSize, DecodeSize};
 use crate::real::Real;
 
 /// `out[t] = Σ_{s≤t} softmax(q_t·k_s/√w)·v_s`, and log Σ exp of each row's scaled scores.
+#[inline(always)]
 pub fn attention_forward<F: Real>(size: AttentionSize, qkv: &[F], out: &mut [F], logsumexps: &mut [F]) {
     let AttentionSize { batch, length, heads, head_width } = size;
     let width = heads * head_width;
@@ -32,6 +33,7 @@ pub fn attention_forward<F: Real>(size: AttentionSize, qkv: &[F], out: &mut [F],
 }
 
 /// The gradient of q, k and v, with the attention weights recomputed from `logsumexps`.
+#[inline(always)]
 pub fn attention_backward<F: Real>(
     size: AttentionSize,
     qkv: &[F],
@@ -76,6 +78,7 @@ pub fn attention_backward<F: Real>(
 }
 
 /// Attention of one new position over the cached ones and itself.
+#[inline(always)]
 pub fn attention_decode_forward<F: Real>(size: DecodeSize, qkv: &[F], cache: &mut [F], out: &mut [F]) {
     let DecodeSize { batch, position, capacity, heads, head_width } = size;
     let width = heads * head_width;
@@ -110,7 +113,7 @@ impl<F: Real> Turned<F> {
         Self { values: vec![F::zero(); stride * head_width], stride }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill<'a>(&mut self, vectors: impl Iterator<Item = &'a [F]>) {
         for (s, vector) in vectors.enumerate() {
             for (channel, &value) in vector.iter().enumerate() {
@@ -120,7 +123,7 @@ impl<F: Real> Turned<F> {
     }
 
     /// `out[s] = scale·(query · vector s)`, as far as `out` reaches in whole lanes.
-    #[inline]
+    #[inline(always)]
     fn dots(&self, query: &[F], scale: F, out: &mut [F]) {
         for (chunk, out) in out.chunks_exact_mut(LANES).enumerate() {
             let mut lanes = [F::zero(); LANES];

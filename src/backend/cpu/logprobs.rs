@@ -5,6 +5,7 @@ use crate::backend::{LogitsSize, SequenceSize};
 use crate::real::Real;
 
 /// `numbers` = logprobs | entropies | logsumexps, each of `rows`.
+#[inline(always)]
 pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32], numbers: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     let (logprobs, rest) = numbers.split_at_mut(rows);
@@ -21,6 +22,7 @@ pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32]
 }
 
 /// Logits become dlogits: dlogprob·(1[j = y] − p_j) − dentropy·p_j·(log p_j + H).
+#[inline(always)]
 pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[F], dnumbers: &[F], logits: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     for (row, logits) in logits[..rows * vocabulary].chunks_exact_mut(vocabulary).enumerate() {
@@ -35,6 +37,7 @@ pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[
 }
 
 /// Σ_j p_j·(log p_j − log q_j) of each row, p the policy and q the reference.
+#[inline(always)]
 pub fn kl_forward<F: Real>(size: LogitsSize, policy_logits: &[F], reference_logits: &[F], kl_per_token: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     let (mut weights, mut ratios) = (vec![F::zero(); vocabulary], vec![F::zero(); vocabulary]);
@@ -54,6 +57,7 @@ pub fn kl_forward<F: Real>(size: LogitsSize, policy_logits: &[F], reference_logi
 }
 
 /// Σ_t mask·logprob of each sequence.
+#[inline(always)]
 pub fn sequence_logprobs_forward<F: Real>(
     size: SequenceSize,
     logprobs: &[F],
@@ -67,6 +71,7 @@ pub fn sequence_logprobs_forward<F: Real>(
 }
 
 /// Each token's share of its sequence's gradient: mask·dsequence_logprob.
+#[inline(always)]
 pub fn sequence_logprobs_backward<F: Real>(
     size: SequenceSize,
     dsequence_logprobs: &[F],

@@ -1,5 +1,5 @@
 //! Sums in eight lanes, the shape of the shaders' reductions and what a compiler can turn into vector instructions.
-//! Everything is `#[inline]`: an incremental build inlines nothing else, and a call an element costs more than its sum.
+//! Everything is `#[inline(always)]`, to be compiled with the vectors of its caller (see `wide.rs`).
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::real::Real;
 pub const LANES: usize = 8;
 
 /// Σ aᵢ·bᵢ over the shorter of both.
-#[inline]
+#[inline(always)]
 pub fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     let mut lanes = [F::zero(); LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -23,7 +23,7 @@ pub fn dot<F: Real>(a: &[F], b: &[F]) -> F {
 }
 
 /// Σ f(aᵢ).
-#[inline]
+#[inline(always)]
 pub fn sum_of<F: Real>(a: &[F], f: impl Fn(F) -> F) -> F {
     let mut lanes = [F::zero(); LANES];
     let chunks = a.chunks_exact(LANES);
@@ -37,13 +37,13 @@ pub fn sum_of<F: Real>(a: &[F], f: impl Fn(F) -> F) -> F {
 }
 
 /// The sum of all lanes, halves upon halves: a chain of eight additions would take longer than many a row.
-#[inline]
+#[inline(always)]
 fn across<F: Real>(a: [F; LANES]) -> F {
     ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 }
 
 /// The scores of a row become eˢᶜᵒʳᵉ relative to the largest; their sum, and log Σ eˢᶜᵒʳᵉ of the scores.
-#[inline]
+#[inline(always)]
 pub fn softmax<F: Real>(scores: &mut [F]) -> (F, F) {
     let high = largest(scores);
     for score in scores.iter_mut() {
@@ -54,7 +54,7 @@ pub fn softmax<F: Real>(scores: &mut [F]) -> (F, F) {
 }
 
 /// `out = Σᵢ weightᵢ·vectorᵢ` over the terms of `range`, a few channels at a time, which stay in registers.
-#[inline]
+#[inline(always)]
 pub fn combine<'a, F: Real>(out: &mut [F], range: Range<usize>, term: impl Fn(usize) -> (F, &'a [F])) {
     let whole = out.len() / LANES * LANES;
     for (chunk, out) in out.chunks_exact_mut(LANES).enumerate() {
@@ -74,7 +74,7 @@ pub fn combine<'a, F: Real>(out: &mut [F], range: Range<usize>, term: impl Fn(us
 }
 
 /// The largest of a non-empty slice.
-#[inline]
+#[inline(always)]
 pub fn largest<F: Real>(a: &[F]) -> F {
     let mut lanes = [F::neg_infinity(); LANES];
     let chunks = a.chunks_exact(LANES);

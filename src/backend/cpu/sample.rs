@@ -5,6 +5,7 @@ use crate::backend::SampleSize;
 use crate::real::Real;
 
 /// Writes the token at `position + 1` of each sequence; see `Kernels::sample`.
+#[inline(always)]
 pub fn sample<F: Real>(
     size: SampleSize,
     logits: &[F],
@@ -31,7 +32,8 @@ pub fn sample<F: Real>(
     }
 }
 
-/// The first token whose cumulative probability exceeds the coin; at temperature 0 the likeliest.
+/// The first token whose cumulative probability exceeds the coin; at temperature 0 the likeliest. `weights` is scratch.
+#[inline(always)]
 fn draw<F: Real>(logits: &[F], temperature: F, coin: F, weights: &mut [F]) -> u32 {
     let high = largest(logits);
     if temperature <= F::zero() {
