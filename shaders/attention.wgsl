@@ -101,15 +101,15 @@ fn is_elsewhere(channel: u32, first: u32) -> bool {
     return channel < first || channel >= first + 8u;
 }
 
-// q_t·k_s over the channels that are not among the eight from `first`.
-fn score_elsewhere(t: u32, s: u32, head: u32, first: u32) -> f32 {
-    let q = qkv_start(t, head);
+// q_t·k_s over the channels that are not among the eight from `first`, for two rows t.
+fn scores_elsewhere(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec2<f32> {
+    let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
     let k = qkv_start(s, head) + size.heads * size.head_width;
-    var score = 0.0;
+    var scores = vec2<f32>();
     for (var c = first_elsewhere(); c < size.head_width; c++) {
-        score += select(0.0, qkv[q + c] * qkv[k + c], is_elsewhere(c, first));
+        scores += select(0.0, qkv[k + c], is_elsewhere(c, first)) * vec2<f32>(qkv[q.x + c], qkv[q.y + c]);
     }
-    return score;
+    return scores;
 }
 
 // A softmax that meets its scores one by one: the largest so far, Σ exp(score − largest), Σ exp(score − largest)·value.
@@ -162,10 +162,10 @@ fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_
         for (var s = rows.first; s <= rows.b; s++) {
             let k = load_qkv(qkv_start(s, head) + width, first);
             let v = load_qkv(qkv_start(s, head) + 2u * width, first);
-            let score_a = scale * (dot_held(q_a, k) + score_elsewhere(rows.a, s, head, first));
-            let score_b = scale * (dot_held(q_b, k) + score_elsewhere(rows.b, s, head, first));
-            seen_a = meet(seen_a, select(LOWEST, score_a, s <= rows.a), v);
-            seen_b = meet(seen_b, score_b, v);
+            let elsewhere = scores_elsewhere(vec2<u32>(rows.a, rows.b), s, head, first);
+            let scores = scale * (vec2<f32>(dot_held(q_a, k), dot_held(q_b, k)) + elsewhere);
+            seen_a = meet(seen_a, select(LOWEST, scores.x, s <= rows.a), v);
+            seen_b = meet(seen_b, scores.y, v);
         }
         put_out(out_start(rows.a, head), first, size.head_width, seen_a);
         put_out(out_start(rows.b, head), first, size.head_width, seen_b);
@@ -174,15 +174,21 @@ fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_
     }
 }
 
-// dout_t·(v_s − out_t) over the channels that are not among the eight from `first`.
-fn dweight_elsewhere(t: u32, s: u32, head: u32, first: u32) -> f32 {
-    let v = qkv_start(s, head) + 2u * size.heads * size.head_width;
-    let o = out_start(t, head);
-    var dweight = 0.0;
+// For two pairs of rows t and s, q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not among the
+// eight from `first`.
+fn products_elsewhere(t: vec2<u32>, s: vec2<u32>, head: u32, first: u32) -> vec4<f32> {
+    let width = size.heads * size.head_width;
+    let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
+    let k = vec2<u32>(qkv_start(s.x, head), qkv_start(s.y, head)) + width;
+    let o = vec2<u32>(out_start(t.x, head), out_start(t.y, head));
+    var products = vec4<f32>();
     for (var c = first_elsewhere(); c < size.head_width; c++) {
-        dweight += select(0.0, dout[o + c] * (qkv[v + c] - out[o + c]), is_elsewhere(c, first));
+        let queries = vec4<f32>(qkv[q.x + c], qkv[q.y + c], dout[o.x + c], dout[o.y + c]);
+        let values = vec2<f32>(qkv[k.x + width + c] - out[o.x + c], qkv[k.y + width + c] - out[o.y + c]);
+        let keys = vec4<f32>(qkv[k.x + c], qkv[k.y + c], values);
+        products += select(0.0, 1.0, is_elsewhere(c, first)) * queries * keys;
     }
-    return dweight;
+    return products;
 }
 
 // What an invocation holds of row t: q, out and dout, and the row's logsumexp.
@@ -202,12 +208,13 @@ fn key_of(s: u32, head: u32, first: u32) -> Key {
     return Key(load_qkv(k, first), load_qkv(k + size.heads * size.head_width, first));
 }
 
-// p_ts and ds_ts of the contract; zero where t does not see s.
-fn weight_and_dscore(t: u32, query: Query, s: u32, key: Key, head: u32, first: u32) -> vec2<f32> {
+// p_ts and ds_ts of the contract, given the two products over the channels that are not held; zero where t does not
+// see s.
+fn weight_and_dscore(query: Query, key: Key, elsewhere: vec2<f32>, is_seen: bool) -> vec2<f32> {
     let scale = inverseSqrt(f32(size.head_width));
-    let score = scale * (dot_held(query.q, key.k) + score_elsewhere(t, s, head, first));
-    let dweight = dot_held(query.dout, key.v - query.out) + dweight_elsewhere(t, s, head, first);
-    let weight = select(0.0, exp(score - query.logsumexp), s <= t);
+    let score = scale * (dot_held(query.q, key.k) + elsewhere.x);
+    let dweight = dot_held(query.dout, key.v - query.out) + elsewhere.y;
+    let weight = select(0.0, exp(score - query.logsumexp), is_seen);
     return vec2<f32>(weight, weight * dweight * scale);
 }
 
@@ -228,6 +235,7 @@ fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
     }
     let head = i % size.heads;
     let rows = rows_of(i / size.heads);
+    let both = vec2<u32>(rows.a, rows.b);
     let width = size.heads * size.head_width;
     for (var first = 0u; first < size.head_width; first += 8u) {
         let query_a = query_of(rows.a, head, first);
@@ -236,8 +244,9 @@ fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
         var dq_b = mat2x4<f32>();
         for (var s = rows.first; s <= rows.b; s++) {
             let key = key_of(s, head, first);
-            dq_a += key.k * weight_and_dscore(rows.a, query_a, s, key, head, first).y;
-            dq_b += key.k * weight_and_dscore(rows.b, query_b, s, key, head, first).y;
+            let elsewhere = products_elsewhere(both, vec2<u32>(s), head, first);
+            dq_a += key.k * weight_and_dscore(query_a, key, elsewhere.xz, s <= rows.a).y;
+            dq_b += key.k * weight_and_dscore(query_b, key, elsewhere.yw, s <= rows.b).y;
         }
         put_dqkv(qkv_start(rows.a, head), first, dq_a);
         put_dqkv(qkv_start(rows.b, head), first, dq_b);
@@ -250,8 +259,9 @@ fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
         var dv_b = mat2x4<f32>();
         for (var t = rows.a; t < rows.end; t++) {
             let query = query_of(t, head, first);
-            let pair_a = weight_and_dscore(t, query, rows.a, key_a, head, first);
-            let pair_b = weight_and_dscore(t, query, rows.b, key_b, head, first);
+            let elsewhere = products_elsewhere(vec2<u32>(t), both, head, first);
+            let pair_a = weight_and_dscore(query, key_a, elsewhere.xz, rows.a <= t);
+            let pair_b = weight_and_dscore(query, key_b, elsewhere.yw, rows.b <= t);
             dk_a += query.q * pair_a.y;
             dk_b += query.q * pair_b.y;
             dv_a += query.dout * pair_a.x;

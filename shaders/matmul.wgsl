@@ -334,10 +334,10 @@ fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @bui
     put_gelu_dx(first.x + 4u, first.y + 4u, tile.bottom_right);
 }
 
-// The gradient of W sums over all rows, of which there are many more than tiles: the 64 invocations of a workgroup share
+// The gradient of W sums over all rows, of which there are many more than tiles: the 32 invocations of a workgroup share
 // the rows of one tile, and add up what they have through workgroup memory, eight rows of four numbers and the bias's.
 const QUADS = 9u;
-var<workgroup> partial_sums: array<vec4<f32>, 576>;
+var<workgroup> partial_sums: array<vec4<f32>, 288>;
 
 // The sum over all invocations, row number `lane` of it, for the first nine.
 fn sum_over_lanes(lane: u32, left: mat4x4<f32>, right: mat4x4<f32>, bias: vec4<f32>) -> vec4<f32> {
@@ -354,7 +354,7 @@ fn sum_over_lanes(lane: u32, left: mat4x4<f32>, right: mat4x4<f32>, bias: vec4<f
     partial_sums[mine + 8u] = bias;
     workgroupBarrier();
     var sum = vec4<f32>();
-    for (var i = lane; i < 64u * QUADS && lane < QUADS; i += QUADS) {
+    for (var i = lane; i < 32u * QUADS && lane < QUADS; i += QUADS) {
         sum += partial_sums[i];
     }
     return sum;
@@ -367,7 +367,7 @@ fn add_dweights(input: u32, column: u32, values: vec4<f32>) {
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn matmul_backward_weights(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -382,7 +382,7 @@ fn matmul_backward_weights(
     var bias_left = vec4<f32>();
     var bias_right = vec4<f32>();
     var row = 4u * lane;
-    for (; row + 4u <= size.rows && in_fours(); row += 256u) {
+    for (; row + 4u <= size.rows && in_fours(); row += 128u) {
         let rows = vec4<u32>(row, row + 1u, row + 2u, row + 3u);
         let x_top = transpose(rows_of_x(rows * size.inner + top.x));
         let x_bottom = transpose(rows_of_x(rows * size.inner + bottom.x));
@@ -395,7 +395,7 @@ fn matmul_backward_weights(
         bias_left += dout_left * vec4<f32>(1.0);
         bias_right += dout_right * vec4<f32>(1.0);
     }
-    for (; row < size.rows; row += 256u) {
+    for (; row < size.rows; row += 128u) {
         for (var r = row; r < min(row + 4u, size.rows); r++) {
             let x_top = gather_x(top + r * size.inner);
             let x_bottom = gather_x(bottom + r * size.inner);

@@ -158,7 +158,7 @@ pub static KERNELS: [Kernel; 25] = [
         bindings: &[(6, "dout", Read), (2, "weights", Read), (7, "dx", Write)] },
     Kernel { name: "matmul_gelu_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (7, "dx", Write)] },
-    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Covers(8, 8),
+    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(8, 8),
         bindings: &[(1, "x", Read), (6, "dout", Read), (8, "dweights", Add)] },
 
     Kernel { name: "attention_forward", shader: &ATTENTION, uniforms: HEADS, workgroup: [64, 1], grid: Items,

@@ -310,7 +310,7 @@ impl Kernels for Gpu {
     ) {
         let uniforms = words([size.rows, size.vocabulary, targets.offset]);
         let buffers = [&targets.buffer.0, &numbers.0, &dnumbers.0, &logits.0];
-        self.recorder.dispatch("logprobs_backward", &uniforms, &buffers, [size.rows * size.vocabulary, 1]);
+        self.recorder.dispatch("logprobs_backward", &uniforms, &buffers, [16 * size.rows, 1]);
     }
 
     fn kl_forward(
