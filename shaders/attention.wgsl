@@ -92,22 +92,23 @@ fn dot_held(a: mat2x4<f32>, b: mat2x4<f32>) -> f32 {
     return dot(a[0], b[0]) + dot(a[1], b[1]);
 }
 
-// Where to begin with the channels that an invocation does not hold: nowhere if it holds them all.
-fn first_elsewhere() -> u32 {
-    return select(0u, size.head_width, size.head_width <= 8u);
+// How many channels of a head are not among the eight from `first`, and which is number `i` of them.
+fn count_elsewhere(first: u32) -> u32 {
+    return size.head_width - min(8u, size.head_width - first);
 }
 
-fn is_elsewhere(channel: u32, first: u32) -> bool {
-    return channel < first || channel >= first + 8u;
+fn channel_elsewhere(i: u32, first: u32) -> u32 {
+    return select(i, i + 8u, i >= first);
 }
 
-// q_t·k_s over the channels that are not among the eight from `first`, for two rows t.
+// q_t·k_s over those channels, for two rows t.
 fn scores_elsewhere(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec2<f32> {
     let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
     let k = qkv_start(s, head) + size.heads * size.head_width;
     var scores = vec2<f32>();
-    for (var c = first_elsewhere(); c < size.head_width; c++) {
-        scores += select(0.0, qkv[k + c], is_elsewhere(c, first)) * vec2<f32>(qkv[q.x + c], qkv[q.y + c]);
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        scores += qkv[k + c] * vec2<f32>(qkv[q.x + c], qkv[q.y + c]);
     }
     return scores;
 }
@@ -174,19 +175,34 @@ fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_
     }
 }
 
-// For two pairs of rows t and s, q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not among the
-// eight from `first`.
-fn products_elsewhere(t: vec2<u32>, s: vec2<u32>, head: u32, first: u32) -> vec4<f32> {
+// q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not held: for two rows t,
+fn products_of_queries(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec4<f32> {
     let width = size.heads * size.head_width;
     let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
-    let k = vec2<u32>(qkv_start(s.x, head), qkv_start(s.y, head)) + width;
     let o = vec2<u32>(out_start(t.x, head), out_start(t.y, head));
+    let k = qkv_start(s, head) + width;
     var products = vec4<f32>();
-    for (var c = first_elsewhere(); c < size.head_width; c++) {
-        let queries = vec4<f32>(qkv[q.x + c], qkv[q.y + c], dout[o.x + c], dout[o.y + c]);
-        let values = vec2<f32>(qkv[k.x + width + c] - out[o.x + c], qkv[k.y + width + c] - out[o.y + c]);
-        let keys = vec4<f32>(qkv[k.x + c], qkv[k.y + c], values);
-        products += select(0.0, 1.0, is_elsewhere(c, first)) * queries * keys;
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        let out_c = vec2<f32>(out[o.x + c], out[o.y + c]);
+        let dweights = vec2<f32>(dout[o.x + c], dout[o.y + c]) * (qkv[k + width + c] - out_c);
+        products += vec4<f32>(vec2<f32>(qkv[q.x + c], qkv[q.y + c]) * qkv[k + c], dweights);
+    }
+    return products;
+}
+
+// and for two rows s.
+fn products_of_keys(t: u32, s: vec2<u32>, head: u32, first: u32) -> vec4<f32> {
+    let width = size.heads * size.head_width;
+    let q = qkv_start(t, head);
+    let o = out_start(t, head);
+    let k = vec2<u32>(qkv_start(s.x, head), qkv_start(s.y, head)) + width;
+    let v = k + width;
+    var products = vec4<f32>();
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        let dweights = dout[o + c] * (vec2<f32>(qkv[v.x + c], qkv[v.y + c]) - out[o + c]);
+        products += vec4<f32>(vec2<f32>(qkv[k.x + c], qkv[k.y + c]) * qkv[q + c], dweights);
     }
     return products;
 }
@@ -244,7 +260,7 @@ fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
         var dq_b = mat2x4<f32>();
         for (var s = rows.first; s <= rows.b; s++) {
             let key = key_of(s, head, first);
-            let elsewhere = products_elsewhere(both, vec2<u32>(s), head, first);
+            let elsewhere = products_of_queries(both, s, head, first);
             dq_a += key.k * weight_and_dscore(query_a, key, elsewhere.xz, s <= rows.a).y;
             dq_b += key.k * weight_and_dscore(query_b, key, elsewhere.yw, s <= rows.b).y;
         }
@@ -259,7 +275,7 @@ fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
         var dv_b = mat2x4<f32>();
         for (var t = rows.a; t < rows.end; t++) {
             let query = query_of(t, head, first);
-            let elsewhere = products_elsewhere(vec2<u32>(t), both, head, first);
+            let elsewhere = products_of_keys(t, both, head, first);
             let pair_a = weight_and_dscore(query, key_a, elsewhere.xz, rows.a <= t);
             let pair_b = weight_and_dscore(query, key_b, elsewhere.yw, rows.b <= t);
             dk_a += query.q * pair_a.y;
