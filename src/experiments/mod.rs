@@ -9,10 +9,10 @@ mod sweep;
 pub mod verify;
 
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
-pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
+pub use optimum::{
+    BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
+    optimum_curve, optimum_with_errors, sample_optimum,
+};
 pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
-pub use sweep::{
-    RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo,
-    sample_optimum,
-};
+pub use sweep::{RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo};

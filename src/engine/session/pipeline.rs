@@ -8,7 +8,7 @@ use crate::engine::protocol::{Batch, Checkpoints, Failure, Samples, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::{
     EvaluationSettings, Evaluator, OptimumSample, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, SFT_STEPS,
-    TextSource, optimum_curve, sft_settings,
+    TextSource, Worth, optimum_curve, sft_settings,
 };
 use crate::language::{Generation, GenerationSettings, Schedule, Scorer, upload};
 use crate::metrics::{MetricRow, OptimumPoint};
@@ -272,14 +272,15 @@ impl<K: Kernels> Pipeline<K> {
         let sequences = self.sampler.generate(k, &self.reference, &slices, &coins, at_temperature_1()).await?;
         for (i, sequence) in sequences.iter().enumerate() {
             let gold_reward = self.world.gold_reward(&sequence.tokens);
-            self.optimum[turn(i)].push(OptimumSample { gold_reward, log_weight: 0.0 });
+            let worth = Worth::of_gold(gold_reward, self.settings.label_temperature);
+            self.optimum[turn(i)].push(OptimumSample::of_reference(worth));
         }
         self.optimum_pieces += 1;
         Ok(())
     }
 
     pub fn optimum_curve(&self) -> Vec<OptimumPoint> {
-        optimum_curve(&self.optimum, self.settings.label_temperature)
+        optimum_curve(&self.optimum)
     }
 
     fn restart_optimum(&mut self) {
