@@ -92,17 +92,6 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
     let (world, reference) = (world(), shipped());
     let prompts = &world.held_out_prompts()[..2];
     let tokens = world.vocabulary().len() as u32;
-    // No pattern that a review follows: the best first words are ones that the reference hardly ever writes.
-    let reward = |token: u32| f64::from(token * 37 % 101) / 101.0;
-    let worth = |sequence: &Sequence| {
-        let reward = reward(sequence.completion()[0]);
-        Worth { gold_reward: reward, reward }
-    };
-    let ladder = OptimumSettings { rung_samples: 256, rung_steps: 30, most_rungs: 2, ..OptimumSettings::default() };
-    let settings = OptimumSettings { goal: 2.5, effective: 50.0, most_samples: 4096, ..ladder };
-    let OptimumSamples { samples, rungs } = sampled(prompts, worth, &settings);
-    assert!(!rungs.is_empty());
-
     let mut k = Cpu::<f32>::new();
     let size = SequenceSize { batch: 128, length: MAX_SEQUENCE - 1 };
     let mut scorer = Scorer::new(&mut k, Network::new(reference.config), size);
@@ -114,9 +103,22 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
             block_on(scorer.sequence_logprobs(&mut k, &parameters, &words)).expect("the CPU does not fail")
         })
         .collect();
+    // First words that the reference writes less than once in fifty are worth 1, the others nothing.
+    let is_rare = |prompt: usize, token: u32| first_words[prompt][token as usize] < 0.02f64.ln();
+    let worth = |sequence: &Sequence| {
+        let prompt = prompts.iter().position(|prompt| prompt == sequence.prompt()).expect("one of the prompts");
+        let reward = f64::from(u8::from(is_rare(prompt, sequence.completion()[0])));
+        Worth { gold_reward: reward, reward }
+    };
+    let ladder = OptimumSettings { rung_samples: 256, rung_steps: 30, most_rungs: 2, ..OptimumSettings::default() };
+    let settings = OptimumSettings { goal: 1.5, most_samples: 4096, ..ladder };
+    let OptimumSamples { samples, rungs } = sampled(prompts, worth, &settings);
+    assert!(!rungs.is_empty());
+
     let exact = |beta: f64| {
         let mut mean = (0.0, 0.0);
-        for logprobs in &first_words {
+        for (prompt, logprobs) in first_words.iter().enumerate() {
+            let reward = |token| f64::from(u8::from(is_rare(prompt, token)));
             let tilted = || logprobs.iter().zip(0..).map(|(logprob, token)| (logprob.exp(), reward(token)));
             let normaliser: f64 = tilted().map(|(p, r)| p * (r / beta).exp()).sum();
             let earned = tilted().map(|(p, r)| p * (r / beta).exp() / normaliser * r).sum::<f64>();
@@ -126,10 +128,10 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
         mean
     };
     let mut reach = 0.0f64;
-    for step in 0..40 {
-        let beta = 0.9f64.powi(step);
+    for step in 0..150 {
+        let beta = 0.97f64.powi(step);
         let (kl, gold_reward) = exact(beta);
-        if kl > settings.goal - 0.2 {
+        if kl > settings.goal - 0.1 {
             break;
         }
         let (point, [kl_error, gold_error]) = optimum_with_errors(&samples, beta);
@@ -139,7 +141,7 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
         assert!(gold_off.abs() < 4.0 * gold_error, "{point:?} ± {gold_error} instead of a reward of {gold_reward}");
         reach = kl;
     }
-    assert!(reach > 2.0, "compared up to a KL of {reach} only");
+    assert!(reach > 1.2, "compared up to a KL of {reach} only");
 }
 
 #[test]
