@@ -28,6 +28,14 @@ fn shipped() -> Checkpoint {
     Checkpoint::from_bytes(include_bytes!("../www/assets/sft.safetensors"), None).expect("the shipped model is valid")
 }
 
+/// Both widths' optimum with its reference.
+fn every_recorded() -> [(RecordedOptimum, Checkpoint); 2] {
+    let optimum = RecordedOptimum::from_bytes(include_bytes!("../www/assets/optimum-64.json"));
+    let reference = Checkpoint::from_bytes(include_bytes!("../www/assets/sft-64.safetensors"), None);
+    let wide = (optimum.expect("the wide optimum is valid"), reference.expect("the wide model is valid"));
+    [(recorded(), shipped()), wide]
+}
+
 fn world() -> World {
     World::new(WorldSettings::default()).expect("the default world is valid")
 }
@@ -44,26 +52,29 @@ fn sampled(prompts: &[Vec<u32>], worth: impl Fn(&Sequence) -> Worth, settings: &
 
 #[test]
 fn the_recorded_optimum_is_that_of_the_shipped_reference_and_solid_as_far_as_promised() {
-    let recorded = recorded();
-    assert_eq!(recorded.reference, shipped().fingerprint(), "make it anew: `klimb optimum`");
-    let (solid, beyond): (Vec<&OptimumPoint>, Vec<&OptimumPoint>) =
-        recorded.points.iter().partition(|point| point.kl_per_sequence <= SOLID_KL);
-    assert!(!beyond.is_empty(), "the curve goes on beyond a KL of {SOLID_KL}");
-    for point in &solid {
-        assert!(point.effective_sample_size >= SOLID_SAMPLES, "{point:?}");
+    for (recorded, reference) in every_recorded() {
+        assert_eq!(recorded.reference, reference.fingerprint(), "make it anew: `klimb optimum`");
+        let (solid, beyond): (Vec<&OptimumPoint>, Vec<&OptimumPoint>) =
+            recorded.points.iter().partition(|point| point.kl_per_sequence <= SOLID_KL);
+        assert!(!beyond.is_empty(), "the curve goes on beyond a KL of {SOLID_KL}");
+        for point in &solid {
+            assert!(point.effective_sample_size >= SOLID_SAMPLES, "{point:?}");
+        }
+        let reach = solid.iter().map(|point| point.kl_per_sequence).fold(0.0, f64::max);
+        assert!(reach > 5.5, "the solid part ends at {reach}");
     }
-    let reach = solid.iter().map(|point| point.kl_per_sequence).fold(0.0, f64::max);
-    assert!(reach > 5.5, "the solid part ends at {reach}");
 }
 
 #[test]
 fn a_longer_leash_never_earns_less_on_the_recorded_optimum() {
-    let solid: Vec<OptimumPoint> =
-        recorded().points.into_iter().filter(|point| point.effective_sample_size >= SOLID_SAMPLES).collect();
-    assert!(solid.len() > 30);
-    for pair in solid.windows(2) {
-        assert!(pair[0].gold_reward >= pair[1].gold_reward, "{pair:?}");
-        assert!(pair[0].kl_per_sequence >= pair[1].kl_per_sequence, "{pair:?}");
+    for (recorded, _) in every_recorded() {
+        let is_solid = |point: &OptimumPoint| point.effective_sample_size >= SOLID_SAMPLES;
+        let solid: Vec<OptimumPoint> = recorded.points.into_iter().filter(is_solid).collect();
+        assert!(solid.len() > 30);
+        for pair in solid.windows(2) {
+            assert!(pair[0].gold_reward >= pair[1].gold_reward, "{pair:?}");
+            assert!(pair[0].kl_per_sequence >= pair[1].kl_per_sequence, "{pair:?}");
+        }
     }
 }
 

@@ -12,8 +12,7 @@ pub async fn checkpoints(width: usize) -> Result<Checkpoints, Failure> {
     let suffix = if width == 32 { String::new() } else { format!("-{width}") };
     let base = file(&format!("assets/base{suffix}.safetensors")).await?;
     let sft = file(&format!("assets/sft{suffix}.safetensors")).await?;
-    // For a wider reference none was recorded, and the session samples its own.
-    let optimum = if width == 32 { file("assets/optimum.json").await? } else { Vec::new() };
+    let optimum = file(&format!("assets/optimum{suffix}.json")).await?;
     Ok(Checkpoints { base, sft, optimum })
 }
 

@@ -26,8 +26,9 @@ const PRINTED: usize = 6;
         Policies are fitted to the optimum at lower and lower β (the cross-entropy method), and what they and the \
         reference write is weighed by importance. FILE is JSON with the reference's fingerprint and the curve; the page \
         uses it for exactly that reference.",
-    after_long_help = "Example, the page's own:\n  \
-        klimb optimum --effective 300 --out www/assets/optimum.json"
+    after_long_help = "Examples, the page's own:\n  \
+        klimb optimum --effective 300 --out www/assets/optimum.json\n  \
+        klimb optimum --from www/assets/sft-64.safetensors --effective 110 --out www/assets/optimum-64.json"
 )]
 pub struct Optimum {
     /// The reference [default: the SFT model that ships with the page]
