@@ -5,6 +5,7 @@ mod evaluation;
 mod optimum;
 mod preferences;
 mod recipes;
+mod reward_model;
 mod sweep;
 pub mod verify;
 
@@ -13,6 +14,10 @@ pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
     optimum_curve, optimum_with_errors, sample_optimum,
 };
-pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
+pub use reward_model::{
+    PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
+    TrainedRewardModel, instances_by_prompt, reference_completions,
+};
 pub use sweep::{RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo};
