@@ -27,7 +27,7 @@ impl Default for RewardModelSettings {
     fn default() -> Self {
         Self {
             pairs: 64,
-            schedule: Schedule { peak: 2e-3, floor: 1e-5, warm_up: 20, steps: 625 },
+            schedule: Schedule { peak: 4e-3, floor: 1e-5, warm_up: 20, steps: 625 },
             adamw: Adamw::default(),
         }
     }
