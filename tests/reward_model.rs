@@ -40,12 +40,13 @@ fn instances<K: Kernels>(k: &mut K, chunks: usize, labels: LabelSettings) -> Vec
     pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect()
 }
 
-/// The shipped recipe from 20,000 pairs, with one pass over them instead of two to save time.
+/// The shipped recipe from 20,000 pairs, validated at the end alone to save time. One pass over them would do in most
+/// runs, but not in all: between seeds it ends at .77 to .87 of the gold order, two passes at .88 to .92.
 #[test]
 fn four_in_five_pairs_are_put_in_the_gold_order() {
     let k = &mut Cpu::<f32>::new();
     let (world, sft) = (world(), sft());
-    let recipe = RewardModelRecipe { epochs: 1, ..RewardModelRecipe::default() };
+    let recipe = RewardModelRecipe { validate_every: 1000, ..RewardModelRecipe::default() };
     let split = PairSplit::new(instances(k, 116, LabelSettings::default()), recipe.validation_share, 1).unwrap();
     assert_eq!(split.train.len() + split.validation_pairs(), 116 * PAIRS_PER_CHUNK);
     assert!((19_900..20_100).contains(&split.train.len()), "{} pairs", split.train.len());
@@ -73,7 +74,7 @@ fn four_in_five_pairs_are_put_in_the_gold_order() {
     let report = &trained.report;
     println!("{report:?}");
     assert!(report.gold_accuracy.share >= 0.80, "{report:?}");
-    assert!(report.label_accuracy.share >= 0.74 && report.loss < 0.5, "{report:?}");
+    assert!(report.label_accuracy.share >= 0.76 && report.loss < 0.48, "{report:?}");
     assert!(report.calibration_error < 0.06, "{report:?}");
     assert!((0.3..1.2).contains(&report.slope), "a score is worth about what r* is: {report:?}");
 }
