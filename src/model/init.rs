@@ -43,8 +43,8 @@ pub fn with_zero_head(config: &ModelConfig, parameters: &[f32]) -> Vec<f32> {
 }
 
 /// The trunk of `parameters`, which may have a head already, with a scalar head behind it whose weights are normal with
-/// variance 1/(D + 1) and whose bias is zero: a reward model's first (Stiennon et al. 2020, appendix B.1). Scores then
-/// differ from the first step on, and the trunk learns at once which differences matter.
+/// variance 1/(D + 1) and whose bias is zero: a reward model's first (Stiennon et al. 2020, appendix B.1). Its scores
+/// differ at once, and with them the trunk has something to learn from in the very first step.
 ///
 /// # Panics
 /// If `parameters` are fewer than a language model of these sizes has.
