@@ -12,6 +12,7 @@ mod logprobs;
 mod matmul;
 mod objectives;
 mod optimiser;
+mod ppo;
 mod recording;
 mod sample;
 
