@@ -3,9 +3,11 @@
 //! Invariant: an algorithm sees no word and no reward but what it is handed.
 
 mod dpo;
+mod ppo;
 mod reward_model;
 mod sft;
 
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairBatch, PairOutcome};
+pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, ScoredEpisode, ValueNetwork};
 pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
