@@ -3,6 +3,7 @@
 
 mod evaluation;
 mod optimum;
+mod ppo;
 mod preferences;
 mod recipes;
 mod reward_model;
@@ -14,6 +15,7 @@ pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
     optimum_curve, optimum_with_errors, sample_optimum,
 };
+pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 pub use reward_model::{

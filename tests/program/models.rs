@@ -1,4 +1,4 @@
-//! `pretrain`, `sft`, `dpo`, `reward-model`, `sample` and `pairs` on tiny models, and Ctrl-C.
+//! `pretrain`, `sft`, `dpo`, `ppo`, `reward-model`, `sample` and `pairs` on tiny models, and Ctrl-C.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -44,6 +44,35 @@ fn models_are_trained_sampled_and_judged() {
         assert!(["prompt", "chosen", "rejected"].iter().all(|field| pair[field].is_string()), "{line}");
     }
     assert_eq!(klimb(["pairs", "--from", sft, "--count", "7"]).ended(0).out, out, "the same seed gives the same pairs");
+}
+
+#[test]
+fn a_policy_is_trained_by_ppo_with_the_gold_reward_and_with_a_reward_model() {
+    let folder = folder("ppo");
+    let sft = tiny_reference(&folder);
+    let sft = sft.to_str().unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (gold, learned, judge) = (path("gold.safetensors"), path("learned.safetensors"), path("judge.safetensors"));
+
+    let short = ["--rollouts", "3", "--samples", "16", "--evaluate-every", "2"];
+    let ppo = |out: &str, more: &[&str]| {
+        klimb(["ppo", "--from", sft, "--out", out].iter().chain(&short).chain(more)).ended(0).out
+    };
+    let out = ppo(&gold, &["--value", "shared", "--value-clip", "1", "--entropy", "0.01"]);
+    let steps: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(steps[..4], ["step", "0", "32", "48"], "{out}");
+    let trained = |path: &str| Checkpoint::from_bytes(&std::fs::read(path).unwrap(), None).unwrap();
+    let (policy, reference) = (trained(&gold), trained(sft));
+    assert_eq!((policy.stage.as_str(), policy.step, policy.head), ("ppo-gt", 48, false));
+    assert_eq!(policy.parameters.len(), reference.parameters.len(), "the value's head is no part of the policy");
+    assert_ne!(policy.parameters, reference.parameters);
+
+    klimb(["reward-model", "--from", sft, "--pairs", "384", "--batch", "16", "--out", &judge]).ended(0);
+    ppo(&learned, &["--reward", &judge, "--target-kl", "3", "--ptx", "0.1", "--whiten-rewards"]);
+    let policy = trained(&learned);
+    assert_eq!((policy.stage.as_str(), policy.head), ("ppo", false));
+    klimb(["ppo", "--from", sft, "--out", &gold, "--reward", sft]).refused("language model");
+    klimb(["ppo", "--from", sft, "--out", &gold, "--beta", "-1"]).refused("beta");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod interrupt;
 mod machine;
 mod optimum;
 mod pairs;
+mod ppo;
 mod progress;
 mod reward_model;
 mod sample;
@@ -34,6 +35,7 @@ use clap::{Parser, Subcommand};
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
         klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
+        klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
         klimb optimum --from sft.safetensors --out optimum.json\n  \
         klimb sweep --preset quick --out sweep\n\n\
@@ -51,6 +53,7 @@ enum Command {
     Sft(train::Sft),
     Dpo(dpo::Dpo),
     RewardModel(reward_model::RewardModel),
+    Ppo(ppo::Ppo),
     Sample(sample::Sample),
     Score(score::Score),
     Pairs(pairs::Pairs),
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
         Command::RewardModel(command) => command.run(),
+        Command::Ppo(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Pairs(command) => command.run(),
