@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::network::Network;
 use crate::backend::{At, BackendError, Kernels, SequenceSize};
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch};
+use crate::metrics::MetricRow;
 
 /// Settings of SFT.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,13 @@ pub struct SftMetrics {
     pub loss: f64,
     /// L2 norm of the gradient before clipping.
     pub gradient_norm: f64,
+}
+
+impl SftMetrics {
+    /// The step by the field's names.
+    pub fn row(&self) -> MetricRow {
+        MetricRow::new(self.step, &[("sft/loss", self.loss), ("optimiser/gradient_norm", self.gradient_norm)])
+    }
 }
 
 /// A policy in supervised fine-tuning.

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use crate::objectives::DpoLoss;
 use crate::real::Real;
 
 /// What can go wrong below the network. A wrong shape is not here: that is a bug, and asserts.
@@ -164,6 +165,15 @@ pub struct SequenceSize {
     pub batch: usize,
     /// Tokens of each.
     pub length: usize,
+}
+
+/// Sizes of DPO's loss, and which loss it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DpoSize {
+    /// Pairs.
+    pub pairs: usize,
+    /// The shape of the loss.
+    pub loss: DpoLoss,
 }
 
 /// Sizes of one sampling position. Row b holds `length` tokens.
@@ -459,13 +469,13 @@ pub trait Kernels {
         dlogprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,
     );
-    /// Write: DPO's loss, `objectives::dpo`, on `pairs` pairs: `sequence_logprobs` holds the chosen, then the
-    /// rejected completions' (2·pairs); `references` likewise. `settings`: β, label smoothing. `dsequence_logprobs` of
-    /// (2·pairs), of the mean loss; `statistics` of (6, pairs): losses, chosen rewards, rejected rewards,
+    /// Write: DPO's loss or a relative of it, `objectives::dpo`, on P pairs: `sequence_logprobs` holds the chosen, then the
+    /// rejected completions' (2·P); `references` likewise. `settings`: β, label smoothing. `dsequence_logprobs` of
+    /// (2·P), of the mean loss; `statistics` of (6, P): losses, chosen rewards, rejected rewards,
     /// accuracies, chosen logprobs, rejected logprobs.
     fn dpo(
         &mut self,
-        pairs: usize,
+        size: DpoSize,
         sequence_logprobs: &Self::Floats,
         references: At<Self::Floats>,
         settings: At<Self::Floats>,

@@ -16,7 +16,7 @@ mod ppo;
 mod sft;
 
 pub use bradley_terry::{bradley_terry, preference_probability};
-pub use dpo::dpo;
+pub use dpo::{DpoLoss, dpo};
 pub use gae::{GaeSettings, gae};
 pub use kl::{k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};

@@ -6,7 +6,7 @@ mod gradients;
 mod laws;
 
 use klimb::objectives::{
-    GaeSettings, PpoGradients, PpoRollout, PpoSettings, bradley_terry, dpo, gae, kl_per_sequence, ppo,
+    DpoLoss, GaeSettings, PpoGradients, PpoRollout, PpoSettings, bradley_terry, dpo, gae, kl_per_sequence, ppo,
 };
 use klimb::rng::Generator;
 
@@ -21,9 +21,19 @@ struct DpoAnswer {
 }
 
 fn run_dpo(beta: f64, label_smoothing: f64, sequence_logprobs: &[f64], references: &[f64]) -> DpoAnswer {
+    run_variant(DpoLoss::Sigmoid, beta, label_smoothing, sequence_logprobs, references)
+}
+
+fn run_variant(
+    loss: DpoLoss,
+    beta: f64,
+    label_smoothing: f64,
+    sequence_logprobs: &[f64],
+    references: &[f64],
+) -> DpoAnswer {
     let pairs = sequence_logprobs.len() / 2;
     let (mut dsequence_logprobs, mut statistics) = (vec![f64::NAN; 2 * pairs], vec![f64::NAN; 6 * pairs]);
-    dpo(beta, label_smoothing, sequence_logprobs, references, &mut dsequence_logprobs, &mut statistics);
+    dpo(loss, beta, label_smoothing, sequence_logprobs, references, &mut dsequence_logprobs, &mut statistics);
     let column = |index: usize| statistics[index * pairs..(index + 1) * pairs].to_vec();
     DpoAnswer {
         dsequence_logprobs,

@@ -20,7 +20,7 @@ use std::ops::Range;
 use wide::widest;
 
 use super::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
     MatmulSize, MetricsSize, NormSize, SampleSize, SequenceSize,
 };
 use crate::objectives;
@@ -355,7 +355,7 @@ impl<F: Real> Kernels for Cpu<F> {
 
     fn dpo(
         &mut self,
-        pairs: usize,
+        size: DpoSize,
         sequence_logprobs: &Vec<F>,
         references: At<Vec<F>>,
         settings: At<Vec<F>>,
@@ -366,7 +366,9 @@ impl<F: Real> Kernels for Cpu<F> {
             #[inline(always)]
             || {
                 let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
+                let pairs = size.pairs;
                 objectives::dpo(
+                    size.loss,
                     beta,
                     label_smoothing,
                     &sequence_logprobs[..2 * pairs],

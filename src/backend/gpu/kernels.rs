@@ -184,7 +184,7 @@ pub static KERNELS: [Kernel; 25] = [
         uniforms: &[U32("rows"), U32("weights_offset")],
         bindings: &[(1, "logprobs", Read), (2, "weights", Read), (3, "dlogprobs", Write), (4, "statistics", Write)] },
     Kernel { name: "dpo", shader: &DPO, workgroup: [64, 1], grid: Items,
-        uniforms: &[U32("pairs"), U32("references_offset"), U32("settings_offset")],
+        uniforms: &[U32("pairs"), U32("loss"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
 

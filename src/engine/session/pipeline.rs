@@ -1,7 +1,7 @@
 //! The models and data of a session, stage by stage, and the work each stage can do.
 
 use super::reports;
-use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, Sft};
+use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, Sft, SftMetrics};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Batch, Checkpoints, Failure, Samples, Stage};
@@ -101,7 +101,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Takes over new settings; true if DPO must start over for them.
     pub fn configure(&mut self, k: &mut K, settings: Settings) -> bool {
         let old = std::mem::replace(&mut self.settings, settings);
-        self.dpo.configure(settings.beta, settings.label_smoothing, schedule(&settings));
+        self.dpo.configure(dpo_settings(&settings));
         let remeasure = old.evaluation_samples != settings.evaluation_samples;
         if remeasure {
             self.evaluator = evaluator(k, &self.network, &settings);
@@ -155,7 +155,7 @@ impl<K: Kernels> Pipeline<K> {
             live.trainer.step(k, &reviews);
             k.finished().await?;
         }
-        Ok(live.trainer.metrics(k).await?.iter().map(reports::sft_row).collect())
+        Ok(live.trainer.metrics(k).await?.iter().map(SftMetrics::row).collect())
     }
 
     /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.
@@ -199,7 +199,7 @@ impl<K: Kernels> Pipeline<K> {
             k.finished().await?;
         }
         let metrics: Vec<DpoMetrics> = self.dpo.metrics(k).await?;
-        Ok(metrics.iter().map(reports::dpo_row).collect())
+        Ok(metrics.iter().map(DpoMetrics::row).collect())
     }
 
     /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
@@ -214,7 +214,7 @@ impl<K: Kernels> Pipeline<K> {
         let outcomes = self.dpo.outcomes(k).await?;
         let metrics = self.dpo.metrics(k).await?;
         let batch = reports::batch(&self.world, self.dpo.settings(), &told, &numbers, &outcomes, metrics.last());
-        Ok((batch, metrics.iter().map(reports::dpo_row).collect()))
+        Ok((batch, metrics.iter().map(DpoMetrics::row).collect()))
     }
 
     pub async fn advance_evaluation(&mut self, k: &mut K, subject: Subject) -> Result<(), BackendError> {
@@ -325,20 +325,22 @@ fn at_temperature_1() -> GenerationSettings {
     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
 }
 
-fn schedule(settings: &Settings) -> Schedule {
+fn dpo_settings(settings: &Settings) -> DpoSettings {
     let peak = settings.learning_rate;
-    Schedule { peak, floor: peak / 20.0, warm_up: DPO_WARM_UP, steps: DPO_DECAY }
+    DpoSettings {
+        beta: settings.beta,
+        label_smoothing: settings.label_smoothing,
+        loss: settings.loss,
+        length_normalised: settings.length_normalised,
+        reference_free: settings.reference_free,
+        pairs: settings.batch_size,
+        schedule: Schedule { peak, floor: peak / 20.0, warm_up: DPO_WARM_UP, steps: DPO_DECAY },
+        ..DpoSettings::default()
+    }
 }
 
 fn dpo<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, settings: &Settings) -> Dpo<K> {
-    let settings = DpoSettings {
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        pairs: settings.batch_size,
-        schedule: schedule(settings),
-        ..DpoSettings::default()
-    };
-    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, settings)
+    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, dpo_settings(settings))
 }
 
 fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {

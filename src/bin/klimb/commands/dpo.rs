@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use klimb::algorithms::{DpoMetrics, DpoSettings};
 use klimb::backend::Kernels;
@@ -15,6 +15,7 @@ use klimb::experiments::{
 };
 use klimb::language::Schedule;
 use klimb::model::Checkpoint;
+use klimb::objectives::DpoLoss;
 use klimb::world::World;
 use klimb::world::preferences::LabelSettings;
 
@@ -59,6 +60,15 @@ pub struct Dpo {
     /// Probability with which a label is taken to be wrong (cDPO)
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
+    /// How a pair's margin becomes its loss
+    #[arg(long, value_enum, default_value = "sigmoid")]
+    loss: Loss,
+    /// Compare log-probabilities per token, so that length earns nothing
+    #[arg(long)]
+    length_normalised: bool,
+    /// Leave the reference's log-probabilities out: no leash
+    #[arg(long)]
+    reference_free: bool,
     #[command(flatten)]
     labels: LabelArguments,
     /// Steps between two points
@@ -72,6 +82,27 @@ pub struct Dpo {
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
+}
+
+/// The losses, for the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Loss {
+    /// DPO (Rafailov et al. 2023)
+    Sigmoid,
+    /// Hinge, as in SLiC (Zhao et al. 2023)
+    Hinge,
+    /// IPO (Azar et al. 2023)
+    Ipo,
+}
+
+impl From<Loss> for DpoLoss {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::Sigmoid => Self::Sigmoid,
+            Loss::Hinge => Self::Hinge,
+            Loss::Ipo => Self::Ipo,
+        }
+    }
 }
 
 impl Dpo {
@@ -93,6 +124,9 @@ impl Dpo {
             dpo: DpoSettings {
                 beta: self.beta,
                 label_smoothing: self.label_smoothing,
+                loss: self.loss.into(),
+                length_normalised: self.length_normalised,
+                reference_free: self.reference_free,
                 pairs: self.batch,
                 schedule: Schedule { warm_up: schedule.warm_up.min(self.steps / 4), ..schedule },
                 ..defaults.dpo
