@@ -2,11 +2,11 @@
 //! scored sequences and the pure objectives, in f64.
 #![cfg(not(target_arch = "wasm32"))]
 
-use klimb::algorithms::{Dpo, DpoSettings, PairBatch};
+use klimb::algorithms::{Dpo, DpoSettings, PairBatch, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings};
 use klimb::backend::SequenceSize;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::language::{Scorer, Sequence, upload};
+use klimb::language::{Adamw, Schedule, Scorer, Sequence, upload};
 use klimb::model::{ModelConfig, initial_parameters};
 use klimb::objectives::DpoLoss;
 use klimb::rng::Generator;
@@ -91,6 +91,58 @@ fn every_variant_of_dpo_trains_on_what_its_name_says() {
             assert_eq!(metrics.row().values["dpo/loss"], metrics.loss);
         }
     }
+}
+
+const SCHEDULE: Schedule = Schedule { peak: 1e-2, floor: 1e-2, warm_up: 0, steps: 0 };
+
+#[test]
+fn unlikelihood_pushes_the_chosen_up_and_the_rejected_down() {
+    let (mut k, parameters, pairs) = (Cpu::<f64>::new(), initial_parameters(&CONFIG, 1), pairs());
+    let before = logprobs(&mut k, &parameters, &pairs);
+    let settings = UnlikelihoodSettings { alpha: 0.5, pairs: PAIRS, schedule: SCHEDULE, adamw: Adamw::default() };
+    let mut unlikelihood = Unlikelihood::new(&mut k, Network::new(CONFIG), &parameters, LENGTH, settings);
+    unlikelihood.step(&mut k, &pairs);
+    let outcomes = block_on(unlikelihood.outcomes(&mut k)).expect("outcomes");
+    for (pair, outcome) in outcomes.iter().enumerate() {
+        assert_close("chosen", outcome.chosen_logprob, before[pair]);
+        assert_close("rejected", outcome.rejected_logprob, before[PAIRS + pair]);
+        assert_close("loss", outcome.loss, 0.5 * before[PAIRS + pair] - before[pair]);
+    }
+    let metrics = block_on(unlikelihood.metrics(&mut k)).expect("metrics").remove(0);
+    assert_close("mean loss", metrics.loss, outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / PAIRS as f64);
+    assert_eq!(metrics.row().values["unlikelihood/loss"], metrics.loss);
+    let parameters = block_on(unlikelihood.learner().read_parameters(&mut k)).expect("parameters");
+    let after = logprobs(&mut k, &parameters, &pairs);
+    let loss = |logprobs: &[f64]| {
+        let (chosen, rejected) = logprobs.split_at(PAIRS);
+        0.5 * rejected.iter().sum::<f64>() - chosen.iter().sum::<f64>()
+    };
+    assert!(loss(&after) < loss(&before), "{} after {}", loss(&after), loss(&before));
+}
+
+#[test]
+fn preferred_ft_is_sft_on_the_chosen_and_never_looks_at_the_rejected() {
+    let (mut k, parameters, pairs) = (Cpu::<f64>::new(), initial_parameters(&CONFIG, 1), pairs());
+    let before = logprobs(&mut k, &parameters, &pairs);
+    let settings = SftSettings { batch: PAIRS, schedule: SCHEDULE, adamw: Adamw::default() };
+    let mut trained = |pairs: &PairBatch| {
+        let mut policy = PreferredFt::new(&mut k, Network::new(CONFIG), &parameters, LENGTH, settings);
+        policy.step(&mut k, pairs);
+        let outcomes = block_on(policy.outcomes(&mut k)).expect("outcomes");
+        let loss = block_on(policy.metrics(&mut k)).expect("metrics")[0].loss;
+        (block_on(policy.learner().read_parameters(&mut k)).expect("parameters"), outcomes, loss)
+    };
+    let (policy, outcomes, loss) = trained(&pairs);
+    for (pair, tokens) in outcomes.iter().enumerate() {
+        assert_eq!(tokens.len(), pairs.chosen[pair].completion().len());
+        assert_close("log π(chosen)", tokens.iter().sum(), before[pair]);
+    }
+    let tokens: usize = outcomes.iter().map(Vec::len).sum();
+    assert_close("loss", loss, -before[..PAIRS].iter().sum::<f64>() / tokens as f64);
+    let other = PairBatch { rejected: pairs.chosen.clone(), reference_chosen: vec![0.0; PAIRS], ..pairs.clone() };
+    assert_eq!(trained(&other).0, policy);
+    let after = logprobs(&mut k, &policy, &pairs);
+    assert!(after[..PAIRS].iter().sum::<f64>() > before[..PAIRS].iter().sum::<f64>(), "{after:?} after {before:?}");
 }
 
 #[test]

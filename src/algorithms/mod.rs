@@ -4,8 +4,12 @@
 
 mod dpo;
 mod pairs;
+mod preferred_ft;
 mod sft;
+mod unlikelihood;
 
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairOutcome};
 pub use pairs::PairBatch;
+pub use preferred_ft::PreferredFt;
 pub use sft::{Sft, SftMetrics, SftSettings};
+pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

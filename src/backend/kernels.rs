@@ -482,6 +482,16 @@ pub trait Kernels {
         dsequence_logprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,
     );
+    /// Write: `objectives::unlikelihood` on `pairs` pairs, laid out as for `dpo`. `settings`: α. `dsequence_logprobs`
+    /// of (2·pairs), of the mean loss; `statistics` of (4, pairs): losses, accuracies, chosen logprobs, rejected logprobs.
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &Self::Floats,
+        settings: At<Self::Floats>,
+        dsequence_logprobs: &mut Self::Floats,
+        statistics: &mut Self::Floats,
+    );
 
     // optimiser.wgsl
 

@@ -14,6 +14,7 @@ mod kl;
 mod logistic;
 mod ppo;
 mod sft;
+mod unlikelihood;
 
 pub use bradley_terry::{bradley_terry, preference_probability};
 pub use dpo::{DpoLoss, dpo};
@@ -22,6 +23,7 @@ pub use kl::{k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};
 pub use ppo::{PpoGradients, PpoRollout, PpoSettings, ppo};
 pub use sft::sft;
+pub use unlikelihood::unlikelihood;
 
 /// A wrong shape is a bug in the caller: stops with the operation and both lengths.
 #[track_caller]

@@ -20,6 +20,22 @@ fn sft() {
     }
 }
 
+#[test]
+fn unlikelihood() {
+    fn case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize) -> Tensors {
+        let logprobs = floats(k, &noise("logprobs", 2 * pairs));
+        let settings = floats(k, &[9.0, 0.3]);
+        let (mut dlogprobs, mut statistics) =
+            (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 4 * pairs));
+        k.unlikelihood(pairs, &logprobs, At::new(&settings, 1), &mut dlogprobs, &mut statistics);
+        vec![("dsequence_logprobs", read(k, &dlogprobs, 2 * pairs)), ("statistics", read(k, &statistics, 4 * pairs))]
+    }
+    let (mut gpu, mut cpu) = (gpu(), cpu());
+    for pairs in [1, 3, 65, 130] {
+        assert_parity(&format!("{pairs} pairs"), &case(&mut gpu, pairs), &case(&mut cpu, pairs));
+    }
+}
+
 /// `scale` takes β·s up to about ±300, where a careless sigmoid overflows.
 fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, size: DpoSize, settings: [f32; 2], scale: f32) -> Tensors {
     let pairs = size.pairs;

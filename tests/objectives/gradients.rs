@@ -9,7 +9,7 @@
 use klimb::objectives::{DpoLoss, sft};
 use klimb::rng::Generator;
 
-use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_variant};
+use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_unlikelihood, run_variant};
 
 const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-6;
@@ -61,6 +61,12 @@ fn gradients_are_the_slopes_of_their_losses() {
             let gradient = run(&sequence_logprobs).dsequence_logprobs;
             check(&mut failures, &name, &sequence_logprobs, &gradient, |x| mean(&run(x).losses));
         }
+    }
+
+    for alpha in [0.0, 0.05, 1.0] {
+        let name = format!("unlikelihood α={alpha}");
+        let gradient = run_unlikelihood(alpha, &sequence_logprobs).1;
+        check(&mut failures, &name, &sequence_logprobs, &gradient, |x| mean(&run_unlikelihood(alpha, x).0[0]));
     }
 
     let scores = normals(generator, 14, 0.0, 2.0);

@@ -5,7 +5,10 @@ use std::f64::consts::LN_2;
 use klimb::objectives::{DpoLoss, PpoSettings, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid};
 use klimb::rng::Generator;
 
-use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_dpo, run_gae, run_kl, run_variant};
+use super::{
+    Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_dpo, run_gae, run_kl, run_unlikelihood,
+    run_variant,
+};
 
 const TOLERANCE: f64 = 1e-12;
 const PAIRS: usize = 6;
@@ -159,6 +162,35 @@ fn smoothing_mixes_a_pair_with_its_mirror_image() {
         failures.compare(&format!("{loss:?}"), &smoothed.losses, &mixed, 1e-9);
         failures.report();
     }
+}
+
+/// At α = 0 it is the likelihood of the chosen alone, whatever the rejected are.
+#[test]
+fn unlikelihood_without_its_second_half_is_maximum_likelihood() {
+    let (sequence_logprobs, _) = pairs();
+    let (columns, gradient) = run_unlikelihood(0.0, &sequence_logprobs);
+    let surprises: Vec<f64> = sequence_logprobs[..PAIRS].iter().map(|logprob| -logprob).collect();
+    let mut failures = Failures::default();
+    failures.compare("losses", &columns[0], &surprises, 0.0);
+    failures.compare("rejected", &gradient[PAIRS..], &[0.0; PAIRS], 0.0);
+    failures.report();
+}
+
+/// Every pair pulls alike, at whatever log-probabilities, and at α = 1 only their difference is left: so does DPO as β
+/// falls to 0, where its weight σ(r̂_l − r̂_w) stays ½ and never notices what has been learned.
+#[test]
+fn unlikelihood_at_alpha_1_is_dpo_that_never_notices() {
+    let (sequence_logprobs, references) = pairs();
+    let (columns, gradient) = run_unlikelihood(1.0, &sequence_logprobs);
+    let beta = 1e-9;
+    let dpo = run_dpo(beta, 0.0, &sequence_logprobs, &references);
+    let scaled: Vec<f64> = dpo.dsequence_logprobs.iter().map(|d| d * 2.0 / beta).collect();
+    let mut failures = Failures::default();
+    failures.compare("gradient", &scaled, &gradient, 1e-6);
+    let accuracies: Vec<f64> = columns[0].iter().map(|&loss| f64::from(loss < 0.0)).collect();
+    failures.compare("accuracies", &columns[1], &accuracies, 0.0);
+    failures.compare("logprobs", &[&columns[2][..], &columns[3]].concat(), &sequence_logprobs, 0.0);
+    failures.report();
 }
 
 #[test]

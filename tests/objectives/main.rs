@@ -7,6 +7,7 @@ mod laws;
 
 use klimb::objectives::{
     DpoLoss, GaeSettings, PpoGradients, PpoRollout, PpoSettings, bradley_terry, dpo, gae, kl_per_sequence, ppo,
+    unlikelihood,
 };
 use klimb::rng::Generator;
 
@@ -43,6 +44,14 @@ fn run_variant(
         accuracies: column(3),
         logprobs: statistics[4 * pairs..].to_vec(),
     }
+}
+
+/// The statistics by column (losses, accuracies, chosen, rejected) and the gradient of the mean loss.
+fn run_unlikelihood(alpha: f64, sequence_logprobs: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let pairs = sequence_logprobs.len() / 2;
+    let (mut dsequence_logprobs, mut statistics) = (vec![f64::NAN; 2 * pairs], vec![f64::NAN; 4 * pairs]);
+    unlikelihood(alpha, sequence_logprobs, &mut dsequence_logprobs, &mut statistics);
+    (statistics.chunks_exact(pairs).map(<[f64]>::to_vec).collect(), dsequence_logprobs)
 }
 
 /// The losses, the accuracies and the gradient of the mean loss.

@@ -380,6 +380,23 @@ impl<F: Real> Kernels for Cpu<F> {
         );
     }
 
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &Vec<F>,
+        settings: At<Vec<F>>,
+        dsequence_logprobs: &mut Vec<F>,
+        statistics: &mut Vec<F>,
+    ) {
+        self.count();
+        objectives::unlikelihood(
+            settings.slice()[0],
+            &sequence_logprobs[..2 * pairs],
+            &mut dsequence_logprobs[..2 * pairs],
+            &mut statistics[..4 * pairs],
+        );
+    }
+
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
         self.run(
             #[inline(always)]

@@ -111,6 +111,11 @@ static DPO: Shader = Shader {
     text: include_str!("../../../shaders/objectives/dpo.wgsl"),
     shared: &[INDEX],
 };
+static UNLIKELIHOOD: Shader = Shader {
+    path: "objectives/unlikelihood.wgsl",
+    text: include_str!("../../../shaders/objectives/unlikelihood.wgsl"),
+    shared: &[INDEX],
+};
 static OPTIMISER: Shader =
     Shader { path: "optimiser.wgsl", text: include_str!("../../../shaders/optimiser.wgsl"), shared: &[REDUCE] };
 static SAMPLE: Shader =
@@ -135,7 +140,7 @@ const SEQUENCES: &[Field] = &[U32("batch"), U32("length"), U32("completion_mask_
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 25] = [
+pub static KERNELS: [Kernel; 26] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -187,6 +192,10 @@ pub static KERNELS: [Kernel; 25] = [
         uniforms: &[U32("pairs"), U32("loss"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
+    Kernel { name: "unlikelihood", shader: &UNLIKELIHOOD, workgroup: [64, 1], grid: Items,
+        uniforms: &[U32("pairs"), U32("settings_offset")],
+        bindings: &[(1, "sequence_logprobs", Read), (2, "settings", Read), (3, "dsequence_logprobs", Write),
+            (4, "statistics", Write)] },
 
     Kernel { name: "squared_norm", shader: &OPTIMISER, workgroup: [64, 1], grid: Covers(1, 1),
         uniforms: &[U32("len")],

@@ -376,6 +376,18 @@ impl Kernels for Gpu {
         self.recorder.dispatch("dpo", &uniforms, &buffers, [size.pairs, 1]);
     }
 
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &GpuFloats,
+        settings: At<GpuFloats>,
+        dsequence_logprobs: &mut GpuFloats,
+        statistics: &mut GpuFloats,
+    ) {
+        let buffers = [&sequence_logprobs.0, &settings.buffer.0, &dsequence_logprobs.0, &statistics.0];
+        self.recorder.dispatch("unlikelihood", &words([pairs, settings.offset]), &buffers, [pairs, 1]);
+    }
+
     fn squared_norm(&mut self, len: usize, values: &GpuFloats, partials: &mut GpuFloats) {
         self.recorder.dispatch("squared_norm", &words([len]), &[&values.0, &partials.0], [NORM_PARTIALS, 1]);
     }
