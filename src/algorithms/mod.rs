@@ -2,12 +2,14 @@
 //!
 //! Invariant: an algorithm sees no word and no reward but what it is handed.
 
+mod best_of_n;
 mod dpo;
 mod pairs;
 mod preferred_ft;
 mod sft;
 mod unlikelihood;
 
+pub use best_of_n::{ScoreDistribution, best_of, best_of_n_bound};
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairOutcome};
 pub use pairs::PairBatch;
 pub use preferred_ft::PreferredFt;

@@ -1,6 +1,7 @@
 //! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, sweeps, and
 //! checks of the engine against numbers from elsewhere.
 
+mod best_of_n;
 mod evaluation;
 mod optimum;
 mod preferences;
@@ -8,6 +9,7 @@ mod recipes;
 mod sweep;
 pub mod verify;
 
+pub use best_of_n::CompletionPool;
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
 pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
 pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
