@@ -47,7 +47,7 @@ fn world() -> World {
 fn batches(effort: Effort) -> Vec<PairBatch> {
     let (mut k, sft) = (Cpu::<f32>::new(), sft());
     let labels = LabelSettings { temperature: 0.0, flip_probability: 0.0 };
-    let settings = PreferenceSettings { chunks: 64, labels };
+    let settings = PreferenceSettings { chunks: 64, labels, ..PreferenceSettings::default() };
     let mut data = PreferenceData::new(&mut k, &Network::new(sft.config), 1, settings);
     let (world, reference) = (world(), upload(&mut k, &sft.parameters));
     let mut batch = || {

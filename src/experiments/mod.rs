@@ -12,7 +12,7 @@ pub mod verify;
 pub use best_of_n::CompletionPool;
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
 pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
-pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 pub use sweep::{
     RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo,

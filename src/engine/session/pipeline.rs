@@ -346,7 +346,8 @@ fn dpo<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, setting
 fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
     let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
-    PreferenceData::new(k, network, u64::from(settings.seed), PreferenceSettings { chunks, labels })
+    let data = PreferenceSettings { chunks, labels, ..PreferenceSettings::default() };
+    PreferenceData::new(k, network, u64::from(settings.seed), data)
 }
 
 fn evaluator<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> Evaluator<K> {

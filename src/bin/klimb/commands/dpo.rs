@@ -20,7 +20,7 @@ use klimb::world::World;
 use klimb::world::preferences::LabelSettings;
 
 use super::machine::{BackendArguments, on};
-use super::pairs::{LabelArguments, chunks_for};
+use super::pairs::{LabelArguments, WrittenBy, chunks_for};
 use super::{End, Failure, files, interrupt, progress};
 
 /// Align a policy with preferences by DPO
@@ -69,6 +69,9 @@ pub struct Dpo {
     /// Leave the reference's log-probabilities out: no leash
     #[arg(long)]
     reference_free: bool,
+    /// Who writes the completions of the pairs
+    #[arg(long, value_enum, default_value = "reference")]
+    written_by: WrittenBy,
     #[command(flatten)]
     labels: LabelArguments,
     /// Steps between two points
@@ -134,6 +137,7 @@ impl Dpo {
             preferences: PreferenceSettings {
                 chunks: chunks_for(self.pairs),
                 labels: LabelSettings::from(self.labels),
+                writer: self.written_by.into(),
             },
             evaluation: EvaluationSettings { samples: self.samples, ..defaults.evaluation },
             evaluate_every: self.evaluate_every,
