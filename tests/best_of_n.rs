@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use klimb::algorithms::{ScoreDistribution, best_of_n_bound};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::experiments::{CompletionPool, Evaluation};
+use klimb::experiments::{BestOfNSettings, CompletionPool, Evaluation};
 use klimb::language::Sequence;
 use klimb::model::Checkpoint;
 use klimb::stats::mean;
@@ -88,7 +88,9 @@ fn a_seed_names_the_pool_and_a_pool_is_large_enough() {
     assert_eq!(one, pool(&mut k, &world, 8, 1));
     assert_ne!(one, pool(&mut k, &world, 8, 2));
     assert_eq!(one.completions().len(), world.held_out_prompts().len());
-    assert_eq!(CompletionPool::size(&world, 512, 2), 4096);
-    let (samples, n) = (1024, 128);
-    assert!(CompletionPool::size(&world, samples, n) * world.held_out_prompts().len() >= samples * n);
+    let settings = BestOfNSettings { largest: 2, ..BestOfNSettings::default() };
+    assert_eq!(CompletionPool::size(&world, settings), 4096);
+    let settings = BestOfNSettings { largest: 100, samples: 1024, ..settings };
+    assert!(CompletionPool::size(&world, settings) * world.held_out_prompts().len() >= 1024 * 100);
+    assert_eq!(settings.counts().collect::<Vec<_>>(), [2, 4, 8, 16, 32, 64, 100]);
 }

@@ -2,18 +2,57 @@
 
 use std::ops::ControlFlow;
 
-use super::{Evaluation, Sample};
+use serde::{Deserialize, Serialize};
+
+use super::training::PIECE;
+use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, SweepPoint};
 use crate::algorithms::{ScoreDistribution, best_of};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
+use crate::metrics::Setting;
+use crate::model::ConfigError;
 use crate::rng::Generator;
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
-/// Fewest completions of a prompt behind its distribution of scores.
-const LEAST_COMPLETIONS: usize = 4096;
-/// Completions generated or scored at a time.
-const PIECE: usize = 256;
+/// What Best-of-N is measured with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BestOfNSettings {
+    /// The largest N.
+    pub largest: usize,
+    /// Draws a point.
+    pub samples: usize,
+    /// Fewest completions of a prompt behind its distribution of scores.
+    pub completions: usize,
+}
+
+impl Default for BestOfNSettings {
+    fn default() -> Self {
+        Self { largest: 128, samples: EvaluationSettings::default().samples, completions: 4096 }
+    }
+}
+
+impl BestOfNSettings {
+    /// What its points are called in files.
+    pub const NAME: &str = "best_of_n";
+
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() }.validated()?;
+        for (field, value) in [("largest", self.largest), ("completions", self.completions)] {
+            if value == 0 {
+                return Err(ConfigError::new(field, "0 is not a positive number"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Every N: powers of two from 2 on, and the largest.
+    pub fn counts(&self) -> impl Iterator<Item = usize> + use<> {
+        let largest = self.largest;
+        std::iter::successors(Some(2), |n| Some(2 * n)).take_while(move |&n| n < largest).chain([largest])
+    }
+}
 
 /// The reference's completions of every held-out prompt: a pool from which Best-of-N is drawn, for any N and scorer.
 ///
@@ -25,9 +64,10 @@ pub struct CompletionPool {
 }
 
 impl CompletionPool {
-    /// Completions a prompt needs for `samples` draws of the best of `n`, and for a distribution worth the name.
-    pub fn size(world: &World, samples: usize, n: usize) -> usize {
-        LEAST_COMPLETIONS.max(samples.div_ceil(world.held_out_prompts().len()) * n)
+    /// Completions a prompt needs for `samples` draws of the best of `largest`.
+    pub fn size(world: &World, settings: BestOfNSettings) -> usize {
+        let BestOfNSettings { largest, samples, completions } = settings;
+        completions.max(samples.div_ceil(world.held_out_prompts().len()) * largest)
     }
 
     /// Lets the reference write `per_prompt` completions of every held-out prompt at temperature 1. `None` if `go_on`,
@@ -121,4 +161,36 @@ impl CompletionPool {
         };
         Ok(Evaluation::new(sequences.into_iter().zip(comparison).zip(log_ratios).map(sample).collect()))
     }
+}
+
+/// Best-of-N by gold reward on held-out prompts, a point for each N.
+///
+/// # Errors
+/// `Backend` if a read fails, `Sink` if the sink refuses a point.
+pub async fn run_best_of_n<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (settings, seed): (&BestOfNSettings, u64),
+    sink: &mut S,
+) -> Result<(), SweepError<S::Error>> {
+    let start = sink.seconds();
+    let per_prompt = CompletionPool::size(world, *settings);
+    let mut pieces = 0;
+    let go_on = || {
+        pieces += 1;
+        sink.stepped(pieces)
+    };
+    let Some(pool) = CompletionPool::draw(k, world, network, reference, (per_prompt, seed), go_on).await? else {
+        return Ok(());
+    };
+    let seconds = sink.seconds() - start;
+    let gold = pool.scores(|sequence| world.gold_reward(&sequence.tokens));
+    for n in settings.counts() {
+        let evaluation = pool.best_of_n(k, world, (network, reference), &gold, (n, settings.samples)).await?;
+        let setting = Setting::Number(n as f64);
+        let point = evaluation.point(Place { method: BestOfNSettings::NAME, setting, seed, step: 0, seconds });
+        sink.point(SweepPoint { point, evaluation, parameters: None }).map_err(SweepError::Sink)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod csv;
 mod definitions;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,15 @@ pub enum Setting {
     Number(f64),
     /// Anything else, such as a seed's or a start's name. Not the text of a number.
     Label(String),
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Label(label) => f.write_str(label),
+        }
+    }
 }
 
 /// A policy on the reward-versus-KL chart: means over held-out samples with half widths of their 95 % intervals.

@@ -1,5 +1,6 @@
 //! The sub-commands, one file each, and what they share.
 
+mod baselines;
 mod dpo;
 mod files;
 mod interrupt;
@@ -10,6 +11,7 @@ mod sample;
 mod score;
 mod sweep;
 mod train;
+mod training;
 mod verify;
 
 use std::fmt::Display;
@@ -31,6 +33,7 @@ use clap::{Parser, Subcommand};
         klimb pretrain --out base.safetensors\n  \
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
+        klimb best-of-n --largest 64\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
         klimb sweep --preset quick --out sweep\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
@@ -46,10 +49,14 @@ enum Command {
     Pretrain(train::Pretrain),
     Sft(train::Sft),
     Dpo(dpo::Dpo),
+    Unlikelihood(baselines::Unlikelihood),
+    PreferredFt(baselines::PreferredFt),
+    BestOfN(baselines::BestOfN),
     Sample(sample::Sample),
     Score(score::Score),
     Pairs(pairs::Pairs),
     Sweep(sweep::Sweep),
+    Merge(sweep::Merge),
     Verify(verify::Verify),
 }
 
@@ -90,10 +97,14 @@ pub fn run() -> ExitCode {
         Command::Pretrain(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
+        Command::Unlikelihood(command) => command.run(),
+        Command::PreferredFt(command) => command.run(),
+        Command::BestOfN(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Pairs(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {
