@@ -307,3 +307,70 @@ fn weigh(world: &World, sequence: &Sequence, logprobs: &[f64]) -> OptimumSample 
     let mean = logprobs.iter().map(|logprob| (logprob - high).exp()).sum::<f64>() / logprobs.len() as f64;
     OptimumSample { gold_reward: world.gold_reward(&sequence.tokens), log_weight: logprobs[0] - high - mean.ln() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last point of a run, as far as its names go.
+    fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
+        let (method, setting, step) = match settings.plan(run) {
+            Plan::Train(training) => (training.algorithm.name(), training.algorithm.setting(), training.steps()),
+            Plan::BestOfN(settings) => (BestOfNSettings::NAME, Setting::Number(settings.largest as f64), 0),
+        };
+        FrontierPoint {
+            method: method.into(),
+            setting,
+            seed: run.seed,
+            step,
+            kl_per_sequence: 1.0,
+            kl_half_width: 0.1,
+            gold_reward: 0.5,
+            gold_reward_half_width: 0.1,
+            samples: 512,
+            seconds: 1.0,
+            diversity: None,
+        }
+    }
+
+    #[test]
+    fn every_preset_is_valid_and_every_point_belongs_to_one_run() {
+        let presets = [
+            SweepSettings::quick(3),
+            SweepSettings::smoke(3),
+            SweepSettings::paper(3, 2),
+            SweepSettings::paper_noisy(3, 1),
+        ];
+        for settings in presets {
+            let settings = settings.validated().expect("a preset can be used");
+            for run in &settings.runs {
+                let point = last_point(&settings, run);
+                let owners: Vec<&SweepRun> = settings.runs.iter().filter(|run| settings.owns(run, &point)).collect();
+                assert_eq!(owners, [run]);
+                assert!(settings.is_last(run, &point), "{run:?}");
+                let earlier = FrontierPoint { setting: Setting::Number(2.0), step: 1, ..point.clone() };
+                assert!(!settings.is_last(run, &earlier), "{run:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_paper_s_presets_differ_in_their_labels_alone() {
+        let (paper, noisy) = (SweepSettings::paper(1, 1), SweepSettings::paper_noisy(1, 1));
+        assert_eq!(paper.preferences.labels.temperature, 0.0);
+        assert_eq!(SweepSettings { preferences: paper.preferences, ..noisy.clone() }, paper);
+        let trained = |settings: &SweepSettings| {
+            settings.runs.iter().filter(|run| matches!(settings.plan(run), Plan::Train(_))).count()
+        };
+        assert_eq!(trained(&paper), 4 + 4 + 6, "the figure's runs but for PPO's");
+        assert_eq!(trained(&SweepSettings::paper(1, 3)), 3 * (4 + 4) + 6);
+    }
+
+    #[test]
+    fn runs_are_written_and_read_back() {
+        let settings = SweepSettings::paper(1, 3);
+        let text = serde_json::to_string(&settings).expect("settings can be written");
+        assert!(text.contains(r#"{"method":{"name":"dpo","beta":0.05},"seed":1}"#), "{text}");
+        assert_eq!(serde_json::from_str::<SweepSettings>(&text).expect("and read"), settings);
+    }
+}

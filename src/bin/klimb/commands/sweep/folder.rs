@@ -21,6 +21,7 @@ use super::shard::Shard;
 /// The fields of `run.json` in which a folder that is gone on with must agree.
 const IDENTITY: [&str; 6] = ["settings", "world", "reference", "backend", "adapter", "shard"];
 const RUN: &str = "run.json";
+const PART_OF_RUN: &str = "run.json.part";
 const FRONTIER: &str = "frontier.csv";
 /// The reference's checkpoint in a sweep's folder.
 pub const REFERENCE: &str = "checkpoints/reference.safetensors";
@@ -97,8 +98,14 @@ impl Folder {
                 return Err(Failure::about(path.display(), sentence));
             }
         } else {
-            files::write(&path.join(REFERENCE), description.reference.to_bytes())?;
             files::write(&path.join(RUN), text)?;
+        }
+        // What follows may be missing if the program was killed here before.
+        for folder in ["samples", "checkpoints"] {
+            std::fs::create_dir_all(path.join(folder)).map_err(|error| Failure::about(path.display(), error))?;
+        }
+        if !path.join(REFERENCE).is_file() {
+            files::write(&path.join(REFERENCE), description.reference.to_bytes())?;
         }
         let Description { settings, reference, .. } = description;
         let mut folder = Self {
@@ -221,20 +228,22 @@ impl Folder {
     }
 }
 
-/// Makes `path` a sweep's folder unless it is one; answers with its `run.json` if it was.
+/// Makes the folder unless it is there; answers with its `run.json` if it is a sweep's.
 fn prepare(path: &Path) -> Result<Option<Value>, Failure> {
     let about = |problem: String| Failure::about(path.display(), problem);
     if path.exists() && !path.is_dir() {
         return Err(about("is not a folder".into()));
     }
-    let is_new = !path.join(RUN).is_file();
-    if is_new && path.is_dir() && path.read_dir()?.next().is_some() {
+    if path.join(RUN).is_file() {
+        return read_run(path).map(Some);
+    }
+    std::fs::create_dir_all(path).map_err(|error| about(error.to_string()))?;
+    // A program killed while it wrote its first file leaves a part of that alone.
+    let is_foreign = |entry: std::fs::DirEntry| entry.file_name().to_str() != Some(PART_OF_RUN);
+    if path.read_dir()?.filter_map(Result::ok).any(is_foreign) {
         return Err(about(format!("holds other files and no {RUN}; name a new or an empty folder")));
     }
-    for folder in ["samples", "checkpoints"] {
-        std::fs::create_dir_all(path.join(folder)).map_err(|error| about(error.to_string()))?;
-    }
-    if is_new { Ok(None) } else { read_run(path).map(Some) }
+    Ok(None)
 }
 
 /// A sweep folder's `run.json`.
