@@ -388,12 +388,16 @@ impl<F: Real> Kernels for Cpu<F> {
         dsequence_logprobs: &mut Vec<F>,
         statistics: &mut Vec<F>,
     ) {
-        self.count();
-        objectives::unlikelihood(
-            settings.slice()[0],
-            &sequence_logprobs[..2 * pairs],
-            &mut dsequence_logprobs[..2 * pairs],
-            &mut statistics[..4 * pairs],
+        self.run(
+            #[inline(always)]
+            || {
+                objectives::unlikelihood(
+                    settings.slice()[0],
+                    &sequence_logprobs[..2 * pairs],
+                    &mut dsequence_logprobs[..2 * pairs],
+                    &mut statistics[..4 * pairs],
+                );
+            },
         );
     }
 
