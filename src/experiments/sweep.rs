@@ -99,7 +99,7 @@ impl SweepSettings {
         ];
         Self {
             runs: methods.map(|method| SweepRun { method, seed }).into(),
-            budget: Budget::of_steps(300),
+            budget: Budget::default(),
             preferences: PreferenceSettings::default(),
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,

@@ -61,8 +61,8 @@ pub enum Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Label(label) => f.write_str(label),
+            Self::Number(number) => f.pad(&number.to_string()),
+            Self::Label(label) => f.pad(label),
         }
     }
 }
@@ -110,6 +110,12 @@ pub struct OptimumPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_is_written_as_in_files_and_fits_a_table() {
+        let (number, label) = (Setting::Number(64.0), Setting::Label("chosen".into()));
+        assert_eq!(format!("{number}|{number:>4}|{label}"), "64|  64|chosen");
+    }
 
     #[test]
     fn a_series_is_what_the_rows_have_of_it() {
