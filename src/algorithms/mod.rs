@@ -5,13 +5,17 @@
 mod best_of_n;
 mod dpo;
 mod pairs;
+mod ppo;
 mod preferred_ft;
+mod reward_model;
 mod sft;
 mod unlikelihood;
 
 pub use best_of_n::{ScoreDistribution, best_of, best_of_n_bound};
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairOutcome};
 pub use pairs::PairBatch;
+pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, ScoredEpisode, ValueNetwork};
 pub use preferred_ft::PreferredFt;
+pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
 pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

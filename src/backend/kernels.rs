@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::objectives::DpoLoss;
+use super::sizes::*;
 use crate::real::Real;
 
 /// What can go wrong below the network. A wrong shape is not here: that is a bug, and asserts.
@@ -76,151 +76,6 @@ impl<'a, B> AtMut<'a, B> {
     pub fn new(buffer: &'a mut B, offset: usize) -> Self {
         Self { buffer, offset }
     }
-}
-
-/// Sizes of the embedding kernels. Token (b, t) is `tokens[b·stride + first + t]` at position `first + t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EmbedSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Positions embedded of each sequence.
-    pub length: usize,
-    /// Tokens stored per sequence.
-    pub stride: usize,
-    /// First position.
-    pub first: usize,
-    /// D.
-    pub width: usize,
-    /// V; the position embedding begins V·D behind the token embedding.
-    pub vocabulary: usize,
-    /// Rows of the position embedding, T.
-    pub context: usize,
-}
-
-/// Sizes of LayerNorm: `rows` vectors of `width`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NormSize {
-    /// Vectors.
-    pub rows: usize,
-    /// D.
-    pub width: usize,
-    /// Whether the backward pass adds to dx, as the residual stream wants, or replaces it.
-    pub accumulate: bool,
-}
-
-/// Sizes of a linear map with weights (inner, columns), applied to `rows` vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatmulSize {
-    /// Vectors.
-    pub rows: usize,
-    /// Rows of the weights.
-    pub inner: usize,
-    /// Columns of the weights.
-    pub columns: usize,
-    /// Whether a bias of `columns` numbers lies right behind the weights.
-    pub bias: bool,
-}
-
-/// Sizes of causal attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Positions of each.
-    pub length: usize,
-    /// Heads.
-    pub heads: usize,
-    /// D/H.
-    pub head_width: usize,
-}
-
-/// Sizes of attention at one position, with the keys and values of earlier positions cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeSize {
-    /// Sequences.
-    pub batch: usize,
-    /// The position being decoded, from 0.
-    pub position: usize,
-    /// Positions the cache has room for.
-    pub capacity: usize,
-    /// Heads.
-    pub heads: usize,
-    /// D/H.
-    pub head_width: usize,
-}
-
-/// Sizes of the kernels that turn logits into log-probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogitsSize {
-    /// Tokens, B·T.
-    pub rows: usize,
-    /// V.
-    pub vocabulary: usize,
-}
-
-/// Sizes of per-token numbers, (B, T).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SequenceSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Tokens of each.
-    pub length: usize,
-}
-
-/// Sizes of DPO's loss, and which loss it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DpoSize {
-    /// Pairs.
-    pub pairs: usize,
-    /// The shape of the loss.
-    pub loss: DpoLoss,
-}
-
-/// Sizes of one sampling position. Row b holds `length` tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampleSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Tokens stored per sequence, and coins.
-    pub length: usize,
-    /// The position whose logits are given; the token at `position + 1` is written.
-    pub position: usize,
-    /// V.
-    pub vocabulary: usize,
-    /// The token that ends a completion.
-    pub end: u32,
-    /// The token written behind the end.
-    pub padding: u32,
-}
-
-/// Sizes of one line of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricsSize {
-    /// Items (tokens, pairs) each statistic has.
-    pub items: usize,
-    /// Statistics; column c is `statistics[c·items ..]`.
-    pub columns: usize,
-    /// Partial sums of the squared gradient norm.
-    pub partials: usize,
-}
-
-/// What AdamW is told besides the gradients (Loshchilov and Hutter 2019).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamwSize {
-    /// Parameters.
-    pub len: usize,
-    /// Partial sums of the squared gradient norm.
-    pub partials: usize,
-    /// β₁.
-    pub beta1: f32,
-    /// β₂.
-    pub beta2: f32,
-    /// Added to the root of the second moment, as PyTorch does it (after bias correction).
-    pub epsilon: f32,
-    /// Decoupled weight decay, on every parameter.
-    pub weight_decay: f32,
-    /// Gradients longer than this are scaled down to it; infinity never clips.
-    pub max_norm: f32,
 }
 
 /// Partial sums [`Kernels::squared_norm`] writes.
@@ -440,7 +295,8 @@ pub trait Kernels {
         reference_logits: &Self::Floats,
         kl_per_token: &mut Self::Floats,
     );
-    /// Write: `sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]`, mask at `completion_mask`.
+    /// Write: `sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]`, mask at `completion_mask`. With values in place of
+    /// log-probabilities and a mask of last tokens it picks a reward model's scores.
     fn sequence_logprobs_forward(
         &mut self,
         size: SequenceSize,
@@ -491,6 +347,66 @@ pub trait Kernels {
         settings: At<Self::Floats>,
         dsequence_logprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,
+    );
+    /// Write: the reward model's loss, `objectives::bradley_terry`, on `pairs` pairs: `scores` holds the chosen, then
+    /// the rejected completions' (2·pairs). `dscores` of (2·pairs), of the mean loss; `statistics` of (4, pairs):
+    /// losses, chosen scores, rejected scores, accuracies.
+    fn bradley_terry(
+        &mut self,
+        pairs: usize,
+        scores: &Self::Floats,
+        dscores: &mut Self::Floats,
+        statistics: &mut Self::Floats,
+    );
+
+    // objectives/ppo.wgsl; `rows` tokens that begin at `first` in each column of the network's numbers
+
+    /// Write: PPO's policy loss, `objectives::ppo_policy`. `numbers` of (3, stride) as `logprobs_forward` leaves them;
+    /// `weights` of (rows); `rollout` of (2, rows): old logprobs, advantages; `settings`: clip range, entropy
+    /// coefficient. `dnumbers` of (2, stride): dlogprobs | dentropies, of these rows alone; `statistics` of (7, rows):
+    /// policy loss, k1, k2, k3, clip fraction, ratio, entropy.
+    #[allow(clippy::too_many_arguments)]
+    fn ppo_policy(
+        &mut self,
+        size: PpoSize,
+        numbers: &Self::Floats,
+        weights: At<Self::Floats>,
+        rollout: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        dnumbers: &mut Self::Floats,
+        statistics: AtMut<Self::Floats>,
+    );
+    /// Write: PPO's value loss, `objectives::ppo_value`. `values` of (stride); `weights` of (rows); `rollout` of
+    /// (2, rows): old values, returns; `settings`: value clip range, value coefficient. `dvalues` of (stride), of these
+    /// rows alone; `statistics` of (2, rows): value loss, clip fraction.
+    #[allow(clippy::too_many_arguments)]
+    fn ppo_value(
+        &mut self,
+        size: PpoSize,
+        values: &Self::Floats,
+        weights: At<Self::Floats>,
+        rollout: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        dvalues: &mut Self::Floats,
+        statistics: AtMut<Self::Floats>,
+    );
+
+    // rollout.wgsl
+
+    /// Write: `record` of (7, rows), so that one read brings all that a rollout leaves: tokens, as reals | logprobs |
+    /// entropies | reference logprobs | KL per token | values | scores. `numbers` and `reference_numbers` are (3, rows)
+    /// as `logprobs_forward` leaves them, the other sources (rows).
+    #[allow(clippy::too_many_arguments)]
+    fn record_rollout(
+        &mut self,
+        rows: usize,
+        tokens: &Self::Integers,
+        numbers: &Self::Floats,
+        reference_numbers: &Self::Floats,
+        kl_per_token: &Self::Floats,
+        values: &Self::Floats,
+        scores: &Self::Floats,
+        record: &mut Self::Floats,
     );
 
     // optimiser.wgsl

@@ -3,25 +3,21 @@
 //!
 //! Every method gets the same budget, data and evaluation; what it is called in files is its [`Method`]'s name.
 
-use std::ops::ControlFlow;
-
 use serde::{Deserialize, Serialize};
 
 use super::best_of_n::run_best_of_n;
 use super::training::{PIECE, train};
 use super::{
-    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSample, PreferenceSettings, Sink,
+    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings, PreferenceSettings, Sink,
     SweepError, TrainingSettings,
 };
 use crate::algorithms::{DpoSettings, SftSettings, UnlikelihoodSettings};
+use crate::backend::Kernels;
 use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels, SequenceSize};
-use crate::language::{Generation, GenerationSettings, Scorer, Sequence, upload};
 use crate::metrics::{FrontierPoint, Setting};
 use crate::model::ConfigError;
-use crate::rng::Generator;
+use crate::world::World;
 use crate::world::preferences::LabelSettings;
-use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// A method with its setting: a curve of the figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -82,8 +78,8 @@ pub struct SweepSettings {
     pub evaluate_every: u64,
     /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
     pub best_of_n_completions: usize,
-    /// Completions per held-out prompt that the reference, and each proposal, writes for the closed-form optimum.
-    pub optimum_samples: usize,
+    /// How far the closed-form optimum is to be known.
+    pub optimum: OptimumSettings,
 }
 
 impl SweepSettings {
@@ -104,7 +100,7 @@ impl SweepSettings {
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
             best_of_n_completions: BestOfNSettings::default().completions,
-            optimum_samples: 256,
+            optimum: OptimumSettings::default(),
         }
     }
 
@@ -127,7 +123,7 @@ impl SweepSettings {
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
             best_of_n_completions: BestOfNSettings::default().completions,
-            optimum_samples: 1024,
+            optimum: OptimumSettings::default(),
         }
     }
 
@@ -154,7 +150,7 @@ impl SweepSettings {
             evaluation: EvaluationSettings { samples: 32, ..EvaluationSettings::default() },
             evaluate_every: 2,
             best_of_n_completions: 16,
-            optimum_samples: 8,
+            optimum: OptimumSettings::smoke(),
         }
     }
 
@@ -251,61 +247,6 @@ pub async fn run<K: Kernels, S: Sink>(
         Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(drop),
         Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, seed), sink).await,
     }
-}
-
-/// Samples for the closed-form optimum on held-out prompts: the reference and every policy in `proposals` write
-/// `per_prompt` completions of each prompt, and each completion is weighed by π_ref/q, q the even mixture of them all.
-/// Policies that went further give the weights something to stand on where the reference seldom goes. `None` if
-/// `go_on`, asked before every piece, ended it.
-///
-/// # Errors
-/// As any read of the backend: `DeviceLost` or `Readback`.
-pub async fn sample_optimum<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    network: &Network,
-    reference: &[f32],
-    proposals: &[Vec<f32>],
-    (per_prompt, seed): (usize, u64),
-    mut go_on: impl FnMut() -> ControlFlow<()>,
-) -> Result<Option<Vec<Vec<OptimumSample>>>, BackendError> {
-    let components: Vec<K::Floats> =
-        std::iter::once(reference).chain(proposals.iter().map(Vec::as_slice)).map(|flat| upload(k, flat)).collect();
-    let mut generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
-    let mut scorer = Scorer::new(k, network.clone(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE - 1 });
-    let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-    let mut coins = Generator::new(seed, "optimum");
-    let mut samples = Vec::new();
-    for prompt in world.held_out_prompts() {
-        let mut of_prompt = Vec::new();
-        for component in &components {
-            for first in (0..per_prompt).step_by(PIECE) {
-                if go_on().is_break() {
-                    return Ok(None);
-                }
-                let prompts = vec![prompt.as_slice(); PIECE.min(per_prompt - first)];
-                let coins = coins.coins(prompts.len() * MAX_SEQUENCE);
-                let sequences = generation.generate(k, component, &prompts, &coins, settings).await?;
-                let mut logprobs = Vec::new();
-                for other in &components {
-                    logprobs.push(scorer.sequence_logprobs(k, other, &sequences).await?);
-                }
-                of_prompt.extend(sequences.iter().enumerate().map(|(index, sequence)| {
-                    let of: Vec<f64> = logprobs.iter().map(|logprobs| logprobs[index]).collect();
-                    weigh(world, sequence, &of)
-                }));
-            }
-        }
-        samples.push(of_prompt);
-    }
-    Ok(Some(samples))
-}
-
-/// A sample with log π_ref − log q; `logprobs` are the reference's and the proposals'.
-fn weigh(world: &World, sequence: &Sequence, logprobs: &[f64]) -> OptimumSample {
-    let high = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mean = logprobs.iter().map(|logprob| (logprob - high).exp()).sum::<f64>() / logprobs.len() as f64;
-    OptimumSample { gold_reward: world.gold_reward(&sequence.tokens), log_weight: logprobs[0] - high - mean.ln() }
 }
 
 #[cfg(test)]

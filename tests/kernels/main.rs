@@ -5,12 +5,14 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod attention;
+mod bradley_terry;
 mod embedding;
 mod layer_norm;
 mod logprobs;
 mod matmul;
 mod objectives;
 mod optimiser;
+mod ppo;
 mod recording;
 mod sample;
 

@@ -9,7 +9,19 @@ fn offset(size: MatmulSize) -> usize {
 }
 
 fn sizes() -> impl Iterator<Item = MatmulSize> {
-    let sizes = [(1, 1, 1), (1, 5, 3), (7, 3, 13), (33, 16, 37), (70, 65, 34), (1, 4, 8), (13, 12, 4), (270, 64, 36)];
+    // (70, 18, 1) and (70, 64, 1) are scalar heads.
+    let sizes = [
+        (1, 1, 1),
+        (1, 5, 3),
+        (7, 3, 13),
+        (33, 16, 37),
+        (70, 65, 34),
+        (1, 4, 8),
+        (13, 12, 4),
+        (270, 64, 36),
+        (70, 18, 1),
+        (70, 64, 1),
+    ];
     sizes
         .into_iter()
         .flat_map(|(rows, inner, columns)| [false, true].map(|bias| MatmulSize { rows, inner, columns, bias }))

@@ -11,6 +11,7 @@ mod logprobs;
 mod matmul;
 mod optimiser;
 mod reduce;
+mod rollout;
 mod sample;
 mod wide;
 
@@ -21,9 +22,9 @@ use wide::widest;
 
 use super::{
     AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NormSize, SampleSize, SequenceSize,
+    MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
 };
-use crate::objectives;
+use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
 use crate::real::Real;
 
 /// The CPU backend. Calls compute at once; the counters count what the GPU backend would have been asked for.
@@ -397,6 +398,87 @@ impl<F: Real> Kernels for Cpu<F> {
                     &mut dsequence_logprobs[..2 * pairs],
                     &mut statistics[..4 * pairs],
                 );
+            },
+        );
+    }
+
+    fn ppo_policy(
+        &mut self,
+        size: PpoSize,
+        numbers: &Vec<F>,
+        weights: At<Vec<F>>,
+        rollout: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        dnumbers: &mut Vec<F>,
+        statistics: AtMut<Vec<F>>,
+    ) {
+        let PpoSize { rows, first, stride } = size;
+        let (rollout, settings) = (rollout.slice(), settings.slice());
+        let batch = PpoPolicyBatch {
+            weights: &weights.slice()[..rows],
+            logprobs: &numbers[first..first + rows],
+            entropies: &numbers[stride + first..][..rows],
+            old_logprobs: &rollout[..rows],
+            advantages: &rollout[rows..2 * rows],
+        };
+        let (dlogprobs, dentropies) = dnumbers.split_at_mut(stride);
+        let gradients = (&mut dlogprobs[first..first + rows], &mut dentropies[first..first + rows]);
+        let statistics = &mut statistics.slice()[..PPO_POLICY_COLUMNS * rows];
+        self.run(
+            #[inline(always)]
+            || objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics),
+        );
+    }
+
+    fn ppo_value(
+        &mut self,
+        size: PpoSize,
+        values: &Vec<F>,
+        weights: At<Vec<F>>,
+        rollout: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        dvalues: &mut Vec<F>,
+        statistics: AtMut<Vec<F>>,
+    ) {
+        let PpoSize { rows, first, .. } = size;
+        let (rollout, settings) = (rollout.slice(), settings.slice());
+        let batch = PpoValueBatch {
+            weights: &weights.slice()[..rows],
+            values: &values[first..first + rows],
+            old_values: &rollout[..rows],
+            returns: &rollout[rows..2 * rows],
+        };
+        let statistics = &mut statistics.slice()[..PPO_VALUE_COLUMNS * rows];
+        let dvalues = &mut dvalues[first..first + rows];
+        self.run(
+            #[inline(always)]
+            || objectives::ppo_value(settings[0], settings[1], batch, dvalues, statistics),
+        );
+    }
+
+    fn record_rollout(
+        &mut self,
+        rows: usize,
+        tokens: &Vec<u32>,
+        numbers: &Vec<F>,
+        reference_numbers: &Vec<F>,
+        kl_per_token: &Vec<F>,
+        values: &Vec<F>,
+        scores: &Vec<F>,
+        record: &mut Vec<F>,
+    ) {
+        self.run(
+            #[inline(always)]
+            || rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record),
+        );
+    }
+
+    fn bradley_terry(&mut self, pairs: usize, scores: &Vec<F>, dscores: &mut Vec<F>, statistics: &mut Vec<F>) {
+        self.run(
+            #[inline(always)]
+            || {
+                let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
+                objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics);
             },
         );
     }

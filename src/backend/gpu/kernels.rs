@@ -86,6 +86,7 @@ use Grid::{Covers, Items};
 
 const INDEX: &str = include_str!("../../../shaders/shared/index.wgsl");
 const REDUCE: &str = include_str!("../../../shaders/shared/reduce.wgsl");
+const LOGISTIC: &str = include_str!("../../../shaders/shared/logistic.wgsl");
 const GELU: &str = include_str!("../../../shaders/shared/gelu.wgsl");
 
 static EMBEDDING: Shader =
@@ -116,6 +117,18 @@ static UNLIKELIHOOD: Shader = Shader {
     text: include_str!("../../../shaders/objectives/unlikelihood.wgsl"),
     shared: &[INDEX],
 };
+static BRADLEY_TERRY: Shader = Shader {
+    path: "objectives/bradley_terry.wgsl",
+    text: include_str!("../../../shaders/objectives/bradley_terry.wgsl"),
+    shared: &[INDEX, LOGISTIC],
+};
+static PPO: Shader = Shader {
+    path: "objectives/ppo.wgsl",
+    text: include_str!("../../../shaders/objectives/ppo.wgsl"),
+    shared: &[INDEX],
+};
+static ROLLOUT: Shader =
+    Shader { path: "rollout.wgsl", text: include_str!("../../../shaders/rollout.wgsl"), shared: &[INDEX] };
 static OPTIMISER: Shader =
     Shader { path: "optimiser.wgsl", text: include_str!("../../../shaders/optimiser.wgsl"), shared: &[REDUCE] };
 static SAMPLE: Shader =
@@ -137,10 +150,19 @@ const LINEAR: &[Field] = &[U32("rows"), U32("inner"), U32("columns"), U32("bias"
 const HEADS: &[Field] = &[U32("batch"), U32("length"), U32("heads"), U32("head_width")];
 const LOGITS: &[Field] = &[U32("rows"), U32("vocabulary"), U32("targets_offset")];
 const SEQUENCES: &[Field] = &[U32("batch"), U32("length"), U32("completion_mask_offset")];
+const PPO_ROWS: &[Field] = &[
+    U32("rows"),
+    U32("first"),
+    U32("stride"),
+    U32("weights_offset"),
+    U32("rollout_offset"),
+    U32("settings_offset"),
+    U32("statistics_offset"),
+];
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 26] = [
+pub static KERNELS: [Kernel; 30] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -196,6 +218,21 @@ pub static KERNELS: [Kernel; 26] = [
         uniforms: &[U32("pairs"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "settings", Read), (3, "dsequence_logprobs", Write),
             (4, "statistics", Write)] },
+
+    Kernel { name: "bradley_terry", shader: &BRADLEY_TERRY, workgroup: [64, 1], grid: Items,
+        uniforms: &[U32("pairs")],
+        bindings: &[(1, "scores", Read), (2, "dscores", Write), (3, "statistics", Write)] },
+
+    Kernel { name: "ppo_policy", shader: &PPO, uniforms: PPO_ROWS, workgroup: [64, 1], grid: Items,
+        bindings: &[(1, "numbers", Read), (2, "weights", Read), (3, "rollout", Read), (4, "settings", Read),
+            (5, "dnumbers", Write), (6, "statistics", Write)] },
+    Kernel { name: "ppo_value", shader: &PPO, uniforms: PPO_ROWS, workgroup: [64, 1], grid: Items,
+        bindings: &[(7, "values", Read), (2, "weights", Read), (3, "rollout", Read), (4, "settings", Read),
+            (8, "dvalues", Write), (6, "statistics", Write)] },
+
+    Kernel { name: "record_rollout", shader: &ROLLOUT, uniforms: &[U32("rows")], workgroup: [64, 1], grid: Items,
+        bindings: &[(1, "tokens", Read), (2, "numbers", Read), (3, "reference_numbers", Read), (4, "kl_per_token", Read),
+            (5, "values", Read), (6, "scores", Read), (7, "record", Write)] },
 
     Kernel { name: "squared_norm", shader: &OPTIMISER, workgroup: [64, 1], grid: Covers(1, 1),
         uniforms: &[U32("len")],

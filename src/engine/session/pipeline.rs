@@ -1,5 +1,7 @@
 //! The models and data of a session, stage by stage, and the work each stage can do.
 
+use thiserror::Error;
+
 use super::reports;
 use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, Sft, SftMetrics};
 use crate::backend::network::Network;
@@ -7,8 +9,8 @@ use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Batch, Checkpoints, Failure, Samples, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::{
-    EvaluationSettings, Evaluator, OptimumSample, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, SFT_STEPS,
-    TextSource, optimum_curve, sft_settings,
+    EvaluationSettings, Evaluator, OptimumSample, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, RecordedOptimum,
+    RecordedOptimumError, SFT_STEPS, TextSource, Worth, optimum_curve, sft_settings,
 };
 use crate::language::{Generation, GenerationSettings, Schedule, Scorer, upload};
 use crate::metrics::{MetricRow, OptimumPoint};
@@ -28,6 +30,17 @@ const TOLD_PAIRS: usize = 4;
 /// DPO's learning rate warms up over so many steps, and decays until the last.
 const DPO_WARM_UP: u64 = 20;
 const DPO_DECAY: u64 = 600;
+
+/// A shipped file that cannot be used.
+#[derive(Debug, Error)]
+pub enum AssetError {
+    /// A model.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The recorded optimum.
+    #[error(transparent)]
+    Optimum(#[from] RecordedOptimumError),
+}
 
 /// Which policy is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +78,26 @@ pub struct Pipeline<K: Kernels> {
     sampler: Generation<K>,
     optimum: Vec<Vec<OptimumSample>>,
     optimum_pieces: usize,
+    /// Shipped with the checkpoints, whichever reference is in use.
+    recorded_optimum: Option<RecordedOptimum>,
+    /// Whether that is the reference in use.
+    optimum_is_recorded: bool,
 }
 
 impl<K: Kernels> Pipeline<K> {
     /// A pipeline from shipped checkpoints.
-    pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, CheckpointError> {
+    pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, AssetError> {
         let world = World::new(WorldSettings::default()).expect("the default world is valid");
         let vocabulary_fingerprint = world.vocabulary().fingerprint();
-        let expected = Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone() };
+        let expected =
+            Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone(), head: false };
         let base = Checkpoint::from_bytes(&checkpoints.base, Some(&expected))?;
-        let expected = Expectation { config: Some(base.config), vocabulary_fingerprint };
+        let expected = Expectation { config: Some(base.config), vocabulary_fingerprint, head: false };
         let sft = Checkpoint::from_bytes(&checkpoints.sft, Some(&expected))?;
+        let recorded_optimum = match checkpoints.optimum.as_slice() {
+            [] => None,
+            bytes => Some(RecordedOptimum::from_bytes(bytes)?),
+        };
         let network = Network::new(base.config);
         let scored = SequenceSize { batch: 2 * TOLD_PAIRS, length: MAX_SEQUENCE - 1 };
         Ok(Self {
@@ -90,6 +112,8 @@ impl<K: Kernels> Pipeline<K> {
             sampler: Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE),
             optimum: vec![Vec::new(); world.held_out_prompts().len()],
             optimum_pieces: 0,
+            optimum_is_recorded: is_recorded(&recorded_optimum, &sft),
+            recorded_optimum,
             settings,
             world,
             network,
@@ -167,6 +191,7 @@ impl<K: Kernels> Pipeline<K> {
         }
         self.reference = upload(k, &self.sft.parameters);
         self.data = preference_data(k, &self.network, &self.settings);
+        self.optimum_is_recorded = is_recorded(&self.recorded_optimum, &self.sft);
         self.restart_optimum();
         Ok(())
     }
@@ -174,7 +199,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
     pub fn load_sft(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
-        let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint };
+        let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };
         self.sft = Checkpoint::from_bytes(bytes, Some(&expected))?;
         self.live_sft = None;
         Ok(())
@@ -256,9 +281,10 @@ impl<K: Kernels> Pipeline<K> {
         done == total
     }
 
-    /// Pieces done and pieces in all.
+    /// Pieces done and pieces in all: none where the curve is recorded.
     pub fn optimum_progress(&self) -> (usize, usize) {
-        (self.optimum_pieces, (self.optimum.len() * OPTIMUM_SAMPLES).div_ceil(PIECE))
+        let samples = if self.optimum_is_recorded { 0 } else { self.optimum.len() * OPTIMUM_SAMPLES };
+        (self.optimum_pieces, samples.div_ceil(PIECE))
     }
 
     /// Takes one more piece of reference samples.
@@ -272,14 +298,22 @@ impl<K: Kernels> Pipeline<K> {
         let sequences = self.sampler.generate(k, &self.reference, &slices, &coins, at_temperature_1()).await?;
         for (i, sequence) in sequences.iter().enumerate() {
             let gold_reward = self.world.gold_reward(&sequence.tokens);
-            self.optimum[turn(i)].push(OptimumSample { gold_reward, log_weight: 0.0 });
+            let worth = Worth::of_gold(gold_reward, self.settings.label_temperature);
+            self.optimum[turn(i)].push(OptimumSample::of_reference(worth));
         }
         self.optimum_pieces += 1;
         Ok(())
     }
 
+    /// The optimum of the samples so far.
     pub fn optimum_curve(&self) -> Vec<OptimumPoint> {
-        optimum_curve(&self.optimum, self.settings.label_temperature)
+        optimum_curve(&self.optimum)
+    }
+
+    /// The recorded curve, if it is that of the reference in use.
+    pub fn recorded_optimum(&self) -> Option<Vec<OptimumPoint>> {
+        let recorded = self.recorded_optimum.as_ref().filter(|_| self.optimum_is_recorded)?;
+        Some(recorded.curve(self.settings.label_temperature))
     }
 
     fn restart_optimum(&mut self) {
@@ -287,9 +321,10 @@ impl<K: Kernels> Pipeline<K> {
         self.optimum_pieces = 0;
     }
 
-    /// Base and reference, as the files that a session begins with.
+    /// Base, reference and recorded optimum, as the files that a session begins with.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes() }
+        let optimum = self.recorded_optimum.as_ref().map_or_else(Vec::new, |optimum| optimum.to_json().into_bytes());
+        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes(), optimum }
     }
 
     /// Goes on with a policy that another session trained on the same reference.
@@ -319,6 +354,10 @@ impl<K: Kernels> Pipeline<K> {
             }
         })
     }
+}
+
+fn is_recorded(optimum: &Option<RecordedOptimum>, reference: &Checkpoint) -> bool {
+    optimum.as_ref().is_some_and(|optimum| optimum.reference == reference.fingerprint())
 }
 
 fn at_temperature_1() -> GenerationSettings {

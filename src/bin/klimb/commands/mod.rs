@@ -5,8 +5,11 @@ mod dpo;
 mod files;
 mod interrupt;
 mod machine;
+mod optimum;
 mod pairs;
+mod ppo;
 mod progress;
+mod reward_model;
 mod sample;
 mod score;
 mod sweep;
@@ -34,7 +37,10 @@ use clap::{Parser, Subcommand};
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
         klimb best-of-n --largest 64\n  \
+        klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
+        klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
+        klimb optimum --from sft.safetensors --out optimum.json\n  \
         klimb sweep --preset quick --out sweep\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
         sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk."
@@ -52,9 +58,12 @@ enum Command {
     Unlikelihood(baselines::Unlikelihood),
     PreferredFt(baselines::PreferredFt),
     BestOfN(baselines::BestOfN),
+    RewardModel(reward_model::RewardModel),
+    Ppo(ppo::Ppo),
     Sample(sample::Sample),
     Score(score::Score),
     Pairs(pairs::Pairs),
+    Optimum(optimum::Optimum),
     Sweep(sweep::Sweep),
     Merge(sweep::Merge),
     Verify(verify::Verify),
@@ -100,9 +109,12 @@ pub fn run() -> ExitCode {
         Command::Unlikelihood(command) => command.run(),
         Command::PreferredFt(command) => command.run(),
         Command::BestOfN(command) => command.run(),
+        Command::RewardModel(command) => command.run(),
+        Command::Ppo(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Pairs(command) => command.run(),
+        Command::Optimum(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Verify(command) => command.run(),

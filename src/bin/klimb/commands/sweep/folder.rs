@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use klimb::charts::{FrontierChart, Look, Trail, frontier_svg};
-use klimb::experiments::{Method, Sample, SweepPoint, SweepRun, SweepSettings};
-use klimb::hash::fingerprint;
+use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting, frontier_csv, optimum_csv, parse_frontier_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
@@ -77,7 +76,7 @@ impl Description<'_> {
                 "config": reference.config,
                 "stage": reference.stage,
                 "step": reference.step,
-                "fingerprint": fingerprint(reference.to_bytes()),
+                "fingerprint": reference.fingerprint(),
                 "file": REFERENCE,
             },
             "vocabulary": words,
@@ -181,21 +180,6 @@ impl Folder {
         let number = |point: &FrontierPoint| if let Setting::Number(number) = point.setting { number } else { 0.0 };
         self.points.sort_by(|a, b| (run_of(a), a.step).cmp(&(run_of(b), b.step)).then(number(a).total_cmp(&number(b))));
         files::write(&self.path.join(FRONTIER), frontier_csv(&self.points))
-    }
-
-    /// The last policy of each of DPO's settings, under the first seed that has it.
-    pub fn proposals(&self, world: &World) -> Result<Vec<Vec<f32>>, Failure> {
-        let mut last: Vec<&FrontierPoint> = Vec::new();
-        for run in self.settings.runs.iter().filter(|run| matches!(run.method, Method::Dpo { .. })) {
-            let of_run = self.points.iter().filter(|point| self.settings.owns(run, point));
-            if let Some(point) = of_run.max_by_key(|point| point.step)
-                && !last.iter().any(|other| other.setting == point.setting)
-            {
-                last.push(point);
-            }
-        }
-        let file = |point: &FrontierPoint| self.path.join(checkpoint_file(&point_name(point)));
-        last.into_iter().map(|point| Ok(files::read_checkpoint(&file(point), world)?.parameters)).collect()
     }
 
     /// Writes the optimum, if it was sampled, and the chart.

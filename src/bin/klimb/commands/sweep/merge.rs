@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::machine::{BackendArguments, on};
 use super::super::{End, Failure, files, interrupt};
 use super::folder::{Description, Folder, REFERENCE, read_run};
-use super::sampled;
+use super::optimum_of;
 
 /// The fields of `run.json` in which folders must agree to be one sweep. Adapters may differ.
 const COMMON: [&str; 4] = ["settings", "world", "reference", "backend"];
@@ -81,11 +81,8 @@ impl Merge {
         }
         interrupt::listen()?;
         let start = (&Network::new(reference.config), &reference.parameters[..]);
-        let proposals = folder.proposals(world)?;
-        let sampled = on!(self.backend.open()?, k => {
-            pollster::block_on(sampled(k, world, start, settings, &proposals))
-        });
-        folder.conclude(sampled?.as_deref())?;
+        let optimum = on!(self.backend.open()?, k => pollster::block_on(optimum_of(k, world, start, settings)));
+        folder.conclude(optimum?.as_deref())?;
         files::print(&format!("{}: {all} runs\n", self.out.display()))?;
         Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
     }

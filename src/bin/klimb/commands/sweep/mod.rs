@@ -14,14 +14,13 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::experiments::{
-    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run, sample_optimum,
-};
+use klimb::experiments::{Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run};
 use klimb::metrics::{MetricRow, OptimumPoint};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::optimum::sampled;
 use super::training::{SinkError, loss};
 use super::{End, Failure, files, interrupt, progress};
 use folder::{Description, Folder};
@@ -204,8 +203,7 @@ impl Shared<'_> {
     async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
         let mut optimum = None;
         if self.with_optimum {
-            let proposals = self.lock().proposals(self.world)?;
-            optimum = sampled(k, self.world, self.start(), self.settings, &proposals).await?;
+            optimum = optimum_of(k, self.world, self.start(), self.settings).await?;
         }
         self.lock().conclude(optimum.as_deref())
     }
@@ -238,25 +236,18 @@ impl Shared<'_> {
 }
 
 /// The optimum, or `None` after Ctrl-C.
-async fn sampled<K: Kernels>(
+async fn optimum_of<K: Kernels>(
     k: &mut K,
     world: &World,
     (network, reference): (&Network, &[f32]),
     settings: &SweepSettings,
-    proposals: &[Vec<f32>],
 ) -> Result<Option<Vec<OptimumPoint>>, Failure> {
-    let per_prompt = settings.optimum_samples;
-    let pieces = world.held_out_prompts().len() * (1 + proposals.len()) * per_prompt.div_ceil(256);
-    let bar = progress::bar(pieces as u64, "pieces of the optimum");
-    let go_on = || {
-        bar.inc(1);
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let names = (per_prompt, settings.evaluation.seed);
-    let samples = sample_optimum(k, world, network, reference, proposals, names, go_on).await?;
-    bar.finish_and_clear();
+    if interrupt::requested() {
+        return Ok(None);
+    }
     let temperature = settings.preferences.labels.temperature;
-    Ok(samples.map(|samples| optimum_curve(&samples, temperature)))
+    let samples = sampled(k, world, network, reference, temperature, &settings.optimum).await?;
+    Ok(samples.map(|samples| optimum_curve(&samples.samples)))
 }
 
 /// One run's results on their way into the folder.
