@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::ConfigError;
+use crate::objectives::DpoLoss;
 
 /// Every knob of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub struct Settings {
     pub label_temperature: f64,
     /// DPO's label smoothing ε.
     pub label_smoothing: f64,
+    /// How a margin becomes a loss: DPO's own, hinge or IPO.
+    pub loss: DpoLoss,
+    /// Whether DPO takes log-probabilities per token instead of summed.
+    pub length_normalised: bool,
+    /// Whether DPO leaves the reference out.
+    pub reference_free: bool,
     /// DPO steps between two points of the frontier.
     pub evaluate_every: usize,
     /// Samples behind a point.
@@ -65,6 +72,9 @@ impl Default for Settings {
             pairs: 24_576,
             label_temperature: 0.1,
             label_smoothing: 0.0,
+            loss: DpoLoss::Sigmoid,
+            length_normalised: false,
+            reference_free: false,
             evaluate_every: 10,
             evaluation_samples: 512,
         }
@@ -80,8 +90,10 @@ pub struct Knob {
     pub label: &'static str,
     /// One sentence for the person.
     pub meaning: &'static str,
-    /// Smallest and largest value; for the backend, of its index.
+    /// Smallest and largest value; where values have names, of their index.
     pub range: (f64, f64),
+    /// The values' names in the address, where they have any.
+    pub names: &'static [&'static str],
     /// Whether only whole numbers make sense.
     pub whole: bool,
     get: fn(&Settings) -> f64,
@@ -89,13 +101,14 @@ pub struct Knob {
 }
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 9] = [
+pub const KNOBS: [Knob; 14] = [
     Knob {
         name: "seed",
         label: "seed",
         meaning: "Names the run: the same seed and settings give the same run.",
         range: (0.0, u32::MAX as f64),
         whole: true,
+        names: &[],
         get: |settings| f64::from(settings.seed),
         set: |settings, value| settings.seed = value as u32,
     },
@@ -105,6 +118,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "The leash of DPO: high β keeps the policy close to the reference, low β lets it drift.",
         range: (0.01, 5.0),
         whole: false,
+        names: &[],
         get: |settings| settings.beta,
         set: |settings, value| settings.beta = value,
     },
@@ -114,6 +128,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "How far one step of AdamW moves the parameters.",
         range: (1e-6, 0.1),
         whole: false,
+        names: &[],
         get: |settings| settings.learning_rate,
         set: |settings, value| settings.learning_rate = value,
     },
@@ -123,6 +138,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "Preference pairs in one DPO step.",
         range: (1.0, 512.0),
         whole: true,
+        names: &[],
         get: |settings| settings.batch_size as f64,
         set: |settings, value| settings.batch_size = value as usize,
     },
@@ -132,6 +148,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "Preference pairs made before DPO begins.",
         range: (6.0, 60_000.0),
         whole: true,
+        names: &[],
         get: |settings| settings.pairs as f64,
         set: |settings, value| settings.pairs = value as usize,
     },
@@ -141,6 +158,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
         range: (0.0, 10.0),
         whole: false,
+        names: &[],
         get: |settings| settings.label_temperature,
         set: |settings, value| settings.label_temperature = value,
     },
@@ -150,8 +168,39 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "The share of labels DPO assumes to be flipped.",
         range: (0.0, 0.49),
         whole: false,
+        names: &[],
         get: |settings| settings.label_smoothing,
         set: |settings, value| settings.label_smoothing = value,
+    },
+    Knob {
+        name: "loss",
+        label: "loss",
+        meaning: "How a pair's margin becomes its loss: DPO's sigmoid, the hinge of SLiC, or IPO's square.",
+        range: (0.0, 2.0),
+        whole: true,
+        names: &["sigmoid", "hinge", "ipo"],
+        get: |settings| f64::from(settings.loss as u8),
+        set: |settings, value| settings.loss = DpoLoss::ALL[value as usize],
+    },
+    Knob {
+        name: "length_normalised",
+        label: "length-normalised",
+        meaning: "Whether DPO compares log-probabilities per token, so that length earns nothing.",
+        range: (0.0, 1.0),
+        whole: true,
+        names: OFF_ON,
+        get: |settings| f64::from(settings.length_normalised),
+        set: |settings, value| settings.length_normalised = value == 1.0,
+    },
+    Knob {
+        name: "reference_free",
+        label: "reference-free",
+        meaning: "Whether DPO leaves the reference's log-probabilities out: there is no leash then.",
+        range: (0.0, 1.0),
+        whole: true,
+        names: OFF_ON,
+        get: |settings| f64::from(settings.reference_free),
+        set: |settings, value| settings.reference_free = value == 1.0,
     },
     Knob {
         name: "evaluate_every",
@@ -159,6 +208,7 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "DPO steps between two points of the frontier.",
         range: (1.0, 1000.0),
         whole: true,
+        names: &[],
         get: |settings| settings.evaluate_every as f64,
         set: |settings, value| settings.evaluate_every = value as usize,
     },
@@ -168,10 +218,34 @@ pub const KNOBS: [Knob; 9] = [
         meaning: "Samples behind one point: more samples, shorter error bars.",
         range: (64.0, 8192.0),
         whole: true,
+        names: &[],
         get: |settings| settings.evaluation_samples as f64,
         set: |settings, value| settings.evaluation_samples = value as usize,
     },
+    Knob {
+        name: "backend",
+        label: "runs on",
+        meaning: "What computes: the GPU where a real one exists (auto), or the one that is named.",
+        range: (0.0, 2.0),
+        whole: true,
+        names: &["auto", "cpu", "gpu"],
+        get: |settings| f64::from(settings.backend as u8),
+        set: |settings, value| settings.backend = BackendChoice::ALL[value as usize],
+    },
+    Knob {
+        name: "width",
+        label: "width",
+        meaning: "How wide the model is: 64 on a real graphics adapter and 32 elsewhere (auto), or the one named.",
+        range: (0.0, 2.0),
+        whole: true,
+        names: &["auto", "32", "64"],
+        get: |settings| f64::from(settings.width as u8),
+        set: |settings, value| settings.width = WidthChoice::ALL[value as usize],
+    },
 ];
+
+/// Names of the values of a switch.
+const OFF_ON: &[&str] = &["off", "on"];
 
 impl Knob {
     /// The knob of this name.
@@ -182,6 +256,12 @@ impl Knob {
     /// Its value in `settings`.
     pub fn value(&self, settings: &Settings) -> f64 {
         (self.get)(settings)
+    }
+
+    /// Its value in `settings` as the address has it.
+    pub fn text(&self, settings: &Settings) -> String {
+        let value = self.value(settings);
+        self.names.get(value as usize).map_or_else(|| value.to_string(), |name| (*name).to_owned())
     }
 
     /// Sets it, or says why the value cannot be used; `settings` are unchanged then.
@@ -199,23 +279,13 @@ impl Knob {
 }
 
 impl BackendChoice {
-    /// Every choice with its name in the address.
-    pub const NAMED: [(&'static str, Self); 3] = [("auto", Self::Auto), ("cpu", Self::Cpu), ("gpu", Self::Gpu)];
-
-    /// Its name in the address.
-    pub fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
-    }
+    /// Every choice, in the order of its knob's names.
+    const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Gpu];
 }
 
 impl WidthChoice {
-    /// Every choice with its name in the address.
-    pub const NAMED: [(&'static str, Self); 3] = [("auto", Self::Auto), ("32", Self::Narrow), ("64", Self::Wide)];
-
-    /// Its name in the address.
-    pub fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
-    }
+    /// Every choice, in the order of its knob's names.
+    const ALL: [Self; 3] = [Self::Auto, Self::Narrow, Self::Wide];
 
     /// Width of the model to train, on a real graphics adapter or not.
     pub fn width(self, on_real_adapter: bool) -> usize {
@@ -252,39 +322,23 @@ impl Settings {
 
     /// Sets the knob `name` from text, or says why it cannot be.
     pub fn set_from_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        if name == "backend" {
-            let choice = BackendChoice::NAMED.iter().find(|(choice, _)| *choice == text);
-            self.backend =
-                choice.ok_or_else(|| ConfigError::new("backend", format!("“{text}” is not auto, cpu or gpu")))?.1;
-            return Ok(());
-        }
-        if name == "width" {
-            let choice = WidthChoice::NAMED.iter().find(|(choice, _)| *choice == text);
-            self.width = choice.ok_or_else(|| ConfigError::new("width", format!("“{text}” is not auto, 32 or 64")))?.1;
-            return Ok(());
-        }
         let knob = Knob::named(name)
             .ok_or_else(|| ConfigError::new("address", format!("there is no setting called “{name}”")))?;
-        let value: f64 = text.parse().map_err(|_| ConfigError::new(knob.name, format!("“{text}” is not a number")))?;
+        let value = if knob.names.is_empty() {
+            text.parse().map_err(|_| ConfigError::new(knob.name, format!("“{text}” is not a number")))?
+        } else {
+            let found = knob.names.iter().position(|name| *name == text);
+            let reason = || format!("“{text}” is none of {}", knob.names.join(", "));
+            found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
+        };
         knob.set(self, value)
     }
 
     /// The query that gives these settings back: what differs from the default.
     pub fn to_query(&self) -> String {
         let default = Self::default();
-        let mut parts: Vec<String> = Vec::new();
-        for knob in &KNOBS {
-            if knob.value(self) != knob.value(&default) {
-                parts.push(format!("{}={}", knob.name, knob.value(self)));
-            }
-        }
-        if self.backend != default.backend {
-            parts.push(format!("backend={}", self.backend.name()));
-        }
-        if self.width != default.width {
-            parts.push(format!("width={}", self.width.name()));
-        }
-        parts.join("&")
+        let changed = KNOBS.iter().filter(|knob| knob.value(self) != knob.value(&default));
+        changed.map(|knob| format!("{}={}", knob.name, knob.text(self))).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -298,6 +352,7 @@ mod tests {
             Settings { seed: 4_294_967_295, beta: 0.05, backend: BackendChoice::Cpu, ..Settings::default() };
         settings.learning_rate = 5e-4;
         settings.width = WidthChoice::Wide;
+        (settings.loss, settings.reference_free) = (DpoLoss::Ipo, true);
         assert_eq!(Settings::from_query(&settings.to_query()), (settings, vec![]));
         assert_eq!(Settings::default().to_query(), "");
         assert_eq!(Settings::from_query("?"), (Settings::default(), vec![]));
@@ -312,7 +367,10 @@ mod tests {
             ("seed=1.5", "seed"),
             ("seed=-1", "seed"),
             ("backend=tpu", "backend"),
+            ("backend=1", "backend"),
             ("width=48", "width"),
+            ("loss=dpo", "loss"),
+            ("reference_free=yes", "reference_free"),
             ("colour=red", "address"),
             ("batch_size=0", "batch_size"),
         ] {
@@ -330,6 +388,8 @@ mod tests {
             let others = || KNOBS[..index].iter();
             assert!(others().all(|other| other.name != knob.name && other.label != knob.label), "{}", knob.name);
             assert!(knob.meaning.ends_with('.'), "{} is explained in a sentence", knob.name);
+            let is_named = !knob.names.is_empty();
+            assert!(!is_named || knob.range == (0.0, knob.names.len() as f64 - 1.0), "{}: a name a value", knob.name);
         }
     }
 

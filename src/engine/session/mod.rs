@@ -16,8 +16,8 @@ use super::protocol::{
 };
 use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
-use crate::experiments::Evaluation;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
+use crate::experiments::{Evaluation, Place};
+use crate::metrics::{MetricRow, OptimumPoint, Setting};
 use crate::model::{Checkpoint, CheckpointError};
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
@@ -335,23 +335,12 @@ impl<K: Kernels> Session<K> {
 
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
         let (method, setting, step) = match subject {
-            Subject::Reference => ("sft", Setting::Label("reference".into()), 0),
+            Subject::Reference => ("sft", Place::reference(), 0),
             Subject::Dpo => ("dpo", Setting::Number(self.pipeline.settings.beta), self.pipeline.dpo.learner().steps()),
         };
-        let point = FrontierPoint {
-            method: method.into(),
-            setting,
-            seed: u64::from(self.pipeline.settings.seed),
-            step,
-            kl_per_sequence: evaluation.kl_per_sequence,
-            kl_half_width: evaluation.kl_half_width,
-            gold_reward: evaluation.gold_reward,
-            gold_reward_half_width: evaluation.gold_reward_half_width,
-            samples: evaluation.samples.len() as u64,
-            seconds: self.seconds,
-            diversity: Some(evaluation.diversity),
-        };
-        Point { run: self.run, point }
+        let seed = u64::from(self.pipeline.settings.seed);
+        let place = Place { method, setting, seed, step, seconds: self.seconds };
+        Point { run: self.run, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {

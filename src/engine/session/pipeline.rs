@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::reports;
-use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, Sft};
+use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, Sft, SftMetrics};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Batch, Checkpoints, Failure, Samples, Stage};
@@ -125,7 +125,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Takes over new settings; true if DPO must start over for them.
     pub fn configure(&mut self, k: &mut K, settings: Settings) -> bool {
         let old = std::mem::replace(&mut self.settings, settings);
-        self.dpo.configure(settings.beta, settings.label_smoothing, schedule(&settings));
+        self.dpo.configure(dpo_settings(&settings));
         let remeasure = old.evaluation_samples != settings.evaluation_samples;
         if remeasure {
             self.evaluator = evaluator(k, &self.network, &settings);
@@ -179,7 +179,7 @@ impl<K: Kernels> Pipeline<K> {
             live.trainer.step(k, &reviews);
             k.finished().await?;
         }
-        Ok(live.trainer.metrics(k).await?.iter().map(reports::sft_row).collect())
+        Ok(live.trainer.metrics(k).await?.iter().map(SftMetrics::row).collect())
     }
 
     /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.
@@ -224,7 +224,7 @@ impl<K: Kernels> Pipeline<K> {
             k.finished().await?;
         }
         let metrics: Vec<DpoMetrics> = self.dpo.metrics(k).await?;
-        Ok(metrics.iter().map(reports::dpo_row).collect())
+        Ok(metrics.iter().map(DpoMetrics::row).collect())
     }
 
     /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
@@ -239,7 +239,7 @@ impl<K: Kernels> Pipeline<K> {
         let outcomes = self.dpo.outcomes(k).await?;
         let metrics = self.dpo.metrics(k).await?;
         let batch = reports::batch(&self.world, self.dpo.settings(), &told, &numbers, &outcomes, metrics.last());
-        Ok((batch, metrics.iter().map(reports::dpo_row).collect()))
+        Ok((batch, metrics.iter().map(DpoMetrics::row).collect()))
     }
 
     pub async fn advance_evaluation(&mut self, k: &mut K, subject: Subject) -> Result<(), BackendError> {
@@ -364,26 +364,29 @@ fn at_temperature_1() -> GenerationSettings {
     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
 }
 
-fn schedule(settings: &Settings) -> Schedule {
+fn dpo_settings(settings: &Settings) -> DpoSettings {
     let peak = settings.learning_rate;
-    Schedule { peak, floor: peak / 20.0, warm_up: DPO_WARM_UP, steps: DPO_DECAY }
+    DpoSettings {
+        beta: settings.beta,
+        label_smoothing: settings.label_smoothing,
+        loss: settings.loss,
+        length_normalised: settings.length_normalised,
+        reference_free: settings.reference_free,
+        pairs: settings.batch_size,
+        schedule: Schedule { peak, floor: peak / 20.0, warm_up: DPO_WARM_UP, steps: DPO_DECAY },
+        ..DpoSettings::default()
+    }
 }
 
 fn dpo<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, settings: &Settings) -> Dpo<K> {
-    let settings = DpoSettings {
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        pairs: settings.batch_size,
-        schedule: schedule(settings),
-        ..DpoSettings::default()
-    };
-    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, settings)
+    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, dpo_settings(settings))
 }
 
 fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
     let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
-    PreferenceData::new(k, network, u64::from(settings.seed), PreferenceSettings { chunks, labels })
+    let data = PreferenceSettings { chunks, labels, ..PreferenceSettings::default() };
+    PreferenceData::new(k, network, u64::from(settings.seed), data)
 }
 
 fn evaluator<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> Evaluator<K> {

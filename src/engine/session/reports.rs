@@ -1,44 +1,14 @@
 //! From the engine's numbers to what the page is told: texts, rows, working, and failures in words.
 
-use std::collections::BTreeMap;
-
-use crate::algorithms::{DpoMetrics, DpoSettings, PairOutcome, SftMetrics};
+use crate::algorithms::{DpoMetrics, DpoSettings, PairOutcome};
 use crate::backend::BackendError;
 use crate::engine::protocol::{
     Batch, CompletionNumbers, Failure, PairNumbers, SampleRow, SampledCompletion, Samples, Stage, Word,
 };
 use crate::language::{Sequence, TokenComparison};
-use crate::metrics::MetricRow;
 use crate::model::ConfigError;
-use crate::objectives::sigmoid;
 use crate::world::gold::Rule;
 use crate::world::{MAX_PROMPT, World};
-
-/// One SFT step by the field's names.
-pub fn sft_row(metrics: &SftMetrics) -> MetricRow {
-    let values = [("sft/loss", metrics.loss), ("optimiser/gradient_norm", metrics.gradient_norm)];
-    row(metrics.step, &values)
-}
-
-/// One DPO step by the field's names.
-pub fn dpo_row(metrics: &DpoMetrics) -> MetricRow {
-    let values = [
-        ("dpo/loss", metrics.loss),
-        ("rewards/chosen", metrics.chosen_rewards),
-        ("rewards/rejected", metrics.rejected_rewards),
-        ("rewards/accuracies", metrics.accuracies),
-        ("rewards/margins", metrics.chosen_rewards - metrics.rejected_rewards),
-        ("logps/chosen", metrics.chosen_logprobs),
-        ("logps/rejected", metrics.rejected_logprobs),
-        ("optimiser/gradient_norm", metrics.gradient_norm),
-    ];
-    row(metrics.step, &values)
-}
-
-fn row(step: u64, values: &[(&str, f64)]) -> MetricRow {
-    let values: BTreeMap<String, f64> = values.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-    MetricRow { step, values }
-}
 
 /// The pairs of a DPO step; `told` and `numbers` hold chosen and rejected in turn.
 pub fn batch(
@@ -62,13 +32,14 @@ pub fn batch(
         prompt: world.vocabulary().text(sequences[0].prompt()),
         chosen: side(&sequences[0], &numbers[0], outcome.chosen_reward),
         rejected: side(&sequences[1], &numbers[1], outcome.rejected_reward),
-        weight: sigmoid(outcome.rejected_reward - outcome.chosen_reward),
+        weight: outcome.weight,
         loss: outcome.loss,
     });
     Batch {
         step: metrics.map_or(0, |metrics| metrics.step as usize),
         beta: settings.beta,
         label_smoothing: settings.label_smoothing,
+        variant: settings.variant(),
         mean_loss: metrics.map_or(f64::NAN, |metrics| metrics.loss),
         accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
         size: settings.pairs,
