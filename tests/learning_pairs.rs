@@ -109,12 +109,12 @@ fn dpo<K: Kernels>(mut k: K, effort: Effort, settings: DpoSettings) -> Vec<f32> 
 
 #[test]
 fn unlikelihood_learns_on_the_cpu() {
-    assert_learned("unlikelihood", &unlikelihood(Cpu::<f32>::new(), CPU), 0.05, 20.0);
+    assert_learned("unlikelihood", &unlikelihood(Cpu::<f32>::new(), CPU), 0.05, 2.0);
 }
 
 #[test]
 fn unlikelihood_learns_on_the_gpu() {
-    assert_learned("unlikelihood", &unlikelihood(common::gpu(), GPU), 0.01, 20.0);
+    assert_learned("unlikelihood", &unlikelihood(common::gpu(), GPU), 0.01, 2.0);
 }
 
 #[test]
@@ -130,18 +130,19 @@ fn preferred_ft_learns_a_little_on_the_gpu() {
 #[test]
 fn every_variant_of_dpo_learns_on_the_cpu() {
     let plain = DpoSettings { beta: 1.0, ..DpoSettings::default() };
-    for settings in [
-        DpoSettings { loss: DpoLoss::Hinge, ..plain },
-        DpoSettings { loss: DpoLoss::Ipo, beta: 0.3, ..plain },
-        DpoSettings { length_normalised: true, beta: 10.0, ..plain },
-        DpoSettings { reference_free: true, ..plain },
+    // Without a reference nothing holds the policy back: it learns a little and runs far.
+    for (settings, gain, most) in [
+        (DpoSettings { loss: DpoLoss::Hinge, ..plain }, 0.05, 2.0),
+        (DpoSettings { loss: DpoLoss::Ipo, beta: 0.3, ..plain }, 0.05, 2.0),
+        (DpoSettings { length_normalised: true, beta: 10.0, ..plain }, 0.05, 2.0),
+        (DpoSettings { reference_free: true, ..plain }, 0.01, 40.0),
     ] {
-        assert_learned(&settings.variant(), &dpo(Cpu::<f32>::new(), CPU, settings), 0.01, 40.0);
+        assert_learned(&settings.variant(), &dpo(Cpu::<f32>::new(), CPU, settings), gain, most);
     }
 }
 
 #[test]
 fn ipo_learns_on_the_gpu() {
     let settings = DpoSettings { loss: DpoLoss::Ipo, beta: 0.3, ..DpoSettings::default() };
-    assert_learned("IPO", &dpo(common::gpu(), GPU, settings), 0.01, 20.0);
+    assert_learned("IPO", &dpo(common::gpu(), GPU, settings), 0.01, 2.0);
 }
