@@ -2,15 +2,20 @@
 //! checks of the engine against numbers from elsewhere.
 
 mod evaluation;
+mod hacking;
 mod optimum;
 mod ppo;
 mod preferences;
 mod recipes;
 mod reward_model;
+mod scaling;
+mod study;
 mod sweep;
 pub mod verify;
+mod win_rate;
 
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
+pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
     optimum_curve, optimum_with_errors, sample_optimum,
@@ -22,4 +27,7 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
+pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
+pub use study::{Progress, StudyError};
 pub use sweep::{RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo};
+pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};
