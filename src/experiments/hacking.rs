@@ -61,11 +61,11 @@ pub struct HackingSettings {
 }
 
 impl HackingSettings {
-    /// A reward model that learned 1,152 pairs by heart, twenty times fewer than usual, and a long leash. Nobody validates
+    /// A reward model that learned 192 pairs by heart, a hundred times fewer than usual, and a long leash. Nobody validates
     /// it before the last step: the best on validation would be one that has hardly an opinion, and so nothing to hack.
     pub fn few_pairs() -> Self {
         let recipe = RewardModelRecipe { epochs: 20, validate_every: u64::MAX, ..RewardModelRecipe::default() };
-        Self { instances: 192, labels: LabelSettings::default(), loophole: None, recipe, ppo: long_leash(), seed: 1 }
+        Self { instances: 32, labels: LabelSettings::default(), loophole: None, recipe, ppo: long_leash(), seed: 1 }
     }
 
     /// Enough pairs, but whoever labelled them liked the word "overall".

@@ -22,7 +22,7 @@ const SHOWN: usize = 4;
 /// The experiments that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// A reward model that learned 1,152 pairs by heart: minutes on two cores
+    /// A reward model that learned 192 pairs by heart: minutes on two cores
     FewPairs,
     /// Labels with a bonus for the word "overall": minutes on two cores
     Loophole,
