@@ -1,7 +1,9 @@
 //! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
 #![cfg(not(target_arch = "wasm32"))]
 
-use klimb::charts::{ChartError, Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
+use klimb::charts::{
+    ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Palette, Trail, line_svg,
+};
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
 use plotters::prelude::*;
 
@@ -226,4 +228,53 @@ fn a_curve_marks_its_values_its_level_and_its_changes() {
     }
     assert!(drawn_curve(&[]).0.is_ok(), "axes without data");
     assert!(drawn_curve(&[curve(vec![])]).0.is_ok(), "a series without data");
+}
+
+fn line(label: &str, points: &[(f64, f64, f64)]) -> Line {
+    let point = |&(x, y, half_width): &(f64, f64, f64)| LinePoint { x, y, half_width };
+    Line { label: label.into(), method: "dpo".into(), points: points.iter().map(point).collect() }
+}
+
+const LINES: LineChart<'static> = LineChart {
+    x_name: "temperature →",
+    y_name: "↑ win rate",
+    lines: &[],
+    level: Some((0.5, "even")),
+    x_at_least: (0.0, 1.0),
+    y_at_least: (0.4, 1.0),
+};
+
+#[test]
+fn a_line_shows_each_value_with_its_interval() {
+    let lines = [line("DPO", &[(0.0, 0.7, 0.05), (1.0, 0.9, 0.2)]), line("IPO", &[(1.0, 0.9, 0.0)])];
+    let chart = LineChart { lines: &lines, ..LINES };
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+    let frame = chart.draw(&area, &Look::default()).unwrap();
+    drop(area);
+    assert_eq!(circles(&svg), [frame.pixel(0.0, 0.7), frame.pixel(1.0, 0.9), frame.pixel(1.0, 0.9)]);
+    assert!(frame.y.contains(&1.1), "the interval has room: {frame:?}");
+    let bars = attributes(&svg, "polyline", "points").join(" ");
+    let ((x, low), (_, high)) = (frame.pixel(0.0, 0.65), frame.pixel(0.0, 0.75));
+    assert!(bars.contains(&format!("{x},{low} {x},{high}")), "no bar from {low} to {high} in {bars}");
+    let texts = texts(&svg);
+    for expected in ["DPO", "IPO", "even", "temperature →", "↑ win rate"] {
+        assert!(texts.iter().any(|text| text == expected), "no “{expected}” in {texts:?}");
+    }
+    let rows: Vec<i32> = svg
+        .split("<text ")
+        .filter(|text| text.contains("PO\n"))
+        .map(|text| attributes(&format!("<text {text}"), "text", "y")[0].parse().unwrap())
+        .collect();
+    assert!(rows.len() == 2 && (rows[0] - rows[1]).abs() >= 13, "labels overlap: {rows:?}");
+}
+
+#[test]
+fn lines_without_data_are_axes_and_what_is_not_finite_is_refused() {
+    assert!(texts(&line_svg(&LINES, &Look::default(), (WIDTH, HEIGHT)).unwrap()).contains(&"even".to_owned()));
+    for bad in [(0.5, f64::NAN, 0.1), (0.5, 0.5, f64::NAN), (f64::INFINITY, 0.5, 0.1)] {
+        let lines = [line("DPO", &[(0.0, 0.7, 0.05), bad])];
+        let refused = line_svg(&LineChart { lines: &lines, ..LINES }, &Look::default(), (WIDTH, HEIGHT));
+        assert_eq!(refused, Err(ChartError::NotFinite { series: "DPO".into(), index: 1 }));
+    }
 }

@@ -251,7 +251,7 @@ fn label_trail<DB: DrawingBackend>(
 }
 
 /// Writes `text` right below and beside a point, further down where another label stands already.
-fn place_label<DB: DrawingBackend>(
+pub(super) fn place_label<DB: DrawingBackend>(
     text: &str,
     (x, y): (i32, i32),
     color: &RGBColor,

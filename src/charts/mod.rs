@@ -1,4 +1,4 @@
-//! Charts: the reward-versus-KL frontier and curves over steps, drawn by plotters on anything it can draw on.
+//! Charts: the reward-versus-KL frontier, curves over steps and lines over anything, drawn by plotters on anything it can draw on.
 //!
 //! Invariant: a chart sees metrics, never a trainer or a browser; the same code draws SVG in tests and the canvas of
 //! the page. A chart holds no state: it is given everything and answers with its [`Frame`], which says where a value
@@ -7,6 +7,7 @@
 mod curve;
 mod frame;
 mod frontier;
+mod lines;
 mod look;
 mod marker;
 mod svg;
@@ -14,9 +15,10 @@ mod svg;
 pub use curve::{Curve, CurveChart};
 pub use frame::Frame;
 pub use frontier::{FrontierChart, Trail};
+pub use lines::{Line, LineChart, LinePoint};
 pub use look::{Look, Palette};
 pub use marker::Marker;
-pub use svg::frontier_svg;
+pub use svg::{frontier_svg, line_svg};
 
 use thiserror::Error;
 

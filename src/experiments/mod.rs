@@ -3,17 +3,22 @@
 
 mod best_of_n;
 mod evaluation;
+mod hacking;
 mod optimum;
 mod ppo;
 mod preferences;
 mod recipes;
 mod reward_model;
+mod scaling;
+mod study;
 mod sweep;
 mod training;
 pub mod verify;
+mod win_rate;
 
 pub use best_of_n::{BestOfNSettings, CompletionPool, run_best_of_n};
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
+pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
     optimum_curve, optimum_with_errors, sample_optimum,
@@ -25,5 +30,8 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
+pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
+pub use study::{Progress, StudyError};
 pub use sweep::{Method, Plan, SweepRun, SweepSettings, run};
 pub use training::{Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train};
+pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

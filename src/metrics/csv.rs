@@ -131,7 +131,7 @@ pub fn parse_optimum_csv(text: &str) -> Result<Vec<OptimumPoint>, CsvError> {
 }
 
 /// A header and its rows, each line ended.
-fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut text = columns.join(",") + "\n";
     for row in rows {
         text += &row.join(",");
@@ -142,7 +142,7 @@ fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String;
 
 /// A text as one value: quoted where it holds a comma or a quote. A line break becomes a space, so that a record stays a
 /// line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let line = text.replace(['\r', '\n'], " ");
     if line.contains([',', '"']) { format!("\"{}\"", line.replace('"', "\"\"")) } else { line }
 }

@@ -4,6 +4,7 @@
 
 mod csv;
 mod definitions;
+mod studies;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,10 @@ pub use csv::{
     CsvError, FRONTIER_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, optimum_csv, parse_frontier_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
+pub use studies::{
+    HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,
+    scaling_csv, win_rate_csv,
+};
 
 /// The metrics of one step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 mod merge;
 mod models;
 mod score;
+mod studies;
 mod sweep;
 mod verify;
 
@@ -83,6 +84,9 @@ fn help_explains_and_what_is_not_understood_is_refused() {
         "sweep",
         "merge",
         "verify",
+        "winrate",
+        "scaling",
+        "hack",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         let long = klimb([command, "--help"]).ended(0).out;

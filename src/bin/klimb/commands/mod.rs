@@ -3,6 +3,7 @@
 mod baselines;
 mod dpo;
 mod files;
+mod hack;
 mod interrupt;
 mod machine;
 mod optimum;
@@ -11,11 +12,14 @@ mod ppo;
 mod progress;
 mod reward_model;
 mod sample;
+mod scaling;
 mod score;
+mod study;
 mod sweep;
 mod train;
 mod training;
 mod verify;
+mod winrate;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -41,7 +45,10 @@ use clap::{Parser, Subcommand};
         klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
         klimb optimum --from sft.safetensors --out optimum.json\n  \
-        klimb sweep --preset quick --out sweep\n\n\
+        klimb sweep --preset quick --out sweep\n  \
+        klimb winrate sft=sft.safetensors dpo=dpo.safetensors --out winrate\n  \
+        klimb scaling --preset quick --out scaling\n  \
+        klimb hack --preset loophole --out loophole\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
         sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk."
 )]
@@ -66,6 +73,9 @@ enum Command {
     Optimum(optimum::Optimum),
     Sweep(sweep::Sweep),
     Merge(sweep::Merge),
+    Winrate(winrate::Winrate),
+    Scaling(scaling::Scaling),
+    Hack(hack::Hack),
     Verify(verify::Verify),
 }
 
@@ -117,6 +127,9 @@ pub fn run() -> ExitCode {
         Command::Optimum(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Merge(command) => command.run(),
+        Command::Winrate(command) => command.run(),
+        Command::Scaling(command) => command.run(),
+        Command::Hack(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {

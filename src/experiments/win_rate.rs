@@ -1,0 +1,284 @@
+//! Win rates (Rafailov et al. 2023, Figure 2 right; Ouyang et al. 2022, Figure 1): who writes the better review of the
+//! same prompt, by gold reward?
+//!
+//! A prompt instance is a held-out prompt with one opponent's review. Every contestant meets the same instances with the
+//! same coins, ties count half, and intervals are over instances.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::training::PIECE;
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels, SequenceSize};
+use crate::language::{Generation, GenerationSettings, Judge, Sequence, upload};
+use crate::metrics::WinRate;
+use crate::model::{Checkpoint, ConfigError};
+use crate::rng::Generator;
+use crate::stats::{half_width, mean};
+use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+
+/// What a contest consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestSettings {
+    /// Prompt instances; held-out prompts take turns.
+    pub instances: usize,
+    /// Names the opponents' reviews and everybody's coins.
+    pub seed: u64,
+}
+
+impl Default for ContestSettings {
+    fn default() -> Self {
+        Self { instances: 1024, seed: 1 }
+    }
+}
+
+impl ContestSettings {
+    /// The settings, or the first one that cannot be used.
+    ///
+    /// # Errors
+    /// `instances` below 2.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        if self.instances < 2 {
+            let reason = format!("{} cannot have an interval; take at least 2", self.instances);
+            return Err(ConfigError::new("instances", reason));
+        }
+        Ok(self)
+    }
+}
+
+/// Draw several, keep the best.
+#[derive(Debug, Clone, Copy)]
+pub struct BestOf<'a> {
+    /// Completions drawn for an instance.
+    pub n: usize,
+    /// Whose score decides; the gold reward where there is none.
+    pub reward_model: Option<&'a Checkpoint>,
+}
+
+/// Who writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Contestant<'a> {
+    /// The policy.
+    pub policy: &'a Checkpoint,
+    /// Whether it is prompted with the world's cue in front of the prompt. The cue is not judged.
+    pub has_cue: bool,
+    /// Best-of-N, if it is.
+    pub best_of: Option<BestOf<'a>>,
+}
+
+impl<'a> Contestant<'a> {
+    /// A policy that writes one completion to the bare prompt.
+    pub fn new(policy: &'a Checkpoint) -> Self {
+        Self { policy, has_cue: false, best_of: None }
+    }
+}
+
+/// Held-out prompts with opponents' reviews of known gold reward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contest {
+    settings: ContestSettings,
+    opponents: Vec<f64>,
+}
+
+impl Contest {
+    /// Against the grammar's own reviews, noise included: SFT's demonstrations, but to held-out prompts.
+    pub fn against_reviews(world: &World, settings: ContestSettings) -> Self {
+        let review = |instance: usize| {
+            let mut generator = Generator::numbered(settings.seed, "opponents", instance as u64);
+            world.gold_reward(&world.review_for(prompt(world, instance), &mut generator).tokens)
+        };
+        Self { settings, opponents: (0..settings.instances).map(review).collect() }
+    }
+
+    /// Against what `opponent` writes at temperature 1, under other coins than a contestant's. `None` if `go_on`, asked
+    /// before every piece, ended it.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn against_policy<K: Kernels>(
+        k: &mut K,
+        world: &World,
+        opponent: &Contestant<'_>,
+        settings: ContestSettings,
+        go_on: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Self>, BackendError> {
+        let written = write(k, world, opponent, (settings, "opponents' coins", 1.0), go_on).await?;
+        let gold = |sequences: Vec<Sequence>| sequences.iter().map(|it| world.gold_reward(&it.tokens)).collect();
+        Ok(written.map(|sequences| Self { settings, opponents: gold(sequences) }))
+    }
+
+    /// How `contestant` does, sampling at `temperature`; 0 takes the likeliest token. `None` if `go_on`, asked before
+    /// every piece, ended it.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn play<K: Kernels>(
+        &self,
+        k: &mut K,
+        world: &World,
+        contestant: &Contestant<'_>,
+        temperature: f64,
+        go_on: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<WinRate>, BackendError> {
+        let written = write(k, world, contestant, (self.settings, "contestants' coins", temperature), go_on).await?;
+        Ok(written.map(|sequences| self.judge(world, &sequences)))
+    }
+
+    /// The result of one review to each instance.
+    ///
+    /// # Panics
+    /// If there are not as many reviews as instances.
+    fn judge(&self, world: &World, sequences: &[Sequence]) -> WinRate {
+        assert_eq!(sequences.len(), self.opponents.len(), "Contest: reviews and opponents");
+        let gold: Vec<f64> = sequences.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect();
+        let wins: Vec<f64> = gold.iter().zip(&self.opponents).map(|(mine, theirs)| win(*mine, *theirs)).collect();
+        let ended = sequences.iter().filter(|sequence| sequence.tokens.last() == Some(&Vocabulary::END)).count();
+        WinRate {
+            win_rate: mean(&wins),
+            win_rate_half_width: half_width(&wins),
+            gold_reward: mean(&gold),
+            gold_reward_half_width: half_width(&gold),
+            ended: ended as f64 / sequences.len() as f64,
+            instances: sequences.len() as u64,
+        }
+    }
+}
+
+/// 1 for the higher gold reward, 1/2 for equal ones, which gold's four decimals make common.
+fn win(mine: f64, theirs: f64) -> f64 {
+    if mine == theirs { 0.5 } else { f64::from(mine > theirs) }
+}
+
+fn prompt(world: &World, instance: usize) -> &[u32] {
+    let prompts = world.held_out_prompts();
+    &prompts[instance % prompts.len()]
+}
+
+/// One review to each instance, without its cue; the best of N by score, the first of equals. Whatever N is, the coins
+/// are drawn piece by piece, so that contestants who draw as many meet the same ones.
+async fn write<K: Kernels>(
+    k: &mut K,
+    world: &World,
+    contestant: &Contestant<'_>,
+    (settings, coins, temperature): (ContestSettings, &str, f64),
+    mut go_on: impl FnMut() -> ControlFlow<()>,
+) -> Result<Option<Vec<Sequence>>, BackendError> {
+    let Contestant { policy, has_cue, best_of } = *contestant;
+    // The likeliest completion is one, however often it is drawn.
+    let best_of = best_of.filter(|best| best.n > 1 && temperature > 0.0);
+    let draws = best_of.map_or(1, |best| best.n);
+    let cue = if has_cue { world.cue() } else { &[] };
+    let length = cue.len() + MAX_SEQUENCE;
+    let parameters = upload(k, &policy.parameters);
+    let mut generation = Generation::new(k, Network::new(policy.config), PIECE, length);
+    let mut judge = best_of.and_then(|best| best.reward_model).map(|reward_model| {
+        let size = SequenceSize { batch: PIECE, length: MAX_SEQUENCE };
+        (Judge::new(k, reward_model.config, size), upload(k, &reward_model.parameters))
+    });
+    let generation_settings = GenerationSettings { temperature, end: Vocabulary::END, padding: Vocabulary::PADDING };
+    let mut best: Vec<(f64, Sequence)> = Vec::with_capacity(settings.instances);
+    let total = settings.instances * draws;
+    for (piece, first) in (0..total).step_by(PIECE).enumerate() {
+        if go_on().is_break() {
+            return Ok(None);
+        }
+        let draw = first..(first + PIECE).min(total);
+        let prompts: Vec<Vec<u32>> = draw.clone().map(|it| [cue, prompt(world, it / draws)].concat()).collect();
+        let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let coins = Generator::numbered(settings.seed, coins, piece as u64).coins(prompts.len() * length);
+        let written = generation.generate(k, &parameters, &prompts, &coins, generation_settings).await?;
+        let bare = |it: Sequence| Sequence::new(&it.prompt()[cue.len()..], it.completion());
+        let written: Vec<Sequence> = written.into_iter().map(bare).collect();
+        let scores = match &mut judge {
+            Some((judge, reward_model)) => judge.scores(k, reward_model, &written).await?,
+            None => written.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect(),
+        };
+        for ((index, sequence), score) in draw.zip(written).zip(scores) {
+            match best.get_mut(index / draws) {
+                None => best.push((score, sequence)),
+                Some(kept) if score > kept.0 => *kept = (score, sequence),
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(Some(best.into_iter().map(|(_, sequence)| sequence).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::Cpu;
+    use crate::experiments::model_config;
+    use crate::model::initial_parameters;
+    use crate::world::WorldSettings;
+
+    fn world() -> World {
+        World::new(WorldSettings::default()).expect("the default settings are valid")
+    }
+
+    fn untrained(world: &World) -> Checkpoint {
+        let config = model_config(world, 16).expect("16 is a width");
+        let vocabulary_fingerprint = world.vocabulary().fingerprint();
+        let parameters = initial_parameters(&config, 1);
+        Checkpoint { config, vocabulary_fingerprint, step: 0, stage: "base".into(), head: false, parameters }
+    }
+
+    #[test]
+    fn ties_count_half_and_the_interval_is_over_instances() {
+        let world = world();
+        let settings = ContestSettings { instances: 200, seed: 3 };
+        let contest = Contest::against_reviews(&world, settings);
+        let tokens = |seed, instance: usize| {
+            let mut generator = Generator::numbered(seed, "opponents", instance as u64);
+            let review = world.review_for(prompt(&world, instance), &mut generator);
+            Sequence { tokens: review.tokens, prompt_length: review.prompt_length }
+        };
+        let themselves: Vec<Sequence> = (0..200).map(|it| tokens(3, it)).collect();
+        let tied = contest.judge(&world, &themselves);
+        assert_eq!((tied.win_rate, tied.win_rate_half_width, tied.ended), (0.5, 0.0, 1.0));
+        let others: Vec<Sequence> = (0..200).map(|it| tokens(4, it)).collect();
+        let equal = contest.judge(&world, &others);
+        assert!((equal.win_rate - 0.5).abs() < 2.0 * equal.win_rate_half_width, "{equal:?}");
+        assert!((0.05..0.075).contains(&equal.win_rate_half_width), "about 1.97·½/√200: {equal:?}");
+        // A review that never ends has gold reward 0 and beats nobody.
+        let unended: Vec<Sequence> = themselves
+            .iter()
+            .map(|it| Sequence { tokens: it.tokens[..it.tokens.len() - 1].to_vec(), ..it.clone() })
+            .collect();
+        let unended = contest.judge(&world, &unended);
+        assert_eq!((unended.win_rate, unended.gold_reward, unended.ended), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn the_best_of_more_is_better_and_without_temperature_there_is_nothing_to_choose() {
+        let (world, k) = (world(), &mut Cpu::<f32>::new());
+        let policy = untrained(&world);
+        let contest = Contest::against_reviews(&world, ContestSettings { instances: 100, seed: 1 });
+        let mut play = |n: usize, temperature: f64| {
+            let best_of = Some(BestOf { n, reward_model: None });
+            let contestant = Contestant { best_of, ..Contestant::new(&policy) };
+            let go_on = || ControlFlow::Continue(());
+            pollster::block_on(contest.play(k, &world, &contestant, temperature, go_on)).unwrap().unwrap()
+        };
+        let (one, eight) = (play(1, 1.0), play(8, 1.0));
+        assert!(eight.gold_reward > one.gold_reward && eight.win_rate >= one.win_rate, "{one:?} {eight:?}");
+        assert_eq!(play(1, 0.0), play(8, 0.0));
+        assert_ne!(play(1, 0.0), one);
+    }
+
+    #[test]
+    fn against_itself_nobody_wins_and_a_contest_can_be_ended() {
+        let (world, k) = (world(), &mut Cpu::<f32>::new());
+        let policy = untrained(&world);
+        let contestant = Contestant { has_cue: true, ..Contestant::new(&policy) };
+        let settings = ContestSettings { instances: 400, seed: 1 };
+        let go_on = || ControlFlow::Continue(());
+        let contest = pollster::block_on(Contest::against_policy(k, &world, &contestant, settings, go_on));
+        let contest = contest.unwrap().unwrap();
+        let result = pollster::block_on(contest.play(k, &world, &contestant, 1.0, go_on)).unwrap().unwrap();
+        assert!((result.win_rate - 0.5).abs() < 2.0 * result.win_rate_half_width.max(0.01), "{result:?}");
+        let ended = pollster::block_on(contest.play(k, &world, &contestant, 1.0, || ControlFlow::Break(())));
+        assert_eq!(ended.unwrap(), None);
+    }
+}

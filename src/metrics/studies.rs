@@ -1,0 +1,197 @@
+//! What the studies report, and their CSV files: win rates over temperature and over size, and reward hacking over KL.
+
+use serde::{Deserialize, Serialize};
+
+use super::csv::{quoted, table};
+
+/// The header of `winrate.csv`.
+pub const WIN_RATE_COLUMNS: [&str; 8] = [
+    "method",
+    "temperature",
+    "win_rate",
+    "win_rate_half_width",
+    "gold_reward",
+    "gold_reward_half_width",
+    "ended",
+    "instances",
+];
+
+/// The header of `hacking.csv`.
+pub const HACKING_COLUMNS: [&str; 13] = [
+    "step",
+    "kl_per_sequence",
+    "kl_half_width",
+    "score",
+    "score_half_width",
+    "gold_score",
+    "gold_score_half_width",
+    "gap",
+    "gap_half_width",
+    "gold_reward",
+    "gold_reward_half_width",
+    "loophole_words",
+    "samples",
+];
+
+/// The header of `scaling.csv`.
+pub const SCALING_COLUMNS: [&str; 11] = [
+    "method",
+    "width",
+    "layers",
+    "parameters",
+    "seed",
+    "win_rate",
+    "win_rate_half_width",
+    "gold_reward",
+    "gold_reward_half_width",
+    "ended",
+    "instances",
+];
+
+/// A policy in a contest: means over prompt instances with half widths of their 95 % intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WinRate {
+    /// Share of the instances in which its gold reward is higher than the opponent's, ties counted half.
+    pub win_rate: f64,
+    /// Half width of its interval.
+    pub win_rate_half_width: f64,
+    /// Mean gold reward, 0 to 1.
+    pub gold_reward: f64,
+    /// Half width of its interval.
+    pub gold_reward_half_width: f64,
+    /// Share of its completions that ended by themselves.
+    pub ended: f64,
+    /// Prompt instances.
+    pub instances: u64,
+}
+
+/// A method's win rate at a sampling temperature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WinRatePoint {
+    /// The method's name, such as `dpo`.
+    pub method: String,
+    /// Sampling temperature; 0 takes the likeliest token.
+    pub temperature: f64,
+    /// How it did.
+    pub result: WinRate,
+}
+
+/// The text of `winrate.csv`.
+pub fn win_rate_csv(points: &[WinRatePoint]) -> String {
+    let row = |point: &WinRatePoint| {
+        let [a, b, c, d, e, f] = columns(&point.result);
+        [quoted(&point.method), point.temperature.to_string(), a, b, c, d, e, f]
+    };
+    table(WIN_RATE_COLUMNS, points.iter().map(row))
+}
+
+/// A policy on its way to hack a reward model: means over held-out samples with half widths of their 95 % intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HackingPoint {
+    /// Optimiser updates done.
+    pub step: u64,
+    /// KL(π‖π_ref) per completion, in nats.
+    pub kl_per_sequence: f64,
+    /// Half width of its interval, in nats.
+    pub kl_half_width: f64,
+    /// The reward model's score, less the reference's mean.
+    pub score: f64,
+    /// Half width of its interval.
+    pub score_half_width: f64,
+    /// r* = (gold reward − the reference's mean)/τ: what the score would be if it were right.
+    pub gold_score: f64,
+    /// Half width of its interval.
+    pub gold_score_half_width: f64,
+    /// Score − gold score, sample by sample: what the reward model is wrong by.
+    pub gap: f64,
+    /// Half width of its interval.
+    pub gap_half_width: f64,
+    /// Gold reward, 0 to 1.
+    pub gold_reward: f64,
+    /// Half width of its interval.
+    pub gold_reward_half_width: f64,
+    /// How often the loophole's word stands in a completion; 0 without a loophole.
+    pub loophole_words: f64,
+    /// Samples evaluated.
+    pub samples: u64,
+}
+
+/// The text of `hacking.csv`.
+pub fn hacking_csv(points: &[HackingPoint]) -> String {
+    let row = |it: &HackingPoint| {
+        [
+            it.step.to_string(),
+            it.kl_per_sequence.to_string(),
+            it.kl_half_width.to_string(),
+            it.score.to_string(),
+            it.score_half_width.to_string(),
+            it.gold_score.to_string(),
+            it.gold_score_half_width.to_string(),
+            it.gap.to_string(),
+            it.gap_half_width.to_string(),
+            it.gold_reward.to_string(),
+            it.gold_reward_half_width.to_string(),
+            it.loophole_words.to_string(),
+            it.samples.to_string(),
+        ]
+    };
+    table(HACKING_COLUMNS, points.iter().map(row))
+}
+
+/// A model's win rate against the largest SFT model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScalingPoint {
+    /// The method's name, such as `sft`.
+    pub method: String,
+    /// Width of the residual stream.
+    pub width: u64,
+    /// Blocks.
+    pub layers: u64,
+    /// Parameters.
+    pub parameters: u64,
+    /// The seed of its training.
+    pub seed: u64,
+    /// How it did.
+    pub result: WinRate,
+}
+
+/// The text of `scaling.csv`.
+pub fn scaling_csv(points: &[ScalingPoint]) -> String {
+    let row = |it: &ScalingPoint| {
+        let [a, b, c, d, e, f] = columns(&it.result);
+        let [width, layers, parameters, seed] =
+            [it.width, it.layers, it.parameters, it.seed].map(|number| number.to_string());
+        [quoted(&it.method), width, layers, parameters, seed, a, b, c, d, e, f]
+    };
+    table(SCALING_COLUMNS, points.iter().map(row))
+}
+
+fn columns(result: &WinRate) -> [String; 6] {
+    let WinRate { win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended, instances } = *result;
+    let numbers = [win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended];
+    let [a, b, c, d, e] = numbers.map(|number| number.to_string());
+    [a, b, c, d, e, instances.to_string()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_the_published_ones() {
+        let result = WinRate {
+            win_rate: 0.625,
+            win_rate_half_width: 0.03,
+            gold_reward: 0.7,
+            gold_reward_half_width: 0.01,
+            ended: 1.0,
+            instances: 1024,
+        };
+        let point = WinRatePoint { method: "best of 4, gold".into(), temperature: 0.25, result };
+        let numbers = "0.625,0.03,0.7,0.01,1,1024\n";
+        let (_, rows) = win_rate_csv(&[point]).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert_eq!(rows, format!("\"best of 4, gold\",0.25,{numbers}"));
+        let point = ScalingPoint { method: "sft".into(), width: 16, layers: 1, parameters: 6864, seed: 2, result };
+        assert!(scaling_csv(&[point]).ends_with(&format!("\nsft,16,1,6864,2,{numbers}")));
+    }
+}

@@ -1,0 +1,143 @@
+//! `winrate`, `scaling` and `hack`, on tiny models: what they leave on disk, and what they refuse.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{folder, klimb, tiny_reference};
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The records of a CSV file without its header, each split at its commas.
+fn records(path: &Path) -> Vec<Vec<String>> {
+    text(path).lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+fn number(record: &[String], column: usize) -> f64 {
+    record[column].parse().unwrap_or_else(|_| panic!("column {column} of {record:?} is not a number"))
+}
+
+#[test]
+fn win_rates_are_measured_over_temperature() {
+    let folder = folder("winrate");
+    let sft = tiny_reference(&folder);
+    let (sft, out) = (sft.to_str().unwrap(), folder.join("out"));
+    let (named, other) = (format!("sft={sft}"), format!("base={}", folder.join("base.safetensors").display()));
+    let run = |out: &Path, more: &[&str]| {
+        let fixed = ["winrate", &named, &other, "--reference", sft, "--best-of", "3", "--instances", "40", "--out"];
+        klimb(fixed.iter().chain(&[out.to_str().unwrap()]).chain(more))
+    };
+    run(&out, &["--temperatures", "0,1"]).ended(0);
+    let rows = records(&out.join("winrate.csv"));
+    let methods: Vec<(&str, &str)> = rows.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    let expected = ["sft", "base", "best-of-3-gold"].map(|method| [(method, "0"), (method, "1")]).concat();
+    assert_eq!(methods, expected);
+    for row in &rows {
+        assert!((0.0..=1.0).contains(&number(row, 2)) && number(row, 7) == 40.0, "{row:?}");
+    }
+    // The best of three by gold reward has at least the gold reward of one, and at temperature 0 exactly that.
+    assert_eq!(rows[4][2..], rows[0][2..]);
+    assert!(number(&rows[5], 4) > number(&rows[1], 4), "{rows:?}");
+    assert!(text(&out.join("winrate.svg")).contains("best-of-3-gold"));
+    let run_json: Value = serde_json::from_str(&text(&out.join("run.json"))).unwrap();
+    assert_eq!(run_json["study"]["name"], "winrate");
+    assert_eq!(run_json["study"]["settings"]["temperatures"], serde_json::json!([0.0, 1.0]));
+    assert_eq!(run_json["models"].as_array().unwrap().len(), 3);
+
+    let before = text(&out.join("winrate.csv"));
+    run(&out, &["--temperatures", "0,1"]).ended(0);
+    assert_eq!(text(&out.join("winrate.csv")), before, "the same arguments, the same file");
+    run(&out, &["--temperatures", "0.5"]).refused("another study");
+    run(&out, &["--temperatures", "-1"]).refused("outside 0 to 10");
+    run(&folder, &[]).refused("other files");
+    klimb(["winrate", &named, "--instances", "1", "--out", "x"]).refused("instances");
+    assert!(klimb(["winrate", "sft", "--out", "x"]).ended(2).error.contains("METHOD=FILE"));
+}
+
+#[test]
+fn hacking_is_measured_along_kl() {
+    let folder = folder("hack");
+    let (sft, out) = (tiny_reference(&folder), folder.join("out"));
+    let run = |out: &Path, more: &[&str]| {
+        let fixed = ["hack", "--preset", "smoke", "--reference", sft.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        klimb(fixed.iter().chain(more))
+    };
+    let said = run(&out, &[]).ended(0).out;
+    assert!(said.contains("of the gold order") && said.contains("gap"), "{said}");
+    let rows = records(&out.join("hacking.csv"));
+    assert_eq!(rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["0", "4", "6"]);
+    for column in [1, 3, 5, 7] {
+        assert!(number(&rows[0], column).abs() < 1e-4, "the reference is where counting begins: {:?}", rows[0]);
+    }
+    for row in &rows {
+        let (score, gold, gap) = (number(row, 3), number(row, 5), number(row, 7));
+        assert!((score - gold - gap).abs() < 1e-9 && number(row, 12) == 16.0, "{row:?}");
+    }
+    assert!(text(&out.join("hacking.svg")).contains("what the reward model says"));
+    let policy = out.join("policy.safetensors");
+    klimb(["sample", "--from", policy.to_str().unwrap(), "--count", "1"]).ended(0);
+    let judge = out.join("reward-model.safetensors");
+    klimb(["score", "--reward-model", judge.to_str().unwrap(), "the plot was dull ."]).ended(0);
+    let before = text(&out.join("hacking.csv"));
+    run(&out, &[]).ended(0);
+    assert_eq!(text(&out.join("hacking.csv")), before, "the same arguments, the same file");
+    run(&out, &["--seed", "2"]).refused("another study");
+    let other = folder.join("other");
+    run(&other, &["--pairs", "30", "--word", "film", "--bonus", "1", "--beta", "0.5"]).ended(0);
+    let run_json: Value = serde_json::from_str(&text(&other.join("run.json"))).unwrap();
+    let settings = &run_json["study"]["settings"];
+    assert_eq!((&settings["instances"], &settings["loophole"]["word"]), (&Value::from(5), &Value::from("film")));
+    assert_eq!(settings["ppo"]["ppo"]["kl_coefficient"], 0.5);
+    run(&folder.join("none"), &["--word", "zorgian"]).refused("zorgian");
+    run(&folder.join("none"), &["--pairs", "6"]).refused("instances");
+}
+
+#[test]
+fn sizes_are_compared_in_shares_and_a_second_start_goes_on() {
+    let folder = folder("scaling");
+    let run = |out: &Path, more: &[&str]| {
+        let fixed = ["scaling", "--preset", "smoke", "--out", out.to_str().unwrap()];
+        klimb(fixed.iter().chain(more)).ended(0)
+    };
+    let (whole, first, second) = (folder.join("whole"), folder.join("first"), folder.join("second"));
+    run(&whole, &["--jobs", "2"]);
+    let rows = records(&whole.join("scaling.csv"));
+    let methods: Vec<(&str, &str)> = rows.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    let of_size = |width| ["base", "base-cued", "sft", "ppo-gt", "ppo-gt-ptx"].map(|method| (method, width));
+    assert_eq!(methods, [of_size("16"), of_size("32")].concat());
+    for row in &rows {
+        assert!((0.0..=1.0).contains(&number(row, 5)) && number(row, 10) == 40.0, "{row:?}");
+    }
+    assert!(text(&whole.join("scaling.svg")).contains("ppo-gt-ptx"));
+
+    // Two shares, of which neither measures before the other's models are there.
+    assert!(run(&first, &["--shard", "1/2"]).out.contains("4 models of other shares are missing"));
+    run(&second, &["--shard", "2/2"]);
+    let names = |out: &Path| {
+        let files = std::fs::read_dir(out.join("checkpoints")).unwrap().map(|it| it.unwrap().file_name());
+        let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert!(names(&first).iter().all(|name| name.contains("-32x1-")), "{:?}", names(&first));
+    assert!(!first.join("scaling.csv").exists());
+    for name in names(&second) {
+        let path = format!("checkpoints/{name}");
+        std::fs::copy(second.join(&path), first.join(&path)).unwrap();
+    }
+    let said = run(&first, &[]).error;
+    assert_eq!(said.matches("not repeated").count(), 8, "{said}");
+    assert_eq!(text(&first.join("scaling.csv")), text(&whole.join("scaling.csv")));
+
+    // As if it had been killed in the last stage of the largest size.
+    std::fs::remove_file(whole.join("checkpoints/ppo-gt-ptx-32x1-1.safetensors")).unwrap();
+    let said = run(&whole, &[]).error;
+    assert_eq!(said.matches("not repeated").count(), 7, "{said}");
+    assert_eq!(text(&first.join("scaling.csv")), text(&whole.join("scaling.csv")));
+    for bad in ["0/2", "3/2", "1", "a/b"] {
+        assert!(klimb(["scaling", "--preset", "smoke", "--out", "x", "--shard", bad]).ended(2).error.contains("I/N"));
+    }
+    klimb(["scaling", "--preset", "smoke", "--seed", "2", "--out", whole.to_str().unwrap()]).refused("another study");
+}
