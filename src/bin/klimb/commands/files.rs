@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
@@ -96,4 +97,11 @@ fn reason(error: &std::io::Error) -> String {
         ErrorKind::IsADirectory => "is a folder; name a file".into(),
         _ => error.to_string(),
     }
+}
+
+/// The commit of the sources this program was built from, where they and git are still there.
+pub fn build() -> Option<String> {
+    let arguments = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--tags"];
+    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -1,7 +1,6 @@
 //! The folder of a study: `run.json` says what it is, and a folder of another study is refused.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use klimb::hash::fingerprint;
 use klimb::model::Checkpoint;
@@ -49,7 +48,7 @@ impl Folder {
         };
         let run = json!({
             "program": format!("klimb {}", env!("CARGO_PKG_VERSION")),
-            "build": build(),
+            "build": files::build(),
             "backend": machine.name(),
             "adapter": machine.adapter(),
             "study": { "name": study.name, "settings": study.settings },
@@ -83,11 +82,4 @@ impl Folder {
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<(), Failure> {
         files::write(&self.file(name), contents)
     }
-}
-
-/// The commit of the sources this program was built from, where they and git are still there.
-fn build() -> Option<String> {
-    let arguments = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--tags"];
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

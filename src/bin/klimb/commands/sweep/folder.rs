@@ -4,7 +4,6 @@
 //! finished when its last point is in `frontier.csv`, so no further state is kept.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use klimb::charts::{FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
@@ -66,7 +65,7 @@ impl Description<'_> {
             (0..world.vocabulary().len() as u32).map(|token| world.vocabulary().word(token)).collect();
         let run = json!({
             "program": format!("klimb {}", env!("CARGO_PKG_VERSION")),
-            "build": build(),
+            "build": files::build(),
             "backend": backend,
             "adapter": adapter,
             "shard": shard.map(|shard| shard.to_string()),
@@ -275,11 +274,4 @@ fn sample_line<'a>(world: &World, sample: &'a Sample) -> SampleLine<'a> {
         kl_per_token: short(&sample.tokens.kl_per_token),
         gold_reward: sample.gold_reward,
     }
-}
-
-/// The commit of the sources this program was built from, where they and git are still there.
-fn build() -> Option<String> {
-    let arguments = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--tags"];
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
