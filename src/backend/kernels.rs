@@ -183,6 +183,17 @@ pub struct SampleSize {
     pub padding: u32,
 }
 
+/// Where the rows of a minibatch of PPO lie in a batch, which may hold more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PpoSize {
+    /// Tokens of the minibatch.
+    pub rows: usize,
+    /// The first of them in each column of the network's numbers.
+    pub first: usize,
+    /// From one such column to the next: the batch's tokens.
+    pub stride: usize,
+}
+
 /// Sizes of one line of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricsSize {
@@ -471,6 +482,56 @@ pub trait Kernels {
         settings: At<Self::Floats>,
         dsequence_logprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,
+    );
+
+    // objectives/ppo.wgsl; `rows` tokens that begin at `first` in each column of the network's numbers
+
+    /// Write: PPO's policy loss, `objectives::ppo_policy`. `numbers` of (3, stride) as `logprobs_forward` leaves them;
+    /// `weights` of (rows); `rollout` of (2, rows): old logprobs, advantages; `settings`: clip range, entropy
+    /// coefficient. `dnumbers` of (2, stride): dlogprobs | dentropies, of these rows alone; `statistics` of (7, rows):
+    /// policy loss, k1, k2, k3, clip fraction, ratio, entropy.
+    #[allow(clippy::too_many_arguments)]
+    fn ppo_policy(
+        &mut self,
+        size: PpoSize,
+        numbers: &Self::Floats,
+        weights: At<Self::Floats>,
+        rollout: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        dnumbers: &mut Self::Floats,
+        statistics: AtMut<Self::Floats>,
+    );
+    /// Write: PPO's value loss, `objectives::ppo_value`. `values` of (stride); `weights` of (rows); `rollout` of
+    /// (2, rows): old values, returns; `settings`: value clip range, value coefficient. `dvalues` of (stride), of these
+    /// rows alone; `statistics` of (2, rows): value loss, clip fraction.
+    #[allow(clippy::too_many_arguments)]
+    fn ppo_value(
+        &mut self,
+        size: PpoSize,
+        values: &Self::Floats,
+        weights: At<Self::Floats>,
+        rollout: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        dvalues: &mut Self::Floats,
+        statistics: AtMut<Self::Floats>,
+    );
+
+    // rollout.wgsl
+
+    /// Write: `record` of (7, rows), so that one read brings all that a rollout leaves: tokens, as reals | logprobs |
+    /// entropies | reference logprobs | KL per token | values | scores. `numbers` and `reference_numbers` are (3, rows)
+    /// as `logprobs_forward` leaves them, the other sources (rows).
+    #[allow(clippy::too_many_arguments)]
+    fn record_rollout(
+        &mut self,
+        rows: usize,
+        tokens: &Self::Integers,
+        numbers: &Self::Floats,
+        reference_numbers: &Self::Floats,
+        kl_per_token: &Self::Floats,
+        values: &Self::Floats,
+        scores: &Self::Floats,
+        record: &mut Self::Floats,
     );
 
     // optimiser.wgsl

@@ -14,14 +14,16 @@ mod kl;
 mod logistic;
 mod ppo;
 mod sft;
+mod whiten;
 
 pub use bradley_terry::{bradley_terry, preference_probability};
 pub use dpo::dpo;
 pub use gae::{GaeSettings, gae};
 pub use kl::{k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};
-pub use ppo::{PpoGradients, PpoRollout, PpoSettings, ppo};
+pub use ppo::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, ppo_policy, ppo_value};
 pub use sft::sft;
+pub use whiten::whiten;
 
 /// A wrong shape is a bug in the caller: stops with the operation and both lengths.
 #[track_caller]

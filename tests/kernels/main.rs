@@ -11,6 +11,7 @@ mod logprobs;
 mod matmul;
 mod objectives;
 mod optimiser;
+mod ppo;
 mod recording;
 mod sample;
 

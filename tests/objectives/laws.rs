@@ -2,10 +2,10 @@
 
 use std::f64::consts::LN_2;
 
-use klimb::objectives::{PpoSettings, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid};
+use klimb::objectives::{k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten};
 use klimb::rng::Generator;
 
-use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_dpo, run_gae, run_kl};
+use super::{Failures, Minibatch, PPO_SETTINGS, PpoSettings, normals, run_bradley_terry, run_dpo, run_gae, run_kl};
 
 const TOLERANCE: f64 = 1e-12;
 const PAIRS: usize = 6;
@@ -211,8 +211,69 @@ fn ppo_begins_as_the_policy_gradient() {
     let expected: Vec<f64> = advantages.iter().map(|advantage| -advantage / 5.0).collect();
     let mut failures = Failures::default();
     failures.compare("dlogprobs", &answer.dlogprobs, &expected, TOLERANCE);
-    failures.compare("approximate KL, clip fraction", &[answer.approx_kl, answer.clip_fraction], &[0.0, 0.0], 0.0);
+    failures.compare("k1, k2, k3", &answer.approx_kl, &[0.0; 3], 0.0);
+    failures.compare("clip fraction, ratio", &[answer.clip_fraction, answer.ratio], &[0.0, 1.0], TOLERANCE);
     failures.report();
+}
+
+/// Nothing better or worse than expected, nothing to learn: whatever the ratios, and with no bonus, no gradient.
+#[test]
+fn ppo_without_advantage_leaves_the_policy_alone() {
+    for ratio in [0.5, 1.0, 1.1, 3.0] {
+        let free = PpoSettings { entropy_coefficient: 0.0, ..PPO_SETTINGS };
+        let answer = token(ratio, 0.0, 0.3, 0.5).run(free);
+        assert_eq!((answer.dlogprobs[0], answer.dentropies[0]), (0.0, 0.0), "ratio {ratio}");
+        assert_eq!(
+            answer.dvalues[0] == 0.0,
+            answer.value_clip_fraction == 1.0,
+            "the value learns where no clip holds it"
+        );
+    }
+}
+
+/// The estimators of how far the policy went since the rollout are those of the tokens' log-ratios.
+#[test]
+fn ppo_s_approximate_kl_is_the_estimators_mean() {
+    let mut minibatch = token(1.3, 1.0, 0.0, 0.0);
+    let answer = minibatch.run(PPO_SETTINGS);
+    let log_ratio = 1.3_f64.ln();
+    let mut failures = Failures::default();
+    failures.compare("one token", &answer.approx_kl, &[k1(log_ratio), k2(log_ratio), k3(log_ratio)], TOLERANCE);
+    failures.compare("ratio, clip fraction", &[answer.ratio, answer.clip_fraction], &[1.3, 1.0], TOLERANCE);
+    minibatch.weights = vec![0.25];
+    failures.compare(
+        "a quarter of it",
+        &minibatch.run(PPO_SETTINGS).approx_kl,
+        &answer.approx_kl.map(|k| k / 4.0),
+        TOLERANCE,
+    );
+    failures.report();
+}
+
+#[test]
+fn whitened_numbers_have_mean_0_and_variance_1_over_what_counts() {
+    let mask: Vec<f64> = (0..40).map(|i| if i % 4 == 0 { 0.0 } else { 1.0 }).collect();
+    let values = normals(&mut Generator::new(9, "whitening"), 40, 3.0, 5.0);
+    let moments = |values: &[f64]| {
+        let kept: Vec<f64> = values.iter().zip(&mask).filter(|(_, m)| **m == 1.0).map(|(x, _)| *x).collect();
+        let mean = kept.iter().sum::<f64>() / 30.0;
+        (mean, kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 30.0)
+    };
+    let (mean, variance) = moments(&values);
+    let (mut shifted, mut scaled) = (values.clone(), values.clone());
+    whiten(&mut shifted, &mask, true);
+    whiten(&mut scaled, &mask, false);
+    let ((shifted_mean, shifted_variance), (scaled_mean, scaled_variance)) = (moments(&shifted), moments(&scaled));
+    let mut failures = Failures::default();
+    failures.compare("means", &[shifted_mean, scaled_mean], &[0.0, mean / variance.sqrt()], 1e-8);
+    failures.compare("variances", &[shifted_variance, scaled_variance], &[1.0, 1.0], 1e-8);
+    failures.report();
+    assert!((0..40).step_by(4).all(|i| (shifted[i], scaled[i]) == (0.0, 0.0)));
+
+    let (mut equal, mut none) = (vec![2.0; 3], vec![f64::NAN; 3]);
+    whiten(&mut equal, &[1.0; 3], true);
+    whiten(&mut none, &[0.0; 3], true);
+    assert_eq!((equal, none), (vec![0.0; 3], vec![0.0; 3]));
 }
 
 #[test]

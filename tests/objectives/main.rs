@@ -6,7 +6,8 @@ mod gradients;
 mod laws;
 
 use klimb::objectives::{
-    GaeSettings, PpoGradients, PpoRollout, PpoSettings, bradley_terry, dpo, gae, kl_per_sequence, ppo,
+    GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo, gae,
+    kl_per_sequence, ppo_policy, ppo_value,
 };
 use klimb::rng::Generator;
 
@@ -77,41 +78,60 @@ struct Minibatch {
     entropies: Vec<f64>,
 }
 
-/// What PPO answers, with the columns of its statistics summed.
+/// What PPO's two losses are told.
+#[derive(Clone, Copy)]
+struct PpoSettings {
+    clip_range: f64,
+    value_clip_range: f64,
+    value_coefficient: f64,
+    entropy_coefficient: f64,
+}
+
+/// What PPO's two losses answer together, with the columns of their statistics summed.
 struct PpoAnswer {
     dlogprobs: Vec<f64>,
     dvalues: Vec<f64>,
     dentropies: Vec<f64>,
-    entropy: f64,
     total: f64,
+    /// k1, k2 and k3 of KL(π_old‖π).
+    approx_kl: [f64; 3],
     clip_fraction: f64,
-    approx_kl: f64,
+    ratio: f64,
+    entropy: f64,
+    value_clip_fraction: f64,
 }
 
 impl Minibatch {
-    fn run(&self, settings: PpoSettings<f64>) -> PpoAnswer {
+    fn run(&self, settings: PpoSettings) -> PpoAnswer {
+        let PpoSettings { clip_range, value_clip_range, value_coefficient, entropy_coefficient } = settings;
         let rows = self.weights.len();
-        let (mut dlogprobs, mut dvalues, mut dentropies) =
-            (vec![f64::NAN; rows], vec![f64::NAN; rows], vec![f64::NAN; rows]);
-        let mut statistics = vec![f64::NAN; 6 * rows];
-        let rollout = PpoRollout {
+        let [mut dlogprobs, mut dvalues, mut dentropies] = [(); 3].map(|()| vec![f64::NAN; rows]);
+        let mut policy = vec![f64::NAN; PPO_POLICY_COLUMNS * rows];
+        let mut value = vec![f64::NAN; PPO_VALUE_COLUMNS * rows];
+        let batch = PpoPolicyBatch {
             weights: &self.weights,
             logprobs: &self.logprobs,
+            entropies: &self.entropies,
             old_logprobs: &self.old_logprobs,
             advantages: &self.advantages,
+        };
+        ppo_policy(clip_range, entropy_coefficient, batch, &mut dlogprobs, &mut dentropies, &mut policy);
+        let batch = PpoValueBatch {
+            weights: &self.weights,
             values: &self.values,
             old_values: &self.old_values,
             returns: &self.returns,
-            entropies: &self.entropies,
         };
-        let gradients = PpoGradients { dlogprobs: &mut dlogprobs, dvalues: &mut dvalues, dentropies: &mut dentropies };
-        ppo(settings, rollout, gradients, &mut statistics);
-        let column = |index: usize| statistics[index * rows..(index + 1) * rows].iter().sum();
+        ppo_value(value_clip_range, value_coefficient, batch, &mut dvalues, &mut value);
+        let sum = |columns: &[f64], index: usize| columns[index * rows..(index + 1) * rows].iter().sum::<f64>();
+        let entropy = sum(&policy, 6);
         PpoAnswer {
-            entropy: column(2),
-            total: column(3),
-            clip_fraction: column(4),
-            approx_kl: column(5),
+            total: sum(&policy, 0) + value_coefficient * sum(&value, 0) - entropy_coefficient * entropy,
+            approx_kl: [1, 2, 3].map(|column| sum(&policy, column)),
+            clip_fraction: sum(&policy, 4),
+            ratio: sum(&policy, 5),
+            entropy,
+            value_clip_fraction: sum(&value, 1),
             dlogprobs,
             dvalues,
             dentropies,
@@ -119,7 +139,7 @@ impl Minibatch {
     }
 }
 
-const PPO_SETTINGS: PpoSettings<f64> =
+const PPO_SETTINGS: PpoSettings =
     PpoSettings { clip_range: 0.2, value_clip_range: 0.2, value_coefficient: 0.1, entropy_coefficient: 0.01 };
 
 /// `count` normal numbers with this mean and standard deviation.

@@ -10,6 +10,7 @@ mod logprobs;
 mod matmul;
 mod optimiser;
 mod reduce;
+mod rollout;
 mod sample;
 
 use std::future::{Future, ready};
@@ -17,9 +18,9 @@ use std::ops::Range;
 
 use super::{
     AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NormSize, SampleSize, SequenceSize,
+    MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
 };
-use crate::objectives;
+use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
 use crate::real::Real;
 
 /// The CPU backend. Calls compute at once; the counters count what the GPU backend would have been asked for.
@@ -324,6 +325,70 @@ impl<F: Real> Kernels for Cpu<F> {
             &mut dsequence_logprobs[..2 * pairs],
             &mut statistics[..6 * pairs],
         );
+    }
+
+    fn ppo_policy(
+        &mut self,
+        size: PpoSize,
+        numbers: &Vec<F>,
+        weights: At<Vec<F>>,
+        rollout: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        dnumbers: &mut Vec<F>,
+        statistics: AtMut<Vec<F>>,
+    ) {
+        self.count();
+        let PpoSize { rows, first, stride } = size;
+        let (rollout, settings) = (rollout.slice(), settings.slice());
+        let batch = PpoPolicyBatch {
+            weights: &weights.slice()[..rows],
+            logprobs: &numbers[first..first + rows],
+            entropies: &numbers[stride + first..][..rows],
+            old_logprobs: &rollout[..rows],
+            advantages: &rollout[rows..2 * rows],
+        };
+        let (dlogprobs, dentropies) = dnumbers.split_at_mut(stride);
+        let gradients = (&mut dlogprobs[first..first + rows], &mut dentropies[first..first + rows]);
+        let statistics = &mut statistics.slice()[..PPO_POLICY_COLUMNS * rows];
+        objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics);
+    }
+
+    fn ppo_value(
+        &mut self,
+        size: PpoSize,
+        values: &Vec<F>,
+        weights: At<Vec<F>>,
+        rollout: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        dvalues: &mut Vec<F>,
+        statistics: AtMut<Vec<F>>,
+    ) {
+        self.count();
+        let PpoSize { rows, first, .. } = size;
+        let (rollout, settings) = (rollout.slice(), settings.slice());
+        let batch = PpoValueBatch {
+            weights: &weights.slice()[..rows],
+            values: &values[first..first + rows],
+            old_values: &rollout[..rows],
+            returns: &rollout[rows..2 * rows],
+        };
+        let statistics = &mut statistics.slice()[..PPO_VALUE_COLUMNS * rows];
+        objectives::ppo_value(settings[0], settings[1], batch, &mut dvalues[first..first + rows], statistics);
+    }
+
+    fn record_rollout(
+        &mut self,
+        rows: usize,
+        tokens: &Vec<u32>,
+        numbers: &Vec<F>,
+        reference_numbers: &Vec<F>,
+        kl_per_token: &Vec<F>,
+        values: &Vec<F>,
+        scores: &Vec<F>,
+        record: &mut Vec<F>,
+    ) {
+        self.count();
+        rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record);
     }
 
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {

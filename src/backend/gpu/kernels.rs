@@ -111,6 +111,13 @@ static DPO: Shader = Shader {
     text: include_str!("../../../shaders/objectives/dpo.wgsl"),
     shared: &[INDEX],
 };
+static PPO: Shader = Shader {
+    path: "objectives/ppo.wgsl",
+    text: include_str!("../../../shaders/objectives/ppo.wgsl"),
+    shared: &[INDEX],
+};
+static ROLLOUT: Shader =
+    Shader { path: "rollout.wgsl", text: include_str!("../../../shaders/rollout.wgsl"), shared: &[INDEX] };
 static OPTIMISER: Shader =
     Shader { path: "optimiser.wgsl", text: include_str!("../../../shaders/optimiser.wgsl"), shared: &[REDUCE] };
 static SAMPLE: Shader =
@@ -132,10 +139,19 @@ const LINEAR: &[Field] = &[U32("rows"), U32("inner"), U32("columns"), U32("bias"
 const HEADS: &[Field] = &[U32("batch"), U32("length"), U32("heads"), U32("head_width")];
 const LOGITS: &[Field] = &[U32("rows"), U32("vocabulary"), U32("targets_offset")];
 const SEQUENCES: &[Field] = &[U32("batch"), U32("length"), U32("completion_mask_offset")];
+const PPO_ROWS: &[Field] = &[
+    U32("rows"),
+    U32("first"),
+    U32("stride"),
+    U32("weights_offset"),
+    U32("rollout_offset"),
+    U32("settings_offset"),
+    U32("statistics_offset"),
+];
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 25] = [
+pub static KERNELS: [Kernel; 28] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -187,6 +203,17 @@ pub static KERNELS: [Kernel; 25] = [
         uniforms: &[U32("pairs"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
+
+    Kernel { name: "ppo_policy", shader: &PPO, uniforms: PPO_ROWS, workgroup: [64, 1], grid: Items,
+        bindings: &[(1, "numbers", Read), (2, "weights", Read), (3, "rollout", Read), (4, "settings", Read),
+            (5, "dnumbers", Write), (6, "statistics", Write)] },
+    Kernel { name: "ppo_value", shader: &PPO, uniforms: PPO_ROWS, workgroup: [64, 1], grid: Items,
+        bindings: &[(7, "values", Read), (2, "weights", Read), (3, "rollout", Read), (4, "settings", Read),
+            (8, "dvalues", Write), (6, "statistics", Write)] },
+
+    Kernel { name: "record_rollout", shader: &ROLLOUT, uniforms: &[U32("rows")], workgroup: [64, 1], grid: Items,
+        bindings: &[(1, "tokens", Read), (2, "numbers", Read), (3, "reference_numbers", Read), (4, "kl_per_token", Read),
+            (5, "values", Read), (6, "scores", Read), (7, "record", Write)] },
 
     Kernel { name: "squared_norm", shader: &OPTIMISER, workgroup: [64, 1], grid: Covers(1, 1),
         uniforms: &[U32("len")],

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Gpu, GpuFloats, GpuIntegers};
 use crate::backend::{
     AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NORM_PARTIALS, NormSize, SampleSize, SequenceSize,
+    MatmulSize, MetricsSize, NORM_PARTIALS, NormSize, PpoSize, SampleSize, SequenceSize,
 };
 
 /// Sizes as the uniform block has them.
@@ -37,6 +37,14 @@ impl MatmulSize {
 impl AttentionSize {
     fn words(self) -> [u32; 4] {
         words([self.batch, self.length, self.heads, self.head_width])
+    }
+}
+
+impl PpoSize {
+    /// `offsets`: of weights, rollout, settings and statistics.
+    fn words(self, offsets: [usize; 4]) -> [u32; 7] {
+        let [weights, rollout, settings, statistics] = offsets;
+        words([self.rows, self.first, self.stride, weights, rollout, settings, statistics])
     }
 }
 
@@ -354,6 +362,54 @@ impl Kernels for Gpu {
         let sources = [&sequence_logprobs.0, &references.buffer.0, &settings.buffer.0];
         let buffers = [sources[0], sources[1], sources[2], &dsequence_logprobs.0, &statistics.0];
         self.recorder.dispatch("dpo", &uniforms, &buffers, [pairs, 1]);
+    }
+
+    fn ppo_policy(
+        &mut self,
+        size: PpoSize,
+        numbers: &GpuFloats,
+        weights: At<GpuFloats>,
+        rollout: At<GpuFloats>,
+        settings: At<GpuFloats>,
+        dnumbers: &mut GpuFloats,
+        statistics: AtMut<GpuFloats>,
+    ) {
+        let uniforms = size.words([weights.offset, rollout.offset, settings.offset, statistics.offset]);
+        let sources = [&numbers.0, &weights.buffer.0, &rollout.buffer.0, &settings.buffer.0];
+        let buffers = [sources[0], sources[1], sources[2], sources[3], &dnumbers.0, &statistics.buffer.0];
+        self.recorder.dispatch("ppo_policy", &uniforms, &buffers, [size.rows, 1]);
+    }
+
+    fn ppo_value(
+        &mut self,
+        size: PpoSize,
+        values: &GpuFloats,
+        weights: At<GpuFloats>,
+        rollout: At<GpuFloats>,
+        settings: At<GpuFloats>,
+        dvalues: &mut GpuFloats,
+        statistics: AtMut<GpuFloats>,
+    ) {
+        let uniforms = size.words([weights.offset, rollout.offset, settings.offset, statistics.offset]);
+        let sources = [&values.0, &weights.buffer.0, &rollout.buffer.0, &settings.buffer.0];
+        let buffers = [sources[0], sources[1], sources[2], sources[3], &dvalues.0, &statistics.buffer.0];
+        self.recorder.dispatch("ppo_value", &uniforms, &buffers, [size.rows, 1]);
+    }
+
+    fn record_rollout(
+        &mut self,
+        rows: usize,
+        tokens: &GpuIntegers,
+        numbers: &GpuFloats,
+        reference_numbers: &GpuFloats,
+        kl_per_token: &GpuFloats,
+        values: &GpuFloats,
+        scores: &GpuFloats,
+        record: &mut GpuFloats,
+    ) {
+        let sources = [&numbers.0, &reference_numbers.0, &kl_per_token.0, &values.0, &scores.0];
+        let buffers = [&tokens.0, sources[0], sources[1], sources[2], sources[3], sources[4], &record.0];
+        self.recorder.dispatch("record_rollout", &words([rows]), &buffers, [rows, 1]);
     }
 
     fn squared_norm(&mut self, len: usize, values: &GpuFloats, partials: &mut GpuFloats) {

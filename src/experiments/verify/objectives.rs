@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::{Check, ReferenceError, not_empty, same_count};
-use crate::objectives::{GaeSettings, PpoGradients, PpoRollout, PpoSettings, bradley_terry, dpo, gae, ppo};
+use crate::objectives::{
+    GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo, gae,
+    ppo_policy, ppo_value,
+};
 
 const TOLERANCE: f64 = 1e-9;
 
@@ -211,37 +214,38 @@ impl Ppo {
         let weights: Vec<f64> = mask(&self.lengths, self.logprobs[0].len()).iter().map(|keep| keep / kept).collect();
         let rows = weights.len();
         let [mut dlogprobs, mut dvalues, mut dentropies] = [(); 3].map(|()| vec![0.0; rows]);
-        let mut statistics = vec![0.0; 6 * rows];
-        let rollout = PpoRollout {
+        let mut policy_statistics = vec![0.0; PPO_POLICY_COLUMNS * rows];
+        let mut value_statistics = vec![0.0; PPO_VALUE_COLUMNS * rows];
+        let batch = PpoPolicyBatch {
             weights: &weights,
             logprobs: &self.logprobs.concat(),
+            entropies: &self.entropies.concat(),
             old_logprobs: &self.old_logprobs.concat(),
             advantages: &self.advantages.concat(),
+        };
+        let (clip_range, coefficient) = (self.clip_range, self.entropy_coefficient);
+        ppo_policy(clip_range, coefficient, batch, &mut dlogprobs, &mut dentropies, &mut policy_statistics);
+        let batch = PpoValueBatch {
+            weights: &weights,
             values: &self.values.concat(),
             old_values: &self.old_values.concat(),
             returns: &self.returns.concat(),
-            entropies: &self.entropies.concat(),
         };
-        let gradients = PpoGradients { dlogprobs: &mut dlogprobs, dvalues: &mut dvalues, dentropies: &mut dentropies };
-        let settings = PpoSettings {
-            clip_range: self.clip_range,
-            value_clip_range: self.value_clip_range,
-            value_coefficient: self.value_coefficient,
-            entropy_coefficient: self.entropy_coefficient,
-        };
-        ppo(settings, rollout, gradients, &mut statistics);
-        let expected = [
-            ("policy loss", self.policy_loss),
-            ("value loss", self.value_loss),
-            ("entropy", self.entropy),
-            ("total loss", self.total),
-            ("clip fraction", self.clip_fraction),
-            ("approximate KL", self.approx_kl_k3),
+        ppo_value(self.value_clip_range, self.value_coefficient, batch, &mut dvalues, &mut value_statistics);
+        let sums = |columns: &[f64]| columns.chunks_exact(rows).map(|column| column.iter().sum()).collect::<Vec<f64>>();
+        let (policy, value) = (sums(&policy_statistics), sums(&value_statistics));
+        let (policy_loss, value_loss, entropy) = (policy[0], value[0], policy[6]);
+        let total = policy_loss + self.value_coefficient * value_loss - self.entropy_coefficient * entropy;
+        let means = [
+            ("policy loss", policy_loss, self.policy_loss),
+            ("value loss", value_loss, self.value_loss),
+            ("entropy", entropy, self.entropy),
+            ("total loss", total, self.total),
+            ("clip fraction", policy[4], self.clip_fraction),
+            ("approximate KL", policy[3], self.approx_kl_k3),
         ];
-        let means = expected.into_iter().zip(statistics.chunks_exact(rows));
-        let means = means.map(|((name, expected), column)| {
-            compare(format!("PPO {name}"), &[column.iter().sum::<f64>()], &[expected])
-        });
+        let means =
+            means.into_iter().map(|(name, found, expected)| compare(format!("PPO {name}"), &[found], &[expected]));
         means
             .chain([
                 compare("PPO dlogprobs".into(), &dlogprobs, &self.dlogprobs.concat()),
