@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use klimb::model::{Checkpoint, CheckpointError, Expectation, Layout, ModelConfig, initial_parameters};
+use klimb::model::{Checkpoint, CheckpointError, Expectation, Layout, ModelConfig, initial_parameters, with_zero_head};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -15,12 +15,13 @@ fn checkpoint() -> Checkpoint {
         vocabulary_fingerprint: "5f3a".into(),
         step: 400,
         stage: "sft".into(),
+        head: false,
         parameters: initial_parameters(&CONFIG, 1),
     }
 }
 
 fn expectation() -> Expectation {
-    Expectation { config: Some(CONFIG), vocabulary_fingerprint: "5f3a".into() }
+    Expectation { config: Some(CONFIG), vocabulary_fingerprint: "5f3a".into(), head: false }
 }
 
 /// A tensor of a file being taken apart: name, number type, shape, bytes.
@@ -54,6 +55,31 @@ fn a_checkpoint_comes_back_exactly() {
     let any_size = Expectation { config: None, ..expectation() };
     assert_eq!(Checkpoint::from_bytes(&bytes, Some(&any_size)), Ok(checkpoint()));
     assert_eq!(checkpoint().to_bytes(), bytes, "the same checkpoint must be the same bytes");
+}
+
+#[test]
+fn a_head_comes_back_too_and_only_where_one_is_wanted() {
+    let language_model = checkpoint();
+    let mut parameters = with_zero_head(&CONFIG, &language_model.parameters);
+    *parameters.last_mut().unwrap() = 0.5;
+    let reward_model = Checkpoint { stage: "reward_model".into(), head: true, parameters, ..checkpoint() };
+    let bytes = reward_model.to_bytes();
+    let with_head = Expectation { head: true, ..expectation() };
+    assert_eq!(Checkpoint::from_bytes(&bytes, Some(&with_head)), Ok(reward_model.clone()));
+    assert_eq!(Checkpoint::from_bytes(&bytes, None), Ok(reward_model));
+    assert_eq!(refusal(&bytes), CheckpointError::UnexpectedHead { stage: "reward_model".into() });
+    let error = Checkpoint::from_bytes(&language_model.to_bytes(), Some(&with_head)).unwrap_err();
+    assert_eq!(error, CheckpointError::NoHead { stage: "sft".into() });
+}
+
+/// The shipped files were written before there were heads: what says nothing of a head has none, and is written so.
+#[test]
+fn a_language_model_is_described_as_before_there_were_heads() {
+    let bytes = include_bytes!("../www/assets/sft.safetensors");
+    let shipped = Checkpoint::from_bytes(bytes, None).unwrap();
+    assert!(!shipped.head);
+    assert_eq!(shipped.to_bytes(), bytes);
+    assert!(!String::from_utf8_lossy(bytes).contains("\\\"head\\\""));
 }
 
 #[test]

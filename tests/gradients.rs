@@ -7,7 +7,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use klimb::backend::cpu::Cpu;
-use klimb::backend::network::{Activations, Gradients, Network};
+use klimb::backend::network::{Activations, Gradients, Network, OutputGradients};
 use klimb::backend::{At, Kernels, LogitsSize};
 use klimb::language::{Sequence, TokenBatch};
 use klimb::model::ModelConfig;
@@ -25,6 +25,7 @@ struct Bench {
     activations: Activations<Cpu<f64>>,
     gradients: Gradients<Cpu<f64>>,
     numbers: Vec<f64>,
+    values: Vec<f64>,
     objective: Objective,
 }
 
@@ -37,12 +38,31 @@ enum Objective {
     Dpo,
     /// Σ of logprobs and entropies with arbitrary coefficients: the whole narrow waist.
     Waist,
+    /// Σ of the scalar head's values with arbitrary coefficients.
+    Values,
+    /// Both at once, through one trunk.
+    Both,
+}
+
+impl Objective {
+    fn uses_logprobs(self) -> bool {
+        !matches!(self, Self::Values)
+    }
+
+    fn uses_values(self) -> bool {
+        matches!(self, Self::Values | Self::Both)
+    }
+}
+
+/// Arbitrary, of either sign.
+fn coefficient(i: usize) -> f64 {
+    ((i * 37 % 11) as f64 - 5.0) * 0.1
 }
 
 impl Bench {
     fn new(config: ModelConfig, objective: Objective) -> Self {
         let mut k = Cpu::<f64>::new();
-        let network = Network::new(config);
+        let network = if objective.uses_values() { Network::with_head(config) } else { Network::new(config) };
         let mut draws = Generator::new(5, "sequences");
         let mut tokens = |count: usize| (0..count).map(|_| draws.below(config.vocabulary) as u32).collect::<Vec<_>>();
         let sequences: Vec<Sequence> = [(1, 6), (3, 4), (2, 1), (4, 4), (1, 1), (5, 3), (2, 6), (3, 2)]
@@ -54,6 +74,7 @@ impl Bench {
             activations: network.activations(&mut k, rows),
             gradients: network.gradients(&mut k, rows),
             numbers: vec![0.0; 3 * rows],
+            values: vec![0.0; rows],
             integers: batch.integers(config.vocabulary),
             mask: batch.completion_mask.iter().map(|&counts| f64::from(counts)).collect(),
             k,
@@ -63,14 +84,23 @@ impl Bench {
         }
     }
 
-    /// The loss, and dlogprobs | dentropies.
-    fn loss(&mut self, parameters: &Vec<f64>) -> (f64, Vec<f64>) {
-        let Self { k, network, batch, integers, mask, activations, numbers, .. } = self;
+    /// The loss, dlogprobs | dentropies, and dvalues.
+    fn loss(&mut self, parameters: &Vec<f64>) -> (f64, Vec<f64>, Vec<f64>) {
+        let Self { k, network, batch, integers, mask, activations, numbers, values, .. } = self;
         let rows = batch.inputs.len();
         let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
-        network.forward(k, batch.size, parameters, At::new(integers, 0), activations);
-        k.logprobs_forward(logits, &activations.logits, At::new(integers, rows), numbers);
+        network.trunk_forward(k, batch.size, parameters, At::new(integers, 0), activations);
+        if self.objective.uses_logprobs() {
+            network.logits_forward(k, rows, parameters, activations);
+            k.logprobs_forward(logits, &activations.logits, At::new(integers, rows), numbers);
+        }
+        if self.objective.uses_values() {
+            network.values_forward(k, rows, parameters, activations, values);
+        }
         let mut dnumbers = vec![0.0; 2 * rows];
+        let dvalues: Vec<f64> = (0..rows).map(|i| coefficient(i + 3)).collect();
+        let waist: f64 = (0..2 * rows).map(|i| coefficient(i) * numbers[i]).sum();
+        let valued: f64 = dvalues.iter().zip(&*values).map(|(dvalue, value)| dvalue * value).sum();
         let loss = match self.objective {
             Objective::Sft => {
                 let mut losses = vec![0.0; rows];
@@ -88,23 +118,29 @@ impl Bench {
                 k.sequence_logprobs_backward(batch.size, &dsums, At::new(mask, 0), &mut dnumbers);
                 statistics[..pairs].iter().sum::<f64>() / pairs as f64
             }
-            Objective::Waist => {
-                let coefficient = |i: usize| ((i * 37 % 11) as f64 - 5.0) * 0.1;
+            Objective::Waist | Objective::Both => {
                 dnumbers = (0..2 * rows).map(coefficient).collect();
-                (0..2 * rows).map(|i| coefficient(i) * numbers[i]).sum()
+                waist + valued
             }
+            Objective::Values => valued,
         };
-        (loss, dnumbers)
+        (loss, dnumbers, dvalues)
     }
 
     fn gradient(&mut self, parameters: &Vec<f64>) -> Vec<f64> {
-        let (_, dnumbers) = self.loss(parameters);
+        let (_, dnumbers, dvalues) = self.loss(parameters);
         let Self { k, network, batch, integers, activations, numbers, gradients, .. } = self;
         let rows = batch.inputs.len();
         let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
-        k.logprobs_backward(logits, At::new(integers, rows), numbers, &dnumbers, &mut activations.logits);
+        if self.objective.uses_logprobs() {
+            k.logprobs_backward(logits, At::new(integers, rows), numbers, &dnumbers, &mut activations.logits);
+        }
+        let outputs = OutputGradients {
+            dlogits: self.objective.uses_logprobs().then_some(&activations.logits),
+            dvalues: self.objective.uses_values().then_some(&dvalues),
+        };
         gradients.parameters.fill(0.0);
-        network.backward(k, batch.size, parameters, At::new(integers, 2 * rows), activations, gradients);
+        network.backward(k, batch.size, parameters, At::new(integers, 2 * rows), activations, outputs, gradients);
         gradients.parameters.clone()
     }
 }
@@ -155,6 +191,16 @@ fn dpo_through_the_network() {
 #[test]
 fn the_whole_waist_through_the_network() {
     check(ODD, Objective::Waist);
+}
+
+#[test]
+fn values_through_the_scalar_head() {
+    check(ODD, Objective::Values);
+}
+
+#[test]
+fn logprobs_and_values_through_one_trunk() {
+    check(ODD, Objective::Both);
 }
 
 #[test]

@@ -18,7 +18,8 @@ fn world() -> World {
 }
 
 fn shipped(bytes: &[u8]) -> Checkpoint {
-    let expected = Expectation { config: None, vocabulary_fingerprint: world().vocabulary().fingerprint() };
+    let expected =
+        Expectation { config: None, vocabulary_fingerprint: world().vocabulary().fingerprint(), head: false };
     Checkpoint::from_bytes(bytes, Some(&expected)).expect("the shipped checkpoint is valid")
 }
 

@@ -25,7 +25,8 @@ fn world() -> World {
 }
 
 fn sft() -> Checkpoint {
-    let expected = Expectation { config: None, vocabulary_fingerprint: world().vocabulary().fingerprint() };
+    let expected =
+        Expectation { config: None, vocabulary_fingerprint: world().vocabulary().fingerprint(), head: false };
     let bytes = include_bytes!("../www/assets/sft.safetensors");
     Checkpoint::from_bytes(bytes, Some(&expected)).expect("the shipped checkpoint is valid")
 }

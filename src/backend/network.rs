@@ -1,7 +1,8 @@
 //! The transformer as a list of kernel calls, written once for every backend.
 //!
 //! Pre-norm decoder (Radford et al. 2019; sizes in [`ModelConfig`]): x₀ = wte + wpe; each block adds
-//! attention(norm(x)) and then mlp(norm(x)) to the residual stream x; logits = norm(x_L)·wteᵀ.
+//! attention(norm(x)) and then mlp(norm(x)) to the residual stream x. That is the trunk; it ends in h = norm(x_L). From
+//! h come logits = h·wteᵀ and, in a network with a scalar head, values = h·w + b.
 
 use super::{At, AtMut, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};
 use crate::model::{LayerLayout, Layout, ModelConfig};
@@ -38,9 +39,18 @@ pub struct Activations<K: Kernels> {
     output: K::Floats,
     final_moments: K::Floats,
     final_normed: K::Floats,
-    /// (rows, V). [`Network::backward`] expects their gradient here.
+    /// (rows, V). `Kernels::logprobs_backward` puts their gradient in their place.
     pub logits: K::Floats,
     rows: usize,
+}
+
+/// Where a backward pass starts: the gradients of what the trunk's end was turned into. Both where policy and value
+/// share a trunk.
+pub struct OutputGradients<'a, K: Kernels> {
+    /// Of the logits, (rows, V).
+    pub dlogits: Option<&'a K::Floats>,
+    /// Of the scalar head's values, (rows).
+    pub dvalues: Option<&'a K::Floats>,
 }
 
 /// Scratch of the backward pass, for as many rows as its activations.
@@ -63,9 +73,15 @@ pub struct Cache<K: Kernels> {
 }
 
 impl Network {
-    /// The network of validated sizes.
+    /// The language model of validated sizes.
     pub fn new(config: ModelConfig) -> Self {
         Self { config, layout: Layout::new(&config) }
+    }
+
+    /// The network of validated sizes that ends in a scalar head. It writes as well as [`Network::new`]'s does, whose
+    /// parameters are the beginning of its own.
+    pub fn with_head(config: ModelConfig) -> Self {
+        Self { config, layout: Layout::with_head(&config) }
     }
 
     /// The sizes.
@@ -126,8 +142,22 @@ impl Network {
         Cache { layers: (0..self.config.layers).map(|_| k.floats("cache", len)).collect(), batch, capacity }
     }
 
-    /// Logits of every token of `tokens` (B, T), into `activations.logits`.
+    /// Logits of every token of `tokens` (B, T), into `activations.logits`: the trunk and the unembedding.
     pub fn forward<K: Kernels>(
+        &self,
+        k: &mut K,
+        size: SequenceSize,
+        parameters: &K::Floats,
+        tokens: At<K::Integers>,
+        activations: &mut Activations<K>,
+    ) {
+        self.trunk_forward(k, size, parameters, tokens, activations);
+        self.logits_forward(k, size.batch * size.length, parameters, activations);
+    }
+
+    /// Runs `tokens` (B, T) through the trunk. [`Network::logits_forward`] and [`Network::values_forward`] go on from
+    /// there, one, the other or both.
+    pub fn trunk_forward<K: Kernels>(
         &self,
         k: &mut K,
         size: SequenceSize,
@@ -150,7 +180,36 @@ impl Network {
                 k.attention_forward(attention, qkv, attended, logsumexps);
             });
         }
-        self.unembed(k, batch * length, parameters, activations);
+        self.final_norm(k, batch * length, parameters, activations);
+    }
+
+    /// Logits of the `rows` tokens that went through the trunk last, into `activations.logits`.
+    pub fn logits_forward<K: Kernels>(
+        &self,
+        k: &mut K,
+        rows: usize,
+        parameters: &K::Floats,
+        activations: &mut Activations<K>,
+    ) {
+        // logits = normed·wteᵀ is the input gradient of a map with weights wte of (V, D).
+        let wte = At::new(parameters, self.layout.embedding);
+        k.matmul_backward_input(self.unembedding(rows), &activations.final_normed, wte, &mut activations.logits);
+    }
+
+    /// The scalar head's `values` of the `rows` tokens that went through the trunk last.
+    ///
+    /// # Panics
+    /// If the network has no head.
+    pub fn values_forward<K: Kernels>(
+        &self,
+        k: &mut K,
+        rows: usize,
+        parameters: &K::Floats,
+        activations: &Activations<K>,
+        values: &mut K::Floats,
+    ) {
+        let (size, head) = self.head(rows);
+        k.matmul_forward(size, &activations.final_normed, At::new(parameters, head), values);
     }
 
     /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
@@ -184,12 +243,17 @@ impl Network {
             });
         }
         if with_logits {
-            self.unembed(k, batch, parameters, activations);
+            self.final_norm(k, batch, parameters, activations);
+            self.logits_forward(k, batch, parameters, activations);
         }
     }
 
     /// Adds the gradient of every parameter to `gradients.parameters`. `activations` are those of the forward pass
-    /// over the same tokens, with `logits` replaced by their gradient; `occurrences` as in `Kernels::embed_backward`.
+    /// over the same tokens; `occurrences` as in `Kernels::embed_backward`.
+    ///
+    /// # Panics
+    /// If `outputs` has no gradient, or one of a head that the network does not have.
+    #[allow(clippy::too_many_arguments)]
     pub fn backward<K: Kernels>(
         &self,
         k: &mut K,
@@ -197,19 +261,17 @@ impl Network {
         parameters: &K::Floats,
         occurrences: At<K::Integers>,
         activations: &Activations<K>,
+        outputs: OutputGradients<K>,
         gradients: &mut Gradients<K>,
     ) {
         let SequenceSize { batch, length } = size;
         let rows = batch * length;
-        let ModelConfig { vocabulary, width, heads, .. } = self.config;
+        let ModelConfig { width, heads, .. } = self.config;
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
+        self.outputs_backward(k, rows, parameters, activations, outputs, gradients);
         let Gradients { dx, dnormed, dattended, dqkv, dpre, parameters: dparameters } = gradients;
         let a = activations;
 
-        let unembed = MatmulSize { rows, inner: vocabulary, columns: width, bias: false };
-        let wte = self.layout.embedding;
-        k.matmul_forward(unembed, &a.logits, At::new(parameters, wte), dnormed);
-        k.matmul_backward_weights(unembed, &a.logits, &a.final_normed, AtMut::new(dparameters, wte));
         let norm = NormSize { rows, width, accumulate: false };
         let at = self.layout.final_norm;
         k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
@@ -242,7 +304,39 @@ impl Network {
             k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
         }
         let embed = self.embed_size(batch, length, length, 0);
-        k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, wte));
+        k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, self.layout.embedding));
+    }
+
+    /// From the gradients of logits and values to that of the trunk's end, `gradients.dnormed`, and to those of the
+    /// unembedding and the head.
+    fn outputs_backward<K: Kernels>(
+        &self,
+        k: &mut K,
+        rows: usize,
+        parameters: &K::Floats,
+        a: &Activations<K>,
+        outputs: OutputGradients<K>,
+        gradients: &mut Gradients<K>,
+    ) {
+        let OutputGradients { dlogits, dvalues } = outputs;
+        assert!(dlogits.is_some() || dvalues.is_some(), "backward: no gradient to start from");
+        let Gradients { dnormed, dattended, parameters: dparameters, .. } = gradients;
+        if let Some(dvalues) = dvalues {
+            let (size, head) = self.head(rows);
+            // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
+            let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
+            k.matmul_backward_input(size, dvalues, At::new(parameters, head), share);
+            k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
+        }
+        if let Some(dlogits) = dlogits {
+            let (size, wte) = (self.unembedding(rows), self.layout.embedding);
+            if dvalues.is_some() {
+                k.matmul_residual_forward(size, dlogits, At::new(parameters, wte), dattended, dnormed);
+            } else {
+                k.matmul_forward(size, dlogits, At::new(parameters, wte), dnormed);
+            }
+            k.matmul_backward_weights(size, dlogits, &a.final_normed, AtMut::new(dparameters, wte));
+        }
     }
 
     /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`.
@@ -271,14 +365,10 @@ impl Network {
         k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
     }
 
-    fn unembed<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
-        let ModelConfig { vocabulary, width, .. } = self.config;
-        let norm = NormSize { rows, width, accumulate: false };
+    fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
+        let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = At::new(parameters, self.layout.final_norm);
         k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
-        // logits = normed·wteᵀ is the input gradient of a map with weights wte of (V, D).
-        let tied = MatmulSize { rows, inner: vocabulary, columns: width, bias: false };
-        k.matmul_backward_input(tied, &a.final_normed, At::new(parameters, self.layout.embedding), &mut a.logits);
     }
 
     /// The residual stream in front of block `layer`.
@@ -289,6 +379,17 @@ impl Network {
     fn embed_size(&self, batch: usize, length: usize, stride: usize, first: usize) -> EmbedSize {
         let ModelConfig { vocabulary, context, width, .. } = self.config;
         EmbedSize { batch, length, stride, first, width, vocabulary, context }
+    }
+
+    /// The map that the unembedding is the transpose of: from (rows, V) to (rows, D), with weights wte.
+    fn unembedding(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.vocabulary, columns: self.config.width, bias: false }
+    }
+
+    /// The head's size and where its weights begin.
+    fn head(&self, rows: usize) -> (MatmulSize, usize) {
+        let head = self.layout.head.expect("values of a network without a scalar head");
+        (MatmulSize { rows, inner: self.config.width, columns: 1, bias: true }, head)
     }
 
     fn qkv(&self, rows: usize) -> MatmulSize {

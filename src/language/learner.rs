@@ -1,6 +1,7 @@
 //! A network that learns: parameters, the scratch of a training step, and AdamW.
 //!
-//! A step is [`Learner::load`], [`Learner::logprobs`], an objective's kernels, [`Learner::update`], and one submit.
+//! A step is [`Learner::load`], [`Learner::logprobs`] or [`Learner::values`] or both in one, an objective's kernels,
+//! [`Learner::update`], and one submit.
 //! Nothing is read back in it: each step leaves a line of metrics on the device, fetched when somebody looks.
 
 use std::future::Future;
@@ -8,7 +9,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::{TokenBatch, upload};
-use crate::backend::network::{Activations, Gradients, Network};
+use crate::backend::network::{Activations, Gradients, Network, OutputGradients};
 use crate::backend::{AdamwSize, At, BackendError, Kernels, LogitsSize, MetricsSize, NORM_PARTIALS, SequenceSize};
 use crate::real::Real;
 
@@ -76,11 +77,19 @@ pub struct MetricLines {
     pub lines: Vec<(u64, Vec<f64>, f64)>,
 }
 
-/// A policy in training on batches of exactly `size`.
+/// What a step's forward pass filled, and its backward pass therefore starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outputs {
+    Logprobs,
+    Values,
+    Both,
+}
+
+/// A network in training on batches of exactly `size`.
 pub struct Learner<K: Kernels> {
     network: Network,
     size: SequenceSize,
-    /// The policy, flat.
+    /// The network's parameters, flat.
     pub parameters: K::Floats,
     activations: Activations<K>,
     gradients: Gradients<K>,
@@ -92,12 +101,17 @@ pub struct Learner<K: Kernels> {
     pub numbers: K::Floats,
     /// dlogprobs | dentropies, (2, B·T), for the objective to fill.
     pub dnumbers: K::Floats,
+    /// The scalar head's value of each position, (B·T), in a network that has a head.
+    pub values: K::Floats,
+    /// dvalues, (B·T), for the objective to fill.
+    pub dvalues: K::Floats,
     /// The objective's statistics, one column each.
     pub statistics: K::Floats,
     partials: K::Floats,
     metrics: K::Floats,
     adamw: Adamw,
     columns: usize,
+    outputs: Outputs,
     steps: u64,
     /// The step at which the moments began, for their bias correction.
     began: u64,
@@ -132,12 +146,15 @@ impl<K: Kernels> Learner<K> {
             floats: k.floats("batch_floats", SETTINGS + rows + extra),
             numbers: k.floats("numbers", 3 * rows),
             dnumbers: k.floats("dnumbers", 2 * rows),
+            values: k.floats("values", rows),
+            dvalues: k.floats("dvalues", rows),
             statistics: k.floats("statistics", columns * rows),
             partials: k.floats("partials", NORM_PARTIALS),
             metrics: k.floats("metrics", METRIC_LINES * (columns + 1)),
             network,
             adamw,
             columns,
+            outputs: Outputs::Logprobs,
             steps: 0,
             began: 0,
             read: 0,
@@ -219,23 +236,63 @@ impl<K: Kernels> Learner<K> {
         k.write_floats(&mut self.floats, 0, &floats);
     }
 
-    /// Runs the policy over the loaded batch and fills `numbers`.
+    /// Runs the network over the loaded batch and fills `numbers`; [`Learner::update`] will expect `dnumbers`.
     pub fn logprobs(&mut self, k: &mut K) {
-        let inputs = At::new(&self.integers, 0);
-        self.network.forward(k, self.size, &self.parameters, inputs, &mut self.activations);
-        let targets = At::new(&self.integers, self.rows());
-        k.logprobs_forward(self.logits_size(), &self.activations.logits, targets, &mut self.numbers);
+        self.forward(k, Outputs::Logprobs);
     }
 
-    /// Turns `dnumbers` into gradients and takes one AdamW step. `items` is the length of each column of
-    /// `statistics`, whose sums become this step's line of metrics.
+    /// Runs the network over the loaded batch and fills `values`; [`Learner::update`] will expect `dvalues`. Nothing is
+    /// unembedded.
+    ///
+    /// # Panics
+    /// If the network has no head.
+    pub fn values(&mut self, k: &mut K) {
+        self.forward(k, Outputs::Values);
+    }
+
+    /// Runs the trunk once over the loaded batch and fills `numbers` and `values`; [`Learner::update`] will expect
+    /// `dnumbers` and `dvalues`.
+    ///
+    /// # Panics
+    /// If the network has no head.
+    pub fn logprobs_and_values(&mut self, k: &mut K) {
+        self.forward(k, Outputs::Both);
+    }
+
+    fn forward(&mut self, k: &mut K, outputs: Outputs) {
+        let Self { network, size, parameters, activations, .. } = self;
+        let rows = size.batch * size.length;
+        network.trunk_forward(k, *size, parameters, At::new(&self.integers, 0), activations);
+        if outputs != Outputs::Values {
+            network.logits_forward(k, rows, parameters, activations);
+            let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
+            k.logprobs_forward(logits, &activations.logits, At::new(&self.integers, rows), &mut self.numbers);
+        }
+        if outputs != Outputs::Logprobs {
+            network.values_forward(k, rows, parameters, activations, &mut self.values);
+        }
+        self.outputs = outputs;
+    }
+
+    /// Turns `dnumbers`, `dvalues` or both, as the step's forward pass filled `numbers` and `values`, into gradients and
+    /// takes one AdamW step. `items` is the length of each column of `statistics`, whose sums become this step's line
+    /// of metrics.
     pub fn update(&mut self, k: &mut K, items: usize) {
         let (rows, len) = (self.rows(), self.network.layout().len);
-        let targets = At::new(&self.integers, rows);
-        let size = self.logits_size();
-        k.logprobs_backward(size, targets, &self.numbers, &self.dnumbers, &mut self.activations.logits);
+        let activations = &mut self.activations;
+        let (with_logprobs, with_values) = (self.outputs != Outputs::Values, self.outputs != Outputs::Logprobs);
+        if with_logprobs {
+            let size = LogitsSize { rows, vocabulary: self.network.config().vocabulary };
+            let targets = At::new(&self.integers, rows);
+            k.logprobs_backward(size, targets, &self.numbers, &self.dnumbers, &mut activations.logits);
+        }
+        let outputs = OutputGradients {
+            dlogits: with_logprobs.then_some(&activations.logits),
+            dvalues: with_values.then_some(&self.dvalues),
+        };
         let occurrences = At::new(&self.integers, 2 * rows);
-        self.network.backward(k, self.size, &self.parameters, occurrences, &self.activations, &mut self.gradients);
+        let (parameters, gradients) = (&self.parameters, &mut self.gradients);
+        self.network.backward(k, self.size, parameters, occurrences, activations, outputs, gradients);
         k.squared_norm(len, &self.gradients.parameters, &mut self.partials);
         let metrics = MetricsSize { items, columns: self.columns, partials: NORM_PARTIALS };
         let slot = At::new(&self.floats, 0);
@@ -276,10 +333,6 @@ impl<K: Kernels> Learner<K> {
 
     fn rows(&self) -> usize {
         self.size.batch * self.size.length
-    }
-
-    fn logits_size(&self) -> LogitsSize {
-        LogitsSize { rows: self.rows(), vocabulary: self.network.config().vocabulary }
     }
 }
 

@@ -27,9 +27,11 @@ pub struct Checkpoint {
     pub vocabulary_fingerprint: String,
     /// Optimiser updates since the stage began.
     pub step: u64,
-    /// What the network was trained for, such as `base` or `sft`.
+    /// What the network was trained for, such as `base`, `sft` or `reward_model`.
     pub stage: String,
-    /// All parameters, in the order of [`Layout`].
+    /// Whether the network ends in a scalar head, as reward and value models do.
+    pub head: bool,
+    /// All parameters, in the order of [`Layout::new`] or, with a head, of [`Layout::with_head`].
     pub parameters: Vec<f32>,
 }
 
@@ -40,6 +42,9 @@ pub struct Expectation {
     pub config: Option<ModelConfig>,
     /// The fingerprint of the vocabulary in use.
     pub vocabulary_fingerprint: String,
+    /// Whether a network with a scalar head is wanted. One without is no smaller version of it: a language model
+    /// scores nothing, and a reward model's trunk has forgotten how to write.
+    pub head: bool,
 }
 
 /// Why a file was refused as a checkpoint. Nothing was loaded, and what was there before is unchanged.
@@ -96,6 +101,22 @@ pub enum CheckpointError {
         /// The file's sizes.
         found: String,
     },
+    /// A language model, where a network with a scalar head is wanted.
+    #[error(
+        "the checkpoint is a language model (stage {stage}) without a scalar head: choose a reward or value model, or train one"
+    )]
+    NoHead {
+        /// The file's stage.
+        stage: String,
+    },
+    /// A network with a scalar head, where a language model is wanted.
+    #[error(
+        "the checkpoint (stage {stage}) ends in a scalar head: it judges texts and writes none; choose a base, SFT or policy checkpoint"
+    )]
+    UnexpectedHead {
+        /// The file's stage.
+        stage: String,
+    },
     /// A tensor the sizes call for is not in the file.
     #[error("the checkpoint lacks the tensor {tensor}: fetch or save it again")]
     MissingTensor {
@@ -143,25 +164,35 @@ struct Description {
     step: u64,
     vocabulary_fingerprint: String,
     config: ModelConfig,
+    /// Left out where false: language models are described as they were before there were heads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    head: bool,
+}
+
+impl Description {
+    fn layout(&self) -> Layout {
+        if self.head { Layout::with_head(&self.config) } else { Layout::new(&self.config) }
+    }
 }
 
 impl Checkpoint {
     /// The file's bytes, the same for the same checkpoint.
     ///
     /// # Panics
-    /// If the number of parameters does not fit the sizes.
+    /// If the number of parameters does not fit the sizes and the head.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let layout = Layout::new(&self.config);
-        let found = self.parameters.len();
-        assert_eq!(found, layout.len, "Checkpoint::to_bytes: {found} parameters for sizes with {}", layout.len);
-        let data: Vec<u8> = self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect();
         let description = Description {
             format: FORMAT,
             stage: self.stage.clone(),
             step: self.step,
             vocabulary_fingerprint: self.vocabulary_fingerprint.clone(),
             config: self.config,
+            head: self.head,
         };
+        let layout = description.layout();
+        let found = self.parameters.len();
+        assert_eq!(found, layout.len, "Checkpoint::to_bytes: {found} parameters for sizes with {}", layout.len);
+        let data: Vec<u8> = self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect();
         let entry = Entry { checksum: checksum(&description, &self.parameters), description };
         let tensors = layout.tensors.iter().map(|tensor| {
             let bytes = &data[4 * tensor.offset..4 * (tensor.offset + tensor.len())];
@@ -188,12 +219,12 @@ impl Checkpoint {
         if description.format != FORMAT {
             return Err(CheckpointError::OtherFormat { found: description.format });
         }
-        let config = description.config.validated()?;
+        description.config.validated()?;
         if let Some(expected) = expected {
             expected.check(&description)?;
         }
 
-        let layout = Layout::new(&config);
+        let layout = description.layout();
         let mut parameters = Vec::with_capacity(layout.len);
         for tensor in &layout.tensors {
             let name = &tensor.name;
@@ -221,8 +252,8 @@ impl Checkpoint {
         if let Some(tensor) = layout.tensors.iter().find(|tensor| is_broken(tensor.range())) {
             return Err(CheckpointError::NotFinite { tensor: tensor.name.clone() });
         }
-        let Description { stage, step, vocabulary_fingerprint, .. } = description;
-        Ok(Self { config, vocabulary_fingerprint, step, stage, parameters })
+        let Description { stage, step, vocabulary_fingerprint, config, head, .. } = description;
+        Ok(Self { config, vocabulary_fingerprint, step, stage, head, parameters })
     }
 }
 
@@ -233,10 +264,16 @@ impl Expectation {
         if expected != found {
             return Err(CheckpointError::OtherVocabulary { expected: expected.clone(), found: found.clone() });
         }
-        match self.config {
-            Some(expected) if expected != description.config => {
-                Err(CheckpointError::OtherSizes { expected: sizes(&expected), found: sizes(&description.config) })
-            }
+        if let Some(expected) = self.config
+            && expected != description.config
+        {
+            let found = sizes(&description.config);
+            return Err(CheckpointError::OtherSizes { expected: sizes(&expected), found });
+        }
+        let stage = description.stage.clone();
+        match (self.head, description.head) {
+            (true, false) => Err(CheckpointError::NoHead { stage }),
+            (false, true) => Err(CheckpointError::UnexpectedHead { stage }),
             _ => Ok(()),
         }
     }

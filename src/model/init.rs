@@ -31,6 +31,17 @@ pub fn initial_parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
     parameters
 }
 
+/// The trunk of `parameters`, which may have a head already, with a scalar head behind it whose weights are zero: it
+/// answers 0 to everything, so that a first Bradley-Terry loss is ln 2 and first values promise nothing.
+///
+/// # Panics
+/// If `parameters` are fewer than a language model of these sizes has.
+pub fn with_zero_head(config: &ModelConfig, parameters: &[f32]) -> Vec<f32> {
+    let mut headed = parameters[..Layout::new(config).len].to_vec();
+    headed.resize(Layout::with_head(config).len, 0.0);
+    headed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +72,15 @@ mod tests {
             let found = moments.standard_deviation();
             assert!((found - deviation).abs() <= 0.1 * deviation, "{name}: deviation {found}");
         }
+    }
+
+    #[test]
+    fn a_head_begins_at_zero_whatever_was_there() {
+        let trunk = initial_parameters(&CONFIG, 1);
+        let mut headed = with_zero_head(&CONFIG, &trunk);
+        assert_eq!((&headed[..trunk.len()], &headed[trunk.len()..]), (&trunk[..], &[0.0; 33][..]));
+        headed[trunk.len()..].fill(3.0);
+        assert_eq!(with_zero_head(&CONFIG, &headed), with_zero_head(&CONFIG, &trunk));
     }
 
     #[test]

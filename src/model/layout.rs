@@ -2,6 +2,7 @@
 //!
 //! Every weight matrix is row-major `[in, out]` and its bias follows it at once, and every LayerNorm's bias follows
 //! its gain: a kernel needs one offset for both, and the gradient of a bias is one more row of the weights' gradient.
+//! A scalar head, if there is one, comes last: without it the buffer is the language model's alone.
 
 use super::ModelConfig;
 
@@ -59,6 +60,8 @@ pub struct Layout {
     pub layers: Vec<LayerLayout>,
     /// Final LayerNorm: gain (D), bias (D).
     pub final_norm: usize,
+    /// Scalar head, in networks that have one: weight (D, 1), bias (1). Behind everything else.
+    pub head: Option<usize>,
     /// Names and shapes in order, for checkpoints and tests.
     pub tensors: Vec<TensorSpec>,
     /// Number of parameters.
@@ -66,7 +69,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a network of these sizes.
+    /// The layout of a language model of these sizes.
     pub fn new(config: &ModelConfig) -> Self {
         let (width, hidden) = (config.width, config.hidden());
         let mut tensors: Vec<TensorSpec> = Vec::new();
@@ -97,7 +100,19 @@ impl Layout {
         }
         let final_norm = push("lnfg".into(), &[width]);
         push("lnfb".into(), &[width]);
-        Self { embedding, layers, final_norm, tensors, len }
+        Self { embedding, layers, final_norm, head: None, tensors, len }
+    }
+
+    /// The layout of a network of these sizes that ends in a scalar head, as reward and value models do. What comes
+    /// before the head lies where [`Layout::new`] puts it.
+    pub fn with_head(config: &ModelConfig) -> Self {
+        let mut layout = Self::new(config);
+        let weight = TensorSpec { name: "headw".into(), shape: vec![config.width, 1], offset: layout.len };
+        let bias = TensorSpec { name: "headb".into(), shape: vec![1], offset: weight.range().end };
+        layout.head = Some(weight.offset);
+        layout.len = bias.range().end;
+        layout.tensors.extend([weight, bias]);
+        layout
     }
 
     /// The tensor called `name`.
@@ -114,14 +129,24 @@ mod tests {
     fn tensors_tile_the_buffer_without_gap_or_overlap() {
         for (width, layers, heads) in [(16, 1, 1), (32, 2, 4), (128, 4, 8)] {
             let config = ModelConfig { vocabulary: 37, context: 9, width, layers, heads };
-            let layout = Layout::new(&config);
-            let mut next = 0;
-            for tensor in &layout.tensors {
-                assert_eq!(tensor.offset, next, "{}", tensor.name);
-                next += tensor.len();
+            for layout in [Layout::new(&config), Layout::with_head(&config)] {
+                let mut next = 0;
+                for tensor in &layout.tensors {
+                    assert_eq!(tensor.offset, next, "{}", tensor.name);
+                    next += tensor.len();
+                }
+                assert_eq!(next, layout.len);
             }
-            assert_eq!(next, layout.len);
         }
+    }
+
+    #[test]
+    fn a_buffer_without_head_is_the_beginning_of_one_with() {
+        let config = ModelConfig { vocabulary: 37, context: 9, width: 16, layers: 2, heads: 1 };
+        let (without, with) = (Layout::new(&config), Layout::with_head(&config));
+        assert_eq!(with.tensors[..without.tensors.len()], without.tensors);
+        assert_eq!((with.head, with.len), (Some(without.len), without.len + 17));
+        assert_eq!(without.head, None);
     }
 
     #[test]

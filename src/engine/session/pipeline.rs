@@ -72,9 +72,10 @@ impl<K: Kernels> Pipeline<K> {
     pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, CheckpointError> {
         let world = World::new(WorldSettings::default()).expect("the default world is valid");
         let vocabulary_fingerprint = world.vocabulary().fingerprint();
-        let expected = Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone() };
+        let expected =
+            Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone(), head: false };
         let base = Checkpoint::from_bytes(&checkpoints.base, Some(&expected))?;
-        let expected = Expectation { config: Some(base.config), vocabulary_fingerprint };
+        let expected = Expectation { config: Some(base.config), vocabulary_fingerprint, head: false };
         let sft = Checkpoint::from_bytes(&checkpoints.sft, Some(&expected))?;
         let network = Network::new(base.config);
         let scored = SequenceSize { batch: 2 * TOLD_PAIRS, length: MAX_SEQUENCE - 1 };
@@ -174,7 +175,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
     pub fn load_sft(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
-        let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint };
+        let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };
         self.sft = Checkpoint::from_bytes(bytes, Some(&expected))?;
         self.live_sft = None;
         Ok(())

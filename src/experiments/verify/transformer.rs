@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Check, ReferenceError, not_empty, same_count};
 use crate::algorithms::{Sft, SftSettings};
-use crate::backend::network::Network;
+use crate::backend::network::{Network, OutputGradients};
 use crate::backend::{At, Kernels, LogitsSize, SequenceSize};
 use crate::language::{Adamw, Schedule, TokenBatch};
 use crate::model::{ModelConfig, TensorSpec};
@@ -149,7 +149,8 @@ impl Reference {
         k.sft(rows, &numbers, At::new(&weights, 0), &mut dnumbers, &mut statistics);
         k.logprobs_backward(logits, At::new(&integers, rows), &numbers, &dnumbers, &mut activations.logits);
         let occurrences = At::new(&integers, 2 * rows);
-        network.backward(k, batch.size, &parameters, occurrences, &activations, &mut gradients);
+        let outputs = OutputGradients { dlogits: Some(&activations.logits), dvalues: None };
+        network.backward(k, batch.size, &parameters, occurrences, &activations, outputs, &mut gradients);
         let numbers: Vec<f64> = k.read_floats(&numbers, 0..2 * rows).await?.into_iter().map(Real::to_f64).collect();
         let loss: f64 = k.read_floats(&statistics, 0..rows).await?.into_iter().map(Real::to_f64).sum();
         let gradient: Vec<f64> = k

@@ -52,7 +52,7 @@ pub fn world() -> Result<World, ConfigError> {
 
 /// The checkpoint in a file, if it is one of this world's.
 pub fn read_checkpoint(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint() };
+    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head: false };
     Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
 }
 

@@ -162,6 +162,7 @@ impl Stage {
             vocabulary_fingerprint: world.vocabulary().fingerprint(),
             step,
             stage: self.name.into(),
+            head: false,
             parameters,
         };
         files::write(out, checkpoint.to_bytes())?;
