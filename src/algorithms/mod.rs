@@ -3,7 +3,9 @@
 //! Invariant: an algorithm sees no word and no reward but what it is handed.
 
 mod dpo;
+mod ppo;
 mod sft;
 
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairBatch, PairOutcome};
+pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, ScoredEpisode, ValueNetwork};
 pub use sft::{Sft, SftMetrics, SftSettings};

@@ -24,7 +24,7 @@ pub struct Generation<K: Kernels> {
     activations: Activations<K>,
     cache: Cache<K>,
     /// Tokens written, (B, length).
-    tokens: K::Integers,
+    pub(super) tokens: K::Integers,
     prompt_lengths: K::Integers,
     /// Temperature, then the coins (B, length).
     floats: K::Floats,
@@ -38,7 +38,8 @@ impl<K: Kernels> Generation<K> {
             length,
             activations: network.activations(k, batch),
             cache: network.cache(k, batch, length),
-            tokens: k.integers("tokens", batch * length),
+            // One more, so that `tokens` from the second on are targets: position t of a row predicts token t + 1.
+            tokens: k.integers("tokens", batch * length + 1),
             prompt_lengths: k.integers("prompt_lengths", batch),
             floats: k.floats("coins", 1 + batch * length),
             network,
@@ -72,12 +73,27 @@ impl<K: Kernels> Generation<K> {
         coins: &[f32],
         settings: GenerationSettings,
     ) -> Result<Vec<Sequence>, BackendError> {
+        if prompts.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.record(k, parameters, prompts, coins, settings);
+        let tokens = k.read_integers(&self.tokens, 0..prompts.len() * self.length).await?;
+        let rows = tokens.chunks_exact(self.length);
+        Ok(rows.zip(prompts).map(|(row, prompt)| cut(row, prompt.len(), settings.end)).collect())
+    }
+
+    /// Records what [`Generation::generate`] sends, which leaves `tokens` (prompts, length) on the device.
+    pub(super) fn record(
+        &mut self,
+        k: &mut K,
+        parameters: &K::Floats,
+        prompts: &[&[u32]],
+        coins: &[f32],
+        settings: GenerationSettings,
+    ) {
         let (batch, length) = (prompts.len(), self.length);
         assert!(batch <= self.batch, "generate: {batch} prompts, room for {}", self.batch);
         assert_eq!(coins.len(), batch * length, "generate: coins");
-        if batch == 0 {
-            return Ok(Vec::new());
-        }
         let mut tokens = vec![settings.padding; batch * length];
         for (row, prompt) in tokens.chunks_exact_mut(length).zip(prompts) {
             assert!(!prompt.is_empty() && prompt.len() < length, "generate: a prompt of {} tokens", prompt.len());
@@ -106,12 +122,12 @@ impl<K: Kernels> Generation<K> {
                 k.sample(size, &self.activations.logits, coins, temperature, prompt_lengths, &mut self.tokens);
             }
         }
-        let tokens = k.read_integers(&self.tokens, 0..batch * length).await?;
-        let cut = |(row, prompt): (&[u32], &&[u32])| {
-            let completion = &row[prompt.len()..];
-            let ended = completion.iter().position(|&token| token == settings.end).map(|at| at + 1);
-            Sequence::new(prompt, &completion[..ended.unwrap_or(completion.len())])
-        };
-        Ok(tokens.chunks_exact(length).zip(prompts).map(cut).collect())
     }
+}
+
+/// The sequence in a row of tokens whose first `prompt_length` are the prompt: up to the end token, without padding.
+pub(super) fn cut(row: &[u32], prompt_length: usize, end: u32) -> Sequence {
+    let (prompt, completion) = row.split_at(prompt_length);
+    let ended = completion.iter().position(|&token| token == end).map(|at| at + 1);
+    Sequence::new(prompt, &completion[..ended.unwrap_or(completion.len())])
 }

@@ -20,7 +20,7 @@ pub const OBJECTIVE_SETTINGS: usize = 4;
 /// Settings in front of the mask: slot, learning rate, two bias corrections, four for the objective.
 const SETTINGS: usize = 8;
 /// Statistics an objective may report.
-const MAX_COLUMNS: usize = 8;
+const MAX_COLUMNS: usize = 10;
 
 /// AdamW's constants (Loshchilov and Hutter 2019).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl<K: Kernels> Learner<K> {
     /// `columns` statistics.
     ///
     /// # Panics
-    /// If `parameters` are of another network, or there are more than eight columns.
+    /// If `parameters` are of another network, or there are more than ten columns.
     pub fn new(
         k: &mut K,
         network: Network,

@@ -6,10 +6,12 @@ mod batch;
 mod generation;
 mod learner;
 mod parameters;
+mod rollout;
 mod scoring;
 
 pub use batch::{Sequence, TokenBatch};
 pub use generation::{Generation, GenerationSettings};
 pub use learner::{Adamw, Learner, METRIC_LINES, MetricLines, OBJECTIVE_SETTINGS, Schedule};
 pub use parameters::upload;
+pub use rollout::{Episode, RolloutNetworks, RolloutRecorder};
 pub use scoring::{Comparison, Scorer, TokenComparison};

@@ -23,6 +23,13 @@ pub struct MetricRow {
     pub values: BTreeMap<String, f64>,
 }
 
+impl MetricRow {
+    /// The row of a step, from names and values.
+    pub fn new(step: u64, values: &[(&str, f64)]) -> Self {
+        Self { step, values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect() }
+    }
+}
+
 /// One metric over the steps.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Series {

@@ -19,7 +19,7 @@ mod whiten;
 pub use bradley_terry::{bradley_terry, preference_probability};
 pub use dpo::dpo;
 pub use gae::{GaeSettings, gae};
-pub use kl::{k1, k2, k3, kl_per_sequence};
+pub use kl::{adapted_kl_coefficient, k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};
 pub use ppo::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, ppo_policy, ppo_value};
 pub use sft::sft;

@@ -2,7 +2,9 @@
 
 use std::f64::consts::LN_2;
 
-use klimb::objectives::{k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten};
+use klimb::objectives::{
+    adapted_kl_coefficient, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten,
+};
 use klimb::rng::Generator;
 
 use super::{Failures, Minibatch, PPO_SETTINGS, PpoSettings, normals, run_bradley_terry, run_dpo, run_gae, run_kl};
@@ -339,4 +341,15 @@ fn k1_and_k3_have_the_divergence_as_their_mean() {
         let mean: f64 = policy.iter().zip(&reference).map(|(p, q)| p * estimator((q / p).ln())).sum();
         assert!((mean - expected).abs() < TOLERANCE, "{mean} instead of {expected}");
     }
+}
+
+#[test]
+fn the_kl_controller_steers_towards_its_target_a_fifth_at_a_time() {
+    let next = |kl| adapted_kl_coefficient(0.5, kl, 4.0, 256, 1024.0);
+    assert_eq!(next(4.0), 0.5);
+    assert!((next(4.4) - 0.5 * (1.0 + 0.1 / 4.0)).abs() < TOLERANCE, "10 % too far");
+    for far in [5.0, 40.0] {
+        assert!((next(far) - 0.5 * 1.05).abs() < TOLERANCE, "KL {far}");
+    }
+    assert!((next(0.0) - 0.5 * 0.95).abs() < TOLERANCE);
 }

@@ -1,0 +1,351 @@
+//! Proximal policy optimisation with a KL penalty for RLHF (Schulman et al. 2017; Ziegler et al. 2019; Ouyang et al.
+//! 2022): the policy writes, a score judges what it wrote, and every token pays for leaving the reference.
+//!
+//! A round is [`Ppo::rollout`] (one submit, one readback), scores by whoever judges, [`Ppo::judge`] (on the host), and
+//! [`Ppo::step`] on each minibatch of [`Ppo::minibatches`] (one submit each, no readback).
+
+mod metrics;
+mod rollout;
+mod settings;
+
+use std::future::Future;
+
+pub use metrics::PpoMetrics;
+pub use rollout::{Rollout, RolloutMetrics, ScoredEpisode};
+pub use settings::{PpoSettings, ValueNetwork};
+
+use crate::backend::network::Network;
+use crate::backend::{At, AtMut, BackendError, Kernels, PpoSize, SequenceSize};
+use crate::language::{
+    Episode, GenerationSettings, Learner, OBJECTIVE_SETTINGS, RolloutNetworks, RolloutRecorder, Sequence, TokenBatch,
+    upload,
+};
+use crate::model::{Layout, ModelConfig, with_zero_head};
+use crate::objectives::{PPO_VALUE_COLUMNS, adapted_kl_coefficient};
+use crate::real::Real;
+use crate::rng::Generator;
+use metrics::Columns;
+
+/// Where the value loss finds its settings, behind the policy's two, if both share a learner.
+const SHARED_VALUE_SETTINGS: usize = OBJECTIVE_SETTINGS + 2;
+
+/// The parameters a run starts from, flat, all of the same sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct PpoStart<'a> {
+    /// The reference, where the policy begins; without a head.
+    pub reference: &'a [f32],
+    /// Whose trunk the value model begins with: the reward model's, or the reference's; a head is ignored. Unused where
+    /// value and policy share a trunk.
+    pub value_trunk: &'a [f32],
+    /// A reward model with its head, whose scores are recorded with each rollout, if one judges.
+    pub reward_model: Option<&'a [f32]>,
+}
+
+/// A policy in PPO.
+pub struct Ppo<K: Kernels> {
+    settings: PpoSettings,
+    columns: Columns,
+    length: usize,
+    policy: Learner<K>,
+    value_model: Option<Learner<K>>,
+    reference: K::Floats,
+    reward_model: Option<K::Floats>,
+    recorder: RolloutRecorder<K>,
+    kl_coefficient: f64,
+    /// The episodes of the last minibatch, by number, and how many tokens each completed.
+    last_minibatch: Vec<(usize, std::ops::Range<usize>)>,
+    last_weight: f64,
+}
+
+impl<K: Kernels> Ppo<K> {
+    /// Starts from the reference; sequences have at most `length` tokens, and so must the context.
+    ///
+    /// # Panics
+    /// If the start's parameters are not of these sizes, or the settings are not valid.
+    pub fn new(k: &mut K, config: ModelConfig, start: PpoStart, length: usize, settings: PpoSettings) -> Self {
+        assert!(settings.validated().is_ok(), "Ppo: settings that were not validated");
+        let (columns, episodes) = (Columns::new(&settings), settings.minibatch());
+        let demonstrations = if settings.ptx_coefficient > 0.0 { episodes } else { 0 };
+        let tokens = episodes * (length - 1);
+        let size = SequenceSize { batch: demonstrations + episodes, length: length - 1 };
+        let value_size = SequenceSize { batch: episodes, length: length - 1 };
+        let (network, headed) = (Network::new(config), Network::with_head(config));
+        let (policy, value_model) = match settings.value_network {
+            ValueNetwork::Own => {
+                let trunk = with_zero_head(&config, start.value_trunk);
+                let (extra, adamw) = (2 * tokens, settings.adamw);
+                let value_model = Learner::new(k, headed, &trunk, value_size, extra, PPO_VALUE_COLUMNS, adamw);
+                (Learner::new(k, network, start.reference, size, extra, columns.count, adamw), Some(value_model))
+            }
+            ValueNetwork::Shared => {
+                let parameters = with_zero_head(&config, start.reference);
+                (Learner::new(k, headed, &parameters, size, 4 * tokens, columns.count, settings.adamw), None)
+            }
+        };
+        Self {
+            columns,
+            length,
+            policy,
+            value_model,
+            reference: upload(k, start.reference),
+            reward_model: start.reward_model.map(|parameters| upload(k, parameters)),
+            recorder: RolloutRecorder::new(k, config, settings.episodes, length),
+            kl_coefficient: settings.kl_coefficient,
+            last_minibatch: Vec::new(),
+            last_weight: 0.0,
+            settings,
+        }
+    }
+
+    /// The policy and its optimiser; its parameters end in a head where the value shares the trunk.
+    pub fn policy(&self) -> &Learner<K> {
+        &self.policy
+    }
+
+    /// The value model and its optimiser, if it is a network of its own.
+    pub fn value_model(&self) -> Option<&Learner<K>> {
+        self.value_model.as_ref()
+    }
+
+    /// The reference's parameters.
+    pub fn reference(&self) -> &K::Floats {
+        &self.reference
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &PpoSettings {
+        &self.settings
+    }
+
+    /// β of the next rollout.
+    pub fn kl_coefficient(&self) -> f64 {
+        self.kl_coefficient
+    }
+
+    /// The policy as a language model, without a head, after everything recorded so far.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub fn read_policy(&self, k: &mut K) -> impl Future<Output = Result<Vec<f32>, BackendError>> + 'static + use<K> {
+        let len = Layout::new(self.policy.network().config()).len;
+        let read = self.policy.read_parameters(k);
+        async move {
+            let mut parameters = read.await?;
+            parameters.truncate(len);
+            Ok(parameters)
+        }
+    }
+
+    /// Coins a rollout takes.
+    pub fn coins(&self) -> usize {
+        self.recorder.coins()
+    }
+
+    /// Lets the policy complete `settings.episodes` prompts and records the episodes. One submit, one readback.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    ///
+    /// # Panics
+    /// If there are not that many prompts, or not [`Ppo::coins`] coins.
+    pub async fn rollout(
+        &mut self,
+        k: &mut K,
+        prompts: &[&[u32]],
+        coins: &[f32],
+        settings: GenerationSettings,
+    ) -> Result<Vec<Episode>, BackendError> {
+        assert_eq!(prompts.len(), self.settings.episodes, "Ppo::rollout: prompts");
+        let networks = RolloutNetworks {
+            policy: &self.policy.parameters,
+            reference: &self.reference,
+            value_model: self.value_model.as_ref().map(|learner| &learner.parameters),
+            reward_model: self.reward_model.as_ref(),
+        };
+        self.recorder.rollout(k, networks, prompts, coins, settings).await
+    }
+
+    /// Turns episodes and their scores into what the steps learn from, and lets the controller look at their KL: the
+    /// next rollout may have another β.
+    ///
+    /// # Panics
+    /// If there are not as many scores as episodes.
+    pub fn judge(&mut self, episodes: Vec<Episode>, scores: &[f64]) -> Rollout {
+        let rollout = Rollout::new(&self.settings, self.kl_coefficient, self.policy.steps(), episodes, scores);
+        if let Some(target_kl) = self.settings.target_kl {
+            let (count, horizon) = (rollout.episodes.len(), self.settings.kl_horizon);
+            let next = adapted_kl_coefficient(self.kl_coefficient, rollout.metrics.kl, target_kl, count, horizon);
+            self.kl_coefficient = next;
+        }
+        rollout
+    }
+
+    /// The episodes of each step of a rollout, by number: every epoch shuffles them all and deals them out.
+    pub fn minibatches(&self, generator: &mut Generator) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.settings.episodes).collect();
+        let mut epoch = || {
+            generator.shuffle(&mut order);
+            order.chunks_exact(self.settings.minibatch()).map(<[usize]>::to_vec).collect::<Vec<_>>()
+        };
+        (0..self.settings.epochs).flat_map(|_| epoch()).collect()
+    }
+
+    /// One update of policy and value model on a minibatch: the episodes of `rollout` with the numbers `indices`, and
+    /// with PPO-ptx as many demonstrations (else none). One submit, no readback.
+    ///
+    /// # Panics
+    /// If there are not exactly [`PpoSettings::minibatch`] episodes, or demonstrations.
+    pub fn step(&mut self, k: &mut K, rollout: &Rollout, indices: &[usize], demonstrations: &[Sequence]) {
+        let settings = self.settings;
+        let episodes: Vec<&ScoredEpisode> = indices.iter().map(|&index| &rollout.episodes[index]).collect();
+        let length = self.length - 1;
+        let sequences = episodes.iter().map(|scored| &scored.episode.sequence);
+        let tokens = TokenBatch::new(length, sequences.clone());
+        let share = 1.0 / tokens.completion_tokens().max(1.0);
+        let weights: Vec<f32> = tokens.completion_mask.iter().map(|counts| counts * share).collect();
+        let old_logprobs = laid_out(length, &episodes, |scored| &scored.episode.logprobs);
+        let advantages = laid_out(length, &episodes, |scored| &scored.advantages);
+        let old_values = laid_out(length, &episodes, |scored| &scored.episode.values);
+        let returns = laid_out(length, &episodes, |scored| &scored.returns);
+        let rows = weights.len();
+
+        // Everything goes up before anything is recorded, for a write ends what was recorded: one submit a step.
+        let policy_settings = [settings.clip_range, settings.entropy_coefficient];
+        let value_clip_range = settings.value_clip_range.unwrap_or(f64::from(f32::MAX));
+        let value_settings = [value_clip_range, settings.value_coefficient];
+        let learning_rate = settings.schedule.at(self.policy.steps());
+        if let Some(learner) = &mut self.value_model {
+            learner.load(k, &tokens, &weights, learning_rate, &value_settings, &[old_values, returns].concat());
+            let batch = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
+            let extra = [old_logprobs, advantages].concat();
+            self.policy.load(k, &batch.0, &batch.1, learning_rate, &policy_settings, &extra);
+        } else {
+            let batch = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
+            let objective = [policy_settings, value_settings].concat();
+            let extra = [old_logprobs, advantages, old_values, returns].concat();
+            self.policy.load(k, &batch.0, &batch.1, learning_rate, &objective, &extra);
+        }
+
+        let policy = &mut self.policy;
+        let stride = policy.size().batch * length;
+        let (first, mask, extra) = (stride - rows, policy.mask_offset(), policy.extra_offset());
+        let size = PpoSize { rows, first, stride };
+        if self.value_model.is_some() {
+            policy.logprobs(k);
+        } else {
+            policy.logprobs_and_values(k);
+        }
+        // −γ·log π of the demonstrations' tokens, which stand in front of the episodes'
+        if first > 0 {
+            let weights = At::new(&policy.floats, mask);
+            k.sft(first, &policy.numbers, weights, &mut policy.dnumbers, &mut policy.statistics);
+        }
+        // max(−Â·ρ, −Â·clip(ρ)) and its gradient
+        let (weights, recorded) = (At::new(&policy.floats, mask + first), At::new(&policy.floats, extra));
+        let objective = At::new(&policy.floats, OBJECTIVE_SETTINGS);
+        let statistics = AtMut::new(&mut policy.statistics, self.columns.policy * rows);
+        k.ppo_policy(size, &policy.numbers, weights, recorded, objective, &mut policy.dnumbers, statistics);
+        // max((V − R)², (V_clip − R)²) and its gradient, in the learner that has the values
+        if let Some(learner) = &mut self.value_model {
+            learner.values(k);
+            let (weights, objective) = (learner.mask_offset(), At::new(&learner.floats, OBJECTIVE_SETTINGS));
+            let (weights, recorded) =
+                (At::new(&learner.floats, weights), At::new(&learner.floats, learner.extra_offset()));
+            let size = PpoSize { rows, first: 0, stride: rows };
+            let statistics = AtMut::new(&mut learner.statistics, 0);
+            k.ppo_value(size, &learner.values, weights, recorded, objective, &mut learner.dvalues, statistics);
+            learner.update(k, rows);
+        } else {
+            let recorded = At::new(&policy.floats, extra + 2 * rows);
+            let objective = At::new(&policy.floats, SHARED_VALUE_SETTINGS);
+            let statistics = AtMut::new(&mut policy.statistics, self.columns.value * rows);
+            k.ppo_value(size, &policy.values, weights, recorded, objective, &mut policy.dvalues, statistics);
+        }
+        policy.update(k, rows);
+        k.submit();
+
+        let positions = |(row, scored): (usize, &&ScoredEpisode)| {
+            let first = row * length + scored.episode.sequence.prompt_length - 1;
+            first..first + scored.advantages.len()
+        };
+        self.last_minibatch = indices.iter().copied().zip(episodes.iter().enumerate().map(positions)).collect();
+        self.last_weight = f64::from(share);
+    }
+
+    /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub fn metrics(
+        &mut self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<Vec<PpoMetrics>, BackendError>> + 'static + use<K> {
+        let settings = self.settings;
+        let policy = self.policy.read_metrics(k);
+        let value = self.value_model.as_mut().map(|learner| learner.read_metrics(k));
+        async move {
+            let policy = policy.await?.lines;
+            let value = match value {
+                Some(read) => read.await?.lines,
+                None => policy.clone(),
+            };
+            Ok(policy.iter().zip(&value).map(|(policy, value)| PpoMetrics::new(&settings, policy, value)).collect())
+        }
+    }
+
+    /// π/π_old of every token of the last minibatch, before its update: each episode's number and its ratios. Where
+    /// they are after an epoch shows how far the policy has gone; after a rollout's last minibatch their smallest and
+    /// largest are `ppo/ratio_min` and `ppo/ratio_max`.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    ///
+    /// # Panics
+    /// If no step was taken.
+    pub fn ratios(
+        &self,
+        k: &mut K,
+    ) -> impl Future<Output = Result<Vec<(usize, Vec<f64>)>, BackendError>> + 'static + use<K> {
+        const RATIO: usize = 5;
+        let rows = self.settings.minibatch() * (self.length - 1);
+        let first = (self.columns.policy + RATIO) * rows;
+        let read = k.read_floats(&self.policy.statistics, first..first + rows);
+        let (minibatch, weight) = (self.last_minibatch.clone(), self.last_weight);
+        async move {
+            let weighted = read.await?;
+            let of = |tokens: std::ops::Range<usize>| weighted[tokens].iter().map(|x| x.to_f64() / weight).collect();
+            Ok(minibatch.into_iter().map(|(index, tokens)| (index, of(tokens))).collect())
+        }
+    }
+}
+
+/// Numbers of each episode's tokens where the token batch has them, (B, T); 0 elsewhere.
+fn laid_out(length: usize, episodes: &[&ScoredEpisode], of: impl Fn(&ScoredEpisode) -> &Vec<f64>) -> Vec<f32> {
+    let mut numbers = vec![0.0; episodes.len() * length];
+    for (row, scored) in numbers.chunks_exact_mut(length).zip(episodes) {
+        let first = scored.episode.sequence.prompt_length - 1;
+        row[first..].iter_mut().zip(of(scored)).for_each(|(number, value)| *number = *value as f32);
+    }
+    numbers
+}
+
+/// The minibatch with demonstrations in front, and the weights of both: γ shared out over the demonstrations' tokens.
+fn demonstrated(
+    length: usize,
+    demonstrations: &[Sequence],
+    episodes: TokenBatch,
+    weights: Vec<f32>,
+    ptx_coefficient: f64,
+) -> (TokenBatch, Vec<f32>) {
+    if demonstrations.is_empty() {
+        return (episodes, weights);
+    }
+    let mut batch = TokenBatch::new(length, demonstrations);
+    let share = ptx_coefficient as f32 / batch.completion_tokens().max(1.0);
+    let weights = batch.completion_mask.iter().map(|counts| counts * share).chain(weights).collect();
+    batch.size.batch += episodes.size.batch;
+    batch.inputs.extend(episodes.inputs);
+    batch.targets.extend(episodes.targets);
+    batch.completion_mask.extend(episodes.completion_mask);
+    (batch, weights)
+}
