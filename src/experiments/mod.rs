@@ -3,6 +3,7 @@
 
 mod evaluation;
 mod optimum;
+mod ppo;
 mod preferences;
 mod recipes;
 mod sweep;
@@ -10,6 +11,7 @@ pub mod verify;
 
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
 pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
+pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 pub use sweep::{

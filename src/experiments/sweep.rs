@@ -19,7 +19,7 @@ use crate::rng::Generator;
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// Completions generated or scored at a time.
-const PIECE: usize = 256;
+pub(super) const PIECE: usize = 256;
 /// Steps between two looks at the metrics; the device keeps more lines than that.
 const METRICS_EVERY: u64 = 20;
 
@@ -308,16 +308,16 @@ pub async fn reference_point<K: Kernels>(
 }
 
 /// What a point is called.
-struct Place {
-    method: &'static str,
-    setting: Setting,
-    seed: u64,
-    step: u64,
-    seconds: f64,
+pub(super) struct Place {
+    pub method: &'static str,
+    pub setting: Setting,
+    pub seed: u64,
+    pub step: u64,
+    pub seconds: f64,
 }
 
 impl Place {
-    fn point(self, evaluation: Evaluation, parameters: Vec<f32>) -> SweepPoint {
+    pub fn point(self, evaluation: Evaluation, parameters: Vec<f32>) -> SweepPoint {
         let point = FrontierPoint {
             method: self.method.into(),
             setting: self.setting,

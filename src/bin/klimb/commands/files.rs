@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use klimb::model::{Checkpoint, ConfigError, Expectation};
+use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
 use super::Failure;
@@ -53,6 +53,13 @@ pub fn world() -> Result<World, ConfigError> {
 /// The checkpoint in a file, if it is one of this world's.
 pub fn read_checkpoint(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
     let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head: false };
+    Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
+}
+
+/// The reward or value model in a file, if it is one of this world's and of the sizes of the policy it judges.
+pub fn read_headed_checkpoint(path: &Path, world: &World, config: ModelConfig) -> Result<Checkpoint, Failure> {
+    let vocabulary_fingerprint = world.vocabulary().fingerprint();
+    let expected = Expectation { config: Some(config), vocabulary_fingerprint, head: true };
     Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
 }
 

@@ -1,0 +1,219 @@
+//! A run of PPO from one reference, with the gold reward (PPO-GT) or a reward model's score, and its points.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::sweep::{PIECE, Place};
+use super::{EvaluationSettings, Evaluator, RunEnd, SweepError, SweepPoint, TextSource};
+use crate::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
+use crate::backend::{BackendError, Kernels};
+use crate::language::{Episode, GenerationSettings};
+use crate::metrics::{MetricRow, Setting};
+use crate::model::{ConfigError, ModelConfig};
+use crate::rng::Generator;
+use crate::stats::mean;
+use crate::world::preferences::LabelSettings;
+use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+
+/// A training by PPO with its points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PpoRunSettings {
+    /// The algorithm.
+    pub ppo: PpoSettings,
+    /// Rollouts in all.
+    pub rollouts: u64,
+    /// τ of r* = (gold reward − the reference's mean)/τ, which PPO-GT maximises; 0 counts as 0.1, as everywhere.
+    pub temperature: f64,
+    /// How a point is measured.
+    pub evaluation: EvaluationSettings,
+    /// Rollouts between two points; the last rollout is always one.
+    pub evaluate_every: u64,
+}
+
+impl Default for PpoRunSettings {
+    fn default() -> Self {
+        Self {
+            ppo: PpoSettings::default(),
+            rollouts: 60,
+            temperature: LabelSettings::default().temperature,
+            evaluation: EvaluationSettings::default(),
+            evaluate_every: 10,
+        }
+    }
+}
+
+impl PpoRunSettings {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.ppo.validated()?;
+        LabelSettings { temperature: self.temperature, flip_probability: 0.0 }.validated()?;
+        for (field, value) in [("rollouts", self.rollouts), ("evaluate every", self.evaluate_every)] {
+            if value == 0 {
+                return Err(ConfigError::new(field, "0 is not a positive number"));
+            }
+        }
+        if self.evaluation.samples < 2 {
+            let reason = format!("{} cannot have an interval; take at least 2", self.evaluation.samples);
+            return Err(ConfigError::new("samples", reason));
+        }
+        Ok(self)
+    }
+
+    /// What r* is gold reward times.
+    fn scale(&self) -> f64 {
+        if self.temperature > 0.0 { 1.0 / self.temperature } else { 10.0 }
+    }
+}
+
+/// A run: what it starts from, how, and with which seed.
+#[derive(Debug, Clone, Copy)]
+pub struct PpoRun<'a> {
+    /// Sizes of all networks.
+    pub config: ModelConfig,
+    /// The parameters it starts from. Without a reward model, the gold reward judges: PPO-GT.
+    pub start: PpoStart<'a>,
+    /// Names prompts, coins, the order of minibatches and the demonstrations of PPO-ptx.
+    pub seed: u64,
+    /// The settings.
+    pub settings: PpoRunSettings,
+}
+
+/// Who takes a run's results, keeps its time, and may stop it.
+pub trait PpoSink {
+    /// Why a point could not be taken.
+    type Error;
+    /// Any clock, in seconds.
+    fn seconds(&self) -> f64;
+    /// A rollout was drawn, judged and learned from: its metrics, and those of each of its steps.
+    fn learned(&mut self, rollouts: u64, rollout: &MetricRow, steps: &[PpoMetrics]) -> ControlFlow<()>;
+    /// A point was measured.
+    fn point(&mut self, point: SweepPoint) -> Result<(), Self::Error>;
+}
+
+/// The data of PPO: rollouts judged by the world or by a reward model, in numbered rounds that depend on the seed, the
+/// policy and their number alone.
+#[derive(Debug, Clone)]
+pub struct Rounds {
+    seed: u64,
+    scale: f64,
+    done: u64,
+    /// The reference's mean: of gold reward, or of the reward model's score.
+    reference_mean: Option<f64>,
+}
+
+/// A round that was learned from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    /// The rollout as it was judged.
+    pub rollout: Rollout,
+    /// The gold reward of each of its episodes.
+    pub gold_rewards: Vec<f64>,
+}
+
+impl Round {
+    /// The rollout by the field's names, gold reward included.
+    pub fn row(&self) -> MetricRow {
+        let mut row = self.rollout.metrics.row();
+        row.values.insert("objective/gold_reward".into(), mean(&self.gold_rewards));
+        row
+    }
+}
+
+impl Rounds {
+    /// No round yet.
+    pub fn new(seed: u64, settings: &PpoRunSettings) -> Self {
+        Self { seed, scale: settings.scale(), done: 0, reference_mean: None }
+    }
+
+    /// Rounds made.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Lets the policy write and judges what it wrote: r* = (gold − mean)/τ, or the reward model's score less the mean;
+    /// the mean is the reference's, known from the first round, which the reference writes.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn draw<K: Kernels>(
+        &mut self,
+        k: &mut K,
+        world: &World,
+        ppo: &mut Ppo<K>,
+    ) -> Result<Round, BackendError> {
+        let mut draws = Generator::numbered(self.seed, "rollouts", self.done);
+        let prompts: Vec<&[u32]> = (0..ppo.settings().episodes)
+            .map(|_| world.train_prompts()[draws.below(world.train_prompts().len())].as_slice())
+            .collect();
+        let coins = draws.coins(ppo.coins());
+        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let episodes = ppo.rollout(k, &prompts, &coins, settings).await?;
+        let gold_rewards: Vec<f64> =
+            episodes.iter().map(|episode| world.gold_reward(&episode.sequence.tokens)).collect();
+        let raw = |(episode, gold): (&Episode, &f64)| episode.score.unwrap_or(gold * self.scale);
+        let raw: Vec<f64> = episodes.iter().zip(&gold_rewards).map(raw).collect();
+        let reference_mean = *self.reference_mean.get_or_insert_with(|| mean(&raw));
+        let scores: Vec<f64> = raw.into_iter().map(|score| score - reference_mean).collect();
+        self.done += 1;
+        Ok(Round { rollout: ppo.judge(episodes, &scores), gold_rewards })
+    }
+
+    /// The episodes of each step of the round drawn last.
+    pub fn minibatches<K: Kernels>(&self, ppo: &Ppo<K>) -> Vec<Vec<usize>> {
+        ppo.minibatches(&mut Generator::numbered(self.seed, "minibatches", self.done))
+    }
+}
+
+/// Trains one policy by PPO and measures it as it goes. If the sink says so it stops behind the rollout, without a
+/// further point.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if a loss or gradient is not finite, `Sink` if the sink refuses a point.
+pub async fn run_ppo<K: Kernels, S: PpoSink>(
+    k: &mut K,
+    world: &World,
+    run: PpoRun<'_>,
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let PpoRun { config, start, seed, settings } = run;
+    let PpoRunSettings { ppo: ppo_settings, rollouts, evaluate_every, evaluation, .. } = settings;
+    let mut ppo = Ppo::new(k, config, start, MAX_SEQUENCE, ppo_settings);
+    let mut evaluator = Evaluator::new(k, ppo.policy().network(), PIECE, evaluation);
+    let mut reviews = TextSource::reviews(seed);
+    let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
+    let mut rounds = Rounds::new(seed, &settings);
+    let (mut seconds, mut is_stopped) = (0.0, false);
+    while rounds.done() < rollouts && !is_stopped {
+        let begin = sink.seconds();
+        let round = rounds.draw(k, world, &mut ppo).await?;
+        for indices in rounds.minibatches(&ppo) {
+            ppo.step(k, &round.rollout, &indices, &reviews.batch(world, demonstrations));
+        }
+        let metrics = ppo.metrics(k).await?;
+        if let Some(line) = metrics.iter().find(|line| !line.is_finite()) {
+            return Err(SweepError::Diverged { step: line.step, beta: round.rollout.metrics.kl_coefficient });
+        }
+        let mut row = round.row();
+        let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
+        row.values.insert("ppo/ratio_min".into(), ratios.iter().copied().fold(f64::INFINITY, f64::min));
+        row.values.insert("ppo/ratio_max".into(), ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        seconds += sink.seconds() - begin;
+        is_stopped = sink.learned(rounds.done(), &row, &metrics).is_break();
+        let is_point = rounds.done().is_multiple_of(evaluate_every) || rounds.done() == rollouts;
+        if is_point && !is_stopped {
+            let evaluation = evaluator.evaluate(k, world, &ppo.policy().parameters, ppo.reference()).await?;
+            let place = Place {
+                method: if start.reward_model.is_some() { "ppo" } else { "ppo-gt" },
+                setting: Setting::Number(ppo_settings.target_kl.unwrap_or(ppo_settings.kl_coefficient)),
+                seed,
+                step: ppo.policy().steps(),
+                seconds,
+            };
+            let parameters = ppo.read_policy(k).await?;
+            sink.point(place.point(evaluation, parameters)).map_err(SweepError::Sink)?;
+        }
+    }
+    let parameters = ppo.read_policy(k).await?;
+    Ok(RunEnd { step: ppo.policy().steps(), is_finished: rounds.done() == rollouts, parameters })
+}
