@@ -8,7 +8,7 @@ mod learner;
 mod parameters;
 mod scoring;
 
-pub use batch::{Sequence, TokenBatch};
+pub use batch::{Sequence, TokenBatch, last_token_mask};
 pub use generation::{Generation, GenerationSettings};
 pub use learner::{Adamw, Learner, METRIC_LINES, MetricLines, OBJECTIVE_SETTINGS, Schedule};
 pub use parameters::upload;

@@ -86,6 +86,7 @@ use Grid::{Covers, Items};
 
 const INDEX: &str = include_str!("../../../shaders/shared/index.wgsl");
 const REDUCE: &str = include_str!("../../../shaders/shared/reduce.wgsl");
+const LOGISTIC: &str = include_str!("../../../shaders/shared/logistic.wgsl");
 const GELU: &str = include_str!("../../../shaders/shared/gelu.wgsl");
 
 static EMBEDDING: Shader =
@@ -111,6 +112,11 @@ static DPO: Shader = Shader {
     text: include_str!("../../../shaders/objectives/dpo.wgsl"),
     shared: &[INDEX],
 };
+static BRADLEY_TERRY: Shader = Shader {
+    path: "objectives/bradley_terry.wgsl",
+    text: include_str!("../../../shaders/objectives/bradley_terry.wgsl"),
+    shared: &[INDEX, LOGISTIC],
+};
 static OPTIMISER: Shader =
     Shader { path: "optimiser.wgsl", text: include_str!("../../../shaders/optimiser.wgsl"), shared: &[REDUCE] };
 static SAMPLE: Shader =
@@ -135,7 +141,7 @@ const SEQUENCES: &[Field] = &[U32("batch"), U32("length"), U32("completion_mask_
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 25] = [
+pub static KERNELS: [Kernel; 26] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -187,6 +193,10 @@ pub static KERNELS: [Kernel; 25] = [
         uniforms: &[U32("pairs"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
+
+    Kernel { name: "bradley_terry", shader: &BRADLEY_TERRY, workgroup: [64, 1], grid: Items,
+        uniforms: &[U32("pairs")],
+        bindings: &[(1, "scores", Read), (2, "dscores", Write), (3, "statistics", Write)] },
 
     Kernel { name: "squared_norm", shader: &OPTIMISER, workgroup: [64, 1], grid: Covers(1, 1),
         uniforms: &[U32("len")],
