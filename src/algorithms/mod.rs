@@ -3,7 +3,9 @@
 //! Invariant: an algorithm sees no word and no reward but what it is handed.
 
 mod dpo;
+mod reward_model;
 mod sft;
 
 pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairBatch, PairOutcome};
+pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};

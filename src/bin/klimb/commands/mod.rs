@@ -6,6 +6,7 @@ mod interrupt;
 mod machine;
 mod pairs;
 mod progress;
+mod reward_model;
 mod sample;
 mod score;
 mod sweep;
@@ -31,6 +32,7 @@ use clap::{Parser, Subcommand};
         klimb pretrain --out base.safetensors\n  \
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
+        klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
         klimb sweep --preset quick --out sweep\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
@@ -46,6 +48,7 @@ enum Command {
     Pretrain(train::Pretrain),
     Sft(train::Sft),
     Dpo(dpo::Dpo),
+    RewardModel(reward_model::RewardModel),
     Sample(sample::Sample),
     Score(score::Score),
     Pairs(pairs::Pairs),
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Pretrain(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
+        Command::RewardModel(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Pairs(command) => command.run(),
