@@ -9,7 +9,7 @@
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::{Activations, Gradients, Network, OutputGradients};
 use klimb::backend::{At, Kernels, LogitsSize};
-use klimb::language::{Sequence, TokenBatch};
+use klimb::language::{Sequence, TokenBatch, last_token_mask};
 use klimb::model::ModelConfig;
 use klimb::rng::Generator;
 
@@ -22,6 +22,7 @@ struct Bench {
     batch: TokenBatch,
     integers: Vec<u32>,
     mask: Vec<f64>,
+    last_tokens: Vec<f64>,
     activations: Activations<Cpu<f64>>,
     gradients: Gradients<Cpu<f64>>,
     numbers: Vec<f64>,
@@ -40,17 +41,19 @@ enum Objective {
     Waist,
     /// Σ of the scalar head's values with arbitrary coefficients.
     Values,
+    /// Four pairs' mean loss, each completion's score its last token's value.
+    BradleyTerry,
     /// Both at once, through one trunk.
     Both,
 }
 
 impl Objective {
     fn uses_logprobs(self) -> bool {
-        !matches!(self, Self::Values)
+        !matches!(self, Self::Values | Self::BradleyTerry)
     }
 
     fn uses_values(self) -> bool {
-        matches!(self, Self::Values | Self::Both)
+        matches!(self, Self::Values | Self::BradleyTerry | Self::Both)
     }
 }
 
@@ -64,11 +67,14 @@ impl Bench {
         let mut k = Cpu::<f64>::new();
         let network = if objective.uses_values() { Network::with_head(config) } else { Network::new(config) };
         let mut draws = Generator::new(5, "sequences");
+        // A score is read where the last token has been read, so there must be room for it.
+        let is_judged = matches!(objective, Objective::BradleyTerry);
         let mut tokens = |count: usize| (0..count).map(|_| draws.below(config.vocabulary) as u32).collect::<Vec<_>>();
         let sequences: Vec<Sequence> = [(1, 6), (3, 4), (2, 1), (4, 4), (1, 1), (5, 3), (2, 6), (3, 2)]
-            .map(|(p, c)| Sequence::new(&tokens(p), &tokens(c)))
+            .map(|(p, c)| Sequence::new(&tokens(p), &tokens(c - usize::from(is_judged))))
             .into();
         let batch = TokenBatch::new(config.context, &sequences);
+        let last_tokens = if is_judged { last_token_mask(config.context, &sequences) } else { Vec::new() };
         let rows = batch.inputs.len();
         Self {
             activations: network.activations(&mut k, rows),
@@ -76,6 +82,7 @@ impl Bench {
             numbers: vec![0.0; 3 * rows],
             values: vec![0.0; rows],
             integers: batch.integers(config.vocabulary),
+            last_tokens: last_tokens.into_iter().map(f64::from).collect(),
             mask: batch.completion_mask.iter().map(|&counts| f64::from(counts)).collect(),
             k,
             network,
@@ -86,7 +93,7 @@ impl Bench {
 
     /// The loss, dlogprobs | dentropies, and dvalues.
     fn loss(&mut self, parameters: &Vec<f64>) -> (f64, Vec<f64>, Vec<f64>) {
-        let Self { k, network, batch, integers, mask, activations, numbers, values, .. } = self;
+        let Self { k, network, batch, integers, mask, last_tokens, activations, numbers, values, .. } = self;
         let rows = batch.inputs.len();
         let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
         network.trunk_forward(k, batch.size, parameters, At::new(integers, 0), activations);
@@ -98,7 +105,7 @@ impl Bench {
             network.values_forward(k, rows, parameters, activations, values);
         }
         let mut dnumbers = vec![0.0; 2 * rows];
-        let dvalues: Vec<f64> = (0..rows).map(|i| coefficient(i + 3)).collect();
+        let mut dvalues: Vec<f64> = (0..rows).map(|i| coefficient(i + 3)).collect();
         let waist: f64 = (0..2 * rows).map(|i| coefficient(i) * numbers[i]).sum();
         let valued: f64 = dvalues.iter().zip(&*values).map(|(dvalue, value)| dvalue * value).sum();
         let loss = match self.objective {
@@ -123,6 +130,15 @@ impl Bench {
                 waist + valued
             }
             Objective::Values => valued,
+            Objective::BradleyTerry => {
+                let pairs = batch.size.batch / 2;
+                let (mut scores, mut dscores) = (vec![0.0; 2 * pairs], vec![0.0; 2 * pairs]);
+                let mut statistics = vec![0.0; 4 * pairs];
+                k.sequence_logprobs_forward(batch.size, values, At::new(last_tokens, 0), &mut scores);
+                k.bradley_terry(pairs, &scores, &mut dscores, &mut statistics);
+                k.sequence_logprobs_backward(batch.size, &dscores, At::new(last_tokens, 0), &mut dvalues);
+                statistics[..pairs].iter().sum::<f64>() / pairs as f64
+            }
         };
         (loss, dnumbers, dvalues)
     }
@@ -146,6 +162,10 @@ impl Bench {
 }
 
 fn check(config: ModelConfig, objective: Objective) {
+    check_tensors(config, objective, |_| true);
+}
+
+fn check_tensors(config: ModelConfig, objective: Objective, is_checked: impl Fn(&str) -> bool) {
     let mut bench = Bench::new(config, objective);
     let layout = bench.network.layout().clone();
     let mut draws = Generator::new(3, "parameters");
@@ -153,7 +173,7 @@ fn check(config: ModelConfig, objective: Objective) {
     let parameters: Vec<f64> = (0..layout.len).map(|_| 0.3 * draws.normal()).collect();
     let gradient = bench.gradient(&parameters);
     let mut failures = Vec::new();
-    for tensor in &layout.tensors {
+    for tensor in layout.tensors.iter().filter(|tensor| is_checked(&tensor.name)) {
         let ours = &gradient[tensor.range()];
         let norm = ours.iter().map(|g| g * g).sum::<f64>().sqrt();
         assert!(norm > 1e-9, "{}: the test would not notice a missing gradient", tensor.name);
@@ -196,6 +216,12 @@ fn the_whole_waist_through_the_network() {
 #[test]
 fn values_through_the_scalar_head() {
     check(ODD, Objective::Values);
+}
+
+/// The last two biases move every score alike, and so no preference.
+#[test]
+fn bradley_terry_through_the_scalar_head() {
+    check_tensors(ODD, Objective::BradleyTerry, |name| !["lnfb", "headb"].contains(&name));
 }
 
 #[test]

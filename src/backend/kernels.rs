@@ -441,7 +441,8 @@ pub trait Kernels {
         reference_logits: &Self::Floats,
         kl_per_token: &mut Self::Floats,
     );
-    /// Write: `sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]`, mask at `completion_mask`.
+    /// Write: `sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]`, mask at `completion_mask`. With values in place of
+    /// log-probabilities and a mask of last tokens it picks a reward model's scores.
     fn sequence_logprobs_forward(
         &mut self,
         size: SequenceSize,
@@ -481,6 +482,16 @@ pub trait Kernels {
         references: At<Self::Floats>,
         settings: At<Self::Floats>,
         dsequence_logprobs: &mut Self::Floats,
+        statistics: &mut Self::Floats,
+    );
+    /// Write: the reward model's loss, `objectives::bradley_terry`, on `pairs` pairs: `scores` holds the chosen, then
+    /// the rejected completions' (2·pairs). `dscores` of (2·pairs), of the mean loss; `statistics` of (4, pairs):
+    /// losses, chosen scores, rejected scores, accuracies.
+    fn bradley_terry(
+        &mut self,
+        pairs: usize,
+        scores: &Self::Floats,
+        dscores: &mut Self::Floats,
         statistics: &mut Self::Floats,
     );
 

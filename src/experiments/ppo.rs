@@ -98,7 +98,7 @@ pub struct Rounds {
     seed: u64,
     scale: f64,
     done: u64,
-    /// The reference's mean: of gold reward, or of the reward model's score.
+    /// The reference's mean of gold reward over τ.
     reference_mean: Option<f64>,
 }
 
@@ -131,8 +131,9 @@ impl Rounds {
         self.done
     }
 
-    /// Lets the policy write and judges what it wrote: r* = (gold − mean)/τ, or the reward model's score less the mean;
-    /// the mean is the reference's, known from the first round, which the reference writes.
+    /// Lets the policy write and judges what it wrote: the reward model's score, or else r* = (gold − mean)/τ with the
+    /// mean of the reference, which the first round knows, for the reference writes it. (A reward model's scores are
+    /// shifted to the reference's mean when it is trained.)
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
@@ -151,10 +152,9 @@ impl Rounds {
         let episodes = ppo.rollout(k, &prompts, &coins, settings).await?;
         let gold_rewards: Vec<f64> =
             episodes.iter().map(|episode| world.gold_reward(&episode.sequence.tokens)).collect();
-        let raw = |(episode, gold): (&Episode, &f64)| episode.score.unwrap_or(gold * self.scale);
-        let raw: Vec<f64> = episodes.iter().zip(&gold_rewards).map(raw).collect();
-        let reference_mean = *self.reference_mean.get_or_insert_with(|| mean(&raw));
-        let scores: Vec<f64> = raw.into_iter().map(|score| score - reference_mean).collect();
+        let reference_mean = *self.reference_mean.get_or_insert_with(|| mean(&gold_rewards) * self.scale);
+        let score = |(episode, gold): (&Episode, &f64)| episode.score.unwrap_or(gold * self.scale - reference_mean);
+        let scores: Vec<f64> = episodes.iter().zip(&gold_rewards).map(score).collect();
         self.done += 1;
         Ok(Round { rollout: ppo.judge(episodes, &scores), gold_rewards })
     }

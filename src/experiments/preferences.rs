@@ -15,8 +15,10 @@ use crate::world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// Prompt instances in a chunk: four completions and six pairs each.
 const INSTANCES_PER_CHUNK: usize = 32;
-/// Pairs a chunk makes: every two of an instance's completions.
-pub const PAIRS_PER_CHUNK: usize = INSTANCES_PER_CHUNK * COMPLETIONS * (COMPLETIONS - 1) / 2;
+/// Pairs of a prompt instance: every two of its completions. They follow one another.
+pub const PAIRS_PER_INSTANCE: usize = COMPLETIONS * (COMPLETIONS - 1) / 2;
+/// Pairs a chunk makes.
+pub const PAIRS_PER_CHUNK: usize = INSTANCES_PER_CHUNK * PAIRS_PER_INSTANCE;
 /// Completions a prompt instance gets (Rafailov et al. 2023, section 6).
 const COMPLETIONS: usize = 4;
 

@@ -91,6 +91,20 @@ impl TokenBatch {
     }
 }
 
+/// 1 at the last token of each sequence, its end token if it has one, (B, `length`): where a reward model's score is
+/// read. There the value must have *read* the token, so a sequence has one token less room than in a [`TokenBatch`].
+///
+/// # Panics
+/// If a sequence has more than `length` tokens, or none.
+pub fn last_token_mask<'a>(length: usize, sequences: impl IntoIterator<Item = &'a Sequence>) -> Vec<f32> {
+    let mut mask = Vec::new();
+    for Sequence { tokens, .. } in sequences {
+        assert!((1..=length).contains(&tokens.len()), "{} tokens to be judged, room for {length}", tokens.len());
+        mask.extend((1..=length).map(|t| f32::from(u8::from(t == tokens.len()))));
+    }
+    mask
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +119,16 @@ mod tests {
         assert_eq!(batch.completion_mask[..5], [0.0, 0.0, 1.0, 1.0, 0.0]);
         assert_eq!(batch.completion_mask[5..10], [1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(batch.completion_tokens(), 6.0);
+    }
+
+    #[test]
+    fn a_score_is_read_at_the_last_token() {
+        let sequences = [Sequence::new(&[5, 6], &[8, 1]), Sequence::new(&[5], &[1])];
+        let mask = last_token_mask(4, &sequences);
+        assert_eq!(mask, [0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+        let batch = TokenBatch::new(4, &sequences);
+        let read: Vec<u32> = batch.inputs.iter().zip(&mask).filter(|it| *it.1 == 1.0).map(|it| *it.0).collect();
+        assert_eq!(read, [1, 1], "the end token has been read there");
     }
 
     #[test]

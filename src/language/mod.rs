@@ -6,12 +6,14 @@ mod batch;
 mod generation;
 mod learner;
 mod parameters;
+mod reward_model;
 mod rollout;
 mod scoring;
 
-pub use batch::{Sequence, TokenBatch};
+pub use batch::{Sequence, TokenBatch, last_token_mask};
 pub use generation::{Generation, GenerationSettings};
 pub use learner::{Adamw, Learner, METRIC_LINES, MetricLines, OBJECTIVE_SETTINGS, Schedule};
 pub use parameters::upload;
+pub use reward_model::{Judge, with_scores_shifted};
 pub use rollout::{Episode, RolloutNetworks, RolloutRecorder};
 pub use scoring::{Comparison, Scorer, TokenComparison};

@@ -16,7 +16,8 @@ pub fn preference_probability<F: Real>(first_reward: F, second_reward: F) -> F {
 /// ∂L_R/∂r_φ(x, y_w) = −p(y_l ≻ y_w | x) = −∂L_R/∂r_φ(x, y_l)
 ///
 /// `scores` is (2, P): the chosen completions' scores, then the rejected. Writes the gradient of the mean loss, (2, P),
-/// to `dscores`, and (2, P) `statistics`: losses (nats), accuracies (1 where the chosen score is the greater, else 0).
+/// to `dscores`, and (4, P) `statistics`: losses (nats), chosen scores, rejected scores, accuracies (1 where the chosen
+/// score is the greater, else 0).
 ///
 /// # Panics
 /// If `scores` has an odd length, or another slice does not fit it.
@@ -24,14 +25,17 @@ pub fn bradley_terry<F: Real>(scores: &[F], dscores: &mut [F], statistics: &mut 
     let pairs = scores.len() / 2;
     assert_len("bradley_terry", "scores", scores.len(), 2 * pairs);
     assert_len("bradley_terry", "dscores", dscores.len(), 2 * pairs);
-    assert_len("bradley_terry", "statistics", statistics.len(), 2 * pairs);
+    assert_len("bradley_terry", "statistics", statistics.len(), 4 * pairs);
     let share = F::of(1.0 / pairs as f64);
     for pair in 0..pairs {
         let (chosen, rejected) = (scores[pair], scores[pairs + pair]);
         let mistaken = preference_probability(rejected, chosen);
         dscores[pair] = -mistaken * share;
         dscores[pairs + pair] = mistaken * share;
-        statistics[pair] = -log_sigmoid(chosen - rejected);
-        statistics[pairs + pair] = if chosen > rejected { F::one() } else { F::zero() };
+        let accuracy = if chosen > rejected { F::one() } else { F::zero() };
+        let row = [-log_sigmoid(chosen - rejected), chosen, rejected, accuracy];
+        for (column, value) in row.into_iter().enumerate() {
+            statistics[column * pairs + pair] = value;
+        }
     }
 }

@@ -5,6 +5,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod attention;
+mod bradley_terry;
 mod embedding;
 mod layer_norm;
 mod logprobs;

@@ -38,10 +38,11 @@ fn run_dpo(beta: f64, label_smoothing: f64, sequence_logprobs: &[f64], reference
 
 /// The losses, the accuracies and the gradient of the mean loss.
 fn run_bradley_terry(scores: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let (mut dscores, mut statistics) = (vec![f64::NAN; scores.len()], vec![f64::NAN; scores.len()]);
+    let (mut dscores, mut statistics) = (vec![f64::NAN; scores.len()], vec![f64::NAN; 2 * scores.len()]);
     bradley_terry(scores, &mut dscores, &mut statistics);
-    let accuracies = statistics.split_off(scores.len() / 2);
-    (statistics, accuracies, dscores)
+    let pairs = scores.len() / 2;
+    assert_eq!(statistics[pairs..3 * pairs], *scores, "the scores are reported as they are");
+    (statistics[..pairs].to_vec(), statistics[3 * pairs..].to_vec(), dscores)
 }
 
 /// The advantages and the returns.

@@ -391,6 +391,12 @@ impl<F: Real> Kernels for Cpu<F> {
         rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record);
     }
 
+    fn bradley_terry(&mut self, pairs: usize, scores: &Vec<F>, dscores: &mut Vec<F>, statistics: &mut Vec<F>) {
+        self.count();
+        let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
+        objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics);
+    }
+
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
         self.count();
         optimiser::squared_norm(len, values, partials);

@@ -86,6 +86,7 @@ use Grid::{Covers, Items};
 
 const INDEX: &str = include_str!("../../../shaders/shared/index.wgsl");
 const REDUCE: &str = include_str!("../../../shaders/shared/reduce.wgsl");
+const LOGISTIC: &str = include_str!("../../../shaders/shared/logistic.wgsl");
 const GELU: &str = include_str!("../../../shaders/shared/gelu.wgsl");
 
 static EMBEDDING: Shader =
@@ -110,6 +111,11 @@ static DPO: Shader = Shader {
     path: "objectives/dpo.wgsl",
     text: include_str!("../../../shaders/objectives/dpo.wgsl"),
     shared: &[INDEX],
+};
+static BRADLEY_TERRY: Shader = Shader {
+    path: "objectives/bradley_terry.wgsl",
+    text: include_str!("../../../shaders/objectives/bradley_terry.wgsl"),
+    shared: &[INDEX, LOGISTIC],
 };
 static PPO: Shader = Shader {
     path: "objectives/ppo.wgsl",
@@ -151,7 +157,7 @@ const PPO_ROWS: &[Field] = &[
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 28] = [
+pub static KERNELS: [Kernel; 29] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -203,6 +209,10 @@ pub static KERNELS: [Kernel; 28] = [
         uniforms: &[U32("pairs"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
+
+    Kernel { name: "bradley_terry", shader: &BRADLEY_TERRY, workgroup: [64, 1], grid: Items,
+        uniforms: &[U32("pairs")],
+        bindings: &[(1, "scores", Read), (2, "dscores", Write), (3, "statistics", Write)] },
 
     Kernel { name: "ppo_policy", shader: &PPO, uniforms: PPO_ROWS, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "numbers", Read), (2, "weights", Read), (3, "rollout", Read), (4, "settings", Read),

@@ -412,6 +412,11 @@ impl Kernels for Gpu {
         self.recorder.dispatch("record_rollout", &words([rows]), &buffers, [rows, 1]);
     }
 
+    fn bradley_terry(&mut self, pairs: usize, scores: &GpuFloats, dscores: &mut GpuFloats, statistics: &mut GpuFloats) {
+        let buffers = [&scores.0, &dscores.0, &statistics.0];
+        self.recorder.dispatch("bradley_terry", &words([pairs]), &buffers, [pairs, 1]);
+    }
+
     fn squared_norm(&mut self, len: usize, values: &GpuFloats, partials: &mut GpuFloats) {
         self.recorder.dispatch("squared_norm", &words([len]), &[&values.0, &partials.0], [NORM_PARTIALS, 1]);
     }

@@ -159,7 +159,7 @@ impl BradleyTerry {
 
     fn check(&self) -> Vec<Check> {
         let scores = [&self.chosen_scores[..], &self.rejected_scores].concat();
-        let (mut dscores, mut statistics) = (vec![0.0; scores.len()], vec![0.0; scores.len()]);
+        let (mut dscores, mut statistics) = (vec![0.0; scores.len()], vec![0.0; 2 * scores.len()]);
         bradley_terry(&scores, &mut dscores, &mut statistics);
         let expected = [&self.d_mean_loss_d_chosen[..], &self.d_mean_loss_d_rejected].concat();
         vec![

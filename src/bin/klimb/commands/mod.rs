@@ -7,6 +7,7 @@ mod machine;
 mod pairs;
 mod ppo;
 mod progress;
+mod reward_model;
 mod sample;
 mod score;
 mod sweep;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
         klimb pretrain --out base.safetensors\n  \
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
+        klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
         klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
         klimb sweep --preset quick --out sweep\n\n\
@@ -48,6 +50,7 @@ enum Command {
     Pretrain(train::Pretrain),
     Sft(train::Sft),
     Dpo(dpo::Dpo),
+    RewardModel(reward_model::RewardModel),
     Ppo(ppo::Ppo),
     Sample(sample::Sample),
     Score(score::Score),
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Pretrain(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
+        Command::RewardModel(command) => command.run(),
         Command::Ppo(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
