@@ -8,9 +8,10 @@
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::{Activations, Gradients, Network, OutputGradients};
-use klimb::backend::{At, Kernels, LogitsSize};
+use klimb::backend::{At, AtMut, Kernels, LogitsSize, PpoSize};
 use klimb::language::{Sequence, TokenBatch, last_token_mask};
 use klimb::model::ModelConfig;
+use klimb::objectives::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
 use klimb::rng::Generator;
 
 const STEP: f64 = 1e-5;
@@ -45,6 +46,8 @@ enum Objective {
     BradleyTerry,
     /// Both at once, through one trunk.
     Both,
+    /// PPO's policy and value losses with an entropy bonus, through one trunk, on both sides of the clips.
+    Ppo,
 }
 
 impl Objective {
@@ -53,7 +56,7 @@ impl Objective {
     }
 
     fn uses_values(self) -> bool {
-        matches!(self, Self::Values | Self::BradleyTerry | Self::Both)
+        matches!(self, Self::Values | Self::BradleyTerry | Self::Both | Self::Ppo)
     }
 }
 
@@ -130,6 +133,30 @@ impl Bench {
                 waist + valued
             }
             Objective::Values => valued,
+            Objective::Ppo => {
+                let tokens: f64 = mask.iter().sum();
+                let weights: Vec<f64> = mask.iter().map(|counts| counts / tokens).collect();
+                // Old logprobs and advantages, then old values and returns.
+                let recorded: Vec<f64> = (0..4 * rows)
+                    .map(|i| if i < rows { -3.0 + coefficient(i) } else { 3.0 * coefficient(i) })
+                    .collect();
+                let (entropy_coefficient, value_coefficient) = (0.3, 0.5);
+                let settings = vec![0.2, entropy_coefficient, 0.4, value_coefficient];
+                let size = PpoSize { rows, first: 0, stride: rows };
+                let mut statistics = vec![0.0; (PPO_POLICY_COLUMNS + PPO_VALUE_COLUMNS) * rows];
+                let value_column = PPO_POLICY_COLUMNS * rows;
+                let (weights, recorded) = (At::new(&weights, 0), |at| At::new(&recorded, at));
+                let (policy_settings, value_settings) = (At::new(&settings, 0), At::new(&settings, 2));
+                let columns = AtMut::new(&mut statistics, 0);
+                k.ppo_policy(size, numbers, weights, recorded(0), policy_settings, &mut dnumbers, columns);
+                let columns = AtMut::new(&mut statistics, value_column);
+                k.ppo_value(size, values, weights, recorded(2 * rows), value_settings, &mut dvalues, columns);
+                let mean = |column: usize| statistics[column * rows..(column + 1) * rows].iter().sum::<f64>();
+                for (what, share) in [("ratios", mean(4)), ("values", mean(8))] {
+                    assert!(share > 0.1 && share < 0.9, "both sides of the clip must be met: {share} of the {what}");
+                }
+                mean(0) - entropy_coefficient * mean(6) + value_coefficient * mean(7)
+            }
             Objective::BradleyTerry => {
                 let pairs = batch.size.batch / 2;
                 let (mut scores, mut dscores) = (vec![0.0; 2 * pairs], vec![0.0; 2 * pairs]);
@@ -227,6 +254,11 @@ fn bradley_terry_through_the_scalar_head() {
 #[test]
 fn logprobs_and_values_through_one_trunk() {
     check(ODD, Objective::Both);
+}
+
+#[test]
+fn ppo_through_one_trunk() {
+    check(ODD, Objective::Ppo);
 }
 
 #[test]

@@ -4,11 +4,13 @@
 
 mod common;
 
-use klimb::algorithms::{Dpo, DpoSettings, PairBatch, Sft, SftSettings};
+use klimb::algorithms::{
+    Dpo, DpoSettings, PairBatch, Ppo, PpoSettings, PpoStart, Rollout, Sft, SftSettings, ValueNetwork,
+};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::backend::{Counters, Kernels};
-use klimb::language::{Generation, GenerationSettings, Sequence};
+use klimb::language::{Episode, Generation, GenerationSettings, Sequence};
 use klimb::model::{ModelConfig, initial_parameters};
 
 const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2 };
@@ -78,6 +80,30 @@ fn rollout<K: Kernels>(k: &mut K) -> Counters {
     })
 }
 
+/// PPO with two minibatches of two episodes, and a rollout to learn from.
+fn ppo<K: Kernels>(k: &mut K, value_network: ValueNetwork) -> (Ppo<K>, Rollout) {
+    let settings = PpoSettings { episodes: 4, minibatches: 2, value_network, ..PpoSettings::default() };
+    let parameters = initial_parameters(&CONFIG, 1);
+    let start = PpoStart { reference: &parameters, value_trunk: &parameters, reward_model: None };
+    let mut ppo = Ppo::new(k, CONFIG, start, LENGTH, settings);
+    let episodes = ppo_rollout(k, &mut ppo);
+    let rollout = ppo.judge(episodes, &[1.0, -1.0, 0.5, 0.0]);
+    (ppo, rollout)
+}
+
+fn ppo_rollout<K: Kernels>(k: &mut K, ppo: &mut Ppo<K>) -> Vec<Episode> {
+    let settings = GenerationSettings { temperature: 1.0, end: 1, padding: 0 };
+    let prompts: [&[u32]; 4] = [&[2, 3], &[4, 5, 6], &[7, 8], &[9, 2]];
+    let coins = vec![0.5; ppo.coins()];
+    pollster::block_on(ppo.rollout(k, &prompts, &coins, settings)).expect("a rollout works")
+}
+
+fn ppo_counts<K: Kernels>(k: &mut K, value_network: ValueNetwork) -> (Counters, Counters) {
+    let (mut ppo, rollout) = ppo(k, value_network);
+    let step = third(k, |k| ppo.step(k, &rollout, &[2, 0], &[]));
+    (third(k, |k| drop(ppo_rollout(k, &mut ppo))), step)
+}
+
 fn assert_steps<K: Kernels>(mut k: K) {
     let expected = |dispatches| Counters { dispatches, submits: 1, readbacks: 0, writes: 2, objects: 0 };
     assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "SFT");
@@ -86,6 +112,21 @@ fn assert_steps<K: Kernels>(mut k: K) {
     let positions = (LENGTH as u64 - 1) * (1 + 7 * 2) + (LENGTH as u64 - 2) * 3;
     let expected = Counters { dispatches: positions, submits: 1, readbacks: 1, writes: 3, objects: 0 };
     assert_eq!(rollout(&mut k), expected, "rollout");
+
+    // Policy and reference with their log-probabilities, the KL between them, the record; and the values.
+    let episodes = positions + 2 * (FORWARD + 1) + 2;
+    let one_read = |dispatches| Counters { dispatches, submits: 1, readbacks: 1, writes: 3, objects: 0 };
+    let no_read = |dispatches, writes| Counters { dispatches, submits: 1, readbacks: 0, writes, objects: 0 };
+    // The value model goes through the trunk and its head, not through the unembedding, both ways.
+    let policy = FORWARD + 1 + BACKWARD + UPDATE;
+    let value_model = FORWARD + 1 + BACKWARD + UPDATE - 2;
+    let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Own);
+    assert_eq!(rollout, one_read(episodes + FORWARD), "PPO's rollout, value model");
+    assert_eq!(step, no_read(policy + value_model, 4), "PPO's step, value model");
+    let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Shared);
+    assert_eq!(rollout, one_read(episodes + 1), "PPO's rollout, shared trunk");
+    // The head's map and its two ways back, and the value loss.
+    assert_eq!(step, no_read(policy + 4, 2), "PPO's step, shared trunk");
 }
 
 #[test]
