@@ -149,6 +149,27 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         how_to_read: "What PPO can learn is limited by it; flipped labels keep it below 1 even for a perfect model.",
     },
     MetricDefinition {
+        name: "reward_model/gold_accuracy",
+        label: "In the gold order",
+        unit: "0 to 1",
+        definition: "The share of held-out pairs whose completion of higher gold reward gets the higher score.",
+        how_to_read: "What the model really learned, with the labels' noise taken out: it can exceed its accuracy on labels.",
+    },
+    MetricDefinition {
+        name: "reward_model/loss",
+        label: "Reward model's loss",
+        unit: "nats per pair",
+        definition: "−log σ(score of the chosen − score of the rejected), averaged over pairs.",
+        how_to_read: "ln 2 = .693 is a coin's; if it rises on held-out pairs while it falls in training, stop.",
+    },
+    MetricDefinition {
+        name: "reward_model/calibration_error",
+        label: "Calibration error",
+        unit: "0 to 1",
+        definition: "How far σ(|score difference|) is from the share of right answers, averaged over bins of pairs.",
+        how_to_read: "Near 0 the scores' scale can be trusted, and β means what it says; sampling alone gives about .02.",
+    },
+    MetricDefinition {
         name: "optimiser/gradient_norm",
         label: "Gradient norm",
         unit: "",
@@ -161,7 +182,7 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
 mod tests {
     use super::*;
 
-    const REPORTED: [&str; 19] = [
+    const REPORTED: [&str; 22] = [
         "objective/kl",
         "objective/score",
         "objective/gold_reward",
@@ -180,6 +201,9 @@ mod tests {
         "logps/rejected",
         "sft/loss",
         "reward_model/accuracy",
+        "reward_model/gold_accuracy",
+        "reward_model/loss",
+        "reward_model/calibration_error",
         "optimiser/gradient_norm",
     ];
 
