@@ -5,7 +5,8 @@
 mod common;
 
 use klimb::algorithms::{
-    Dpo, DpoSettings, PairBatch, Ppo, PpoSettings, PpoStart, Rollout, Sft, SftSettings, ValueNetwork,
+    Dpo, DpoSettings, PairBatch, Ppo, PpoSettings, PpoStart, RewardModel, RewardModelSettings, Rollout, Sft,
+    SftSettings, ValueNetwork,
 };
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
@@ -65,6 +66,14 @@ fn dpo_step<K: Kernels>(k: &mut K) -> Counters {
     third(k, |k| dpo.step(k, &pairs))
 }
 
+fn reward_model_step<K: Kernels>(k: &mut K) -> Counters {
+    let settings = RewardModelSettings { pairs: 3, ..RewardModelSettings::default() };
+    let mut reward_model = RewardModel::new(k, CONFIG, &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    let (chosen, rejected): (Vec<Sequence>, Vec<Sequence>) =
+        ((0..3).map(sequence).collect(), (3..6).map(sequence).collect());
+    third(k, |k| reward_model.step(k, &chosen, &rejected))
+}
+
 fn rollout<K: Kernels>(k: &mut K) -> Counters {
     let network = Network::new(CONFIG);
     let mut generation = Generation::new(k, network.clone(), 3, LENGTH);
@@ -108,6 +117,8 @@ fn assert_steps<K: Kernels>(mut k: K) {
     let expected = |dispatches| Counters { dispatches, submits: 1, readbacks: 0, writes: 2, objects: 0 };
     assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "SFT");
     assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "DPO");
+    // The head takes the unembedding's place; no log-probabilities are made.
+    assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere.
     let positions = (LENGTH as u64 - 1) * (1 + 7 * 2) + (LENGTH as u64 - 2) * 3;
     let expected = Counters { dispatches: positions, submits: 1, readbacks: 1, writes: 3, objects: 0 };

@@ -40,9 +40,9 @@ pub struct RewardModelMetrics {
     pub step: u64,
     /// `reward_model/loss`: −log σ(chosen − rejected), ln 2 at the first step.
     pub loss: f64,
-    /// `reward_model/chosen_score`.
+    /// r(x, y_w). Only differences of scores mean anything until they are shifted.
     pub chosen_score: f64,
-    /// `reward_model/rejected_score`.
+    /// r(x, y_l).
     pub rejected_score: f64,
     /// How often the chosen one's score is higher, in this step's own pairs.
     pub accuracy: f64,

@@ -105,6 +105,21 @@ fn dpo_stays_finite_and_exact_a_thousand_nats_away() {
     }
 }
 
+/// At first a coin's loss and weight; and whatever one score gains the other loses.
+#[test]
+fn bradley_terry_starts_at_ln_2_and_pulls_both_ways_alike() {
+    let mut failures = Failures::default();
+    let (losses, accuracies, dscores) = run_bradley_terry(&[0.7; 2 * PAIRS]);
+    failures.compare("losses", &losses, &[LN_2; PAIRS], TOLERANCE);
+    failures.compare("accuracies", &accuracies, &[0.0; PAIRS], 0.0);
+    failures.compare("gradient", &dscores[..PAIRS], &[-0.5 / PAIRS as f64; PAIRS], TOLERANCE);
+    let (scores, _) = pairs();
+    let (_, _, dscores) = run_bradley_terry(&scores);
+    let sums: Vec<f64> = (0..PAIRS).map(|pair| dscores[pair] + dscores[PAIRS + pair]).collect();
+    failures.compare("sums of a pair's gradient", &sums, &[0.0; PAIRS], TOLERANCE);
+    failures.report();
+}
+
 #[test]
 fn preferences_sum_to_1_and_grow_with_the_reward() {
     for (first, second) in [(0.0, 0.0), (1.3, -0.4), (-40.0, 2.0), (700.0, -700.0)] {

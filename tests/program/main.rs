@@ -66,7 +66,7 @@ fn tiny_reference(folder: &Path) -> PathBuf {
 #[test]
 fn help_explains_and_what_is_not_understood_is_refused() {
     let help = klimb(["--help"]).ended(0).out;
-    for command in ["pretrain", "sft", "dpo", "sample", "score", "pairs", "sweep", "verify"] {
+    for command in ["pretrain", "sft", "dpo", "ppo", "reward-model", "sample", "score", "pairs", "sweep", "verify"] {
         assert!(help.contains(command), "{command} is not in the help");
         let long = klimb([command, "--help"]).ended(0).out;
         assert!(long.contains("Example"), "{command}'s help has no example");

@@ -1,4 +1,4 @@
-//! `pretrain`, `sft`, `dpo`, `sample` and `pairs` on tiny models, and Ctrl-C.
+//! `pretrain`, `sft`, `dpo`, `ppo`, `reward-model`, `sample` and `pairs` on tiny models, and Ctrl-C.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -44,6 +44,86 @@ fn models_are_trained_sampled_and_judged() {
         assert!(["prompt", "chosen", "rejected"].iter().all(|field| pair[field].is_string()), "{line}");
     }
     assert_eq!(klimb(["pairs", "--from", sft, "--count", "7"]).ended(0).out, out, "the same seed gives the same pairs");
+}
+
+#[test]
+fn a_policy_is_trained_by_ppo_with_the_gold_reward_and_with_a_reward_model() {
+    let folder = folder("ppo");
+    let sft = tiny_reference(&folder);
+    let sft = sft.to_str().unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (gold, learned, judge) = (path("gold.safetensors"), path("learned.safetensors"), path("judge.safetensors"));
+
+    let short = ["--rollouts", "3", "--samples", "16", "--evaluate-every", "2"];
+    let ppo = |out: &str, more: &[&str]| {
+        klimb(["ppo", "--from", sft, "--out", out].iter().chain(&short).chain(more)).ended(0).out
+    };
+    let out = ppo(&gold, &["--value", "shared", "--value-clip", "1", "--entropy", "0.01"]);
+    let steps: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(steps[..4], ["step", "0", "32", "48"], "{out}");
+    let trained = |path: &str| Checkpoint::from_bytes(&std::fs::read(path).unwrap(), None).unwrap();
+    let (policy, reference) = (trained(&gold), trained(sft));
+    assert_eq!((policy.stage.as_str(), policy.step, policy.head), ("ppo-gt", 48, false));
+    assert_eq!(policy.parameters.len(), reference.parameters.len(), "the value's head is no part of the policy");
+    assert_ne!(policy.parameters, reference.parameters);
+
+    klimb(["reward-model", "--from", sft, "--pairs", "384", "--batch", "16", "--out", &judge]).ended(0);
+    ppo(&learned, &["--reward", &judge, "--target-kl", "3", "--ptx", "0.1", "--whiten-rewards"]);
+    let policy = trained(&learned);
+    assert_eq!((policy.stage.as_str(), policy.head), ("ppo", false));
+    klimb(["ppo", "--from", sft, "--out", &gold, "--reward", sft]).refused("language model");
+    klimb(["ppo", "--from", sft, "--out", &gold, "--beta", "-1"]).refused("beta");
+}
+
+#[test]
+fn a_reward_model_is_trained_and_scores_texts() {
+    let folder = folder("reward-model");
+    let sft = tiny_reference(&folder);
+    let sft = sft.to_str().unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (made, repeated, labelled) = (path("made.safetensors"), path("repeated.safetensors"), path("labelled.jsonl"));
+
+    let short = ["reward-model", "--from", sft, "--pairs", "384", "--batch", "16", "--validate-every", "10"];
+    let out = klimb(short.iter().copied().chain(["--out", &made])).ended(0).out;
+    let steps: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    // 384 pairs less six or seven of 64 instances, twice, in batches of 16.
+    assert_eq!(steps[..6], ["step", "10", "20", "30", "40", "43"], "{out}");
+    for words in ["confidence", "to mean 0 under the reference", "not rescaled", "reward_model after"] {
+        assert!(out.contains(words), "{words:?} is not in {out}");
+    }
+    let reward_model = Checkpoint::from_bytes(&std::fs::read(&made).unwrap(), None).unwrap();
+    assert_eq!((reward_model.stage.as_str(), reward_model.head), ("reward_model", true));
+    klimb(short.iter().copied().chain(["--out", &repeated])).ended(0);
+    assert!(std::fs::read(&made).unwrap() == std::fs::read(&repeated).unwrap(), "the same arguments, the same file");
+
+    let texts = ["the acting in this film was superb .", "the plot was dull ."];
+    let out = klimb(["score", "--json", "--reward-model", &made].iter().chain(&texts)).ended(0).out;
+    let scores: Vec<f64> =
+        out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["score"].as_f64().unwrap()).collect();
+    assert!(scores.len() == 2 && scores[0] != scores[1], "{scores:?}");
+    assert!(klimb(["score", "--reward-model", &made, texts[0]]).ended(0).out.contains("reward model"));
+    klimb(["score", "--reward-model", &made, "a zorgian film"]).refused("zorgian");
+    klimb(["score", "--reward-model", sft, texts[0]]).refused("without a scalar head");
+    klimb(["sample", "--from", &made]).refused("judges texts and writes none");
+
+    // A person's pairs: twenty copies of two opinions, which even two steps of a tiny model get right.
+    let line = |prompt: &str| {
+        format!("{{\"prompt\": \"{prompt}\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}\n")
+    };
+    let pairs: String = ["the plot", "the music", "the acting in this film"].map(|it| line(it).repeat(20)).concat();
+    std::fs::write(&labelled, pairs).unwrap();
+    let mine = path("mine.safetensors");
+    let arguments = ["--preferences", &labelled, "--epochs", "20", "--batch", "8", "--out", &mine];
+    klimb(["reward-model", "--from", sft].iter().chain(&arguments)).ended(0);
+    let opinions = ["the plot was superb .", "the plot was dull ."];
+    let out = klimb(["score", "--json", "--reward-model", &mine].iter().chain(&opinions)).ended(0).out;
+    let scores: Vec<f64> =
+        out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["score"].as_f64().unwrap()).collect();
+    assert!(scores[0] > scores[1] + 1.0, "{scores:?}");
+    std::fs::write(&labelled, line("the plot")).unwrap();
+    klimb(["reward-model", "--from", sft].iter().chain(&arguments)).refused("another prompt");
+    klimb(["reward-model", "--from", sft, "--out", &mine, "--validation-share", "1"]).refused("validation_share");
+    klimb(["reward-model", "--from", sft, "--out", &mine, "--epochs", "0"]).refused("epochs");
 }
 
 #[test]

@@ -39,16 +39,16 @@ pub struct RewardModelReport {
     pub step: u64,
     /// Pairs it was asked about.
     pub pairs: usize,
-    /// Mean −log σ(margin), nats; ln 2 is a coin's.
+    /// `reward_model/loss`: mean −log σ(margin), nats; ln 2 is a coin's.
     pub loss: f64,
     /// How often the chosen completion has the higher score: `reward_model/accuracy`. Label noise keeps it below 1.
     pub label_accuracy: Share,
-    /// How often the completion of higher gold reward has the higher score, where the gold rewards differ.
+    /// `reward_model/gold_accuracy`: how often the completion of higher gold reward has the higher score, where the gold rewards differ.
     pub gold_accuracy: Share,
     /// Slope of score differences over differences of r* = gold/τ, by least squares: 1 if a score is worth what PPO with
     /// the gold reward would be paid.
     pub slope: f64,
-    /// Mean |accuracy − confidence| over the bins, weighed by their pairs (expected calibration error, Guo et al. 2017).
+    /// `reward_model/calibration_error`: mean |accuracy − confidence| over the bins, weighed by their pairs (expected calibration error, Guo et al. 2017).
     pub calibration_error: f64,
     /// The reliability diagram, by rising confidence; bins without a pair are left out.
     pub reliability: Vec<ReliabilityBin>,

@@ -50,9 +50,18 @@ pub fn world() -> Result<World, ConfigError> {
     World::new(WorldSettings::default())
 }
 
-/// The checkpoint in a file, if it is one of this world's.
+/// The language model in a file, if it is one of this world's.
 pub fn read_checkpoint(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head: false };
+    read_network(path, world, false)
+}
+
+/// The reward model in a file, if it is one of this world's.
+pub fn read_reward_model(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
+    read_network(path, world, true)
+}
+
+fn read_network(path: &Path, world: &World, head: bool) -> Result<Checkpoint, Failure> {
+    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
     Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
 }
 
