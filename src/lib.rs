@@ -10,6 +10,7 @@ pub mod backend;
 pub mod charts;
 pub mod engine;
 pub mod experiments;
+pub mod hash;
 pub mod language;
 pub mod metrics;
 pub mod model;

@@ -31,14 +31,18 @@ pub trait Real:
     fn fast_exp(self) -> Self;
 }
 
+// Conversions are `#[inline]`: an incremental build inlines nothing else across its units, and a call for a constant keeps
+// a whole loop scalar.
 impl Real for f32 {
+    #[inline]
     fn of(value: f64) -> Self {
         value as f32
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
-    #[inline]
+    #[inline(always)]
     fn fast_exp(self) -> Self {
         // eˣ = 2ⁿ·eʳ with n = round(x/ln 2). Adding 1.5·2²³ rounds, and leaves n in the low bits of the sum.
         const ROUND: f32 = 12_582_912.0;
@@ -59,12 +63,15 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    #[inline]
     fn of(value: f64) -> Self {
         value
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         self
     }
+    #[inline(always)]
     fn fast_exp(self) -> Self {
         self.exp()
     }

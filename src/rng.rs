@@ -6,6 +6,8 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::hash::fnv1a;
+
 /// A seeded stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Generator(ChaCha8Rng);
@@ -14,14 +16,14 @@ impl Generator {
     /// The stream called `purpose` of `seed`. Two purposes give independent numbers.
     pub fn new(seed: u64, purpose: &str) -> Self {
         let mut inner = ChaCha8Rng::seed_from_u64(seed);
-        inner.set_stream(fnv1a(purpose.as_bytes()));
+        inner.set_stream(fnv1a(purpose.bytes()));
         Self(inner)
     }
 
     /// The `index`-th stream of a family, for work done in numbered chunks that must not depend on their order.
     pub fn numbered(seed: u64, purpose: &str, index: u64) -> Self {
         let mut inner = ChaCha8Rng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        inner.set_stream(fnv1a(purpose.as_bytes()));
+        inner.set_stream(fnv1a(purpose.bytes()));
         Self(inner)
     }
 
@@ -76,11 +78,6 @@ impl Generator {
             items.swap(end, other);
         }
     }
-}
-
-/// 64-bit FNV-1a, which turns a purpose into a stream number.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

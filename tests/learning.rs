@@ -3,7 +3,7 @@
 
 mod common;
 
-use klimb::algorithms::{Dpo, DpoSettings, Sft};
+use klimb::algorithms::{Dpo, DpoSettings, Sft, SftSettings};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
@@ -43,21 +43,38 @@ fn excess<K: Kernels>(k: &mut K, network: &Network, parameters: &K::Floats, revi
     difference / reviews.len() as f64
 }
 
-/// SFT from the shipped base model with the shipped recipe shortened: the reviews' cross-entropy falls towards the
-/// grammar's entropy.
-fn sft_approaches_the_grammar<K: Kernels>(mut k: K, steps: u64, batch: usize) -> (f64, f64) {
-    let (world, base) = (world(), base());
-    let network = Network::new(base.config);
-    let mut settings = sft_settings(steps);
-    settings.batch = batch;
-    let mut sft = Sft::new(&mut k, network.clone(), &base.parameters, MAX_SEQUENCE - 1, settings);
+/// SFT over `steps` of a schedule that decays from `peak`: nats a review above the grammar's entropy, before and after.
+fn sft_approaches_the_grammar<K: Kernels>(
+    mut k: K,
+    from: &Checkpoint,
+    (steps, batch, peak): (u64, usize, f64),
+) -> (f64, f64) {
+    let world = world();
+    let network = Network::new(from.config);
+    let settings = sft_settings(steps);
+    let settings = SftSettings { batch, schedule: Schedule { peak, ..settings.schedule }, ..settings };
+    let mut sft = Sft::new(&mut k, network.clone(), &from.parameters, MAX_SEQUENCE - 1, settings);
     let before = excess(&mut k, &network, &sft.learner().parameters, 2048);
-    let mut text = TextSource::reviews(1);
+    let mut text = TextSource::reviews(5);
     for _ in 0..steps {
-        let reviews = text.batch(&world, settings.batch);
+        let reviews = text.batch(&world, batch);
         sft.step(&mut k, &reviews);
     }
     (before, excess(&mut k, &network, &sft.learner().parameters, 2048))
+}
+
+/// Given the beginning of a review, the base model often writes something else; a few steps cure most of that.
+fn sft_makes_the_base_model_write_reviews<K: Kernels>(k: K) {
+    let (before, after) = sft_approaches_the_grammar(k, &base(), (60, 32, 4e-3));
+    assert!(before > 1.2 && after < 1.0, "excess over the grammar's entropy: {before} before, {after} after");
+}
+
+/// The last stretch, quick enough for a software adapter: from a model trained 2,500 steps at a constant rate (by
+/// `klimb sft --steps 100000 --stop-after 2500`), the decay of the rate brings SFT to the grammar.
+fn sft_comes_within_0_3_nats_of_the_grammar<K: Kernels>(k: K) {
+    let unsettled = shipped(include_bytes!("data/sft_unsettled.safetensors"));
+    let (before, after) = sft_approaches_the_grammar(k, &unsettled, (60, 128, 2e-3));
+    assert!(before > 0.36 && after < 0.3, "excess over the grammar's entropy: {before} before, {after} after");
 }
 
 /// The shipped SFT model on fresh reviews, nats a review above the grammar's entropy.
@@ -80,16 +97,23 @@ fn the_shipped_sft_model_is_within_0_3_nats_of_the_grammar_on_the_gpu() {
 }
 
 #[test]
-fn sft_comes_within_0_3_nats_of_the_grammar_on_the_cpu() {
-    let (before, after) = sft_approaches_the_grammar(Cpu::<f32>::new(), 2500, 128);
-    assert!(before > 1.2 && after < 0.3, "excess over the grammar's entropy: {before} before, {after} after");
+fn sft_makes_the_base_model_write_reviews_on_the_cpu() {
+    sft_makes_the_base_model_write_reviews(Cpu::<f32>::new());
 }
 
-/// A software adapter takes half a second a step: far enough to see it learn, not to the end.
 #[test]
-fn sft_learns_on_the_gpu() {
-    let (before, after) = sft_approaches_the_grammar(common::gpu(), 60, 32);
-    assert!(before > 1.2 && after < 1.0, "excess over the grammar's entropy: {before} before, {after} after");
+fn sft_makes_the_base_model_write_reviews_on_the_gpu() {
+    sft_makes_the_base_model_write_reviews(common::gpu());
+}
+
+#[test]
+fn sft_comes_within_0_3_nats_of_the_grammar_on_the_cpu() {
+    sft_comes_within_0_3_nats_of_the_grammar(Cpu::<f32>::new());
+}
+
+#[test]
+fn sft_comes_within_0_3_nats_of_the_grammar_on_the_gpu() {
+    sft_comes_within_0_3_nats_of_the_grammar(common::gpu());
 }
 
 /// DPO on the shipped SFT model with noise-free labels.

@@ -117,9 +117,8 @@ fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T) ->
 #[wasm_bindgen_test]
 fn orders_come_back_as_they_were() {
     let settings = Settings { seed: u32::MAX, backend: BackendChoice::Gpu, beta: 1.0, ..Settings::default() };
-    let checkpoints = Checkpoints { base: vec![0, 1, 255], sft: vec![] };
     let commands = [
-        Command::Start { settings, checkpoints },
+        Command::Start(settings),
         Command::Play,
         Command::Step(Stage::Dpo),
         Command::SetBeta(5.0),

@@ -2,13 +2,6 @@
 import init, { Page } from "../pkg/klimb.js";
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-const file = async (path) => {
-  const answer = await fetch(new URL(path, import.meta.url));
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
-  return new Uint8Array(await answer.arrayBuffer());
-};
-const files = Promise.all([file("assets/base.safetensors"), file("assets/sft.safetensors")]);
-files.catch(() => {}); // reported below, once there is a page to report it
 
 await init();
 const page = new Page((order) => worker.postMessage(order));
@@ -43,4 +36,4 @@ const draw = () => {
 };
 requestAnimationFrame(draw);
 
-files.then(([base, sft]) => page.start(base, sft)).catch((error) => page.broken(error.message));
+page.start();

@@ -21,14 +21,10 @@ pub struct Order {
 /// What the page can ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// The first command, and the way to change backend: build the engine. Answered by `Ready`, every `Stage`, the
-    /// recorded `Samples` and, when it is computed, the `Optimum`.
-    Start {
-        /// Every knob.
-        settings: Settings,
-        /// The shipped base and SFT checkpoints; they carry the model's sizes.
-        checkpoints: Checkpoints,
-    },
+    /// The first command, and the way to change seed, backend or width: build the engine, from the models it has
+    /// or, at first and for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded
+    /// `Samples` and, when it is computed, the `Optimum`.
+    Start(Settings),
     /// Train the focused stage until told otherwise, evaluating as the settings say.
     Play,
     /// Stop at the next submit boundary.
@@ -57,14 +53,12 @@ pub enum Command {
     SetPace(Option<f64>),
 }
 
-/// The checkpoints a session begins with, as safetensors files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The checkpoints a session begins with, as safetensors files. They carry the model's sizes.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoints {
     /// Pre-trained on the mixture of texts.
-    #[serde(with = "serde_bytes")]
     pub base: Vec<u8>,
     /// The base model after SFT on reviews.
-    #[serde(with = "serde_bytes")]
     pub sft: Vec<u8>,
 }
 
@@ -180,8 +174,6 @@ pub struct Progress {
 pub enum Work {
     /// SFT from the base model.
     Sft,
-    /// Completions and labels for the preference pairs.
-    Pairs,
     /// Samples of the reference for the closed-form optimum.
     Optimum,
     /// Samples of the policy for a point.

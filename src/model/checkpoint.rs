@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{ConfigError, Layout, ModelConfig};
+use crate::hash::fingerprint;
 
 /// The version of the format this program writes, and the only one it reads.
 const FORMAT: u32 = 1;
@@ -304,13 +305,8 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a description has nothing that JSON cannot say")
 }
 
-/// 64-bit FNV-1a over the description and the parameters. It finds damage; it is no protection against forgery.
+/// Over the description and the parameters.
 fn checksum(description: &Description, parameters: &[f32]) -> String {
     let numbers = parameters.iter().flat_map(|parameter| parameter.to_le_bytes());
-    let hash = json(description)
-        .into_bytes()
-        .into_iter()
-        .chain(numbers)
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
+    fingerprint(json(description).into_bytes().into_iter().chain(numbers))
 }

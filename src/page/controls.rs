@@ -29,7 +29,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("click", id) => click(page, id),
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
-        ("change", "seed" | "backend" | "pace") => change(page, &id),
+        ("change", "seed" | "backend" | "width" | "pace") => change(page, &id),
         ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
             event.prevent_default();
@@ -97,7 +97,7 @@ fn change(page: &mut Page, id: &str) {
     let settings = &mut page.state.settings;
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
-        "backend" => settings.set_from_text("backend", &dom::select("backend").value()),
+        "backend" | "width" => settings.set_from_text(id, &dom::select(id).value()),
         _ => return page.order(Command::SetPace(dom::select("pace").value().parse().ok())),
     };
     match outcome {
@@ -115,7 +115,7 @@ fn refuse(page: &mut Page, error: &ConfigError) {
     }));
 }
 
-/// A new seed or backend: start over with it, and keep it in the address.
+/// A new seed, backend or width: start over with it, and keep it in the address.
 fn settle(page: &mut Page) {
     write_address(&page.state);
     page.restart();
@@ -192,6 +192,7 @@ pub fn draw(state: &State) {
     knobs::draw(state);
     write_unless_focused("seed", &state.settings.seed.to_string());
     dom::select("backend").set_value(state.settings.backend.name());
+    dom::select("width").set_value(state.settings.width.name());
     let slider = dom::input("beta");
     slider.set_value_as_number(beta::position(state.dragged_beta).round());
     let value = format::beta(state.dragged_beta);

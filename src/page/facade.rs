@@ -8,7 +8,7 @@ use super::hidden::Pace;
 use super::state::{State, View};
 use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples};
 use crate::charts::Frame;
-use crate::engine::protocol::{Checkpoints, Command, Event, Failure};
+use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
 
@@ -18,7 +18,6 @@ pub struct Page {
     pub(super) state: State,
     /// Where the frontier's values lie, for the pointer.
     pub(super) frame: Option<Frame>,
-    checkpoints: Option<Checkpoints>,
     pace: Pace,
     post: Function,
 }
@@ -41,12 +40,11 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
-        Self { state, frame: None, checkpoints: None, pace: Pace::default(), post }
+        Self { state, frame: None, pace: Pace::default(), post }
     }
 
-    /// Builds the engine with the shipped checkpoints.
-    pub fn start(&mut self, base: Vec<u8>, sft: Vec<u8>) {
-        self.checkpoints = Some(Checkpoints { base, sft });
+    /// Builds the engine.
+    pub fn start(&mut self) {
         self.restart();
     }
 
@@ -148,8 +146,6 @@ impl Page {
 
     /// Builds the engine again with the settings as they are.
     pub(super) fn restart(&mut self) {
-        if let Some(checkpoints) = self.checkpoints.clone() {
-            self.order(Command::Start { settings: self.state.settings, checkpoints });
-        }
+        self.order(Command::Start(self.state.settings));
     }
 }

@@ -14,7 +14,6 @@ pub fn draw(state: &State) {
     if let Some(progress) = &state.progress {
         let label = match progress.work {
             Work::Sft => "Training SFT from the base model",
-            Work::Pairs => "Writing and labelling preference pairs",
             Work::Optimum => "Sampling the reference for the optimum",
             Work::Evaluation => "Evaluating the policy",
         };

@@ -85,6 +85,8 @@ pub struct State {
     /// Optimiser steps of every run since the page was opened.
     pub steps: usize,
     orders: u32,
+    /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
+    toggled: Option<u32>,
     starting_over: BTreeSet<u32>,
     starts: BTreeSet<u32>,
     /// Runs of the engines before this one: each engine counts from 1.
@@ -122,6 +124,7 @@ impl State {
             beta_changes: Vec::new(),
             steps: 0,
             orders: 0,
+            toggled: None,
             starting_over: BTreeSet::new(),
             starts: BTreeSet::new(),
             earlier_runs: 0,
@@ -133,16 +136,18 @@ impl State {
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
         self.orders += 1;
-        if matches!(command, Command::Start { .. }) {
+        if matches!(command, Command::Start(_)) {
             self.starts.insert(self.orders);
         }
         match &command {
-            Command::Start { .. } | Command::Reset | Command::Retrain => {
+            Command::Start(_) | Command::Reset | Command::Retrain => {
                 self.playing = false;
                 self.starting_over.insert(self.orders);
             }
-            Command::Play => self.playing = true,
-            Command::Pause => self.playing = false,
+            Command::Play | Command::Pause => {
+                self.playing = command == Command::Play;
+                self.toggled = Some(self.orders);
+            }
             Command::Focus(stage) => self.focused = *stage,
             Command::SetBeta(beta) => {
                 self.settings.beta = *beta;
@@ -159,6 +164,7 @@ impl State {
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Acknowledged(id) => {
+                self.toggled = self.toggled.filter(|&toggled| toggled > id);
                 if self.starting_over.remove(&id) {
                     self.forget_run();
                 }
@@ -175,7 +181,9 @@ impl State {
                 self.mark(&[View::Controls, View::Pipeline]);
             }
             Event::Playing(playing) => {
-                self.playing = playing;
+                if self.toggled.is_none() {
+                    self.playing = playing;
+                }
                 self.mark(&[View::Controls, View::Pipeline]);
             }
             Event::Progress(progress) => {
@@ -310,7 +318,6 @@ pub fn setting(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::Checkpoints;
     use crate::metrics::FrontierPoint;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
@@ -363,12 +370,8 @@ mod tests {
     #[test]
     fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
         let mut state = State::new(Settings::default());
-        let start = || Command::Start {
-            settings: Settings::default(),
-            checkpoints: Checkpoints { base: Vec::new(), sft: Vec::new() },
-        };
         for _ in 0..2 {
-            let order = state.order(start());
+            let order = state.order(Command::Start(Settings::default()));
             state.apply(Event::Acknowledged(order.id));
             state.apply(point(1, "dpo", 10));
         }
@@ -400,6 +403,20 @@ mod tests {
         state.apply(row(8));
         state.apply(Event::Acknowledged(order.id));
         assert_eq!(state.beta_changes, [(8, 1.0)]);
+    }
+
+    #[test]
+    fn what_an_earlier_click_caused_does_not_undo_a_later_one() {
+        let mut state = State::new(Settings::default());
+        let pause = state.order(Command::Pause);
+        let play = state.order(Command::Play);
+        state.apply(Event::Acknowledged(pause.id));
+        state.apply(Event::Playing(false));
+        assert!(state.playing, "the pause was taken back before it was taken up");
+        state.apply(Event::Acknowledged(play.id));
+        state.apply(Event::Playing(true));
+        state.apply(Event::Playing(false));
+        assert!(!state.playing, "the engine may stop by itself");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::gold::Lexicon;
+use crate::hash::fingerprint;
 
 /// Punctuation the world writes; a token each.
 const PUNCTUATION: [&str; 4] = [".", ",", "?", ":"];
@@ -99,13 +100,10 @@ impl Vocabulary {
         body.filter(|&&token| token != Self::PADDING).map(|&token| self.word(token)).collect()
     }
 
-    /// A hash (64-bit FNV-1a in hexadecimal) of all words in order. Checkpoints carry it, because a network trained
+    /// A hash of all words in order. Checkpoints carry it, because a network trained
     /// on another vocabulary would read other words.
     pub fn fingerprint(&self) -> String {
-        let bytes = self.words.iter().flat_map(|word| word.bytes().chain([b'\n']));
-        let hash =
-            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("{hash:016x}")
+        fingerprint(self.words.iter().flat_map(|word| word.bytes().chain([b'\n'])))
     }
 }
 

@@ -89,6 +89,15 @@ test('the SFT model is saved byte for byte, and a saved policy becomes the refer
   await summary(page, 'Step 1:');
   assert.match(await text(page, '#batch-summary'), /mean loss 0\.693/);
   assert.equal(await page.$('#failure:not([hidden])'), null);
+  // Another seed starts over with the models that are there.
+  await rm(join(folder, 'klimb-sft.safetensors'));
+  await page.$eval('#seed', (field) => {
+    field.value = '2';
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await summary(page, 'Press Step');
+  await page.click('#save-sft');
+  assert.deepEqual(await downloaded(join(folder, 'klimb-sft.safetensors')), policy);
 })));
 
 test('a setting takes effect, stays in the address, and a bad one is named beside its field', () => visit(CHROMIUM, async (page) => {

@@ -53,6 +53,19 @@ test('the GPU, chosen by hand, lands a point and is called emulated', () => visi
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
 
+test('the wide model is fetched when it is wanted', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  const badge = await text(page, '#badge');
+  const parameters = (words) => Number(words.match(/([\d\s]+) parameters/)[1].replace(/\s/g, ''));
+  await page.select('#width', '64');
+  await page.waitForFunction((old) => !document.querySelector('#badge').textContent.includes(old), PATIENT, badge);
+  assert.ok(parameters(await text(page, '#badge')) > 3 * parameters(badge));
+  assert.match(await page.evaluate(() => location.search), /width=64/);
+  await page.click('#step');
+  await page.waitForSelector('#pairs li', PATIENT);
+  assert.match(await text(page, '#batch-summary'), /^Step 1: .* mean loss 0\.693 nats/);
+}, { url: `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16` }));
+
 test('a step shows its batch, and the first loss is ln 2', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.click('#step');

@@ -4,6 +4,7 @@ use crate::backend::EmbedSize;
 use crate::real::Real;
 
 /// `x[b,t] = wte[token] + wpe[first + t]`.
+#[inline(always)]
 pub fn embed_forward<F: Real>(size: EmbedSize, tokens: &[u32], parameters: &[F], x: &mut [F]) {
     let EmbedSize { batch, length, stride, first, width, vocabulary, .. } = size;
     let positions = &parameters[vocabulary * width..];
@@ -18,6 +19,7 @@ pub fn embed_forward<F: Real>(size: EmbedSize, tokens: &[u32], parameters: &[F],
 }
 
 /// Adds the gradients of `wte` (gathered by token) and of `wpe`.
+#[inline(always)]
 pub fn embed_backward<F: Real>(size: EmbedSize, occurrences: &[u32], dx: &[F], dparameters: &mut [F]) {
     let EmbedSize { batch, length, width, vocabulary, .. } = size;
     let (starts, order) = occurrences.split_at(vocabulary + 1);

@@ -8,6 +8,7 @@ use crate::real::Real;
 const EPSILON: f64 = 1e-5;
 
 /// `out = x̂·gain + bias` with x̂ = (x − mean)·rstd; `moments` gets mean and rstd of each row.
+#[inline(always)]
 pub fn layer_norm_forward<F: Real>(size: NormSize, x: &[F], weights: &[F], out: &mut [F], moments: &mut [F]) {
     let NormSize { rows, width, .. } = size;
     let (gain, bias) = (&weights[..width], &weights[width..2 * width]);
@@ -26,6 +27,7 @@ pub fn layer_norm_forward<F: Real>(size: NormSize, x: &[F], weights: &[F], out: 
 }
 
 /// `dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂))`, g = dout·gain.
+#[inline(always)]
 pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], moments: &[F], dout: &[F], dx: &mut [F]) {
     let NormSize { rows, width, .. } = size;
     let gain = &weights[..width];
@@ -48,6 +50,7 @@ pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], mome
 }
 
 /// `dgain += Σ dout·x̂`, `dbias += Σ dout`.
+#[inline(always)]
 pub fn layer_norm_backward_weights<F: Real>(size: NormSize, x: &[F], moments: &[F], dout: &[F], dweights: &mut [F]) {
     let NormSize { rows, width, .. } = size;
     let (dgain, dbias) = dweights[..2 * width].split_at_mut(width);

@@ -1,22 +1,19 @@
 //! Twin of `shaders/logprobs.wgsl`: from logits to the per-token numbers every objective works on, and back.
 
-use super::reduce::{dot, largest, sum_of};
+use super::reduce::{dot, softmax};
 use crate::backend::{LogitsSize, SequenceSize};
 use crate::real::Real;
 
 /// `numbers` = logprobs | entropies | logsumexps, each of `rows`.
+#[inline(always)]
 pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32], numbers: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     let (logprobs, rest) = numbers.split_at_mut(rows);
     let (entropies, logsumexps) = rest.split_at_mut(rows);
     let mut exponentials = vec![F::zero(); vocabulary];
     for (row, logits) in logits[..rows * vocabulary].chunks_exact(vocabulary).enumerate() {
-        let high = largest(logits);
-        for (exponential, &logit) in exponentials.iter_mut().zip(logits) {
-            *exponential = (logit - high).fast_exp();
-        }
-        let total = sum_of(&exponentials, |value| value);
-        let logsumexp = high + total.ln();
+        exponentials.copy_from_slice(logits);
+        let (total, logsumexp) = softmax(&mut exponentials);
         logprobs[row] = logits[targets[row] as usize] - logsumexp;
         // H = log Σ exp − Σ p·logit
         entropies[row] = logsumexp - dot(&exponentials, logits) / total;
@@ -25,12 +22,13 @@ pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32]
 }
 
 /// Logits become dlogits: dlogprob·(1[j = y] − p_j) − dentropy·p_j·(log p_j + H).
+#[inline(always)]
 pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[F], dnumbers: &[F], logits: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
     for (row, logits) in logits[..rows * vocabulary].chunks_exact_mut(vocabulary).enumerate() {
         let (entropy, logsumexp) = (numbers[rows + row], numbers[2 * rows + row]);
         let (dlogprob, dentropy) = (dnumbers[row], dnumbers[rows + row]);
-        for logit in logits.iter_mut() {
+        for logit in &mut *logits {
             let logprob = *logit - logsumexp;
             *logit = -logprob.fast_exp() * (dlogprob + dentropy * (logprob + entropy));
         }
@@ -39,30 +37,27 @@ pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[
 }
 
 /// Σ_j p_j·(log p_j − log q_j) of each row, p the policy and q the reference.
+#[inline(always)]
 pub fn kl_forward<F: Real>(size: LogitsSize, policy_logits: &[F], reference_logits: &[F], kl_per_token: &mut [F]) {
     let LogitsSize { rows, vocabulary } = size;
-    let mut exponentials = vec![F::zero(); vocabulary];
-    let mut logsumexp = |logits: &[F]| {
-        let high = largest(logits);
-        for (exponential, &logit) in exponentials.iter_mut().zip(logits) {
-            *exponential = (logit - high).fast_exp();
-        }
-        high + sum_of(&exponentials, |value| value).ln()
-    };
+    let (mut weights, mut ratios) = (vec![F::zero(); vocabulary], vec![F::zero(); vocabulary]);
     for row in 0..rows {
         let policy = &policy_logits[row * vocabulary..][..vocabulary];
         let reference = &reference_logits[row * vocabulary..][..vocabulary];
-        let (policy_total, reference_total) = (logsumexp(policy), logsumexp(reference));
-        let mut kl = F::zero();
-        for (&p, &q) in policy.iter().zip(reference) {
-            let logprob = p - policy_total;
-            kl += logprob.fast_exp() * (logprob - (q - reference_total));
+        weights.copy_from_slice(reference);
+        let (_, reference_total) = softmax(&mut weights);
+        weights.copy_from_slice(policy);
+        let (total, policy_total) = softmax(&mut weights);
+        for ((ratio, &p), &q) in ratios.iter_mut().zip(policy).zip(reference) {
+            *ratio = (p - policy_total) - (q - reference_total);
         }
+        let kl = dot(&weights, &ratios) / total;
         kl_per_token[row] = kl;
     }
 }
 
 /// Σ_t mask·logprob of each sequence.
+#[inline(always)]
 pub fn sequence_logprobs_forward<F: Real>(
     size: SequenceSize,
     logprobs: &[F],
@@ -76,6 +71,7 @@ pub fn sequence_logprobs_forward<F: Real>(
 }
 
 /// Each token's share of its sequence's gradient: mask·dsequence_logprob.
+#[inline(always)]
 pub fn sequence_logprobs_backward<F: Real>(
     size: SequenceSize,
     dsequence_logprobs: &[F],

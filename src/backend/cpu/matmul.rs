@@ -14,6 +14,7 @@ const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
 const GELU_CUBIC: f64 = 0.044_715;
 
 /// `out = x·W (+ bias)`.
+#[inline(always)]
 pub fn matmul_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &mut [F]) {
     let MatmulSize { rows, inner, columns, bias } = size;
     let out = &mut out[..rows * columns];
@@ -27,6 +28,7 @@ pub fn matmul_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &m
 }
 
 /// `pre = x·W (+ bias)`, `out = gelu(pre)`.
+#[inline(always)]
 pub fn matmul_gelu_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], pre: &mut [F], out: &mut [F]) {
     matmul_forward(size, x, weights, pre);
     for (out, &pre) in out.iter_mut().zip(&pre[..size.rows * size.columns]) {
@@ -35,6 +37,7 @@ pub fn matmul_gelu_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], pr
 }
 
 /// `out = residual + x·W (+ bias)`.
+#[inline(always)]
 pub fn matmul_residual_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], residual: &[F], out: &mut [F]) {
     let MatmulSize { rows, inner, columns, bias } = size;
     let out = &mut out[..rows * columns];
@@ -49,6 +52,7 @@ pub fn matmul_residual_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F]
 }
 
 /// `dx = dout·Wᵀ`.
+#[inline(always)]
 pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], dx: &mut [F]) {
     let MatmulSize { rows, inner, columns, .. } = size;
     let weights = view(weights, inner, columns);
@@ -57,6 +61,7 @@ pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F
 }
 
 /// `dpre = (dout·Wᵀ)·gelu′(pre)`.
+#[inline(always)]
 pub fn matmul_gelu_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], pre: &[F], dpre: &mut [F]) {
     matmul_backward_input(size, dout, weights, dpre);
     for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
@@ -65,6 +70,7 @@ pub fn matmul_gelu_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights
 }
 
 /// `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
+#[inline(always)]
 pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], dweights: &mut [F]) {
     let MatmulSize { rows, inner, columns, bias } = size;
     let (dweights, behind) = dweights.split_at_mut(inner * columns);
@@ -78,6 +84,7 @@ pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], d
 }
 
 /// `out += x·W`.
+#[inline(always)]
 fn add_product<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &mut [F]) {
     let MatmulSize { rows, inner, columns, .. } = size;
     let mut out = view_mut(out, rows, columns);
@@ -94,16 +101,19 @@ fn view_mut<F>(values: &mut [F], rows: usize, columns: usize) -> ArrayViewMut2<'
 
 /// x·Φ(x) in the tanh form: x·(1 + tanh(√(2/π)(x + 0.044715x³)))/2 (Hendrycks and Gimpel 2016). Written with
 /// (1 + tanh u)/2 = 1/(1 + e^(−2u)).
+#[inline(always)]
 fn gelu<F: Real>(x: F) -> F {
     x * gate(x)
 }
 
+#[inline(always)]
 fn gelu_derivative<F: Real>(x: F) -> F {
     let gate = gate(x);
     let slope = F::of(2.0 * GELU_SCALE) * (F::one() + F::of(3.0 * GELU_CUBIC) * x * x);
     gate + x * gate * (F::one() - gate) * slope
 }
 
+#[inline(always)]
 fn gate<F: Real>(x: F) -> F {
     let u = F::of(2.0 * GELU_SCALE) * (x + F::of(GELU_CUBIC) * x * x * x);
     F::one() / (F::one() + (-u).fast_exp())

@@ -1,7 +1,8 @@
 //! The CPU backend: every shader's twin, in f32 for the page without a GPU and in f64 for proofs.
 //!
 //! A twin has its shader's name, its arguments in the same order, and computes the same numbers in the plainest loop
-//! that is still fast; only `matmul.rs` hands its work to a library, `ndarray`.
+//! that is still fast; only `matmul.rs` hands its work to a library, `ndarray`. Twins are `#[inline(always)]`, so that
+//! `wide.rs` can compile them for the vectors of the processor at hand.
 
 mod attention;
 mod embedding;
@@ -12,9 +13,12 @@ mod optimiser;
 mod reduce;
 mod rollout;
 mod sample;
+mod wide;
 
 use std::future::{Future, ready};
 use std::ops::Range;
+
+use wide::widest;
 
 use super::{
     AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
@@ -37,9 +41,11 @@ impl<F: Real> Cpu<F> {
         Self::default()
     }
 
-    fn count(&mut self) {
+    /// Counts a kernel and computes it at once.
+    fn run(&mut self, kernel: impl FnOnce()) {
         self.counters.dispatches += 1;
         self.recorded = true;
+        widest(kernel);
     }
 }
 
@@ -123,13 +129,17 @@ impl<F: Real> Kernels for Cpu<F> {
     fn forget(&mut self) {}
 
     fn embed_forward(&mut self, size: EmbedSize, tokens: At<Vec<u32>>, parameters: At<Vec<F>>, x: &mut Vec<F>) {
-        self.count();
-        embedding::embed_forward(size, tokens.slice(), parameters.slice(), x);
+        self.run(
+            #[inline(always)]
+            || embedding::embed_forward(size, tokens.slice(), parameters.slice(), x),
+        );
     }
 
     fn embed_backward(&mut self, size: EmbedSize, occurrences: At<Vec<u32>>, dx: &Vec<F>, dparameters: AtMut<Vec<F>>) {
-        self.count();
-        embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice());
+        self.run(
+            #[inline(always)]
+            || embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice()),
+        );
     }
 
     fn layer_norm_forward(
@@ -140,8 +150,10 @@ impl<F: Real> Kernels for Cpu<F> {
         out: &mut Vec<F>,
         moments: &mut Vec<F>,
     ) {
-        self.count();
-        layer_norm::layer_norm_forward(size, x, weights.slice(), out, moments);
+        self.run(
+            #[inline(always)]
+            || layer_norm::layer_norm_forward(size, x, weights.slice(), out, moments),
+        );
     }
 
     fn layer_norm_backward(
@@ -153,8 +165,10 @@ impl<F: Real> Kernels for Cpu<F> {
         dout: &Vec<F>,
         dx: &mut Vec<F>,
     ) {
-        self.count();
-        layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx);
+        self.run(
+            #[inline(always)]
+            || layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx),
+        );
     }
 
     fn layer_norm_backward_weights(
@@ -165,13 +179,17 @@ impl<F: Real> Kernels for Cpu<F> {
         dout: &Vec<F>,
         dweights: AtMut<Vec<F>>,
     ) {
-        self.count();
-        layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice());
+        self.run(
+            #[inline(always)]
+            || layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice()),
+        );
     }
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &Vec<F>, weights: At<Vec<F>>, out: &mut Vec<F>) {
-        self.count();
-        matmul::matmul_forward(size, x, weights.slice(), out);
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_forward(size, x, weights.slice(), out),
+        );
     }
 
     fn matmul_gelu_forward(
@@ -182,8 +200,10 @@ impl<F: Real> Kernels for Cpu<F> {
         pre: &mut Vec<F>,
         out: &mut Vec<F>,
     ) {
-        self.count();
-        matmul::matmul_gelu_forward(size, x, weights.slice(), pre, out);
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_gelu_forward(size, x, weights.slice(), pre, out),
+        );
     }
 
     fn matmul_residual_forward(
@@ -194,13 +214,17 @@ impl<F: Real> Kernels for Cpu<F> {
         residual: &Vec<F>,
         out: &mut Vec<F>,
     ) {
-        self.count();
-        matmul::matmul_residual_forward(size, x, weights.slice(), residual, out);
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_residual_forward(size, x, weights.slice(), residual, out),
+        );
     }
 
     fn matmul_backward_input(&mut self, size: MatmulSize, dout: &Vec<F>, weights: At<Vec<F>>, dx: &mut Vec<F>) {
-        self.count();
-        matmul::matmul_backward_input(size, dout, weights.slice(), dx);
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_backward_input(size, dout, weights.slice(), dx),
+        );
     }
 
     fn matmul_gelu_backward_input(
@@ -211,18 +235,24 @@ impl<F: Real> Kernels for Cpu<F> {
         pre: &Vec<F>,
         dpre: &mut Vec<F>,
     ) {
-        self.count();
-        matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre);
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre),
+        );
     }
 
     fn matmul_backward_weights(&mut self, size: MatmulSize, x: &Vec<F>, dout: &Vec<F>, dweights: AtMut<Vec<F>>) {
-        self.count();
-        matmul::matmul_backward_weights(size, x, dout, dweights.slice());
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_backward_weights(size, x, dout, dweights.slice()),
+        );
     }
 
     fn attention_forward(&mut self, size: AttentionSize, qkv: &Vec<F>, out: &mut Vec<F>, logsumexps: &mut Vec<F>) {
-        self.count();
-        attention::attention_forward(size, qkv, out, logsumexps);
+        self.run(
+            #[inline(always)]
+            || attention::attention_forward(size, qkv, out, logsumexps),
+        );
     }
 
     fn attention_backward(
@@ -234,18 +264,24 @@ impl<F: Real> Kernels for Cpu<F> {
         dout: &Vec<F>,
         dqkv: &mut Vec<F>,
     ) {
-        self.count();
-        attention::attention_backward(size, qkv, out, logsumexps, dout, dqkv);
+        self.run(
+            #[inline(always)]
+            || attention::attention_backward(size, qkv, out, logsumexps, dout, dqkv),
+        );
     }
 
     fn attention_decode_forward(&mut self, size: DecodeSize, qkv: &Vec<F>, cache: &mut Vec<F>, out: &mut Vec<F>) {
-        self.count();
-        attention::attention_decode_forward(size, qkv, cache, out);
+        self.run(
+            #[inline(always)]
+            || attention::attention_decode_forward(size, qkv, cache, out),
+        );
     }
 
     fn logprobs_forward(&mut self, size: LogitsSize, logits: &Vec<F>, targets: At<Vec<u32>>, numbers: &mut Vec<F>) {
-        self.count();
-        logprobs::logprobs_forward(size, logits, targets.slice(), numbers);
+        self.run(
+            #[inline(always)]
+            || logprobs::logprobs_forward(size, logits, targets.slice(), numbers),
+        );
     }
 
     fn logprobs_backward(
@@ -256,8 +292,10 @@ impl<F: Real> Kernels for Cpu<F> {
         dnumbers: &Vec<F>,
         logits: &mut Vec<F>,
     ) {
-        self.count();
-        logprobs::logprobs_backward(size, targets.slice(), numbers, dnumbers, logits);
+        self.run(
+            #[inline(always)]
+            || logprobs::logprobs_backward(size, targets.slice(), numbers, dnumbers, logits),
+        );
     }
 
     fn kl_forward(
@@ -267,8 +305,10 @@ impl<F: Real> Kernels for Cpu<F> {
         reference_logits: &Vec<F>,
         kl_per_token: &mut Vec<F>,
     ) {
-        self.count();
-        logprobs::kl_forward(size, policy_logits, reference_logits, kl_per_token);
+        self.run(
+            #[inline(always)]
+            || logprobs::kl_forward(size, policy_logits, reference_logits, kl_per_token),
+        );
     }
 
     fn sequence_logprobs_forward(
@@ -278,8 +318,10 @@ impl<F: Real> Kernels for Cpu<F> {
         completion_mask: At<Vec<F>>,
         sequence_logprobs: &mut Vec<F>,
     ) {
-        self.count();
-        logprobs::sequence_logprobs_forward(size, logprobs, completion_mask.slice(), sequence_logprobs);
+        self.run(
+            #[inline(always)]
+            || logprobs::sequence_logprobs_forward(size, logprobs, completion_mask.slice(), sequence_logprobs),
+        );
     }
 
     fn sequence_logprobs_backward(
@@ -289,8 +331,10 @@ impl<F: Real> Kernels for Cpu<F> {
         completion_mask: At<Vec<F>>,
         dlogprobs: &mut Vec<F>,
     ) {
-        self.count();
-        logprobs::sequence_logprobs_backward(size, dsequence_logprobs, completion_mask.slice(), dlogprobs);
+        self.run(
+            #[inline(always)]
+            || logprobs::sequence_logprobs_backward(size, dsequence_logprobs, completion_mask.slice(), dlogprobs),
+        );
     }
 
     fn sft(
@@ -301,9 +345,13 @@ impl<F: Real> Kernels for Cpu<F> {
         dlogprobs: &mut Vec<F>,
         statistics: &mut Vec<F>,
     ) {
-        self.count();
-        let weights = &weights.slice()[..rows];
-        objectives::sft(&logprobs[..rows], weights, &mut dlogprobs[..rows], &mut statistics[..rows]);
+        self.run(
+            #[inline(always)]
+            || {
+                let weights = &weights.slice()[..rows];
+                objectives::sft(&logprobs[..rows], weights, &mut dlogprobs[..rows], &mut statistics[..rows]);
+            },
+        );
     }
 
     fn dpo(
@@ -315,15 +363,19 @@ impl<F: Real> Kernels for Cpu<F> {
         dsequence_logprobs: &mut Vec<F>,
         statistics: &mut Vec<F>,
     ) {
-        self.count();
-        let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
-        objectives::dpo(
-            beta,
-            label_smoothing,
-            &sequence_logprobs[..2 * pairs],
-            &references.slice()[..2 * pairs],
-            &mut dsequence_logprobs[..2 * pairs],
-            &mut statistics[..6 * pairs],
+        self.run(
+            #[inline(always)]
+            || {
+                let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
+                objectives::dpo(
+                    beta,
+                    label_smoothing,
+                    &sequence_logprobs[..2 * pairs],
+                    &references.slice()[..2 * pairs],
+                    &mut dsequence_logprobs[..2 * pairs],
+                    &mut statistics[..6 * pairs],
+                );
+            },
         );
     }
 
@@ -398,8 +450,10 @@ impl<F: Real> Kernels for Cpu<F> {
     }
 
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
-        self.count();
-        optimiser::squared_norm(len, values, partials);
+        self.run(
+            #[inline(always)]
+            || optimiser::squared_norm(len, values, partials),
+        );
     }
 
     fn record_metrics(
@@ -410,8 +464,10 @@ impl<F: Real> Kernels for Cpu<F> {
         settings: At<Vec<F>>,
         metrics: &mut Vec<F>,
     ) {
-        self.count();
-        optimiser::record_metrics(size, statistics, partials, settings.slice(), metrics);
+        self.run(
+            #[inline(always)]
+            || optimiser::record_metrics(size, statistics, partials, settings.slice(), metrics),
+        );
     }
 
     fn adamw(
@@ -423,8 +479,10 @@ impl<F: Real> Kernels for Cpu<F> {
         gradients: &mut Vec<F>,
         moments: (&mut Vec<F>, &mut Vec<F>),
     ) {
-        self.count();
-        optimiser::adamw(size, settings.slice(), partials, parameters, gradients, moments);
+        self.run(
+            #[inline(always)]
+            || optimiser::adamw(size, settings.slice(), partials, parameters, gradients, moments),
+        );
     }
 
     fn sample(
@@ -436,7 +494,9 @@ impl<F: Real> Kernels for Cpu<F> {
         prompt_lengths: At<Vec<u32>>,
         tokens: &mut Vec<u32>,
     ) {
-        self.count();
-        sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens);
+        self.run(
+            #[inline(always)]
+            || sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens),
+        );
     }
 }

@@ -5,6 +5,7 @@ use crate::backend::{AdamwSize, MetricsSize, NORM_PARTIALS};
 use crate::real::Real;
 
 /// Partial sums of squares, one for each of [`NORM_PARTIALS`] stretches.
+#[inline(always)]
 pub fn squared_norm<F: Real>(len: usize, values: &[F], partials: &mut [F]) {
     let stretch = len.div_ceil(NORM_PARTIALS).max(1);
     partials[..NORM_PARTIALS].fill(F::zero());
@@ -14,6 +15,7 @@ pub fn squared_norm<F: Real>(len: usize, values: &[F], partials: &mut [F]) {
 }
 
 /// The sums of each statistic, then the gradient's norm, as line `settings[0]` of `metrics`.
+#[inline(always)]
 pub fn record_metrics<F: Real>(size: MetricsSize, statistics: &[F], partials: &[F], settings: &[F], metrics: &mut [F]) {
     let MetricsSize { items, columns, partials: partial_count } = size;
     let slot = settings[0].to_f64() as usize;
@@ -25,6 +27,7 @@ pub fn record_metrics<F: Real>(size: MetricsSize, statistics: &[F], partials: &[
 }
 
 /// AdamW (Loshchilov and Hutter 2019), ε outside the bias-corrected root as in PyTorch.
+#[inline(always)]
 pub fn adamw<F: Real>(
     size: AdamwSize,
     settings: &[F],

@@ -1,10 +1,15 @@
 //! Sums in eight lanes, the shape of the shaders' reductions and what a compiler can turn into vector instructions.
+//! Everything is `#[inline(always)]`, to be compiled with the vectors of its caller (see `wide.rs`).
+
+use std::ops::Range;
 
 use crate::real::Real;
 
-const LANES: usize = 8;
+/// Numbers treated at once.
+pub const LANES: usize = 8;
 
 /// Σ aᵢ·bᵢ over the shorter of both.
+#[inline(always)]
 pub fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     let mut lanes = [F::zero(); LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -14,10 +19,11 @@ pub fn dot<F: Real>(a: &[F], b: &[F]) -> F {
             lanes[lane] += x[lane] * y[lane];
         }
     }
-    lanes.into_iter().sum::<F>() + rest
+    across(lanes) + rest
 }
 
 /// Σ f(aᵢ).
+#[inline(always)]
 pub fn sum_of<F: Real>(a: &[F], f: impl Fn(F) -> F) -> F {
     let mut lanes = [F::zero(); LANES];
     let chunks = a.chunks_exact(LANES);
@@ -27,10 +33,48 @@ pub fn sum_of<F: Real>(a: &[F], f: impl Fn(F) -> F) -> F {
             lanes[lane] += f(x[lane]);
         }
     }
-    lanes.into_iter().sum::<F>() + rest
+    across(lanes) + rest
+}
+
+/// The sum of all lanes, halves upon halves: a chain of eight additions would take longer than many a row.
+#[inline(always)]
+fn across<F: Real>(a: [F; LANES]) -> F {
+    ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+}
+
+/// The scores of a row become eˢᶜᵒʳᵉ relative to the largest; their sum, and log Σ eˢᶜᵒʳᵉ of the scores.
+#[inline(always)]
+pub fn softmax<F: Real>(scores: &mut [F]) -> (F, F) {
+    let high = largest(scores);
+    for score in scores.iter_mut() {
+        *score = (*score - high).fast_exp();
+    }
+    let total = sum_of(scores, |value| value);
+    (total, high + total.ln())
+}
+
+/// `out = Σᵢ weightᵢ·vectorᵢ` over the terms of `range`, a few channels at a time, which stay in registers.
+#[inline(always)]
+pub fn combine<'a, F: Real>(out: &mut [F], range: Range<usize>, term: impl Fn(usize) -> (F, &'a [F])) {
+    let whole = out.len() / LANES * LANES;
+    for (chunk, out) in out.chunks_exact_mut(LANES).enumerate() {
+        let mut lanes = [F::zero(); LANES];
+        for i in range.clone() {
+            let (weight, vector) = term(i);
+            let vector = &vector[chunk * LANES..][..LANES];
+            for lane in 0..LANES {
+                lanes[lane] += weight * vector[lane];
+            }
+        }
+        out.copy_from_slice(&lanes);
+    }
+    for (channel, out) in out.iter_mut().enumerate().skip(whole) {
+        *out = range.clone().map(&term).map(|(weight, vector)| weight * vector[channel]).sum();
+    }
 }
 
 /// The largest of a non-empty slice.
+#[inline(always)]
 pub fn largest<F: Real>(a: &[F]) -> F {
     let mut lanes = [F::neg_infinity(); LANES];
     let chunks = a.chunks_exact(LANES);

@@ -1,10 +1,11 @@
 //! Twin of `shaders/sample.wgsl`: one token for every sequence, from given coins.
 
-use super::reduce::largest;
+use super::reduce::{largest, sum_of};
 use crate::backend::SampleSize;
 use crate::real::Real;
 
 /// Writes the token at `position + 1` of each sequence; see `Kernels::sample`.
+#[inline(always)]
 pub fn sample<F: Real>(
     size: SampleSize,
     logits: &[F],
@@ -15,6 +16,7 @@ pub fn sample<F: Real>(
 ) {
     let SampleSize { batch, length, position, vocabulary, end, padding } = size;
     let temperature = settings[0];
+    let mut weights = vec![F::zero(); vocabulary];
     for b in 0..batch {
         let tokens = &mut tokens[b * length..][..length];
         if position + 1 < prompt_lengths[b] as usize {
@@ -25,22 +27,24 @@ pub fn sample<F: Real>(
         tokens[position + 1] = if finished {
             padding
         } else {
-            draw(&logits[b * vocabulary..][..vocabulary], temperature, coins[b * length + position])
+            draw(&logits[b * vocabulary..][..vocabulary], temperature, coins[b * length + position], &mut weights)
         };
     }
 }
 
-/// The first token whose cumulative probability exceeds the coin; at temperature 0 the likeliest.
-fn draw<F: Real>(logits: &[F], temperature: F, coin: F) -> u32 {
+/// The first token whose cumulative probability exceeds the coin; at temperature 0 the likeliest. `weights` is scratch.
+#[inline(always)]
+fn draw<F: Real>(logits: &[F], temperature: F, coin: F, weights: &mut [F]) -> u32 {
     let high = largest(logits);
     if temperature <= F::zero() {
         return logits.iter().position(|&logit| logit == high).unwrap_or(0) as u32;
     }
-    let weight = |logit: F| ((logit - high) / temperature).fast_exp();
-    let total: F = logits.iter().map(|&logit| weight(logit)).sum();
-    let mut rest = coin * total;
-    for (token, &logit) in logits.iter().enumerate() {
-        rest -= weight(logit);
+    for (weight, &logit) in weights.iter_mut().zip(logits) {
+        *weight = ((logit - high) / temperature).fast_exp();
+    }
+    let mut rest = coin * sum_of(weights, |weight| weight);
+    for (token, &weight) in weights.iter().enumerate() {
+        rest -= weight;
         if rest < F::zero() {
             return token as u32;
         }

@@ -31,16 +31,21 @@ pub struct Adapter {
 
 impl Adapter {
     fn new(info: &wgpu::AdapterInfo) -> Self {
-        let words = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
-        let software = ["llvmpipe", "lavapipe", "swiftshader", "basic render", "software"];
+        let words = format!("{} {} {}", info.name, info.driver, info.driver_info);
         Self {
             name: info.name.clone(),
             backend: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             device_type: format!("{:?}", info.device_type),
-            is_software: info.device_type == wgpu::DeviceType::Cpu || software.iter().any(|name| words.contains(name)),
+            is_software: info.device_type == wgpu::DeviceType::Cpu || is_software(&words),
         }
     }
+}
+
+/// Whether an adapter's own words name a driver that plays a graphics card on the processor.
+pub fn is_software(words: &str) -> bool {
+    let words = words.to_lowercase();
+    ["llvmpipe", "lavapipe", "swiftshader", "basic render", "software"].iter().any(|name| words.contains(name))
 }
 
 /// The first thing that went wrong outside a call's answer; every later read returns it.

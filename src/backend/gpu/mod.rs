@@ -8,7 +8,7 @@ mod methods;
 mod recorder;
 mod storage;
 
-pub use device::{Adapter, Preference};
+pub use device::{Adapter, Preference, is_software};
 pub use storage::{GpuFloats, GpuIntegers};
 
 use super::BackendError;

@@ -81,6 +81,11 @@ impl<K: Kernels> Session<K> {
         })
     }
 
+    /// Base and reference as files, and the width of both.
+    pub fn checkpoints(&self) -> (usize, Checkpoints) {
+        (self.pipeline.network.config().width, self.pipeline.checkpoints())
+    }
+
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then
     /// measured in the next slices.
     pub async fn open(&mut self) -> Vec<Event> {
@@ -137,7 +142,7 @@ impl<K: Kernels> Session<K> {
     async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start { .. } | Command::SetPace(_) => {}
+            Command::Start(_) | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {

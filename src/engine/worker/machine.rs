@@ -4,14 +4,12 @@ use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+use super::shipped;
 use crate::backend::cpu::Cpu;
-use crate::backend::gpu::{Gpu, Preference};
+use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use crate::engine::session::Session;
 use crate::engine::settings::{BackendChoice, Settings};
-
-/// Names of drivers that play a graphics card on the processor.
-const SOFTWARE: [&str; 4] = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
 
 /// What the worker drives: nothing yet, or a session on either backend.
 #[derive(Default)]
@@ -33,8 +31,8 @@ impl Machine {
     }
 
     async fn obey(&mut self, command: Command) -> Vec<Event> {
-        if let Command::Start { settings, checkpoints } = command {
-            return match Self::built(settings, &checkpoints).await {
+        if let Command::Start(settings) = command {
+            return match Self::built(settings, self.checkpoints()).await {
                 Ok(built) => {
                     *self = built;
                     match self {
@@ -92,6 +90,15 @@ impl Machine {
         events
     }
 
+    /// The models of the session, if there is one, and their width.
+    fn checkpoints(&self) -> Option<(usize, Checkpoints)> {
+        match self {
+            Self::Empty => None,
+            Self::Cpu(session) => Some(session.checkpoints()),
+            Self::Gpu(session) => Some(session.checkpoints()),
+        }
+    }
+
     /// Whether there is work.
     pub fn busy(&self) -> bool {
         match self {
@@ -102,21 +109,29 @@ impl Machine {
     }
 
     /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
-    /// WebAssembly by an order of magnitude.
-    async fn built(settings: Settings, checkpoints: &Checkpoints) -> Result<Self, Failure> {
-        let on_cpu = |adapter, why: &str, remedy: Option<&str>| {
+    /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have the width wanted:
+    /// one that was loaded or trained here is not forgotten over another seed.
+    async fn built(settings: Settings, there: Option<(usize, Checkpoints)>) -> Result<Self, Failure> {
+        let on_cpu = async |there, adapter, why: &str, remedy: Option<&str>| {
             let badge = badge(BackendKind::Cpu, adapter, why, remedy);
-            let session = Session::new(Cpu::new(), seconds, badge, settings, checkpoints)?;
+            let checkpoints = models(settings.width.width(false), there).await?;
+            let session = Session::new(Cpu::new(), seconds, badge, settings, &checkpoints)?;
             Ok(Self::Cpu(Box::new(session)))
         };
         if settings.backend == BackendChoice::Cpu {
-            return on_cpu(None, "you chose it.", None);
+            return on_cpu(there, None, "you chose it.", None).await;
         }
         let adapter = browser_adapter().await;
         let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
         if settings.backend == BackendChoice::Auto && software {
             let remedy = "Hardware acceleration in the browser's settings may help.";
-            return on_cpu(adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy));
+            return on_cpu(
+                there,
+                adapter,
+                "the graphics adapter is emulated in software, which is slower.",
+                Some(remedy),
+            )
+            .await;
         }
         match Gpu::new(Preference::default()).await {
             Ok(gpu) => {
@@ -124,7 +139,9 @@ impl Machine {
                 let chosen = settings.backend == BackendChoice::Gpu;
                 let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
                 let badge = badge(BackendKind::Gpu, adapter, why, remedy);
-                Ok(Self::Gpu(Box::new(Session::new(gpu, seconds, badge, settings, checkpoints)?)))
+                let checkpoints = models(settings.width.width(!software), there).await?;
+                let session = Session::new(gpu, seconds, badge, settings, &checkpoints)?;
+                Ok(Self::Gpu(Box::new(session)))
             }
             Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
                 sentence: format!("The GPU cannot be used: {error}."),
@@ -134,9 +151,17 @@ impl Machine {
             }),
             Err(_) => {
                 let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
-                on_cpu(adapter, "this browser offers no graphics adapter.", Some(remedy))
+                on_cpu(there, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
             }
         }
+    }
+}
+
+/// The models that are there, if they have the width wanted, or the shipped ones.
+async fn models(width: usize, there: Option<(usize, Checkpoints)>) -> Result<Checkpoints, Failure> {
+    match there {
+        Some((its, checkpoints)) if its == width => Ok(checkpoints),
+        _ => shipped::checkpoints(width).await,
     }
 }
 
@@ -154,9 +179,9 @@ async fn browser_adapter() -> Option<Adapter> {
     let info = get(&adapter, "info")?;
     let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
     let (name, vendor, architecture) = (text("description"), text("vendor"), text("architecture"));
-    let words = format!("{name} {vendor} {architecture}").to_lowercase();
+    let words = format!("{name} {vendor} {architecture}");
     let is_fallback = [&info, &adapter].iter().any(|it| get(it, "isFallbackAdapter").is_some_and(|it| it.is_truthy()));
-    let software = is_fallback || SOFTWARE.iter().any(|word| words.contains(word));
+    let software = is_fallback || is_software(&words);
     Some(Adapter { name, vendor, architecture, software })
 }
 

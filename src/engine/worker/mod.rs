@@ -5,6 +5,7 @@
 //! a slice awaits each submit before it sends the next, so at most one is in flight.
 
 mod machine;
+mod shipped;
 pub mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -153,7 +154,7 @@ fn count_steps(events: &[Event]) -> usize {
     events.iter().map(|event| if let Event::Metrics(_, rows) = event { rows.len() } else { 0 }).sum()
 }
 
-fn scope() -> DedicatedWorkerGlobalScope {
+pub(super) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 

@@ -75,6 +75,9 @@ pub struct Sft {
     /// Optimiser steps of 128 reviews
     #[arg(long, default_value_t = SFT_STEPS, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
+    /// Stop after so many steps of that schedule
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    stop_after: Option<u64>,
     /// Names the reviews
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -93,6 +96,7 @@ impl Pretrain {
             config,
             parameters: initial_parameters(&config, self.seed),
             settings: pretrain_settings(self.steps),
+            steps: self.steps,
             length: MAX_DOCUMENT - 1,
             text: TextSource::documents(self.seed),
         };
@@ -111,6 +115,7 @@ impl Sft {
             config,
             parameters,
             settings: sft_settings(self.steps),
+            steps: self.stop_after.unwrap_or(self.steps).min(self.steps),
             length: MAX_SEQUENCE - 1,
             text: TextSource::reviews(self.seed),
         };
@@ -124,6 +129,8 @@ struct Stage {
     config: ModelConfig,
     parameters: Vec<f32>,
     settings: SftSettings,
+    /// Steps to take of the schedule's.
+    steps: u64,
     /// Longest text less one token.
     length: usize,
     text: TextSource,
@@ -133,7 +140,7 @@ impl Stage {
     async fn train<K: Kernels>(mut self, k: &mut K, world: &World, out: &std::path::Path) -> Result<End, Failure> {
         interrupt::listen()?;
         let network = Network::new(self.config);
-        let steps = self.settings.schedule.steps;
+        let steps = self.steps;
         eprintln!("{}: {} parameters, {steps} steps", self.name, network.layout().len);
         let bar = progress::bar(steps, "steps");
         let mut sft = Algorithm::new(k, network.clone(), &self.parameters, self.length, self.settings);

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use klimb::charts::{FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
+use klimb::hash::fingerprint;
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting, frontier_csv, optimum_csv, parse_frontier_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
@@ -75,7 +76,7 @@ impl Folder {
                 "config": reference.config,
                 "stage": reference.stage,
                 "step": reference.step,
-                "fingerprint": fingerprint(&reference),
+                "fingerprint": fingerprint(reference.to_bytes()),
                 "file": "checkpoints/reference.safetensors",
             },
             "vocabulary": words,
@@ -204,15 +205,6 @@ fn sample_line<'a>(world: &World, sample: &'a Sample) -> SampleLine<'a> {
         kl_per_token: short(&sample.tokens.kl_per_token),
         gold_reward: sample.gold_reward,
     }
-}
-
-/// 64-bit FNV-1a of the checkpoint's bytes, in hexadecimal.
-fn fingerprint(checkpoint: &Checkpoint) -> String {
-    let hash = checkpoint
-        .to_bytes()
-        .into_iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
 }
 
 /// The commit of the sources this program was built from, where they and git are still there.
