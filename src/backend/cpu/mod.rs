@@ -389,7 +389,6 @@ impl<F: Real> Kernels for Cpu<F> {
         dnumbers: &mut Vec<F>,
         statistics: AtMut<Vec<F>>,
     ) {
-        self.count();
         let PpoSize { rows, first, stride } = size;
         let (rollout, settings) = (rollout.slice(), settings.slice());
         let batch = PpoPolicyBatch {
@@ -402,7 +401,10 @@ impl<F: Real> Kernels for Cpu<F> {
         let (dlogprobs, dentropies) = dnumbers.split_at_mut(stride);
         let gradients = (&mut dlogprobs[first..first + rows], &mut dentropies[first..first + rows]);
         let statistics = &mut statistics.slice()[..PPO_POLICY_COLUMNS * rows];
-        objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics);
+        self.run(
+            #[inline(always)]
+            || objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics),
+        );
     }
 
     fn ppo_value(
@@ -415,7 +417,6 @@ impl<F: Real> Kernels for Cpu<F> {
         dvalues: &mut Vec<F>,
         statistics: AtMut<Vec<F>>,
     ) {
-        self.count();
         let PpoSize { rows, first, .. } = size;
         let (rollout, settings) = (rollout.slice(), settings.slice());
         let batch = PpoValueBatch {
@@ -425,7 +426,11 @@ impl<F: Real> Kernels for Cpu<F> {
             returns: &rollout[rows..2 * rows],
         };
         let statistics = &mut statistics.slice()[..PPO_VALUE_COLUMNS * rows];
-        objectives::ppo_value(settings[0], settings[1], batch, &mut dvalues[first..first + rows], statistics);
+        let dvalues = &mut dvalues[first..first + rows];
+        self.run(
+            #[inline(always)]
+            || objectives::ppo_value(settings[0], settings[1], batch, dvalues, statistics),
+        );
     }
 
     fn record_rollout(
@@ -439,14 +444,18 @@ impl<F: Real> Kernels for Cpu<F> {
         scores: &Vec<F>,
         record: &mut Vec<F>,
     ) {
-        self.count();
-        rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record);
+        self.run(
+            #[inline(always)]
+            || rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record),
+        );
     }
 
     fn bradley_terry(&mut self, pairs: usize, scores: &Vec<F>, dscores: &mut Vec<F>, statistics: &mut Vec<F>) {
-        self.count();
         let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
-        objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics);
+        self.run(
+            #[inline(always)]
+            || objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics),
+        );
     }
 
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
