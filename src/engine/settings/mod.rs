@@ -1,6 +1,10 @@
 //! The knobs of a session in one table, which drives validation, the page's controls and the page's address.
 
+mod knobs;
+
 use serde::{Deserialize, Serialize};
+
+pub use knobs::{KNOBS, Knob};
 
 use crate::model::ConfigError;
 
@@ -13,7 +17,7 @@ pub struct Settings {
     pub backend: BackendChoice,
     /// Which of the shipped models is trained.
     pub width: WidthChoice,
-    /// DPO's β: the length of the leash, high = short.
+    /// β of DPO and of PPO: the length of the leash, high = short.
     pub beta: f64,
     /// AdamW's peak learning rate for DPO.
     pub learning_rate: f64,
@@ -29,6 +33,20 @@ pub struct Settings {
     pub evaluate_every: usize,
     /// Samples behind a point.
     pub evaluation_samples: usize,
+    /// Preference pairs that the reward model learns from and is validated on; at most `pairs`.
+    pub reward_model_pairs: usize,
+    /// How often it learns from each.
+    pub reward_model_epochs: usize,
+    /// Episodes a rollout of PPO: a multiple of its four minibatches.
+    pub rollout_size: usize,
+    /// Passes of PPO over each rollout.
+    pub ppo_epochs: usize,
+    /// AdamW's learning rate for PPO's policy and value model.
+    pub ppo_learning_rate: f64,
+    /// KL in nats a completion that PPO's adaptive controller steers β towards; 0 keeps β.
+    pub target_kl: f64,
+    /// Rollouts of PPO between two points of the frontier.
+    pub evaluate_rollouts: usize,
 }
 
 /// Which backend the person wants.
@@ -67,134 +85,14 @@ impl Default for Settings {
             label_smoothing: 0.0,
             evaluate_every: 10,
             evaluation_samples: 512,
+            reward_model_pairs: 12_288,
+            reward_model_epochs: 2,
+            rollout_size: 256,
+            ppo_epochs: 4,
+            ppo_learning_rate: 5e-4,
+            target_kl: 0.0,
+            evaluate_rollouts: 2,
         }
-    }
-}
-
-/// One knob: its name in the address, what it means, and which values it takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Knob {
-    /// Name in the address and in errors.
-    pub name: &'static str,
-    /// What stands before its field on the page.
-    pub label: &'static str,
-    /// One sentence for the person.
-    pub meaning: &'static str,
-    /// Smallest and largest value; for the backend, of its index.
-    pub range: (f64, f64),
-    /// Whether only whole numbers make sense.
-    pub whole: bool,
-    get: fn(&Settings) -> f64,
-    set: fn(&mut Settings, f64),
-}
-
-/// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 9] = [
-    Knob {
-        name: "seed",
-        label: "seed",
-        meaning: "Names the run: the same seed and settings give the same run.",
-        range: (0.0, u32::MAX as f64),
-        whole: true,
-        get: |settings| f64::from(settings.seed),
-        set: |settings, value| settings.seed = value as u32,
-    },
-    Knob {
-        name: "beta",
-        label: "β",
-        meaning: "The leash of DPO: high β keeps the policy close to the reference, low β lets it drift.",
-        range: (0.01, 5.0),
-        whole: false,
-        get: |settings| settings.beta,
-        set: |settings, value| settings.beta = value,
-    },
-    Knob {
-        name: "learning_rate",
-        label: "learning rate",
-        meaning: "How far one step of AdamW moves the parameters.",
-        range: (1e-6, 0.1),
-        whole: false,
-        get: |settings| settings.learning_rate,
-        set: |settings, value| settings.learning_rate = value,
-    },
-    Knob {
-        name: "batch_size",
-        label: "batch size",
-        meaning: "Preference pairs in one DPO step.",
-        range: (1.0, 512.0),
-        whole: true,
-        get: |settings| settings.batch_size as f64,
-        set: |settings, value| settings.batch_size = value as usize,
-    },
-    Knob {
-        name: "pairs",
-        label: "pairs",
-        meaning: "Preference pairs made before DPO begins.",
-        range: (6.0, 60_000.0),
-        whole: true,
-        get: |settings| settings.pairs as f64,
-        set: |settings, value| settings.pairs = value as usize,
-    },
-    Knob {
-        name: "label_temperature",
-        label: "label temperature τ",
-        meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
-        range: (0.0, 10.0),
-        whole: false,
-        get: |settings| settings.label_temperature,
-        set: |settings, value| settings.label_temperature = value,
-    },
-    Knob {
-        name: "label_smoothing",
-        label: "label smoothing ε",
-        meaning: "The share of labels DPO assumes to be flipped.",
-        range: (0.0, 0.49),
-        whole: false,
-        get: |settings| settings.label_smoothing,
-        set: |settings, value| settings.label_smoothing = value,
-    },
-    Knob {
-        name: "evaluate_every",
-        label: "evaluate every",
-        meaning: "DPO steps between two points of the frontier.",
-        range: (1.0, 1000.0),
-        whole: true,
-        get: |settings| settings.evaluate_every as f64,
-        set: |settings, value| settings.evaluate_every = value as usize,
-    },
-    Knob {
-        name: "evaluation_samples",
-        label: "samples a point",
-        meaning: "Samples behind one point: more samples, shorter error bars.",
-        range: (64.0, 8192.0),
-        whole: true,
-        get: |settings| settings.evaluation_samples as f64,
-        set: |settings, value| settings.evaluation_samples = value as usize,
-    },
-];
-
-impl Knob {
-    /// The knob of this name.
-    pub fn named(name: &str) -> Option<&'static Knob> {
-        KNOBS.iter().find(|knob| knob.name == name)
-    }
-
-    /// Its value in `settings`.
-    pub fn value(&self, settings: &Settings) -> f64 {
-        (self.get)(settings)
-    }
-
-    /// Sets it, or says why the value cannot be used; `settings` are unchanged then.
-    pub fn set(&self, settings: &mut Settings, value: f64) -> Result<(), ConfigError> {
-        let (low, high) = self.range;
-        if !(low..=high).contains(&value) {
-            return Err(ConfigError::new(self.name, format!("{value} is outside {low} to {high}")));
-        }
-        if self.whole && value.fract() != 0.0 {
-            return Err(ConfigError::new(self.name, format!("{value} is not a whole number")));
-        }
-        (self.set)(settings, value);
-        Ok(())
     }
 }
 
@@ -315,6 +213,8 @@ mod tests {
             ("width=48", "width"),
             ("colour=red", "address"),
             ("batch_size=0", "batch_size"),
+            ("rollout_size=30", "rollout_size"),
+            ("target_kl=-1", "target_kl"),
         ] {
             let (settings, errors) = Settings::from_query(query);
             assert_eq!(settings, Settings::default(), "{query}");
