@@ -230,7 +230,7 @@ fn a_curve_marks_its_values_its_level_and_its_changes() {
 
 #[test]
 fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
-    let score = Curve { label: "score".into(), ..curve(vec![(0.0, 0.1), (10.0, 0.7)]) };
+    let score = Curve { label: "label".into(), ..curve(vec![(0.0, 0.1), (10.0, 0.7)]) };
     let gold = Curve { label: "gold".into(), dash: 4.0, ..curve(vec![(0.0, 0.1), (10.0, 0.69)]) };
     let draw = |gap| {
         let curves = [score.clone(), gold.clone()];
@@ -243,9 +243,10 @@ fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
     let rows: Vec<i32> = svg
         .split("<text ")
         .skip(1)
-        .filter(|text| text.contains("gold") || text.contains("score\n"))
+        .filter(|text| text.contains("gold\n") || text.contains("label\n"))
         .map(|text| attributes(&format!("<text {text}"), "text", "y")[0].parse().unwrap())
         .collect();
+    assert_eq!(rows.len(), 2, "{svg}");
     assert!(rows.iter().enumerate().all(|(i, a)| rows[..i].iter().all(|b| (a - b).abs() >= 12)), "{rows:?}");
     let polygons = attributes(&svg, "polygon", "points").join(" ");
     for (x, y) in [(0.0, 0.1), (10.0, 0.7), (10.0, 0.69)] {

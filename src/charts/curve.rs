@@ -100,12 +100,22 @@ impl CurveChart<'_> {
             }
         }
         ends.sort_by_key(|(_, y, _)| *y);
-        let mut lowest = i32::MIN;
+        let height = look.px(14.0);
+        let mut free = i32::MIN;
+        for (_, y, _) in &mut ends {
+            *y = (*y).max(free);
+            free = *y + height;
+        }
+        let mut free = frame.down.end - look.px(2.0);
+        for (_, y, _) in ends.iter_mut().rev() {
+            *y = (*y).min(free);
+            free = *y - height;
+        }
         for (x, y, curve) in ends {
-            let y = y.max(lowest);
-            lowest = y + look.px(14.0);
             let hue = look.palette.method(&curve.method);
             let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
+            let (width, _) = area.estimate_text_size(&curve.label, &style)?;
+            let x = x.max(frame.across.start + look.px(4.0) + width as i32);
             area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
         }
         Ok(())

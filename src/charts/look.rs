@@ -68,6 +68,8 @@ impl Palette {
             "dpo" => self.dpo,
             "ppo" => self.ppo,
             "ppo-gt" => self.ppo_gt,
+            // No policy: it has no place on the frontier, and needs no hue of its own.
+            "reward-model" => self.quiet,
             _ => self.other,
         }
     }

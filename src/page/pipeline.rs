@@ -51,7 +51,9 @@ pub fn draw(state: &State) {
     let idle = state.ready.is_some() && !state.playing;
     for (stage, metric) in TRAINED {
         let id = id(stage);
-        let pressed = if state.focused == stage { "true" } else { "false" };
+        let is_focused = state.focused == stage;
+        let pressed = if is_focused { "true" } else { "false" };
+        dom::flag(&format!("what-{id}"), "hidden", !is_focused);
         dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
         let finished = |status: &StageStatus| stage == Stage::RewardModel && status.state == StageState::Done;
         let blocked = state.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
@@ -84,7 +86,10 @@ fn spark(values: &[f64]) -> String {
     let kept: Vec<f64> = values.iter().copied().step_by(stride).filter(|value| value.is_finite()).collect();
     let (low, high) = kept.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let span = (high - low).max(1e-9);
-    let across = (kept.len().max(2) - 1) as f64;
+    if kept.len() < 2 {
+        return String::new();
+    }
+    let across = (kept.len() - 1) as f64;
     let point = |(index, value): (usize, &f64)| {
         format!("{:.1},{:.1}", 100.0 * index as f64 / across, 22.0 - 20.0 * (value - low) / span)
     };

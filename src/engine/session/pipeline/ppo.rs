@@ -23,8 +23,11 @@ pub(super) struct LivePpo<K: Kernels> {
     /// The round that is being learned from, with the minibatches still to come.
     learning: Option<(Round, VecDeque<Vec<usize>>)>,
     /// The last round, and the ratios of its last minibatch by episode.
-    learned: Option<(Round, Vec<(usize, Vec<f64>)>)>,
+    learned: Option<(Round, Ratios)>,
 }
+
+/// π/π_old of every token, by episode's number.
+type Ratios = Vec<(usize, Vec<f64>)>;
 
 fn ppo_settings(settings: &Settings) -> PpoSettings {
     let peak = settings.ppo_learning_rate;
