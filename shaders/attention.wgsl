@@ -37,127 +37,256 @@ struct DecodeSize {
 
 const LOWEST = -3.4e38;
 
-// Sixteen indices from `start + first`; those beyond the head repeat its last channel and are never stored.
-struct Channels { a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32> }
-
-fn channels(start: u32, first: u32, width: u32) -> Channels {
-    let last = vec4<u32>(width - 1u);
-    let i = vec4<u32>(first, first + 1u, first + 2u, first + 3u);
-    return Channels(min(i, last) + start, min(i + 4u, last) + start, min(i + 8u, last) + start, min(i + 12u, last) + start);
+// Where row `row` of qkv begins for a head (q; k and v lie one and two widths behind), and of out and dout.
+fn qkv_start(row: u32, head: u32) -> u32 {
+    return (row * 3u * size.heads + head) * size.head_width;
 }
 
-fn load_qkv(at: Channels) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        qkv[at.a.x], qkv[at.a.y], qkv[at.a.z], qkv[at.a.w], qkv[at.b.x], qkv[at.b.y], qkv[at.b.z], qkv[at.b.w],
-        qkv[at.c.x], qkv[at.c.y], qkv[at.c.z], qkv[at.c.w], qkv[at.d.x], qkv[at.d.y], qkv[at.d.z], qkv[at.d.w],
-    );
+fn out_start(row: u32, head: u32) -> u32 {
+    return (row * size.heads + head) * size.head_width;
 }
 
-fn load_dout(at: Channels) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        dout[at.a.x], dout[at.a.y], dout[at.a.z], dout[at.a.w], dout[at.b.x], dout[at.b.y], dout[at.b.z], dout[at.b.w],
-        dout[at.c.x], dout[at.c.y], dout[at.c.z], dout[at.c.w], dout[at.d.x], dout[at.d.y], dout[at.d.z], dout[at.d.w],
-    );
+// Four channels from `first`. Those beyond the head repeat its last one, and then count as zero.
+fn channels(first: u32, head_width: u32) -> vec4<u32> {
+    return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(head_width - 1u));
 }
 
-fn load_cache(at: Channels) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        cache[at.a.x], cache[at.a.y], cache[at.a.z], cache[at.a.w], cache[at.b.x], cache[at.b.y], cache[at.b.z],
-        cache[at.b.w], cache[at.c.x], cache[at.c.y], cache[at.c.z], cache[at.c.w], cache[at.d.x], cache[at.d.y],
-        cache[at.d.z], cache[at.d.w],
-    );
+fn inside(values: vec4<f32>, first: u32, head_width: u32) -> vec4<f32> {
+    return select(vec4<f32>(), values, vec4<u32>(first, first + 1u, first + 2u, first + 3u) < vec4<u32>(head_width));
+}
+
+// The eight channels from `first` of the head that begins at `start`.
+fn load_qkv(start: u32, first: u32) -> mat2x4<f32> {
+    let i = start + channels(first, size.head_width);
+    let j = start + channels(first + 4u, size.head_width);
+    let low = vec4<f32>(qkv[i.x], qkv[i.y], qkv[i.z], qkv[i.w]);
+    let high = vec4<f32>(qkv[j.x], qkv[j.y], qkv[j.z], qkv[j.w]);
+    return mat2x4<f32>(inside(low, first, size.head_width), inside(high, first + 4u, size.head_width));
+}
+
+fn load_out(start: u32, first: u32) -> mat2x4<f32> {
+    let i = start + channels(first, size.head_width);
+    let j = start + channels(first + 4u, size.head_width);
+    let low = vec4<f32>(out[i.x], out[i.y], out[i.z], out[i.w]);
+    let high = vec4<f32>(out[j.x], out[j.y], out[j.z], out[j.w]);
+    return mat2x4<f32>(inside(low, first, size.head_width), inside(high, first + 4u, size.head_width));
+}
+
+fn load_dout(start: u32, first: u32) -> mat2x4<f32> {
+    let i = start + channels(first, size.head_width);
+    let j = start + channels(first + 4u, size.head_width);
+    let low = vec4<f32>(dout[i.x], dout[i.y], dout[i.z], dout[i.w]);
+    let high = vec4<f32>(dout[j.x], dout[j.y], dout[j.z], dout[j.w]);
+    return mat2x4<f32>(inside(low, first, size.head_width), inside(high, first + 4u, size.head_width));
+}
+
+fn load_cache(start: u32, first: u32) -> mat2x4<f32> {
+    let i = start + channels(first, decode.head_width);
+    let j = start + channels(first + 4u, decode.head_width);
+    let low = vec4<f32>(cache[i.x], cache[i.y], cache[i.z], cache[i.w]);
+    let high = vec4<f32>(cache[j.x], cache[j.y], cache[j.z], cache[j.w]);
+    return mat2x4<f32>(inside(low, first, decode.head_width), inside(high, first + 4u, decode.head_width));
+}
+
+fn dot_held(a: mat2x4<f32>, b: mat2x4<f32>) -> f32 {
+    return dot(a[0], b[0]) + dot(a[1], b[1]);
+}
+
+// How many channels of a head are not among the eight from `first`, and which is number `i` of them.
+fn count_elsewhere(first: u32) -> u32 {
+    return size.head_width - min(8u, size.head_width - first);
+}
+
+fn channel_elsewhere(i: u32, first: u32) -> u32 {
+    return select(i, i + 8u, i >= first);
+}
+
+// q_t·k_s over those channels, for two rows t.
+fn scores_elsewhere(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec2<f32> {
+    let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
+    let k = qkv_start(s, head) + size.heads * size.head_width;
+    var scores = vec2<f32>();
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        scores += qkv[k + c] * vec2<f32>(qkv[q.x + c], qkv[q.y + c]);
+    }
+    return scores;
 }
 
 // A softmax that meets its scores one by one: the largest so far, Σ exp(score − largest), Σ exp(score − largest)·value.
-struct Online { largest: f32, total: f32, values: mat4x4<f32> }
+struct Online { largest: f32, total: f32, values: mat2x4<f32> }
 
-fn meet(seen: Online, score: f32, value: mat4x4<f32>) -> Online {
+fn meet(seen: Online, score: f32, value: mat2x4<f32>) -> Online {
     let largest = max(seen.largest, score);
     let rescale = exp(seen.largest - largest);
     let weight = exp(score - largest);
     return Online(largest, seen.total * rescale + weight, seen.values * rescale + value * weight);
 }
 
-fn dot_qkv(a: u32, b: u32) -> f32 {
-    var sum = 0.0;
-    for (var c = 0u; c < size.head_width; c++) {
-        sum += qkv[a + c] * qkv[b + c];
+fn put_four(start: u32, first: u32, head_width: u32, values: vec4<f32>) {
+    for (var c = first; c < min(first + 4u, head_width); c++) {
+        out[start + c] = values[c - first];
     }
-    return sum;
+}
+
+fn put_out(start: u32, first: u32, head_width: u32, seen: Online) {
+    put_four(start, first, head_width, seen.values[0] / seen.total);
+    put_four(start, first + 4u, head_width, seen.values[1] / seen.total);
+}
+
+// Two neighbouring rows of a sequence, and where it begins and ends. In a sequence of odd length the last row has no
+// neighbour: it comes twice, and counts once.
+struct Rows { first: u32, a: u32, b: u32, end: u32 }
+
+fn rows_of(i: u32) -> Rows {
+    let pairs = (size.length + 1u) / 2u;
+    let first = i / pairs * size.length;
+    let a = first + 2u * (i % pairs);
+    return Rows(first, a, min(a + 1u, first + size.length - 1u), first + size.length);
 }
 
 @compute @workgroup_size(64)
 fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = item(id, groups);
-    if (i >= size.batch * size.length * size.heads) {
+    if (i >= size.batch * ((size.length + 1u) / 2u) * size.heads) {
         return;
     }
     let head = i % size.heads;
-    let row = i / size.heads;
-    let first_row = row - row % size.length;
+    let rows = rows_of(i / size.heads);
     let width = size.heads * size.head_width;
-    let q = row * 3u * width + head * size.head_width;
     let scale = inverseSqrt(f32(size.head_width));
-    for (var first = 0u; first < size.head_width; first += 16u) {
-        var seen = Online(LOWEST, 0.0, mat4x4<f32>());
-        for (var s = first_row; s <= row; s++) {
-            let k = s * 3u * width + width + head * size.head_width;
-            seen = meet(seen, scale * dot_qkv(q, k), load_qkv(channels(k + width, first, size.head_width)));
+    for (var first = 0u; first < size.head_width; first += 8u) {
+        let q_a = load_qkv(qkv_start(rows.a, head), first);
+        let q_b = load_qkv(qkv_start(rows.b, head), first);
+        var seen_a = Online(LOWEST, 0.0, mat2x4<f32>());
+        var seen_b = Online(LOWEST, 0.0, mat2x4<f32>());
+        for (var s = rows.first; s <= rows.b; s++) {
+            let k = load_qkv(qkv_start(s, head) + width, first);
+            let v = load_qkv(qkv_start(s, head) + 2u * width, first);
+            let elsewhere = scores_elsewhere(vec2<u32>(rows.a, rows.b), s, head, first);
+            let scores = scale * (vec2<f32>(dot_held(q_a, k), dot_held(q_b, k)) + elsewhere);
+            seen_a = meet(seen_a, select(LOWEST, scores.x, s <= rows.a), v);
+            seen_b = meet(seen_b, scores.y, v);
         }
-        var result = seen.values * (1.0 / seen.total);
-        for (var c = first; c < min(first + 16u, size.head_width); c++) {
-            out[row * width + head * size.head_width + c] = result[(c - first) / 4u][c % 4u];
-        }
-        logsumexps[i] = seen.largest + log(seen.total);
+        put_out(out_start(rows.a, head), first, size.head_width, seen_a);
+        put_out(out_start(rows.b, head), first, size.head_width, seen_b);
+        logsumexps[rows.a * size.heads + head] = seen_a.largest + log(seen_a.total);
+        logsumexps[rows.b * size.heads + head] = seen_b.largest + log(seen_b.total);
     }
 }
 
-// p_ts and ds_ts of the contract, for the rows t and s of qkv.
-fn weight_and_dscore(t: u32, s: u32, head: u32) -> vec2<f32> {
+// q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not held: for two rows t,
+fn products_of_queries(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec4<f32> {
     let width = size.heads * size.head_width;
-    let scale = inverseSqrt(f32(size.head_width));
-    let q = t * 3u * width + head * size.head_width;
-    let k = s * 3u * width + width + head * size.head_width;
-    let o = t * width + head * size.head_width;
-    let weight = exp(scale * dot_qkv(q, k) - logsumexps[t * size.heads + head]);
-    var dweight = 0.0;
-    for (var c = 0u; c < size.head_width; c++) {
-        dweight += dout[o + c] * (qkv[k + width + c] - out[o + c]);
+    let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
+    let o = vec2<u32>(out_start(t.x, head), out_start(t.y, head));
+    let k = qkv_start(s, head) + width;
+    var products = vec4<f32>();
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        let out_c = vec2<f32>(out[o.x + c], out[o.y + c]);
+        let dweights = vec2<f32>(dout[o.x + c], dout[o.y + c]) * (qkv[k + width + c] - out_c);
+        products += vec4<f32>(vec2<f32>(qkv[q.x + c], qkv[q.y + c]) * qkv[k + c], dweights);
     }
+    return products;
+}
+
+// and for two rows s.
+fn products_of_keys(t: u32, s: vec2<u32>, head: u32, first: u32) -> vec4<f32> {
+    let width = size.heads * size.head_width;
+    let q = qkv_start(t, head);
+    let o = out_start(t, head);
+    let k = vec2<u32>(qkv_start(s.x, head), qkv_start(s.y, head)) + width;
+    let v = k + width;
+    var products = vec4<f32>();
+    for (var i = 0u; i < count_elsewhere(first); i++) {
+        let c = channel_elsewhere(i, first);
+        let dweights = dout[o + c] * (vec2<f32>(qkv[v.x + c], qkv[v.y + c]) - out[o + c]);
+        products += vec4<f32>(vec2<f32>(qkv[k.x + c], qkv[k.y + c]) * qkv[q + c], dweights);
+    }
+    return products;
+}
+
+// What an invocation holds of row t: q, out and dout, and the row's logsumexp.
+struct Query { q: mat2x4<f32>, out: mat2x4<f32>, dout: mat2x4<f32>, logsumexp: f32 }
+
+fn query_of(t: u32, head: u32, first: u32) -> Query {
+    let o = out_start(t, head);
+    let q = load_qkv(qkv_start(t, head), first);
+    return Query(q, load_out(o, first), load_dout(o, first), logsumexps[t * size.heads + head]);
+}
+
+// And of row s: k and v.
+struct Key { k: mat2x4<f32>, v: mat2x4<f32> }
+
+fn key_of(s: u32, head: u32, first: u32) -> Key {
+    let k = qkv_start(s, head) + size.heads * size.head_width;
+    return Key(load_qkv(k, first), load_qkv(k + size.heads * size.head_width, first));
+}
+
+// p_ts and ds_ts of the contract, given the two products over the channels that are not held; zero where t does not
+// see s.
+fn weight_and_dscore(query: Query, key: Key, elsewhere: vec2<f32>, is_seen: bool) -> vec2<f32> {
+    let scale = inverseSqrt(f32(size.head_width));
+    let score = scale * (dot_held(query.q, key.k) + elsewhere.x);
+    let dweight = dot_held(query.dout, key.v - query.out) + elsewhere.y;
+    let weight = select(0.0, exp(score - query.logsumexp), is_seen);
     return vec2<f32>(weight, weight * dweight * scale);
+}
+
+fn put_dqkv(start: u32, first: u32, values: mat2x4<f32>) {
+    for (var c = first; c < min(first + 4u, size.head_width); c++) {
+        dqkv[start + c] = values[0][c - first];
+    }
+    for (var c = first + 4u; c < min(first + 8u, size.head_width); c++) {
+        dqkv[start + c] = values[1][c - first - 4u];
+    }
 }
 
 @compute @workgroup_size(64)
 fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = item(id, groups);
-    if (i >= size.batch * size.length * size.heads) {
+    if (i >= size.batch * ((size.length + 1u) / 2u) * size.heads) {
         return;
     }
     let head = i % size.heads;
-    let row = i / size.heads;
-    let first_row = row - row % size.length;
+    let rows = rows_of(i / size.heads);
+    let both = vec2<u32>(rows.a, rows.b);
     let width = size.heads * size.head_width;
-    let stride = 3u * width;
-    let channel = head * size.head_width;
-    for (var first = 0u; first < size.head_width; first += 16u) {
-        var dq = mat4x4<f32>();
-        for (var s = first_row; s <= row; s++) {
-            let dscore = weight_and_dscore(row, s, head).y;
-            dq += load_qkv(channels(s * stride + width + channel, first, size.head_width)) * dscore;
+    for (var first = 0u; first < size.head_width; first += 8u) {
+        let query_a = query_of(rows.a, head, first);
+        let query_b = query_of(rows.b, head, first);
+        var dq_a = mat2x4<f32>();
+        var dq_b = mat2x4<f32>();
+        for (var s = rows.first; s <= rows.b; s++) {
+            let key = key_of(s, head, first);
+            let elsewhere = products_of_queries(both, s, head, first);
+            dq_a += key.k * weight_and_dscore(query_a, key, elsewhere.xz, s <= rows.a).y;
+            dq_b += key.k * weight_and_dscore(query_b, key, elsewhere.yw, s <= rows.b).y;
         }
-        var dk = mat4x4<f32>();
-        var dv = mat4x4<f32>();
-        for (var t = row; t < first_row + size.length; t++) {
-            let pair = weight_and_dscore(t, row, head);
-            dk += load_qkv(channels(t * stride + channel, first, size.head_width)) * pair.y;
-            dv += load_dout(channels(t * width + channel, first, size.head_width)) * pair.x;
+        put_dqkv(qkv_start(rows.a, head), first, dq_a);
+        put_dqkv(qkv_start(rows.b, head), first, dq_b);
+
+        let key_a = key_of(rows.a, head, first);
+        let key_b = key_of(rows.b, head, first);
+        var dk_a = mat2x4<f32>();
+        var dk_b = mat2x4<f32>();
+        var dv_a = mat2x4<f32>();
+        var dv_b = mat2x4<f32>();
+        for (var t = rows.a; t < rows.end; t++) {
+            let query = query_of(t, head, first);
+            let elsewhere = products_of_keys(t, both, head, first);
+            let pair_a = weight_and_dscore(query, key_a, elsewhere.xz, rows.a <= t);
+            let pair_b = weight_and_dscore(query, key_b, elsewhere.yw, rows.b <= t);
+            dk_a += query.q * pair_a.y;
+            dk_b += query.q * pair_b.y;
+            dv_a += query.dout * pair_a.x;
+            dv_b += query.dout * pair_b.x;
         }
-        for (var c = first; c < min(first + 16u, size.head_width); c++) {
-            let at = row * stride + channel + c;
-            dqkv[at] = dq[(c - first) / 4u][c % 4u];
-            dqkv[at + width] = dk[(c - first) / 4u][c % 4u];
-            dqkv[at + 2u * width] = dv[(c - first) / 4u][c % 4u];
-        }
+        put_dqkv(qkv_start(rows.a, head) + width, first, dk_a);
+        put_dqkv(qkv_start(rows.b, head) + width, first, dk_b);
+        put_dqkv(qkv_start(rows.a, head) + 2u * width, first, dv_a);
+        put_dqkv(qkv_start(rows.b, head) + 2u * width, first, dv_b);
     }
 }
 
@@ -176,8 +305,8 @@ fn attention_decode_forward(@builtin(global_invocation_id) id: vec3<u32>, @built
         cache[keys + decode.position * 2u * width + c] = qkv[q + width + c];
         cache[keys + decode.position * 2u * width + width + c] = qkv[q + 2u * width + c];
     }
-    for (var first = 0u; first < decode.head_width; first += 16u) {
-        var seen = Online(LOWEST, 0.0, mat4x4<f32>());
+    for (var first = 0u; first < decode.head_width; first += 8u) {
+        var seen = Online(LOWEST, 0.0, mat2x4<f32>());
         for (var s = 0u; s <= decode.position; s++) {
             let k = keys + s * 2u * width;
             var score = 0.0;
@@ -185,11 +314,8 @@ fn attention_decode_forward(@builtin(global_invocation_id) id: vec3<u32>, @built
                 score += qkv[q + c] * cache[k + c];
             }
             score *= inverseSqrt(f32(decode.head_width));
-            seen = meet(seen, score, load_cache(channels(k + width, first, decode.head_width)));
+            seen = meet(seen, score, load_cache(k + width, first));
         }
-        var result = seen.values * (1.0 / seen.total);
-        for (var c = first; c < min(first + 16u, decode.head_width); c++) {
-            out[sequence * width + channel + c] = result[(c - first) / 4u][c % 4u];
-        }
+        put_out(sequence * width + channel, first, decode.head_width, seen);
     }
 }

@@ -7,7 +7,8 @@
 //   sequence_logprobs_forward    writes sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]
 //   sequence_logprobs_backward   writes dlogprobs[b,t] = mask[b,t]·dsequence_logprobs[b]
 //
-// One invocation per row, sequence, or (backward) number. The largest logit is taken off before every exponential.
+// One invocation per row, sequence, or (sequences, backward) number; sixteen per row in logprobs_backward, which take
+// turns along it. The largest logit is taken off before every exponential.
 
 struct LogitsSize {
     rows: u32,
@@ -65,16 +66,21 @@ fn logprobs_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(64)
 fn logprobs_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = item(id, groups);
-    if (i >= size.rows * size.vocabulary) {
+    let row = i / 16u;
+    if (row >= size.rows) {
         return;
     }
-    let row = i / size.vocabulary;
-    let is_target = i % size.vocabulary == targets[size.targets_offset + row];
-    let logprob = logits[i] - numbers[2u * size.rows + row];
-    let p = exp(logprob);
+    let target_token = targets[size.targets_offset + row];
     let dlogprob = dnumbers[row];
     let dentropy = dnumbers[size.rows + row];
-    logits[i] = dlogprob * (select(0.0, 1.0, is_target) - p) - dentropy * p * (logprob + numbers[size.rows + row]);
+    let entropy = numbers[size.rows + row];
+    let logsumexp = numbers[2u * size.rows + row];
+    for (var j = i % 16u; j < size.vocabulary; j += 16u) {
+        let logprob = logits[row * size.vocabulary + j] - logsumexp;
+        let p = exp(logprob);
+        let is_target = select(0.0, 1.0, j == target_token);
+        logits[row * size.vocabulary + j] = dlogprob * (is_target - p) - dentropy * p * (logprob + entropy);
+    }
 }
 
 @compute @workgroup_size(64)

@@ -12,7 +12,7 @@ use klimb::experiments::{
     RewardModelTraining, reference_completions,
 };
 use klimb::language::{Judge, Schedule, Sequence, upload, with_scores_shifted};
-use klimb::model::{Checkpoint, ModelConfig, initial_parameters, with_zero_head};
+use klimb::model::{Checkpoint, ModelConfig, initial_parameters, with_random_head};
 use klimb::stats::{mean, standard_deviation};
 use klimb::world::preferences::{LabelSettings, Pair};
 use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
@@ -40,19 +40,20 @@ fn instances<K: Kernels>(k: &mut K, chunks: usize, labels: LabelSettings) -> Vec
     pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect()
 }
 
-/// The shipped recipe from 20,000 pairs, with one pass over them instead of two to save time.
+/// The shipped recipe from 20,000 pairs, validated at the end alone to save time. One pass over them would do in most
+/// runs, but not in all: between seeds it ends at .77 to .87 of the gold order, two passes at .88 to .92.
 #[test]
 fn four_in_five_pairs_are_put_in_the_gold_order() {
     let k = &mut Cpu::<f32>::new();
     let (world, sft) = (world(), sft());
-    let recipe = RewardModelRecipe { epochs: 1, ..RewardModelRecipe::default() };
+    let recipe = RewardModelRecipe { validate_every: 1000, ..RewardModelRecipe::default() };
     let split = PairSplit::new(instances(k, 116, LabelSettings::default()), recipe.validation_share, 1).unwrap();
     assert_eq!(split.train.len() + split.validation_pairs(), 116 * PAIRS_PER_CHUNK);
     assert!((19_900..20_100).contains(&split.train.len()), "{} pairs", split.train.len());
     let mut training = RewardModelTraining::new(k, sft.config, &sft.parameters, split, 1, recipe);
     let trained = pollster::block_on(async {
         let first = training.validate(k).await.expect("validation works");
-        assert!((first.loss - std::f64::consts::LN_2).abs() < 1e-6, "a head of zeros is a coin: {first:?}");
+        assert!((0.4..0.6).contains(&first.gold_accuracy.share), "a random head is a coin: {first:?}");
         while training.steps() < training.total_steps() {
             training.step(k);
             if training.is_due() {
@@ -73,7 +74,7 @@ fn four_in_five_pairs_are_put_in_the_gold_order() {
     let report = &trained.report;
     println!("{report:?}");
     assert!(report.gold_accuracy.share >= 0.80, "{report:?}");
-    assert!(report.label_accuracy.share >= 0.74 && report.loss < 0.5, "{report:?}");
+    assert!(report.label_accuracy.share >= 0.76 && report.loss < 0.48, "{report:?}");
     assert!(report.calibration_error < 0.06, "{report:?}");
     assert!((0.3..1.2).contains(&report.slope), "a score is worth about what r* is: {report:?}");
 }
@@ -92,7 +93,7 @@ fn memorise<K: Kernels>(mut k: K, steps: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) 
     let mut parameters = initial_parameters(&CONFIG, 1);
     // As large as after training, so that the first steps already see which tokens there are.
     parameters.iter_mut().for_each(|parameter| *parameter *= 3.0);
-    let mut algorithm = RewardModel::new(&mut k, CONFIG, &parameters, LENGTH, settings);
+    let mut algorithm = RewardModel::new(&mut k, CONFIG, &parameters, 1, LENGTH, settings);
     let (chosen, rejected): (Vec<Sequence>, Vec<Sequence>) =
         ((0..8).map(sequence).collect(), (8..16).map(sequence).collect());
     pollster::block_on(async {
@@ -117,7 +118,7 @@ fn memorise<K: Kernels>(mut k: K, steps: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) 
 #[test]
 fn both_backends_take_the_same_steps_and_give_the_same_scores() {
     let (cpu, gpu) = (memorise(Cpu::<f32>::new(), 12), memorise(common::gpu(), 12));
-    assert!((cpu.0[0] - std::f64::consts::LN_2).abs() < 1e-6 && cpu.0[11] < 0.69, "{:?}", cpu.0);
+    assert!(cpu.0[11] < cpu.0[0] - 0.01, "{:?}", cpu.0);
     for (what, cpu, gpu) in [("loss", &cpu.0, &gpu.0), ("margin", &cpu.1, &gpu.1), ("score", &cpu.2, &gpu.2)] {
         for (i, (cpu, gpu)) in cpu.iter().zip(gpu).enumerate() {
             assert!((cpu - gpu).abs() < 1e-3, "{what} {i}: {cpu} on the CPU, {gpu} on the GPU");
@@ -136,9 +137,7 @@ fn eight_pairs_are_learned_by_heart_on_the_gpu() {
 #[test]
 fn a_score_is_its_sequence_s_own() {
     let mut k = Cpu::<f32>::new();
-    let mut flat = with_zero_head(&CONFIG, &initial_parameters(&CONFIG, 2));
-    let head = flat.len() - CONFIG.width - 1;
-    flat[head..].iter_mut().enumerate().for_each(|(i, weight)| *weight = 0.3 * (i as f32 - 8.0));
+    let flat = with_random_head(&CONFIG, &initial_parameters(&CONFIG, 2), 1);
     let sequences: Vec<Sequence> = (0..11).map(sequence).collect();
     let mut scores = |parameters: &[f32], batch, length| {
         let parameters = upload(&mut k, parameters);

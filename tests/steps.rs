@@ -68,7 +68,7 @@ fn dpo_step<K: Kernels>(k: &mut K) -> Counters {
 
 fn reward_model_step<K: Kernels>(k: &mut K) -> Counters {
     let settings = RewardModelSettings { pairs: 3, ..RewardModelSettings::default() };
-    let mut reward_model = RewardModel::new(k, CONFIG, &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    let mut reward_model = RewardModel::new(k, CONFIG, &initial_parameters(&CONFIG, 1), 1, LENGTH, settings);
     let (chosen, rejected): (Vec<Sequence>, Vec<Sequence>) =
         ((0..3).map(sequence).collect(), (3..6).map(sequence).collect());
     third(k, |k| reward_model.step(k, &chosen, &rejected))

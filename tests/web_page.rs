@@ -180,7 +180,7 @@ fn events_come_back_as_they_were() {
         Event::Metrics(Stage::Dpo, vec![row]),
         Event::Point(Point { run: 1, point: point("dpo", 10, 0.25, 0.75) }),
         Event::Point(Point { run: 1, point: label }),
-        Event::Optimum(optimum()),
+        Event::Optimum(Origin::Recorded, optimum()),
         Event::Checkpoint(Stage::Dpo, vec![1, 2, 3]),
         Event::Failure(failure),
     ];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::network::Network;
 use crate::backend::{At, BackendError, Kernels, SequenceSize};
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch, last_token_mask};
-use crate::model::{ModelConfig, with_zero_head};
+use crate::model::{ModelConfig, with_random_head};
 use crate::objectives::{log_sigmoid, preference_probability};
 use crate::real::Real;
 
@@ -27,7 +27,7 @@ impl Default for RewardModelSettings {
     fn default() -> Self {
         Self {
             pairs: 64,
-            schedule: Schedule { peak: 2e-3, floor: 1e-5, warm_up: 20, steps: 625 },
+            schedule: Schedule { peak: 4e-3, floor: 1e-5, warm_up: 20, steps: 625 },
             adamw: Adamw::default(),
         }
     }
@@ -38,7 +38,7 @@ impl Default for RewardModelSettings {
 pub struct RewardModelMetrics {
     /// Steps taken, from 1.
     pub step: u64,
-    /// `reward_model/loss`: −log σ(chosen − rejected), ln 2 at the first step.
+    /// `reward_model/loss`: −log σ(chosen − rejected), about ln 2 at the first step.
     pub loss: f64,
     /// r(x, y_w). Only differences of scores mean anything until they are shifted.
     pub chosen_score: f64,
@@ -89,17 +89,18 @@ pub struct RewardModel<K: Kernels> {
 }
 
 impl<K: Kernels> RewardModel<K> {
-    /// Starts from the trunk of `parameters`, a language model's of these sizes, with a head that scores everything 0.
-    /// Sequences have at most `length` tokens, prompt and end token included.
+    /// Starts from the trunk of `parameters`, a language model's of these sizes, with a random head that `seed` names
+    /// ([`with_random_head`]). Sequences have at most `length` tokens, prompt and end token included.
     pub fn new(
         k: &mut K,
         config: ModelConfig,
         parameters: &[f32],
+        seed: u64,
         length: usize,
         settings: RewardModelSettings,
     ) -> Self {
         let size = SequenceSize { batch: 2 * settings.pairs, length };
-        let headed = with_zero_head(&config, parameters);
+        let headed = with_random_head(&config, parameters, seed);
         let network = Network::with_head(config);
         Self {
             learner: Learner::new(k, network, &headed, size, 0, COLUMNS, settings.adamw),

@@ -11,7 +11,10 @@ mod sweep;
 pub mod verify;
 
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
-pub use optimum::{BETA_GRID, OptimumSample, optimum, optimum_curve};
+pub use optimum::{
+    BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
+    optimum_curve, optimum_with_errors, sample_optimum,
+};
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
@@ -19,7 +22,4 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
-pub use sweep::{
-    RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo,
-    sample_optimum,
-};
+pub use sweep::{RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo};

@@ -8,15 +8,14 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Evaluation, EvaluationSettings, Evaluator, OptimumSample, PreferenceData, PreferenceSettings};
+use super::{Evaluation, EvaluationSettings, Evaluator, OptimumSettings, PreferenceData, PreferenceSettings};
 use crate::algorithms::{Dpo, DpoMetrics, DpoSettings};
 use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels, SequenceSize};
-use crate::language::{Generation, GenerationSettings, Schedule, Scorer, Sequence, upload};
+use crate::backend::{BackendError, Kernels};
+use crate::language::{Schedule, upload};
 use crate::metrics::{FrontierPoint, Setting};
 use crate::model::ConfigError;
-use crate::rng::Generator;
-use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+use crate::world::{MAX_SEQUENCE, World};
 
 /// Completions generated or scored at a time.
 pub(super) const PIECE: usize = 256;
@@ -93,14 +92,19 @@ pub struct SweepSettings {
     pub seeds: Vec<u64>,
     /// Every run's settings, but for β.
     pub run: RunSettings,
-    /// Completions per held-out prompt that the reference, and each proposal, writes for the closed-form optimum.
-    pub optimum_samples: usize,
+    /// How far the closed-form optimum is to be known.
+    pub optimum: OptimumSettings,
 }
 
 impl SweepSettings {
     /// Three leashes, one seed: minutes on a processor.
     pub fn quick() -> Self {
-        Self { betas: vec![0.1, 0.3, 1.0], seeds: vec![1], run: RunSettings::default(), optimum_samples: 256 }
+        Self {
+            betas: vec![0.1, 0.3, 1.0],
+            seeds: vec![1],
+            run: RunSettings::default(),
+            optimum: OptimumSettings::default(),
+        }
     }
 
     /// The β of Rafailov et al. (2023, Figure 2), three seeds, a point every 100 steps, four times the data.
@@ -116,7 +120,7 @@ impl SweepSettings {
                 evaluation: EvaluationSettings { samples: 1024, ..run.evaluation },
                 ..run
             },
-            optimum_samples: 1024,
+            optimum: OptimumSettings::default(),
         }
     }
 
@@ -133,7 +137,7 @@ impl SweepSettings {
                 evaluation: EvaluationSettings { samples: 32, ..run.evaluation },
                 evaluate_every: 2,
             },
-            optimum_samples: 8,
+            optimum: OptimumSettings::smoke(),
         }
     }
 
@@ -333,59 +337,4 @@ impl Place {
         };
         SweepPoint { point, evaluation, parameters }
     }
-}
-
-/// Samples for the closed-form optimum on held-out prompts: the reference and every policy in `proposals` write
-/// `per_prompt` completions of each prompt, and each completion is weighed by π_ref/q, q the even mixture of them all.
-/// Policies that went further give the weights something to stand on where the reference seldom goes. `None` if
-/// `go_on`, asked before every piece, ended it.
-///
-/// # Errors
-/// As any read of the backend: `DeviceLost` or `Readback`.
-pub async fn sample_optimum<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    network: &Network,
-    reference: &[f32],
-    proposals: &[Vec<f32>],
-    (per_prompt, seed): (usize, u64),
-    mut go_on: impl FnMut() -> ControlFlow<()>,
-) -> Result<Option<Vec<Vec<OptimumSample>>>, BackendError> {
-    let components: Vec<K::Floats> =
-        std::iter::once(reference).chain(proposals.iter().map(Vec::as_slice)).map(|flat| upload(k, flat)).collect();
-    let mut generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
-    let mut scorer = Scorer::new(k, network.clone(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE - 1 });
-    let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-    let mut coins = Generator::new(seed, "optimum");
-    let mut samples = Vec::new();
-    for prompt in world.held_out_prompts() {
-        let mut of_prompt = Vec::new();
-        for component in &components {
-            for first in (0..per_prompt).step_by(PIECE) {
-                if go_on().is_break() {
-                    return Ok(None);
-                }
-                let prompts = vec![prompt.as_slice(); PIECE.min(per_prompt - first)];
-                let coins = coins.coins(prompts.len() * MAX_SEQUENCE);
-                let sequences = generation.generate(k, component, &prompts, &coins, settings).await?;
-                let mut logprobs = Vec::new();
-                for other in &components {
-                    logprobs.push(scorer.sequence_logprobs(k, other, &sequences).await?);
-                }
-                of_prompt.extend(sequences.iter().enumerate().map(|(index, sequence)| {
-                    let of: Vec<f64> = logprobs.iter().map(|logprobs| logprobs[index]).collect();
-                    weigh(world, sequence, &of)
-                }));
-            }
-        }
-        samples.push(of_prompt);
-    }
-    Ok(Some(samples))
-}
-
-/// A sample with log π_ref − log q; `logprobs` are the reference's and the proposals'.
-fn weigh(world: &World, sequence: &Sequence, logprobs: &[f64]) -> OptimumSample {
-    let high = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mean = logprobs.iter().map(|logprob| (logprob - high).exp()).sum::<f64>() / logprobs.len() as f64;
-    OptimumSample { gold_reward: world.gold_reward(&sequence.tokens), log_weight: logprobs[0] - high - mean.ln() }
 }

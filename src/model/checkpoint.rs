@@ -204,6 +204,14 @@ impl Checkpoint {
         safetensors::serialize(tensors, Some(metadata)).expect("tensors that fit their shapes can be written")
     }
 
+    /// Names the file: 64-bit FNV-1a of its bytes, in hexadecimal.
+    ///
+    /// # Panics
+    /// As [`Checkpoint::to_bytes`].
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self.to_bytes())
+    }
+
     /// The checkpoint in a file's bytes, if it is whole and, where something is expected, fits. Never panics, whatever the
     /// bytes are.
     ///

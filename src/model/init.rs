@@ -31,14 +31,29 @@ pub fn initial_parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
     parameters
 }
 
-/// The trunk of `parameters`, which may have a head already, with a scalar head behind it whose weights are zero: it
-/// answers 0 to everything, so that a first Bradley-Terry loss is ln 2 and first values promise nothing.
+/// The trunk of `parameters`, which may have a head already, with a scalar head behind it whose weights are zero: a value
+/// model that promises nothing yet.
 ///
 /// # Panics
 /// If `parameters` are fewer than a language model of these sizes has.
 pub fn with_zero_head(config: &ModelConfig, parameters: &[f32]) -> Vec<f32> {
     let mut headed = parameters[..Layout::new(config).len].to_vec();
     headed.resize(Layout::with_head(config).len, 0.0);
+    headed
+}
+
+/// The trunk of `parameters`, which may have a head already, with a scalar head behind it whose weights are normal with
+/// variance 1/(D + 1) and whose bias is zero: a reward model's first (Stiennon et al. 2020, appendix B.1). Its scores
+/// differ at once, and with them the trunk has something to learn from in the very first step.
+///
+/// # Panics
+/// If `parameters` are fewer than a language model of these sizes has.
+pub fn with_random_head(config: &ModelConfig, parameters: &[f32], seed: u64) -> Vec<f32> {
+    let mut headed = with_zero_head(config, parameters);
+    let head = Layout::new(config).len;
+    let deviation = 1.0 / ((config.width + 1) as f64).sqrt();
+    let mut generator = Generator::new(seed, "scalar head");
+    headed[head..head + config.width].iter_mut().for_each(|weight| *weight = (deviation * generator.normal()) as f32);
     headed
 }
 
@@ -81,6 +96,18 @@ mod tests {
         assert_eq!((&headed[..trunk.len()], &headed[trunk.len()..]), (&trunk[..], &[0.0; 33][..]));
         headed[trunk.len()..].fill(3.0);
         assert_eq!(with_zero_head(&CONFIG, &headed), with_zero_head(&CONFIG, &trunk));
+    }
+
+    #[test]
+    fn a_random_head_has_its_variance_and_no_bias() {
+        let config = ModelConfig { width: 128, ..CONFIG };
+        let trunk = initial_parameters(&config, 1);
+        let headed = with_random_head(&config, &trunk, 1);
+        assert_eq!(headed[..trunk.len()], trunk);
+        let weights: Moments = headed[trunk.len()..trunk.len() + 128].iter().copied().map(f64::from).collect();
+        assert!((weights.variance() * 129.0 - 1.0).abs() < 0.3 && weights.mean().abs() < 0.03, "{weights:?}");
+        assert_eq!(headed.last(), Some(&0.0));
+        assert_ne!(headed, with_random_head(&config, &trunk, 2));
     }
 
     #[test]

@@ -8,5 +8,5 @@ mod layout;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Expectation};
 pub use config::{ConfigError, ModelConfig};
-pub use init::{initial_parameters, with_zero_head};
+pub use init::{initial_parameters, with_random_head, with_zero_head};
 pub use layout::{LayerLayout, Layout, TensorSpec};

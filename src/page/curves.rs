@@ -61,7 +61,7 @@ fn of_losses(state: &State, stage: Stage) -> [Shown; 3] {
 
 fn of_reward_model(state: &State) -> [Shown; 3] {
     let of = |name, label, dash| series(state, Stage::RewardModel, name, label, dash);
-    let caption = "Loss on the pairs it learns from, in nats. It begins at ln 2, a coin toss.";
+    let caption = "Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.";
     let curves = vec![of("reward_model/loss", "loss", 0.0)];
     let loss = Shown { name: "loss, nats", curves, level: LN_2, gap: false, at_least: (0.4, 0.8), caption };
     let caption = "Held-out pairs in order: by their labels, some of which are noise, and by the gold reward.";

@@ -6,7 +6,8 @@ use web_sys::MouseEvent;
 use super::state::{State, View, run_name, setting};
 use super::{Page, beta, dom, format, notices};
 use crate::charts::{Frame, FrontierChart, Trail};
-use crate::metrics::FrontierPoint;
+use crate::engine::protocol::Origin;
+use crate::metrics::{FrontierPoint, OptimumPoint};
 
 /// Pixels (CSS) within which the pointer finds a point.
 const REACH: f64 = 24.0;
@@ -16,7 +17,7 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     let trails = state.trails();
     let target = beta::optimum_at(&state.optimum, state.dragged_beta);
     let label = format!("π* at β {}", format::beta(state.dragged_beta));
-    write_target(&target);
+    write_target(&target, state.optimum_origin);
     write_readout(state, &trails);
     write_table(state);
     let (surface, look) = dom::surface("frontier")?;
@@ -36,12 +37,16 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     }
 }
 
-fn write_target(target: &Option<crate::metrics::OptimumPoint>) {
+fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
     let text = target.map_or_else(String::new, |point| {
         format!(
-            "At this β the best policy there is, π*, earns a gold reward of {} for a KL of {} nats.",
+            "At this β the best policy there is, π*, earns a gold reward of {} for a KL of {} nats ({}).",
             format::fixed(point.gold_reward, 2),
             format::fixed(point.kl_per_sequence, 1),
+            match origin {
+                Origin::Recorded => "recorded once for the shipped SFT model",
+                Origin::Live => "estimated live from samples of this reference",
+            },
         )
     });
     dom::set_text("beta-target", &text);

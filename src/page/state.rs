@@ -69,6 +69,8 @@ pub struct State {
     pub points: Vec<Point>,
     /// The closed-form optimum.
     pub optimum: Vec<OptimumPoint>,
+    /// Whether that was recorded or is computed here.
+    pub optimum_origin: Origin,
     /// The standing completions.
     pub samples: Option<Samples>,
     /// Completions of the person's own prompt.
@@ -121,6 +123,7 @@ impl State {
             metrics: BTreeMap::new(),
             points: Vec::new(),
             optimum: Vec::new(),
+            optimum_origin: Origin::Recorded,
             samples: None,
             typed: None,
             batch: None,
@@ -232,8 +235,9 @@ impl State {
                 self.points.push(Point { run: point.run + self.earlier_runs, ..point });
                 self.mark(&[View::Frontier, View::Curves, View::Numbers]);
             }
-            Event::Optimum(curve) => {
+            Event::Optimum(origin, curve) => {
                 self.optimum = curve;
+                self.optimum_origin = origin;
                 self.mark(&[View::Frontier, View::Numbers]);
             }
             Event::Samples(samples) => {

@@ -9,6 +9,7 @@ mod rollout;
 mod settings;
 
 use std::future::Future;
+use std::ops::Range;
 
 pub use metrics::PpoMetrics;
 pub use rollout::{Rollout, RolloutMetrics, ScoredEpisode};
@@ -25,9 +26,6 @@ use crate::objectives::{PPO_VALUE_COLUMNS, adapted_kl_coefficient};
 use crate::real::Real;
 use crate::rng::Generator;
 use metrics::Columns;
-
-/// Where the value loss finds its settings, behind the policy's two, if both share a learner.
-const SHARED_VALUE_SETTINGS: usize = OBJECTIVE_SETTINGS + 2;
 
 /// The parameters a run starts from, flat, all of the same sizes.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +50,10 @@ pub struct Ppo<K: Kernels> {
     reward_model: Option<K::Floats>,
     recorder: RolloutRecorder<K>,
     kl_coefficient: f64,
-    /// The episodes of the last minibatch, by number, and how many tokens each completed.
-    last_minibatch: Vec<(usize, std::ops::Range<usize>)>,
-    last_weight: f64,
+    /// The episodes of the last minibatch, by number, and where each one's tokens are in it.
+    last_minibatch: Vec<(usize, Range<usize>)>,
+    /// What each of its tokens weighed.
+    last_share: f64,
 }
 
 impl<K: Kernels> Ppo<K> {
@@ -92,7 +91,7 @@ impl<K: Kernels> Ppo<K> {
             recorder: RolloutRecorder::new(k, config, settings.episodes, length),
             kl_coefficient: settings.kl_coefficient,
             last_minibatch: Vec::new(),
-            last_weight: 0.0,
+            last_share: 0.0,
             settings,
         }
     }
@@ -220,80 +219,92 @@ impl<K: Kernels> Ppo<K> {
     /// # Panics
     /// If there are not exactly [`PpoSettings::minibatch`] episodes, or demonstrations.
     pub fn step(&mut self, k: &mut K, rollout: &Rollout, indices: &[usize], demonstrations: &[Sequence]) {
-        let settings = self.settings;
         let episodes: Vec<&ScoredEpisode> = indices.iter().map(|&index| &rollout.episodes[index]).collect();
-        let length = self.length - 1;
-        let sequences = episodes.iter().map(|scored| &scored.episode.sequence);
-        let tokens = TokenBatch::new(length, sequences.clone());
-        let share = 1.0 / tokens.completion_tokens().max(1.0);
-        let weights: Vec<f32> = tokens.completion_mask.iter().map(|counts| counts * share).collect();
-        let old_logprobs = laid_out(length, &episodes, |scored| &scored.episode.logprobs);
-        let advantages = laid_out(length, &episodes, |scored| &scored.advantages);
-        let old_values = laid_out(length, &episodes, |scored| &scored.episode.values);
-        let returns = laid_out(length, &episodes, |scored| &scored.returns);
-        let rows = weights.len();
+        let rows = episodes.len() * (self.length - 1);
+        self.load(k, &episodes, demonstrations);
+        match &mut self.value_model {
+            Some(learner) => {
+                self.policy.logprobs(k);
+                learner.values(k);
+            }
+            None => self.policy.logprobs_and_values(k),
+        }
+        self.policy_loss(k, rows);
+        self.value_loss(k, rows);
+        if let Some(learner) = &mut self.value_model {
+            learner.update(k, rows);
+        }
+        self.policy.update(k, rows);
+        k.submit();
 
-        // Everything goes up before anything is recorded, for a write ends what was recorded: one submit a step.
+        let positions = |(row, scored): (usize, &&ScoredEpisode)| {
+            let first = row * (self.length - 1) + scored.episode.sequence.prompt_length - 1;
+            first..first + scored.advantages.len()
+        };
+        self.last_minibatch = indices.iter().copied().zip(episodes.iter().enumerate().map(positions)).collect();
+    }
+
+    /// Sends the minibatch to every learner: everything goes up before anything is recorded, for a write ends what was
+    /// recorded, and a step is to be one submit.
+    fn load(&mut self, k: &mut K, episodes: &[&ScoredEpisode], demonstrations: &[Sequence]) {
+        let (settings, length) = (self.settings, self.length - 1);
+        let tokens = TokenBatch::new(length, episodes.iter().map(|scored| &scored.episode.sequence));
+        let share = 1.0 / tokens.completion_tokens().max(1.0);
+        self.last_share = f64::from(share);
+        let weights: Vec<f32> = tokens.completion_mask.iter().map(|counts| counts * share).collect();
+        let drawn = [
+            laid_out(length, episodes, |scored| &scored.episode.logprobs),
+            laid_out(length, episodes, |scored| &scored.advantages),
+        ];
+        let valued = [
+            laid_out(length, episodes, |scored| &scored.episode.values),
+            laid_out(length, episodes, |scored| &scored.returns),
+        ];
         let policy_settings = [settings.clip_range, settings.entropy_coefficient];
         let value_clip_range = settings.value_clip_range.unwrap_or(f64::from(f32::MAX));
         let value_settings = [value_clip_range, settings.value_coefficient];
         let learning_rate = settings.schedule.at(self.policy.steps());
-        if let Some(learner) = &mut self.value_model {
-            learner.load(k, &tokens, &weights, learning_rate, &value_settings, &[old_values, returns].concat());
-            let batch = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
-            let extra = [old_logprobs, advantages].concat();
-            self.policy.load(k, &batch.0, &batch.1, learning_rate, &policy_settings, &extra);
+        let (objective, extra) = if let Some(learner) = &mut self.value_model {
+            learner.load(k, &tokens, &weights, learning_rate, &value_settings, &valued.concat());
+            (policy_settings.to_vec(), drawn.concat())
         } else {
-            let batch = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
-            let objective = [policy_settings, value_settings].concat();
-            let extra = [old_logprobs, advantages, old_values, returns].concat();
-            self.policy.load(k, &batch.0, &batch.1, learning_rate, &objective, &extra);
-        }
+            ([policy_settings, value_settings].concat(), [drawn, valued].concat().concat())
+        };
+        let (tokens, weights) = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
+        self.policy.load(k, &tokens, &weights, learning_rate, &objective, &extra);
+    }
 
+    /// max(−Â·ρ, −Â·clip(ρ)) of the episodes' `rows` tokens, behind −γ·log π of the demonstrations' tokens, if any.
+    fn policy_loss(&mut self, k: &mut K, rows: usize) {
         let policy = &mut self.policy;
-        let stride = policy.size().batch * length;
-        let (first, mask, extra) = (stride - rows, policy.mask_offset(), policy.extra_offset());
-        let size = PpoSize { rows, first, stride };
-        if self.value_model.is_some() {
-            policy.logprobs(k);
-        } else {
-            policy.logprobs_and_values(k);
-        }
-        // −γ·log π of the demonstrations' tokens, which stand in front of the episodes'
+        let stride = policy.size().batch * policy.size().length;
+        let (first, mask) = (stride - rows, policy.mask_offset());
         if first > 0 {
             let weights = At::new(&policy.floats, mask);
             k.sft(first, &policy.numbers, weights, &mut policy.dnumbers, &mut policy.statistics);
         }
-        // max(−Â·ρ, −Â·clip(ρ)) and its gradient
-        let (weights, recorded) = (At::new(&policy.floats, mask + first), At::new(&policy.floats, extra));
-        let objective = At::new(&policy.floats, OBJECTIVE_SETTINGS);
+        let size = PpoSize { rows, first, stride };
+        let recorded = At::new(&policy.floats, policy.extra_offset());
+        let (weights, objective) = (At::new(&policy.floats, mask + first), At::new(&policy.floats, OBJECTIVE_SETTINGS));
         let statistics = AtMut::new(&mut policy.statistics, self.columns.policy * rows);
         k.ppo_policy(size, &policy.numbers, weights, recorded, objective, &mut policy.dnumbers, statistics);
-        // max((V − R)², (V_clip − R)²) and its gradient, in the learner that has the values
-        if let Some(learner) = &mut self.value_model {
-            learner.values(k);
-            let (weights, objective) = (learner.mask_offset(), At::new(&learner.floats, OBJECTIVE_SETTINGS));
-            let (weights, recorded) =
-                (At::new(&learner.floats, weights), At::new(&learner.floats, learner.extra_offset()));
-            let size = PpoSize { rows, first: 0, stride: rows };
-            let statistics = AtMut::new(&mut learner.statistics, 0);
-            k.ppo_value(size, &learner.values, weights, recorded, objective, &mut learner.dvalues, statistics);
-            learner.update(k, rows);
-        } else {
-            let recorded = At::new(&policy.floats, extra + 2 * rows);
-            let objective = At::new(&policy.floats, SHARED_VALUE_SETTINGS);
-            let statistics = AtMut::new(&mut policy.statistics, self.columns.value * rows);
-            k.ppo_value(size, &policy.values, weights, recorded, objective, &mut policy.dvalues, statistics);
-        }
-        policy.update(k, rows);
-        k.submit();
+    }
 
-        let positions = |(row, scored): (usize, &&ScoredEpisode)| {
-            let first = row * length + scored.episode.sequence.prompt_length - 1;
-            first..first + scored.advantages.len()
+    /// max((V − R)², (V_clip − R)²) of the episodes' `rows` tokens, in the learner that has their values.
+    fn value_loss(&mut self, k: &mut K, rows: usize) {
+        let column = self.columns.value * rows;
+        // On the policy, what the policy loss is told comes first.
+        let (learner, settings, recorded) = match &mut self.value_model {
+            Some(learner) => (learner, OBJECTIVE_SETTINGS, 0),
+            None => (&mut self.policy, OBJECTIVE_SETTINGS + 2, 2 * rows),
         };
-        self.last_minibatch = indices.iter().copied().zip(episodes.iter().enumerate().map(positions)).collect();
-        self.last_weight = f64::from(share);
+        let stride = learner.size().batch * learner.size().length;
+        let size = PpoSize { rows, first: stride - rows, stride };
+        let weights = At::new(&learner.floats, learner.mask_offset() + size.first);
+        let recorded = At::new(&learner.floats, learner.extra_offset() + recorded);
+        let settings = At::new(&learner.floats, settings);
+        let statistics = AtMut::new(&mut learner.statistics, column);
+        k.ppo_value(size, &learner.values, weights, recorded, settings, &mut learner.dvalues, statistics);
     }
 
     /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
@@ -319,13 +330,10 @@ impl<K: Kernels> Ppo<K> {
 
     /// π/π_old of every token of the last minibatch, before its update: each episode's number and its ratios. Where
     /// they are after an epoch shows how far the policy has gone; after a rollout's last minibatch their smallest and
-    /// largest are `ppo/ratio_min` and `ppo/ratio_max`.
+    /// largest are `ppo/ratio_min` and `ppo/ratio_max`. Empty before the first step.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
-    ///
-    /// # Panics
-    /// If no step was taken.
     pub fn ratios(
         &self,
         k: &mut K,
@@ -334,10 +342,10 @@ impl<K: Kernels> Ppo<K> {
         let rows = self.settings.minibatch() * (self.length - 1);
         let first = (self.columns.policy + RATIO) * rows;
         let read = k.read_floats(&self.policy.statistics, first..first + rows);
-        let (minibatch, weight) = (self.last_minibatch.clone(), self.last_weight);
+        let (minibatch, weight) = (self.last_minibatch.clone(), self.last_share);
         async move {
             let weighted = read.await?;
-            let of = |tokens: std::ops::Range<usize>| weighted[tokens].iter().map(|x| x.to_f64() / weight).collect();
+            let of = |tokens: Range<usize>| weighted[tokens].iter().map(|x| x.to_f64() / weight).collect();
             Ok(minibatch.into_iter().map(|(index, tokens)| (index, of(tokens))).collect())
         }
     }

@@ -451,10 +451,12 @@ impl<F: Real> Kernels for Cpu<F> {
     }
 
     fn bradley_terry(&mut self, pairs: usize, scores: &Vec<F>, dscores: &mut Vec<F>, statistics: &mut Vec<F>) {
-        let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
         self.run(
             #[inline(always)]
-            || objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics),
+            || {
+                let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
+                objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics);
+            },
         );
     }
 

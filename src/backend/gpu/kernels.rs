@@ -97,7 +97,7 @@ static LAYER_NORM: Shader = Shader {
     shared: &[INDEX, REDUCE],
 };
 static MATMUL: Shader =
-    Shader { path: "matmul.wgsl", text: include_str!("../../../shaders/matmul.wgsl"), shared: &[GELU] };
+    Shader { path: "matmul.wgsl", text: include_str!("../../../shaders/matmul.wgsl"), shared: &[INDEX, GELU] };
 static ATTENTION: Shader =
     Shader { path: "attention.wgsl", text: include_str!("../../../shaders/attention.wgsl"), shared: &[INDEX] };
 static LOGPROBS: Shader =
@@ -170,18 +170,18 @@ pub static KERNELS: [Kernel; 29] = [
     Kernel { name: "layer_norm_backward_weights", shader: &LAYER_NORM, uniforms: NORM, workgroup: [64, 1], grid: Covers(1, 1),
         bindings: &[(1, "x", Read), (4, "moments", Read), (5, "dout", Read), (7, "dweights", Add)] },
 
-    Kernel { name: "matmul_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
+    Kernel { name: "matmul_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (5, "out", Write)] },
-    Kernel { name: "matmul_gelu_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
+    Kernel { name: "matmul_gelu_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (4, "pre", Write), (5, "out", Write)] },
-    Kernel { name: "matmul_residual_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
+    Kernel { name: "matmul_residual_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (3, "residual", Read), (5, "out", Write)] },
-    Kernel { name: "matmul_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
+    Kernel { name: "matmul_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(6, "dout", Read), (2, "weights", Read), (7, "dx", Write)] },
-    Kernel { name: "matmul_gelu_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
-        bindings: &[(6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (8, "dpre", Write)] },
-    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [8, 8], grid: Covers(64, 64),
-        bindings: &[(1, "x", Read), (6, "dout", Read), (9, "dweights", Add)] },
+    Kernel { name: "matmul_gelu_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
+        bindings: &[(6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (7, "dx", Write)] },
+    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(8, 8),
+        bindings: &[(1, "x", Read), (6, "dout", Read), (8, "dweights", Add)] },
 
     Kernel { name: "attention_forward", shader: &ATTENTION, uniforms: HEADS, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "qkv", Read), (2, "out", Write), (3, "logsumexps", Write)] },

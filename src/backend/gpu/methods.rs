@@ -15,6 +15,11 @@ fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     sizes.map(|size| u32::try_from(size).expect("a size beyond 32 bits"))
 }
 
+/// Tiles of 8×8 numbers that cover a matrix.
+fn tiles(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(8) * columns.div_ceil(8)
+}
+
 impl EmbedSize {
     fn words(self, tokens_offset: usize, parameters_offset: usize) -> [u32; 9] {
         let Self { batch, length, stride, first, width, vocabulary, context } = self;
@@ -173,7 +178,12 @@ impl Kernels for Gpu {
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &GpuFloats, weights: At<GpuFloats>, out: &mut GpuFloats) {
         let buffers = [&x.0, &weights.buffer.0, &out.0];
-        self.recorder.dispatch("matmul_forward", &size.words(weights.offset), &buffers, [size.columns, size.rows]);
+        self.recorder.dispatch(
+            "matmul_forward",
+            &size.words(weights.offset),
+            &buffers,
+            [tiles(size.rows, size.columns), 1],
+        );
     }
 
     fn matmul_gelu_forward(
@@ -185,7 +195,12 @@ impl Kernels for Gpu {
         out: &mut GpuFloats,
     ) {
         let buffers = [&x.0, &weights.buffer.0, &pre.0, &out.0];
-        self.recorder.dispatch("matmul_gelu_forward", &size.words(weights.offset), &buffers, [size.columns, size.rows]);
+        self.recorder.dispatch(
+            "matmul_gelu_forward",
+            &size.words(weights.offset),
+            &buffers,
+            [tiles(size.rows, size.columns), 1],
+        );
     }
 
     fn matmul_residual_forward(
@@ -196,7 +211,7 @@ impl Kernels for Gpu {
         residual: &GpuFloats,
         out: &mut GpuFloats,
     ) {
-        let (uniforms, items) = (size.words(weights.offset), [size.columns, size.rows]);
+        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.columns), 1]);
         let buffers = [&x.0, &weights.buffer.0, &residual.0, &out.0];
         self.recorder.dispatch("matmul_residual_forward", &uniforms, &buffers, items);
     }
@@ -209,7 +224,12 @@ impl Kernels for Gpu {
         dx: &mut GpuFloats,
     ) {
         let buffers = [&dout.0, &weights.buffer.0, &dx.0];
-        self.recorder.dispatch("matmul_backward_input", &size.words(weights.offset), &buffers, [size.inner, size.rows]);
+        self.recorder.dispatch(
+            "matmul_backward_input",
+            &size.words(weights.offset),
+            &buffers,
+            [tiles(size.rows, size.inner), 1],
+        );
     }
 
     fn matmul_gelu_backward_input(
@@ -220,7 +240,7 @@ impl Kernels for Gpu {
         pre: &GpuFloats,
         dpre: &mut GpuFloats,
     ) {
-        let (uniforms, items) = (size.words(weights.offset), [size.inner, size.rows]);
+        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.inner), 1]);
         let buffers = [&dout.0, &weights.buffer.0, &pre.0, &dpre.0];
         self.recorder.dispatch("matmul_gelu_backward_input", &uniforms, &buffers, items);
     }
@@ -232,7 +252,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = [size.columns, size.inner + usize::from(size.bias)];
+        let items = [size.columns, size.inner];
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
         self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, items);
     }
@@ -244,7 +264,7 @@ impl Kernels for Gpu {
         out: &mut GpuFloats,
         logsumexps: &mut GpuFloats,
     ) {
-        let items = size.batch * size.length * size.heads;
+        let items = size.batch * size.length.div_ceil(2) * size.heads;
         let buffers = [&qkv.0, &out.0, &logsumexps.0];
         self.recorder.dispatch("attention_forward", &size.words(), &buffers, [items, 1]);
     }
@@ -258,7 +278,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dqkv: &mut GpuFloats,
     ) {
-        let items = size.batch * size.length * size.heads;
+        let items = size.batch * size.length.div_ceil(2) * size.heads;
         let buffers = [&qkv.0, &out.0, &logsumexps.0, &dout.0, &dqkv.0];
         self.recorder.dispatch("attention_backward", &size.words(), &buffers, [items, 1]);
     }
@@ -298,7 +318,7 @@ impl Kernels for Gpu {
     ) {
         let uniforms = words([size.rows, size.vocabulary, targets.offset]);
         let buffers = [&targets.buffer.0, &numbers.0, &dnumbers.0, &logits.0];
-        self.recorder.dispatch("logprobs_backward", &uniforms, &buffers, [size.rows * size.vocabulary, 1]);
+        self.recorder.dispatch("logprobs_backward", &uniforms, &buffers, [16 * size.rows, 1]);
     }
 
     fn kl_forward(

@@ -53,14 +53,14 @@ impl Storage {
         }
     }
 
-    /// A zeroed buffer of `len` elements.
+    /// A zeroed buffer of `len` elements, with room to the next multiple of four: shaders may see it as vectors of four.
     pub fn create(&mut self, recorder: &mut Recorder, label: &'static str, len: usize) -> Stored {
         recorder.counters.objects += 1;
         let id = self.next_id;
         self.next_id += 1;
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            size: 4 * len.max(1) as u64,
+            size: 4 * len.max(1).next_multiple_of(4) as u64,
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });

@@ -60,7 +60,7 @@ pub struct CompletionNumbers {
 pub struct ScoredBatch {
     /// Optimiser step, from 1.
     pub step: usize,
-    /// Mean loss over the whole batch, in nats: ln 2 at the first step.
+    /// Mean loss over the whole batch, in nats: about ln 2 at the first step.
     pub mean_loss: f64,
     /// Share of the batch whose chosen completion has the higher score.
     pub accuracy: f64,

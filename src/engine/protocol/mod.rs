@@ -63,13 +63,15 @@ pub enum Command {
     SetPace(Option<f64>),
 }
 
-/// The checkpoints a session begins with, as safetensors files. They carry the model's sizes.
+/// What a session begins with: checkpoints as safetensors files, which carry the model's sizes, and a recorded curve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoints {
     /// Pre-trained on the mixture of texts.
     pub base: Vec<u8>,
     /// The base model after SFT on reviews.
     pub sft: Vec<u8>,
+    /// The recorded optimum of the shipped SFT model, whether or not that is `sft`; empty where there is none.
+    pub optimum: Vec<u8>,
 }
 
 /// What the engine reports.
@@ -89,8 +91,9 @@ pub enum Event {
     Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.
     Point(Point),
-    /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference changes.
-    Optimum(Vec<OptimumPoint>),
+    /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference or the label temperature
+    /// changes.
+    Optimum(Origin, Vec<OptimumPoint>),
     /// The same prompts and coins through base, SFT and every policy.
     Samples(Samples),
     /// The numbers of a DPO batch, after `Step`.

@@ -13,11 +13,13 @@ mod train;
 use pipeline::{Pipeline, Policy, Subject};
 pub use snapshot::Snapshot;
 
-use super::protocol::{Badge, Checkpoints, Command, Event, Failure, Point, Progress, Ready, Stage, StageStatus, Work};
+use super::protocol::{
+    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus, Work,
+};
 use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
 use crate::experiments::Evaluation;
-use crate::metrics::{FrontierPoint, MetricRow, Setting};
+use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
 use crate::model::{Checkpoint, CheckpointError};
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
@@ -50,6 +52,8 @@ pub struct Session<K: Kernels> {
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
+    /// The recorded optimum as the page knows it.
+    told_optimum: Option<Vec<OptimumPoint>>,
     /// Training whose progress the page shows.
     working: Option<Work>,
     lost: bool,
@@ -82,7 +86,7 @@ impl<K: Kernels> Session<K> {
         checkpoints: &Checkpoints,
     ) -> Result<Self, Failure> {
         let settings = settings.validated().map_err(|error| reports::setting_failure(&error))?;
-        let pipeline = Pipeline::new(&mut k, settings, checkpoints).map_err(|error| checkpoint_failure(&error))?;
+        let pipeline = Pipeline::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error))?;
         Ok(Self {
             k,
             clock,
@@ -97,6 +101,7 @@ impl<K: Kernels> Session<K> {
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
+            told_optimum: None,
             working: None,
             lost: false,
         })
@@ -121,6 +126,7 @@ impl<K: Kernels> Session<K> {
             words: vocabulary.word_tokens().map(|token| vocabulary.word(token).to_owned()).collect(),
         })];
         self.tell_stages(&mut events);
+        self.tell_optimum(&mut events);
         let samples = self.pipeline.samples(&mut self.k, None).await;
         self.keep(samples.map(|samples| vec![Event::Samples(samples)]), &mut events);
         self.measure(Subject::Reference);
@@ -147,6 +153,7 @@ impl<K: Kernels> Session<K> {
         let result = self.obey(command, &mut events).await;
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
+        self.tell_optimum(&mut events);
         events
     }
 
@@ -166,6 +173,7 @@ impl<K: Kernels> Session<K> {
         };
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
+        self.tell_optimum(&mut events);
         events
     }
 
@@ -344,7 +352,7 @@ impl<K: Kernels> Session<K> {
         let left = ((self.clock)() - start) * (total - done) as f64;
         events.push(progress(Work::Optimum, done, total, left));
         if done == total || done.is_multiple_of(16) {
-            events.push(Event::Optimum(self.pipeline.optimum_curve()));
+            events.push(Event::Optimum(Origin::Live, self.pipeline.optimum_curve()));
         }
         Ok(())
     }
@@ -372,6 +380,17 @@ impl<K: Kernels> Session<K> {
         }
     }
 
+    /// Tells the recorded optimum where it is another than before, and an empty one where it holds no more. A live one
+    /// is told as its samples come.
+    fn tell_optimum(&mut self, events: &mut Vec<Event>) {
+        let recorded = self.pipeline.recorded_optimum();
+        if recorded != self.told_optimum {
+            let origin = if recorded.is_some() { Origin::Recorded } else { Origin::Live };
+            events.push(Event::Optimum(origin, recorded.clone().unwrap_or_default()));
+            self.told_optimum = recorded;
+        }
+    }
+
     /// Where training that ends stands.
     fn tell_progress(&mut self, work: Work, done: usize, total: usize, seconds_left: f64, events: &mut Vec<Event>) {
         self.working = (done < total).then_some(work);
@@ -384,6 +403,10 @@ fn progress(work: Work, done: usize, total: usize, seconds_left: f64) -> Event {
 }
 
 fn checkpoint_failure(error: &CheckpointError) -> Failure {
+    asset_failure(error)
+}
+
+fn asset_failure(error: &impl std::fmt::Display) -> Failure {
     Failure {
         sentence: reports::sentence(error),
         remedy: "Nothing was replaced: everything goes on as before.".into(),

@@ -1,4 +1,4 @@
-//! The models that ship with the page, fetched when they are wanted.
+//! The models that ship with the page and the optimum recorded for them, fetched when they are wanted.
 
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -7,12 +7,13 @@ use web_sys::Response;
 
 use crate::engine::protocol::{Checkpoints, Failure};
 
-/// Base and SFT of `width`, from the files beside the worker's script.
+/// Base, SFT and optimum of `width`, from the files beside the worker's script.
 pub async fn checkpoints(width: usize) -> Result<Checkpoints, Failure> {
     let suffix = if width == 32 { String::new() } else { format!("-{width}") };
     let base = file(&format!("assets/base{suffix}.safetensors")).await?;
     let sft = file(&format!("assets/sft{suffix}.safetensors")).await?;
-    Ok(Checkpoints { base, sft })
+    let optimum = file(&format!("assets/optimum{suffix}.json")).await?;
+    Ok(Checkpoints { base, sft, optimum })
 }
 
 async fn file(path: &str) -> Result<Vec<u8>, Failure> {

@@ -127,7 +127,7 @@ pub struct RewardModelTraining<K: Kernels> {
 }
 
 impl<K: Kernels> RewardModelTraining<K> {
-    /// Starts from the trunk of the `reference`, a language model of these sizes. `seed` names the order of the pairs.
+    /// Starts from the trunk of the `reference`, a language model of these sizes. `seed` names the head and the order of the pairs.
     ///
     /// # Panics
     /// If the split has no pair to learn from.
@@ -151,7 +151,7 @@ impl<K: Kernels> RewardModelTraining<K> {
             config,
             recipe,
             seed,
-            algorithm: RewardModel::new(k, config, reference, MAX_SEQUENCE, training),
+            algorithm: RewardModel::new(k, config, reference, seed, MAX_SEQUENCE, training),
             judge: Judge::new(k, config, SequenceSize { batch: PIECE, length: MAX_SEQUENCE }),
             pairs: split.train.iter().map(both).collect(),
             validated: validated.collect(),

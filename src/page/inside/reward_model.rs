@@ -34,7 +34,7 @@ pub fn draw(state: &State) {
 }
 
 fn summary(batch: &ScoredBatch) -> String {
-    let start = if batch.step == 1 { " Its head is still zero, so every pair is a coin toss: ln 2." } else { "" };
+    let start = if batch.step == 1 { " Its head is still random: near ln 2 = 0.693, a coin’s." } else { "" };
     format!(
         "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
         batch.step,

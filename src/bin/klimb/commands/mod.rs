@@ -4,6 +4,7 @@ mod dpo;
 mod files;
 mod interrupt;
 mod machine;
+mod optimum;
 mod pairs;
 mod ppo;
 mod progress;
@@ -36,6 +37,7 @@ use clap::{Parser, Subcommand};
         klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
         klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
+        klimb optimum --from sft.safetensors --out optimum.json\n  \
         klimb sweep --preset quick --out sweep\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
         sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk."
@@ -55,6 +57,7 @@ enum Command {
     Sample(sample::Sample),
     Score(score::Score),
     Pairs(pairs::Pairs),
+    Optimum(optimum::Optimum),
     Sweep(sweep::Sweep),
     Verify(verify::Verify),
 }
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Sample(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Pairs(command) => command.run(),
+        Command::Optimum(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Verify(command) => command.run(),
     };

@@ -19,6 +19,9 @@ use super::dpo::SinkError;
 use super::machine::{BackendArguments, on};
 use super::{End, Failure, files, interrupt, progress};
 
+const HEADER: &str =
+    "  step     score       β  explained  clipped  ratios       KL, nats        gold reward     distinct\n";
+
 /// Align a policy with a reward by PPO
 #[derive(Debug, Args)]
 #[command(
@@ -54,7 +57,7 @@ pub struct Ppo {
     /// Rollouts
     #[arg(long, default_value_t = PpoRunSettings::default().rollouts)]
     rollouts: u64,
-    /// Largest learning rate
+    /// Learning rate at first; it falls to a tenth over the run
     #[arg(long, default_value_t = PpoSettings::default().schedule.peak, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Where values come from
@@ -133,7 +136,14 @@ impl Ppo {
 
     fn settings(&self) -> PpoRunSettings {
         let defaults = PpoRunSettings::default();
-        let schedule = defaults.ppo.schedule;
+        let Schedule { peak, floor, .. } = defaults.ppo.schedule;
+        // From the rate asked for down to the same share of it, over the whole run.
+        let schedule = Schedule {
+            peak: self.learning_rate,
+            floor: self.learning_rate * floor / peak,
+            warm_up: 0,
+            steps: self.rollouts * defaults.ppo.steps_per_rollout(),
+        };
         PpoRunSettings {
             ppo: PpoSettings {
                 kl_coefficient: self.beta,
@@ -144,7 +154,7 @@ impl Ppo {
                 entropy_coefficient: self.entropy,
                 ptx_coefficient: self.ptx,
                 whiten_rewards: self.whiten_rewards,
-                schedule: Schedule { peak: self.learning_rate, floor: self.learning_rate, ..schedule },
+                schedule,
                 ..defaults.ppo
             },
             rollouts: self.rollouts,
@@ -165,9 +175,7 @@ impl Ppo {
         interrupt::listen()?;
         let bar = progress::bar(settings.rollouts, "rollouts");
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
-        files::print(concat!(
-            "  step     score       β  explained  clipped  ratios       KL, nats        gold reward     distinct\n"
-        ))?;
+        files::print(HEADER)?;
         let network = Network::new(reference.config);
         let first = reference_point(k, world, &network, &reference.parameters, 0, settings.evaluation).await?;
         sink.point(first)?;

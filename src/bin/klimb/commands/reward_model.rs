@@ -69,7 +69,7 @@ pub struct RewardModel {
     /// Divide scores by their standard deviation under the reference: this changes what β means
     #[arg(long)]
     whiten: bool,
-    /// Names the pairs, their order and what is held back
+    /// Names the pairs, their order, what is held back, and the first head
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]

@@ -6,13 +6,18 @@ mod ppo;
 mod reward_model;
 mod sft;
 
+use thiserror::Error;
+
 use crate::algorithms::Dpo;
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::experiments::{EvaluationSettings, Evaluator, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+use crate::experiments::{
+    EvaluationSettings, Evaluator, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, RecordedOptimum,
+    RecordedOptimumError,
+};
 use crate::language::{Generation, GenerationSettings, Scorer, upload};
 use crate::model::{Checkpoint, CheckpointError, Expectation};
 use crate::rng::Generator;
@@ -31,6 +36,17 @@ const PIECE: usize = 128;
 const READ_PROMPTS: usize = 5;
 /// Pairs or episodes told in full after a step.
 const TOLD: usize = 4;
+
+/// A shipped file that cannot be used.
+#[derive(Debug, Error)]
+pub enum AssetError {
+    /// A model.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The recorded optimum.
+    #[error(transparent)]
+    Optimum(#[from] RecordedOptimumError),
+}
 
 /// A policy that is trained on the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +128,7 @@ pub struct Pipeline<K: Kernels> {
 
 impl<K: Kernels> Pipeline<K> {
     /// A pipeline from shipped checkpoints.
-    pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, CheckpointError> {
+    pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, AssetError> {
         let world = World::new(WorldSettings::default()).expect("the default world is valid");
         let vocabulary_fingerprint = world.vocabulary().fingerprint();
         let expected =
@@ -120,6 +136,10 @@ impl<K: Kernels> Pipeline<K> {
         let base = Checkpoint::from_bytes(&checkpoints.base, Some(&expected))?;
         let expected = Expectation { config: Some(base.config), vocabulary_fingerprint, head: false };
         let sft = Checkpoint::from_bytes(&checkpoints.sft, Some(&expected))?;
+        let recorded_optimum = match checkpoints.optimum.as_slice() {
+            [] => None,
+            bytes => Some(RecordedOptimum::from_bytes(bytes)?),
+        };
         let network = Network::new(base.config);
         let scored = SequenceSize { batch: 2 * TOLD, length: MAX_SEQUENCE - 1 };
         Ok(Self {
@@ -135,7 +155,7 @@ impl<K: Kernels> Pipeline<K> {
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
             scorer: Scorer::new(k, network.clone(), scored),
             sampler: Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE),
-            optimum: Optimum::new(world.held_out_prompts().len()),
+            optimum: Optimum::new(world.held_out_prompts().len(), recorded_optimum, &sft),
             settings,
             world,
             network,
@@ -252,9 +272,9 @@ impl<K: Kernels> Pipeline<K> {
         Ok(reports::samples(&self.world, typed.is_some(), &written))
     }
 
-    /// Base and reference, as the files that a session begins with.
+    /// Base, reference and recorded optimum, as the files that a session begins with.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes() }
+        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes(), optimum: self.optimum.to_bytes() }
     }
 
     /// Goes on with a policy that another session trained on the same reference.

@@ -64,7 +64,7 @@ impl<K: Kernels> Pipeline<K> {
         }
         self.reference = upload(k, &self.sft.parameters);
         self.data = preference_data(k, &self.network, &self.settings);
-        self.optimum.restart();
+        self.optimum.adopt(&self.sft);
         Ok(())
     }
 

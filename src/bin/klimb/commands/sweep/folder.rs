@@ -3,13 +3,11 @@
 //! `run.json` says what the sweep is; the files of a point are named by method, setting, seed and step. A run is
 //! finished when its last point is in `frontier.csv`, so no further state is kept.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use klimb::charts::{FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
-use klimb::hash::fingerprint;
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting, frontier_csv, optimum_csv, parse_frontier_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
@@ -76,7 +74,7 @@ impl Folder {
                 "config": reference.config,
                 "stage": reference.stage,
                 "step": reference.step,
-                "fingerprint": fingerprint(reference.to_bytes()),
+                "fingerprint": reference.fingerprint(),
                 "file": "checkpoints/reference.safetensors",
             },
             "vocabulary": words,
@@ -135,22 +133,6 @@ impl Folder {
         };
         self.points.sort_by_key(rank);
         files::write(&self.path.join("frontier.csv"), frontier_csv(&self.points))
-    }
-
-    /// The last policy of each β under the first seed that has it.
-    pub fn proposals(&self, world: &World) -> Result<Vec<Vec<f32>>, Failure> {
-        let mut last: HashMap<String, &FrontierPoint> = HashMap::new();
-        let mut names = Vec::new();
-        for run in &self.runs {
-            let name = run.settings.dpo.beta.to_string();
-            let of_run = self.points.iter().filter(|point| run.owns(point)).max_by_key(|point| point.step);
-            if let (Some(point), false) = (of_run, last.contains_key(&name)) {
-                last.insert(name.clone(), point);
-                names.push(name);
-            }
-        }
-        let file = |name: &String| self.path.join(format!("checkpoints/{}.safetensors", point_name(last[name])));
-        names.iter().map(|name| Ok(files::read_checkpoint(&file(name), world)?.parameters)).collect()
     }
 
     /// Writes the optimum, if it was sampled, and the chart.

@@ -14,13 +14,14 @@ use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run_dpo, sample_optimum,
+    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run_dpo,
 };
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::dpo::SinkError;
 use super::machine::{BackendArguments, Machine};
+use super::optimum::sampled;
 use super::{End, Failure, files, interrupt, progress};
 use folder::Folder;
 
@@ -181,20 +182,11 @@ impl Shared<'_> {
     async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
         let mut optimum = None;
         if !interrupt::requested() {
-            let proposals = self.lock().proposals(self.world)?;
-            let per_prompt = self.settings.optimum_samples;
-            let pieces = self.world.held_out_prompts().len() * (1 + proposals.len()) * per_prompt.div_ceil(256);
-            let bar = progress::bar(pieces as u64, "pieces of the optimum");
-            let go_on = || {
-                bar.inc(1);
-                if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
             let parameters = &self.reference.parameters;
-            let names = (per_prompt, self.settings.run.evaluation.seed);
-            let samples = sample_optimum(k, self.world, &self.network, parameters, &proposals, names, go_on).await?;
-            bar.finish_and_clear();
             let temperature = self.settings.run.preferences.labels.temperature;
-            optimum = samples.map(|samples| optimum_curve(&samples, temperature));
+            let settings = &self.settings.optimum;
+            let samples = sampled(k, self.world, &self.network, parameters, temperature, settings).await?;
+            optimum = samples.map(|samples| optimum_curve(&samples.samples));
         }
         self.lock().conclude(optimum.as_deref())
     }
