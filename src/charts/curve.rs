@@ -115,7 +115,7 @@ impl CurveChart<'_> {
             let hue = look.palette.method(&curve.method);
             let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
             let (width, _) = area.estimate_text_size(&curve.label, &style)?;
-            let x = x.max(frame.across.start + look.px(4.0) + width as i32);
+            let x = (x - look.px(7.0)).max(frame.across.start + look.px(4.0) + width as i32);
             area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
         }
         Ok(())
