@@ -78,7 +78,7 @@ fn of_ppo(state: &State, stage: Stage) -> [Shown; 3] {
     let of = |name, label, dash| series(state, stage, name, label, dash);
     let curves = vec![of("objective/score", "score", 0.0), of("objective/gold_score", "gold", 4.0)];
     let caption = if stage == Stage::Ppo {
-        "The reward model’s score of each rollout, and the gold reward on the same scale. Where the shaded gap opens, the policy pleases the model and nobody else."
+        "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else."
     } else {
         "The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit."
     };
