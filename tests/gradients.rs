@@ -8,10 +8,10 @@
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::{Activations, Gradients, Network, OutputGradients};
-use klimb::backend::{At, AtMut, Kernels, LogitsSize, PpoSize};
+use klimb::backend::{At, AtMut, DpoSize, Kernels, LogitsSize, PpoSize};
 use klimb::language::{Sequence, TokenBatch, last_token_mask};
 use klimb::model::ModelConfig;
-use klimb::objectives::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
+use klimb::objectives::{DpoLoss, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
 use klimb::rng::Generator;
 
 const STEP: f64 = 1e-5;
@@ -124,7 +124,8 @@ impl Bench {
                 let references: Vec<f64> = (0..2 * pairs).map(|i| -9.0 - 1.5 * (i % 3) as f64).collect();
                 let (settings, mut dsums, mut statistics) =
                     (vec![0.7, 0.1], vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
-                k.dpo(pairs, &sums, At::new(&references, 0), At::new(&settings, 0), &mut dsums, &mut statistics);
+                let size = DpoSize { pairs, loss: DpoLoss::Sigmoid };
+                k.dpo(size, &sums, At::new(&references, 0), At::new(&settings, 0), &mut dsums, &mut statistics);
                 k.sequence_logprobs_backward(batch.size, &dsums, At::new(mask, 0), &mut dnumbers);
                 statistics[..pairs].iter().sum::<f64>() / pairs as f64
             }

@@ -128,7 +128,12 @@ fn dpo_raises_the_gold_reward<K: Kernels>(mut k: K) {
         ..DpoSettings::default()
     };
     let labels = LabelSettings { temperature: 0.0, flip_probability: 0.0 };
-    let mut data = PreferenceData::new(&mut k, &network, 1, PreferenceSettings { chunks: 40, labels });
+    let mut data = PreferenceData::new(
+        &mut k,
+        &network,
+        1,
+        PreferenceSettings { chunks: 40, labels, ..PreferenceSettings::default() },
+    );
     let mut dpo = Dpo::new(&mut k, network.clone(), &sft.parameters, MAX_SEQUENCE - 1, settings);
     let evaluation = EvaluationSettings { samples: 1024, ..EvaluationSettings::default() };
     let mut evaluator = Evaluator::new(&mut k, &network, 256, evaluation);

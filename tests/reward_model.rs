@@ -32,7 +32,12 @@ fn sft() -> Checkpoint {
 fn instances<K: Kernels>(k: &mut K, chunks: usize, labels: LabelSettings) -> Vec<Vec<Pair>> {
     let (world, sft) = (world(), sft());
     let reference = upload(k, &sft.parameters);
-    let mut data = PreferenceData::new(k, &Network::new(sft.config), 1, PreferenceSettings { chunks, labels });
+    let mut data = PreferenceData::new(
+        k,
+        &Network::new(sft.config),
+        1,
+        PreferenceSettings { chunks, labels, ..PreferenceSettings::default() },
+    );
     while data.len() < data.capacity() {
         pollster::block_on(data.extend(k, &world, &reference)).expect("generation works");
     }

@@ -5,8 +5,8 @@
 mod common;
 
 use klimb::algorithms::{
-    Dpo, DpoSettings, PairBatch, Ppo, PpoSettings, PpoStart, RewardModel, RewardModelSettings, Rollout, Sft,
-    SftSettings, ValueNetwork,
+    Dpo, DpoSettings, PairBatch, Ppo, PpoSettings, PpoStart, PreferredFt, RewardModel, RewardModelSettings, Rollout,
+    Sft, SftSettings, Unlikelihood, UnlikelihoodSettings, ValueNetwork,
 };
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
@@ -57,13 +57,30 @@ fn sft_step<K: Kernels>(k: &mut K) -> Counters {
 fn dpo_step<K: Kernels>(k: &mut K) -> Counters {
     let settings = DpoSettings { pairs: 3, ..DpoSettings::default() };
     let mut dpo = Dpo::new(k, Network::new(CONFIG), &initial_parameters(&CONFIG, 1), LENGTH, settings);
-    let pairs = PairBatch {
+    third(k, |k| dpo.step(k, &pairs()))
+}
+
+fn unlikelihood_step<K: Kernels>(k: &mut K) -> Counters {
+    let DpoSettings { schedule, adamw, .. } = DpoSettings::default();
+    let settings = UnlikelihoodSettings { alpha: 0.1, pairs: 3, schedule, adamw };
+    let mut unlikelihood =
+        Unlikelihood::new(k, Network::new(CONFIG), &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    third(k, |k| unlikelihood.step(k, &pairs()))
+}
+
+fn preferred_ft_step<K: Kernels>(k: &mut K) -> Counters {
+    let settings = SftSettings { batch: 3, ..SftSettings::default() };
+    let mut preferred_ft = PreferredFt::new(k, Network::new(CONFIG), &initial_parameters(&CONFIG, 1), LENGTH, settings);
+    third(k, |k| preferred_ft.step(k, &pairs()))
+}
+
+fn pairs() -> PairBatch {
+    PairBatch {
         chosen: (0..3).map(sequence).collect(),
         rejected: (3..6).map(sequence).collect(),
         reference_chosen: vec![-9.0; 3],
         reference_rejected: vec![-9.0; 3],
-    };
-    third(k, |k| dpo.step(k, &pairs))
+    }
 }
 
 fn reward_model_step<K: Kernels>(k: &mut K) -> Counters {
@@ -117,6 +134,8 @@ fn assert_steps<K: Kernels>(mut k: K) {
     let expected = |dispatches| Counters { dispatches, submits: 1, readbacks: 0, writes: 2, objects: 0 };
     assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "SFT");
     assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "DPO");
+    assert_eq!(unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "unlikelihood");
+    assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "Preferred-FT");
     // The head takes the unembedding's place; no log-probabilities are made.
     assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere.

@@ -74,7 +74,12 @@ impl<K: Kernels<Real = f32>> Run<K> {
         let settings = DpoSettings { beta: 1.0, pairs, schedule, ..DpoSettings::default() };
         let evaluation = EvaluationSettings { samples, ..EvaluationSettings::default() };
         Self {
-            data: PreferenceData::new(&mut k, &network, 1, PreferenceSettings { chunks: 40, labels }),
+            data: PreferenceData::new(
+                &mut k,
+                &network,
+                1,
+                PreferenceSettings { chunks: 40, labels, ..PreferenceSettings::default() },
+            ),
             dpo: Dpo::new(&mut k, network.clone(), &sft.parameters, MAX_SEQUENCE - 1, settings),
             evaluator: Evaluator::new(&mut k, &network, 128, evaluation),
             world: world(),

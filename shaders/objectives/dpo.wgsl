@@ -1,7 +1,10 @@
 // Direct preference optimisation (Rafailov et al. 2023, equation 7), with label smoothing ε (Mitchell 2023):
 //
-//   s = (log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l))
-//   loss = −(1 − ε)·log σ(β·s) − ε·log σ(−β·s)
+//   r̂(y) = β·(log π(y) − log π_ref(y)), s = r̂(y_w) − r̂(y_l)
+//   loss = (1 − ε)·f(s) + ε·f(−s)
+//
+// with f by the number `loss`: 0 DPO, −log σ(s); 1 hinge (SLiC, Zhao et al. 2023), max(0, 1 − s); 2 IPO (Azar et al.
+// 2023, equation 17), (s/β − 1/(2β))².
 //
 // One invocation per pair. sequence_logprobs and references: the chosen completions' (pairs), then the rejected ones'.
 // settings: β, ε. Writes dsequence_logprobs, the gradient of the mean loss, and statistics of (6, pairs): losses,
@@ -9,6 +12,7 @@
 
 struct DpoSize {
     pairs: u32,
+    loss: u32,
     references_offset: u32,
     settings_offset: u32,
 }
@@ -30,6 +34,19 @@ fn sigmoid(x: f32) -> f32 {
     return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
+// f(s) and −f′(s).
+fn term(beta: f32, margin: f32) -> vec2<f32> {
+    if (size.loss == 1u) {
+        let gap = 1.0 - margin;
+        return select(vec2(gap, 1.0), vec2(0.0, 0.0), gap <= 0.0);
+    }
+    if (size.loss == 2u) {
+        let gap = (0.5 - margin) / beta;
+        return vec2(gap * gap, 2.0 * gap / beta);
+    }
+    return vec2(-log_sigmoid(margin), sigmoid(-margin));
+}
+
 @compute @workgroup_size(64)
 fn dpo(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let pair = item(id, groups);
@@ -44,12 +61,13 @@ fn dpo(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     let rejected_reward = beta * (rejected - references[size.references_offset + size.pairs + pair]);
     let margin = chosen_reward - rejected_reward;
 
-    let loss = -(1.0 - smoothing) * log_sigmoid(margin) - smoothing * log_sigmoid(-margin);
-    let dchosen = beta * (smoothing * sigmoid(margin) - (1.0 - smoothing) * sigmoid(-margin)) / f32(size.pairs);
+    let right = (1.0 - smoothing) * term(beta, margin);
+    let wrong = smoothing * term(beta, -margin);
+    let dchosen = -beta * (right.y - wrong.y) / f32(size.pairs);
     dsequence_logprobs[pair] = dchosen;
     dsequence_logprobs[size.pairs + pair] = -dchosen;
 
-    statistics[pair] = loss;
+    statistics[pair] = right.x + wrong.x;
     statistics[size.pairs + pair] = chosen_reward;
     statistics[2u * size.pairs + pair] = rejected_reward;
     statistics[3u * size.pairs + pair] = select(0.0, 1.0, chosen_reward > rejected_reward);

@@ -4,9 +4,13 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+use super::pairs::{PairBatch, PairLearner};
 use crate::backend::network::Network;
-use crate::backend::{At, BackendError, Kernels, SequenceSize};
-use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule, Sequence, TokenBatch};
+use crate::backend::{At, BackendError, DpoSize, Kernels};
+use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
+use crate::metrics::MetricRow;
+use crate::objectives::DpoLoss;
+use crate::real::Real;
 
 /// Settings of DPO.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -15,6 +19,16 @@ pub struct DpoSettings {
     pub beta: f64,
     /// Probability with which a label is taken to be wrong (cDPO; 0 is the paper).
     pub label_smoothing: f64,
+    /// How a margin becomes a loss; the paper's is `Sigmoid`.
+    #[serde(default)]
+    pub loss: DpoLoss,
+    /// Whether log-probabilities are means over a completion's tokens instead of sums, so that length earns nothing.
+    #[serde(default)]
+    pub length_normalised: bool,
+    /// Whether log π_ref is left out, as if every completion were equally likely under the reference: no leash. With
+    /// `length_normalised` this is SimPO without its target margin (Meng et al. 2024).
+    #[serde(default)]
+    pub reference_free: bool,
     /// Pairs a step.
     pub pairs: usize,
     /// Learning rate over the run.
@@ -28,6 +42,9 @@ impl Default for DpoSettings {
         Self {
             beta: 0.3,
             label_smoothing: 0.0,
+            loss: DpoLoss::Sigmoid,
+            length_normalised: false,
+            reference_free: false,
             pairs: 128,
             schedule: Schedule { peak: 1e-3, floor: 5e-5, warm_up: 20, steps: 400 },
             adamw: Adamw { weight_decay: 0.0, ..Adamw::default() },
@@ -35,17 +52,18 @@ impl Default for DpoSettings {
     }
 }
 
-/// The pairs of one step with their references' log-probabilities, summed over the completion.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PairBatch {
-    /// Preferred completions.
-    pub chosen: Vec<Sequence>,
-    /// The others, in the same order.
-    pub rejected: Vec<Sequence>,
-    /// log π_ref(chosen).
-    pub reference_chosen: Vec<f64>,
-    /// log π_ref(rejected).
-    pub reference_rejected: Vec<f64>,
+impl DpoSettings {
+    /// In what this is not the paper's DPO, in words; empty where it is.
+    pub fn variant(&self) -> String {
+        let loss = match self.loss {
+            DpoLoss::Sigmoid => None,
+            DpoLoss::Hinge => Some("hinge loss"),
+            DpoLoss::Ipo => Some("IPO"),
+        };
+        let length = self.length_normalised.then_some("length-normalised");
+        let reference = self.reference_free.then_some("reference-free");
+        [loss, length, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Metrics of one step; means over its pairs.
@@ -53,7 +71,7 @@ pub struct PairBatch {
 pub struct DpoMetrics {
     /// Steps taken, from 1.
     pub step: u64,
-    /// `dpo/loss`: ln 2 at the first step.
+    /// `dpo/loss`: ln 2 at the first step (hinge: 1; IPO: 1/(4β²)), unless reference-free.
     pub loss: f64,
     /// `rewards/chosen`: β·log(π/π_ref) of the chosen.
     pub chosen_rewards: f64,
@@ -61,7 +79,7 @@ pub struct DpoMetrics {
     pub rejected_rewards: f64,
     /// `rewards/accuracies`: how often the chosen one's implicit reward is higher.
     pub accuracies: f64,
-    /// `logps/chosen`: log π(chosen).
+    /// `logps/chosen`: log π(chosen), a token if length-normalised.
     pub chosen_logprobs: f64,
     /// `logps/rejected`.
     pub rejected_logprobs: f64,
@@ -69,15 +87,36 @@ pub struct DpoMetrics {
     pub gradient_norm: f64,
 }
 
+impl DpoMetrics {
+    /// The step by the field's names.
+    pub fn row(&self) -> MetricRow {
+        MetricRow::new(
+            self.step,
+            &[
+                ("dpo/loss", self.loss),
+                ("rewards/chosen", self.chosen_rewards),
+                ("rewards/rejected", self.rejected_rewards),
+                ("rewards/accuracies", self.accuracies),
+                ("rewards/margins", self.chosen_rewards - self.rejected_rewards),
+                ("logps/chosen", self.chosen_logprobs),
+                ("logps/rejected", self.rejected_logprobs),
+                ("optimiser/gradient_norm", self.gradient_norm),
+            ],
+        )
+    }
+}
+
 /// What one pair contributed to the last step, for a reader who wants to follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PairOutcome {
-    /// −log σ(margin), or its smoothed form.
+    /// −log σ(margin), or its variant.
     pub loss: f64,
     /// β·log(π/π_ref) of the chosen.
     pub chosen_reward: f64,
     /// β·log(π/π_ref) of the rejected.
     pub rejected_reward: f64,
+    /// How hard the pair pulls: σ(r̂_l − r̂_w) in the paper's DPO; below 0 it pushes back.
+    pub weight: f64,
 }
 
 /// Statistics the objective reports.
@@ -85,33 +124,25 @@ const COLUMNS: usize = 6;
 
 /// A policy in DPO.
 pub struct Dpo<K: Kernels> {
-    learner: Learner<K>,
+    learner: PairLearner<K>,
     settings: DpoSettings,
-    sequence_logprobs: K::Floats,
-    dsequence_logprobs: K::Floats,
 }
 
 impl<K: Kernels> Dpo<K> {
     /// Starts from `parameters`, which are the reference's too; sequences have at most `length` + 1 tokens.
     pub fn new(k: &mut K, network: Network, parameters: &[f32], length: usize, settings: DpoSettings) -> Self {
-        let size = SequenceSize { batch: 2 * settings.pairs, length };
-        let learner = Learner::new(k, network, parameters, size, 2 * settings.pairs, COLUMNS, settings.adamw);
-        Self {
-            learner,
-            settings,
-            sequence_logprobs: k.floats("sequence_logprobs", 2 * settings.pairs),
-            dsequence_logprobs: k.floats("dsequence_logprobs", 2 * settings.pairs),
-        }
+        let sizes = (settings.pairs, length);
+        Self { learner: PairLearner::new(k, (network, parameters), sizes, (1, COLUMNS), settings.adamw), settings }
     }
 
     /// The policy and its optimiser.
     pub fn learner(&self) -> &Learner<K> {
-        &self.learner
+        &self.learner.learner
     }
 
     /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
     pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
-        self.learner.resume(k, parameters, steps);
+        self.learner.learner.resume(k, parameters, steps);
     }
 
     /// The settings, as they will be at the next step.
@@ -119,9 +150,10 @@ impl<K: Kernels> Dpo<K> {
         &self.settings
     }
 
-    /// Changes what can change in mid-run, from the next step on.
-    pub fn configure(&mut self, beta: f64, label_smoothing: f64, schedule: Schedule) {
-        self.settings = DpoSettings { beta, label_smoothing, schedule, ..self.settings };
+    /// Changes what can change in mid-run, from the next step on: everything but the pairs a step and the optimiser.
+    pub fn configure(&mut self, settings: DpoSettings) {
+        let DpoSettings { pairs, adamw, .. } = self.settings;
+        self.settings = DpoSettings { pairs, adamw, ..settings };
     }
 
     /// One update on exactly `settings.pairs` pairs.
@@ -129,30 +161,38 @@ impl<K: Kernels> Dpo<K> {
     /// # Panics
     /// If there are not exactly that many pairs, or a sequence is too long.
     pub fn step(&mut self, k: &mut K, pairs: &PairBatch) {
-        let DpoSettings { beta, label_smoothing, schedule, .. } = self.settings;
-        let learner = &mut self.learner;
-        let batch = TokenBatch::new(learner.size().length, pairs.chosen.iter().chain(&pairs.rejected));
-        let references: Vec<f32> =
-            pairs.reference_chosen.iter().chain(&pairs.reference_rejected).map(|&logprob| logprob as f32).collect();
-        let learning_rate = schedule.at(learner.steps());
-        learner.load(k, &batch, &batch.completion_mask, learning_rate, &[beta, label_smoothing], &references);
+        let DpoSettings { beta, label_smoothing, loss, schedule, .. } = self.settings;
+        let batch = self.learner.tokens(pairs);
+        let (weights, references) = self.weigh(pairs, &batch.completion_mask);
+        let learning_rate = schedule.at(self.learner().steps());
+        let learner = &mut self.learner.learner;
+        learner.load(k, &batch, &weights, learning_rate, &[beta, label_smoothing], &references);
 
         // log π(y|x) of every completion, prompt masked
-        learner.logprobs(k);
-        let mask = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_forward(batch.size, &learner.numbers, mask, &mut self.sequence_logprobs);
+        self.learner.forward(k);
 
         // −log σ(β·(log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l))) and its gradient
+        let PairLearner { learner, sequence_logprobs, dsequence_logprobs, .. } = &mut self.learner;
         let references = At::new(&learner.floats, learner.extra_offset());
         let objective = At::new(&learner.floats, OBJECTIVE_SETTINGS);
-        let (dsequence, statistics) = (&mut self.dsequence_logprobs, &mut learner.statistics);
-        k.dpo(self.settings.pairs, &self.sequence_logprobs, references, objective, dsequence, statistics);
+        let size = DpoSize { pairs: self.settings.pairs, loss };
+        k.dpo(size, sequence_logprobs, references, objective, dsequence_logprobs, &mut learner.statistics);
 
         // back to tokens, logits, parameters
-        let mask = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_backward(batch.size, &self.dsequence_logprobs, mask, &mut learner.dnumbers);
-        learner.update(k, self.settings.pairs);
+        self.learner.backward(k);
         k.submit();
+    }
+
+    /// What each token counts, (2·P, T), and log π_ref of each completion, as the variant has them.
+    fn weigh(&self, pairs: &PairBatch, completion_mask: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let DpoSettings { length_normalised, reference_free, .. } = self.settings;
+        let share = |tokens: usize| if length_normalised { 1.0 / tokens.max(1) as f64 } else { 1.0 };
+        let shares: Vec<f64> = pairs.sequences().map(|sequence| share(sequence.completion().len())).collect();
+        let rows = completion_mask.chunks_exact(self.learner().size().length).zip(&shares);
+        let weights = rows.flat_map(|(row, share)| row.iter().map(move |counts| counts * *share as f32)).collect();
+        let references = pairs.reference_chosen.iter().chain(&pairs.reference_rejected).zip(&shares);
+        let reference = |logprob: f64, share: f64| if reference_free { 0.0 } else { (logprob * share) as f32 };
+        (weights, references.map(|(&logprob, &share)| reference(logprob, share)).collect())
     }
 
     /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).
@@ -163,7 +203,7 @@ impl<K: Kernels> Dpo<K> {
         &mut self,
         k: &mut K,
     ) -> impl Future<Output = Result<Vec<DpoMetrics>, BackendError>> + 'static + use<K> {
-        let read = self.learner.read_metrics(k);
+        let read = self.learner.learner.read_metrics(k);
         let share = 1.0 / self.settings.pairs as f64;
         async move {
             let line = |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| DpoMetrics {
@@ -188,13 +228,16 @@ impl<K: Kernels> Dpo<K> {
         &self,
         k: &mut K,
     ) -> impl Future<Output = Result<Vec<PairOutcome>, BackendError>> + 'static + use<K> {
-        let pairs = self.settings.pairs;
-        let read = k.read_floats(&self.learner.statistics, 0..3 * pairs);
+        let DpoSettings { pairs, loss, beta, label_smoothing, .. } = self.settings;
+        let read = k.read_floats(&self.learner().statistics, 0..3 * pairs);
         async move {
             let columns = read.await?;
-            let at = |column: usize, pair: usize| crate::real::Real::to_f64(columns[column * pairs + pair]);
-            let outcome =
-                |pair| PairOutcome { loss: at(0, pair), chosen_reward: at(1, pair), rejected_reward: at(2, pair) };
+            let outcome = |pair| {
+                let [found, chosen_reward, rejected_reward] =
+                    [0, 1, 2].map(|c| K::Real::to_f64(columns[c * pairs + pair]));
+                let (_, weight) = loss.of(beta, label_smoothing, chosen_reward - rejected_reward);
+                PairOutcome { loss: found, chosen_reward, rejected_reward, weight }
+            };
             Ok((0..pairs).map(outcome).collect())
         }
     }

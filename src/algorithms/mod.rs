@@ -2,12 +2,20 @@
 //!
 //! Invariant: an algorithm sees no word and no reward but what it is handed.
 
+mod best_of_n;
 mod dpo;
+mod pairs;
 mod ppo;
+mod preferred_ft;
 mod reward_model;
 mod sft;
+mod unlikelihood;
 
-pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairBatch, PairOutcome};
+pub use best_of_n::{ScoreDistribution, best_of, best_of_n_bound};
+pub use dpo::{Dpo, DpoMetrics, DpoSettings, PairOutcome};
+pub use pairs::PairBatch;
 pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, ScoredEpisode, ValueNetwork};
+pub use preferred_ft::PreferredFt;
 pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
+pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::backend::network::Network;
 use crate::backend::{At, BackendError, Kernels, SequenceSize};
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch};
+use crate::metrics::MetricRow;
+use crate::real::Real;
 
 /// Settings of SFT.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,10 +43,19 @@ pub struct SftMetrics {
     pub gradient_norm: f64,
 }
 
+impl SftMetrics {
+    /// The step by the field's names.
+    pub fn row(&self) -> MetricRow {
+        MetricRow::new(self.step, &[("sft/loss", self.loss), ("optimiser/gradient_norm", self.gradient_norm)])
+    }
+}
+
 /// A policy in supervised fine-tuning.
 pub struct Sft<K: Kernels> {
     learner: Learner<K>,
     settings: SftSettings,
+    /// What each token of the last step counted, (B, T).
+    weights: Vec<f32>,
 }
 
 impl<K: Kernels> Sft<K> {
@@ -52,7 +63,7 @@ impl<K: Kernels> Sft<K> {
     pub fn new(k: &mut K, network: Network, parameters: &[f32], length: usize, settings: SftSettings) -> Self {
         let size = SequenceSize { batch: settings.batch, length };
         let learner = Learner::new(k, network, parameters, size, 0, 1, settings.adamw);
-        Self { learner, settings }
+        Self { learner, settings, weights: Vec::new() }
     }
 
     /// The policy and its optimiser.
@@ -72,10 +83,10 @@ impl<K: Kernels> Sft<K> {
     /// Like [`Sft::step`], on a batch already laid out.
     pub fn step_on(&mut self, k: &mut K, batch: &TokenBatch) {
         let share = 1.0 / batch.completion_tokens().max(1.0);
-        let weights: Vec<f32> = batch.completion_mask.iter().map(|counts| counts * share).collect();
+        self.weights = batch.completion_mask.iter().map(|counts| counts * share).collect();
         let learner = &mut self.learner;
         let learning_rate = self.settings.schedule.at(learner.steps());
-        learner.load(k, batch, &weights, learning_rate, &[], &[]);
+        learner.load(k, batch, &self.weights, learning_rate, &[], &[]);
         learner.logprobs(k);
         let weights = At::new(&learner.floats, learner.mask_offset());
         let rows = batch.inputs.len();
@@ -97,6 +108,23 @@ impl<K: Kernels> Sft<K> {
             let line =
                 |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| SftMetrics { step, loss: sums[0], gradient_norm };
             Ok(read.await?.lines.into_iter().map(line).collect())
+        }
+    }
+
+    /// log π of each completion token of the last step, a list for each sequence, as it was before the update.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub fn outcomes(&self, k: &mut K) -> impl Future<Output = Result<Vec<Vec<f64>>, BackendError>> + 'static + use<K> {
+        let (weights, length) = (self.weights.clone(), self.learner.size().length);
+        let read = k.read_floats(&self.learner.numbers, 0..weights.len());
+        async move {
+            let logprobs = read.await?;
+            let of_row = |(logprobs, weights): (&[K::Real], &[f32])| {
+                let counting = logprobs.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
+                counting.map(|(logprob, _)| logprob.to_f64()).collect()
+            };
+            Ok(logprobs.chunks_exact(length).zip(weights.chunks_exact(length)).map(of_row).collect())
         }
     }
 }

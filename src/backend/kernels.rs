@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::sizes::*;
 use crate::real::Real;
 
 /// What can go wrong below the network. A wrong shape is not here: that is a bug, and asserts.
@@ -75,153 +76,6 @@ impl<'a, B> AtMut<'a, B> {
     pub fn new(buffer: &'a mut B, offset: usize) -> Self {
         Self { buffer, offset }
     }
-}
-
-/// Sizes of the embedding kernels. Token (b, t) is `tokens[b·stride + first + t]` at position `first + t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EmbedSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Positions embedded of each sequence.
-    pub length: usize,
-    /// Tokens stored per sequence.
-    pub stride: usize,
-    /// First position.
-    pub first: usize,
-    /// D.
-    pub width: usize,
-    /// V; the position embedding begins V·D behind the token embedding.
-    pub vocabulary: usize,
-    /// Rows of the position embedding, T.
-    pub context: usize,
-}
-
-/// Sizes of LayerNorm: `rows` vectors of `width`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NormSize {
-    /// Vectors.
-    pub rows: usize,
-    /// D.
-    pub width: usize,
-    /// Whether the backward pass adds to dx, as the residual stream wants, or replaces it.
-    pub accumulate: bool,
-}
-
-/// Sizes of a linear map with weights (inner, columns), applied to `rows` vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatmulSize {
-    /// Vectors.
-    pub rows: usize,
-    /// Rows of the weights.
-    pub inner: usize,
-    /// Columns of the weights.
-    pub columns: usize,
-    /// Whether a bias of `columns` numbers lies right behind the weights.
-    pub bias: bool,
-}
-
-/// Sizes of causal attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Positions of each.
-    pub length: usize,
-    /// Heads.
-    pub heads: usize,
-    /// D/H.
-    pub head_width: usize,
-}
-
-/// Sizes of attention at one position, with the keys and values of earlier positions cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeSize {
-    /// Sequences.
-    pub batch: usize,
-    /// The position being decoded, from 0.
-    pub position: usize,
-    /// Positions the cache has room for.
-    pub capacity: usize,
-    /// Heads.
-    pub heads: usize,
-    /// D/H.
-    pub head_width: usize,
-}
-
-/// Sizes of the kernels that turn logits into log-probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogitsSize {
-    /// Tokens, B·T.
-    pub rows: usize,
-    /// V.
-    pub vocabulary: usize,
-}
-
-/// Sizes of per-token numbers, (B, T).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SequenceSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Tokens of each.
-    pub length: usize,
-}
-
-/// Sizes of one sampling position. Row b holds `length` tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampleSize {
-    /// Sequences.
-    pub batch: usize,
-    /// Tokens stored per sequence, and coins.
-    pub length: usize,
-    /// The position whose logits are given; the token at `position + 1` is written.
-    pub position: usize,
-    /// V.
-    pub vocabulary: usize,
-    /// The token that ends a completion.
-    pub end: u32,
-    /// The token written behind the end.
-    pub padding: u32,
-}
-
-/// Where the rows of a minibatch of PPO lie in a batch, which may hold more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PpoSize {
-    /// Tokens of the minibatch.
-    pub rows: usize,
-    /// The first of them in each column of the network's numbers.
-    pub first: usize,
-    /// From one such column to the next: the batch's tokens.
-    pub stride: usize,
-}
-
-/// Sizes of one line of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricsSize {
-    /// Items (tokens, pairs) each statistic has.
-    pub items: usize,
-    /// Statistics; column c is `statistics[c·items ..]`.
-    pub columns: usize,
-    /// Partial sums of the squared gradient norm.
-    pub partials: usize,
-}
-
-/// What AdamW is told besides the gradients (Loshchilov and Hutter 2019).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamwSize {
-    /// Parameters.
-    pub len: usize,
-    /// Partial sums of the squared gradient norm.
-    pub partials: usize,
-    /// β₁.
-    pub beta1: f32,
-    /// β₂.
-    pub beta2: f32,
-    /// Added to the root of the second moment, as PyTorch does it (after bias correction).
-    pub epsilon: f32,
-    /// Decoupled weight decay, on every parameter.
-    pub weight_decay: f32,
-    /// Gradients longer than this are scaled down to it; infinity never clips.
-    pub max_norm: f32,
 }
 
 /// Partial sums [`Kernels::squared_norm`] writes.
@@ -471,15 +325,25 @@ pub trait Kernels {
         dlogprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,
     );
-    /// Write: DPO's loss, `objectives::dpo`, on `pairs` pairs: `sequence_logprobs` holds the chosen, then the
-    /// rejected completions' (2·pairs); `references` likewise. `settings`: β, label smoothing. `dsequence_logprobs` of
-    /// (2·pairs), of the mean loss; `statistics` of (6, pairs): losses, chosen rewards, rejected rewards,
+    /// Write: DPO's loss or a relative of it, `objectives::dpo`, on P pairs: `sequence_logprobs` holds the chosen, then the
+    /// rejected completions' (2·P); `references` likewise. `settings`: β, label smoothing. `dsequence_logprobs` of
+    /// (2·P), of the mean loss; `statistics` of (6, P): losses, chosen rewards, rejected rewards,
     /// accuracies, chosen logprobs, rejected logprobs.
     fn dpo(
         &mut self,
-        pairs: usize,
+        size: DpoSize,
         sequence_logprobs: &Self::Floats,
         references: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        dsequence_logprobs: &mut Self::Floats,
+        statistics: &mut Self::Floats,
+    );
+    /// Write: `objectives::unlikelihood` on `pairs` pairs, laid out as for `dpo`. `settings`: α. `dsequence_logprobs`
+    /// of (2·pairs), of the mean loss; `statistics` of (4, pairs): losses, accuracies, chosen logprobs, rejected logprobs.
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &Self::Floats,
         settings: At<Self::Floats>,
         dsequence_logprobs: &mut Self::Floats,
         statistics: &mut Self::Floats,

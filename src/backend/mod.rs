@@ -8,5 +8,7 @@ pub mod cpu;
 pub mod gpu;
 mod kernels;
 pub mod network;
+mod sizes;
 
 pub use kernels::*;
+pub use sizes::*;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison};
+use crate::metrics::{FrontierPoint, Setting};
+use crate::model::ConfigError;
 use crate::objectives::{k1, k2, k3};
 use crate::rng::Generator;
 use crate::stats::{half_width, mean};
@@ -29,6 +31,39 @@ pub struct EvaluationSettings {
 impl Default for EvaluationSettings {
     fn default() -> Self {
         Self { samples: 512, seed: 1, temperature: 1.0 }
+    }
+}
+
+impl EvaluationSettings {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        if self.samples < 2 {
+            let reason = format!("{} cannot have an interval; take at least 2", self.samples);
+            return Err(ConfigError::new("samples", reason));
+        }
+        Ok(self)
+    }
+}
+
+/// What a point of the frontier is called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// The method's name in files, such as `dpo`.
+    pub method: &'static str,
+    /// The method's setting, for DPO β.
+    pub setting: Setting,
+    /// The run's seed.
+    pub seed: u64,
+    /// Optimiser updates done.
+    pub step: u64,
+    /// Training time so far.
+    pub seconds: f64,
+}
+
+impl Place {
+    /// The setting of the reference's own point.
+    pub fn reference() -> Setting {
+        Setting::Label("reference".into())
     }
 }
 
@@ -187,6 +222,24 @@ impl Evaluation {
             entropy: mean(&entropies),
             ended: mean(&of(|sample| f64::from(sample.sequence.tokens.last() == Some(&Vocabulary::END)))),
             samples,
+        }
+    }
+
+    /// The evaluation as a point of the frontier: the one way from samples to what charts, tables and files show.
+    pub fn point(&self, place: Place) -> FrontierPoint {
+        let Place { method, setting, seed, step, seconds } = place;
+        FrontierPoint {
+            method: method.into(),
+            setting,
+            seed,
+            step,
+            kl_per_sequence: self.kl_per_sequence,
+            kl_half_width: self.kl_half_width,
+            gold_reward: self.gold_reward,
+            gold_reward_half_width: self.gold_reward_half_width,
+            samples: self.samples.len() as u64,
+            seconds,
+            diversity: Some(self.diversity),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, sweeps, and
 //! checks of the engine against numbers from elsewhere.
 
+mod best_of_n;
 mod evaluation;
 mod optimum;
 mod ppo;
@@ -8,18 +9,21 @@ mod preferences;
 mod recipes;
 mod reward_model;
 mod sweep;
+mod training;
 pub mod verify;
 
-pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Sample};
+pub use best_of_n::{BestOfNSettings, CompletionPool, run_best_of_n};
+pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
     optimum_curve, optimum_with_errors, sample_optimum,
 };
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
-pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings};
+pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings, Writer};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
-pub use sweep::{RunEnd, RunSettings, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, reference_point, run_dpo};
+pub use sweep::{Method, Plan, SweepRun, SweepSettings, run};
+pub use training::{Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train};

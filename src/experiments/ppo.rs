@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::sweep::{PIECE, Place};
-use super::{EvaluationSettings, Evaluator, RunEnd, SweepError, SweepPoint, TextSource};
+use super::training::PIECE;
+use super::{EvaluationSettings, Evaluator, Place, RunEnd, SweepError, SweepPoint, TextSource};
 use crate::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use crate::backend::{BackendError, Kernels};
 use crate::language::{Episode, GenerationSettings};
@@ -224,6 +224,8 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let mut reviews = TextSource::reviews(seed);
     let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
     let mut rounds = Rounds::new(seed, &settings);
+    let method = if start.reward_model.is_some() { "ppo" } else { "ppo-gt" };
+    let setting = Setting::Number(ppo_settings.target_kl.unwrap_or(ppo_settings.kl_coefficient));
     let (mut seconds, mut is_stopped) = (0.0, false);
     while rounds.done() < rollouts && !is_stopped {
         let begin = sink.seconds();
@@ -233,7 +235,8 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         }
         let metrics = ppo.metrics(k).await?;
         if let Some(line) = metrics.iter().find(|line| !line.is_finite()) {
-            return Err(SweepError::Diverged { step: line.step, beta: round.rollout.metrics.kl_coefficient });
+            let run = format!("{method} {setting}, seed {seed}");
+            return Err(SweepError::Diverged { run, step: line.step });
         }
         let mut row = round.row();
         let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
@@ -244,15 +247,9 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         let is_point = rounds.done().is_multiple_of(evaluate_every) || rounds.done() == rollouts;
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &ppo.policy().parameters, ppo.reference()).await?;
-            let place = Place {
-                method: if start.reward_model.is_some() { "ppo" } else { "ppo-gt" },
-                setting: Setting::Number(ppo_settings.target_kl.unwrap_or(ppo_settings.kl_coefficient)),
-                seed,
-                step: ppo.policy().steps(),
-                seconds,
-            };
-            let parameters = ppo.read_policy(k).await?;
-            sink.point(place.point(evaluation, parameters)).map_err(SweepError::Sink)?;
+            let place = Place { method, setting: setting.clone(), seed, step: ppo.policy().steps(), seconds };
+            let (point, parameters) = (evaluation.point(place), Some(ppo.read_policy(k).await?));
+            sink.point(SweepPoint { point, evaluation, parameters }).map_err(SweepError::Sink)?;
         }
     }
     let parameters = ppo.read_policy(k).await?;

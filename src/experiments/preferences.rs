@@ -1,4 +1,5 @@
-//! Preference data: completions of the reference, judged by the world, in numbered chunks.
+//! Preference data: completions of the reference, or of the grammar where there is no SFT model, judged by the world, in
+//! numbered chunks.
 //!
 //! A chunk depends on the seed, the reference and its number alone, so data can be made when it is first needed and a
 //! run is the same however it was paused.
@@ -22,6 +23,18 @@ pub const PAIRS_PER_CHUNK: usize = INSTANCES_PER_CHUNK * PAIRS_PER_INSTANCE;
 /// Completions a prompt instance gets (Rafailov et al. 2023, section 6).
 const COMPLETIONS: usize = 4;
 
+/// Who writes the completions that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Writer {
+    /// The reference itself, so that the pairs lie where it does.
+    #[default]
+    Reference,
+    /// The world's grammar, as in public data sets that someone else has written; π_ref is then made by maximising the
+    /// likelihood of the chosen (Rafailov et al. 2023, section 4; see `TextSource::chosen`).
+    Grammar,
+}
+
 /// What the data is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PreferenceSettings {
@@ -29,11 +42,14 @@ pub struct PreferenceSettings {
     pub chunks: usize,
     /// Label noise.
     pub labels: LabelSettings,
+    /// Who writes.
+    #[serde(default)]
+    pub writer: Writer,
 }
 
 impl Default for PreferenceSettings {
     fn default() -> Self {
-        Self { chunks: 64, labels: LabelSettings::default() }
+        Self { chunks: 64, labels: LabelSettings::default(), writer: Writer::default() }
     }
 }
 
@@ -109,9 +125,15 @@ impl<K: Kernels> PreferenceData<K> {
             .map(|_| world.train_prompts()[draws.below(world.train_prompts().len())].as_slice())
             .flat_map(|prompt| [prompt; COMPLETIONS])
             .collect();
-        let coins = draws.coins(self.generation.coins());
-        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-        let sequences = self.generation.generate(k, reference, &prompts, &coins, settings).await?;
+        let sequences = match self.settings.writer {
+            Writer::Reference => {
+                let coins = draws.coins(self.generation.coins());
+                let settings =
+                    GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+                self.generation.generate(k, reference, &prompts, &coins, settings).await?
+            }
+            Writer::Grammar => prompts.iter().map(|prompt| review_for(world, prompt, &mut draws)).collect(),
+        };
         let logprobs = self.scorer.sequence_logprobs(k, reference, &sequences).await?;
         let mut made = Vec::new();
         for (sequences, logprobs) in sequences.chunks_exact(COMPLETIONS).zip(logprobs.chunks_exact(COMPLETIONS)) {
@@ -175,4 +197,20 @@ impl<K: Kernels> PreferenceData<K> {
         Generator::numbered(self.seed, "pair order", stream).shuffle(&mut fresh);
         self.order.extend(fresh);
     }
+}
+
+/// A review that the grammar writes to `prompt`.
+fn review_for(world: &World, prompt: &[u32], draws: &mut Generator) -> Sequence {
+    let review = world.review_for(prompt, draws);
+    Sequence { tokens: review.tokens, prompt_length: review.prompt_length }
+}
+
+/// The preferred of two reviews that the grammar writes to a training prompt.
+pub(super) fn chosen_review(world: &World, labels: LabelSettings, draws: &mut Generator) -> Sequence {
+    let prompt = world.train_prompts()[draws.below(world.train_prompts().len())].as_slice();
+    let reviews = [(); 2].map(|()| review_for(world, prompt, draws));
+    let gold = reviews.each_ref().map(|review| world.gold_reward(&review.tokens));
+    let completions = reviews.each_ref().map(Sequence::completion);
+    let pair = label_pairs(prompt, &completions, &gold, labels, draws).swap_remove(0);
+    Sequence::new(prompt, &pair.chosen)
 }

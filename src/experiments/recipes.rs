@@ -1,10 +1,12 @@
 //! How the shipped models are made: sizes, text and schedules of pre-training and SFT.
 
+use super::preferences::chosen_review;
 use crate::algorithms::SftSettings;
 use crate::language::{Adamw, Schedule, Sequence};
 use crate::model::{ConfigError, ModelConfig};
 use crate::rng::Generator;
 use crate::world::World;
+use crate::world::preferences::LabelSettings;
 
 /// Optimiser steps of the shipped base models.
 pub const BASE_STEPS: u64 = 4000;
@@ -41,6 +43,8 @@ pub enum TextSource {
     Documents(Generator),
     /// Reviews to training prompts; the completion counts.
     Reviews(Generator),
+    /// The chosen of pairs that the grammar wrote and the world labelled; the completion counts.
+    Chosen(Generator, LabelSettings),
 }
 
 impl TextSource {
@@ -54,6 +58,12 @@ impl TextSource {
         Self::Reviews(Generator::new(seed, "reviews"))
     }
 
+    /// The chosen completions of grammar-written pairs: a reference is made of them where no SFT model exists, by the
+    /// same recipe from the same base model (Rafailov et al. 2023, section 4).
+    pub fn chosen(seed: u64, labels: LabelSettings) -> Self {
+        Self::Chosen(Generator::new(seed, "chosen reviews"), labels)
+    }
+
     /// The next `count` sequences.
     pub fn batch(&mut self, world: &World, count: usize) -> Vec<Sequence> {
         let sequence = |_| match self {
@@ -62,6 +72,7 @@ impl TextSource {
                 let review = world.review(generator);
                 Sequence { tokens: review.tokens, prompt_length: review.prompt_length }
             }
+            Self::Chosen(generator, labels) => chosen_review(world, *labels, generator),
         };
         (0..count).map(sequence).collect()
     }

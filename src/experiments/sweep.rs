@@ -1,340 +1,317 @@
-//! A sweep: DPO over settings and seeds from one reference, a point every so many steps, and the closed-form optimum
-//! sampled beside it. The same run serves a single training.
+//! A sweep: methods over settings and seeds from one reference, a point every so many steps, and the closed-form optimum
+//! sampled beside them.
 //!
-//! No files and no clock here: whoever sweeps brings a [`Sink`].
-
-use std::ops::ControlFlow;
+//! Every method gets the same budget, data and evaluation; what it is called in files is its [`Method`]'s name.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::{Evaluation, EvaluationSettings, Evaluator, OptimumSettings, PreferenceData, PreferenceSettings};
-use crate::algorithms::{Dpo, DpoMetrics, DpoSettings};
+use super::best_of_n::run_best_of_n;
+use super::training::{PIECE, train};
+use super::{
+    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings, PreferenceSettings, Sink,
+    SweepError, TrainingSettings,
+};
+use crate::algorithms::{DpoSettings, SftSettings, UnlikelihoodSettings};
+use crate::backend::Kernels;
 use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels};
-use crate::language::{Schedule, upload};
 use crate::metrics::{FrontierPoint, Setting};
 use crate::model::ConfigError;
-use crate::world::{MAX_SEQUENCE, World};
+use crate::world::World;
+use crate::world::preferences::LabelSettings;
 
-/// Completions generated or scored at a time.
-pub(super) const PIECE: usize = 256;
-/// Steps between two looks at the metrics; the device keeps more lines than that.
-const METRICS_EVERY: u64 = 20;
-
-/// One training with its data and its points.
+/// A method with its setting: a curve of the figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RunSettings {
-    /// The algorithm.
-    pub dpo: DpoSettings,
-    /// Where its pairs come from.
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Method {
+    /// Direct preference optimisation.
+    Dpo {
+        /// The leash.
+        beta: f64,
+    },
+    /// Unlikelihood.
+    Unlikelihood {
+        /// Weight of pushing the rejected down.
+        alpha: f64,
+    },
+    /// Maximum likelihood of the chosen.
+    PreferredFt,
+    /// Best-of-N by gold reward, a point for every power of two.
+    BestOfN {
+        /// Up to this N.
+        largest: usize,
+    },
+}
+
+impl Method {
+    /// What a person reads in a legend.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Dpo { beta } => format!("DPO, β {beta}"),
+            Self::Unlikelihood { alpha } => format!("Unlikelihood, α {alpha}"),
+            Self::PreferredFt => "Preferred-FT".into(),
+            Self::BestOfN { largest } => format!("Best-of-N, N to {largest}"),
+        }
+    }
+}
+
+/// One run of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SweepRun {
+    /// What is run.
+    pub method: Method,
+    /// Names its data and their order.
+    pub seed: u64,
+}
+
+/// Which runs a sweep consists of, and what they have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepSettings {
+    /// The runs, in the order of the files.
+    pub runs: Vec<SweepRun>,
+    /// What every method that trains may spend.
+    pub budget: Budget,
+    /// Where pairs come from.
     pub preferences: PreferenceSettings,
     /// How a point is measured.
     pub evaluation: EvaluationSettings,
     /// Optimiser steps between two points; the last step is always one.
     pub evaluate_every: u64,
-}
-
-impl Default for RunSettings {
-    fn default() -> Self {
-        Self {
-            dpo: DpoSettings::default(),
-            preferences: PreferenceSettings::default(),
-            evaluation: EvaluationSettings::default(),
-            evaluate_every: 100,
-        }
-    }
-}
-
-impl RunSettings {
-    /// The settings, or the first one that cannot be used.
-    pub fn validated(self) -> Result<Self, ConfigError> {
-        let Self { dpo, preferences, evaluation, evaluate_every } = self;
-        let positive = |field, value: f64| {
-            let reason = || format!("{value} is not a positive number");
-            if value > 0.0 && value.is_finite() { Ok(()) } else { Err(ConfigError::new(field, reason())) }
-        };
-        positive("beta", dpo.beta)?;
-        positive("learning rate", dpo.schedule.peak)?;
-        positive("steps", dpo.schedule.steps as f64)?;
-        positive("pairs", dpo.pairs as f64)?;
-        positive("preference chunks", preferences.chunks as f64)?;
-        positive("evaluate every", evaluate_every as f64)?;
-        if !(0.0..0.5).contains(&dpo.label_smoothing) {
-            let reason = format!("{} is outside 0 to 0.5 (not included)", dpo.label_smoothing);
-            return Err(ConfigError::new("label smoothing", reason));
-        }
-        if evaluation.samples < 2 {
-            let reason = format!("{} cannot have an interval; take at least 2", evaluation.samples);
-            return Err(ConfigError::new("samples", reason));
-        }
-        preferences.labels.validated()?;
-        Ok(self)
-    }
-
-    /// Optimiser steps.
-    pub fn steps(&self) -> u64 {
-        self.dpo.schedule.steps
-    }
-
-    /// Steps after which a point is measured.
-    fn is_point(&self, step: u64) -> bool {
-        step.is_multiple_of(self.evaluate_every) || step == self.steps()
-    }
-}
-
-/// Which runs a sweep consists of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SweepSettings {
-    /// DPO's β.
-    pub betas: Vec<f64>,
-    /// Each β is run with each seed.
-    pub seeds: Vec<u64>,
-    /// Every run's settings, but for β.
-    pub run: RunSettings,
+    /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
+    pub best_of_n_completions: usize,
     /// How far the closed-form optimum is to be known.
     pub optimum: OptimumSettings,
 }
 
 impl SweepSettings {
-    /// Three leashes, one seed: minutes on a processor.
-    pub fn quick() -> Self {
+    /// Every method, one seed from `seed` on each: minutes on a processor.
+    pub fn quick(seed: u64) -> Self {
+        let methods = [
+            Method::Dpo { beta: 0.1 },
+            Method::Dpo { beta: 0.3 },
+            Method::Dpo { beta: 1.0 },
+            Method::Unlikelihood { alpha: 0.1 },
+            Method::PreferredFt,
+            Method::BestOfN { largest: 64 },
+        ];
         Self {
-            betas: vec![0.1, 0.3, 1.0],
-            seeds: vec![1],
-            run: RunSettings::default(),
+            runs: methods.map(|method| SweepRun { method, seed }).into(),
+            budget: Budget::default(),
+            preferences: PreferenceSettings::default(),
+            evaluation: EvaluationSettings::default(),
+            evaluate_every: TrainingSettings::EVALUATE_EVERY,
+            best_of_n_completions: BestOfNSettings::default().completions,
             optimum: OptimumSettings::default(),
         }
     }
 
-    /// The β of Rafailov et al. (2023, Figure 2), three seeds, a point every 100 steps, four times the data.
-    pub fn paper() -> Self {
-        let run = RunSettings::default();
-        let schedule = Schedule { steps: 600, ..run.dpo.schedule };
+    /// The runs of Rafailov et al. (2023, Figure 2, left) with their noise-free labels: every method with `seeds` seeds
+    /// from `seed` on, Preferred-FT, which has no setting, with six at least, and Best-of-N beside them.
+    pub fn paper(seed: u64, seeds: u64) -> Self {
+        let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| Method::Dpo { beta });
+        let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| Method::Unlikelihood { alpha });
+        let others = [Method::PreferredFt, Method::BestOfN { largest: 128 }];
+        let run = |method| {
+            let seeds = if method == Method::PreferredFt { seeds.max(6) } else { seeds };
+            (0..seeds).map(move |offset| SweepRun { method, seed: seed.wrapping_add(offset) })
+        };
+        let preferences = PreferenceSettings::default();
+        let labels = LabelSettings { temperature: 0.0, ..preferences.labels };
         Self {
-            betas: vec![0.05, 0.1, 1.0, 5.0],
-            seeds: vec![1, 2, 3],
-            run: RunSettings {
-                dpo: DpoSettings { pairs: 256, schedule, ..run.dpo },
-                preferences: PreferenceSettings { chunks: 4 * run.preferences.chunks, ..run.preferences },
-                evaluation: EvaluationSettings { samples: 1024, ..run.evaluation },
-                ..run
-            },
+            runs: dpo.into_iter().chain(unlikelihood).chain(others).flat_map(run).collect(),
+            budget: Budget::of_steps(600),
+            preferences: PreferenceSettings { chunks: 4 * preferences.chunks, labels, ..preferences },
+            evaluation: EvaluationSettings::default(),
+            evaluate_every: TrainingSettings::EVALUATE_EVERY,
+            best_of_n_completions: BestOfNSettings::default().completions,
             optimum: OptimumSettings::default(),
         }
+    }
+
+    /// The same with labels as noisy as everywhere else, τ = 0.1, for which DPO has a finite target.
+    pub fn paper_noisy(seed: u64, seeds: u64) -> Self {
+        let paper = Self::paper(seed, seeds);
+        let preferences = PreferenceSettings { labels: LabelSettings::default(), ..paper.preferences };
+        Self { preferences, ..paper }
     }
 
     /// A sweep that proves the plumbing in seconds and teaches nothing.
-    pub fn smoke() -> Self {
-        let run = RunSettings::default();
-        let schedule = Schedule { steps: 4, warm_up: 1, ..run.dpo.schedule };
+    pub fn smoke(seed: u64) -> Self {
+        let methods = [
+            Method::Dpo { beta: 0.3 },
+            Method::Dpo { beta: 1.0 },
+            Method::Unlikelihood { alpha: 0.1 },
+            Method::PreferredFt,
+            Method::BestOfN { largest: 4 },
+        ];
         Self {
-            betas: vec![0.3, 1.0],
-            seeds: vec![1],
-            run: RunSettings {
-                dpo: DpoSettings { pairs: 16, schedule, ..run.dpo },
-                preferences: PreferenceSettings { chunks: 1, ..run.preferences },
-                evaluation: EvaluationSettings { samples: 32, ..run.evaluation },
-                evaluate_every: 2,
-            },
+            runs: methods.map(|method| SweepRun { method, seed }).into(),
+            budget: Budget { pairs: 16, ..Budget::of_steps(4) },
+            preferences: PreferenceSettings { chunks: 1, ..PreferenceSettings::default() },
+            evaluation: EvaluationSettings { samples: 32, ..EvaluationSettings::default() },
+            evaluate_every: 2,
+            best_of_n_completions: 16,
             optimum: OptimumSettings::smoke(),
         }
     }
 
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        for (field, is_empty) in [("betas", self.betas.is_empty()), ("seeds", self.seeds.is_empty())] {
-            if is_empty {
-                return Err(ConfigError::new(field, "give at least one"));
+        if self.runs.is_empty() {
+            return Err(ConfigError::new("runs", "give at least one"));
+        }
+        self.evaluation.validated()?;
+        for run in &self.runs {
+            match self.plan(run) {
+                Plan::Train(training) => training.validated().map(drop)?,
+                Plan::BestOfN(settings) => settings.validated().map(drop)?,
             }
         }
-        self.runs().iter().try_for_each(|run| run.settings.validated().map(|_| ()))?;
         Ok(self)
     }
 
-    /// The runs, in the order of the files.
-    pub fn runs(&self) -> Vec<SweepRun> {
-        let run = |beta: f64, seed: u64| {
-            let dpo = DpoSettings { beta, ..self.run.dpo };
-            SweepRun { seed, settings: RunSettings { dpo, ..self.run } }
-        };
-        self.betas.iter().flat_map(|&beta| self.seeds.iter().map(move |&seed| run(beta, seed))).collect()
-    }
-}
-
-/// One run of a sweep.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SweepRun {
-    /// Names its pairs and their order.
-    pub seed: u64,
-    /// Its settings.
-    pub settings: RunSettings,
-}
-
-impl SweepRun {
-    /// Whether `point` is one of this run's.
-    pub fn owns(&self, point: &FrontierPoint) -> bool {
-        point.method == "dpo" && point.setting == Setting::Number(self.settings.dpo.beta) && point.seed == self.seed
-    }
-}
-
-/// A measured policy with everything needed to measure it again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SweepPoint {
-    /// Its place on the frontier.
-    pub point: FrontierPoint,
-    /// What it was computed from.
-    pub evaluation: Evaluation,
-    /// The policy, flat.
-    pub parameters: Vec<f32>,
-}
-
-/// Who takes a run's results, keeps its time, and may stop it.
-pub trait Sink {
-    /// Why a point could not be taken.
-    type Error;
-    /// Any clock, in seconds.
-    fn seconds(&self) -> f64;
-    /// Asked after every optimiser step.
-    fn stepped(&mut self, step: u64) -> ControlFlow<()>;
-    /// The metrics of the steps since the last call.
-    fn metrics(&mut self, metrics: &[DpoMetrics]);
-    /// A point was measured.
-    fn point(&mut self, point: SweepPoint) -> Result<(), Self::Error>;
-}
-
-/// Why a run ended without its last point.
-#[derive(Debug, Error)]
-pub enum SweepError<E> {
-    /// The engine failed.
-    #[error(transparent)]
-    Backend(BackendError),
-    /// Training broke down; the policy of the last good step is what it was.
-    #[error(
-        "the loss was not a finite number at step {step} (β {beta}); a lower learning rate or a higher β is steadier"
-    )]
-    Diverged {
-        /// The step.
-        step: u64,
-        /// β.
-        beta: f64,
-    },
-    /// The sink failed.
-    #[error(transparent)]
-    Sink(E),
-}
-
-impl<E> From<BackendError> for SweepError<E> {
-    fn from(error: BackendError) -> Self {
-        Self::Backend(error)
-    }
-}
-
-/// Where a run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunEnd {
-    /// Steps taken.
-    pub step: u64,
-    /// Whether that is all of them.
-    pub is_finished: bool,
-    /// The policy, flat.
-    pub parameters: Vec<f32>,
-}
-
-/// Trains one policy by DPO from the `reference`'s parameters, on pairs that the reference writes and the world
-/// labels, and measures it as it goes. If the sink says so it stops behind the step, without a further point.
-///
-/// # Errors
-/// `Backend` if a read fails, `Diverged` if a loss or gradient is not finite, `Sink` if the sink refuses a point.
-pub async fn run_dpo<K: Kernels, S: Sink>(
-    k: &mut K,
-    world: &World,
-    network: &Network,
-    reference: &[f32],
-    run: &SweepRun,
-    sink: &mut S,
-) -> Result<RunEnd, SweepError<S::Error>> {
-    let SweepRun { seed, settings } = run;
-    let reference_parameters = upload(k, reference);
-    let mut data = PreferenceData::new(k, network, *seed, settings.preferences);
-    let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
-    let mut dpo = Dpo::new(k, network.clone(), reference, MAX_SEQUENCE - 1, settings.dpo);
-    let (mut seconds, mut is_stopped) = (0.0, false);
-    while dpo.learner().steps() < settings.steps() && !is_stopped {
-        let start = sink.seconds();
-        while data.wants_more(settings.dpo.pairs) {
-            data.extend(k, world, &reference_parameters).await?;
-        }
-        dpo.step(k, &data.next_batch(settings.dpo.pairs));
-        let step = dpo.learner().steps();
-        let is_point = settings.is_point(step);
-        if is_point || step.is_multiple_of(METRICS_EVERY) {
-            let metrics = dpo.metrics(k).await?;
-            let is_broken = |line: &&DpoMetrics| !line.loss.is_finite() || !line.gradient_norm.is_finite();
-            if let Some(line) = metrics.iter().find(is_broken) {
-                return Err(SweepError::Diverged { step: line.step, beta: settings.dpo.beta });
+    /// What a run does.
+    pub fn plan(&self, run: &SweepRun) -> Plan {
+        let Budget { pairs, schedule, adamw } = self.budget;
+        let algorithm = match run.method {
+            Method::Dpo { beta } => {
+                Algorithm::Dpo(DpoSettings { beta, pairs, schedule, adamw, ..DpoSettings::default() })
             }
-            sink.metrics(&metrics);
-        }
-        seconds += sink.seconds() - start;
-        is_stopped = sink.stepped(step).is_break();
-        if is_point && !is_stopped {
-            let evaluation = evaluator.evaluate(k, world, &dpo.learner().parameters, &reference_parameters).await?;
-            let place =
-                Place { method: "dpo", setting: Setting::Number(settings.dpo.beta), seed: *seed, step, seconds };
-            let parameters = dpo.learner().read_parameters(k).await?;
-            sink.point(place.point(evaluation, parameters)).map_err(SweepError::Sink)?;
+            Method::Unlikelihood { alpha } => {
+                Algorithm::Unlikelihood(UnlikelihoodSettings { alpha, pairs, schedule, adamw })
+            }
+            Method::PreferredFt => Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw }),
+            Method::BestOfN { largest } => {
+                let (samples, completions) = (self.evaluation.samples, self.best_of_n_completions);
+                return Plan::BestOfN(BestOfNSettings { largest, samples, completions });
+            }
+        };
+        let &Self { preferences, evaluation, evaluate_every, .. } = self;
+        Plan::Train(TrainingSettings { algorithm, preferences, evaluation, evaluate_every })
+    }
+
+    /// Whether `point` is one of this run's.
+    pub fn owns(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
+        let is_of_method = match self.plan(run) {
+            Plan::Train(TrainingSettings { algorithm, .. }) => {
+                point.method == algorithm.name() && point.setting == algorithm.setting()
+            }
+            Plan::BestOfN(_) => point.method == BestOfNSettings::NAME,
+        };
+        is_of_method && point.seed == run.seed
+    }
+
+    /// Whether `point` is the run's last, so that the run is finished.
+    pub fn is_last(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
+        let is_at_end = match self.plan(run) {
+            Plan::Train(training) => point.step == training.steps(),
+            Plan::BestOfN(settings) => point.setting == Setting::Number(settings.largest as f64),
+        };
+        is_at_end && self.owns(run, point)
+    }
+}
+
+/// What a run of a sweep does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Plan {
+    /// Trains on pairs.
+    Train(TrainingSettings),
+    /// Draws and picks.
+    BestOfN(BestOfNSettings),
+}
+
+impl Plan {
+    /// Pieces of work, as its sink counts them: optimiser steps, or batches of completions.
+    pub fn work(&self, world: &World) -> u64 {
+        match *self {
+            Self::Train(training) => training.steps(),
+            Self::BestOfN(settings) => {
+                let per_prompt = CompletionPool::size(world, settings);
+                (world.held_out_prompts().len() * per_prompt.div_ceil(PIECE)) as u64
+            }
         }
     }
-    let step = dpo.learner().steps();
-    let parameters = dpo.learner().read_parameters(k).await?;
-    Ok(RunEnd { step, is_finished: step == settings.steps(), parameters })
 }
 
-/// The reference itself as a point: KL 0, and the gold reward everything starts from.
+/// Does one run of a sweep. If the sink says so it stops behind the piece at hand, without a further point.
 ///
 /// # Errors
-/// As any read of the backend: `DeviceLost` or `Readback`.
-pub async fn reference_point<K: Kernels>(
+/// `Backend` if a read fails, `Diverged` if a metric is not finite, `Sink` if the sink refuses a point.
+pub async fn run<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    network: &Network,
-    reference: &[f32],
-    step: u64,
-    settings: EvaluationSettings,
-) -> Result<SweepPoint, BackendError> {
-    let parameters = upload(k, reference);
-    let mut evaluator = Evaluator::new(k, network, PIECE, settings);
-    let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
-    let setting = Setting::Label("reference".into());
-    let place = Place { method: "sft", setting, seed: settings.seed, step, seconds: 0.0 };
-    Ok(place.point(evaluation, reference.to_vec()))
+    reference: (&Network, &[f32]),
+    (plan, seed): (&Plan, u64),
+    sink: &mut S,
+) -> Result<(), SweepError<S::Error>> {
+    match plan {
+        Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(drop),
+        Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, seed), sink).await,
+    }
 }
 
-/// What a point is called.
-pub(super) struct Place {
-    pub method: &'static str,
-    pub setting: Setting,
-    pub seed: u64,
-    pub step: u64,
-    pub seconds: f64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Place {
-    pub fn point(self, evaluation: Evaluation, parameters: Vec<f32>) -> SweepPoint {
-        let point = FrontierPoint {
-            method: self.method.into(),
-            setting: self.setting,
-            seed: self.seed,
-            step: self.step,
-            kl_per_sequence: evaluation.kl_per_sequence,
-            kl_half_width: evaluation.kl_half_width,
-            gold_reward: evaluation.gold_reward,
-            gold_reward_half_width: evaluation.gold_reward_half_width,
-            samples: evaluation.samples.len() as u64,
-            seconds: self.seconds,
-            diversity: Some(evaluation.diversity),
+    /// The last point of a run, as far as its names go.
+    fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
+        let (method, setting, step) = match settings.plan(run) {
+            Plan::Train(training) => (training.algorithm.name(), training.algorithm.setting(), training.steps()),
+            Plan::BestOfN(settings) => (BestOfNSettings::NAME, Setting::Number(settings.largest as f64), 0),
         };
-        SweepPoint { point, evaluation, parameters }
+        FrontierPoint {
+            method: method.into(),
+            setting,
+            seed: run.seed,
+            step,
+            kl_per_sequence: 1.0,
+            kl_half_width: 0.1,
+            gold_reward: 0.5,
+            gold_reward_half_width: 0.1,
+            samples: 512,
+            seconds: 1.0,
+            diversity: None,
+        }
+    }
+
+    #[test]
+    fn every_preset_is_valid_and_every_point_belongs_to_one_run() {
+        let presets = [
+            SweepSettings::quick(3),
+            SweepSettings::smoke(3),
+            SweepSettings::paper(3, 2),
+            SweepSettings::paper_noisy(3, 1),
+        ];
+        for settings in presets {
+            let settings = settings.validated().expect("a preset can be used");
+            for run in &settings.runs {
+                let point = last_point(&settings, run);
+                let owners: Vec<&SweepRun> = settings.runs.iter().filter(|run| settings.owns(run, &point)).collect();
+                assert_eq!(owners, [run]);
+                assert!(settings.is_last(run, &point), "{run:?}");
+                let earlier = FrontierPoint { setting: Setting::Number(2.0), step: 1, ..point.clone() };
+                assert!(!settings.is_last(run, &earlier), "{run:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_paper_s_presets_differ_in_their_labels_alone() {
+        let (paper, noisy) = (SweepSettings::paper(1, 1), SweepSettings::paper_noisy(1, 1));
+        assert_eq!(paper.preferences.labels.temperature, 0.0);
+        assert_eq!(SweepSettings { preferences: paper.preferences, ..noisy.clone() }, paper);
+        let trained = |settings: &SweepSettings| {
+            settings.runs.iter().filter(|run| matches!(settings.plan(run), Plan::Train(_))).count()
+        };
+        assert_eq!(trained(&paper), 4 + 4 + 6, "the figure's runs but for PPO's");
+        assert_eq!(trained(&SweepSettings::paper(1, 3)), 3 * (4 + 4) + 6);
+    }
+
+    #[test]
+    fn runs_are_written_and_read_back() {
+        let settings = SweepSettings::paper(1, 3);
+        let text = serde_json::to_string(&settings).expect("settings can be written");
+        assert!(text.contains(r#"{"method":{"name":"dpo","beta":0.05},"seed":1}"#), "{text}");
+        assert_eq!(serde_json::from_str::<SweepSettings>(&text).expect("and read"), settings);
     }
 }

@@ -226,6 +226,20 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         how_to_read: "Compare it with the chosen completions': the gap between the two should widen.",
     },
     MetricDefinition {
+        name: "unlikelihood/loss",
+        label: "Unlikelihood loss",
+        unit: "nats per pair",
+        definition: "−log π of the chosen plus α·log π of the rejected, averaged over pairs.",
+        how_to_read: "It has no lower bound: pushing rejected completions down pays for ever, whatever else becomes likelier.",
+    },
+    MetricDefinition {
+        name: "unlikelihood/accuracy",
+        label: "Chosen is likelier",
+        unit: "0 to 1",
+        definition: "The share of pairs whose chosen completion has the greater log π, without regard to a reference.",
+        how_to_read: "Short completions are likelier whatever was preferred, so it starts near .5 and says less than DPO's margin.",
+    },
+    MetricDefinition {
         name: "sft/loss",
         label: "SFT loss",
         unit: "nats per token",
@@ -280,7 +294,7 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
 mod tests {
     use super::*;
 
-    const REPORTED: [&str; 36] = [
+    const REPORTED: [&str; 38] = [
         "objective/gold_score",
         "objective/kl",
         "objective/score",
@@ -311,6 +325,8 @@ mod tests {
         "rewards/margins",
         "logps/chosen",
         "logps/rejected",
+        "unlikelihood/loss",
+        "unlikelihood/accuracy",
         "sft/loss",
         "reward_model/accuracy",
         "reward_model/gold_accuracy",

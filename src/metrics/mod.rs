@@ -6,6 +6,7 @@ mod csv;
 mod definitions;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,15 @@ pub enum Setting {
     Label(String),
 }
 
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => f.pad(&number.to_string()),
+            Self::Label(label) => f.pad(label),
+        }
+    }
+}
+
 /// A policy on the reward-versus-KL chart: means over held-out samples with half widths of their 95 % intervals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrontierPoint {
@@ -100,6 +110,12 @@ pub struct OptimumPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_is_written_as_in_files_and_fits_a_table() {
+        let (number, label) = (Setting::Number(64.0), Setting::Label("chosen".into()));
+        assert_eq!(format!("{number}|{number:>4}|{label}"), "64|  64|chosen");
+    }
 
     #[test]
     fn a_series_is_what_the_rows_have_of_it() {

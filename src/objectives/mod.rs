@@ -14,15 +14,17 @@ mod kl;
 mod logistic;
 mod ppo;
 mod sft;
+mod unlikelihood;
 mod whiten;
 
 pub use bradley_terry::{bradley_terry, preference_probability};
-pub use dpo::dpo;
+pub use dpo::{DpoLoss, dpo};
 pub use gae::{GaeSettings, gae};
 pub use kl::{adapted_kl_coefficient, k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};
 pub use ppo::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, ppo_policy, ppo_value};
 pub use sft::sft;
+pub use unlikelihood::unlikelihood;
 pub use whiten::whiten;
 
 /// A wrong shape is a bug in the caller: stops with the operation and both lengths.

@@ -204,8 +204,9 @@ pub fn draw(state: &State) {
     }
     knobs::draw(state);
     write_unless_focused("seed", &state.settings.seed.to_string());
-    dom::select("backend").set_value(state.settings.backend.name());
-    dom::select("width").set_value(state.settings.width.name());
+    for id in ["backend", "width"] {
+        dom::select(id).set_value(&knobs::text(id, &state.settings));
+    }
     let slider = dom::input("beta");
     slider.set_value_as_number(beta::position(state.dragged_beta).round());
     let value = format::beta(state.dragged_beta);

@@ -4,10 +4,10 @@ use super::controls::{write_address, write_unless_focused};
 use super::state::State;
 use super::{Page, dom};
 use crate::engine::protocol::Command;
-use crate::engine::settings::{KNOBS, Knob};
+use crate::engine::settings::{KNOBS, Knob, Settings};
 
 /// Knobs that have a control of their own in the bar or beside the chart.
-const ELSEWHERE: [&str; 2] = ["seed", "beta"];
+const ELSEWHERE: [&str; 4] = ["seed", "beta", "backend", "width"];
 
 fn knobs() -> impl Iterator<Item = &'static Knob> {
     KNOBS.iter().filter(|knob| !ELSEWHERE.contains(&knob.name))
@@ -22,15 +22,21 @@ pub fn build() {
     let list = dom::element("knobs");
     for knob in knobs() {
         let id = id(knob);
-        let (label, field) = (dom::make("label", "", knob.label), dom::make("input", "", ""));
+        let is_named = !knob.names.is_empty();
+        let label = dom::make("label", "", knob.label);
+        let field = dom::make(if is_named { "select" } else { "input" }, "", "");
+        for name in knob.names {
+            dom::append(&field, &[&dom::make("option", "", name)]);
+        }
         let (help, error) = (dom::make("p", "quiet", knob.meaning), dom::make("p", "invalid", ""));
         dom::set_attribute(&label, "for", Some(&id));
         let mode = if knob.grain > 0.0 { "numeric" } else { "decimal" };
         let described = format!("{id}-help {id}-error");
-        for (name, value) in
-            [("id", id.as_str()), ("inputmode", mode), ("autocomplete", "off"), ("aria-describedby", &described)]
-        {
-            dom::set_attribute(&field, name, Some(value));
+        dom::set_attribute(&field, "id", Some(&id));
+        dom::set_attribute(&field, "aria-describedby", Some(&described));
+        if !is_named {
+            dom::set_attribute(&field, "inputmode", Some(mode));
+            dom::set_attribute(&field, "autocomplete", Some("off"));
         }
         dom::set_attribute(&help, "id", Some(&format!("{id}-help")));
         dom::set_attribute(&error, "id", Some(&format!("{id}-error")));
@@ -46,7 +52,8 @@ pub fn build() {
 pub fn change(page: &mut Page, field: &str) {
     let Some(knob) = field.strip_prefix("knob-").and_then(Knob::named) else { return };
     let mut settings = page.state.settings;
-    let outcome = settings.set_from_text(knob.name, dom::input(field).value().trim());
+    let text = if knob.names.is_empty() { dom::input(field).value() } else { dom::select(field).value() };
+    let outcome = settings.set_from_text(knob.name, text.trim());
     dom::set_attribute(&dom::element(field), "aria-invalid", outcome.is_err().then_some("true"));
     match outcome {
         Ok(()) => {
@@ -68,8 +75,16 @@ pub fn draw(state: &State) {
     for knob in knobs() {
         dom::flag(&format!("setting-{}", knob.name), "hidden", !is_shown(knob));
         let id = id(knob);
-        if !dom::element(&id).has_attribute("aria-invalid") {
-            write_unless_focused(&id, &knob.value(&state.settings).to_string());
+        let text = knob.text(&state.settings);
+        if !knob.names.is_empty() {
+            dom::select(&id).set_value(&text);
+        } else if !dom::element(&id).has_attribute("aria-invalid") {
+            write_unless_focused(&id, &text);
         }
     }
+}
+
+/// The setting of the knob `name` as the address has it.
+pub fn text(name: &str, settings: &Settings) -> String {
+    Knob::named(name).map_or_else(String::new, |knob| knob.text(settings))
 }

@@ -136,4 +136,4 @@ test('an engine that dies ends in one sentence and its remedy', () => visit(CHRO
   await (await engine(page)).evaluate(() => { setTimeout(() => { throw new Error('on purpose'); }); });
   await failure(page, 'The engine stopped: Uncaught Error: on purpose.');
   assert.match(await text(page, '#failure-remedy'), /Reload the page/);
-}));
+}, { expected: /^uncaught: .*on purpose/ }));

@@ -1,4 +1,5 @@
-use klimb::backend::{At, Kernels};
+use klimb::backend::{At, DpoSize, Kernels};
+use klimb::objectives::DpoLoss;
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -19,8 +20,25 @@ fn sft() {
     }
 }
 
+#[test]
+fn unlikelihood() {
+    fn case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize) -> Tensors {
+        let logprobs = floats(k, &noise("logprobs", 2 * pairs));
+        let settings = floats(k, &[9.0, 0.3]);
+        let (mut dlogprobs, mut statistics) =
+            (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 4 * pairs));
+        k.unlikelihood(pairs, &logprobs, At::new(&settings, 1), &mut dlogprobs, &mut statistics);
+        vec![("dsequence_logprobs", read(k, &dlogprobs, 2 * pairs)), ("statistics", read(k, &statistics, 4 * pairs))]
+    }
+    let (mut gpu, mut cpu) = (gpu(), cpu());
+    for pairs in [1, 3, 65, 130] {
+        assert_parity(&format!("{pairs} pairs"), &case(&mut gpu, pairs), &case(&mut cpu, pairs));
+    }
+}
+
 /// `scale` takes β·s up to about ±300, where a careless sigmoid overflows.
-fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, settings: [f32; 2], scale: f32) -> Tensors {
+fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, size: DpoSize, settings: [f32; 2], scale: f32) -> Tensors {
+    let pairs = size.pairs;
     let scaled = |purpose, len| noise(purpose, len).iter().map(|x| scale * x).collect::<Vec<_>>();
     let logprobs = floats(k, &scaled("logprobs", 2 * pairs));
     let references = floats(k, &scaled("references", OFFSET + 2 * pairs));
@@ -28,7 +46,7 @@ fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, settings: [f32; 2],
     let (mut dlogprobs, mut statistics) =
         (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 6 * pairs));
     let (references, settings) = (At::new(&references, OFFSET), At::new(&settings, 1));
-    k.dpo(pairs, &logprobs, references, settings, &mut dlogprobs, &mut statistics);
+    k.dpo(size, &logprobs, references, settings, &mut dlogprobs, &mut statistics);
     let statistics = read(k, &statistics, 6 * pairs);
     let column = |i: usize| statistics[i * pairs..(i + 1) * pairs].to_vec();
     let mut tensors = vec![("dsequence_logprobs", read(k, &dlogprobs, 2 * pairs))];
@@ -45,7 +63,10 @@ fn dpo() {
     for (pairs, settings, scale) in
         [(1, [0.1, 0.0], 10.0), (3, [0.5, 0.1], 5.0), (65, [0.1, 0.0], 20.0), (130, [1.0, 0.2], 100.0)]
     {
-        let on_gpu = dpo_case(&mut gpu, pairs, settings, scale);
-        assert_parity(&format!("{pairs} pairs"), &on_gpu, &dpo_case(&mut cpu, pairs, settings, scale));
+        for loss in DpoLoss::ALL {
+            let size = DpoSize { pairs, loss };
+            let on_gpu = dpo_case(&mut gpu, size, settings, scale);
+            assert_parity(&format!("{size:?}"), &on_gpu, &dpo_case(&mut cpu, size, settings, scale));
+        }
     }
 }

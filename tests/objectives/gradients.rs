@@ -3,12 +3,13 @@
 //! One input at a time is moved by ±h = 1e-5, and (L(x + h) − L(x − h))/2h is compared with the gradient. The formula
 //! errs by about h²·L‴/6 ≈ 1e-11 and rounding adds about 1e-16/h = 1e-11 of the loss, so 1e-6 of the gradient's L2 norm
 //! leaves room for losses of a few nats and no room for a wrong factor or sign. PPO's loss has kinks where a clip
-//! begins to bind; the test moves away from them first, for there no derivative exists.
+//! begins to bind; the test moves away from them first, for there no derivative exists. The hinge has one too, which no
+//! margin of these pairs comes near.
 
-use klimb::objectives::sft;
+use klimb::objectives::{DpoLoss, sft};
 use klimb::rng::Generator;
 
-use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_dpo};
+use super::{Failures, Minibatch, PPO_SETTINGS, normals, run_bradley_terry, run_unlikelihood, run_variant};
 
 const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-6;
@@ -53,11 +54,19 @@ fn gradients_are_the_slopes_of_their_losses() {
     let sequence_logprobs = normals(generator, 14, -20.0, 3.0);
     let references = normals(generator, 14, -20.0, 3.0);
     for (beta, label_smoothing) in [(0.1, 0.0), (1.0, 0.0), (0.3, 0.1), (1.0, 0.5)] {
-        let name = format!("dpo β={beta} ε={label_smoothing}");
-        let gradient = run_dpo(beta, label_smoothing, &sequence_logprobs, &references).dsequence_logprobs;
-        check(&mut failures, &name, &sequence_logprobs, &gradient, |sequence_logprobs| {
-            mean(&run_dpo(beta, label_smoothing, sequence_logprobs, &references).losses)
-        });
+        for loss in DpoLoss::ALL {
+            let name = format!("dpo {loss:?} β={beta} ε={label_smoothing}");
+            let run =
+                |sequence_logprobs: &[f64]| run_variant(loss, beta, label_smoothing, sequence_logprobs, &references);
+            let gradient = run(&sequence_logprobs).dsequence_logprobs;
+            check(&mut failures, &name, &sequence_logprobs, &gradient, |x| mean(&run(x).losses));
+        }
+    }
+
+    for alpha in [0.0, 0.05, 1.0] {
+        let name = format!("unlikelihood α={alpha}");
+        let gradient = run_unlikelihood(alpha, &sequence_logprobs).1;
+        check(&mut failures, &name, &sequence_logprobs, &gradient, |x| mean(&run_unlikelihood(alpha, x).0[0]));
     }
 
     let scores = normals(generator, 14, 0.0, 2.0);

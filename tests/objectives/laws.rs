@@ -3,11 +3,14 @@
 use std::f64::consts::LN_2;
 
 use klimb::objectives::{
-    adapted_kl_coefficient, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten,
+    DpoLoss, adapted_kl_coefficient, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten,
 };
 use klimb::rng::Generator;
 
-use super::{Failures, Minibatch, PPO_SETTINGS, PpoSettings, normals, run_bradley_terry, run_dpo, run_gae, run_kl};
+use super::{
+    Failures, Minibatch, PPO_SETTINGS, PpoSettings, normals, run_bradley_terry, run_dpo, run_gae, run_kl,
+    run_unlikelihood, run_variant,
+};
 
 const TOLERANCE: f64 = 1e-12;
 const PAIRS: usize = 6;
@@ -102,6 +105,101 @@ fn dpo_stays_finite_and_exact_a_thousand_nats_away() {
         assert!((answer.losses[0] - loss).abs() < 1e-9, "{}", answer.losses[0]);
         let gradient = if margin > 0.0 { 0.1 } else { -0.9 };
         assert!((answer.dsequence_logprobs[0] - gradient).abs() < 1e-9, "{:?}", answer.dsequence_logprobs);
+    }
+}
+
+/// The first step, where policy and reference agree: SLiC's loss is its margin, and IPO's the square of 1/(2β).
+#[test]
+fn every_loss_starts_where_its_paper_says() {
+    let (sequence_logprobs, _) = pairs();
+    for (loss, first, pull) in
+        [(DpoLoss::Sigmoid, LN_2, 0.5), (DpoLoss::Hinge, 1.0, 1.0), (DpoLoss::Ipo, 0.25 / 0.09, 1.0 / 0.09)]
+    {
+        let answer = run_variant(loss, 0.3, 0.0, &sequence_logprobs, &sequence_logprobs);
+        let mut failures = Failures::default();
+        failures.compare("losses", &answer.losses, &[first; PAIRS], TOLERANCE);
+        let gradient = -0.3 * pull / PAIRS as f64;
+        failures.compare("gradient", &answer.dsequence_logprobs[..PAIRS], &[gradient; PAIRS], TOLERANCE);
+        failures.report();
+    }
+}
+
+/// Zhao et al. (2023), equation 1: max(0, δ − log π(y_w) + log π(y_l)), here without a reference and δ = 1/β, times β.
+#[test]
+fn the_hinge_without_a_reference_is_slic() {
+    let (sequence_logprobs, _) = pairs();
+    let answer = run_variant(DpoLoss::Hinge, 0.3, 0.0, &sequence_logprobs, &[0.0; 2 * PAIRS]);
+    let (chosen, rejected) = sequence_logprobs.split_at(PAIRS);
+    let slic = chosen.iter().zip(rejected).map(|(chosen, rejected)| 0.3 * (1.0 / 0.3 - chosen + rejected).max(0.0));
+    let slic: Vec<f64> = slic.collect();
+    assert!(slic.contains(&0.0) && slic.iter().any(|&loss| loss > 0.0), "both sides of the hinge: {slic:?}");
+    let mut failures = Failures::default();
+    failures.compare("losses", &answer.losses, &slic, TOLERANCE);
+    failures.report();
+}
+
+/// Azar et al. (2023), equation 17: (h − 1/(2τ))² on the log-ratio margin h, which stands still at h = 1/(2τ) and is
+/// pulled back beyond, where DPO goes on for ever.
+#[test]
+fn ipo_has_a_margin_at_which_it_stops() {
+    let at = |loss, margin: f64| run_variant(loss, 0.25, 0.0, &[margin, 0.0], &[0.0, 0.0]);
+    for margin in [-3.0, 0.0, 1.9, 5.0] {
+        assert!((at(DpoLoss::Ipo, margin).losses[0] - (margin - 2.0).powi(2)).abs() < TOLERANCE, "h = {margin}");
+    }
+    assert_eq!(at(DpoLoss::Ipo, 2.0).dsequence_logprobs[0], 0.0);
+    assert!(at(DpoLoss::Ipo, 5.0).dsequence_logprobs[0] > 0.0 && at(DpoLoss::Ipo, 0.0).dsequence_logprobs[0] < 0.0);
+    assert!(at(DpoLoss::Sigmoid, 5.0).dsequence_logprobs[0] < 0.0);
+}
+
+/// Smoothing is the expected loss when a label is wrong with probability ε, whatever the loss.
+#[test]
+fn smoothing_mixes_a_pair_with_its_mirror_image() {
+    let (sequence_logprobs, references) = pairs();
+    for loss in DpoLoss::ALL {
+        let smoothed = run_variant(loss, 0.3, 0.2, &sequence_logprobs, &references);
+        let right = run_variant(loss, 0.3, 0.0, &sequence_logprobs, &references);
+        let wrong = run_variant(loss, 0.3, 0.0, &swapped(&sequence_logprobs), &swapped(&references));
+        let mixed: Vec<f64> = right.losses.iter().zip(&wrong.losses).map(|(r, w)| 0.8 * r + 0.2 * w).collect();
+        let mut failures = Failures::default();
+        failures.compare(&format!("{loss:?}"), &smoothed.losses, &mixed, 1e-9);
+        failures.report();
+    }
+}
+
+/// At α = 0 it is the likelihood of the chosen alone, whatever the rejected are.
+#[test]
+fn unlikelihood_without_its_second_half_is_maximum_likelihood() {
+    let (sequence_logprobs, _) = pairs();
+    let (columns, gradient) = run_unlikelihood(0.0, &sequence_logprobs);
+    let surprises: Vec<f64> = sequence_logprobs[..PAIRS].iter().map(|logprob| -logprob).collect();
+    let mut failures = Failures::default();
+    failures.compare("losses", &columns[0], &surprises, 0.0);
+    failures.compare("rejected", &gradient[PAIRS..], &[0.0; PAIRS], 0.0);
+    failures.report();
+}
+
+/// Every pair pulls alike, at whatever log-probabilities, and at α = 1 only their difference is left: so does DPO as β
+/// falls to 0, where its weight σ(r̂_l − r̂_w) stays ½ and never notices what has been learned.
+#[test]
+fn unlikelihood_at_alpha_1_is_dpo_that_never_notices() {
+    let (sequence_logprobs, references) = pairs();
+    let (columns, gradient) = run_unlikelihood(1.0, &sequence_logprobs);
+    let beta = 1e-9;
+    let dpo = run_dpo(beta, 0.0, &sequence_logprobs, &references);
+    let scaled: Vec<f64> = dpo.dsequence_logprobs.iter().map(|d| d * 2.0 / beta).collect();
+    let mut failures = Failures::default();
+    failures.compare("gradient", &scaled, &gradient, 1e-6);
+    let accuracies: Vec<f64> = columns[0].iter().map(|&loss| f64::from(loss < 0.0)).collect();
+    failures.compare("accuracies", &columns[1], &accuracies, 0.0);
+    failures.compare("logprobs", &[&columns[2][..], &columns[3]].concat(), &sequence_logprobs, 0.0);
+    failures.report();
+}
+
+#[test]
+fn what_is_not_a_number_stays_so_in_every_loss() {
+    for loss in DpoLoss::ALL {
+        let answer = run_variant(loss, 0.3, 0.0, &[f64::NAN, 0.0], &[0.0, 0.0]);
+        assert!(answer.losses[0].is_nan(), "{loss:?}: {:?}", answer.losses);
     }
 }
 

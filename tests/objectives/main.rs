@@ -6,8 +6,8 @@ mod gradients;
 mod laws;
 
 use klimb::objectives::{
-    GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo, gae,
-    kl_per_sequence, ppo_policy, ppo_value,
+    DpoLoss, GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo,
+    gae, kl_per_sequence, ppo_policy, ppo_value, unlikelihood,
 };
 use klimb::rng::Generator;
 
@@ -22,9 +22,19 @@ struct DpoAnswer {
 }
 
 fn run_dpo(beta: f64, label_smoothing: f64, sequence_logprobs: &[f64], references: &[f64]) -> DpoAnswer {
+    run_variant(DpoLoss::Sigmoid, beta, label_smoothing, sequence_logprobs, references)
+}
+
+fn run_variant(
+    loss: DpoLoss,
+    beta: f64,
+    label_smoothing: f64,
+    sequence_logprobs: &[f64],
+    references: &[f64],
+) -> DpoAnswer {
     let pairs = sequence_logprobs.len() / 2;
     let (mut dsequence_logprobs, mut statistics) = (vec![f64::NAN; 2 * pairs], vec![f64::NAN; 6 * pairs]);
-    dpo(beta, label_smoothing, sequence_logprobs, references, &mut dsequence_logprobs, &mut statistics);
+    dpo(loss, beta, label_smoothing, sequence_logprobs, references, &mut dsequence_logprobs, &mut statistics);
     let column = |index: usize| statistics[index * pairs..(index + 1) * pairs].to_vec();
     DpoAnswer {
         dsequence_logprobs,
@@ -34,6 +44,14 @@ fn run_dpo(beta: f64, label_smoothing: f64, sequence_logprobs: &[f64], reference
         accuracies: column(3),
         logprobs: statistics[4 * pairs..].to_vec(),
     }
+}
+
+/// The statistics by column (losses, accuracies, chosen, rejected) and the gradient of the mean loss.
+fn run_unlikelihood(alpha: f64, sequence_logprobs: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let pairs = sequence_logprobs.len() / 2;
+    let (mut dsequence_logprobs, mut statistics) = (vec![f64::NAN; 2 * pairs], vec![f64::NAN; 4 * pairs]);
+    unlikelihood(alpha, sequence_logprobs, &mut dsequence_logprobs, &mut statistics);
+    (statistics.chunks_exact(pairs).map(<[f64]>::to_vec).collect(), dsequence_logprobs)
 }
 
 /// The losses, the accuracies and the gradient of the mean loss.

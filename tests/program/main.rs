@@ -1,6 +1,7 @@
 //! The built program, run as a person runs it: what it prints, what it leaves on disk, and its exit codes.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod merge;
 mod models;
 mod score;
 mod sweep;
@@ -66,7 +67,23 @@ fn tiny_reference(folder: &Path) -> PathBuf {
 #[test]
 fn help_explains_and_what_is_not_understood_is_refused() {
     let help = klimb(["--help"]).ended(0).out;
-    for command in ["pretrain", "sft", "dpo", "ppo", "reward-model", "sample", "score", "pairs", "sweep", "verify"] {
+    for command in [
+        "pretrain",
+        "sft",
+        "dpo",
+        "unlikelihood",
+        "preferred-ft",
+        "best-of-n",
+        "ppo",
+        "reward-model",
+        "optimum",
+        "sample",
+        "score",
+        "pairs",
+        "sweep",
+        "merge",
+        "verify",
+    ] {
         assert!(help.contains(command), "{command} is not in the help");
         let long = klimb([command, "--help"]).ended(0).out;
         assert!(long.contains("Example"), "{command}'s help has no example");

@@ -26,6 +26,16 @@ fn models_are_trained_sampled_and_judged() {
     assert_eq!((trained.stage.as_str(), trained.step), ("dpo", 3));
     assert_ne!(trained.parameters, checkpoint.parameters);
 
+    for (command, stage) in [("unlikelihood", "unlikelihood"), ("preferred-ft", "preferred_ft")] {
+        let other = folder.join(format!("{stage}.safetensors"));
+        klimb([command, "--from", sft, "--out", other.to_str().unwrap()].iter().chain(&short)).ended(0);
+        let trained = Checkpoint::from_bytes(&std::fs::read(other).unwrap(), None).unwrap();
+        assert_eq!((trained.stage.as_str(), trained.step), (stage, 3));
+    }
+    let out = klimb(["best-of-n", "--from", sft, "--largest", "4", "--samples", "16"]).ended(0).out;
+    let counts: Vec<&str> = out.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(counts, ["2", "4"], "{out}");
+
     let out = klimb(["sample", "--from", dpo, "--json", "--count", "5"]).ended(0).out;
     for line in out.lines() {
         let sample: Value = serde_json::from_str(line).unwrap();
@@ -147,6 +157,11 @@ fn what_cannot_be_used_is_refused_before_the_work() {
     klimb(["dpo", "--from", sft, "--out", out, "--beta", "0"]).refused("beta");
     klimb(["dpo", "--from", sft, "--out", out, "--beta", "NaN"]).refused("beta");
     klimb(["dpo", "--from", sft, "--out", out, "--samples", "1"]).refused("samples");
+    klimb(["dpo", "--from", sft, "--out", out, "--loss", "loud"]).ended(2);
+    klimb(["unlikelihood", "--from", sft, "--out", out, "--alpha", "1.5"]).refused("alpha");
+    klimb(["unlikelihood", "--from", sft, "--out", out, "--learning-rate", "-1"]).refused("learning rate");
+    klimb(["preferred-ft", "--from", sft, "--out", out, "--steps", "0"]).refused("steps");
+    klimb(["best-of-n", "--from", sft, "--samples", "1"]).refused("samples");
     klimb(["dpo", "--from", sft, "--out", "nowhere/out.safetensors"]).refused("no such folder");
     klimb(["pretrain", "--width", "30", "--out", out]).refused("heads");
     klimb(["pretrain", "--width", "9999999", "--out", out]).refused("width");

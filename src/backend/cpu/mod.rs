@@ -21,7 +21,7 @@ use std::ops::Range;
 use wide::widest;
 
 use super::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
     MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
 };
 use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
@@ -356,7 +356,7 @@ impl<F: Real> Kernels for Cpu<F> {
 
     fn dpo(
         &mut self,
-        pairs: usize,
+        size: DpoSize,
         sequence_logprobs: &Vec<F>,
         references: At<Vec<F>>,
         settings: At<Vec<F>>,
@@ -367,13 +367,36 @@ impl<F: Real> Kernels for Cpu<F> {
             #[inline(always)]
             || {
                 let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
+                let pairs = size.pairs;
                 objectives::dpo(
+                    size.loss,
                     beta,
                     label_smoothing,
                     &sequence_logprobs[..2 * pairs],
                     &references.slice()[..2 * pairs],
                     &mut dsequence_logprobs[..2 * pairs],
                     &mut statistics[..6 * pairs],
+                );
+            },
+        );
+    }
+
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &Vec<F>,
+        settings: At<Vec<F>>,
+        dsequence_logprobs: &mut Vec<F>,
+        statistics: &mut Vec<F>,
+    ) {
+        self.run(
+            #[inline(always)]
+            || {
+                objectives::unlikelihood(
+                    settings.slice()[0],
+                    &sequence_logprobs[..2 * pairs],
+                    &mut dsequence_logprobs[..2 * pairs],
+                    &mut statistics[..4 * pairs],
                 );
             },
         );

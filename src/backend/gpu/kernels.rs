@@ -112,6 +112,11 @@ static DPO: Shader = Shader {
     text: include_str!("../../../shaders/objectives/dpo.wgsl"),
     shared: &[INDEX],
 };
+static UNLIKELIHOOD: Shader = Shader {
+    path: "objectives/unlikelihood.wgsl",
+    text: include_str!("../../../shaders/objectives/unlikelihood.wgsl"),
+    shared: &[INDEX],
+};
 static BRADLEY_TERRY: Shader = Shader {
     path: "objectives/bradley_terry.wgsl",
     text: include_str!("../../../shaders/objectives/bradley_terry.wgsl"),
@@ -157,7 +162,7 @@ const PPO_ROWS: &[Field] = &[
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 29] = [
+pub static KERNELS: [Kernel; 30] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -206,9 +211,13 @@ pub static KERNELS: [Kernel; 29] = [
         uniforms: &[U32("rows"), U32("weights_offset")],
         bindings: &[(1, "logprobs", Read), (2, "weights", Read), (3, "dlogprobs", Write), (4, "statistics", Write)] },
     Kernel { name: "dpo", shader: &DPO, workgroup: [64, 1], grid: Items,
-        uniforms: &[U32("pairs"), U32("references_offset"), U32("settings_offset")],
+        uniforms: &[U32("pairs"), U32("loss"), U32("references_offset"), U32("settings_offset")],
         bindings: &[(1, "sequence_logprobs", Read), (2, "references", Read), (3, "settings", Read),
             (4, "dsequence_logprobs", Write), (5, "statistics", Write)] },
+    Kernel { name: "unlikelihood", shader: &UNLIKELIHOOD, workgroup: [64, 1], grid: Items,
+        uniforms: &[U32("pairs"), U32("settings_offset")],
+        bindings: &[(1, "sequence_logprobs", Read), (2, "settings", Read), (3, "dsequence_logprobs", Write),
+            (4, "statistics", Write)] },
 
     Kernel { name: "bradley_terry", shader: &BRADLEY_TERRY, workgroup: [64, 1], grid: Items,
         uniforms: &[U32("pairs")],

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{Gpu, GpuFloats, GpuIntegers};
 use crate::backend::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, EmbedSize, Kernels, LogitsSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
     MatmulSize, MetricsSize, NORM_PARTIALS, NormSize, PpoSize, SampleSize, SequenceSize,
 };
 
@@ -371,17 +371,29 @@ impl Kernels for Gpu {
 
     fn dpo(
         &mut self,
-        pairs: usize,
+        size: DpoSize,
         sequence_logprobs: &GpuFloats,
         references: At<GpuFloats>,
         settings: At<GpuFloats>,
         dsequence_logprobs: &mut GpuFloats,
         statistics: &mut GpuFloats,
     ) {
-        let uniforms = words([pairs, references.offset, settings.offset]);
+        let uniforms = words([size.pairs, size.loss as usize, references.offset, settings.offset]);
         let sources = [&sequence_logprobs.0, &references.buffer.0, &settings.buffer.0];
         let buffers = [sources[0], sources[1], sources[2], &dsequence_logprobs.0, &statistics.0];
-        self.recorder.dispatch("dpo", &uniforms, &buffers, [pairs, 1]);
+        self.recorder.dispatch("dpo", &uniforms, &buffers, [size.pairs, 1]);
+    }
+
+    fn unlikelihood(
+        &mut self,
+        pairs: usize,
+        sequence_logprobs: &GpuFloats,
+        settings: At<GpuFloats>,
+        dsequence_logprobs: &mut GpuFloats,
+        statistics: &mut GpuFloats,
+    ) {
+        let buffers = [&sequence_logprobs.0, &settings.buffer.0, &dsequence_logprobs.0, &statistics.0];
+        self.recorder.dispatch("unlikelihood", &words([pairs, settings.offset]), &buffers, [pairs, 1]);
     }
 
     fn ppo_policy(

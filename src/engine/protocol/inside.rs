@@ -13,7 +13,9 @@ pub struct Batch {
     pub beta: f64,
     /// Label smoothing ε of the step.
     pub label_smoothing: f64,
-    /// Mean loss over the whole batch, in nats: ln 2 at the first step.
+    /// In what the step is not the paper's DPO, in words ("IPO, length-normalised"); empty where it is.
+    pub variant: String,
+    /// Mean loss over the whole batch: for the paper's DPO in nats, ln 2 at the first step.
     pub mean_loss: f64,
     /// Share of the batch with a positive margin.
     pub accuracy: f64,
@@ -32,9 +34,9 @@ pub struct PairNumbers {
     pub chosen: CompletionNumbers,
     /// The other, y_l.
     pub rejected: CompletionNumbers,
-    /// σ(r̂_l − r̂_w): how hard the pair pulls, 1 where the order is quite wrong.
+    /// How hard the pair pulls: in the paper's DPO σ(r̂_l − r̂_w), 1 where the order is quite wrong.
     pub weight: f64,
-    /// −log σ(r̂_w − r̂_l), or its smoothed form, in nats.
+    /// −log σ(r̂_w − r̂_l) in nats, or its smoothed or other form.
     pub loss: f64,
 }
 

@@ -18,8 +18,8 @@ use super::protocol::{
 };
 use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
-use crate::experiments::Evaluation;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
+use crate::experiments::{Evaluation, Place};
+use crate::metrics::{MetricRow, OptimumPoint, Setting};
 use crate::model::{Checkpoint, CheckpointError};
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
@@ -314,7 +314,7 @@ impl<K: Kernels> Session<K> {
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
         let settings = &self.pipeline.settings;
         let (method, setting, step) = match subject {
-            Subject::Reference => ("sft", Setting::Label("reference".into()), 0),
+            Subject::Reference => ("sft", Place::reference(), 0),
             Subject::Policy(policy) => {
                 let steers = policy != Policy::Dpo && settings.target_kl > 0.0;
                 let setting = if steers {
@@ -329,20 +329,8 @@ impl<K: Kernels> Session<K> {
             Subject::Reference => (self.runs[0].number, 0.0),
             Subject::Policy(policy) => (self.runs[policy as usize].number, self.runs[policy as usize].seconds),
         };
-        let point = FrontierPoint {
-            method: method.into(),
-            setting,
-            seed: u64::from(settings.seed),
-            step,
-            kl_per_sequence: evaluation.kl_per_sequence,
-            kl_half_width: evaluation.kl_half_width,
-            gold_reward: evaluation.gold_reward,
-            gold_reward_half_width: evaluation.gold_reward_half_width,
-            samples: evaluation.samples.len() as u64,
-            seconds,
-            diversity: Some(evaluation.diversity),
-        };
-        Point { run, point }
+        let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
+        Point { run, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {

@@ -1,8 +1,9 @@
 //! Every knob with its name, meaning, range and the stages it matters to.
 
-use super::Settings;
+use super::{BackendChoice, Settings, WidthChoice};
 use crate::engine::protocol::Stage;
 use crate::model::ConfigError;
+use crate::objectives::DpoLoss;
 
 /// One knob: its name in the address, what it means, and which values it takes.
 #[derive(Debug, Clone, Copy)]
@@ -13,8 +14,10 @@ pub struct Knob {
     pub label: &'static str,
     /// One sentence for the person.
     pub meaning: &'static str,
-    /// Smallest and largest value; for the backend, of its index.
+    /// Smallest and largest value; where values have names, of their index.
     pub range: (f64, f64),
+    /// The values' names in the address, where they have any.
+    pub names: &'static [&'static str],
     /// Only multiples of it make sense; 0 takes any number.
     pub grain: f64,
     /// The stages it matters to.
@@ -30,13 +33,14 @@ const PPO: &[Stage] = &[Stage::Ppo, Stage::PpoGt];
 const BEHIND_LABELS: &[Stage] = &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 16] = [
+pub const KNOBS: [Knob; 21] = [
     Knob {
         name: "seed",
         label: "seed",
         meaning: "Names the run: the same seed and settings give the same run.",
         range: (0.0, u32::MAX as f64),
         grain: 1.0,
+        names: &[],
         stages: &Stage::ALL,
         get: |settings| f64::from(settings.seed),
         set: |settings, value| settings.seed = value as u32,
@@ -47,6 +51,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "The leash of DPO and PPO: high β keeps the policy close to the reference, low β lets it drift.",
         range: (0.01, 5.0),
         grain: 0.0,
+        names: &[],
         stages: POLICIES,
         get: |settings| settings.beta,
         set: |settings, value| settings.beta = value,
@@ -57,6 +62,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "How far one DPO step of AdamW moves the parameters.",
         range: (1e-6, 0.1),
         grain: 0.0,
+        names: &[],
         stages: &[Stage::Dpo],
         get: |settings| settings.learning_rate,
         set: |settings, value| settings.learning_rate = value,
@@ -67,6 +73,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Preference pairs in one DPO step.",
         range: (1.0, 512.0),
         grain: 1.0,
+        names: &[],
         stages: &[Stage::Dpo],
         get: |settings| settings.batch_size as f64,
         set: |settings, value| settings.batch_size = value as usize,
@@ -77,6 +84,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Preference pairs there will be, for DPO and the reward model.",
         range: (6.0, 60_000.0),
         grain: 1.0,
+        names: &[],
         stages: &[Stage::Pairs, Stage::Dpo, Stage::RewardModel],
         get: |settings| settings.pairs as f64,
         set: |settings, value| settings.pairs = value as usize,
@@ -87,6 +95,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
         range: (0.0, 10.0),
         grain: 0.0,
+        names: &[],
         stages: BEHIND_LABELS,
         get: |settings| settings.label_temperature,
         set: |settings, value| settings.label_temperature = value,
@@ -97,9 +106,43 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "The share of labels DPO assumes to be flipped.",
         range: (0.0, 0.49),
         grain: 0.0,
+        names: &[],
         stages: &[Stage::Dpo],
         get: |settings| settings.label_smoothing,
         set: |settings, value| settings.label_smoothing = value,
+    },
+    Knob {
+        name: "loss",
+        label: "loss",
+        meaning: "How a pair's margin becomes its loss: DPO's sigmoid, the hinge of SLiC, or IPO's square.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["sigmoid", "hinge", "ipo"],
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.loss as u8),
+        set: |settings, value| settings.loss = DpoLoss::ALL[value as usize],
+    },
+    Knob {
+        name: "length_normalised",
+        label: "length-normalised",
+        meaning: "Whether DPO compares log-probabilities per token, so that length earns nothing.",
+        range: (0.0, 1.0),
+        grain: 1.0,
+        names: OFF_ON,
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.length_normalised),
+        set: |settings, value| settings.length_normalised = value == 1.0,
+    },
+    Knob {
+        name: "reference_free",
+        label: "reference-free",
+        meaning: "Whether DPO leaves the reference's log-probabilities out: there is no leash then.",
+        range: (0.0, 1.0),
+        grain: 1.0,
+        names: OFF_ON,
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.reference_free),
+        set: |settings, value| settings.reference_free = value == 1.0,
     },
     Knob {
         name: "evaluate_every",
@@ -107,6 +150,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "DPO steps between two points of the frontier.",
         range: (1.0, 1000.0),
         grain: 1.0,
+        names: &[],
         stages: &[Stage::Dpo],
         get: |settings| settings.evaluate_every as f64,
         set: |settings, value| settings.evaluate_every = value as usize,
@@ -117,6 +161,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Samples behind one point: more samples, shorter error bars.",
         range: (64.0, 8192.0),
         grain: 1.0,
+        names: &[],
         stages: POLICIES,
         get: |settings| settings.evaluation_samples as f64,
         set: |settings, value| settings.evaluation_samples = value as usize,
@@ -127,6 +172,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Preference pairs the reward model learns from; a tenth is held back to judge it by.",
         range: (12.0, 60_000.0),
         grain: 1.0,
+        names: &[],
         stages: &[Stage::RewardModel, Stage::Ppo],
         get: |settings| settings.reward_model_pairs as f64,
         set: |settings, value| settings.reward_model_pairs = value as usize,
@@ -137,6 +183,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "How often the reward model learns from each pair.",
         range: (1.0, 20.0),
         grain: 1.0,
+        names: &[],
         stages: &[Stage::RewardModel, Stage::Ppo],
         get: |settings| settings.reward_model_epochs as f64,
         set: |settings, value| settings.reward_model_epochs = value as usize,
@@ -147,6 +194,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Completions the policy writes before it learns from them; a multiple of 4.",
         range: (8.0, 1024.0),
         grain: 4.0,
+        names: &[],
         stages: PPO,
         get: |settings| settings.rollout_size as f64,
         set: |settings, value| settings.rollout_size = value as usize,
@@ -157,6 +205,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "How often PPO learns from each rollout before it draws another.",
         range: (1.0, 16.0),
         grain: 1.0,
+        names: &[],
         stages: PPO,
         get: |settings| settings.ppo_epochs as f64,
         set: |settings, value| settings.ppo_epochs = value as usize,
@@ -167,6 +216,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "How far one step of AdamW moves policy and value model.",
         range: (1e-6, 0.1),
         grain: 0.0,
+        names: &[],
         stages: PPO,
         get: |settings| settings.ppo_learning_rate,
         set: |settings, value| settings.ppo_learning_rate = value,
@@ -177,6 +227,7 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Nats a completion that an adaptive controller steers β towards; 0 keeps β as you set it.",
         range: (0.0, 100.0),
         grain: 0.0,
+        names: &[],
         stages: PPO,
         get: |settings| settings.target_kl,
         set: |settings, value| settings.target_kl = value,
@@ -187,11 +238,37 @@ pub const KNOBS: [Knob; 16] = [
         meaning: "Rollouts between two points of the frontier.",
         range: (1.0, 1000.0),
         grain: 1.0,
+        names: &[],
         stages: PPO,
         get: |settings| settings.evaluate_rollouts as f64,
         set: |settings, value| settings.evaluate_rollouts = value as usize,
     },
+    Knob {
+        name: "backend",
+        label: "runs on",
+        meaning: "What computes: the GPU where a real one exists (auto), or the one that is named.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["auto", "cpu", "gpu"],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.backend as u8),
+        set: |settings, value| settings.backend = BackendChoice::ALL[value as usize],
+    },
+    Knob {
+        name: "width",
+        label: "width",
+        meaning: "How wide the model is: 64 on a real graphics adapter and 32 elsewhere (auto), or the one named.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["auto", "32", "64"],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.width as u8),
+        set: |settings, value| settings.width = WidthChoice::ALL[value as usize],
+    },
 ];
+
+/// Names of the values of a switch.
+const OFF_ON: &[&str] = &["off", "on"];
 
 impl Knob {
     /// The knob of this name.
@@ -202,6 +279,12 @@ impl Knob {
     /// Its value in `settings`.
     pub fn value(&self, settings: &Settings) -> f64 {
         (self.get)(settings)
+    }
+
+    /// Its value in `settings` as the address has it.
+    pub fn text(&self, settings: &Settings) -> String {
+        let value = self.value(settings);
+        self.names.get(value as usize).map_or_else(|| value.to_string(), |name| (*name).to_owned())
     }
 
     /// Sets it, or says why the value cannot be used; `settings` are unchanged then.

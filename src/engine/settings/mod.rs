@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use knobs::{KNOBS, Knob};
 
 use crate::model::ConfigError;
+use crate::objectives::DpoLoss;
 
 /// Every knob of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct Settings {
     pub label_temperature: f64,
     /// DPO's label smoothing ε.
     pub label_smoothing: f64,
+    /// How a margin becomes a loss: DPO's own, hinge or IPO.
+    pub loss: DpoLoss,
+    /// Whether DPO takes log-probabilities per token instead of summed.
+    pub length_normalised: bool,
+    /// Whether DPO leaves the reference out.
+    pub reference_free: bool,
     /// DPO steps between two points of the frontier.
     pub evaluate_every: usize,
     /// Samples behind a point.
@@ -83,6 +90,9 @@ impl Default for Settings {
             pairs: 24_576,
             label_temperature: 0.1,
             label_smoothing: 0.0,
+            loss: DpoLoss::Sigmoid,
+            length_normalised: false,
+            reference_free: false,
             evaluate_every: 10,
             evaluation_samples: 512,
             reward_model_pairs: 12_288,
@@ -97,23 +107,13 @@ impl Default for Settings {
 }
 
 impl BackendChoice {
-    /// Every choice with its name in the address.
-    pub const NAMED: [(&'static str, Self); 3] = [("auto", Self::Auto), ("cpu", Self::Cpu), ("gpu", Self::Gpu)];
-
-    /// Its name in the address.
-    pub fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
-    }
+    /// Every choice, in the order of its knob's names.
+    const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Gpu];
 }
 
 impl WidthChoice {
-    /// Every choice with its name in the address.
-    pub const NAMED: [(&'static str, Self); 3] = [("auto", Self::Auto), ("32", Self::Narrow), ("64", Self::Wide)];
-
-    /// Its name in the address.
-    pub fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
-    }
+    /// Every choice, in the order of its knob's names.
+    const ALL: [Self; 3] = [Self::Auto, Self::Narrow, Self::Wide];
 
     /// Width of the model to train, on a real graphics adapter or not.
     pub fn width(self, on_real_adapter: bool) -> usize {
@@ -150,39 +150,23 @@ impl Settings {
 
     /// Sets the knob `name` from text, or says why it cannot be.
     pub fn set_from_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        if name == "backend" {
-            let choice = BackendChoice::NAMED.iter().find(|(choice, _)| *choice == text);
-            self.backend =
-                choice.ok_or_else(|| ConfigError::new("backend", format!("“{text}” is not auto, cpu or gpu")))?.1;
-            return Ok(());
-        }
-        if name == "width" {
-            let choice = WidthChoice::NAMED.iter().find(|(choice, _)| *choice == text);
-            self.width = choice.ok_or_else(|| ConfigError::new("width", format!("“{text}” is not auto, 32 or 64")))?.1;
-            return Ok(());
-        }
         let knob = Knob::named(name)
             .ok_or_else(|| ConfigError::new("address", format!("there is no setting called “{name}”")))?;
-        let value: f64 = text.parse().map_err(|_| ConfigError::new(knob.name, format!("“{text}” is not a number")))?;
+        let value = if knob.names.is_empty() {
+            text.parse().map_err(|_| ConfigError::new(knob.name, format!("“{text}” is not a number")))?
+        } else {
+            let found = knob.names.iter().position(|name| *name == text);
+            let reason = || format!("“{text}” is none of {}", knob.names.join(", "));
+            found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
+        };
         knob.set(self, value)
     }
 
     /// The query that gives these settings back: what differs from the default.
     pub fn to_query(&self) -> String {
         let default = Self::default();
-        let mut parts: Vec<String> = Vec::new();
-        for knob in &KNOBS {
-            if knob.value(self) != knob.value(&default) {
-                parts.push(format!("{}={}", knob.name, knob.value(self)));
-            }
-        }
-        if self.backend != default.backend {
-            parts.push(format!("backend={}", self.backend.name()));
-        }
-        if self.width != default.width {
-            parts.push(format!("width={}", self.width.name()));
-        }
-        parts.join("&")
+        let changed = KNOBS.iter().filter(|knob| knob.value(self) != knob.value(&default));
+        changed.map(|knob| format!("{}={}", knob.name, knob.text(self))).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -196,6 +180,7 @@ mod tests {
             Settings { seed: 4_294_967_295, beta: 0.05, backend: BackendChoice::Cpu, ..Settings::default() };
         settings.learning_rate = 5e-4;
         settings.width = WidthChoice::Wide;
+        (settings.loss, settings.reference_free) = (DpoLoss::Ipo, true);
         assert_eq!(Settings::from_query(&settings.to_query()), (settings, vec![]));
         assert_eq!(Settings::default().to_query(), "");
         assert_eq!(Settings::from_query("?"), (Settings::default(), vec![]));
@@ -210,7 +195,10 @@ mod tests {
             ("seed=1.5", "seed"),
             ("seed=-1", "seed"),
             ("backend=tpu", "backend"),
+            ("backend=1", "backend"),
             ("width=48", "width"),
+            ("loss=dpo", "loss"),
+            ("reference_free=yes", "reference_free"),
             ("colour=red", "address"),
             ("batch_size=0", "batch_size"),
             ("rollout_size=30", "rollout_size"),
@@ -230,6 +218,8 @@ mod tests {
             let others = || KNOBS[..index].iter();
             assert!(others().all(|other| other.name != knob.name && other.label != knob.label), "{}", knob.name);
             assert!(knob.meaning.ends_with('.'), "{} is explained in a sentence", knob.name);
+            let is_named = !knob.names.is_empty();
+            assert!(!is_named || knob.range == (0.0, knob.names.len() as f64 - 1.0), "{}: a name a value", knob.name);
         }
     }
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{Check, ReferenceError, not_empty, same_count};
 use crate::objectives::{
-    GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo, gae,
-    ppo_policy, ppo_value,
+    DpoLoss, GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo,
+    gae, ppo_policy, ppo_value,
 };
 
 const TOLERANCE: f64 = 1e-9;
@@ -132,7 +132,9 @@ impl Dpo {
         let sequence_logprobs = [&self.policy_chosen[..], &self.policy_rejected].concat();
         let references = [&self.reference_chosen[..], &self.reference_rejected].concat();
         let (mut gradient, mut statistics) = (vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
-        dpo(self.beta, self.label_smoothing, &sequence_logprobs, &references, &mut gradient, &mut statistics);
+        let (beta, label_smoothing) = (self.beta, self.label_smoothing);
+        let loss = DpoLoss::Sigmoid;
+        dpo(loss, beta, label_smoothing, &sequence_logprobs, &references, &mut gradient, &mut statistics);
         let expected = [&self.d_mean_loss_d_policy_chosen[..], &self.d_mean_loss_d_policy_rejected].concat();
         let name = |column| format!("DPO β={} ε={} {column}", self.beta, self.label_smoothing);
         let columns = [("losses", &self.losses), ("chosen rewards", &self.chosen_rewards)];

@@ -11,7 +11,9 @@ use crate::page::{dom, format};
 pub fn draw(state: &State) {
     let list = dom::element("pairs");
     dom::clear(&list);
-    dom::flag("live-formula", "hidden", state.batch.as_ref().is_none_or(|batch| batch.pairs.is_empty()));
+    // The formula is the paper's: a variant's numbers would not fit it.
+    let has_formula = |batch: &Batch| !batch.pairs.is_empty() && batch.variant.is_empty();
+    dom::flag("live-formula", "hidden", !state.batch.as_ref().is_some_and(has_formula));
     let Some(batch) = &state.batch else {
         return dom::set_text(
             "batch-summary",
@@ -28,10 +30,15 @@ pub fn draw(state: &State) {
 }
 
 fn summary(batch: &Batch) -> String {
-    let start =
-        if batch.step == 1 { " The policy is still the reference, so every pair is a coin toss: ln 2." } else { "" };
+    let (mut start, mut pull) = (String::new(), "the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂");
+    if !batch.variant.is_empty() {
+        start = format!(" A variant of DPO: {}.", batch.variant);
+        pull = "the pull of a pair is how steeply its loss falls with its margin";
+    } else if batch.step == 1 {
+        start = " The policy is still the reference, so every pair is a coin toss: ln 2.".into();
+    }
     format!(
-        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow, each word tinted by how much likelier or rarer it has become; the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂.",
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow, each word tinted by how much likelier or rarer it has become; {pull}.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),

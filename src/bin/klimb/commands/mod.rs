@@ -1,5 +1,6 @@
 //! The sub-commands, one file each, and what they share.
 
+mod baselines;
 mod dpo;
 mod files;
 mod interrupt;
@@ -13,6 +14,7 @@ mod sample;
 mod score;
 mod sweep;
 mod train;
+mod training;
 mod verify;
 
 use std::fmt::Display;
@@ -34,6 +36,7 @@ use clap::{Parser, Subcommand};
         klimb pretrain --out base.safetensors\n  \
         klimb sft --from base.safetensors --out sft.safetensors\n  \
         klimb dpo --from sft.safetensors --beta 0.3 --out dpo.safetensors\n  \
+        klimb best-of-n --largest 64\n  \
         klimb reward-model --from sft.safetensors --out reward-model.safetensors\n  \
         klimb ppo --from sft.safetensors --beta 0.3 --out ppo.safetensors\n  \
         klimb sample --from dpo.safetensors --prompt \"the acting in this film\"\n  \
@@ -52,6 +55,9 @@ enum Command {
     Pretrain(train::Pretrain),
     Sft(train::Sft),
     Dpo(dpo::Dpo),
+    Unlikelihood(baselines::Unlikelihood),
+    PreferredFt(baselines::PreferredFt),
+    BestOfN(baselines::BestOfN),
     RewardModel(reward_model::RewardModel),
     Ppo(ppo::Ppo),
     Sample(sample::Sample),
@@ -59,6 +65,7 @@ enum Command {
     Pairs(pairs::Pairs),
     Optimum(optimum::Optimum),
     Sweep(sweep::Sweep),
+    Merge(sweep::Merge),
     Verify(verify::Verify),
 }
 
@@ -99,6 +106,9 @@ pub fn run() -> ExitCode {
         Command::Pretrain(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
+        Command::Unlikelihood(command) => command.run(),
+        Command::PreferredFt(command) => command.run(),
+        Command::BestOfN(command) => command.run(),
         Command::RewardModel(command) => command.run(),
         Command::Ppo(command) => command.run(),
         Command::Sample(command) => command.run(),
@@ -106,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Pairs(command) => command.run(),
         Command::Optimum(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {

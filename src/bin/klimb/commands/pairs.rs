@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
-use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb::language::upload;
 use klimb::model::Checkpoint;
 use klimb::world::World;
@@ -25,6 +25,24 @@ pub struct LabelArguments {
     flip_probability: f64,
 }
 
+/// Who writes what is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WrittenBy {
+    /// The reference
+    Reference,
+    /// The world's grammar, as if someone else had collected the data
+    Grammar,
+}
+
+impl From<WrittenBy> for Writer {
+    fn from(writer: WrittenBy) -> Self {
+        match writer {
+            WrittenBy::Reference => Self::Reference,
+            WrittenBy::Grammar => Self::Grammar,
+        }
+    }
+}
+
 impl From<LabelArguments> for LabelSettings {
     fn from(arguments: LabelArguments) -> Self {
         Self { temperature: arguments.label_temperature, flip_probability: arguments.flip_probability }
@@ -35,8 +53,8 @@ impl From<LabelArguments> for LabelSettings {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Write preference pairs as JSON lines with `prompt`, `chosen` and `rejected`.\n\n\
-        The model writes four completions of each training prompt at temperature 1, and the world labels all six pairs \
-        by the Bradley-Terry model on the gold reward.",
+        The model, or the grammar, writes four completions of each training prompt at temperature 1, and the world \
+        labels all six pairs by the Bradley-Terry model on the gold reward.",
     after_long_help = "Examples:\n  \
         klimb pairs --count 6\n  \
         klimb pairs --from sft.safetensors --count 12288 --label-temperature 0 --out pairs.jsonl"
@@ -48,6 +66,9 @@ pub struct Pairs {
     /// Pairs
     #[arg(long, default_value_t = 384)]
     count: usize,
+    /// Who writes the completions
+    #[arg(long, value_enum, default_value = "reference")]
+    written_by: WrittenBy,
     #[command(flatten)]
     labels: LabelArguments,
     /// The file to write [default: the standard output]
@@ -87,7 +108,7 @@ impl Pairs {
         interrupt::listen()?;
         let network = Network::new(writer.config);
         let parameters = upload(k, &writer.parameters);
-        let settings = PreferenceSettings { chunks: chunks_for(self.count), labels };
+        let settings = PreferenceSettings { chunks: chunks_for(self.count), labels, writer: self.written_by.into() };
         let mut data = PreferenceData::new(k, &network, self.seed, settings);
         let bar = progress::bar(self.count as u64, "pairs");
         while data.len() < self.count && !interrupt::requested() {

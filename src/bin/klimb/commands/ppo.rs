@@ -15,8 +15,8 @@ use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
-use super::dpo::SinkError;
 use super::machine::{BackendArguments, on};
+use super::training::SinkError;
 use super::{End, Failure, files, interrupt, progress};
 
 const HEADER: &str =
@@ -177,7 +177,7 @@ impl Ppo {
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
         files::print(HEADER)?;
         let network = Network::new(reference.config);
-        let first = reference_point(k, world, &network, &reference.parameters, 0, settings.evaluation).await?;
+        let first = reference_point(k, world, (&network, &reference.parameters), 0, settings.evaluation).await?;
         sink.point(first)?;
         let reward_model = reward_model.map(|checkpoint| checkpoint.parameters.as_slice());
         let start = PpoStart {

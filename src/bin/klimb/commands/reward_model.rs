@@ -165,7 +165,7 @@ impl RewardModel {
         labels: LabelSettings,
     ) -> Result<Vec<Vec<Pair>>, Failure> {
         let parameters = upload(k, &reference.parameters);
-        let settings = PreferenceSettings { chunks: chunks_for(self.pairs), labels };
+        let settings = PreferenceSettings { chunks: chunks_for(self.pairs), labels, ..PreferenceSettings::default() };
         let mut data = PreferenceData::new(k, &Network::new(reference.config), self.seed, settings);
         let bar = progress::bar(data.capacity() as u64, "pairs");
         while data.len() < data.capacity() && !interrupt::requested() {

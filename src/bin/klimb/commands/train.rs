@@ -11,9 +11,11 @@ use klimb::language::{Scorer, Sequence};
 use klimb::model::{Checkpoint, ModelConfig, initial_parameters};
 use klimb::rng::Generator;
 use klimb::stats::{half_width, mean};
+use klimb::world::preferences::LabelSettings;
 use klimb::world::{MAX_DOCUMENT, MAX_SEQUENCE, World};
 
 use super::machine::{BackendArguments, on};
+use super::pairs::LabelArguments;
 use super::{End, Failure, files, interrupt, progress};
 
 /// Steps between two looks at the loss.
@@ -62,8 +64,10 @@ pub struct Pretrain {
     long_about = "Fine-tune a base model on reviews (SFT): the reference of everything that follows.\n\n\
         At the end the model's nats a review are compared with the grammar's own, below which no model can come. The \
         same arguments give the same file. Ctrl-C writes what was learned so far.",
-    after_long_help = "Example:\n  \
-        klimb sft --from www/assets/base.safetensors --out www/assets/sft.safetensors"
+    after_long_help = "Examples:\n  \
+        klimb sft --from www/assets/base.safetensors --out www/assets/sft.safetensors\n  \
+        klimb sft --from-chosen --out reference.safetensors && \\\n  \
+        klimb dpo --from reference.safetensors --written-by grammar --out dpo.safetensors"
 )]
 pub struct Sft {
     /// The base model [default: the one that ships with the page]
@@ -78,6 +82,11 @@ pub struct Sft {
     /// Stop after so many steps of that schedule
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     stop_after: Option<u64>,
+    /// Learn from the chosen of pairs that the grammar writes, instead of demonstrations: a reference without SFT
+    #[arg(long)]
+    from_chosen: bool,
+    #[command(flatten)]
+    labels: LabelArguments,
     /// Names the reviews
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -107,17 +116,18 @@ impl Pretrain {
 impl Sft {
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
+        let labels = LabelSettings::from(self.labels).validated()?;
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "base.safetensors")?;
         let Checkpoint { config, parameters, .. } = files::read_checkpoint(&from, &world)?;
         let stage = Stage {
-            name: "sft",
+            name: if self.from_chosen { "preferred_ft" } else { "sft" },
             config,
             parameters,
             settings: sft_settings(self.steps),
             steps: self.stop_after.unwrap_or(self.steps).min(self.steps),
             length: MAX_SEQUENCE - 1,
-            text: TextSource::reviews(self.seed),
+            text: if self.from_chosen { TextSource::chosen(self.seed, labels) } else { TextSource::reviews(self.seed) },
         };
         on!(self.backend.open()?, k => pollster::block_on(stage.train(k, &world, &self.out)))
     }

@@ -17,19 +17,21 @@ const WARM_UP: u64 = 20;
 const DECAY: u64 = 600;
 
 pub(super) fn new<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, settings: &Settings) -> Dpo<K> {
-    let settings = DpoSettings {
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        pairs: settings.batch_size,
-        schedule: schedule(settings),
-        ..DpoSettings::default()
-    };
-    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, settings)
+    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, dpo_settings(settings))
 }
 
-pub(super) fn schedule(settings: &Settings) -> Schedule {
+pub(super) fn dpo_settings(settings: &Settings) -> DpoSettings {
     let peak = settings.learning_rate;
-    Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY }
+    DpoSettings {
+        beta: settings.beta,
+        label_smoothing: settings.label_smoothing,
+        loss: settings.loss,
+        length_normalised: settings.length_normalised,
+        reference_free: settings.reference_free,
+        pairs: settings.batch_size,
+        schedule: Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY },
+        ..DpoSettings::default()
+    }
 }
 
 impl<K: Kernels> Pipeline<K> {
@@ -49,7 +51,7 @@ impl<K: Kernels> Pipeline<K> {
             k.finished().await?;
         }
         let metrics: Vec<DpoMetrics> = self.dpo.metrics(k).await?;
-        Ok(metrics.iter().map(reports::dpo_row).collect())
+        Ok(metrics.iter().map(DpoMetrics::row).collect())
     }
 
     /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
@@ -64,6 +66,6 @@ impl<K: Kernels> Pipeline<K> {
         let outcomes = self.dpo.outcomes(k).await?;
         let metrics = self.dpo.metrics(k).await?;
         let batch = reports::batch(&self.world, self.dpo.settings(), &told, &numbers, &outcomes, metrics.last());
-        Ok((batch, metrics.iter().map(reports::dpo_row).collect()))
+        Ok((batch, metrics.iter().map(DpoMetrics::row).collect()))
     }
 }

@@ -167,7 +167,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Takes over new settings, and says what starts over for them.
     pub fn configure(&mut self, k: &mut K, settings: Settings) -> Consequences {
         let old = std::mem::replace(&mut self.settings, settings);
-        self.dpo.configure(settings.beta, settings.label_smoothing, dpo::schedule(&settings));
+        self.dpo.configure(dpo::dpo_settings(&settings));
         let differs = |of: fn(&Settings) -> (usize, usize)| of(&old) != of(&settings);
         let remeasure = old.evaluation_samples != settings.evaluation_samples;
         if remeasure {
@@ -328,7 +328,8 @@ fn at_temperature_1() -> GenerationSettings {
 fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
     let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
-    PreferenceData::new(k, network, u64::from(settings.seed), PreferenceSettings { chunks, labels })
+    let data = PreferenceSettings { chunks, labels, ..PreferenceSettings::default() };
+    PreferenceData::new(k, network, u64::from(settings.seed), data)
 }
 
 fn evaluator<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> Evaluator<K> {

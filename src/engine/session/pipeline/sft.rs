@@ -1,9 +1,8 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
 use super::{Pipeline, preference_data};
-use crate::algorithms::Sft;
+use crate::algorithms::{Sft, SftMetrics};
 use crate::backend::{BackendError, Kernels};
-use crate::engine::session::reports;
 use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
 use crate::language::upload;
 use crate::metrics::MetricRow;
@@ -52,7 +51,7 @@ impl<K: Kernels> Pipeline<K> {
             live.trainer.step(k, &reviews);
             k.finished().await?;
         }
-        Ok(live.trainer.metrics(k).await?.iter().map(reports::sft_row).collect())
+        Ok(live.trainer.metrics(k).await?.iter().map(SftMetrics::row).collect())
     }
 
     /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.

@@ -7,7 +7,6 @@ use crate::engine::protocol::{
 };
 use crate::experiments::Round;
 use crate::language::{Sequence, TokenComparison};
-use crate::objectives::sigmoid;
 use crate::world::World;
 
 /// The pairs of a DPO step; `told` and `numbers` hold chosen and rejected in turn.
@@ -32,13 +31,14 @@ pub fn batch(
         prompt: world.vocabulary().text(sequences[0].prompt()),
         chosen: side(&sequences[0], &numbers[0], outcome.chosen_reward),
         rejected: side(&sequences[1], &numbers[1], outcome.rejected_reward),
-        weight: sigmoid(outcome.rejected_reward - outcome.chosen_reward),
+        weight: outcome.weight,
         loss: outcome.loss,
     });
     Batch {
         step: metrics.map_or(0, |metrics| metrics.step as usize),
         beta: settings.beta,
         label_smoothing: settings.label_smoothing,
+        variant: settings.variant(),
         mean_loss: metrics.map_or(f64::NAN, |metrics| metrics.loss),
         accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
         size: settings.pairs,

@@ -4,7 +4,7 @@ mod inside;
 
 pub use inside::{batch, episodes, scored_batch};
 
-use crate::algorithms::{DpoMetrics, RewardModelMetrics, SftMetrics};
+use crate::algorithms::RewardModelMetrics;
 use crate::backend::BackendError;
 use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};
 use crate::experiments::{RewardModelReport, Round};
@@ -13,27 +13,6 @@ use crate::metrics::MetricRow;
 use crate::model::ConfigError;
 use crate::world::gold::Rule;
 use crate::world::{MAX_PROMPT, World};
-
-/// One SFT step by the field's names.
-pub fn sft_row(metrics: &SftMetrics) -> MetricRow {
-    let values = [("sft/loss", metrics.loss), ("optimiser/gradient_norm", metrics.gradient_norm)];
-    row(metrics.step, &values)
-}
-
-/// One DPO step by the field's names.
-pub fn dpo_row(metrics: &DpoMetrics) -> MetricRow {
-    let values = [
-        ("dpo/loss", metrics.loss),
-        ("rewards/chosen", metrics.chosen_rewards),
-        ("rewards/rejected", metrics.rejected_rewards),
-        ("rewards/accuracies", metrics.accuracies),
-        ("rewards/margins", metrics.chosen_rewards - metrics.rejected_rewards),
-        ("logps/chosen", metrics.chosen_logprobs),
-        ("logps/rejected", metrics.rejected_logprobs),
-        ("optimiser/gradient_norm", metrics.gradient_norm),
-    ];
-    row(metrics.step, &values)
-}
 
 /// One step of the reward model by the field's names.
 pub fn reward_model_row(metrics: &RewardModelMetrics) -> MetricRow {

@@ -15,15 +15,21 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::{Failure, files};
+use super::shard::Shard;
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
-const IDENTITY: [&str; 5] = ["settings", "world", "reference", "backend", "adapter"];
+const IDENTITY: [&str; 6] = ["settings", "world", "reference", "backend", "adapter", "shard"];
+const RUN: &str = "run.json";
+const PART_OF_RUN: &str = "run.json.part";
+const FRONTIER: &str = "frontier.csv";
+/// The reference's checkpoint in a sweep's folder.
+pub const REFERENCE: &str = "checkpoints/reference.safetensors";
 
 /// A sweep's folder and what is done in it.
 pub struct Folder {
     path: PathBuf,
     reference: Checkpoint,
-    runs: Vec<SweepRun>,
+    settings: SweepSettings,
     points: Vec<FrontierPoint>,
 }
 
@@ -41,26 +47,21 @@ struct SampleLine<'a> {
     gold_reward: f64,
 }
 
-impl Folder {
-    /// Makes the folder, or opens one of the same sweep and forgets the points of unfinished runs.
-    pub fn open(
-        path: &Path,
-        world: &World,
-        settings: &SweepSettings,
-        reference: Checkpoint,
-        (backend, adapter): (&str, Option<String>),
-    ) -> Result<Self, Failure> {
-        let about = |problem: String| Failure::about(path.display(), problem);
-        if path.exists() && !path.is_dir() {
-            return Err(about("is not a folder".into()));
-        }
-        let is_new = !path.join("run.json").is_file();
-        if is_new && path.is_dir() && path.read_dir()?.next().is_some() {
-            return Err(about("holds other files and no run.json; name a new or an empty folder".into()));
-        }
-        for folder in ["samples", "checkpoints"] {
-            std::fs::create_dir_all(path.join(folder)).map_err(|error| about(error.to_string()))?;
-        }
+/// What a folder's sweep is, as `run.json` has it.
+#[derive(Clone, Copy)]
+pub struct Description<'a> {
+    pub world: &'a World,
+    pub settings: &'a SweepSettings,
+    pub reference: &'a Checkpoint,
+    /// The backend, and the graphics adapter if there is one.
+    pub place: (&'a str, Option<&'a str>),
+    /// Which part of the runs the folder is for, if not all.
+    pub shard: Option<Shard>,
+}
+
+impl Description<'_> {
+    fn to_json(self) -> Result<String, Failure> {
+        let Self { world, settings, reference, place: (backend, adapter), shard } = self;
         let words: Vec<&str> =
             (0..world.vocabulary().len() as u32).map(|token| world.vocabulary().word(token)).collect();
         let run = json!({
@@ -68,6 +69,7 @@ impl Folder {
             "build": build(),
             "backend": backend,
             "adapter": adapter,
+            "shard": shard.map(|shard| shard.to_string()),
             "settings": settings,
             "world": world.settings(),
             "reference": {
@@ -75,46 +77,83 @@ impl Folder {
                 "stage": reference.stage,
                 "step": reference.step,
                 "fingerprint": reference.fingerprint(),
-                "file": "checkpoints/reference.safetensors",
+                "file": REFERENCE,
             },
             "vocabulary": words,
         });
-        let text = serde_json::to_string_pretty(&run)? + "\n";
+        Ok(serde_json::to_string_pretty(&run)? + "\n")
+    }
+}
+
+impl Folder {
+    /// Makes the folder, or opens one of the same sweep and forgets the points of unfinished runs.
+    pub fn open(path: &Path, description: Description<'_>) -> Result<Self, Failure> {
+        let text = description.to_json()?;
         // Read back, so that numbers compare as they will when read from the file.
         let run: Value = serde_json::from_str(&text)?;
-        let file = path.join("run.json");
-        if is_new {
-            files::write(&path.join("checkpoints/reference.safetensors"), reference.to_bytes())?;
-            files::write(&file, text)?;
-        } else {
-            let found: Value =
-                serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))?;
+        if let Some(found) = prepare(path)? {
             if let Some(field) = IDENTITY.iter().find(|&&field| found.get(field) != run.get(field)) {
                 let sentence = format!("holds a sweep with other {field}; name another folder, or remove this one");
-                return Err(about(sentence));
+                return Err(Failure::about(path.display(), sentence));
             }
+        } else {
+            files::write(&path.join(RUN), text)?;
         }
-        let mut folder = Self { path: path.to_owned(), reference, runs: settings.runs(), points: Vec::new() };
-        let frontier = path.join("frontier.csv");
-        if frontier.is_file() {
-            let text = String::from_utf8_lossy(&files::read(&frontier)?).into_owned();
-            folder.points = parse_frontier_csv(&text).map_err(|error| Failure::about(frontier.display(), error))?;
-            let finished: Vec<SweepRun> =
-                folder.runs.iter().filter(|run| is_finished(run, &folder.points)).copied().collect();
-            let is_kept = |point: &FrontierPoint| point.method == "sft" || finished.iter().any(|run| run.owns(point));
-            folder.points.retain(is_kept);
+        // What follows may be missing if the program was killed here before.
+        for folder in ["samples", "checkpoints"] {
+            std::fs::create_dir_all(path.join(folder)).map_err(|error| Failure::about(path.display(), error))?;
         }
+        if !path.join(REFERENCE).is_file() {
+            files::write(&path.join(REFERENCE), description.reference.to_bytes())?;
+        }
+        let Description { settings, reference, .. } = description;
+        let mut folder = Self {
+            path: path.to_owned(),
+            reference: reference.clone(),
+            settings: settings.clone(),
+            points: Vec::new(),
+        };
+        folder.points = read_points(path)?;
+        let finished: Vec<SweepRun> = settings.runs.iter().filter(|run| folder.is_finished(run)).copied().collect();
+        let is_kept =
+            |point: &FrontierPoint| point.method == "sft" || finished.iter().any(|run| settings.owns(run, point));
+        folder.points.retain(is_kept);
         Ok(folder)
     }
 
     /// The runs that are not finished.
     pub fn remaining(&self) -> Vec<SweepRun> {
-        self.runs.iter().filter(|run| !is_finished(run, &self.points)).copied().collect()
+        self.settings.runs.iter().filter(|run| !self.is_finished(run)).copied().collect()
+    }
+
+    fn is_finished(&self, run: &SweepRun) -> bool {
+        self.points.iter().any(|point| self.settings.is_last(run, point))
     }
 
     /// Whether the reference's own point is there.
     pub fn has_reference_point(&self) -> bool {
         self.points.iter().any(|point| point.method == "sft")
+    }
+
+    /// Takes over what another folder of the same sweep has and this one has not.
+    pub fn take(&mut self, other: &Path) -> Result<(), Failure> {
+        for point in read_points(other)? {
+            let name = point_name(&point);
+            if let Some(found) = self.points.iter().find(|found| point_name(found) == name) {
+                if without_seconds(found) != without_seconds(&point) {
+                    let sentence = format!("has another {name} than the folders before it; leave one of them out");
+                    return Err(Failure::about(other.display(), sentence));
+                }
+                continue;
+            }
+            for file in [sample_file(&name), checkpoint_file(&name)] {
+                if other.join(&file).is_file() {
+                    files::write(&self.path.join(&file), files::read(&other.join(&file))?)?;
+                }
+            }
+            self.insert(point)?;
+        }
+        Ok(())
     }
 
     /// Writes a point's samples and checkpoint, then the frontier with it.
@@ -123,16 +162,24 @@ impl Folder {
         let name = point_name(&point);
         let lines: Result<Vec<String>, _> =
             evaluation.samples.iter().map(|sample| serde_json::to_string(&sample_line(world, sample))).collect();
-        files::write(&self.path.join(format!("samples/{name}.jsonl")), lines?.join("\n") + "\n")?;
-        let step = point.step;
-        let checkpoint = Checkpoint { stage: point.method.clone(), step, parameters, ..self.reference.clone() };
-        files::write(&self.path.join(format!("checkpoints/{name}.safetensors")), checkpoint.to_bytes())?;
+        files::write(&self.path.join(sample_file(&name)), lines?.join("\n") + "\n")?;
+        if let Some(parameters) = parameters {
+            let (stage, step) = (point.method.clone(), point.step);
+            let checkpoint = Checkpoint { stage, step, parameters, ..self.reference.clone() };
+            files::write(&self.path.join(checkpoint_file(&name)), checkpoint.to_bytes())?;
+        }
+        self.insert(point)
+    }
+
+    fn insert(&mut self, point: FrontierPoint) -> Result<(), Failure> {
         self.points.push(point);
-        let rank = |point: &FrontierPoint| {
-            (self.runs.iter().position(|run| run.owns(point)).map_or(0, |index| index + 1), point.step)
+        let run_of = |point: &FrontierPoint| {
+            let position = self.settings.runs.iter().position(|run| self.settings.owns(run, point));
+            position.map_or(0, |index| index + 1)
         };
-        self.points.sort_by_key(rank);
-        files::write(&self.path.join("frontier.csv"), frontier_csv(&self.points))
+        let number = |point: &FrontierPoint| if let Setting::Number(number) = point.setting { number } else { 0.0 };
+        self.points.sort_by(|a, b| (run_of(a), a.step).cmp(&(run_of(b), b.step)).then(number(a).total_cmp(&number(b))));
+        files::write(&self.path.join(FRONTIER), frontier_csv(&self.points))
     }
 
     /// Writes the optimum, if it was sampled, and the chart.
@@ -148,31 +195,72 @@ impl Folder {
     }
 
     fn trails(&self) -> Vec<Trail> {
-        let seeds = self.runs.iter().any(|run| run.seed != self.runs[0].seed);
+        let runs = &self.settings.runs;
+        let seeds = runs.iter().any(|run| run.seed != runs[0].seed);
         let of = |points: Vec<&FrontierPoint>| points.into_iter().cloned().collect();
         let reference = self.points.iter().filter(|point| point.method == "sft").collect();
         let reference = Trail { label: "SFT".into(), method: "sft".into(), live: true, points: of(reference) };
-        let runs = self.runs.iter().map(|run| {
+        let trails = runs.iter().map(|run| {
             let seed = if seeds { format!(", seed {}", run.seed) } else { String::new() };
-            let label = format!("DPO, β {}{seed}", run.settings.dpo.beta);
-            let points = self.points.iter().filter(|point| run.owns(point)).collect();
-            Trail { label, method: "dpo".into(), live: true, points: of(points) }
+            let label = format!("{}{seed}", run.method.label());
+            let points: Vec<FrontierPoint> =
+                self.points.iter().filter(|point| self.settings.owns(run, point)).cloned().collect();
+            let method = points.first().map_or_else(String::new, |point| point.method.clone());
+            Trail { label, method, live: true, points }
         });
-        std::iter::once(reference).chain(runs).filter(|trail| !trail.points.is_empty()).collect()
+        std::iter::once(reference).chain(trails).filter(|trail| !trail.points.is_empty()).collect()
     }
 }
 
-fn is_finished(run: &SweepRun, points: &[FrontierPoint]) -> bool {
-    points.iter().any(|point| run.owns(point) && point.step == run.settings.steps())
+/// Makes the folder unless it is there; answers with its `run.json` if it is a sweep's.
+fn prepare(path: &Path) -> Result<Option<Value>, Failure> {
+    let about = |problem: String| Failure::about(path.display(), problem);
+    if path.exists() && !path.is_dir() {
+        return Err(about("is not a folder".into()));
+    }
+    if path.join(RUN).is_file() {
+        return read_run(path).map(Some);
+    }
+    std::fs::create_dir_all(path).map_err(|error| about(error.to_string()))?;
+    // A program killed while it wrote its first file leaves a part of that alone.
+    let is_foreign = |entry: std::fs::DirEntry| entry.file_name().to_str() != Some(PART_OF_RUN);
+    if path.read_dir()?.filter_map(Result::ok).any(is_foreign) {
+        return Err(about(format!("holds other files and no {RUN}; name a new or an empty folder")));
+    }
+    Ok(None)
+}
+
+/// A sweep folder's `run.json`.
+pub fn read_run(path: &Path) -> Result<Value, Failure> {
+    let file = path.join(RUN);
+    serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))
+}
+
+fn read_points(path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
+    let frontier = path.join(FRONTIER);
+    if !frontier.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = String::from_utf8_lossy(&files::read(&frontier)?).into_owned();
+    parse_frontier_csv(&text).map_err(|error| Failure::about(frontier.display(), error))
+}
+
+/// What must not differ between two machines.
+fn without_seconds(point: &FrontierPoint) -> FrontierPoint {
+    FrontierPoint { seconds: 0.0, ..point.clone() }
 }
 
 /// What a point's files are called.
 fn point_name(point: &FrontierPoint) -> String {
-    let setting = match &point.setting {
-        Setting::Number(number) => number.to_string(),
-        Setting::Label(label) => label.clone(),
-    };
-    format!("{}-{setting}-{}-{}", point.method, point.seed, point.step)
+    format!("{}-{}-{}-{}", point.method, point.setting, point.seed, point.step)
+}
+
+fn sample_file(name: &str) -> String {
+    format!("samples/{name}.jsonl")
+}
+
+fn checkpoint_file(name: &str) -> String {
+    format!("checkpoints/{name}.safetensors")
 }
 
 fn sample_line<'a>(world: &World, sample: &'a Sample) -> SampleLine<'a> {

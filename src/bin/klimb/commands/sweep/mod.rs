@@ -1,6 +1,8 @@
-//! `sweep`: the frontier over settings and seeds, as files that anyone can recompute.
+//! `sweep`: the frontier over methods, settings and seeds, as files that anyone can recompute.
 
 mod folder;
+mod merge;
+mod shard;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,47 +11,52 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use klimb::algorithms::DpoMetrics;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::experiments::{
-    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run_dpo,
-};
+use klimb::experiments::{Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run};
+use klimb::metrics::{MetricRow, OptimumPoint};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
-use super::dpo::SinkError;
 use super::machine::{BackendArguments, Machine};
 use super::optimum::sampled;
+use super::training::{SinkError, loss};
 use super::{End, Failure, files, interrupt, progress};
-use folder::Folder;
+use folder::{Description, Folder};
+pub use merge::Merge;
+use shard::Shard;
 
 /// The sweeps that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// β .1, .3 and 1, one seed: minutes on two cores
+    /// Every method, one seed: minutes on two cores
     Quick,
-    /// β .05, .1, 1 and 5 (Rafailov et al. 2023, Figure 2), three seeds
+    /// The runs of Rafailov et al. (2023), Figure 2 left, with its noise-free labels, three seeds
     Paper,
+    /// The same with noisy labels, τ = 0.1
+    PaperNoisy,
     /// Seconds, and meaningless: for tests
     #[value(hide = true)]
     Smoke,
 }
 
-/// Measure the frontier: DPO over settings and seeds, beside the closed-form optimum
+/// Measure the frontier: every method over settings and seeds, beside the closed-form optimum
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Measure the reward-versus-KL frontier: DPO over settings and seeds, beside the closed-form optimum.\n\n\
+    long_about = "Measure the reward-versus-KL frontier: DPO, unlikelihood, Preferred-FT and Best-of-N over settings and \
+        seeds, each with the same budget and the same evaluation, beside the closed-form optimum.\n\n\
         DIR gets frontier.csv and frontier.svg (every point), optimum.csv (the most reward any policy can have at a KL), \
         run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
-        policy (checkpoints/*.safetensors). A point's kl_per_sequence is the mean over its samples of the sum of \
-        kl_per_token, its gold_reward the mean of gold_reward.\n\n\
+        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's). A point's kl_per_sequence is \
+        the mean over its samples of the sum of kl_per_token, its gold_reward the mean of gold_reward.\n\n\
         Ctrl-C leaves what was done. The same command goes on where it stopped: finished runs are not repeated. A folder \
-        of another sweep is refused.",
+        of another sweep is refused. With --shard, several machines share the runs, and `klimb merge` puts their folders \
+        together and adds the optimum.",
     after_long_help = "Examples:\n  \
         klimb sweep --preset quick --out sweep\n  \
-        klimb sweep --preset paper --reference sft-64.safetensors --backend gpu --out paper"
+        klimb sweep --preset paper --seeds 1 --out paper\n  \
+        klimb sweep --preset paper --reference sft-64.safetensors --backend gpu --shard 1/4 --out part-1"
 )]
 pub struct Sweep {
     /// Which runs
@@ -64,6 +71,12 @@ pub struct Sweep {
     /// The first seed; further ones count up from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Seeds of each method in the paper's presets (Preferred-FT has six at least)
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// Do part I of N of the runs, and leave the optimum to `klimb merge`
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Runs at once on the CPU backend [default: one a core]; the results do not depend on it
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -78,16 +91,23 @@ impl Sweep {
         let file = files::given_or_shipped(self.reference.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&file, &world)?;
         let machine = self.backend.open()?;
-        let place = (machine.name(), machine.adapter());
-        let folder = Folder::open(&self.out, &world, &settings, reference.clone(), place)?;
+        let adapter = machine.adapter();
+        let place = (machine.name(), adapter.as_deref());
+        let description =
+            Description { world: &world, settings: &settings, reference: &reference, place, shard: self.shard };
+        let folder = Folder::open(&self.out, description)?;
         interrupt::listen()?;
-        let remaining = folder.remaining();
-        let steps: u64 = remaining.iter().map(|run| run.settings.steps()).sum();
-        let bar = progress::bar(steps, "steps");
-        let done = settings.runs().len() - remaining.len();
+        let is_mine = |(index, _): &(usize, &SweepRun)| self.shard.is_none_or(|shard| shard.holds(*index));
+        let mine: Vec<SweepRun> = settings.runs.iter().enumerate().filter(is_mine).map(|(_, run)| *run).collect();
+        let mut remaining = folder.remaining();
+        remaining.retain(|run| mine.contains(run));
+        let work: u64 = remaining.iter().map(|run| settings.plan(run).work(&world)).sum();
+        let bar = progress::bar(work, "steps");
+        let done = mine.len() - remaining.len();
         if done > 0 {
-            progress::say(&bar, &format!("finished before and not repeated: {done} of {} runs", settings.runs().len()));
+            progress::say(&bar, &format!("finished before and not repeated: {done} of {} runs", mine.len()));
         }
+        let jobs = mine.len();
         let shared = Shared {
             world: &world,
             network: Network::new(reference.config),
@@ -97,9 +117,10 @@ impl Sweep {
             queue: Mutex::new(remaining.into_iter().rev().collect()),
             bar,
             start: Instant::now(),
+            with_optimum: self.shard.is_none(),
         };
         match machine {
-            Machine::Cpu(_) => self.on_cores(&shared)?,
+            Machine::Cpu(_) => self.on_cores(&shared, jobs)?,
             Machine::Gpu(mut gpu) => pollster::block_on(async {
                 shared.measure_reference(&mut *gpu).await?;
                 shared.work(&mut *gpu).await?;
@@ -116,19 +137,18 @@ impl Sweep {
     }
 
     fn settings(&self) -> SweepSettings {
-        let preset = match self.preset {
-            Preset::Quick => SweepSettings::quick(),
-            Preset::Paper => SweepSettings::paper(),
-            Preset::Smoke => SweepSettings::smoke(),
-        };
-        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
-        SweepSettings { seeds, ..preset }
+        match self.preset {
+            Preset::Quick => SweepSettings::quick(self.seed),
+            Preset::Paper => SweepSettings::paper(self.seed, self.seeds),
+            Preset::PaperNoisy => SweepSettings::paper_noisy(self.seed, self.seeds),
+            Preset::Smoke => SweepSettings::smoke(self.seed),
+        }
     }
 
-    /// A backend a core, each taking the next run from the queue.
-    fn on_cores(&self, shared: &Shared) -> Result<(), Failure> {
+    /// A backend a core, each taking the next of the `runs` from the queue.
+    fn on_cores(&self, shared: &Shared, runs: usize) -> Result<(), Failure> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let jobs = self.jobs.map_or(cores, usize::from).min(shared.settings.runs().len());
+        let jobs = self.jobs.map_or(cores, usize::from).min(runs);
         pollster::block_on(shared.measure_reference(&mut Cpu::<f32>::new()))?;
         std::thread::scope(|scope| {
             let work = || pollster::block_on(shared.work(&mut Cpu::<f32>::new()));
@@ -150,6 +170,7 @@ struct Shared<'a> {
     queue: Mutex<Vec<SweepRun>>,
     bar: ProgressBar,
     start: Instant,
+    with_optimum: bool,
 }
 
 impl Shared<'_> {
@@ -158,8 +179,8 @@ impl Shared<'_> {
             return Ok(());
         }
         let Checkpoint { parameters, step, .. } = self.reference;
-        let evaluation = self.settings.run.evaluation;
-        let point = reference_point(k, self.world, &self.network, parameters, *step, evaluation).await?;
+        let evaluation = self.settings.evaluation;
+        let point = reference_point(k, self.world, (&self.network, parameters), *step, evaluation).await?;
         self.add(point)
     }
 
@@ -167,28 +188,28 @@ impl Shared<'_> {
     async fn work<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
         while !interrupt::requested() {
             let next = self.queue.lock().expect("no worker panics").pop();
-            let Some(run) = next else { break };
-            let mut sink = Worker { shared: self, step: 0 };
-            let reference = &self.reference.parameters;
-            match run_dpo(k, self.world, &self.network, reference, &run, &mut sink).await {
+            let Some(next) = next else { break };
+            let mut sink = Worker { shared: self, done: 0 };
+            let plan = self.settings.plan(&next);
+            match run(k, self.world, self.start(), (&plan, next.seed), &mut sink).await {
                 Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &error.to_string()),
-                ended => drop(ended?),
+                ended => ended?,
             }
         }
         Ok(())
     }
 
-    /// The optimum and the chart, or the chart alone after Ctrl-C.
+    /// The optimum and the chart, or the chart alone of a shard and after Ctrl-C.
     async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
         let mut optimum = None;
-        if !interrupt::requested() {
-            let parameters = &self.reference.parameters;
-            let temperature = self.settings.run.preferences.labels.temperature;
-            let settings = &self.settings.optimum;
-            let samples = sampled(k, self.world, &self.network, parameters, temperature, settings).await?;
-            optimum = samples.map(|samples| optimum_curve(&samples.samples));
+        if self.with_optimum {
+            optimum = optimum_of(k, self.world, self.start(), self.settings).await?;
         }
         self.lock().conclude(optimum.as_deref())
+    }
+
+    fn start(&self) -> (&Network, &[f32]) {
+        (&self.network, &self.reference.parameters)
     }
 
     fn add(&self, point: SweepPoint) -> Result<(), Failure> {
@@ -196,7 +217,7 @@ impl Shared<'_> {
         let line = format!(
             "{} {} seed {} step {}: KL {:.3} ± {:.3}, gold reward {:.3} ± {:.3}",
             it.method,
-            serde_json::to_string(&it.setting)?,
+            it.setting,
             it.seed,
             it.step,
             it.kl_per_sequence,
@@ -214,10 +235,25 @@ impl Shared<'_> {
     }
 }
 
+/// The optimum, or `None` after Ctrl-C.
+async fn optimum_of<K: Kernels>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    settings: &SweepSettings,
+) -> Result<Option<Vec<OptimumPoint>>, Failure> {
+    if interrupt::requested() {
+        return Ok(None);
+    }
+    let temperature = settings.preferences.labels.temperature;
+    let samples = sampled(k, world, network, reference, temperature, &settings.optimum).await?;
+    Ok(samples.map(|samples| optimum_curve(&samples.samples)))
+}
+
 /// One run's results on their way into the folder.
 struct Worker<'a> {
     shared: &'a Shared<'a>,
-    step: u64,
+    done: u64,
 }
 
 impl Sink for Worker<'_> {
@@ -227,16 +263,14 @@ impl Sink for Worker<'_> {
         self.shared.start.elapsed().as_secs_f64()
     }
 
-    fn stepped(&mut self, step: u64) -> ControlFlow<()> {
-        self.shared.bar.inc(step - self.step);
-        self.step = step;
+    fn stepped(&mut self, done: u64) -> ControlFlow<()> {
+        self.shared.bar.inc(done - self.done);
+        self.done = done;
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn metrics(&mut self, metrics: &[DpoMetrics]) {
-        if let Some(last) = metrics.last() {
-            self.shared.bar.set_message(format!("loss {:.4}", last.loss));
-        }
+    fn metrics(&mut self, metrics: &[MetricRow]) {
+        self.shared.bar.set_message(format!("loss {}", loss(metrics.last())));
     }
 
     fn point(&mut self, point: SweepPoint) -> Result<(), SinkError> {

@@ -1,0 +1,97 @@
+//! `merge`: the shards of a sweep in one folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use klimb::backend::network::Network;
+use klimb::experiments::SweepSettings;
+use klimb::model::Checkpoint;
+use klimb::world::World;
+use serde_json::Value;
+
+use super::super::machine::{BackendArguments, on};
+use super::super::{End, Failure, files, interrupt};
+use super::folder::{Description, Folder, REFERENCE, read_run};
+use super::optimum_of;
+
+/// The fields of `run.json` in which folders must agree to be one sweep. Adapters may differ.
+const COMMON: [&str; 4] = ["settings", "world", "reference", "backend"];
+
+/// Put the shards of a sweep together
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Put the shards of a sweep together: points, samples and checkpoints of several folders of one sweep in a \
+        new one.\n\n\
+        If every run is there, the optimum is added, as `sweep` would. If not, the new folder is a sweep that stopped, and \
+        the sweep's command without --shard goes on with it.",
+    after_long_help = "Example:\n  \
+        klimb sweep --preset paper --shard 1/2 --out part-1\n  \
+        klimb sweep --preset paper --shard 2/2 --out part-2\n  \
+        klimb merge part-1 part-2 --out paper"
+)]
+pub struct Merge {
+    /// The folders
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What computes the optimum
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+impl Merge {
+    pub fn run(self) -> Result<End, Failure> {
+        let runs: Vec<Value> = self.folders.iter().map(|folder| read_run(folder)).collect::<Result<_, _>>()?;
+        let (first, path) = (&runs[0], &self.folders[0]);
+        for (run, folder) in runs.iter().zip(&self.folders) {
+            if let Some(field) = COMMON.iter().find(|&&field| run.get(field) != first.get(field)) {
+                let sentence = format!("is a sweep with other {field} than {}", path.display());
+                return Err(Failure::about(folder.display(), sentence));
+            }
+        }
+        let settings: SweepSettings = serde_json::from_value(first["settings"].clone())
+            .map_err(|error| Failure::about(path.display(), format!("run.json has no settings of a sweep: {error}")))?;
+        let settings = settings.validated()?;
+        let world = files::world()?;
+        let reference = files::read_checkpoint(&path.join(REFERENCE), &world)?;
+        let adapter = common_adapter(&runs);
+        let backend = first["backend"].as_str().unwrap_or_default();
+        let place = (backend, adapter.as_deref());
+        let description = Description { world: &world, settings: &settings, reference: &reference, place, shard: None };
+        let mut folder = Folder::open(&self.out, description)?;
+        self.folders.iter().try_for_each(|other| folder.take(other))?;
+        self.conclude(&world, &settings, &reference, &folder)
+    }
+
+    fn conclude(
+        &self,
+        world: &World,
+        settings: &SweepSettings,
+        reference: &Checkpoint,
+        folder: &Folder,
+    ) -> Result<End, Failure> {
+        let (missing, all) = (folder.remaining().len(), settings.runs.len());
+        if missing > 0 {
+            folder.conclude(None)?;
+            let sentence = "the sweep's command without --shard goes on from here";
+            files::print(&format!("{}: {missing} of {all} runs are missing; {sentence}\n", self.out.display()))?;
+            return Ok(End::Done);
+        }
+        interrupt::listen()?;
+        let start = (&Network::new(reference.config), &reference.parameters[..]);
+        let optimum = on!(self.backend.open()?, k => pollster::block_on(optimum_of(k, world, start, settings)));
+        folder.conclude(optimum?.as_deref())?;
+        files::print(&format!("{}: {all} runs\n", self.out.display()))?;
+        Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
+    }
+}
+
+/// The adapters' names, each once.
+fn common_adapter(runs: &[Value]) -> Option<String> {
+    let mut names: Vec<&str> = runs.iter().filter_map(|run| run["adapter"].as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(" and "))
+}

@@ -1,0 +1,185 @@
+//! What `dpo`, `unlikelihood` and `preferred-ft` share: one policy from the reference on preference pairs, with its points.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use klimb::backend::Kernels;
+use klimb::backend::network::Network;
+use klimb::experiments::{
+    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceSettings, Sink, SweepPoint, TrainingSettings,
+    reference_point, train,
+};
+use klimb::language::Schedule;
+use klimb::metrics::MetricRow;
+use klimb::model::Checkpoint;
+use klimb::world::World;
+use klimb::world::preferences::LabelSettings;
+
+use super::machine::{BackendArguments, on};
+use super::pairs::{LabelArguments, WrittenBy, chunks_for};
+use super::{End, Failure, files, interrupt, progress};
+
+/// What every training on pairs is told.
+#[derive(Debug, Args)]
+pub struct TrainingArguments {
+    /// The reference [default: the SFT model that ships with the page]
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The checkpoint to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Optimiser steps
+    #[arg(long, default_value_t = Budget::default().schedule.steps)]
+    steps: u64,
+    /// Largest learning rate, after the warm-up
+    #[arg(long, default_value_t = Budget::default().schedule.peak, allow_negative_numbers = true)]
+    learning_rate: f64,
+    /// Pairs a step
+    #[arg(long, default_value_t = Budget::default().pairs)]
+    batch: usize,
+    /// Pairs in all, rounded up to chunks of 192; they repeat when used up
+    #[arg(long, default_value_t = PAIRS_PER_CHUNK * PreferenceSettings::default().chunks)]
+    pairs: usize,
+    /// Who writes the completions of the pairs
+    #[arg(long, value_enum, default_value = "reference")]
+    written_by: WrittenBy,
+    #[command(flatten)]
+    labels: LabelArguments,
+    /// Steps between two points
+    #[arg(long, default_value_t = TrainingSettings::EVALUATE_EVERY)]
+    evaluate_every: u64,
+    /// Samples a point
+    #[arg(long, default_value_t = EvaluationSettings::default().samples)]
+    samples: usize,
+    /// Names the pairs and their order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+impl TrainingArguments {
+    /// Trains by what `algorithm` makes of the budget asked for.
+    pub fn run(self, algorithm: impl FnOnce(Budget) -> Algorithm) -> Result<End, Failure> {
+        let settings = TrainingSettings {
+            algorithm: algorithm(self.budget()),
+            preferences: PreferenceSettings {
+                chunks: chunks_for(self.pairs),
+                labels: LabelSettings::from(self.labels),
+                writer: self.written_by.into(),
+            },
+            evaluation: EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() },
+            evaluate_every: self.evaluate_every,
+        };
+        let settings = settings.validated()?;
+        files::check_writable(&self.out)?;
+        let world = files::world()?;
+        let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
+        let reference = files::read_checkpoint(&from, &world)?;
+        on!(self.backend.open()?, k => pollster::block_on(self.train(k, &world, &reference, &settings)))
+    }
+
+    fn budget(&self) -> Budget {
+        let budget = Budget::of_steps(self.steps);
+        let schedule = Schedule { peak: self.learning_rate, ..budget.schedule };
+        Budget {
+            pairs: self.batch,
+            schedule: Schedule { floor: schedule.floor.min(schedule.peak), ..schedule },
+            ..budget
+        }
+    }
+
+    async fn train<K: Kernels>(
+        &self,
+        k: &mut K,
+        world: &World,
+        reference: &Checkpoint,
+        settings: &TrainingSettings,
+    ) -> Result<End, Failure> {
+        interrupt::listen()?;
+        let network = Network::new(reference.config);
+        let bar = progress::bar(settings.steps(), "steps");
+        let mut sink = Terminal { start: Instant::now(), last: None, bar };
+        files::print("  step    loss  accuracy  margin  gradient  KL, nats        gold reward     distinct\n")?;
+        let start = (&network, &reference.parameters[..]);
+        sink.point(reference_point(k, world, start, 0, settings.evaluation).await?)?;
+        let end = train(k, world, start, self.seed, settings, &mut sink).await;
+        sink.bar.finish_and_clear();
+        let end = end.map_err(|error| Failure::new(error.to_string()))?;
+        let stage = settings.algorithm.name();
+        let checkpoint =
+            Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
+        files::write(&self.out, checkpoint.to_bytes())?;
+        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step))?;
+        Ok(if end.is_finished { End::Done } else { End::Interrupted })
+    }
+}
+
+/// Prints points, and moves a bar.
+struct Terminal {
+    start: Instant,
+    last: Option<MetricRow>,
+    bar: ProgressBar,
+}
+
+/// A failure as an error, which a sink's must be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SinkError(pub String);
+
+impl From<Failure> for SinkError {
+    fn from(Failure(sentence): Failure) -> Self {
+        Self(sentence)
+    }
+}
+
+/// The first of `names` that the row has; blank where it has none.
+fn shown(row: Option<&MetricRow>, names: &[&str], width: usize, digits: usize) -> String {
+    let value = row.and_then(|row| names.iter().find_map(|&name| row.values.get(name)));
+    value.map_or_else(|| " ".repeat(width), |value| format!("{value:>width$.digits$}"))
+}
+
+/// The loss of whatever algorithm it is.
+pub fn loss(row: Option<&MetricRow>) -> String {
+    shown(row, &["dpo/loss", "unlikelihood/loss", "sft/loss"], 6, 4)
+}
+
+impl Sink for Terminal {
+    type Error = SinkError;
+
+    fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn stepped(&mut self, done: u64) -> ControlFlow<()> {
+        self.bar.set_position(done);
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn metrics(&mut self, metrics: &[MetricRow]) {
+        self.last = metrics.last().cloned().or(self.last.take());
+        self.bar.set_message(format!("loss {}", loss(self.last.as_ref())));
+    }
+
+    fn point(&mut self, SweepPoint { point, .. }: SweepPoint) -> Result<(), SinkError> {
+        let row = self.last.as_ref();
+        let line = format!(
+            "{:>6}  {}  {}  {}  {}  {:>6.3} ± {:<5.3}  {:>5.3} ± {:<5.3}  {:>8.2}\n",
+            point.step,
+            loss(row),
+            shown(row, &["rewards/accuracies", "unlikelihood/accuracy"], 8, 3),
+            shown(row, &["rewards/margins"], 6, 3),
+            shown(row, &["optimiser/gradient_norm"], 8, 3),
+            point.kl_per_sequence,
+            point.kl_half_width,
+            point.gold_reward,
+            point.gold_reward_half_width,
+            point.diversity.unwrap_or(f64::NAN)
+        );
+        self.bar.suspend(|| files::print(&line))?;
+        Ok(())
+    }
+}

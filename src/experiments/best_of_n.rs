@@ -1,0 +1,196 @@
+//! Best-of-N on held-out prompts, by any scorer, as points like every other method's.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::training::PIECE;
+use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, SweepPoint};
+use crate::algorithms::{ScoreDistribution, best_of};
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels, SequenceSize};
+use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
+use crate::metrics::Setting;
+use crate::model::ConfigError;
+use crate::rng::Generator;
+use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+
+/// What Best-of-N is measured with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BestOfNSettings {
+    /// The largest N.
+    pub largest: usize,
+    /// Draws a point.
+    pub samples: usize,
+    /// Fewest completions of a prompt behind its distribution of scores.
+    pub completions: usize,
+}
+
+impl Default for BestOfNSettings {
+    fn default() -> Self {
+        Self { largest: 128, samples: EvaluationSettings::default().samples, completions: 4096 }
+    }
+}
+
+impl BestOfNSettings {
+    /// What its points are called in files.
+    pub const NAME: &str = "best_of_n";
+
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() }.validated()?;
+        for (field, value) in [("largest", self.largest), ("completions", self.completions)] {
+            if value == 0 {
+                return Err(ConfigError::new(field, "0 is not a positive number"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Every N: powers of two from 2 on, and the largest.
+    pub fn counts(&self) -> impl Iterator<Item = usize> + use<> {
+        let largest = self.largest;
+        std::iter::successors(Some(2), |n| Some(2 * n)).take_while(move |&n| n < largest).chain([largest])
+    }
+}
+
+/// The reference's completions of every held-out prompt: a pool from which Best-of-N is drawn, for any N and scorer.
+///
+/// The same completions serve as the distribution of scores behind the KL and, in disjoint groups of N, as the draws.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletionPool {
+    /// By held-out prompt.
+    completions: Vec<Vec<Sequence>>,
+}
+
+impl CompletionPool {
+    /// Completions a prompt needs for `samples` draws of the best of `largest`.
+    pub fn size(world: &World, settings: BestOfNSettings) -> usize {
+        let BestOfNSettings { largest, samples, completions } = settings;
+        completions.max(samples.div_ceil(world.held_out_prompts().len()) * largest)
+    }
+
+    /// Lets the reference write `per_prompt` completions of every held-out prompt at temperature 1. `None` if `go_on`,
+    /// asked before every piece of 256, ended it.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn draw<K: Kernels>(
+        k: &mut K,
+        world: &World,
+        network: &Network,
+        reference: &[f32],
+        (per_prompt, seed): (usize, u64),
+        mut go_on: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Self>, BackendError> {
+        let parameters = upload(k, reference);
+        let mut generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
+        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let mut completions = Vec::new();
+        for (index, prompt) in world.held_out_prompts().iter().enumerate() {
+            let mut coins = Generator::numbered(seed, "best of n", index as u64);
+            let mut of_prompt = Vec::with_capacity(per_prompt);
+            for first in (0..per_prompt).step_by(PIECE) {
+                if go_on().is_break() {
+                    return Ok(None);
+                }
+                let prompts = vec![prompt.as_slice(); PIECE.min(per_prompt - first)];
+                let coins = coins.coins(prompts.len() * MAX_SEQUENCE);
+                of_prompt.extend(generation.generate(k, &parameters, &prompts, &coins, settings).await?);
+            }
+            completions.push(of_prompt);
+        }
+        Ok(Some(Self { completions }))
+    }
+
+    /// The completions, by held-out prompt, for a scorer that works on a device.
+    pub fn completions(&self) -> &[Vec<Sequence>] {
+        &self.completions
+    }
+
+    /// Every completion's score, laid out like the completions: the world's gold reward, or any other opinion.
+    pub fn scores(&self, mut scorer: impl FnMut(&Sequence) -> f64) -> Vec<Vec<f64>> {
+        self.completions.iter().map(|of_prompt| of_prompt.iter().map(&mut scorer).collect()).collect()
+    }
+
+    /// `samples` draws of the best of `n` by `scores`, prompts in turn, measured as every policy is: gold reward, and as
+    /// KL the mean of log(π_N/π_ref) over the draws (see [`crate::algorithms::ScoreDistribution`]).
+    ///
+    /// Best-of-N has no distribution token by token: in the samples, the whole log-ratio stands at the last token, in
+    /// `kl_per_token` (where a bad draw's is negative) and in `logprobs`.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    ///
+    /// # Panics
+    /// If the scores are of another pool, or a prompt has too few completions for its draws (see
+    /// [`CompletionPool::size`]).
+    pub async fn best_of_n<K: Kernels>(
+        &self,
+        k: &mut K,
+        world: &World,
+        (network, reference): (&Network, &[f32]),
+        scores: &[Vec<f64>],
+        (n, samples): (usize, usize),
+    ) -> Result<Evaluation, BackendError> {
+        let distributions: Vec<ScoreDistribution> =
+            scores.iter().map(|scores| ScoreDistribution::new(scores)).collect();
+        let prompts = self.completions.len();
+        assert_eq!(scores.len(), prompts, "best_of_n: scores of another pool");
+        let (wanted, least) = (samples.div_ceil(prompts) * n, scores.iter().map(Vec::len).min().unwrap_or(0));
+        assert!(least >= wanted, "best_of_n: {least} completions of a prompt, {wanted} wanted");
+        let draw = |sample: usize| {
+            let (prompt, group) = (sample % prompts, sample / prompts);
+            let best = group * n + best_of(&scores[prompt][group * n..(group + 1) * n]);
+            (self.completions[prompt][best].clone(), distributions[prompt].log_ratio(scores[prompt][best], n))
+        };
+        let (sequences, log_ratios): (Vec<Sequence>, Vec<f64>) = (0..samples).map(draw).unzip();
+
+        let parameters = upload(k, reference);
+        let mut scorer = Scorer::new(k, network.clone(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE - 1 });
+        let comparison = scorer.compare(k, &parameters, &parameters, &sequences).await?;
+        let sample = |((sequence, mut tokens), log_ratio): ((Sequence, TokenComparison), f64)| {
+            let TokenComparison { logprobs, kl_per_token, .. } = &mut tokens;
+            kl_per_token.fill(0.0);
+            if let (Some(kl), Some(logprob)) = (kl_per_token.last_mut(), logprobs.last_mut()) {
+                *kl = log_ratio;
+                *logprob += log_ratio;
+            }
+            let gold_reward = world.gold_reward(&sequence.tokens);
+            Sample { sequence, tokens, gold_reward }
+        };
+        Ok(Evaluation::new(sequences.into_iter().zip(comparison).zip(log_ratios).map(sample).collect()))
+    }
+}
+
+/// Best-of-N by gold reward on held-out prompts, a point for each N.
+///
+/// # Errors
+/// `Backend` if a read fails, `Sink` if the sink refuses a point.
+pub async fn run_best_of_n<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (settings, seed): (&BestOfNSettings, u64),
+    sink: &mut S,
+) -> Result<(), SweepError<S::Error>> {
+    let start = sink.seconds();
+    let per_prompt = CompletionPool::size(world, *settings);
+    let mut pieces = 0;
+    let go_on = || {
+        pieces += 1;
+        sink.stepped(pieces)
+    };
+    let Some(pool) = CompletionPool::draw(k, world, network, reference, (per_prompt, seed), go_on).await? else {
+        return Ok(());
+    };
+    let seconds = sink.seconds() - start;
+    let gold = pool.scores(|sequence| world.gold_reward(&sequence.tokens));
+    for n in settings.counts() {
+        let evaluation = pool.best_of_n(k, world, (network, reference), &gold, (n, settings.samples)).await?;
+        let setting = Setting::Number(n as f64);
+        let point = evaluation.point(Place { method: BestOfNSettings::NAME, setting, seed, step: 0, seconds });
+        sink.point(SweepPoint { point, evaluation, parameters: None }).map_err(SweepError::Sink)?;
+    }
+    Ok(())
+}

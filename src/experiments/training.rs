@@ -1,0 +1,334 @@
+//! One training on preference pairs with its points: the same loop, data and evaluation for every algorithm.
+//!
+//! No files and no clock here: whoever trains brings a [`Sink`].
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings};
+use crate::algorithms::{
+    Dpo, DpoMetrics, DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
+    UnlikelihoodSettings,
+};
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels};
+use crate::language::{Adamw, Learner, Schedule, upload};
+use crate::metrics::{FrontierPoint, MetricRow, Setting};
+use crate::model::ConfigError;
+use crate::world::{MAX_SEQUENCE, World};
+
+/// Completions generated or scored at a time.
+pub(super) const PIECE: usize = 256;
+/// Steps between two looks at the metrics; the device keeps more lines than that.
+const METRICS_EVERY: u64 = 20;
+
+/// What every algorithm on pairs may spend, so that none is tuned better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Pairs a step.
+    pub pairs: usize,
+    /// Learning rate over the run, and the run's steps.
+    pub schedule: Schedule,
+    /// The optimiser's constants.
+    pub adamw: Adamw,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let DpoSettings { pairs, schedule, adamw, .. } = DpoSettings::default();
+        Self { pairs, schedule, adamw }
+    }
+}
+
+impl Budget {
+    /// The default budget over `steps`, with the warm-up of a short run.
+    pub fn of_steps(steps: u64) -> Self {
+        let budget = Self::default();
+        let warm_up = budget.schedule.warm_up.min(steps / 4);
+        Self { schedule: Schedule { steps, warm_up, ..budget.schedule }, ..budget }
+    }
+}
+
+/// An algorithm that learns from preference pairs, with its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// Direct preference optimisation.
+    Dpo(DpoSettings),
+    /// Unlikelihood.
+    Unlikelihood(UnlikelihoodSettings),
+    /// Maximum likelihood of the chosen; a batch is so many pairs.
+    PreferredFt(SftSettings),
+}
+
+impl Algorithm {
+    /// Its name in files and on charts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Dpo(_) => "dpo",
+            Self::Unlikelihood(_) => "unlikelihood",
+            Self::PreferredFt(_) => "preferred_ft",
+        }
+    }
+
+    /// What distinguishes its runs: β, α, or nothing.
+    pub fn setting(&self) -> Setting {
+        match self {
+            Self::Dpo(settings) => Setting::Number(settings.beta),
+            Self::Unlikelihood(settings) => Setting::Number(settings.alpha),
+            Self::PreferredFt(_) => Setting::Label("chosen".into()),
+        }
+    }
+
+    /// What it spends.
+    pub fn budget(&self) -> Budget {
+        match *self {
+            Self::Dpo(DpoSettings { pairs, schedule, adamw, .. })
+            | Self::Unlikelihood(UnlikelihoodSettings { pairs, schedule, adamw, .. })
+            | Self::PreferredFt(SftSettings { batch: pairs, schedule, adamw }) => Budget { pairs, schedule, adamw },
+        }
+    }
+
+    fn validated(self) -> Result<Self, ConfigError> {
+        let Budget { pairs, schedule, .. } = self.budget();
+        positive("learning rate", schedule.peak)?;
+        positive("steps", schedule.steps as f64)?;
+        positive("pairs", pairs as f64)?;
+        match self {
+            Self::Dpo(DpoSettings { beta, label_smoothing, .. }) => {
+                positive("beta", beta)?;
+                if !(0.0..0.5).contains(&label_smoothing) {
+                    let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
+                    return Err(ConfigError::new("label smoothing", reason));
+                }
+            }
+            Self::Unlikelihood(UnlikelihoodSettings { alpha, .. }) => {
+                if !(0.0..=1.0).contains(&alpha) {
+                    return Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")));
+                }
+            }
+            Self::PreferredFt(_) => {}
+        }
+        Ok(self)
+    }
+}
+
+fn positive(field: &'static str, value: f64) -> Result<(), ConfigError> {
+    let reason = || format!("{value} is not a positive number");
+    if value > 0.0 && value.is_finite() { Ok(()) } else { Err(ConfigError::new(field, reason())) }
+}
+
+/// One training with its data and its points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSettings {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// Where its pairs come from.
+    pub preferences: PreferenceSettings,
+    /// How a point is measured.
+    pub evaluation: EvaluationSettings,
+    /// Optimiser steps between two points; the last step is always one.
+    pub evaluate_every: u64,
+}
+
+impl TrainingSettings {
+    /// Optimiser steps between two points where nobody says otherwise.
+    pub const EVALUATE_EVERY: u64 = 100;
+
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.algorithm.validated()?;
+        positive("preference chunks", self.preferences.chunks as f64)?;
+        positive("evaluate every", self.evaluate_every as f64)?;
+        self.evaluation.validated()?;
+        self.preferences.labels.validated()?;
+        Ok(self)
+    }
+
+    /// Optimiser steps.
+    pub fn steps(&self) -> u64 {
+        self.algorithm.budget().schedule.steps
+    }
+
+    /// Steps after which a point is measured.
+    fn is_point(&self, step: u64) -> bool {
+        step.is_multiple_of(self.evaluate_every) || step == self.steps()
+    }
+}
+
+/// A measured policy with everything needed to measure it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepPoint {
+    /// Its place on the frontier.
+    pub point: FrontierPoint,
+    /// What it was computed from.
+    pub evaluation: Evaluation,
+    /// The policy, flat; `None` for one that has no parameters of its own (Best-of-N).
+    pub parameters: Option<Vec<f32>>,
+}
+
+/// Who takes a run's results, keeps its time, and may stop it.
+pub trait Sink {
+    /// Why a point could not be taken.
+    type Error;
+    /// Any clock, in seconds.
+    fn seconds(&self) -> f64;
+    /// Asked after every optimiser step, or other piece of work, with how many were done.
+    fn stepped(&mut self, done: u64) -> ControlFlow<()>;
+    /// The metrics of the steps since the last call.
+    fn metrics(&mut self, metrics: &[MetricRow]);
+    /// A point was measured.
+    fn point(&mut self, point: SweepPoint) -> Result<(), Self::Error>;
+}
+
+/// Why a run ended without its last point.
+#[derive(Debug, Error)]
+pub enum SweepError<E> {
+    /// The engine failed.
+    #[error(transparent)]
+    Backend(BackendError),
+    /// Training broke down; the policy of the last good step is what it was.
+    #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
+    Diverged {
+        /// Method, setting and seed.
+        run: String,
+        /// The step.
+        step: u64,
+    },
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(E),
+}
+
+impl<E> From<BackendError> for SweepError<E> {
+    fn from(error: BackendError) -> Self {
+        Self::Backend(error)
+    }
+}
+
+/// Where a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// Steps taken.
+    pub step: u64,
+    /// Whether that is all of them.
+    pub is_finished: bool,
+    /// The policy, flat.
+    pub parameters: Vec<f32>,
+}
+
+/// An algorithm at work.
+enum Trainer<K: Kernels> {
+    Dpo(Dpo<K>),
+    Unlikelihood(Unlikelihood<K>),
+    PreferredFt(PreferredFt<K>),
+}
+
+impl<K: Kernels> Trainer<K> {
+    fn new(k: &mut K, network: &Network, parameters: &[f32], algorithm: Algorithm) -> Self {
+        let (network, length) = (network.clone(), MAX_SEQUENCE - 1);
+        match algorithm {
+            Algorithm::Dpo(settings) => Self::Dpo(Dpo::new(k, network, parameters, length, settings)),
+            Algorithm::Unlikelihood(settings) => {
+                Self::Unlikelihood(Unlikelihood::new(k, network, parameters, length, settings))
+            }
+            Algorithm::PreferredFt(settings) => {
+                Self::PreferredFt(PreferredFt::new(k, network, parameters, length, settings))
+            }
+        }
+    }
+
+    fn step(&mut self, k: &mut K, pairs: &PairBatch) {
+        match self {
+            Self::Dpo(dpo) => dpo.step(k, pairs),
+            Self::Unlikelihood(unlikelihood) => unlikelihood.step(k, pairs),
+            Self::PreferredFt(preferred_ft) => preferred_ft.step(k, pairs),
+        }
+    }
+
+    fn learner(&self) -> &Learner<K> {
+        match self {
+            Self::Dpo(dpo) => dpo.learner(),
+            Self::Unlikelihood(unlikelihood) => unlikelihood.learner(),
+            Self::PreferredFt(preferred_ft) => preferred_ft.learner(),
+        }
+    }
+
+    async fn metrics(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
+        Ok(match self {
+            Self::Dpo(dpo) => dpo.metrics(k).await?.iter().map(DpoMetrics::row).collect(),
+            Self::Unlikelihood(it) => it.metrics(k).await?.iter().map(UnlikelihoodMetrics::row).collect(),
+            Self::PreferredFt(it) => it.metrics(k).await?.iter().map(SftMetrics::row).collect(),
+        })
+    }
+}
+
+/// Trains one policy from the `reference`'s parameters on labelled pairs, and measures it as it goes. If the sink says so
+/// it stops behind the step, without a further point.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if a metric is not finite, `Sink` if the sink refuses a point.
+pub async fn train<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    seed: u64,
+    settings: &TrainingSettings,
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
+    let reference_parameters = upload(k, reference);
+    let mut data = PreferenceData::new(k, network, seed, settings.preferences);
+    let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
+    let mut trainer = Trainer::new(k, network, reference, algorithm);
+    let (mut seconds, mut is_stopped) = (0.0, false);
+    while trainer.learner().steps() < settings.steps() && !is_stopped {
+        let start = sink.seconds();
+        while data.wants_more(pairs) {
+            data.extend(k, world, &reference_parameters).await?;
+        }
+        trainer.step(k, &data.next_batch(pairs));
+        let step = trainer.learner().steps();
+        let is_point = settings.is_point(step);
+        if is_point || step.is_multiple_of(METRICS_EVERY) {
+            let rows = trainer.metrics(k).await?;
+            let is_broken = |row: &&MetricRow| row.values.values().any(|value| !value.is_finite());
+            if let Some(row) = rows.iter().find(is_broken) {
+                let run = format!("{} {}, seed {seed}", algorithm.name(), algorithm.setting());
+                return Err(SweepError::Diverged { run, step: row.step });
+            }
+            sink.metrics(&rows);
+        }
+        seconds += sink.seconds() - start;
+        is_stopped = sink.stepped(step).is_break();
+        if is_point && !is_stopped {
+            let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
+            let place = Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds };
+            let parameters = trainer.learner().read_parameters(k).await?;
+            let point = evaluation.point(place);
+            sink.point(SweepPoint { point, evaluation, parameters: Some(parameters) }).map_err(SweepError::Sink)?;
+        }
+    }
+    let step = trainer.learner().steps();
+    let parameters = trainer.learner().read_parameters(k).await?;
+    Ok(RunEnd { step, is_finished: step == settings.steps(), parameters })
+}
+
+/// The reference itself as a point: KL 0, and the gold reward everything starts from.
+///
+/// # Errors
+/// As any read of the backend: `DeviceLost` or `Readback`.
+pub async fn reference_point<K: Kernels>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    step: u64,
+    settings: EvaluationSettings,
+) -> Result<SweepPoint, BackendError> {
+    let parameters = upload(k, reference);
+    let mut evaluator = Evaluator::new(k, network, PIECE, settings);
+    let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
+    let place = Place { method: "sft", setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
+    Ok(SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) })
+}

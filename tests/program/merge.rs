@@ -1,0 +1,83 @@
+//! `sweep --shard` and `merge`: several machines make what one would have.
+
+use std::path::Path;
+
+use super::sweep::{sweep, text};
+use super::{Answer, folder, klimb, tiny_reference};
+
+fn merge(folders: &[&Path], out: &Path) -> Answer {
+    let folders = folders.iter().map(|folder| folder.to_str().unwrap());
+    klimb(["merge"].into_iter().chain(folders).chain(["--out", out.to_str().unwrap()]))
+}
+
+fn frontier(folder: &Path) -> Vec<String> {
+    let without_seconds = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
+    text(&folder.join("frontier.csv")).lines().map(without_seconds).collect()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = ["samples", "checkpoints"]
+        .iter()
+        .flat_map(|below| std::fs::read_dir(folder.join(below)).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn shards_put_together_are_the_sweep() {
+    let folder = folder("merge");
+    let reference = tiny_reference(&folder);
+    let [whole, first, second, merged] = ["whole", "first", "second", "merged"].map(|name| folder.join(name));
+    sweep(&reference, &whole, &[]).ended(0);
+    sweep(&reference, &first, &["--shard", "1/2"]).ended(0);
+    sweep(&reference, &second, &["--shard", "2/2"]).ended(0);
+    assert!(!first.join("optimum.csv").exists() && first.join("frontier.svg").exists());
+    let parts = frontier(&first).len() + frontier(&second).len();
+    assert_eq!(parts, frontier(&whole).len() + 2, "header and reference twice");
+    sweep(&reference, &first, &["--shard", "2/2"]).refused("other shard");
+
+    merge(&[&second, &first], &merged).ended(0);
+    assert_eq!(frontier(&merged), frontier(&whole));
+    assert_eq!(files(&merged), files(&whole));
+    assert_eq!(text(&merged.join("optimum.csv")), text(&whole.join("optimum.csv")));
+    let said = sweep(&reference, &merged, &[]).ended(0).error;
+    assert!(said.contains("not repeated: 5 of 5 runs"), "{said}");
+    // Again into the same folder: nothing is new.
+    merge(&[&first, &second], &merged).ended(0);
+    assert_eq!(frontier(&merged), frontier(&whole));
+}
+
+#[test]
+fn what_is_missing_is_said_and_can_be_made_up_for() {
+    let folder = folder("merge-part");
+    let reference = tiny_reference(&folder);
+    let [first, merged] = ["first", "merged"].map(|name| folder.join(name));
+    sweep(&reference, &first, &["--shard", "1/2"]).ended(0);
+    let said = merge(&[&first], &merged).ended(0).out;
+    assert!(said.contains("2 of 5 runs are missing"), "{said}");
+    assert!(!merged.join("optimum.csv").exists());
+    let said = sweep(&reference, &merged, &[]).ended(0).error;
+    assert!(said.contains("not repeated: 3 of 5 runs"), "{said}");
+    assert!(merged.join("optimum.csv").exists());
+}
+
+#[test]
+fn folders_that_are_not_one_sweep_are_refused() {
+    let folder = folder("merge-foreign");
+    let reference = tiny_reference(&folder);
+    let [one, other, twin, merged] = ["one", "other", "twin", "merged"].map(|name| folder.join(name));
+    sweep(&reference, &one, &["--shard", "1/5"]).ended(0);
+    sweep(&reference, &other, &["--seed", "2", "--shard", "1/5"]).ended(0);
+    merge(&[&one, &other], &merged).refused("other settings");
+    merge(&[&folder], &merged).refused("run.json");
+    assert!(!merged.exists());
+    sweep(&reference, &twin, &["--shard", "1/5"]).ended(0);
+    let changed = text(&one.join("frontier.csv")).replace("dpo,0.3,1,4,", "dpo,0.3,1,4,9");
+    std::fs::write(twin.join("frontier.csv"), changed).unwrap();
+    merge(&[&one, &twin], &merged).refused("another dpo-0.3-1-4");
+    std::fs::write(twin.join("run.json"), "{}").unwrap();
+    merge(&[&twin], &folder.join("last")).refused("settings");
+    sweep(&reference, &folder.join("none"), &["--shard", "3/2"]).ended(2);
+}
