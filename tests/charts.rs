@@ -2,7 +2,8 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use klimb::charts::{
-    ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Palette, Trail, line_svg,
+    ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Marker, Palette, Trail,
+    line_svg,
 };
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
 use plotters::prelude::*;
@@ -203,14 +204,14 @@ fn a_surface_without_room_is_refused() {
 }
 
 fn curve(points: Vec<(f64, f64)>) -> Curve {
-    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true }
+    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true, dash: 0.0 }
 }
 
 fn drawn_curve(curves: &[Curve]) -> (Result<Frame, ChartError>, String) {
     let mut svg = String::new();
     let changes = [(5.0, "β 0.10".to_owned())];
     let level = Some((std::f64::consts::LN_2, "ln 2"));
-    let chart = CurveChart { name: "loss", curves, level, changes: &changes, at_least: (0.0, 0.8) };
+    let chart = CurveChart { name: "loss", curves, level, changes: &changes, gap: false, at_least: (0.0, 0.8) };
     let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
     let frame = chart.draw(&area, &Look::default());
     drop(area);
@@ -276,5 +277,48 @@ fn lines_without_data_are_axes_and_what_is_not_finite_is_refused() {
         let lines = [line("DPO", &[(0.0, 0.7, 0.05), bad])];
         let refused = line_svg(&LineChart { lines: &lines, ..LINES }, &Look::default(), (WIDTH, HEIGHT));
         assert_eq!(refused, Err(ChartError::NotFinite { series: "DPO".into(), index: 1 }));
+    }
+}
+
+#[test]
+fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
+    let score = Curve { label: "label".into(), ..curve(vec![(0.0, 0.1), (10.0, 0.7)]) };
+    let gold = Curve { label: "gold".into(), dash: 4.0, ..curve(vec![(0.0, 0.1), (10.0, 0.69)]) };
+    let draw = |gap| {
+        let curves = [score.clone(), gold.clone()];
+        let chart = CurveChart { name: "score", curves: &curves, level: None, changes: &[], gap, at_least: (0.0, 0.8) };
+        let mut svg = String::new();
+        let frame = chart.draw(&SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area(), &Look::default());
+        (frame.unwrap(), svg)
+    };
+    let (frame, svg) = draw(true);
+    let rows: Vec<i32> = svg
+        .split("<text ")
+        .skip(1)
+        .filter(|text| text.contains("gold\n") || text.contains("label\n"))
+        .map(|text| attributes(&format!("<text {text}"), "text", "y")[0].parse().unwrap())
+        .collect();
+    assert_eq!(rows.len(), 2, "{svg}");
+    assert!(rows.iter().enumerate().all(|(i, a)| rows[..i].iter().all(|b| (a - b).abs() >= 12)), "{rows:?}");
+    let polygons = attributes(&svg, "polygon", "points").join(" ");
+    for (x, y) in [(0.0, 0.1), (10.0, 0.7), (10.0, 0.69)] {
+        let (x, y) = frame.pixel(x, y);
+        assert!(polygons.contains(&format!("{x},{y}")), "the gap has no corner at {x},{y}: {polygons}");
+    }
+    assert!(attributes(&draw(false).1, "polygon", "points").is_empty(), "no gap was asked for");
+    let strokes = attributes(&svg, "polyline", "points");
+    assert!(strokes.len() > 10, "the gold curve is dashed");
+}
+
+#[test]
+fn every_method_has_a_hue_and_a_shape_of_its_own() {
+    let methods = ["base", "sft", "dpo", "ppo", "ppo-gt", "best-of-n"];
+    for (index, method) in methods.iter().enumerate() {
+        for other in &methods[..index] {
+            assert_ne!(Marker::of(method), Marker::of(other), "{method} and {other}");
+            for palette in [Palette::LIGHT, Palette::DARK] {
+                assert_ne!(palette.method(method), palette.method(other), "{method} and {other}");
+            }
+        }
     }
 }

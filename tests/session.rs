@@ -26,6 +26,10 @@ fn settings() -> Settings {
         evaluate_every: 2,
         evaluation_samples: 64,
         learning_rate: 3e-3,
+        rollout_size: 16,
+        ppo_epochs: 2,
+        ppo_learning_rate: 2e-3,
+        evaluate_rollouts: 2,
         ..Settings::default()
     }
 }
@@ -47,28 +51,47 @@ impl Student {
         block_on(self.0.handle(command))
     }
 
-    /// Slices until as many points of DPO have come; the session must have work until then.
     fn points(&mut self, count: usize) -> Vec<Point> {
+        self.points_of("dpo", count)
+    }
+
+    /// Slices until as many points of a method have come; the session must have work until then.
+    fn points_of(&mut self, method: &str, count: usize) -> Vec<Point> {
         let mut points = Vec::new();
         while points.len() < count {
             assert!(self.0.busy(), "the session rests after {} points", points.len());
             let events = block_on(self.0.advance());
             assert_eq!(failures(&events), Vec::<&Failure>::new());
             points.extend(events.into_iter().filter_map(|event| match event {
-                Event::Point(point) if point.point.method == "dpo" => Some(point),
+                Event::Point(point) if point.point.method == method => Some(point),
                 _ => None,
             }));
         }
         points
     }
 
+    /// The events of a step, and of the slices that it takes.
+    fn step(&mut self, stage: Stage) -> Vec<Event> {
+        let mut events = self.handle(Command::Step(stage));
+        while !events.contains(&Event::Playing(false)) {
+            assert!(self.0.busy(), "the session rests before the step is there");
+            events.extend(block_on(self.0.advance()));
+        }
+        assert_eq!(failures(&events), Vec::<&Failure>::new());
+        events
+    }
+
     fn policy(&mut self) -> Vec<u8> {
-        let events = self.handle(Command::ExportCheckpoint(Stage::Dpo));
+        self.model(Stage::Dpo)
+    }
+
+    fn model(&mut self, stage: Stage) -> Vec<u8> {
+        let events = self.handle(Command::ExportCheckpoint(stage));
         let file = events.into_iter().find_map(|event| match event {
-            Event::Checkpoint(Stage::Dpo, bytes) => Some(bytes),
+            Event::Checkpoint(exported, bytes) if exported == stage => Some(bytes),
             _ => None,
         });
-        file.expect("the policy is exported")
+        file.expect("the model is exported")
     }
 }
 
@@ -94,7 +117,7 @@ fn opening_tells_the_engine_its_stages_and_samples() {
         .iter()
         .filter_map(|event| if let Event::Stage(status) = event { Some(status.stage) } else { None })
         .collect();
-    assert_eq!(stages, [Stage::Base, Stage::Sft, Stage::Pairs, Stage::Dpo]);
+    assert_eq!(stages, Stage::ALL);
     let samples =
         events.iter().find_map(|event| if let Event::Samples(samples) = event { Some(samples) } else { None });
     let samples = samples.expect("the shipped models write at once");
@@ -255,4 +278,189 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
         next.point.kl_per_sequence,
         last.point.kl_per_sequence
     );
+}
+
+fn scored(events: &[Event]) -> &ScoredBatch {
+    let found = events.iter().find_map(|event| if let Event::ScoredBatch(it) = event { Some(it) } else { None });
+    found.expect("a step of the reward model tells its batch")
+}
+
+fn round(events: &[Event]) -> &Round {
+    let found = events.iter().find_map(|event| if let Event::Round(round) = event { Some(round) } else { None });
+    found.expect("a step of PPO tells its round")
+}
+
+/// Rows of a stage, each step once: a later row of a step replaces the one before.
+fn rows(events: &[Event], stage: Stage) -> Vec<klimb::metrics::MetricRow> {
+    let mut rows = std::collections::BTreeMap::new();
+    for event in events {
+        if let Event::Metrics(its, more) = event
+            && *its == stage
+        {
+            rows.extend(more.iter().map(|row| (row.step, row.clone())));
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn last_status(events: &[Event], stage: Stage) -> &StageStatus {
+    let statuses = events.iter().rev().filter_map(|it| if let Event::Stage(it) = it { Some(it) } else { None });
+    statuses.into_iter().find(|status| status.stage == stage).expect("the stage is told")
+}
+
+#[test]
+fn a_step_of_the_reward_model_makes_its_pairs_and_tells_their_scores() {
+    let (mut student, _) = Student::new(settings());
+    let events = student.step(Stage::RewardModel);
+    assert!(events.iter().any(|event| matches!(event, Event::Progress(it) if it.work == Work::Pairs)));
+    let first = scored(&events).clone();
+    assert_eq!((first.step, first.size), (1, 64));
+    assert!((first.mean_loss - std::f64::consts::LN_2).abs() < 0.3, "mean loss {}", first.mean_loss);
+    let events = student.step(Stage::RewardModel);
+    let second = scored(&events);
+    assert_eq!(second.step, 2);
+    assert!(second.pairs.iter().any(|pair| pair.margin != 0.0), "its head has learned something");
+    for pair in &second.pairs {
+        assert!((pair.margin - (pair.chosen.score - pair.rejected.score)).abs() < 1e-9);
+        assert!((pair.loss - (1.0 + (-pair.margin).exp()).ln()).abs() < 1e-6, "loss {}", pair.loss);
+        assert!((pair.weight - (-pair.loss).exp().mul_add(-1.0, 1.0)).abs() < 1e-6, "weight {}", pair.weight);
+    }
+    student.handle(Command::Focus(Stage::RewardModel));
+    student.handle(Command::Reset);
+    assert_eq!(*scored(&student.step(Stage::RewardModel)), first, "a reset begins with the same batch");
+}
+
+#[test]
+fn playing_the_reward_model_trains_it_to_the_end_and_stops() {
+    let (mut student, _) = Student::new(settings());
+    student.handle(Command::Focus(Stage::RewardModel));
+    let mut events = student.handle(Command::Play);
+    while !events.contains(&Event::Playing(false)) {
+        events.extend(block_on(student.0.advance()));
+    }
+    let rows = rows(&events, Stage::RewardModel);
+    let last = rows.last().expect("it took steps");
+    for name in ["reward_model/loss", "reward_model/accuracy", "reward_model/gold_accuracy"] {
+        assert!(last.values.contains_key(name), "no {name} behind the last step");
+    }
+    assert_eq!(last_status(&events, Stage::RewardModel).state, StageState::Done);
+    assert!(
+        events
+            .iter()
+            .any(|it| matches!(it, Event::Progress(it) if it.work == Work::RewardModel && it.done == it.total))
+    );
+    assert!(student.model(Stage::RewardModel).len() > 100_000);
+}
+
+#[test]
+fn ppo_with_the_gold_reward_earns_points_and_the_same_seed_earns_the_same() {
+    let play = |pauses: bool| {
+        let (mut student, _) = Student::new(settings());
+        student.handle(Command::Focus(Stage::PpoGt));
+        student.handle(Command::Play);
+        if pauses {
+            student.points_of("sft", 1);
+            block_on(student.0.advance());
+            student.handle(Command::Pause);
+            student.handle(Command::Play);
+        }
+        student.points_of("ppo-gt", 2)
+    };
+    let points = play(false);
+    // Two rounds of two passes over four minibatches each.
+    assert_eq!(points.iter().map(|point| point.point.step).collect::<Vec<_>>(), [16, 32]);
+    assert!(points[1].point.kl_per_sequence > 0.0, "the policy drifts");
+    assert_eq!(numbers(&play(true)), numbers(&points), "a pause in mid-round changes nothing");
+}
+
+#[test]
+fn a_step_of_ppo_is_a_round_told_token_by_token() {
+    let (mut student, _) = Student::new(Settings { beta: 0.3, ..settings() });
+    let events = student.step(Stage::PpoGt);
+    let first = round(&events).clone();
+    assert_eq!((first.stage, first.number, first.step, first.size, first.updates), (Stage::PpoGt, 1, 8, 16, 8));
+    assert!(first.kl.abs() < 1e-4 && first.score.abs() < 1e-9, "the reference has written it: {first:?}");
+    assert!(!first.episodes.is_empty());
+    for episode in &first.episodes {
+        let last = episode.tokens.last().expect("a completion has a token");
+        assert!((last.reward - episode.score).abs() < 1e-3, "the score stands at the last token: {episode:?}");
+        assert!(episode.tokens.iter().all(|token| (token.logprob - token.reference_logprob).abs() < 1e-3));
+    }
+    assert!(first.episodes.iter().flat_map(|it| &it.tokens).any(|token| (token.ratio - 1.0).abs() > 1e-4));
+    let told = rows(&events, Stage::PpoGt);
+    assert_eq!(told.iter().map(|row| row.step).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    for name in ["objective/kl", "objective/k3", "objective/score", "objective/gold_score", "ppo/policy_loss"] {
+        assert!(told[0].values.contains_key(name), "the first update tells the rollout's {name}");
+    }
+    assert!(told[7].values["ppo/ratio_max"] > 1.0 && told[7].values["ppo/ratio_min"] < 1.0);
+    let point = student.points_of("ppo-gt", 1).remove(0);
+    assert_eq!(point.point.step, 8, "a step earns a point");
+
+    let second = round(&student.step(Stage::PpoGt)).clone();
+    assert_eq!((second.number, second.step), (2, 16));
+    for token in second.episodes.iter().flat_map(|episode| episode.tokens.split_last().unwrap().1) {
+        let price = -0.3 * (token.logprob - token.reference_logprob);
+        assert!((token.reward - price).abs() < 1e-9, "a token pays for its drift: {token:?}");
+    }
+    student.points_of("ppo-gt", 1);
+    student.handle(Command::Focus(Stage::PpoGt));
+    student.handle(Command::Reset);
+    assert_eq!(*round(&student.step(Stage::PpoGt)), first, "a reset begins with the same round");
+    assert_eq!(student.points_of("ppo-gt", 1)[0].run, 2);
+}
+
+#[test]
+fn ppo_without_a_reward_model_trains_one_first_and_pause_ends_that() {
+    let (mut student, _) = Student::new(settings());
+    let mut events = student.handle(Command::Step(Stage::Ppo));
+    assert!(events.contains(&Event::Playing(true)), "the person sees what can be paused");
+    assert_eq!(last_status(&events, Stage::Ppo).state, StageState::Waiting);
+    assert_eq!(last_status(&events, Stage::RewardModel).state, StageState::Running);
+    while !events.iter().any(|event| matches!(event, Event::Progress(it) if it.work == Work::RewardModel)) {
+        events.extend(block_on(student.0.advance()));
+    }
+    let events = student.handle(Command::Pause);
+    assert!(events.contains(&Event::Playing(false)));
+    assert!(events.iter().any(|event| matches!(event, Event::Progress(it) if it.done == it.total)), "no bar stays");
+    let events = student.step(Stage::Ppo);
+    assert_eq!(last_status(&events, Stage::RewardModel).state, StageState::Done);
+    let told = round(&events);
+    assert_eq!((told.stage, told.number), (Stage::Ppo, 1));
+    assert!(told.score.abs() < 2.0, "scores are shifted to mean 0 under the reference: {}", told.score);
+    let point = student.points_of("ppo", 1).remove(0);
+    assert_eq!((point.run, point.point.step), (1, 8));
+    student.handle(Command::Focus(Stage::Ppo));
+    student.handle(Command::Reset);
+    let events = student.step(Stage::Ppo);
+    assert!(rows(&events, Stage::RewardModel).is_empty(), "the reward model outlives a reset of PPO");
+}
+
+#[test]
+fn a_target_steers_beta_from_one_rollout_to_the_next() {
+    let (mut student, _) = Student::new(Settings { target_kl: 6.0, ..settings() });
+    let coefficients: Vec<f64> = (0..2).map(|_| round(&student.step(Stage::PpoGt)).kl_coefficient).collect();
+    assert_eq!(coefficients[0], settings().beta);
+    assert!(coefficients[1] < coefficients[0], "far below the target, the leash grows longer: {coefficients:?}");
+    let point = student.points_of("ppo-gt", 1).pop().expect("a point");
+    assert_eq!(point.point.setting, klimb::metrics::Setting::Label("KL target 6".into()));
+    let events = student.handle(Command::Configure(Settings { rollout_size: 30, ..settings() }));
+    assert_eq!(failures(&events)[0].field.as_deref(), Some("rollout_size"));
+}
+
+#[test]
+fn a_snapshot_keeps_the_reward_model_and_the_policy_of_ppo() {
+    let (mut student, _) = Student::new(settings());
+    student.handle(Command::Focus(Stage::Ppo));
+    student.step(Stage::Ppo);
+    let last = student.points_of("ppo", 1).remove(0);
+    let (policy, reward_model) = (student.model(Stage::Ppo), student.model(Stage::RewardModel));
+    let snapshot = student.0.snapshot();
+    assert_eq!((snapshot.stage(), snapshot.step()), (Stage::Ppo, last.point.step));
+
+    let restored = Session::restore(Cpu::new(), clock, badge(), &snapshot).expect("the snapshot is whole");
+    let mut restored = Student(restored);
+    block_on(restored.0.open());
+    assert_eq!((restored.model(Stage::Ppo), restored.model(Stage::RewardModel)), (policy, reward_model));
+    let told = round(&restored.step(Stage::Ppo)).clone();
+    assert_eq!((told.number, told.step), (2, 16), "it goes on with the next round");
 }

@@ -35,8 +35,8 @@ fn contrast(a: RGBColor, b: RGBColor) -> f64 {
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
-fn named(palette: Palette) -> [(&'static str, RGBColor); 9] {
-    let Palette { paper, ink, quiet, hairline, shade, base, sft, dpo, other } = palette;
+fn named(palette: Palette) -> [(&'static str, RGBColor); 11] {
+    let Palette { paper, ink, quiet, hairline, shade, base, sft, dpo, ppo, ppo_gt, other } = palette;
     [
         ("paper", paper),
         ("ink", ink),
@@ -46,6 +46,8 @@ fn named(palette: Palette) -> [(&'static str, RGBColor); 9] {
         ("base", base),
         ("sft", sft),
         ("dpo", dpo),
+        ("ppo", ppo),
+        ("ppo-gt", ppo_gt),
         ("other", other),
     ]
 }
@@ -81,7 +83,20 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
         assert!(!html.contains(forbidden), "index.html contains {forbidden}");
     }
     let mut ids: Vec<&str> = html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    for id in ["play", "step", "reset", "beta", "stage-sft", "stage-dpo", "seed", "backend", "frontier-table"] {
+    for id in [
+        "play",
+        "step",
+        "reset",
+        "beta",
+        "stage-sft",
+        "stage-dpo",
+        "stage-reward-model",
+        "stage-ppo",
+        "stage-ppo-gt",
+        "seed",
+        "backend",
+        "frontier-table",
+    ] {
         assert!(ids.contains(&id), "index.html has no #{id}");
     }
     let count = ids.len();

@@ -71,12 +71,14 @@ fn every_method_has_its_colour_at_its_data_pixel() {
             live: true,
             points: vec![point(method, 0, kl, reward)],
         };
-        let trails = [trail("sft", 0.5, 0.5), trail("dpo", 2.0, 0.6), trail("ppo", 3.0, 0.7)];
+        let trails =
+            [trail("sft", 0.5, 0.5), trail("dpo", 2.0, 0.6), trail("ppo", 3.0, 0.7), trail("ppo-gt", 4.0, 0.6)];
         let chart = FrontierChart { trails: &trails, optimum: &optimum(), target: None, selected: None, empty: "" };
         let (canvas, frame) = drawn(&chart, palette);
         assert_eq!(colour_at(&canvas, frame.pixel(0.5, 0.5)), palette.sft);
         assert_eq!(colour_at(&canvas, frame.pixel(2.0, 0.6)), palette.dpo);
-        assert_eq!(colour_at(&canvas, frame.pixel(3.0, 0.7)), palette.other);
+        assert_eq!(colour_at(&canvas, frame.pixel(3.0, 0.7)), palette.ppo);
+        assert_eq!(colour_at(&canvas, frame.pixel(4.0, 0.6)), palette.ppo_gt);
         assert_eq!(colour_at(&canvas, frame.pixel(4.5, 0.5)), palette.paper, "nothing is there");
         assert_eq!(colour_at(&canvas, frame.pixel(2.0, 0.97)), palette.shade, "no policy lies above the optimum");
     }
@@ -87,8 +89,9 @@ fn a_curve_has_its_colour_at_its_last_value() {
     let canvas = canvas();
     let area = Canvas::new(&canvas).expect("a 2D context").into_drawing_area();
     let points = vec![(1.0, 0.69), (20.0, 0.5)];
-    let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, marked: false }];
-    let chart = CurveChart { name: "loss", curves: &curves, level: None, changes: &[], at_least: (0.4, 0.8) };
+    let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, marked: false, dash: 0.0 }];
+    let chart =
+        CurveChart { name: "loss", curves: &curves, level: None, changes: &[], gap: false, at_least: (0.4, 0.8) };
     let frame = chart.draw(&area, &Look::default()).expect("the chart is drawn");
     assert_eq!(colour_at(&canvas, frame.pixel(20.0, 0.5)), Palette::LIGHT.dpo);
 }
@@ -121,6 +124,8 @@ fn orders_come_back_as_they_were() {
         Command::Start(settings),
         Command::Play,
         Command::Step(Stage::Dpo),
+        Command::Step(Stage::RewardModel),
+        Command::Focus(Stage::PpoGt),
         Command::SetBeta(5.0),
         Command::Configure(settings),
         Command::SamplePrompt("the acting – “wow”".into()),
@@ -143,7 +148,31 @@ fn events_come_back_as_they_were() {
     let progress = Progress { work: Work::Optimum, done: 1, total: 3, seconds_left: None };
     let status = StageStatus { stage: Stage::Sft, state: StageState::Done, origin: Origin::Recorded, steps: 3000 };
     let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped: true };
+    let token = TokenNumbers {
+        word: "good".into(),
+        logprob: -1.5,
+        reference_logprob: -1.0,
+        reward: 0.25,
+        value: 0.5,
+        advantage: -2.0,
+        ratio: 1.0,
+        clipped: false,
+    };
+    let episode = EpisodeNumbers { prompt: "it was".into(), score: 1.0, gold_reward: 0.75, tokens: vec![token] };
+    let round = Round {
+        stage: Stage::Ppo,
+        number: 1,
+        step: 16,
+        size: 256,
+        updates: 16,
+        kl_coefficient: 0.5,
+        score: 0.0,
+        kl: 0.25,
+        clip_range: 0.2,
+        episodes: vec![episode],
+    };
     let events = vec![
+        Event::Round(round),
         Event::Acknowledged(3),
         Event::Playing(true),
         Event::Progress(progress),

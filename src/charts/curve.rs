@@ -4,6 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::dashes::dashes;
 use super::frame::spanning;
 use super::{ChartError, Frame, Look, Marker};
 
@@ -18,6 +19,8 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
     /// Whether every value is an evaluation of its own and deserves a marker.
     pub marked: bool,
+    /// Length of its dashes; 0 is a solid line. Tells curves of one hue apart.
+    pub dash: f64,
 }
 
 /// One small chart.
@@ -31,6 +34,8 @@ pub struct CurveChart<'a> {
     pub level: Option<(f64, &'a str)>,
     /// Steps at which a knob was turned, with what stands there.
     pub changes: &'a [(f64, String)],
+    /// Whether the gap between the first two curves is shaded.
+    pub gap: bool,
     /// Values that are always in sight.
     pub at_least: (f64, f64),
 }
@@ -51,14 +56,69 @@ impl CurveChart<'_> {
         let x = 0.0..points().map(|(step, _)| *step).fold(10.0, f64::max);
         let y = spanning(points().map(|(_, value)| *value), self.at_least.0..self.at_least.1);
         let frame = Frame::new(area, look, x, y)?;
+        self.draw_gap(area, look, &frame)?;
         self.draw_level(area, look, &frame)?;
         self.draw_changes(area, look, &frame)?;
         frame.draw_axes(area, look, "step →", self.name)?;
         for curve in self.curves {
             draw_curve(curve, area, look, &frame)?;
         }
+        self.draw_labels(area, look, &frame)?;
         area.present()?;
         Ok(frame)
+    }
+
+    fn draw_gap<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let [first, second, ..] = self.curves else { return Ok(()) };
+        let pixel = |(x, y): &(f64, f64)| frame.pixel(*x, *y);
+        let outline: Vec<(i32, i32)> =
+            first.points.iter().map(pixel).chain(second.points.iter().rev().map(pixel)).collect();
+        if self.gap && outline.len() > 3 {
+            let hue = look.palette.method(&first.method);
+            area.draw(&Polygon::new(outline, hue.mix(0.18).filled()))?;
+        }
+        Ok(())
+    }
+
+    /// A name beside the end of each curve, from the highest end down, none over another.
+    fn draw_labels<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let mut ends: Vec<(i32, i32, &Curve)> = Vec::new();
+        for curve in self.curves {
+            if let Some((x, y)) = curve.points.last() {
+                let (x, y) = frame.pixel(*x, *y);
+                ends.push((x, y - look.px(6.0), curve));
+            }
+        }
+        ends.sort_by_key(|(_, y, _)| *y);
+        let height = look.px(14.0);
+        let mut free = i32::MIN;
+        for (_, y, _) in &mut ends {
+            *y = (*y).max(free);
+            free = *y + height;
+        }
+        let mut free = frame.down.end - look.px(2.0);
+        for (_, y, _) in ends.iter_mut().rev() {
+            *y = (*y).min(free);
+            free = *y - height;
+        }
+        for (x, y, curve) in ends {
+            let hue = look.palette.method(&curve.method);
+            let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
+            let (width, _) = area.estimate_text_size(&curve.label, &style)?;
+            let x = (x - look.px(7.0)).max(frame.across.start + look.px(4.0) + width as i32);
+            area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
+        }
+        Ok(())
     }
 
     fn draw_level<DB: DrawingBackend>(
@@ -100,8 +160,11 @@ fn draw_curve<DB: DrawingBackend>(
 ) -> Result<(), ChartError> {
     let hue = look.palette.method(&curve.method);
     let pixels: Vec<(i32, i32)> = curve.points.iter().map(|(x, y)| frame.pixel(*x, *y)).collect();
-    let Some(last) = pixels.last().copied() else { return Ok(()) };
-    if pixels.len() > 1 {
+    if pixels.len() > 1 && curve.dash > 0.0 {
+        for dash in dashes(&pixels, f64::from(look.px(curve.dash))) {
+            area.draw(&PathElement::new(dash, look.line(hue, 1.5)))?;
+        }
+    } else if pixels.len() > 1 {
         area.draw(&PathElement::new(pixels.clone(), look.line(hue, 1.5)))?;
     }
     let marker = Marker::of(&curve.method);
@@ -110,7 +173,5 @@ fn draw_curve<DB: DrawingBackend>(
             marker.draw(area, *pixel, look.px(3.0), hue.filled())?;
         }
     }
-    let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
-    area.draw(&Text::new(curve.label.clone(), (last.0, last.1 - look.px(6.0)), style))?;
     Ok(())
 }

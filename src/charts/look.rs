@@ -22,6 +22,10 @@ pub struct Palette {
     pub sft: RGBColor,
     /// DPO.
     pub dpo: RGBColor,
+    /// PPO.
+    pub ppo: RGBColor,
+    /// PPO with the gold reward.
+    pub ppo_gt: RGBColor,
     /// Any other method.
     pub other: RGBColor,
 }
@@ -37,6 +41,8 @@ impl Palette {
         base: RGBColor(112, 106, 97),
         sft: RGBColor(0, 122, 90),
         dpo: RGBColor(0, 100, 166),
+        ppo: RGBColor(153, 63, 116),
+        ppo_gt: RGBColor(133, 98, 0),
         other: RGBColor(184, 74, 0),
     };
     /// By night.
@@ -49,6 +55,8 @@ impl Palette {
         base: RGBColor(160, 156, 148),
         sft: RGBColor(79, 195, 161),
         dpo: RGBColor(108, 180, 240),
+        ppo: RGBColor(230, 150, 195),
+        ppo_gt: RGBColor(222, 188, 80),
         other: RGBColor(240, 150, 90),
     };
 
@@ -58,6 +66,10 @@ impl Palette {
             "base" => self.base,
             "sft" => self.sft,
             "dpo" => self.dpo,
+            "ppo" => self.ppo,
+            "ppo-gt" => self.ppo_gt,
+            // No policy: it has no place on the frontier, and needs no hue of its own.
+            "reward-model" => self.quiet,
             _ => self.other,
         }
     }

@@ -16,8 +16,12 @@ pub enum Marker {
     Circle,
     /// The closed-form optimum.
     Diamond,
-    /// Any other method.
+    /// PPO.
     Triangle,
+    /// PPO with the gold reward.
+    TriangleDown,
+    /// Any other method.
+    Plus,
 }
 
 impl Marker {
@@ -27,7 +31,9 @@ impl Marker {
             "base" => Self::Cross,
             "sft" => Self::Square,
             "dpo" => Self::Circle,
-            _ => Self::Triangle,
+            "ppo" => Self::Triangle,
+            "ppo-gt" => Self::TriangleDown,
+            _ => Self::Plus,
         }
     }
 
@@ -48,6 +54,11 @@ impl Marker {
                 area.draw(&PathElement::new(vec![(x - r, y + r), (x + r, y - r)], style))?;
             }
             Self::Diamond => outline(area, vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)], style)?,
+            Self::Plus => {
+                area.draw(&PathElement::new(vec![(x - r, y), (x + r, y)], style))?;
+                area.draw(&PathElement::new(vec![(x, y - r), (x, y + r)], style))?;
+            }
+            Self::TriangleDown => outline(area, vec![(x, y + r), (x + r, y - r), (x - r, y - r)], style)?,
             Self::Triangle => outline(area, vec![(x, y - r), (x + r, y + r), (x - r, y + r)], style)?,
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! lies.
 
 mod curve;
+mod dashes;
 mod frame;
 mod frontier;
 mod lines;

@@ -100,6 +100,8 @@ pub struct Rounds {
     done: u64,
     /// The reference's mean of gold reward over τ.
     reference_mean: Option<f64>,
+    /// The pieces of the round that is being drawn.
+    drawn: Vec<Episode>,
 }
 
 /// A round that was learned from.
@@ -109,6 +111,8 @@ pub struct Round {
     pub rollout: Rollout,
     /// The gold reward of each of its episodes.
     pub gold_rewards: Vec<f64>,
+    /// Their mean on the scale that scores have: r* = (gold − the reference's mean)/τ.
+    pub gold_score: f64,
 }
 
 impl Round {
@@ -116,6 +120,7 @@ impl Round {
     pub fn row(&self) -> MetricRow {
         let mut row = self.rollout.metrics.row();
         row.values.insert("objective/gold_reward".into(), mean(&self.gold_rewards));
+        row.values.insert("objective/gold_score".into(), self.gold_score);
         row
     }
 }
@@ -123,7 +128,13 @@ impl Round {
 impl Rounds {
     /// No round yet.
     pub fn new(seed: u64, settings: &PpoRunSettings) -> Self {
-        Self { seed, scale: settings.scale(), done: 0, reference_mean: None }
+        Self { seed, scale: settings.scale(), done: 0, reference_mean: None, drawn: Vec::new() }
+    }
+
+    /// Goes on behind `done` rounds of another run. (The reference's mean is then the next round's, which is the
+    /// policy's: it shifts every score alike, and so no gradient.)
+    pub fn resume(&mut self, done: u64) {
+        self.done = done;
     }
 
     /// Rounds made.
@@ -143,20 +154,50 @@ impl Rounds {
         world: &World,
         ppo: &mut Ppo<K>,
     ) -> Result<Round, BackendError> {
+        let episodes = ppo.settings().episodes;
+        let round = self.advance(k, world, ppo, episodes).await?;
+        Ok(round.expect("one piece of all episodes is the whole round"))
+    }
+
+    /// Episodes drawn of the round at hand.
+    pub fn drawn(&self) -> usize {
+        self.drawn.len()
+    }
+
+    /// Draws the next `count` episodes of a round, and judges it when they are the last: as [`Rounds::draw`] in pieces,
+    /// with the same prompts and coins. No step may come between.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn advance<K: Kernels>(
+        &mut self,
+        k: &mut K,
+        world: &World,
+        ppo: &mut Ppo<K>,
+        count: usize,
+    ) -> Result<Option<Round>, BackendError> {
         let mut draws = Generator::numbered(self.seed, "rollouts", self.done);
         let prompts: Vec<&[u32]> = (0..ppo.settings().episodes)
             .map(|_| world.train_prompts()[draws.below(world.train_prompts().len())].as_slice())
             .collect();
         let coins = draws.coins(ppo.coins());
         let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-        let episodes = ppo.rollout(k, &prompts, &coins, settings).await?;
+        let (first, length) = (self.drawn.len(), coins.len() / prompts.len());
+        let last = (first + count.max(1)).min(prompts.len());
+        let piece = ppo.rollout(k, &prompts[first..last], &coins[first * length..last * length], settings).await?;
+        self.drawn.extend(piece);
+        if last < prompts.len() {
+            return Ok(None);
+        }
+        let episodes = std::mem::take(&mut self.drawn);
         let gold_rewards: Vec<f64> =
             episodes.iter().map(|episode| world.gold_reward(&episode.sequence.tokens)).collect();
         let reference_mean = *self.reference_mean.get_or_insert_with(|| mean(&gold_rewards) * self.scale);
         let score = |(episode, gold): (&Episode, &f64)| episode.score.unwrap_or(gold * self.scale - reference_mean);
         let scores: Vec<f64> = episodes.iter().zip(&gold_rewards).map(score).collect();
         self.done += 1;
-        Ok(Round { rollout: ppo.judge(episodes, &scores), gold_rewards })
+        let gold_score = mean(&gold_rewards) * self.scale - reference_mean;
+        Ok(Some(Round { rollout: ppo.judge(episodes, &scores), gold_rewards, gold_score }))
     }
 
     /// The episodes of each step of the round drawn last.

@@ -44,6 +44,13 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         how_to_read: "With KL, the number to judge a policy by: no method of this page trains on it except PPO-GT.",
     },
     MetricDefinition {
+        name: "objective/gold_score",
+        label: "Gold reward as a score",
+        unit: "",
+        definition: "r* = (gold reward − the reference's mean)/τ, averaged over completions: the scale that scores have.",
+        how_to_read: "The score should follow it; a score that leaves it behind is praise that nobody else would give.",
+    },
+    MetricDefinition {
         name: "objective/entropy",
         label: "Entropy",
         unit: "nats per token",
@@ -287,7 +294,8 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
 mod tests {
     use super::*;
 
-    const REPORTED: [&str; 37] = [
+    const REPORTED: [&str; 38] = [
+        "objective/gold_score",
         "objective/kl",
         "objective/score",
         "objective/gold_reward",

@@ -4,8 +4,8 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
 use super::state::{State, View};
-use super::{Page, beta, dom, format, frontier, keyboard, knobs};
-use crate::engine::protocol::{BackendKind, Command, Stage, StageState};
+use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline};
+use crate::engine::protocol::{BackendKind, Command, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -47,12 +47,6 @@ fn click(page: &mut Page, id: &str) {
         "play" => play(page),
         "step" => step(page),
         "reset" => page.order(Command::Reset),
-        "stage-sft" => page.order(Command::Focus(Stage::Sft)),
-        "stage-dpo" => page.order(Command::Focus(Stage::Dpo)),
-        "step-sft" => page.order(Command::Step(Stage::Sft)),
-        "step-dpo" => page.order(Command::Step(Stage::Dpo)),
-        "save-sft" => page.order(Command::ExportCheckpoint(Stage::Sft)),
-        "save-dpo" => page.order(Command::ExportCheckpoint(Stage::Dpo)),
         "retrain" => page.order(Command::Retrain),
         "dice" => {
             page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
@@ -65,7 +59,17 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
-        _ => {}
+        id => {
+            let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
+            if let Some(stage) = stage("stage-") {
+                page.order(Command::Focus(stage));
+            } else if let Some(stage) = stage("step-") {
+                page.order(Command::Focus(stage));
+                page.order(Command::Step(stage));
+            } else if let Some(stage) = stage("save-") {
+                page.order(Command::ExportCheckpoint(stage));
+            }
+        }
     }
 }
 
@@ -188,6 +192,15 @@ pub fn draw(state: &State) {
     dom::flag("step", "disabled", !trainable || state.playing);
     for id in ["reset", "save-sft", "save-dpo", "load-sft"] {
         dom::flag(id, "disabled", !ready);
+    }
+    for (id, stage) in
+        [("save-reward-model", Stage::RewardModel), ("save-ppo", Stage::Ppo), ("save-ppo-gt", Stage::PpoGt)]
+    {
+        let is_there = |stage: &StageStatus| match stage.stage {
+            Stage::RewardModel => stage.state == StageState::Done,
+            _ => stage.steps > 0,
+        };
+        dom::flag(id, "disabled", !state.stage(stage).is_some_and(is_there));
     }
     knobs::draw(state);
     write_unless_focused("seed", &state.settings.seed.to_string());

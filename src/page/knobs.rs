@@ -30,7 +30,7 @@ pub fn build() {
         }
         let (help, error) = (dom::make("p", "quiet", knob.meaning), dom::make("p", "invalid", ""));
         dom::set_attribute(&label, "for", Some(&id));
-        let mode = if knob.whole { "numeric" } else { "decimal" };
+        let mode = if knob.grain > 0.0 { "numeric" } else { "decimal" };
         let described = format!("{id}-help {id}-error");
         dom::set_attribute(&field, "id", Some(&id));
         dom::set_attribute(&field, "aria-describedby", Some(&described));
@@ -42,6 +42,7 @@ pub fn build() {
         dom::set_attribute(&error, "id", Some(&format!("{id}-error")));
         dom::set_attribute(&error, "role", Some("alert"));
         let row = dom::make("div", "setting", "");
+        dom::set_attribute(&row, "id", Some(&format!("setting-{}", knob.name)));
         dom::append(&row, &[&label, &field, &help, &error]);
         dom::append(&list, &[&row]);
     }
@@ -64,9 +65,15 @@ pub fn change(page: &mut Page, field: &str) {
     }
 }
 
-/// Writes the settings in use, but not over a value that is being typed or was refused.
+/// Shows the knobs of the stage in focus with the settings in use, but not over a value that is being typed or was
+/// refused.
 pub fn draw(state: &State) {
+    let stage = state.focused;
+    let is_shown = |knob: &Knob| knob.stages.contains(&stage);
+    dom::set_text("settings-title", &format!("Settings of {}", stage.name()));
+    dom::flag("no-settings", "hidden", knobs().any(is_shown));
     for knob in knobs() {
+        dom::flag(&format!("setting-{}", knob.name), "hidden", !is_shown(knob));
         let id = id(knob);
         let text = knob.text(&state.settings);
         if !knob.names.is_empty() {

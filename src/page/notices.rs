@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
 use super::state::{State, View};
-use super::{dom, format};
+use super::{dom, format, pipeline};
 use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Stage, Work};
 
@@ -14,6 +14,8 @@ pub fn draw(state: &State) {
     if let Some(progress) = &state.progress {
         let label = match progress.work {
             Work::Sft => "Training SFT from the base model",
+            Work::Pairs => "Writing preference pairs",
+            Work::RewardModel => "Training the reward model",
             Work::Optimum => "Sampling the reference for the optimum",
             Work::Evaluation => "Evaluating the policy",
         };
@@ -44,7 +46,7 @@ pub fn chart_failed(state: &mut State, error: &ChartError) {
 
 /// Hands a checkpoint to the person as a file.
 pub fn save(stage: Stage, bytes: &[u8]) {
-    let name = format!("klimb-{}.safetensors", format!("{stage:?}").to_lowercase());
+    let name = format!("klimb-{}.safetensors", pipeline::id(stage));
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
     let Ok(address) = Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
     else {

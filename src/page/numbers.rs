@@ -1,8 +1,13 @@
 //! The three large numbers, and the rest with what each means.
 
+use std::collections::BTreeMap;
+
 use super::state::State;
 use super::{dom, format};
 use crate::metrics::definition;
+
+/// Rows among which a number's newest value is looked for.
+const RECENT: usize = 128;
 
 /// Writes the numbers of the newest point and of the last optimiser step.
 pub fn draw(state: &State) {
@@ -15,16 +20,20 @@ pub fn draw(state: &State) {
     }
     let list = dom::element("other-numbers");
     dom::clear(&list);
-    for row in state.metrics.values().filter_map(|rows| rows.last()) {
-        for (name, value) in &row.values {
-            let Some(entry) = definition(name) else { continue };
-            let line = dom::make("div", "", "");
-            let value = dom::make("dd", "numeric", &format::fixed(*value, 3));
-            let unit = if entry.unit.is_empty() { String::new() } else { format!(" In {}.", entry.unit) };
-            let text = format!("{}{unit} {}", entry.definition, entry.how_to_read);
-            dom::append(&line, &[&dom::make("dt", "", entry.label), &value, &dom::make("dd", "quiet", &text)]);
-            dom::append(&list, &[&line]);
-        }
+    // Not every row has every number: a rollout's stand in the row of its first update.
+    let rows = state.metrics.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    let mut newest: BTreeMap<&str, f64> = BTreeMap::new();
+    for row in &rows[rows.len().saturating_sub(RECENT)..] {
+        newest.extend(row.values.iter().map(|(name, value)| (name.as_str(), *value)));
+    }
+    for (name, value) in newest {
+        let Some(entry) = definition(name) else { continue };
+        let line = dom::make("div", "", "");
+        let value = dom::make("dd", "numeric", &format::fixed(value, 3));
+        let unit = if entry.unit.is_empty() { String::new() } else { format!(" In {}.", entry.unit) };
+        let text = format!("{}{unit} {}", entry.definition, entry.how_to_read);
+        dom::append(&line, &[&dom::make("dt", "", entry.label), &value, &dom::make("dd", "quiet", &text)]);
+        dom::append(&list, &[&line]);
     }
 }
 

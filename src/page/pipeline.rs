@@ -8,13 +8,37 @@ use crate::metrics::Series;
 /// Points of a sparkline; a longer run is thinned out.
 const SPARK: usize = 60;
 
-const IDS: [(Stage, &str); 4] =
-    [(Stage::Base, "base"), (Stage::Sft, "sft"), (Stage::Pairs, "pairs"), (Stage::Dpo, "dpo")];
+/// The stages that are trained, with the number that their sparkline follows.
+const TRAINED: [(Stage, &str); 5] = [
+    (Stage::Sft, "sft/loss"),
+    (Stage::RewardModel, "reward_model/loss"),
+    (Stage::Ppo, "objective/score"),
+    (Stage::PpoGt, "objective/score"),
+    (Stage::Dpo, "dpo/loss"),
+];
+
+/// What a stage is called in the ids of `index.html`, in its style sheet and in file names.
+pub fn id(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Base => "base",
+        Stage::Sft => "sft",
+        Stage::Pairs => "pairs",
+        Stage::Dpo => "dpo",
+        Stage::RewardModel => "reward-model",
+        Stage::Ppo => "ppo",
+        Stage::PpoGt => "ppo-gt",
+    }
+}
+
+/// The stage whose id this is.
+pub fn named(name: &str) -> Option<Stage> {
+    Stage::ALL.into_iter().find(|stage| id(*stage) == name)
+}
 
 /// Writes every stage.
 pub fn draw(state: &State) {
-    for (stage, id) in IDS {
-        let Some(status) = state.stage(stage) else { continue };
+    for stage in Stage::ALL {
+        let (id, Some(status)) = (id(stage), state.stage(stage)) else { continue };
         dom::set_text(&format!("state-{id}"), &describe(status));
         let name = match status.state {
             StageState::Waiting => "waiting",
@@ -25,14 +49,18 @@ pub fn draw(state: &State) {
         dom::set_attribute(&dom::element(&format!("card-{id}")), "data-state", Some(name));
     }
     let idle = state.ready.is_some() && !state.playing;
-    for (stage, id, loss) in [(Stage::Sft, "sft", "sft/loss"), (Stage::Dpo, "dpo", "dpo/loss")] {
-        let pressed = if state.focused == stage { "true" } else { "false" };
+    for (stage, metric) in TRAINED {
+        let id = id(stage);
+        let is_focused = state.focused == stage;
+        let pressed = if is_focused { "true" } else { "false" };
+        dom::flag(&format!("what-{id}"), "hidden", !is_focused);
         dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
-        let waiting = state.stage(stage).is_none_or(|status| status.state == StageState::Waiting);
-        dom::flag(&format!("step-{id}"), "disabled", !idle || waiting);
+        let finished = |status: &StageStatus| stage == Stage::RewardModel && status.state == StageState::Done;
+        let blocked = state.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
+        dom::flag(&format!("step-{id}"), "disabled", !idle || blocked);
         let rows = state.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
-        let losses: Vec<f64> = Series::from_rows(loss, rows).points.into_iter().map(|(_, value)| value).collect();
-        dom::set_attribute(&dom::element(&format!("spark-{id}")), "points", Some(&spark(&losses)));
+        let values: Vec<f64> = Series::from_rows(metric, rows).points.into_iter().map(|(_, value)| value).collect();
+        dom::set_attribute(&dom::element(&format!("spark-{id}")), "points", Some(&spark(&values)));
     }
     dom::flag("retrain", "disabled", !idle);
 }
@@ -40,6 +68,7 @@ pub fn draw(state: &State) {
 fn describe(status: &StageStatus) -> String {
     let steps = format::count(status.steps);
     match (status.stage, status.state, status.origin) {
+        (Stage::Ppo, StageState::Waiting, Origin::Live) => "waiting for the reward model".into(),
         (_, StageState::Waiting, _) => "waiting".into(),
         (_, StageState::Ready, _) if status.steps == 0 => "ready".into(),
         (Stage::Pairs, StageState::Done, _) => format!("done, {steps} pairs"),
@@ -57,7 +86,10 @@ fn spark(values: &[f64]) -> String {
     let kept: Vec<f64> = values.iter().copied().step_by(stride).filter(|value| value.is_finite()).collect();
     let (low, high) = kept.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let span = (high - low).max(1e-9);
-    let across = (kept.len().max(2) - 1) as f64;
+    if kept.len() < 2 {
+        return String::new();
+    }
+    let across = (kept.len() - 1) as f64;
     let point = |(index, value): (usize, &f64)| {
         format!("{:.1},{:.1}", 100.0 * index as f64 / across, 22.0 - 20.0 * (value - low) / span)
     };

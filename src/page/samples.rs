@@ -1,11 +1,12 @@
-//! The same prompts through base, SFT and DPO, each word tinted by what it did to the gold reward.
+//! The same prompts through base, SFT and every policy, each word tinted by what it did to the gold reward.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
+use super::pipeline::id;
 use super::state::State;
 use super::{dom, format};
-use crate::engine::protocol::{SampleRow, SampledCompletion, Samples, Stage, Word};
+use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
 
 /// Writes the standing samples and those of the person's own prompt.
 pub fn draw(state: &State) {
@@ -14,28 +15,29 @@ pub fn draw(state: &State) {
             let list = dom::element(id);
             dom::clear(&list);
             for row in &samples.rows {
-                dom::append(&list, &[&sample(row, samples)]);
+                dom::append(&list, &[&sample(row)]);
             }
         }
     }
 }
 
-fn sample(row: &SampleRow, samples: &Samples) -> Element {
+fn sample(row: &SampleRow) -> Element {
     let article = dom::make("article", "sample", "");
     dom::append(&article, &[&dom::make("p", "prompt", &format!("{} …", row.prompt))]);
     let models = dom::make("div", "models", "");
     for completion in &row.completions {
-        dom::append(&models, &[&written(completion, samples.step)]);
+        dom::append(&models, &[&written(completion)]);
     }
     dom::append(&article, &[&models]);
     article
 }
 
-fn written(completion: &SampledCompletion, step: usize) -> Element {
-    let (method, name) = match completion.stage {
-        Stage::Base => ("base", "base model".to_owned()),
-        Stage::Dpo => ("dpo", format!("DPO, step {step}")),
-        Stage::Sft | Stage::Pairs => ("sft", "SFT".to_owned()),
+fn written(completion: &SampledCompletion) -> Element {
+    let stage = completion.stage;
+    let (method, name) = match stage {
+        Stage::Base => ("base", stage.name().to_owned()),
+        Stage::Dpo | Stage::Ppo | Stage::PpoGt => (id(stage), format!("{}, step {}", stage.name(), completion.step)),
+        Stage::Sft | Stage::Pairs | Stage::RewardModel => ("sft", Stage::Sft.name().to_owned()),
     };
     let block = dom::make("div", "completion", "");
     let model = dom::make("p", "model", &name);

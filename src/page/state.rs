@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Samples, Stage, StageState, StageStatus,
+    Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Round, Samples, ScoredBatch, Stage,
+    StageState, StageStatus,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
@@ -23,7 +24,7 @@ pub enum View {
     Curves,
     /// The completions side by side.
     Samples,
-    /// The numbers of a DPO batch.
+    /// The numbers of one step.
     Inside,
     /// The three large numbers and the rest.
     Numbers,
@@ -76,20 +77,25 @@ pub struct State {
     pub typed: Option<Samples>,
     /// The last DPO batch that was looked into.
     pub batch: Option<Batch>,
+    /// The last batch of the reward model that was looked into.
+    pub scored: Option<ScoredBatch>,
+    /// The last round of PPO and of PPO-GT that was looked into.
+    pub rounds: BTreeMap<Stage, Round>,
     /// What went wrong last.
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index.
     pub selected: Option<(usize, usize)>,
     /// A file that has just been exported.
     pub export: Option<(Stage, Vec<u8>)>,
-    /// Steps of the run after which β was changed, with the new value.
-    pub beta_changes: Vec<(u64, f64)>,
+    /// Steps of a policy's run after which β was changed, with the new value.
+    pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Optimiser steps of every run since the page was opened.
     pub steps: usize,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
-    starting_over: BTreeSet<u32>,
+    /// What each order that is not taken up yet will start over.
+    starting_over: BTreeMap<u32, &'static [Stage]>,
     starts: BTreeSet<u32>,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
@@ -107,12 +113,12 @@ impl State {
             ready: None,
             playing: false,
             focused: Stage::Dpo,
-            stages: vec![
-                stage(Stage::Base, StageState::Waiting, Origin::Recorded),
-                stage(Stage::Sft, StageState::Waiting, Origin::Recorded),
-                stage(Stage::Pairs, StageState::Waiting, Origin::Live),
-                stage(Stage::Dpo, StageState::Waiting, Origin::Live),
-            ],
+            stages: Stage::ALL
+                .map(|it| {
+                    let is_shipped = matches!(it, Stage::Base | Stage::Sft);
+                    stage(it, StageState::Waiting, if is_shipped { Origin::Recorded } else { Origin::Live })
+                })
+                .into(),
             progress: None,
             metrics: BTreeMap::new(),
             points: Vec::new(),
@@ -121,14 +127,16 @@ impl State {
             samples: None,
             typed: None,
             batch: None,
+            scored: None,
+            rounds: BTreeMap::new(),
             failure: None,
             selected: None,
             export: None,
-            beta_changes: Vec::new(),
+            beta_changes: BTreeMap::new(),
             steps: 0,
             orders: 0,
             toggled: None,
-            starting_over: BTreeSet::new(),
+            starting_over: BTreeMap::new(),
             starts: BTreeSet::new(),
             earlier_runs: 0,
             turned: BTreeMap::new(),
@@ -145,13 +153,21 @@ impl State {
         match &command {
             Command::Start(_) | Command::Reset | Command::Retrain => {
                 self.playing = false;
-                self.starting_over.insert(self.orders);
+                let stages = match command {
+                    Command::Reset => self.focused.restarted(),
+                    Command::Retrain => &[Stage::Sft],
+                    _ => &Stage::ALL,
+                };
+                self.starting_over.insert(self.orders, stages);
+                if command == Command::Retrain {
+                    self.focus(Stage::Sft);
+                }
             }
             Command::Play | Command::Pause => {
                 self.playing = command == Command::Play;
                 self.toggled = Some(self.orders);
             }
-            Command::Focus(stage) => self.focused = *stage,
+            Command::Focus(stage) => self.focus(*stage),
             Command::SetBeta(beta) => {
                 self.settings.beta = *beta;
                 self.turned.insert(self.orders, *beta);
@@ -168,15 +184,18 @@ impl State {
         match event {
             Event::Acknowledged(id) => {
                 self.toggled = self.toggled.filter(|&toggled| toggled > id);
-                if self.starting_over.remove(&id) {
-                    self.forget_run();
+                if let Some(stages) = self.starting_over.remove(&id) {
+                    self.start_over(stages);
                 }
                 if self.starts.remove(&id) {
                     self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
-                let last = self.metrics.get(&Stage::Dpo).and_then(|rows| rows.last());
-                if let (Some(beta), Some(last)) = (self.turned.remove(&id), last) {
-                    self.beta_changes.push((last.step, beta));
+                if let Some(beta) = self.turned.remove(&id) {
+                    for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
+                        if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
+                            self.beta_changes.entry(stage).or_default().push((last.step, beta));
+                        }
+                    }
                 }
             }
             Event::Ready(ready) => {
@@ -194,8 +213,8 @@ impl State {
                 self.mark(&[View::Notices]);
             }
             Event::Stage(status) => {
-                if status.stage == Stage::Dpo && status.steps == 0 {
-                    self.forget_dpo();
+                if status.steps == 0 {
+                    self.forget(status.stage);
                 }
                 if let Some(known) = self.stages.iter_mut().find(|known| known.stage == status.stage) {
                     *known = status;
@@ -230,6 +249,14 @@ impl State {
                 self.batch = Some(batch);
                 self.mark(&[View::Inside]);
             }
+            Event::ScoredBatch(batch) => {
+                self.scored = Some(batch);
+                self.mark(&[View::Inside]);
+            }
+            Event::Round(round) => {
+                self.rounds.insert(round.stage, round);
+                self.mark(&[View::Inside]);
+            }
             Event::Checkpoint(stage, bytes) => self.export = Some((stage, bytes)),
             Event::Failure(failure) => {
                 self.playing &= !failure.stopped;
@@ -250,20 +277,29 @@ impl State {
         std::mem::take(&mut self.stale)
     }
 
-    fn forget_run(&mut self) {
-        self.metrics.clear();
-        self.beta_changes.clear();
-        self.batch = None;
+    fn focus(&mut self, stage: Stage) {
+        self.focused = stage;
+        self.mark(&[View::Curves, View::Inside, View::Numbers]);
+    }
+
+    fn start_over(&mut self, stages: &[Stage]) {
+        stages.iter().for_each(|stage| self.forget(*stage));
         self.progress = None;
         self.failure = None;
         self.selected = None;
         self.mark(&View::ALL);
     }
 
-    fn forget_dpo(&mut self) {
-        self.metrics.remove(&Stage::Dpo);
-        self.beta_changes.clear();
-        self.batch = None;
+    /// Forgets the run of a stage; its points stay.
+    fn forget(&mut self, stage: Stage) {
+        self.metrics.remove(&stage);
+        self.beta_changes.remove(&stage);
+        self.rounds.remove(&stage);
+        match stage {
+            Stage::Dpo => self.batch = None,
+            Stage::RewardModel => self.scored = None,
+            _ => {}
+        }
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 
@@ -277,18 +313,22 @@ impl State {
         self.points.last()
     }
 
-    /// The points as trails: one per run and method, the newest run alive. Models that are no run of training, such
+    /// The points as trails: one per run and method, each method's newest run alive. Models that are no run of training, such
     /// as the reference, stand once, as measured last.
     pub fn trails(&self) -> Vec<Trail> {
         let mut trails: BTreeMap<(u32, &str), Trail> = BTreeMap::new();
-        let newest = self.points.iter().map(|point| point.run).max();
+        let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
+        for Point { run, point } in &self.points {
+            let newest = newest.entry(&point.method).or_default();
+            *newest = (*newest).max(*run);
+        }
         for point in &self.points {
             let standing = matches!(point.point.method.as_str(), "sft" | "base");
             let run = if standing { 0 } else { point.run };
             let trail = trails.entry((run, &point.point.method)).or_insert_with(|| Trail {
                 label: String::new(),
                 method: point.point.method.clone(),
-                live: standing || Some(run) == newest,
+                live: standing || newest.get(point.point.method.as_str()) == Some(&run),
                 points: Vec::new(),
             });
             if standing {
@@ -303,11 +343,17 @@ impl State {
 
 /// What a run is called beside its trail.
 pub fn run_name(point: &Point) -> String {
-    match point.point.method.as_str() {
-        "dpo" => format!("DPO, β {}", setting(&point.point.setting)),
-        "sft" => "SFT".into(),
-        "base" => "base model".into(),
-        other => other.to_owned(),
+    let name = match point.point.method.as_str() {
+        "dpo" => Stage::Dpo.name(),
+        "ppo" => Stage::Ppo.name(),
+        "ppo-gt" => Stage::PpoGt.name(),
+        "sft" => return "SFT".into(),
+        "base" => return "base model".into(),
+        other => return other.to_owned(),
+    };
+    match &point.point.setting {
+        Setting::Number(beta) => format!("{name}, β {}", format::beta(*beta)),
+        Setting::Label(label) => format!("{name}, {label}"),
     }
 }
 
@@ -372,6 +418,30 @@ mod tests {
     }
 
     #[test]
+    fn a_new_run_of_one_method_leaves_the_others_alive() {
+        let mut state = State::new(Settings::default());
+        for (run, method) in [(1, "dpo"), (1, "ppo-gt"), (2, "ppo-gt")] {
+            state.apply(point(run, method, 10));
+        }
+        let trails = state.trails();
+        let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
+        assert_eq!(seen, [("DPO, β 0.30", true), ("PPO-GT, β 0.30", false), ("PPO-GT, β 0.30", true)]);
+    }
+
+    #[test]
+    fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
+        let mut state = State::new(Settings::default());
+        let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: BTreeMap::new() }]);
+        for stage in [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt] {
+            state.apply(row(stage));
+        }
+        state.order(Command::Focus(Stage::RewardModel));
+        let order = state.order(Command::Reset);
+        state.apply(Event::Acknowledged(order.id));
+        assert_eq!(state.metrics.keys().copied().collect::<Vec<_>>(), [Stage::Dpo, Stage::PpoGt]);
+    }
+
+    #[test]
     fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
         let mut state = State::new(Settings::default());
         for _ in 0..2 {
@@ -406,7 +476,7 @@ mod tests {
         let order = state.order(Command::SetBeta(1.0));
         state.apply(row(8));
         state.apply(Event::Acknowledged(order.id));
-        assert_eq!(state.beta_changes, [(8, 1.0)]);
+        assert_eq!(state.beta_changes[&Stage::Dpo], [(8, 1.0)]);
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub use settings::{PpoSettings, ValueNetwork};
 use crate::backend::network::Network;
 use crate::backend::{At, AtMut, BackendError, Kernels, PpoSize, SequenceSize};
 use crate::language::{
-    Episode, GenerationSettings, Learner, OBJECTIVE_SETTINGS, RolloutNetworks, RolloutRecorder, Sequence, TokenBatch,
-    upload,
+    Episode, GenerationSettings, Learner, OBJECTIVE_SETTINGS, RolloutNetworks, RolloutRecorder, Schedule, Sequence,
+    TokenBatch, upload,
 };
 use crate::model::{Layout, ModelConfig, with_zero_head};
 use crate::objectives::{PPO_VALUE_COLUMNS, adapted_kl_coefficient};
@@ -116,6 +116,29 @@ impl<K: Kernels> Ppo<K> {
         &self.settings
     }
 
+    /// Changes what can change in mid-run: learning rate from the next step on, β and its controller from the next
+    /// rollout on. With a target, β stays where the controller has it unless another is given.
+    ///
+    /// # Panics
+    /// If the settings are then not valid.
+    pub fn configure(&mut self, kl_coefficient: f64, target_kl: Option<f64>, schedule: Schedule) {
+        if target_kl.is_none() || kl_coefficient != self.settings.kl_coefficient {
+            self.kl_coefficient = kl_coefficient;
+        }
+        self.settings = PpoSettings { kl_coefficient, target_kl, schedule, ..self.settings };
+        assert!(self.settings.validated().is_ok(), "Ppo: settings that were not validated");
+    }
+
+    /// Goes on from the policy of another run after its `steps` steps, with new moments and, where it is a network of
+    /// its own, a new value model. No step may have been taken.
+    ///
+    /// # Panics
+    /// If policy and value share a trunk: a policy without a head cannot be gone on from.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        assert!(self.value_model.is_some(), "Ppo::resume: a policy that shares its trunk with the values");
+        self.policy.resume(k, parameters, steps);
+    }
+
     /// β of the next rollout.
     pub fn kl_coefficient(&self) -> f64 {
         self.kl_coefficient
@@ -140,13 +163,14 @@ impl<K: Kernels> Ppo<K> {
         self.recorder.coins()
     }
 
-    /// Lets the policy complete `settings.episodes` prompts and records the episodes. One submit, one readback.
+    /// Lets the policy complete the prompts and records the episodes. One submit, one readback. A rollout of
+    /// `settings.episodes` may be drawn in pieces, as long as no step comes between.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
     ///
     /// # Panics
-    /// If there are not that many prompts, or not [`Ppo::coins`] coins.
+    /// If there are more than `settings.episodes` prompts, or not as many coins for each as [`Ppo::coins`] has.
     pub async fn rollout(
         &mut self,
         k: &mut K,
@@ -154,7 +178,7 @@ impl<K: Kernels> Ppo<K> {
         coins: &[f32],
         settings: GenerationSettings,
     ) -> Result<Vec<Episode>, BackendError> {
-        assert_eq!(prompts.len(), self.settings.episodes, "Ppo::rollout: prompts");
+        assert!(prompts.len() <= self.settings.episodes, "Ppo::rollout: {} prompts", prompts.len());
         let networks = RolloutNetworks {
             policy: &self.policy.parameters,
             reference: &self.reference,

@@ -7,12 +7,14 @@
 mod pipeline;
 mod reports;
 mod snapshot;
+mod stages;
+mod train;
 
-use pipeline::{Pipeline, Subject};
+use pipeline::{Pipeline, Policy, Subject};
 pub use snapshot::Snapshot;
 
 use super::protocol::{
-    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageState, StageStatus, Work,
+    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus, Work,
 };
 use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
@@ -38,20 +40,40 @@ pub struct Session<K: Kernels> {
     pipeline: Pipeline<K>,
     focus: Stage,
     playing: bool,
-    run: u32,
+    /// The stage that is played until one step of it has been taken.
+    stepping: Option<Stage>,
+    /// Each policy's run, in the order of [`Policy::ALL`].
+    runs: [Run; 3],
     /// What is being measured, and since when.
     evaluating: Option<(Subject, f64)>,
-    /// Optimiser seconds of this run, and what one step takes.
-    seconds: f64,
+    /// The stage trained last, and the seconds that one step of it takes.
+    paced: Stage,
     step_seconds: f64,
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
     /// The recorded optimum as the page knows it.
     told_optimum: Option<Vec<OptimumPoint>>,
+    /// Training whose progress the page shows.
+    working: Option<Work>,
+    lost: bool,
+}
+
+/// The run that a policy is in.
+#[derive(Debug, Clone, PartialEq)]
+struct Run {
+    /// From 1.
+    number: u32,
+    /// Seconds of training.
+    seconds: f64,
     /// The policy at the last point of this run, and the run's seconds then.
     measured: Option<(Checkpoint, f64)>,
-    lost: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { number: 1, seconds: 0.0, measured: None }
+    }
 }
 
 impl<K: Kernels> Session<K> {
@@ -72,14 +94,15 @@ impl<K: Kernels> Session<K> {
             pipeline,
             focus: Stage::Dpo,
             playing: false,
-            run: 1,
+            stepping: None,
+            runs: Default::default(),
             evaluating: None,
-            seconds: 0.0,
+            paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
             told_optimum: None,
-            measured: None,
+            working: None,
             lost: false,
         })
     }
@@ -110,6 +133,15 @@ impl<K: Kernels> Session<K> {
         events
     }
 
+    /// The stage that is trained while it plays.
+    fn active(&self) -> Stage {
+        self.stepping.unwrap_or(self.focus)
+    }
+
+    fn run(&mut self, policy: Policy) -> &mut Run {
+        &mut self.runs[policy as usize]
+    }
+
     /// Whether [`Session::advance`] has something to do.
     pub fn busy(&self) -> bool {
         self.playing || self.evaluating.is_some() || !self.pipeline.optimum_is_complete()
@@ -133,7 +165,7 @@ impl<K: Kernels> Session<K> {
         let result = if self.evaluating.is_some() {
             self.evaluate(&mut events).await
         } else if self.playing && !optimum_turn {
-            self.train(self.focus, &mut events).await
+            self.train(self.active(), &mut events).await
         } else if !self.pipeline.optimum_is_complete() {
             self.sample_optimum(&mut events).await
         } else {
@@ -156,18 +188,21 @@ impl<K: Kernels> Session<K> {
                 self.abandon_evaluation(events);
                 self.step(stage, events).await?;
             }
-            Command::Focus(stage) => self.focus = stage,
+            Command::Focus(stage) => {
+                self.focus = stage;
+                self.stepping = None;
+            }
             Command::SetBeta(beta) => {
                 let settings = Settings { beta, ..self.pipeline.settings };
                 self.configure(settings, events).await?;
             }
             Command::Configure(settings) => self.configure(settings, events).await?,
-            Command::Reset => self.restart(false, events),
+            Command::Reset => self.restart(self.focus.restarted(), false, events),
             Command::Retrain => {
                 self.pipeline.begin_sft(&mut self.k);
                 self.focus = Stage::Sft;
             }
-            Command::Evaluate => self.measure(Subject::Dpo),
+            Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
             Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
                 Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
@@ -175,20 +210,27 @@ impl<K: Kernels> Session<K> {
             Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
                 Ok(()) => {
                     self.pipeline.adopt(&mut self.k).await?;
-                    self.restart(true, events);
+                    self.restart(&Stage::ALL, true, events);
                     events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
                 }
                 Err(error) => events.push(Event::Failure(checkpoint_failure(&error))),
             },
             Command::ExportCheckpoint(stage) => {
-                let bytes = self.pipeline.checkpoint(&mut self.k, stage).await?.to_bytes();
-                events.push(Event::Checkpoint(stage, bytes));
+                let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
+                events.push(match checkpoint {
+                    Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
+                    None => Event::Failure(reports::no_model(stage)),
+                });
             }
         }
         Ok(())
     }
 
     fn play(&mut self, playing: bool, events: &mut Vec<Event>) {
+        self.stepping = None;
+        if let Some(work) = self.working.take().filter(|_| !playing) {
+            events.push(progress(work, 1, 1, 0.0));
+        }
         if self.playing != playing {
             self.playing = playing;
             events.push(Event::Playing(playing));
@@ -199,24 +241,26 @@ impl<K: Kernels> Session<K> {
         match settings.validated() {
             Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
             Ok(settings) => {
-                if self.pipeline.configure(&mut self.k, settings) {
-                    self.restart(true, events);
+                let consequences = self.pipeline.configure(&mut self.k, settings);
+                if !consequences.stages.is_empty() {
+                    self.restart(&consequences.stages, consequences.remeasure, events);
                 }
             }
         }
         Ok(())
     }
 
-    /// DPO starts over from the reference, as a new run. The reference is measured again if it is new, or if how it is
-    /// measured is, or if its measurement was not finished.
-    fn restart(&mut self, is_new: bool, events: &mut Vec<Event>) {
+    /// Stages start over from the reference, their policies as new runs. The reference is measured again if it is new,
+    /// or if how it is measured is, or if its measurement was not finished.
+    fn restart(&mut self, stages: &[Stage], is_new: bool, events: &mut Vec<Event>) {
         let measure = is_new || matches!(self.evaluating, Some((Subject::Reference, _)));
         self.abandon_evaluation(events);
-        let began = self.pipeline.dpo.learner().steps() > 0;
-        self.pipeline.restart_dpo(&mut self.k);
-        self.run += u32::from(began);
-        self.seconds = 0.0;
-        self.measured = None;
+        for policy in Policy::ALL.into_iter().filter(|policy| stages.contains(&policy.stage())) {
+            let began = self.pipeline.steps(policy) > 0;
+            let number = self.run(policy).number + u32::from(began);
+            *self.run(policy) = Run { number, ..Run::default() };
+        }
+        self.pipeline.restart(&mut self.k, stages);
         if measure {
             self.measure(Subject::Reference);
         }
@@ -237,78 +281,11 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// One step of a stage, told in full.
-    async fn step(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        match stage {
-            Stage::Base => {}
-            Stage::Pairs => {
-                self.adopt_sft(events).await?;
-                self.pipeline.extend_pairs(&mut self.k).await?;
-            }
-            Stage::Sft => self.train(Stage::Sft, events).await?,
-            Stage::Dpo => {
-                self.adopt_sft(events).await?;
-                while self.pipeline.wants_pairs() {
-                    self.pipeline.extend_pairs(&mut self.k).await?;
-                }
-                let start = (self.clock)();
-                let (batch, rows) = self.pipeline.step_dpo_in_full(&mut self.k).await?;
-                self.seconds += (self.clock)() - start;
-                events.push(Event::Batch(batch));
-                self.tell_metrics(Stage::Dpo, rows, events);
-                self.measure(Subject::Dpo);
-            }
-        }
-        Ok(())
-    }
-
-    /// A slice of training.
-    async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        let start = (self.clock)();
-        let planned = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, MOST_STEPS);
-        let (rows, steps) = match stage {
-            Stage::Sft => {
-                if !self.pipeline.sft_is_live() {
-                    self.pipeline.begin_sft(&mut self.k);
-                }
-                let steps = if self.playing { planned } else { 1 };
-                (self.pipeline.train_sft(&mut self.k, steps).await?, steps)
-            }
-            Stage::Base | Stage::Pairs | Stage::Dpo => {
-                self.adopt_sft(events).await?;
-                if self.pipeline.wants_pairs() {
-                    return self.pipeline.extend_pairs(&mut self.k).await;
-                }
-                let every = self.pipeline.settings.evaluate_every;
-                let steps = planned.min(every - self.pipeline.dpo.learner().steps() as usize % every);
-                (self.pipeline.train_dpo(&mut self.k, steps).await?, steps)
-            }
-        };
-        let elapsed = (self.clock)() - start;
-        self.step_seconds = elapsed / steps as f64;
-        self.tell_metrics(stage, rows, events);
-        if stage == Stage::Sft {
-            let (done, total) = self.pipeline.sft_progress();
-            let left = (total - done) as f64 * self.step_seconds;
-            events.push(progress(Work::Sft, done, total, left));
-            if done == total && self.playing {
-                self.play(false, events);
-                self.adopt_sft(events).await?;
-            }
-        } else {
-            self.seconds += elapsed;
-            if self.pipeline.dpo.learner().steps().is_multiple_of(self.pipeline.settings.evaluate_every as u64) {
-                self.measure(Subject::Dpo);
-            }
-        }
-        Ok(())
-    }
-
     /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over.
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         if self.pipeline.sft_has_news() {
             self.pipeline.adopt(&mut self.k).await?;
-            self.restart(true, events);
+            self.restart(&Stage::ALL, true, events);
             events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
         }
         Ok(())
@@ -324,9 +301,10 @@ impl<K: Kernels> Session<K> {
             self.evaluating = None;
             let evaluation = self.pipeline.evaluator.finish();
             events.push(Event::Point(self.point(subject, &evaluation)));
-            if subject == Subject::Dpo {
-                let policy = self.pipeline.checkpoint(&mut self.k, Stage::Dpo).await?;
-                self.measured = Some((policy, self.seconds));
+            if let Subject::Policy(policy) = subject {
+                let checkpoint = self.pipeline.checkpoint(&mut self.k, policy.stage()).await?;
+                let run = self.run(policy);
+                run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }
@@ -334,13 +312,25 @@ impl<K: Kernels> Session<K> {
     }
 
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
+        let settings = &self.pipeline.settings;
         let (method, setting, step) = match subject {
             Subject::Reference => ("sft", Place::reference(), 0),
-            Subject::Dpo => ("dpo", Setting::Number(self.pipeline.settings.beta), self.pipeline.dpo.learner().steps()),
+            Subject::Policy(policy) => {
+                let steers = policy != Policy::Dpo && settings.target_kl > 0.0;
+                let setting = if steers {
+                    Setting::Label(format!("KL target {}", settings.target_kl))
+                } else {
+                    Setting::Number(settings.beta)
+                };
+                (policy.method(), setting, self.pipeline.steps(policy))
+            }
         };
-        let seed = u64::from(self.pipeline.settings.seed);
-        let place = Place { method, setting, seed, step, seconds: self.seconds };
-        Point { run: self.run, point: evaluation.point(place) }
+        let (run, seconds) = match subject {
+            Subject::Reference => (self.runs[0].number, 0.0),
+            Subject::Policy(policy) => (self.runs[policy as usize].number, self.runs[policy as usize].seconds),
+        };
+        let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
+        Point { run, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
@@ -378,14 +368,6 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// Tells every stage that changed since the last time.
-    fn tell_stages(&mut self, events: &mut Vec<Event>) {
-        let stages = self.stages();
-        let changed = stages.iter().filter(|status| !self.told.contains(status)).cloned().map(Event::Stage);
-        events.extend(changed);
-        self.told = stages;
-    }
-
     /// Tells the recorded optimum where it is another than before, and an empty one where it holds no more. A live one
     /// is told as its samples come.
     fn tell_optimum(&mut self, events: &mut Vec<Event>) {
@@ -397,26 +379,10 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    fn stages(&self) -> Vec<StageStatus> {
-        let running = |stage| self.playing && self.focus == stage;
-        let state = |stage, otherwise| if running(stage) { StageState::Running } else { otherwise };
-        let pipeline = &self.pipeline;
-        let pairs = pipeline.data.len();
-        let pairs_state = if pairs == pipeline.data.capacity() { StageState::Done } else { StageState::Ready };
-        let dpo_steps = pipeline.dpo.learner().steps() as usize;
-        let (sft_origin, sft_state) = if pipeline.sft_is_live() {
-            let (done, total) = pipeline.sft_progress();
-            (Origin::Live, if done == total { StageState::Done } else { StageState::Ready })
-        } else {
-            (Origin::Recorded, StageState::Done)
-        };
-        let status = |stage, state, origin, steps| StageStatus { stage, state, origin, steps };
-        vec![
-            status(Stage::Base, StageState::Done, Origin::Recorded, pipeline.base.step as usize),
-            status(Stage::Sft, state(Stage::Sft, sft_state), sft_origin, pipeline.sft_steps() as usize),
-            status(Stage::Pairs, state(Stage::Pairs, pairs_state), Origin::Live, pairs),
-            status(Stage::Dpo, state(Stage::Dpo, StageState::Ready), Origin::Live, dpo_steps),
-        ]
+    /// Where training that ends stands.
+    fn tell_progress(&mut self, work: Work, done: usize, total: usize, seconds_left: f64, events: &mut Vec<Event>) {
+        self.working = (done < total).then_some(work);
+        events.push(progress(work, done, total, seconds_left));
     }
 }
 

@@ -76,7 +76,8 @@ impl Machine {
                 events.extend(session.open().await);
                 events.push(Event::Failure(Failure {
                     sentence: format!(
-                        "The graphics device was lost; DPO is back at step {}, on the CPU.",
+                        "The graphics device was lost; {} is back at step {}, on the CPU.",
+                        snapshot.stage().name(),
                         snapshot.step()
                     ),
                     remedy: "Press Play to go on; the optimiser’s moments start anew.".into(),

@@ -118,7 +118,11 @@ pub struct RewardModelTraining<K: Kernels> {
     /// Chosen, rejected, chosen, …, of the validation.
     validated: Vec<Sequence>,
     order: Vec<usize>,
+    /// The pairs of the last step.
+    stepped: Vec<usize>,
     epoch: u64,
+    /// Scores of the validation that is under way.
+    judged: Vec<f64>,
     best: Option<(RewardModelReport, Vec<f32>)>,
 }
 
@@ -153,7 +157,9 @@ impl<K: Kernels> RewardModelTraining<K> {
             validated: validated.collect(),
             validation: split.validation,
             order: Vec::new(),
+            stepped: Vec::new(),
             epoch: 0,
+            judged: Vec::new(),
             best: None,
         }
     }
@@ -182,8 +188,14 @@ impl<K: Kernels> RewardModelTraining<K> {
             self.order.extend(order);
             self.epoch += 1;
         }
-        let pairs: Vec<&(Sequence, Sequence)> = self.order.drain(..count).map(|index| &self.pairs[index]).collect();
+        self.stepped = self.order.drain(..count).collect();
+        let pairs: Vec<&(Sequence, Sequence)> = self.stepped.iter().map(|&index| &self.pairs[index]).collect();
         self.algorithm.step(k, pairs.iter().map(|pair| &pair.0), pairs.iter().map(|pair| &pair.1));
+    }
+
+    /// Chosen and rejected of the last step's pairs, in the order of [`RewardModel::outcomes`].
+    pub fn stepped(&self) -> impl Iterator<Item = &(Sequence, Sequence)> {
+        self.stepped.iter().map(|&index| &self.pairs[index])
     }
 
     /// Whether [`RewardModelTraining::validate`] is due.
@@ -197,8 +209,26 @@ impl<K: Kernels> RewardModelTraining<K> {
     /// # Errors
     /// `Backend` if a read fails, `Diverged` if the loss is not finite.
     pub async fn validate(&mut self, k: &mut K) -> Result<RewardModelReport, RewardModelError> {
-        let step = self.steps();
-        let scores = self.judge.scores(k, &self.algorithm.learner().parameters, &self.validated).await?;
+        loop {
+            if let Some(report) = self.advance_validation(k).await? {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// The next piece of [`RewardModelTraining::validate`], with its report once it is the last. No step may come
+    /// between.
+    ///
+    /// # Errors
+    /// As [`RewardModelTraining::validate`].
+    pub async fn advance_validation(&mut self, k: &mut K) -> Result<Option<RewardModelReport>, RewardModelError> {
+        let (step, first) = (self.steps(), self.judged.len());
+        let piece = &self.validated[first..(first + PIECE).min(self.validated.len())];
+        self.judged.extend(self.judge.scores(k, &self.algorithm.learner().parameters, piece).await?);
+        if self.judged.len() < self.validated.len() {
+            return Ok(None);
+        }
+        let scores = std::mem::take(&mut self.judged);
         let pair = |scores: &[f64; 2]| ScoredPair { chosen_score: scores[0], rejected_score: scores[1] };
         let scored: Vec<ScoredPair> = scores.as_chunks().0.iter().map(pair).collect();
         let report = RewardModelReport::new(step, &self.validation, &scored, self.recipe.temperature);
@@ -208,7 +238,7 @@ impl<K: Kernels> RewardModelTraining<K> {
         if self.best.as_ref().is_none_or(|(best, _)| report.loss < best.loss) {
             self.best = Some((report.clone(), self.algorithm.learner().read_parameters(k).await?));
         }
-        Ok(report)
+        Ok(Some(report))
     }
 
     /// The best reward model so far (validates the present one if none was), its scores shifted to mean 0 under

@@ -1,10 +1,11 @@
-//! Inside a DPO step: the formula with the first pair's numbers in it, and the pairs of the batch.
+//! Inside a step of DPO: the formula with the first pair's numbers in it, and the pairs of the batch.
 
 use web_sys::Element;
 
-use super::state::State;
-use super::{dom, format};
+use super::{pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
+use crate::page::state::State;
+use crate::page::{dom, format};
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
@@ -65,35 +66,15 @@ fn formula(batch: &Batch, pair: &PairNumbers) {
 fn item(pair: &PairNumbers) -> Element {
     let item = dom::make("li", "batch-pair", "");
     let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
-    let pull = dom::make("p", "pull", "");
-    let meter = dom::make("meter", "", "");
-    dom::set_attribute(&meter, "value", Some(&format!("{:.3}", pair.weight)));
-    let weight = format!("pull {}", format::fixed(pair.weight, 2));
-    dom::set_attribute(&meter, "aria-label", Some(&weight));
     let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
-    let rest = format!("margin {}   loss {}", format::signed(margin, 3), format::fixed(pair.loss, 3));
-    let shown = dom::make("span", "numeric", "pull ");
-    dom::append(&shown, &[&dom::make("b", "", &format::fixed(pair.weight, 2))]);
-    dom::append(&pull, &[&shown, &meter, &dom::make("span", "numeric", &rest)]);
+    let pull = pull(pair.weight, margin, pair.loss);
     dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
     item
 }
 
 fn side(name: &str, numbers: &CompletionNumbers) -> Element {
     let row = dom::make("div", "side", "");
-    let tokens = dom::make("span", "tokens", "");
-    for (word, ratio) in numbers.words.iter().zip(&numbers.log_ratios) {
-        let class = match *ratio {
-            r if r > 0.05 => "word good",
-            r if r < -0.05 => "word bad",
-            _ => "word",
-        };
-        let span = dom::make("span", class, word);
-        dom::set_attribute(&span, "title", Some(&format!("log π/π_ref {}", format::signed(*ratio, 3))));
-        dom::append(&tokens, &[&span]);
-        // A text node cannot be refused by a span.
-        let _ = tokens.append_child(&dom::document().create_text_node(" "));
-    }
+    let tokens = tinted(&numbers.words, &numbers.log_ratios);
     let reward =
         format!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &reward)]);

@@ -4,7 +4,14 @@
 //! batches, at most one per frame. Every number here is finite unless its words say otherwise; KL is in nats, rewards
 //! are gold rewards in [0, 1], seconds are wall-clock seconds.
 
+mod inside;
+
 use serde::{Deserialize, Serialize};
+
+pub use inside::{
+    Batch, CompletionNumbers, EpisodeNumbers, PairNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers,
+    TokenNumbers,
+};
 
 use super::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint};
@@ -29,7 +36,9 @@ pub enum Command {
     Play,
     /// Stop at the next submit boundary.
     Pause,
-    /// One optimiser step of a stage; for `Pairs`, one batch of pairs. Answered by `Metrics`, for DPO also `Batch`.
+    /// One step of a stage: one optimiser step; for `Pairs`, one batch of pairs; for PPO and PPO-GT, the rest of a round,
+    /// that is a rollout and its updates. Answered by `Metrics` and by `Batch`, `ScoredBatch` or `Round`. What has to be
+    /// there first (pairs, a reward model) is made first: the engine plays until the step is taken.
     Step(Stage),
     /// Make this the stage that `Play` trains.
     Focus(Stage),
@@ -37,13 +46,14 @@ pub enum Command {
     SetBeta(f64),
     /// Replace every knob. What can change mid-run does; another seed or label temperature starts over.
     Configure(Settings),
-    /// Start over with the same seed and initialisation. Answered by every `Stage`; later points have a new run.
+    /// Start what [`Stage::restarted`] names of the focused stage over, with the same seed and initialisation. Answered
+    /// by each `Stage`; later points have a new run.
     Reset,
     /// Train SFT again from the base model instead of using the recorded one.
     Retrain,
-    /// Evaluate the policy now. Answered by a `Point`.
+    /// Evaluate the focused policy now, or DPO's. Answered by a `Point`.
     Evaluate,
-    /// Write completions of this prompt with base, SFT and DPO. Answered by `Samples`.
+    /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
     /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
     LoadCheckpoint(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -84,17 +94,21 @@ pub enum Event {
     /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference or the label temperature
     /// changes.
     Optimum(Origin, Vec<OptimumPoint>),
-    /// The same prompts and coins through base, SFT and DPO.
+    /// The same prompts and coins through base, SFT and every policy.
     Samples(Samples),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
+    /// The numbers of a batch of the reward model, after `Step`.
+    ScoredBatch(ScoredBatch),
+    /// The numbers of a round of PPO or PPO-GT, after `Step`.
+    Round(Round),
     /// A file the person asked for, as safetensors.
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// Something could not be done. The engine goes on unless it says otherwise.
     Failure(Failure),
 }
 
-/// The stages of the pipeline, in order.
+/// The stages of the pipeline: base, SFT and pairs, then DPO on one road, reward model and PPO on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Pre-trained on the mixture of texts; shipped.
@@ -105,6 +119,43 @@ pub enum Stage {
     Pairs,
     /// Direct preference optimisation on the pairs.
     Dpo,
+    /// A model that scores completions, trained on the pairs.
+    RewardModel,
+    /// Proximal policy optimisation of the reward model's score.
+    Ppo,
+    /// Proximal policy optimisation of the gold reward itself: what PPO could do with a perfect reward model.
+    PpoGt,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 7] =
+        [Self::Base, Self::Sft, Self::Pairs, Self::Dpo, Self::RewardModel, Self::Ppo, Self::PpoGt];
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base model",
+            Self::Sft => "SFT",
+            Self::Pairs => "preferences",
+            Self::Dpo => "DPO",
+            Self::RewardModel => "reward model",
+            Self::Ppo => "PPO",
+            Self::PpoGt => "PPO-GT",
+        }
+    }
+
+    /// What a reset starts over while this stage is in focus: itself with what was made from it, or, before the roads
+    /// part, every policy. The reward model outlives the policies.
+    pub fn restarted(self) -> &'static [Self] {
+        match self {
+            Self::Dpo => &[Self::Dpo],
+            Self::RewardModel => &[Self::RewardModel, Self::Ppo],
+            Self::Ppo => &[Self::Ppo],
+            Self::PpoGt => &[Self::PpoGt],
+            Self::Base | Self::Sft | Self::Pairs => &[Self::Dpo, Self::Ppo, Self::PpoGt],
+        }
+    }
 }
 
 /// The engine that was built.
@@ -177,6 +228,10 @@ pub struct Progress {
 pub enum Work {
     /// SFT from the base model.
     Sft,
+    /// Preference pairs that the reward model waits for.
+    Pairs,
+    /// Training of the reward model, with its validation.
+    RewardModel,
     /// Samples of the reference for the closed-form optimum.
     Optimum,
     /// Samples of the policy for a point.
@@ -230,8 +285,6 @@ pub struct Point {
 /// Completions to read side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
-    /// DPO steps done when they were written.
-    pub step: usize,
     /// Whether the person typed the prompt; otherwise these replace the standing ones.
     pub typed: bool,
     /// One per prompt.
@@ -243,7 +296,7 @@ pub struct Samples {
 pub struct SampleRow {
     /// The prompt's text.
     pub prompt: String,
-    /// By stage: base, SFT, DPO; DPO is missing until it has a step.
+    /// By stage: base, SFT, then each policy that has a step.
     pub completions: Vec<SampledCompletion>,
 }
 
@@ -252,6 +305,8 @@ pub struct SampleRow {
 pub struct SampledCompletion {
     /// The model that wrote it.
     pub stage: Stage,
+    /// Optimiser steps done when it was written.
+    pub step: usize,
     /// The completion's words, without the end token.
     pub words: Vec<Word>,
     /// Gold reward of prompt and completion; 0 without an end token.
@@ -269,59 +324,6 @@ pub struct Word {
     pub valence: f64,
     /// The rules that changed it, in words ("negated by not"); empty where none did.
     pub rule: String,
-}
-
-/// The pairs of one DPO step, with the numbers before the update.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
-    /// Optimiser step, from 1.
-    pub step: usize,
-    /// β of the step.
-    pub beta: f64,
-    /// Label smoothing ε of the step.
-    pub label_smoothing: f64,
-    /// In what the step is not the paper's DPO, in words ("IPO, length-normalised"); empty where it is.
-    pub variant: String,
-    /// Mean loss over the whole batch: for the paper's DPO in nats, ln 2 at the first step.
-    pub mean_loss: f64,
-    /// Share of the batch with a positive margin.
-    pub accuracy: f64,
-    /// Pairs in the batch.
-    pub size: usize,
-    /// The first few of them.
-    pub pairs: Vec<PairNumbers>,
-}
-
-/// One pair in DPO's formula.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PairNumbers {
-    /// The prompt's text.
-    pub prompt: String,
-    /// The preferred completion, y_w.
-    pub chosen: CompletionNumbers,
-    /// The other, y_l.
-    pub rejected: CompletionNumbers,
-    /// How hard the pair pulls: in the paper's DPO σ(r̂_l − r̂_w), 1 where the order is quite wrong.
-    pub weight: f64,
-    /// −log σ(r̂_w − r̂_l) in nats, or its smoothed or other form.
-    pub loss: f64,
-}
-
-/// A completion's side of a pair.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CompletionNumbers {
-    /// Its tokens, the end token included.
-    pub words: Vec<String>,
-    /// log π(token) − log π_ref(token), one per token.
-    pub log_ratios: Vec<f64>,
-    /// Σ log π, nats.
-    pub logprob: f64,
-    /// Σ log π_ref, nats.
-    pub reference_logprob: f64,
-    /// r̂ = β·Σ log-ratios.
-    pub implicit_reward: f64,
-    /// What the world says.
-    pub gold_reward: f64,
 }
 
 /// Something that could not be done, told to the person.

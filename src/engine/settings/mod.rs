@@ -1,6 +1,10 @@
 //! The knobs of a session in one table, which drives validation, the page's controls and the page's address.
 
+mod knobs;
+
 use serde::{Deserialize, Serialize};
+
+pub use knobs::{KNOBS, Knob};
 
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
@@ -14,7 +18,7 @@ pub struct Settings {
     pub backend: BackendChoice,
     /// Which of the shipped models is trained.
     pub width: WidthChoice,
-    /// DPO's β: the length of the leash, high = short.
+    /// β of DPO and of PPO: the length of the leash, high = short.
     pub beta: f64,
     /// AdamW's peak learning rate for DPO.
     pub learning_rate: f64,
@@ -36,6 +40,20 @@ pub struct Settings {
     pub evaluate_every: usize,
     /// Samples behind a point.
     pub evaluation_samples: usize,
+    /// Preference pairs that the reward model learns from and is validated on; at most `pairs`.
+    pub reward_model_pairs: usize,
+    /// How often it learns from each.
+    pub reward_model_epochs: usize,
+    /// Episodes a rollout of PPO: a multiple of its four minibatches.
+    pub rollout_size: usize,
+    /// Passes of PPO over each rollout.
+    pub ppo_epochs: usize,
+    /// AdamW's learning rate for PPO's policy and value model.
+    pub ppo_learning_rate: f64,
+    /// KL in nats a completion that PPO's adaptive controller steers β towards; 0 keeps β.
+    pub target_kl: f64,
+    /// Rollouts of PPO between two points of the frontier.
+    pub evaluate_rollouts: usize,
 }
 
 /// Which backend the person wants.
@@ -77,204 +95,14 @@ impl Default for Settings {
             reference_free: false,
             evaluate_every: 10,
             evaluation_samples: 512,
+            reward_model_pairs: 12_288,
+            reward_model_epochs: 2,
+            rollout_size: 256,
+            ppo_epochs: 4,
+            ppo_learning_rate: 5e-4,
+            target_kl: 0.0,
+            evaluate_rollouts: 2,
         }
-    }
-}
-
-/// One knob: its name in the address, what it means, and which values it takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Knob {
-    /// Name in the address and in errors.
-    pub name: &'static str,
-    /// What stands before its field on the page.
-    pub label: &'static str,
-    /// One sentence for the person.
-    pub meaning: &'static str,
-    /// Smallest and largest value; where values have names, of their index.
-    pub range: (f64, f64),
-    /// The values' names in the address, where they have any.
-    pub names: &'static [&'static str],
-    /// Whether only whole numbers make sense.
-    pub whole: bool,
-    get: fn(&Settings) -> f64,
-    set: fn(&mut Settings, f64),
-}
-
-/// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 14] = [
-    Knob {
-        name: "seed",
-        label: "seed",
-        meaning: "Names the run: the same seed and settings give the same run.",
-        range: (0.0, u32::MAX as f64),
-        whole: true,
-        names: &[],
-        get: |settings| f64::from(settings.seed),
-        set: |settings, value| settings.seed = value as u32,
-    },
-    Knob {
-        name: "beta",
-        label: "β",
-        meaning: "The leash of DPO: high β keeps the policy close to the reference, low β lets it drift.",
-        range: (0.01, 5.0),
-        whole: false,
-        names: &[],
-        get: |settings| settings.beta,
-        set: |settings, value| settings.beta = value,
-    },
-    Knob {
-        name: "learning_rate",
-        label: "learning rate",
-        meaning: "How far one step of AdamW moves the parameters.",
-        range: (1e-6, 0.1),
-        whole: false,
-        names: &[],
-        get: |settings| settings.learning_rate,
-        set: |settings, value| settings.learning_rate = value,
-    },
-    Knob {
-        name: "batch_size",
-        label: "batch size",
-        meaning: "Preference pairs in one DPO step.",
-        range: (1.0, 512.0),
-        whole: true,
-        names: &[],
-        get: |settings| settings.batch_size as f64,
-        set: |settings, value| settings.batch_size = value as usize,
-    },
-    Knob {
-        name: "pairs",
-        label: "pairs",
-        meaning: "Preference pairs made before DPO begins.",
-        range: (6.0, 60_000.0),
-        whole: true,
-        names: &[],
-        get: |settings| settings.pairs as f64,
-        set: |settings, value| settings.pairs = value as usize,
-    },
-    Knob {
-        name: "label_temperature",
-        label: "label temperature τ",
-        meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
-        range: (0.0, 10.0),
-        whole: false,
-        names: &[],
-        get: |settings| settings.label_temperature,
-        set: |settings, value| settings.label_temperature = value,
-    },
-    Knob {
-        name: "label_smoothing",
-        label: "label smoothing ε",
-        meaning: "The share of labels DPO assumes to be flipped.",
-        range: (0.0, 0.49),
-        whole: false,
-        names: &[],
-        get: |settings| settings.label_smoothing,
-        set: |settings, value| settings.label_smoothing = value,
-    },
-    Knob {
-        name: "loss",
-        label: "loss",
-        meaning: "How a pair's margin becomes its loss: DPO's sigmoid, the hinge of SLiC, or IPO's square.",
-        range: (0.0, 2.0),
-        whole: true,
-        names: &["sigmoid", "hinge", "ipo"],
-        get: |settings| f64::from(settings.loss as u8),
-        set: |settings, value| settings.loss = DpoLoss::ALL[value as usize],
-    },
-    Knob {
-        name: "length_normalised",
-        label: "length-normalised",
-        meaning: "Whether DPO compares log-probabilities per token, so that length earns nothing.",
-        range: (0.0, 1.0),
-        whole: true,
-        names: OFF_ON,
-        get: |settings| f64::from(settings.length_normalised),
-        set: |settings, value| settings.length_normalised = value == 1.0,
-    },
-    Knob {
-        name: "reference_free",
-        label: "reference-free",
-        meaning: "Whether DPO leaves the reference's log-probabilities out: there is no leash then.",
-        range: (0.0, 1.0),
-        whole: true,
-        names: OFF_ON,
-        get: |settings| f64::from(settings.reference_free),
-        set: |settings, value| settings.reference_free = value == 1.0,
-    },
-    Knob {
-        name: "evaluate_every",
-        label: "evaluate every",
-        meaning: "DPO steps between two points of the frontier.",
-        range: (1.0, 1000.0),
-        whole: true,
-        names: &[],
-        get: |settings| settings.evaluate_every as f64,
-        set: |settings, value| settings.evaluate_every = value as usize,
-    },
-    Knob {
-        name: "evaluation_samples",
-        label: "samples a point",
-        meaning: "Samples behind one point: more samples, shorter error bars.",
-        range: (64.0, 8192.0),
-        whole: true,
-        names: &[],
-        get: |settings| settings.evaluation_samples as f64,
-        set: |settings, value| settings.evaluation_samples = value as usize,
-    },
-    Knob {
-        name: "backend",
-        label: "runs on",
-        meaning: "What computes: the GPU where a real one exists (auto), or the one that is named.",
-        range: (0.0, 2.0),
-        whole: true,
-        names: &["auto", "cpu", "gpu"],
-        get: |settings| f64::from(settings.backend as u8),
-        set: |settings, value| settings.backend = BackendChoice::ALL[value as usize],
-    },
-    Knob {
-        name: "width",
-        label: "width",
-        meaning: "How wide the model is: 64 on a real graphics adapter and 32 elsewhere (auto), or the one named.",
-        range: (0.0, 2.0),
-        whole: true,
-        names: &["auto", "32", "64"],
-        get: |settings| f64::from(settings.width as u8),
-        set: |settings, value| settings.width = WidthChoice::ALL[value as usize],
-    },
-];
-
-/// Names of the values of a switch.
-const OFF_ON: &[&str] = &["off", "on"];
-
-impl Knob {
-    /// The knob of this name.
-    pub fn named(name: &str) -> Option<&'static Knob> {
-        KNOBS.iter().find(|knob| knob.name == name)
-    }
-
-    /// Its value in `settings`.
-    pub fn value(&self, settings: &Settings) -> f64 {
-        (self.get)(settings)
-    }
-
-    /// Its value in `settings` as the address has it.
-    pub fn text(&self, settings: &Settings) -> String {
-        let value = self.value(settings);
-        self.names.get(value as usize).map_or_else(|| value.to_string(), |name| (*name).to_owned())
-    }
-
-    /// Sets it, or says why the value cannot be used; `settings` are unchanged then.
-    pub fn set(&self, settings: &mut Settings, value: f64) -> Result<(), ConfigError> {
-        let (low, high) = self.range;
-        if !(low..=high).contains(&value) {
-            return Err(ConfigError::new(self.name, format!("{value} is outside {low} to {high}")));
-        }
-        if self.whole && value.fract() != 0.0 {
-            return Err(ConfigError::new(self.name, format!("{value} is not a whole number")));
-        }
-        (self.set)(settings, value);
-        Ok(())
     }
 }
 
@@ -373,6 +201,8 @@ mod tests {
             ("reference_free=yes", "reference_free"),
             ("colour=red", "address"),
             ("batch_size=0", "batch_size"),
+            ("rollout_size=30", "rollout_size"),
+            ("target_kl=-1", "target_kl"),
         ] {
             let (settings, errors) = Settings::from_query(query);
             assert_eq!(settings, Settings::default(), "{query}");

@@ -1,70 +1,78 @@
 //! From the engine's numbers to what the page is told: texts, rows, working, and failures in words.
 
-use crate::algorithms::{DpoMetrics, DpoSettings, PairOutcome};
+mod inside;
+
+pub use inside::{batch, episodes, scored_batch};
+
+use crate::algorithms::RewardModelMetrics;
 use crate::backend::BackendError;
-use crate::engine::protocol::{
-    Batch, CompletionNumbers, Failure, PairNumbers, SampleRow, SampledCompletion, Samples, Stage, Word,
-};
-use crate::language::{Sequence, TokenComparison};
+use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};
+use crate::experiments::{RewardModelReport, Round};
+use crate::language::Sequence;
+use crate::metrics::MetricRow;
 use crate::model::ConfigError;
 use crate::world::gold::Rule;
 use crate::world::{MAX_PROMPT, World};
 
-/// The pairs of a DPO step; `told` and `numbers` hold chosen and rejected in turn.
-pub fn batch(
-    world: &World,
-    settings: &DpoSettings,
-    told: &[Sequence],
-    numbers: &[TokenComparison],
-    outcomes: &[PairOutcome],
-    metrics: Option<&DpoMetrics>,
-) -> Batch {
-    let side = |sequence: &Sequence, numbers: &TokenComparison, implicit_reward: f64| CompletionNumbers {
-        words: sequence.completion().iter().map(|&token| world.vocabulary().word(token).to_owned()).collect(),
-        log_ratios: numbers.logprobs.iter().zip(&numbers.reference_logprobs).map(|(p, q)| p - q).collect(),
-        logprob: numbers.logprobs.iter().sum(),
-        reference_logprob: numbers.reference_logprobs.iter().sum(),
-        implicit_reward,
-        gold_reward: world.gold_reward(&sequence.tokens),
-    };
-    let pairs = told.chunks_exact(2).zip(numbers.chunks_exact(2)).zip(outcomes);
-    let pairs = pairs.map(|((sequences, numbers), outcome)| PairNumbers {
-        prompt: world.vocabulary().text(sequences[0].prompt()),
-        chosen: side(&sequences[0], &numbers[0], outcome.chosen_reward),
-        rejected: side(&sequences[1], &numbers[1], outcome.rejected_reward),
-        weight: outcome.weight,
-        loss: outcome.loss,
-    });
-    Batch {
-        step: metrics.map_or(0, |metrics| metrics.step as usize),
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        variant: settings.variant(),
-        mean_loss: metrics.map_or(f64::NAN, |metrics| metrics.loss),
-        accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
-        size: settings.pairs,
-        pairs: pairs.collect(),
+/// One step of the reward model by the field's names.
+pub fn reward_model_row(metrics: &RewardModelMetrics) -> MetricRow {
+    let values = [("reward_model/loss", metrics.loss), ("optimiser/gradient_norm", metrics.gradient_norm)];
+    row(metrics.step, &values)
+}
+
+/// The row of the step behind which the reward model was validated.
+pub fn validated_row(step: &MetricRow, report: &RewardModelReport) -> MetricRow {
+    let mut row = step.clone();
+    for (name, value) in [
+        ("reward_model/accuracy", report.label_accuracy.share),
+        ("reward_model/gold_accuracy", report.gold_accuracy.share),
+        ("reward_model/calibration_error", report.calibration_error),
+    ] {
+        row.values.insert(name.into(), value);
     }
+    row
+}
+
+/// The row of a step whose loss is no number.
+pub fn diverged_row(step: u64) -> MetricRow {
+    row(step, &[("reward_model/loss", f64::NAN)])
+}
+
+/// Puts a rollout's numbers into the row of its first update.
+pub fn add_rollout(row: &mut MetricRow, round: &Round) {
+    // With returns that are all alike there is no variance to explain.
+    row.values.extend(round.row().values.into_iter().filter(|(_, value)| value.is_finite()));
+}
+
+/// Puts the extremes of a round's last ratios into the row of its last update.
+pub fn add_ratios(row: &mut MetricRow, ratios: &[(usize, Vec<f64>)]) {
+    let all = || ratios.iter().flat_map(|(_, ratios)| ratios.iter().copied());
+    row.values.insert("ppo/ratio_min".into(), all().fold(f64::INFINITY, f64::min));
+    row.values.insert("ppo/ratio_max".into(), all().fold(f64::NEG_INFINITY, f64::max));
+}
+
+fn row(step: u64, values: &[(&str, f64)]) -> MetricRow {
+    MetricRow::new(step, values)
 }
 
 /// Completions side by side, with the gold reward's working.
-pub fn samples(world: &World, step: usize, typed: bool, written: &[(Stage, Vec<Sequence>)]) -> Samples {
+pub fn samples(world: &World, typed: bool, written: &[((Stage, usize), Vec<Sequence>)]) -> Samples {
     let prompts = written.first().map_or(0, |(_, sequences)| sequences.len());
     let rows = (0..prompts).map(|i| SampleRow {
         prompt: world.vocabulary().text(written[0].1[i].prompt()),
         completions: written.iter().map(|(stage, sequences)| completion(world, *stage, &sequences[i])).collect(),
     });
-    Samples { step, typed, rows: rows.collect() }
+    Samples { typed, rows: rows.collect() }
 }
 
-fn completion(world: &World, stage: Stage, sequence: &Sequence) -> SampledCompletion {
+fn completion(world: &World, (stage, step): (Stage, usize), sequence: &Sequence) -> SampledCompletion {
     let working = world.gold(&sequence.tokens);
     let words = working.words.iter().skip(sequence.prompt_length).map(|word| Word {
         text: word.word.clone(),
         valence: word.contribution,
         rule: word.rules.iter().map(rule).collect::<Vec<_>>().join(", "),
     });
-    SampledCompletion { stage, words: words.collect(), gold_reward: working.gold_reward, ended: working.ended }
+    SampledCompletion { stage, step, words: words.collect(), gold_reward: working.gold_reward, ended: working.ended }
 }
 
 fn rule(rule: &Rule) -> String {
@@ -108,17 +116,28 @@ pub fn typed_prompt(world: &World, text: &str) -> Result<Vec<u32>, Failure> {
 
 /// Training that broke down.
 pub fn not_finite(stage: Stage) -> Failure {
-    let (what, field) = match stage {
-        Stage::Dpo => ("DPO", "learning_rate"),
-        _ => ("SFT", "learning_rate"),
+    let field = match stage {
+        Stage::Ppo | Stage::PpoGt => "ppo_learning_rate",
+        _ => "learning_rate",
     };
     Failure {
         sentence: format!(
-            "{what} produced a number that is not finite, so training has stopped at the last good step."
+            "Training of {} produced a number that is not finite, so training has stopped at the last good step.",
+            stage.name()
         ),
         remedy: "Lower the learning rate, or reset and try again.".into(),
         field: Some(field.into()),
         stopped: true,
+    }
+}
+
+/// A model that was asked for before it was trained.
+pub fn no_model(stage: Stage) -> Failure {
+    Failure {
+        sentence: format!("There is no model of {} to save yet.", stage.name()),
+        remedy: "Train it first: focus it and press Play.".into(),
+        field: None,
+        stopped: false,
     }
 }
 

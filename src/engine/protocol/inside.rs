@@ -1,0 +1,160 @@
+//! The numbers of one step, for a reader who wants to follow it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stage;
+
+/// The pairs of one DPO step, with the numbers before the update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Optimiser step, from 1.
+    pub step: usize,
+    /// β of the step.
+    pub beta: f64,
+    /// Label smoothing ε of the step.
+    pub label_smoothing: f64,
+    /// In what the step is not the paper's DPO, in words ("IPO, length-normalised"); empty where it is.
+    pub variant: String,
+    /// Mean loss over the whole batch: for the paper's DPO in nats, ln 2 at the first step.
+    pub mean_loss: f64,
+    /// Share of the batch with a positive margin.
+    pub accuracy: f64,
+    /// Pairs in the batch.
+    pub size: usize,
+    /// The first few of them.
+    pub pairs: Vec<PairNumbers>,
+}
+
+/// One pair in DPO's formula.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PairNumbers {
+    /// The prompt's text.
+    pub prompt: String,
+    /// The preferred completion, y_w.
+    pub chosen: CompletionNumbers,
+    /// The other, y_l.
+    pub rejected: CompletionNumbers,
+    /// How hard the pair pulls: in the paper's DPO σ(r̂_l − r̂_w), 1 where the order is quite wrong.
+    pub weight: f64,
+    /// −log σ(r̂_w − r̂_l) in nats, or its smoothed or other form.
+    pub loss: f64,
+}
+
+/// A completion's side of a pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletionNumbers {
+    /// Its tokens, the end token included.
+    pub words: Vec<String>,
+    /// log π(token) − log π_ref(token), one per token.
+    pub log_ratios: Vec<f64>,
+    /// Σ log π, nats.
+    pub logprob: f64,
+    /// Σ log π_ref, nats.
+    pub reference_logprob: f64,
+    /// r̂ = β·Σ log-ratios.
+    pub implicit_reward: f64,
+    /// What the world says.
+    pub gold_reward: f64,
+}
+
+/// The pairs of one step of the reward model, with the numbers before the update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoredBatch {
+    /// Optimiser step, from 1.
+    pub step: usize,
+    /// Mean loss over the whole batch, in nats: about ln 2 at the first step.
+    pub mean_loss: f64,
+    /// Share of the batch whose chosen completion has the higher score.
+    pub accuracy: f64,
+    /// Pairs in the batch.
+    pub size: usize,
+    /// The first few of them.
+    pub pairs: Vec<ScoredPairNumbers>,
+}
+
+/// One pair in the reward model's formula.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoredPairNumbers {
+    /// The prompt's text.
+    pub prompt: String,
+    /// The preferred completion, y_w.
+    pub chosen: ScoredCompletion,
+    /// The other, y_l.
+    pub rejected: ScoredCompletion,
+    /// r(x, y_w) − r(x, y_l).
+    pub margin: f64,
+    /// σ(−margin): how hard the pair pulls its scores apart.
+    pub weight: f64,
+    /// −log σ(margin), in nats.
+    pub loss: f64,
+}
+
+/// A completion's side of a scored pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoredCompletion {
+    /// Its tokens, the end token included.
+    pub words: Vec<String>,
+    /// r(x, y). Only differences mean anything until the finished model's scores are shifted.
+    pub score: f64,
+    /// What the world says.
+    pub gold_reward: f64,
+}
+
+/// A round of PPO: a rollout and what was learned from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// `Ppo` or `PpoGt`.
+    pub stage: Stage,
+    /// Rounds done, this one included.
+    pub number: usize,
+    /// Optimiser steps done, this round's included.
+    pub step: usize,
+    /// Episodes in the rollout.
+    pub size: usize,
+    /// Updates it was learned from in.
+    pub updates: usize,
+    /// β of the rollout.
+    pub kl_coefficient: f64,
+    /// Mean score over the rollout.
+    pub score: f64,
+    /// Mean exact KL over the rollout, nats a completion.
+    pub kl: f64,
+    /// How far a ratio may leave 1 before its token stops pulling.
+    pub clip_range: f64,
+    /// A few episodes of the last minibatch.
+    pub episodes: Vec<EpisodeNumbers>,
+}
+
+/// One completion in PPO's formula.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeNumbers {
+    /// The prompt's text.
+    pub prompt: String,
+    /// What the whole completion earned.
+    pub score: f64,
+    /// What the world says.
+    pub gold_reward: f64,
+    /// Token by token, the end token included.
+    pub tokens: Vec<TokenNumbers>,
+}
+
+/// One token of an episode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenNumbers {
+    /// The token.
+    pub word: String,
+    /// log π_old, of the policy that drew it.
+    pub logprob: f64,
+    /// log π_ref.
+    pub reference_logprob: f64,
+    /// −β·(log π_old − log π_ref), plus the score at the last token.
+    pub reward: f64,
+    /// The value model's forecast of the rewards still to come.
+    pub value: f64,
+    /// Â, whitened over the rollout.
+    pub advantage: f64,
+    /// ρ = π/π_old before the round's last update.
+    pub ratio: f64,
+    /// Whether the clip keeps the token from pulling further.
+    pub clipped: bool,
+}

@@ -1,0 +1,71 @@
+//! DPO on the reference's pairs.
+
+use super::{Pipeline, TOLD};
+use crate::algorithms::{Dpo, DpoMetrics, DpoSettings};
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::Batch;
+use crate::engine::session::reports;
+use crate::engine::settings::Settings;
+use crate::language::Schedule;
+use crate::metrics::MetricRow;
+use crate::model::Checkpoint;
+use crate::world::MAX_SEQUENCE;
+
+/// DPO's learning rate warms up over so many steps, and decays until the last.
+const WARM_UP: u64 = 20;
+const DECAY: u64 = 600;
+
+pub(super) fn new<K: Kernels>(k: &mut K, network: &Network, reference: &Checkpoint, settings: &Settings) -> Dpo<K> {
+    Dpo::new(k, network.clone(), &reference.parameters, MAX_SEQUENCE - 1, dpo_settings(settings))
+}
+
+pub(super) fn dpo_settings(settings: &Settings) -> DpoSettings {
+    let peak = settings.learning_rate;
+    DpoSettings {
+        beta: settings.beta,
+        label_smoothing: settings.label_smoothing,
+        loss: settings.loss,
+        length_normalised: settings.length_normalised,
+        reference_free: settings.reference_free,
+        pairs: settings.batch_size,
+        schedule: Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY },
+        ..DpoSettings::default()
+    }
+}
+
+impl<K: Kernels> Pipeline<K> {
+    /// Whether DPO's next batch waits for a chunk of pairs.
+    pub fn dpo_wants_pairs(&self) -> bool {
+        self.data.wants_more(self.settings.batch_size)
+    }
+
+    /// Takes `steps` optimiser steps of DPO, with one submit in flight at a time.
+    pub async fn train_dpo(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
+        for _ in 0..steps {
+            if self.dpo_wants_pairs() {
+                self.extend_pairs(k).await?;
+            }
+            let batch = self.data.next_batch(self.settings.batch_size);
+            self.dpo.step(k, &batch);
+            k.finished().await?;
+        }
+        let metrics: Vec<DpoMetrics> = self.dpo.metrics(k).await?;
+        Ok(metrics.iter().map(DpoMetrics::row).collect())
+    }
+
+    /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
+    pub async fn step_dpo_in_full(&mut self, k: &mut K) -> Result<(Batch, Vec<MetricRow>), BackendError> {
+        let pairs = self.data.next_batch(self.settings.batch_size);
+        let told: Vec<_> = (0..TOLD.min(pairs.chosen.len()))
+            .flat_map(|pair| [pairs.chosen[pair].clone(), pairs.rejected[pair].clone()])
+            .collect();
+        let policy = &self.dpo.learner().parameters;
+        let numbers = self.scorer.compare(k, policy, &self.reference, &told).await?;
+        self.dpo.step(k, &pairs);
+        let outcomes = self.dpo.outcomes(k).await?;
+        let metrics = self.dpo.metrics(k).await?;
+        let batch = reports::batch(&self.world, self.dpo.settings(), &told, &numbers, &outcomes, metrics.last());
+        Ok((batch, metrics.iter().map(DpoMetrics::row).collect()))
+    }
+}

@@ -1,0 +1,338 @@
+//! The models and data of a session, stage by stage, and the work each stage can do.
+
+mod dpo;
+mod optimum;
+mod ppo;
+mod reward_model;
+mod sft;
+
+use thiserror::Error;
+
+use crate::algorithms::Dpo;
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels, SequenceSize};
+use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
+use crate::engine::session::reports;
+use crate::engine::settings::Settings;
+use crate::experiments::{
+    EvaluationSettings, Evaluator, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, RecordedOptimum,
+    RecordedOptimumError,
+};
+use crate::language::{Generation, GenerationSettings, Scorer, upload};
+use crate::model::{Checkpoint, CheckpointError, Expectation};
+use crate::rng::Generator;
+use crate::world::preferences::LabelSettings;
+use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
+use optimum::Optimum;
+use ppo::LivePpo;
+use reward_model::RewardModelRoom;
+use sft::LiveSft;
+
+pub use reward_model::RewardModelWork;
+
+/// Samples taken at a time for points and for the optimum.
+const PIECE: usize = 128;
+/// Prompts read side by side.
+const READ_PROMPTS: usize = 5;
+/// Pairs or episodes told in full after a step.
+const TOLD: usize = 4;
+
+/// A shipped file that cannot be used.
+#[derive(Debug, Error)]
+pub enum AssetError {
+    /// A model.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The recorded optimum.
+    #[error(transparent)]
+    Optimum(#[from] RecordedOptimumError),
+}
+
+/// A policy that is trained on the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// By DPO.
+    Dpo,
+    /// By PPO with the reward model's score.
+    Ppo,
+    /// By PPO with the gold reward.
+    PpoGt,
+}
+
+impl Policy {
+    pub const ALL: [Self; 3] = [Self::Dpo, Self::Ppo, Self::PpoGt];
+
+    /// The policy of a stage that has one.
+    pub fn of(stage: Stage) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.stage() == stage)
+    }
+
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Dpo => Stage::Dpo,
+            Self::Ppo => Stage::Ppo,
+            Self::PpoGt => Stage::PpoGt,
+        }
+    }
+
+    /// Its name among the points of the frontier.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Dpo => "dpo",
+            Self::Ppo => "ppo",
+            Self::PpoGt => "ppo-gt",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The SFT model.
+    Reference,
+    /// A policy in training.
+    Policy(Policy),
+}
+
+/// What new settings start over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Consequences {
+    /// Stages that begin anew.
+    pub stages: Vec<Stage>,
+    /// Whether the reference is to be measured again.
+    pub remeasure: bool,
+}
+
+/// Everything a session computes with.
+pub struct Pipeline<K: Kernels> {
+    pub settings: Settings,
+    pub world: World,
+    pub network: Network,
+    pub base: Checkpoint,
+    /// The reference: recorded, loaded, or adopted from live SFT.
+    sft: Checkpoint,
+    base_parameters: K::Floats,
+    reference: K::Floats,
+    live_sft: Option<LiveSft<K>>,
+    pub data: PreferenceData<K>,
+    pub dpo: Dpo<K>,
+    reward_model: RewardModelRoom<K>,
+    ppo: Option<LivePpo<K>>,
+    ppo_gt: Option<LivePpo<K>>,
+    pub evaluator: Evaluator<K>,
+    reader: Generation<K>,
+    scorer: Scorer<K>,
+    sampler: Generation<K>,
+    optimum: Optimum,
+}
+
+impl<K: Kernels> Pipeline<K> {
+    /// A pipeline from shipped checkpoints.
+    pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, AssetError> {
+        let world = World::new(WorldSettings::default()).expect("the default world is valid");
+        let vocabulary_fingerprint = world.vocabulary().fingerprint();
+        let expected =
+            Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone(), head: false };
+        let base = Checkpoint::from_bytes(&checkpoints.base, Some(&expected))?;
+        let expected = Expectation { config: Some(base.config), vocabulary_fingerprint, head: false };
+        let sft = Checkpoint::from_bytes(&checkpoints.sft, Some(&expected))?;
+        let recorded_optimum = match checkpoints.optimum.as_slice() {
+            [] => None,
+            bytes => Some(RecordedOptimum::from_bytes(bytes)?),
+        };
+        let network = Network::new(base.config);
+        let scored = SequenceSize { batch: 2 * TOLD, length: MAX_SEQUENCE - 1 };
+        Ok(Self {
+            base_parameters: upload(k, &base.parameters),
+            reference: upload(k, &sft.parameters),
+            live_sft: None,
+            data: preference_data(k, &network, &settings),
+            dpo: dpo::new(k, &network, &sft, &settings),
+            reward_model: RewardModelRoom::new(),
+            ppo: None,
+            ppo_gt: None,
+            evaluator: evaluator(k, &network, &settings),
+            reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
+            scorer: Scorer::new(k, network.clone(), scored),
+            sampler: Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE),
+            optimum: Optimum::new(world.held_out_prompts().len(), recorded_optimum, &sft),
+            settings,
+            world,
+            network,
+            base,
+            sft,
+        })
+    }
+
+    /// Takes over new settings, and says what starts over for them.
+    pub fn configure(&mut self, k: &mut K, settings: Settings) -> Consequences {
+        let old = std::mem::replace(&mut self.settings, settings);
+        self.dpo.configure(dpo::dpo_settings(&settings));
+        let differs = |of: fn(&Settings) -> (usize, usize)| of(&old) != of(&settings);
+        let remeasure = old.evaluation_samples != settings.evaluation_samples;
+        if remeasure {
+            self.evaluator = evaluator(k, &self.network, &settings);
+        }
+        let relabel =
+            (old.seed, old.label_temperature, old.pairs) != (settings.seed, settings.label_temperature, settings.pairs);
+        if relabel {
+            self.data = preference_data(k, &self.network, &settings);
+            self.optimum.restart();
+        }
+        let of_policies = relabel || remeasure;
+        let reward_model = relabel || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
+        let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs));
+        let stages = [
+            (Stage::Dpo, of_policies || old.batch_size != settings.batch_size),
+            (Stage::RewardModel, reward_model),
+            (Stage::Ppo, ppo || reward_model),
+            (Stage::PpoGt, ppo),
+        ];
+        if !ppo {
+            self.configure_ppo();
+        }
+        let stages = stages.into_iter().filter(|(_, restarts)| *restarts).map(|(stage, _)| stage).collect();
+        Consequences { stages, remeasure: of_policies }
+    }
+
+    /// Starts stages over from the reference, on the same pairs in the same order.
+    pub fn restart(&mut self, k: &mut K, stages: &[Stage]) {
+        k.forget();
+        for stage in stages {
+            match stage {
+                Stage::Dpo => {
+                    self.dpo = dpo::new(k, &self.network, &self.sft, &self.settings);
+                    self.data.rewind();
+                }
+                Stage::RewardModel => self.restart_reward_model(),
+                Stage::Ppo => self.ppo = None,
+                Stage::PpoGt => self.ppo_gt = None,
+                Stage::Base | Stage::Sft | Stage::Pairs => {}
+            }
+        }
+    }
+
+    /// Optimiser steps of a policy.
+    pub fn steps(&self, policy: Policy) -> u64 {
+        let of = |live: &Option<LivePpo<K>>| live.as_ref().map_or(0, |live| live.ppo.policy().steps());
+        match policy {
+            Policy::Dpo => self.dpo.learner().steps(),
+            Policy::Ppo => of(&self.ppo),
+            Policy::PpoGt => of(&self.ppo_gt),
+        }
+    }
+
+    /// Makes the next chunk of pairs.
+    pub async fn extend_pairs(&mut self, k: &mut K) -> Result<(), BackendError> {
+        self.data.extend(k, &self.world, &self.reference).await
+    }
+
+    pub async fn advance_evaluation(&mut self, k: &mut K, subject: Subject) -> Result<(), BackendError> {
+        let policy = match subject {
+            Subject::Reference => Some(&self.reference),
+            Subject::Policy(Policy::Dpo) => Some(&self.dpo.learner().parameters),
+            Subject::Policy(Policy::Ppo) => self.ppo.as_ref().map(|live| &live.ppo.policy().parameters),
+            Subject::Policy(Policy::PpoGt) => self.ppo_gt.as_ref().map(|live| &live.ppo.policy().parameters),
+        };
+        // A policy that has not begun is the reference.
+        let policy = policy.unwrap_or(&self.reference);
+        self.evaluator.advance(k, &self.world, policy, &self.reference).await
+    }
+
+    /// A prompt as the person typed it, or why it cannot be one.
+    pub fn typed_prompt(&self, text: &str) -> Result<Vec<u32>, Failure> {
+        reports::typed_prompt(&self.world, text)
+    }
+
+    /// The same prompts and coins through base, SFT and every policy that has a step.
+    pub async fn samples(&mut self, k: &mut K, typed: Option<Vec<u32>>) -> Result<Samples, BackendError> {
+        let held_out = self.world.held_out_prompts();
+        let standing = || (0..READ_PROMPTS).map(|i| held_out[i * held_out.len() / READ_PROMPTS].clone()).collect();
+        let prompts: Vec<Vec<u32>> = typed.as_ref().map_or_else(standing, |prompt| vec![prompt.clone(); 3]);
+        let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let mut coins = Generator::new(u64::from(self.settings.seed), "samples").coins(self.reader.coins());
+        coins.truncate(prompts.len() * MAX_SEQUENCE);
+        let mut models = vec![
+            (Stage::Base, self.base.step, &self.base_parameters),
+            (Stage::Sft, self.sft.step, &self.reference),
+            (Stage::Dpo, self.dpo.learner().steps(), &self.dpo.learner().parameters),
+        ];
+        for (stage, live) in [(Stage::Ppo, &self.ppo), (Stage::PpoGt, &self.ppo_gt)] {
+            if let Some(LivePpo { ppo, .. }) = live {
+                models.push((stage, ppo.policy().steps(), &ppo.policy().parameters));
+            }
+        }
+        let mut written = Vec::new();
+        for (stage, step, parameters) in models {
+            if step > 0 || Policy::of(stage).is_none() {
+                let sequences = self.reader.generate(k, parameters, &slices, &coins, at_temperature_1()).await?;
+                written.push(((stage, step as usize), sequences));
+            }
+        }
+        Ok(reports::samples(&self.world, typed.is_some(), &written))
+    }
+
+    /// Base, reference and recorded optimum, as the files that a session begins with.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes(), optimum: self.optimum.to_bytes() }
+    }
+
+    /// Goes on with a policy that another session trained on the same reference.
+    pub fn resume(&mut self, k: &mut K, policy: Policy, checkpoint: &Checkpoint) {
+        match policy {
+            Policy::Dpo => self.dpo.resume(k, &checkpoint.parameters, checkpoint.step),
+            Policy::Ppo | Policy::PpoGt => self.resume_ppo(k, policy, &checkpoint.parameters, checkpoint.step),
+        }
+    }
+
+    /// The model of a stage as a checkpoint, if there is one yet.
+    pub async fn checkpoint(&mut self, k: &mut K, stage: Stage) -> Result<Option<Checkpoint>, BackendError> {
+        let learned = |parameters, step, stage: &str| {
+            Some(Checkpoint { parameters, step, stage: stage.into(), ..self.sft.clone() })
+        };
+        Ok(match stage {
+            Stage::Base => Some(self.base.clone()),
+            Stage::Sft | Stage::Pairs => match &self.live_sft {
+                Some(live) => {
+                    let learner = live.trainer.learner();
+                    learned(learner.read_parameters(k).await?, learner.steps(), &self.sft.stage)
+                }
+                None => Some(self.sft.clone()),
+            },
+            Stage::Dpo => {
+                let learner = self.dpo.learner();
+                learned(learner.read_parameters(k).await?, learner.steps(), "dpo")
+            }
+            Stage::RewardModel => self.reward_model.trained.as_ref().map(|(trained, _)| Checkpoint {
+                parameters: trained.parameters.clone(),
+                step: trained.report.step,
+                stage: "reward_model".into(),
+                head: true,
+                ..self.sft.clone()
+            }),
+            Stage::Ppo | Stage::PpoGt => {
+                let (live, name) = if stage == Stage::Ppo { (&self.ppo, "ppo") } else { (&self.ppo_gt, "ppo-gt") };
+                match live {
+                    Some(LivePpo { ppo, .. }) => learned(ppo.read_policy(k).await?, ppo.policy().steps(), name),
+                    None => None,
+                }
+            }
+        })
+    }
+}
+
+fn at_temperature_1() -> GenerationSettings {
+    GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
+}
+
+fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
+    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
+    let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
+    let data = PreferenceSettings { chunks, labels, ..PreferenceSettings::default() };
+    PreferenceData::new(k, network, u64::from(settings.seed), data)
+}
+
+fn evaluator<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> Evaluator<K> {
+    let samples = settings.evaluation_samples;
+    Evaluator::new(k, network, PIECE, EvaluationSettings { samples, ..EvaluationSettings::default() })
+}

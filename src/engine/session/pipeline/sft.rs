@@ -1,0 +1,78 @@
+//! SFT from the base model, live, and how what it has learned becomes the reference.
+
+use super::{Pipeline, preference_data};
+use crate::algorithms::{Sft, SftMetrics};
+use crate::backend::{BackendError, Kernels};
+use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
+use crate::language::upload;
+use crate::metrics::MetricRow;
+use crate::model::{Checkpoint, CheckpointError, Expectation};
+use crate::world::MAX_SEQUENCE;
+
+/// Live SFT, with its supply of reviews.
+pub(super) struct LiveSft<K: Kernels> {
+    pub(super) trainer: Sft<K>,
+    text: TextSource,
+    /// Steps that the reference already has.
+    adopted: u64,
+}
+
+impl<K: Kernels> Pipeline<K> {
+    /// Begins SFT from the base model. The reference stays what it was until it is adopted.
+    pub fn begin_sft(&mut self, k: &mut K) {
+        let settings = sft_settings(SFT_STEPS);
+        let trainer = Sft::new(k, self.network.clone(), &self.base.parameters, MAX_SEQUENCE - 1, settings);
+        let text = TextSource::reviews(u64::from(self.settings.seed));
+        self.live_sft = Some(LiveSft { trainer, text, adopted: 0 });
+    }
+
+    pub fn sft_is_live(&self) -> bool {
+        self.live_sft.is_some()
+    }
+
+    pub fn sft_steps(&self) -> u64 {
+        self.live_sft.as_ref().map_or(self.sft.step, |live| live.trainer.learner().steps())
+    }
+
+    pub fn sft_progress(&self) -> (usize, usize) {
+        (self.sft_steps().min(SFT_STEPS) as usize, SFT_STEPS as usize)
+    }
+
+    /// Whether live SFT has taken steps that the reference does not have.
+    pub fn sft_has_news(&self) -> bool {
+        self.live_sft.as_ref().is_some_and(|live| live.trainer.learner().steps() > live.adopted)
+    }
+
+    /// Takes `steps` optimiser steps of SFT, with one submit in flight at a time.
+    pub async fn train_sft(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
+        let Some(live) = &mut self.live_sft else { return Ok(Vec::new()) };
+        for _ in 0..steps {
+            let reviews = live.text.batch(&self.world, live.trainer.learner().size().batch);
+            live.trainer.step(k, &reviews);
+            k.finished().await?;
+        }
+        Ok(live.trainer.metrics(k).await?.iter().map(SftMetrics::row).collect())
+    }
+
+    /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.
+    pub async fn adopt(&mut self, k: &mut K) -> Result<(), BackendError> {
+        if let Some(live) = &mut self.live_sft {
+            self.sft.parameters = live.trainer.learner().read_parameters(k).await?;
+            live.adopted = live.trainer.learner().steps();
+            self.sft.step = live.adopted;
+        }
+        self.reference = upload(k, &self.sft.parameters);
+        self.data = preference_data(k, &self.network, &self.settings);
+        self.optimum.adopt(&self.sft);
+        Ok(())
+    }
+
+    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
+    pub fn load_sft(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
+        let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };
+        self.sft = Checkpoint::from_bytes(bytes, Some(&expected))?;
+        self.live_sft = None;
+        Ok(())
+    }
+}

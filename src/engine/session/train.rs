@@ -1,0 +1,149 @@
+//! Slices of training, stage by stage, and single steps told in full.
+
+use super::pipeline::{Policy, RewardModelWork, Subject};
+use super::{MOST_STEPS, SLICE_SECONDS, Session};
+use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::{Event, Stage, Work};
+
+impl<K: Kernels> Session<K> {
+    /// One step of a stage, told in full. What takes longer than a slice is played until the step is there.
+    pub(super) async fn step(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        match stage {
+            Stage::Base => {}
+            Stage::Pairs => {
+                self.adopt_sft(events).await?;
+                self.pipeline.extend_pairs(&mut self.k).await?;
+            }
+            Stage::Sft => self.train_sft(1, events).await?,
+            Stage::Dpo => {
+                self.adopt_sft(events).await?;
+                while self.pipeline.dpo_wants_pairs() {
+                    self.pipeline.extend_pairs(&mut self.k).await?;
+                }
+                let start = (self.clock)();
+                let (batch, rows) = self.pipeline.step_dpo_in_full(&mut self.k).await?;
+                self.run(Policy::Dpo).seconds += (self.clock)() - start;
+                events.push(Event::Batch(batch));
+                self.tell_metrics(Stage::Dpo, rows, events);
+                self.measure(Subject::Policy(Policy::Dpo));
+            }
+            Stage::RewardModel | Stage::Ppo | Stage::PpoGt => {
+                self.play(true, events);
+                self.stepping = Some(stage);
+            }
+        }
+        Ok(())
+    }
+
+    /// A slice of training.
+    pub(super) async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        if self.paced != stage {
+            (self.paced, self.step_seconds) = (stage, SLICE_SECONDS);
+        }
+        let planned = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, MOST_STEPS);
+        match stage {
+            Stage::Sft => self.train_sft(planned, events).await,
+            Stage::Base | Stage::Pairs | Stage::Dpo => self.train_dpo(planned, events).await,
+            Stage::RewardModel => self.train_reward_model(planned, events).await,
+            Stage::Ppo => self.train_ppo(Policy::Ppo, planned, events).await,
+            Stage::PpoGt => self.train_ppo(Policy::PpoGt, planned, events).await,
+        }
+    }
+
+    async fn train_sft(&mut self, steps: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        let start = (self.clock)();
+        if !self.pipeline.sft_is_live() {
+            self.pipeline.begin_sft(&mut self.k);
+        }
+        let rows = self.pipeline.train_sft(&mut self.k, steps).await?;
+        self.step_seconds = ((self.clock)() - start) / steps as f64;
+        self.tell_metrics(Stage::Sft, rows, events);
+        let (done, total) = self.pipeline.sft_progress();
+        self.tell_progress(Work::Sft, done, total, (total - done) as f64 * self.step_seconds, events);
+        if done == total && self.playing {
+            self.play(false, events);
+            self.adopt_sft(events).await?;
+        }
+        Ok(())
+    }
+
+    async fn train_dpo(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.adopt_sft(events).await?;
+        if self.pipeline.dpo_wants_pairs() {
+            return self.pipeline.extend_pairs(&mut self.k).await;
+        }
+        let start = (self.clock)();
+        let every = self.pipeline.settings.evaluate_every;
+        let steps = planned.min(every - self.pipeline.steps(Policy::Dpo) as usize % every);
+        let rows = self.pipeline.train_dpo(&mut self.k, steps).await?;
+        let elapsed = (self.clock)() - start;
+        self.step_seconds = elapsed / steps as f64;
+        self.run(Policy::Dpo).seconds += elapsed;
+        self.tell_metrics(Stage::Dpo, rows, events);
+        if self.pipeline.steps(Policy::Dpo).is_multiple_of(every as u64) {
+            self.measure(Subject::Policy(Policy::Dpo));
+        }
+        Ok(())
+    }
+
+    /// A piece of what the reward model needs next; it stops playing when the reward model was what is played.
+    async fn train_reward_model(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.adopt_sft(events).await?;
+        let work = self.pipeline.reward_model_work();
+        let is_stepping = self.stepping == Some(Stage::RewardModel);
+        if is_stepping && work == RewardModelWork::Step {
+            if let Some((batch, rows)) = self.pipeline.step_reward_model_in_full(&mut self.k).await? {
+                events.push(Event::ScoredBatch(batch));
+                self.tell_metrics(Stage::RewardModel, rows, events);
+            }
+            self.play(false, events);
+            return Ok(());
+        }
+        let start = (self.clock)();
+        let rows = self.pipeline.advance_reward_model(&mut self.k, planned).await?;
+        let elapsed = (self.clock)() - start;
+        if work == RewardModelWork::Step {
+            self.step_seconds = elapsed / rows.len().max(1) as f64;
+        }
+        if work == RewardModelWork::Pairs {
+            let (done, total) = self.pipeline.reward_model_pairs();
+            self.tell_progress(Work::Pairs, done, total, (total - done) as f64 * elapsed, events);
+        } else {
+            let (done, total) = self.pipeline.reward_model_progress();
+            self.tell_progress(Work::RewardModel, done, total, (total - done) as f64 * self.step_seconds, events);
+        }
+        self.tell_metrics(Stage::RewardModel, rows, events);
+        let is_trained = self.pipeline.reward_model_work() == RewardModelWork::Nothing;
+        if is_trained && self.active() == Stage::RewardModel {
+            self.play(false, events);
+        }
+        Ok(())
+    }
+
+    async fn train_ppo(&mut self, policy: Policy, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.adopt_sft(events).await?;
+        if policy == Policy::Ppo && self.pipeline.reward_model_work() != RewardModelWork::Nothing {
+            return self.train_reward_model(planned, events).await;
+        }
+        let start = (self.clock)();
+        let (rows, is_over) = self.pipeline.train_ppo(&mut self.k, policy, planned).await?;
+        let elapsed = (self.clock)() - start;
+        if !rows.is_empty() {
+            self.step_seconds = elapsed / rows.len() as f64;
+        }
+        self.run(policy).seconds += elapsed;
+        self.tell_metrics(policy.stage(), rows, events);
+        if !is_over {
+            return Ok(());
+        }
+        let is_stepping = self.stepping == Some(policy.stage());
+        if is_stepping {
+            events.extend(self.pipeline.told_round(policy).map(Event::Round));
+            self.play(false, events);
+        }
+        if is_stepping || self.pipeline.ppo_rounds(policy).is_multiple_of(self.pipeline.settings.evaluate_rollouts) {
+            self.measure(Subject::Policy(policy));
+        }
+        Ok(())
+    }
+}

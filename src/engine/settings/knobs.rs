@@ -1,0 +1,303 @@
+//! Every knob with its name, meaning, range and the stages it matters to.
+
+use super::{BackendChoice, Settings, WidthChoice};
+use crate::engine::protocol::Stage;
+use crate::model::ConfigError;
+use crate::objectives::DpoLoss;
+
+/// One knob: its name in the address, what it means, and which values it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Knob {
+    /// Name in the address and in errors.
+    pub name: &'static str,
+    /// What stands before its field on the page.
+    pub label: &'static str,
+    /// One sentence for the person.
+    pub meaning: &'static str,
+    /// Smallest and largest value; where values have names, of their index.
+    pub range: (f64, f64),
+    /// The values' names in the address, where they have any.
+    pub names: &'static [&'static str],
+    /// Only multiples of it make sense; 0 takes any number.
+    pub grain: f64,
+    /// The stages it matters to.
+    pub stages: &'static [Stage],
+    get: fn(&Settings) -> f64,
+    set: fn(&mut Settings, f64),
+}
+
+/// The stages that train a policy.
+const POLICIES: &[Stage] = &[Stage::Dpo, Stage::Ppo, Stage::PpoGt];
+const PPO: &[Stage] = &[Stage::Ppo, Stage::PpoGt];
+/// The stages whose reward is what the labels follow.
+const BEHIND_LABELS: &[Stage] = &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt];
+
+/// Every knob, in the order of the address.
+pub const KNOBS: [Knob; 21] = [
+    Knob {
+        name: "seed",
+        label: "seed",
+        meaning: "Names the run: the same seed and settings give the same run.",
+        range: (0.0, u32::MAX as f64),
+        grain: 1.0,
+        names: &[],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.seed),
+        set: |settings, value| settings.seed = value as u32,
+    },
+    Knob {
+        name: "beta",
+        label: "β",
+        meaning: "The leash of DPO and PPO: high β keeps the policy close to the reference, low β lets it drift.",
+        range: (0.01, 5.0),
+        grain: 0.0,
+        names: &[],
+        stages: POLICIES,
+        get: |settings| settings.beta,
+        set: |settings, value| settings.beta = value,
+    },
+    Knob {
+        name: "learning_rate",
+        label: "learning rate",
+        meaning: "How far one DPO step of AdamW moves the parameters.",
+        range: (1e-6, 0.1),
+        grain: 0.0,
+        names: &[],
+        stages: &[Stage::Dpo],
+        get: |settings| settings.learning_rate,
+        set: |settings, value| settings.learning_rate = value,
+    },
+    Knob {
+        name: "batch_size",
+        label: "batch size",
+        meaning: "Preference pairs in one DPO step.",
+        range: (1.0, 512.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::Dpo],
+        get: |settings| settings.batch_size as f64,
+        set: |settings, value| settings.batch_size = value as usize,
+    },
+    Knob {
+        name: "pairs",
+        label: "pairs",
+        meaning: "Preference pairs there will be, for DPO and the reward model.",
+        range: (6.0, 60_000.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::Pairs, Stage::Dpo, Stage::RewardModel],
+        get: |settings| settings.pairs as f64,
+        set: |settings, value| settings.pairs = value as usize,
+    },
+    Knob {
+        name: "label_temperature",
+        label: "label temperature τ",
+        meaning: "Noise of the preference labels: 0 always prefers the higher gold reward.",
+        range: (0.0, 10.0),
+        grain: 0.0,
+        names: &[],
+        stages: BEHIND_LABELS,
+        get: |settings| settings.label_temperature,
+        set: |settings, value| settings.label_temperature = value,
+    },
+    Knob {
+        name: "label_smoothing",
+        label: "label smoothing ε",
+        meaning: "The share of labels DPO assumes to be flipped.",
+        range: (0.0, 0.49),
+        grain: 0.0,
+        names: &[],
+        stages: &[Stage::Dpo],
+        get: |settings| settings.label_smoothing,
+        set: |settings, value| settings.label_smoothing = value,
+    },
+    Knob {
+        name: "loss",
+        label: "loss",
+        meaning: "How a pair's margin becomes its loss: DPO's sigmoid, the hinge of SLiC, or IPO's square.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["sigmoid", "hinge", "ipo"],
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.loss as u8),
+        set: |settings, value| settings.loss = DpoLoss::ALL[value as usize],
+    },
+    Knob {
+        name: "length_normalised",
+        label: "length-normalised",
+        meaning: "Whether DPO compares log-probabilities per token, so that length earns nothing.",
+        range: (0.0, 1.0),
+        grain: 1.0,
+        names: OFF_ON,
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.length_normalised),
+        set: |settings, value| settings.length_normalised = value == 1.0,
+    },
+    Knob {
+        name: "reference_free",
+        label: "reference-free",
+        meaning: "Whether DPO leaves the reference's log-probabilities out: there is no leash then.",
+        range: (0.0, 1.0),
+        grain: 1.0,
+        names: OFF_ON,
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.reference_free),
+        set: |settings, value| settings.reference_free = value == 1.0,
+    },
+    Knob {
+        name: "evaluate_every",
+        label: "evaluate every",
+        meaning: "DPO steps between two points of the frontier.",
+        range: (1.0, 1000.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::Dpo],
+        get: |settings| settings.evaluate_every as f64,
+        set: |settings, value| settings.evaluate_every = value as usize,
+    },
+    Knob {
+        name: "evaluation_samples",
+        label: "samples a point",
+        meaning: "Samples behind one point: more samples, shorter error bars.",
+        range: (64.0, 8192.0),
+        grain: 1.0,
+        names: &[],
+        stages: POLICIES,
+        get: |settings| settings.evaluation_samples as f64,
+        set: |settings, value| settings.evaluation_samples = value as usize,
+    },
+    Knob {
+        name: "reward_model_pairs",
+        label: "reward model’s pairs",
+        meaning: "Preference pairs the reward model learns from; a tenth is held back to judge it by.",
+        range: (12.0, 60_000.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::RewardModel, Stage::Ppo],
+        get: |settings| settings.reward_model_pairs as f64,
+        set: |settings, value| settings.reward_model_pairs = value as usize,
+    },
+    Knob {
+        name: "reward_model_epochs",
+        label: "reward model’s epochs",
+        meaning: "How often the reward model learns from each pair.",
+        range: (1.0, 20.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::RewardModel, Stage::Ppo],
+        get: |settings| settings.reward_model_epochs as f64,
+        set: |settings, value| settings.reward_model_epochs = value as usize,
+    },
+    Knob {
+        name: "rollout_size",
+        label: "rollout size",
+        meaning: "Completions the policy writes before it learns from them; a multiple of 4.",
+        range: (8.0, 1024.0),
+        grain: 4.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.rollout_size as f64,
+        set: |settings, value| settings.rollout_size = value as usize,
+    },
+    Knob {
+        name: "ppo_epochs",
+        label: "passes a rollout",
+        meaning: "How often PPO learns from each rollout before it draws another.",
+        range: (1.0, 16.0),
+        grain: 1.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.ppo_epochs as f64,
+        set: |settings, value| settings.ppo_epochs = value as usize,
+    },
+    Knob {
+        name: "ppo_learning_rate",
+        label: "PPO’s learning rate",
+        meaning: "How far one step of AdamW moves policy and value model.",
+        range: (1e-6, 0.1),
+        grain: 0.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.ppo_learning_rate,
+        set: |settings, value| settings.ppo_learning_rate = value,
+    },
+    Knob {
+        name: "target_kl",
+        label: "KL target",
+        meaning: "Nats a completion that an adaptive controller steers β towards; 0 keeps β as you set it.",
+        range: (0.0, 100.0),
+        grain: 0.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.target_kl,
+        set: |settings, value| settings.target_kl = value,
+    },
+    Knob {
+        name: "evaluate_rollouts",
+        label: "evaluate every, rollouts",
+        meaning: "Rollouts between two points of the frontier.",
+        range: (1.0, 1000.0),
+        grain: 1.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.evaluate_rollouts as f64,
+        set: |settings, value| settings.evaluate_rollouts = value as usize,
+    },
+    Knob {
+        name: "backend",
+        label: "runs on",
+        meaning: "What computes: the GPU where a real one exists (auto), or the one that is named.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["auto", "cpu", "gpu"],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.backend as u8),
+        set: |settings, value| settings.backend = BackendChoice::ALL[value as usize],
+    },
+    Knob {
+        name: "width",
+        label: "width",
+        meaning: "How wide the model is: 64 on a real graphics adapter and 32 elsewhere (auto), or the one named.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["auto", "32", "64"],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.width as u8),
+        set: |settings, value| settings.width = WidthChoice::ALL[value as usize],
+    },
+];
+
+/// Names of the values of a switch.
+const OFF_ON: &[&str] = &["off", "on"];
+
+impl Knob {
+    /// The knob of this name.
+    pub fn named(name: &str) -> Option<&'static Knob> {
+        KNOBS.iter().find(|knob| knob.name == name)
+    }
+
+    /// Its value in `settings`.
+    pub fn value(&self, settings: &Settings) -> f64 {
+        (self.get)(settings)
+    }
+
+    /// Its value in `settings` as the address has it.
+    pub fn text(&self, settings: &Settings) -> String {
+        let value = self.value(settings);
+        self.names.get(value as usize).map_or_else(|| value.to_string(), |name| (*name).to_owned())
+    }
+
+    /// Sets it, or says why the value cannot be used; `settings` are unchanged then.
+    pub fn set(&self, settings: &mut Settings, value: f64) -> Result<(), ConfigError> {
+        let (low, high) = self.range;
+        if !(low..=high).contains(&value) {
+            return Err(ConfigError::new(self.name, format!("{value} is outside {low} to {high}")));
+        }
+        if self.grain > 0.0 && value % self.grain != 0.0 {
+            let wanted = if self.grain == 1.0 { "whole number".into() } else { format!("multiple of {}", self.grain) };
+            return Err(ConfigError::new(self.name, format!("{value} is not a {wanted}")));
+        }
+        (self.set)(settings, value);
+        Ok(())
+    }
+}

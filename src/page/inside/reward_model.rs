@@ -1,0 +1,63 @@
+//! Inside a step of the reward model: pairs, both scores, and how hard each pair pulls them apart.
+
+use web_sys::Element;
+
+use super::{pull, tinted};
+use crate::engine::protocol::{ScoredBatch, ScoredCompletion, ScoredPairNumbers};
+use crate::page::state::State;
+use crate::page::{dom, format};
+
+/// Writes the batch that was stepped through.
+pub fn draw(state: &State) {
+    let list = dom::element("scored-pairs");
+    dom::clear(&list);
+    let first = state.scored.as_ref().and_then(|batch| batch.pairs.first());
+    dom::flag("live-score", "hidden", first.is_none());
+    let (Some(batch), Some(first)) = (&state.scored, first) else {
+        return dom::set_text(
+            "scored-summary",
+            "Press Step to look into one batch: its pairs, their scores, and how hard each one pulls.",
+        );
+    };
+    dom::set_text("scored-summary", &summary(batch));
+    for (id, value) in [
+        ("live-score-chosen", format::signed(first.chosen.score, 2)),
+        ("live-score-rejected", format::signed(first.rejected.score, 2)),
+        ("live-score-margin", format::signed(first.margin, 3)),
+        ("live-score-loss", format::fixed(first.loss, 3)),
+    ] {
+        dom::set_text(id, &value);
+    }
+    for pair in &batch.pairs {
+        dom::append(&list, &[&item(pair)]);
+    }
+}
+
+fn summary(batch: &ScoredBatch) -> String {
+    let start = if batch.step == 1 { " Its head is still random: near ln 2 = 0.693, a coin’s." } else { "" };
+    format!(
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
+        batch.step,
+        format::count(batch.size),
+        format::fixed(batch.mean_loss, 3),
+        format::fixed(batch.accuracy, 2),
+        batch.pairs.len(),
+    )
+}
+
+fn item(pair: &ScoredPairNumbers) -> Element {
+    let item = dom::make("li", "batch-pair", "");
+    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
+    let pull = pull(pair.weight, pair.margin, pair.loss);
+    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
+    item
+}
+
+fn side(name: &str, completion: &ScoredCompletion) -> Element {
+    let row = dom::make("div", "side", "");
+    let score =
+        format!("score {}   gold {}", format::signed(completion.score, 2), format::fixed(completion.gold_reward, 2));
+    let tokens = tinted(&completion.words, &[]);
+    dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &score)]);
+    row
+}
