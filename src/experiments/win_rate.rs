@@ -205,7 +205,7 @@ async fn write<K: Kernels>(
     Ok(Some(best.into_iter().map(|(_, sequence)| sequence).collect()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
     use crate::backend::cpu::Cpu;
