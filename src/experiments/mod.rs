@@ -9,6 +9,7 @@ mod ppo;
 mod preferences;
 mod recipes;
 mod reward_model;
+mod rlhf;
 mod scaling;
 mod study;
 mod sweep;
@@ -30,8 +31,9 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
+pub use rlhf::RlhfSettings;
 pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
 pub use study::{Progress, StudyError};
-pub use sweep::{Method, Plan, SweepRun, SweepSettings, run};
+pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};
 pub use training::{Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train};
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

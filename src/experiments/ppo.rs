@@ -60,6 +60,11 @@ impl PpoRunSettings {
         Ok(self)
     }
 
+    /// What distinguishes its runs: the target KL, or β.
+    pub fn setting(&self) -> Setting {
+        Setting::Number(self.ppo.target_kl.unwrap_or(self.ppo.kl_coefficient))
+    }
+
     /// What r* is gold reward times.
     fn scale(&self) -> f64 {
         if self.temperature > 0.0 { 1.0 / self.temperature } else { 10.0 }
@@ -225,7 +230,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
     let mut rounds = Rounds::new(seed, &settings);
     let method = if start.reward_model.is_some() { "ppo" } else { "ppo-gt" };
-    let setting = Setting::Number(ppo_settings.target_kl.unwrap_or(ppo_settings.kl_coefficient));
+    let setting = settings.setting();
     let (mut seconds, mut is_stopped) = (0.0, false);
     while rounds.done() < rollouts && !is_stopped {
         let begin = sink.seconds();

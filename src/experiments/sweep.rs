@@ -6,14 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::best_of_n::run_best_of_n;
+use super::rlhf::{RlhfSettings, run_rlhf};
 use super::training::{PIECE, train};
 use super::{
-    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings, PreferenceSettings, Sink,
-    SweepError, TrainingSettings,
+    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings, PpoRunSettings,
+    PreferenceSettings, RewardModelRecipe, Sink, SweepError, TrainingSettings,
 };
-use crate::algorithms::{DpoSettings, SftSettings, UnlikelihoodSettings};
+use crate::algorithms::{DpoSettings, PpoSettings, SftSettings, UnlikelihoodSettings};
 use crate::backend::Kernels;
 use crate::backend::network::Network;
+use crate::language::Schedule;
 use crate::metrics::{FrontierPoint, Setting};
 use crate::model::ConfigError;
 use crate::world::World;
@@ -33,6 +35,10 @@ pub enum Method {
         /// Weight of pushing the rejected down.
         alpha: f64,
     },
+    /// PPO with a reward model of its own seed's pairs.
+    Ppo(Leash),
+    /// PPO with the gold reward.
+    PpoGt(Leash),
     /// Maximum likelihood of the chosen.
     PreferredFt,
     /// Best-of-N by gold reward, a point for every power of two.
@@ -42,12 +48,33 @@ pub enum Method {
     },
 }
 
+/// How PPO is held near the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leash {
+    /// The price of a nat stays.
+    Beta(f64),
+    /// The price follows this KL (Ziegler et al. 2019, section 2.2).
+    TargetKl(f64),
+}
+
+impl std::fmt::Display for Leash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Beta(beta) => write!(f, "β {beta}"),
+            Self::TargetKl(target) => write!(f, "target KL {target}"),
+        }
+    }
+}
+
 impl Method {
     /// What a person reads in a legend.
     pub fn label(&self) -> String {
         match self {
             Self::Dpo { beta } => format!("DPO, β {beta}"),
             Self::Unlikelihood { alpha } => format!("Unlikelihood, α {alpha}"),
+            Self::Ppo(leash) => format!("PPO, {leash}"),
+            Self::PpoGt(leash) => format!("PPO-GT, {leash}"),
             Self::PreferredFt => "Preferred-FT".into(),
             Self::BestOfN { largest } => format!("Best-of-N, N to {largest}"),
         }
@@ -76,6 +103,8 @@ pub struct SweepSettings {
     pub evaluation: EvaluationSettings,
     /// Optimiser steps between two points; the last step is always one.
     pub evaluate_every: u64,
+    /// Rollouts of PPO, whose learning rate decays over them, and rollouts between two points.
+    pub rollouts: (u64, u64),
     /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
     pub best_of_n_completions: usize,
     /// How far the closed-form optimum is to be known.
@@ -89,6 +118,9 @@ impl SweepSettings {
             Method::Dpo { beta: 0.1 },
             Method::Dpo { beta: 0.3 },
             Method::Dpo { beta: 1.0 },
+            Method::Ppo(Leash::Beta(0.3)),
+            Method::PpoGt(Leash::Beta(1.0)),
+            Method::PpoGt(Leash::Beta(0.3)),
             Method::Unlikelihood { alpha: 0.1 },
             Method::PreferredFt,
             Method::BestOfN { largest: 64 },
@@ -99,6 +131,7 @@ impl SweepSettings {
             preferences: PreferenceSettings::default(),
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
+            rollouts: (30, 10),
             best_of_n_completions: BestOfNSettings::default().completions,
             optimum: OptimumSettings::default(),
         }
@@ -109,6 +142,8 @@ impl SweepSettings {
     pub fn paper(seed: u64, seeds: u64) -> Self {
         let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| Method::Dpo { beta });
         let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| Method::Unlikelihood { alpha });
+        let targets = [3.0, 6.0, 9.0, 12.0].map(Leash::TargetKl);
+        let ppo = targets.map(Method::Ppo).into_iter().chain(targets.map(Method::PpoGt));
         let others = [Method::PreferredFt, Method::BestOfN { largest: 128 }];
         let run = |method| {
             let seeds = if method == Method::PreferredFt { seeds.max(6) } else { seeds };
@@ -117,11 +152,12 @@ impl SweepSettings {
         let preferences = PreferenceSettings::default();
         let labels = LabelSettings { temperature: 0.0, ..preferences.labels };
         Self {
-            runs: dpo.into_iter().chain(unlikelihood).chain(others).flat_map(run).collect(),
+            runs: ppo.chain(dpo).chain(unlikelihood).chain(others).flat_map(run).collect(),
             budget: Budget::of_steps(600),
             preferences: PreferenceSettings { chunks: 4 * preferences.chunks, labels, ..preferences },
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
+            rollouts: (60, 10),
             best_of_n_completions: BestOfNSettings::default().completions,
             optimum: OptimumSettings::default(),
         }
@@ -139,6 +175,8 @@ impl SweepSettings {
         let methods = [
             Method::Dpo { beta: 0.3 },
             Method::Dpo { beta: 1.0 },
+            Method::Ppo(Leash::TargetKl(3.0)),
+            Method::PpoGt(Leash::Beta(0.3)),
             Method::Unlikelihood { alpha: 0.1 },
             Method::PreferredFt,
             Method::BestOfN { largest: 4 },
@@ -149,6 +187,7 @@ impl SweepSettings {
             preferences: PreferenceSettings { chunks: 1, ..PreferenceSettings::default() },
             evaluation: EvaluationSettings { samples: 32, ..EvaluationSettings::default() },
             evaluate_every: 2,
+            rollouts: (1, 1),
             best_of_n_completions: 16,
             optimum: OptimumSettings::smoke(),
         }
@@ -163,6 +202,7 @@ impl SweepSettings {
         for run in &self.runs {
             match self.plan(run) {
                 Plan::Train(training) => training.validated().map(drop)?,
+                Plan::Rlhf(settings) => settings.validated().map(drop)?,
                 Plan::BestOfN(settings) => settings.validated().map(drop)?,
             }
         }
@@ -179,6 +219,8 @@ impl SweepSettings {
             Method::Unlikelihood { alpha } => {
                 Algorithm::Unlikelihood(UnlikelihoodSettings { alpha, pairs, schedule, adamw })
             }
+            Method::Ppo(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, true))),
+            Method::PpoGt(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, false))),
             Method::PreferredFt => Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw }),
             Method::BestOfN { largest } => {
                 let (samples, completions) = (self.evaluation.samples, self.best_of_n_completions);
@@ -189,12 +231,30 @@ impl SweepSettings {
         Plan::Train(TrainingSettings { algorithm, preferences, evaluation, evaluate_every })
     }
 
+    fn rlhf(&self, leash: Leash, learned: bool) -> RlhfSettings {
+        let (rollouts, evaluate_every) = self.rollouts;
+        let temperature = self.preferences.labels.temperature;
+        let ppo = PpoSettings::default();
+        let (kl_coefficient, target_kl) = match leash {
+            Leash::Beta(beta) => (beta, None),
+            Leash::TargetKl(target) => (ppo.kl_coefficient, Some(target)),
+        };
+        let schedule = Schedule { steps: rollouts * (ppo.epochs * ppo.minibatches) as u64, ..ppo.schedule };
+        let ppo = PpoSettings { kl_coefficient, target_kl, schedule, ..ppo };
+        let recipe = RewardModelRecipe { temperature, ..RewardModelRecipe::default() };
+        RlhfSettings {
+            ppo: PpoRunSettings { ppo, rollouts, temperature, evaluation: self.evaluation, evaluate_every },
+            reward_model: learned.then_some((self.preferences, recipe)),
+        }
+    }
+
     /// Whether `point` is one of this run's.
     pub fn owns(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
         let is_of_method = match self.plan(run) {
             Plan::Train(TrainingSettings { algorithm, .. }) => {
                 point.method == algorithm.name() && point.setting == algorithm.setting()
             }
+            Plan::Rlhf(settings) => point.method == settings.name() && point.setting == settings.setting(),
             Plan::BestOfN(_) => point.method == BestOfNSettings::NAME,
         };
         is_of_method && point.seed == run.seed
@@ -204,6 +264,7 @@ impl SweepSettings {
     pub fn is_last(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
         let is_at_end = match self.plan(run) {
             Plan::Train(training) => point.step == training.steps(),
+            Plan::Rlhf(settings) => point.step == settings.steps(),
             Plan::BestOfN(settings) => point.setting == Setting::Number(settings.largest as f64),
         };
         is_at_end && self.owns(run, point)
@@ -211,20 +272,23 @@ impl SweepSettings {
 }
 
 /// What a run of a sweep does.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
     /// Trains on pairs.
     Train(TrainingSettings),
+    /// Trains a reward model, perhaps, and then by PPO.
+    Rlhf(Box<RlhfSettings>),
     /// Draws and picks.
     BestOfN(BestOfNSettings),
 }
 
 impl Plan {
-    /// Pieces of work, as its sink counts them: optimiser steps, or batches of completions.
+    /// Pieces of work, as its sink counts them: optimiser steps, rollouts, or batches of completions.
     pub fn work(&self, world: &World) -> u64 {
-        match *self {
+        match self {
             Self::Train(training) => training.steps(),
-            Self::BestOfN(settings) => {
+            Self::Rlhf(settings) => settings.ppo.rollouts,
+            &Self::BestOfN(settings) => {
                 let per_prompt = CompletionPool::size(world, settings);
                 (world.held_out_prompts().len() * per_prompt.div_ceil(PIECE)) as u64
             }
@@ -245,6 +309,7 @@ pub async fn run<K: Kernels, S: Sink>(
 ) -> Result<(), SweepError<S::Error>> {
     match plan {
         Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(drop),
+        Plan::Rlhf(settings) => run_rlhf(k, world, reference, (settings, seed), sink).await,
         Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, seed), sink).await,
     }
 }
@@ -257,6 +322,7 @@ mod tests {
     fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
         let (method, setting, step) = match settings.plan(run) {
             Plan::Train(training) => (training.algorithm.name(), training.algorithm.setting(), training.steps()),
+            Plan::Rlhf(settings) => (settings.name(), settings.setting(), settings.steps()),
             Plan::BestOfN(settings) => (BestOfNSettings::NAME, Setting::Number(settings.largest as f64), 0),
         };
         FrontierPoint {
@@ -301,10 +367,10 @@ mod tests {
         assert_eq!(paper.preferences.labels.temperature, 0.0);
         assert_eq!(SweepSettings { preferences: paper.preferences, ..noisy.clone() }, paper);
         let trained = |settings: &SweepSettings| {
-            settings.runs.iter().filter(|run| matches!(settings.plan(run), Plan::Train(_))).count()
+            settings.runs.iter().filter(|run| !matches!(settings.plan(run), Plan::BestOfN(_))).count()
         };
-        assert_eq!(trained(&paper), 4 + 4 + 6, "the figure's runs but for PPO's");
-        assert_eq!(trained(&SweepSettings::paper(1, 3)), 3 * (4 + 4) + 6);
+        assert_eq!(trained(&paper), 22, "the figure's runs");
+        assert_eq!(trained(&SweepSettings::paper(1, 3)), 3 * 16 + 6);
     }
 
     #[test]

@@ -68,6 +68,8 @@ fn every_point_can_be_recomputed_from_the_files() {
         "dpo-0.3-1-4",
         "dpo-1-1-2",
         "dpo-1-1-4",
+        "ppo-3-1-16",
+        "ppo-gt-0.3-1-16",
         "unlikelihood-0.1-1-2",
         "unlikelihood-0.1-1-4",
         "preferred_ft-chosen-1-2",
@@ -105,7 +107,7 @@ fn every_point_can_be_recomputed_from_the_files() {
     let run: Value = serde_json::from_str(&text(&out.join("run.json"))).unwrap();
     assert_eq!(run["backend"], "cpu");
     let last = serde_json::json!({"method": {"name": "best_of_n", "largest": 4}, "seed": 1});
-    assert_eq!(run["settings"]["runs"][4], last);
+    assert_eq!(run["settings"]["runs"][6], last);
     assert_eq!(run["vocabulary"].as_array().unwrap().len(), world.vocabulary().len());
 }
 
@@ -115,33 +117,35 @@ fn the_checkpoints_are_the_policies_that_wrote_the_samples() {
     let (reference, out) = (tiny_reference(&folder), folder.join("out"));
     sweep(&reference, &out, &["--jobs", "1"]).ended(0);
     let points = points(&out);
-    assert!(!out.join(format!("checkpoints/{}.safetensors", name(&points[10]))).exists(), "Best-of-N has none");
-    let point = points[8].clone();
-    let samples = samples(&out, &point);
-    let policy = checkpoint(&out.join(format!("checkpoints/{}.safetensors", name(&point))));
-    let reference = checkpoint(&out.join("checkpoints/reference.safetensors"));
-    let mut k = Cpu::<f64>::new();
-    let mut upload = |checkpoint: &Checkpoint| {
-        let mut buffer = k.floats("parameters", checkpoint.parameters.len());
-        let values: Vec<f64> = checkpoint.parameters.iter().copied().map(f64::from).collect();
-        k.write_floats(&mut buffer, 0, &values);
-        buffer
-    };
-    let (policy_parameters, reference_parameters) = (upload(&policy), upload(&reference));
-    let size = SequenceSize { batch: samples.len(), length: 26 };
-    let mut scorer = Scorer::new(&mut k, Network::new(policy.config), size);
-    let sequences: Vec<Sequence> = samples
-        .iter()
-        .map(|sample| Sequence { tokens: sample.tokens.clone(), prompt_length: sample.prompt_length })
-        .collect();
-    let compared =
-        pollster::block_on(scorer.compare(&mut k, &policy_parameters, &reference_parameters, &sequences)).unwrap();
-    for (sample, recomputed) in samples.iter().zip(&compared) {
-        let close =
-            |found: &[f64], exact: &[f64]| found.iter().zip(exact).all(|(found, exact)| (found - exact).abs() < 1e-4);
-        assert!(close(&sample.logprobs, &recomputed.logprobs), "{}", sample.text);
-        assert!(close(&sample.reference_logprobs, &recomputed.reference_logprobs), "{}", sample.text);
-        assert!(close(&sample.kl_per_token, &recomputed.kl_per_token), "{}", sample.text);
+    assert!(!out.join(format!("checkpoints/{}.safetensors", name(&points[12]))).exists(), "Best-of-N has none");
+    for point in [&points[5], &points[8]] {
+        let samples = samples(&out, point);
+        let policy = checkpoint(&out.join(format!("checkpoints/{}.safetensors", name(point))));
+        let reference = checkpoint(&out.join("checkpoints/reference.safetensors"));
+        let mut k = Cpu::<f64>::new();
+        let mut upload = |checkpoint: &Checkpoint| {
+            let mut buffer = k.floats("parameters", checkpoint.parameters.len());
+            let values: Vec<f64> = checkpoint.parameters.iter().copied().map(f64::from).collect();
+            k.write_floats(&mut buffer, 0, &values);
+            buffer
+        };
+        let (policy_parameters, reference_parameters) = (upload(&policy), upload(&reference));
+        let size = SequenceSize { batch: samples.len(), length: 26 };
+        let mut scorer = Scorer::new(&mut k, Network::new(policy.config), size);
+        let sequences: Vec<Sequence> = samples
+            .iter()
+            .map(|sample| Sequence { tokens: sample.tokens.clone(), prompt_length: sample.prompt_length })
+            .collect();
+        let compared =
+            pollster::block_on(scorer.compare(&mut k, &policy_parameters, &reference_parameters, &sequences)).unwrap();
+        for (sample, recomputed) in samples.iter().zip(&compared) {
+            let close = |found: &[f64], exact: &[f64]| {
+                found.iter().zip(exact).all(|(found, exact)| (found - exact).abs() < 1e-4)
+            };
+            assert!(close(&sample.logprobs, &recomputed.logprobs), "{}", sample.text);
+            assert!(close(&sample.reference_logprobs, &recomputed.reference_logprobs), "{}", sample.text);
+            assert!(close(&sample.kl_per_token, &recomputed.kl_per_token), "{}", sample.text);
+        }
     }
 }
 
@@ -158,7 +162,7 @@ fn it_goes_on_where_it_stopped_and_gives_the_same_whatever_the_order() {
     assert_eq!(kept.len(), lines.len() - 2);
     std::fs::write(out.join("frontier.csv"), kept.join("\n")).unwrap();
     let said = sweep(&reference, &out, &[]).ended(0).error;
-    assert!(said.contains("not repeated: 3 of 5 runs") && !said.contains("dpo 0.3"), "{said}");
+    assert!(said.contains("not repeated: 5 of 7 runs") && !said.contains("dpo 0.3"), "{said}");
     sweep(&reference, &other, &["--jobs", "1"]).ended(0);
     let without_seconds =
         |text: &str| -> Vec<String> { text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect() };

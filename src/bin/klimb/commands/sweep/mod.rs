@@ -44,8 +44,8 @@ enum Preset {
 /// Measure the frontier: every method over settings and seeds, beside the closed-form optimum
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Measure the reward-versus-KL frontier: DPO, unlikelihood, Preferred-FT and Best-of-N over settings and \
-        seeds, each with the same budget and the same evaluation, beside the closed-form optimum.\n\n\
+    long_about = "Measure the reward-versus-KL frontier: DPO, PPO, PPO-GT, unlikelihood, Preferred-FT and Best-of-N over \
+        settings and seeds, with the same data and evaluation for all and the same budget for all that learn from pairs, beside the closed-form optimum.\n\n\
         DIR gets frontier.csv and frontier.svg (every point), optimum.csv (the most reward any policy can have at a KL), \
         run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
         policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's). A point's kl_per_sequence is \
