@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { text, visit } from './harness.js';
+import { drawn, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
@@ -34,14 +34,17 @@ test('a step of the reward model shows pairs with their scores', () => visit(CHR
   await page.waitForFunction(() => document.querySelector('#scored-summary').textContent.startsWith('Step 2'), PATIENT);
   const sides = await page.$$eval('#scored-pairs .side .numeric', (all) => all.map((side) => side.textContent));
   assert.ok(sides.length >= 2 && sides.every((side) => /^score [+−]?\d+\.\d\d +gold \d\.\d\d$/.test(side)), `${sides}`);
+  await drawn(page);
   assert.equal(await page.$('#inside-dpo:not([hidden])'), null);
 }, SMALL));
 
 test('PPO with the gold reward plays to a point, and a step shows its tokens', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.click('#stage-ppo-gt');
+  await drawn(page);
   assert.equal(await page.$eval('#stage-ppo-gt', (button) => button.ariaPressed), 'true');
   await page.click('#settings summary');
+  await drawn(page);
   assert.ok(await page.$('#setting-rollout_size:not([hidden])'));
   assert.equal(await page.$('#setting-batch_size:not([hidden])'), null, 'DPO’s batch size is no knob of PPO');
   await page.click('#play');
