@@ -7,7 +7,8 @@ use klimb::model::{Checkpoint, CheckpointError, Expectation, Layout, ModelConfig
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-const CONFIG: ModelConfig = ModelConfig { vocabulary: 5, context: 3, width: 16, layers: 1, heads: 2 };
+const CONFIG: ModelConfig =
+    ModelConfig { vocabulary: 5, context: 3, width: 16, layers: 1, heads: 2, own_unembedding: false };
 
 fn checkpoint() -> Checkpoint {
     Checkpoint {

@@ -224,7 +224,8 @@ fn check_tensors(config: ModelConfig, objective: Objective, is_checked: impl Fn(
     assert!(failures.is_empty(), "{objective:?}, {config:?}:\n{}", failures.join("\n"));
 }
 
-const ODD: ModelConfig = ModelConfig { vocabulary: 13, context: 7, width: 18, layers: 2, heads: 3 };
+const ODD: ModelConfig =
+    ModelConfig { vocabulary: 13, context: 7, width: 18, layers: 2, heads: 3, own_unembedding: false };
 
 #[test]
 fn sft_through_the_network() {
@@ -239,6 +240,11 @@ fn dpo_through_the_network() {
 #[test]
 fn the_whole_waist_through_the_network() {
     check(ODD, Objective::Waist);
+}
+
+#[test]
+fn the_whole_waist_through_an_unembedding_of_its_own() {
+    check(ModelConfig { own_unembedding: true, ..ODD }, Objective::Waist);
 }
 
 #[test]
@@ -264,5 +270,8 @@ fn ppo_through_one_trunk() {
 
 #[test]
 fn one_head_and_one_layer() {
-    check(ModelConfig { vocabulary: 11, context: 9, width: 16, layers: 1, heads: 1 }, Objective::Waist);
+    check(
+        ModelConfig { vocabulary: 11, context: 9, width: 16, layers: 1, heads: 1, own_unembedding: false },
+        Objective::Waist,
+    );
 }

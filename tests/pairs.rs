@@ -12,7 +12,8 @@ use klimb::objectives::DpoLoss;
 use klimb::rng::Generator;
 use pollster::block_on;
 
-const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 1, heads: 2 };
+const CONFIG: ModelConfig =
+    ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 1, heads: 2, own_unembedding: false };
 const LENGTH: usize = 9;
 const PAIRS: usize = 3;
 

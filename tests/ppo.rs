@@ -14,7 +14,8 @@ use klimb::model::{Checkpoint, Expectation, ModelConfig, initial_parameters, wit
 use klimb::rng::Generator;
 use klimb::world::{World, WorldSettings};
 
-const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2 };
+const CONFIG: ModelConfig =
+    ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2, own_unembedding: false };
 const LENGTH: usize = 11;
 const GENERATION: GenerationSettings = GenerationSettings { temperature: 1.0, end: 1, padding: 0 };
 

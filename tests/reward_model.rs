@@ -17,7 +17,8 @@ use klimb::stats::{mean, standard_deviation};
 use klimb::world::preferences::{LabelSettings, Pair};
 use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
 
-const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2 };
+const CONFIG: ModelConfig =
+    ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2, own_unembedding: false };
 const LENGTH: usize = 9;
 
 fn world() -> World {

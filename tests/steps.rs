@@ -14,7 +14,8 @@ use klimb::backend::{Counters, Kernels};
 use klimb::language::{Episode, Generation, GenerationSettings, Sequence};
 use klimb::model::{ModelConfig, initial_parameters};
 
-const CONFIG: ModelConfig = ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2 };
+const CONFIG: ModelConfig =
+    ModelConfig { vocabulary: 23, context: 12, width: 16, layers: 2, heads: 2, own_unembedding: false };
 const LENGTH: usize = 9;
 
 fn difference(after: Counters, before: Counters) -> Counters {

@@ -2,7 +2,7 @@
 //!
 //! Pre-norm decoder (Radford et al. 2019; sizes in [`ModelConfig`]): x₀ = wte + wpe; each block adds
 //! attention(norm(x)) and then mlp(norm(x)) to the residual stream x. That is the trunk; it ends in h = norm(x_L). From
-//! h come logits = h·wteᵀ and, in a network with a scalar head, values = h·w + b.
+//! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
 use super::{At, AtMut, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};
 use crate::model::{LayerLayout, Layout, ModelConfig};
@@ -191,9 +191,9 @@ impl Network {
         parameters: &K::Floats,
         activations: &mut Activations<K>,
     ) {
-        // logits = normed·wteᵀ is the input gradient of a map with weights wte of (V, D).
-        let wte = At::new(parameters, self.layout.embedding);
-        k.matmul_backward_input(self.unembedding(rows), &activations.final_normed, wte, &mut activations.logits);
+        // logits = normed·Uᵀ is the input gradient of a map with weights U of (V, D).
+        let weights = At::new(parameters, self.layout.unembedding);
+        k.matmul_backward_input(self.unembedding(rows), &activations.final_normed, weights, &mut activations.logits);
     }
 
     /// The scalar head's `values` of the `rows` tokens that went through the trunk last.
@@ -329,13 +329,13 @@ impl Network {
             k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
         }
         if let Some(dlogits) = dlogits {
-            let (size, wte) = (self.unembedding(rows), self.layout.embedding);
+            let (size, weights) = (self.unembedding(rows), self.layout.unembedding);
             if dvalues.is_some() {
-                k.matmul_residual_forward(size, dlogits, At::new(parameters, wte), dattended, dnormed);
+                k.matmul_residual_forward(size, dlogits, At::new(parameters, weights), dattended, dnormed);
             } else {
-                k.matmul_forward(size, dlogits, At::new(parameters, wte), dnormed);
+                k.matmul_forward(size, dlogits, At::new(parameters, weights), dnormed);
             }
-            k.matmul_backward_weights(size, dlogits, &a.final_normed, AtMut::new(dparameters, wte));
+            k.matmul_backward_weights(size, dlogits, &a.final_normed, AtMut::new(dparameters, weights));
         }
     }
 
@@ -381,7 +381,7 @@ impl Network {
         EmbedSize { batch, length, stride, first, width, vocabulary, context }
     }
 
-    /// The map that the unembedding is the transpose of: from (rows, V) to (rows, D), with weights wte.
+    /// The map that the unembedding is the transpose of: from (rows, V) to (rows, D), with its weights (V, D).
     fn unembedding(&self, rows: usize) -> MatmulSize {
         MatmulSize { rows, inner: self.config.vocabulary, columns: self.config.width, bias: false }
     }

@@ -1,6 +1,7 @@
 //! Where the world meets the algorithms: recipes, preference data, evaluation, the closed-form optimum, sweeps, and
 //! checks of the engine against numbers from elsewhere.
 
+mod ablation;
 mod best_of_n;
 mod evaluation;
 mod hacking;
@@ -17,12 +18,16 @@ mod training;
 pub mod verify;
 mod win_rate;
 
+pub use ablation::{
+    AblationArm, AblationPart, AblationSettings, BASE, ReferenceRecipe, kl_by_reference_probability,
+    share_with_rare_tokens, train_reference,
+};
 pub use best_of_n::{BestOfNSettings, CompletionPool, run_best_of_n};
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
-    BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth, optimum,
-    optimum_curve, optimum_with_errors, sample_optimum,
+    BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth,
+    optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
 };
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings, Writer};

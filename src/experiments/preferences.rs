@@ -33,6 +33,9 @@ pub enum Writer {
     /// The world's grammar, as in public data sets that someone else has written; π_ref is then made by maximising the
     /// likelihood of the chosen (Rafailov et al. 2023, section 4; see `TextSource::chosen`).
     Grammar,
+    /// The policy as it is when its next pairs are needed, so that they lie where it has gone: online DPO (Guo et al.
+    /// 2024). Outside a training the policy is the reference.
+    Policy,
 }
 
 /// What the data is made of.
@@ -117,6 +120,20 @@ impl<K: Kernels> PreferenceData<K> {
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn extend(&mut self, k: &mut K, world: &World, reference: &K::Floats) -> Result<(), BackendError> {
+        self.extend_by(k, world, reference, reference).await
+    }
+
+    /// [`PreferenceData::extend`] with the completions of `policy` where the settings' writer is the policy.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn extend_by(
+        &mut self,
+        k: &mut K,
+        world: &World,
+        policy: &K::Floats,
+        reference: &K::Floats,
+    ) -> Result<(), BackendError> {
         if self.chunks == self.settings.chunks {
             return Ok(());
         }
@@ -126,11 +143,12 @@ impl<K: Kernels> PreferenceData<K> {
             .flat_map(|prompt| [prompt; COMPLETIONS])
             .collect();
         let sequences = match self.settings.writer {
-            Writer::Reference => {
+            Writer::Reference | Writer::Policy => {
+                let writer = if self.settings.writer == Writer::Policy { policy } else { reference };
                 let coins = draws.coins(self.generation.coins());
                 let settings =
                     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-                self.generation.generate(k, reference, &prompts, &coins, settings).await?
+                self.generation.generate(k, writer, &prompts, &coins, settings).await?
             }
             Writer::Grammar => prompts.iter().map(|prompt| review_for(world, prompt, &mut draws)).collect(),
         };

@@ -21,7 +21,7 @@ const CONTEXT: usize = 32;
 /// `width` outside 16 to 128, or `heads` if four do not divide it.
 pub fn model_config(world: &World, width: usize) -> Result<ModelConfig, ConfigError> {
     let vocabulary = world.vocabulary().len();
-    ModelConfig { vocabulary, context: CONTEXT, width, layers: 2, heads: 4 }.validated()
+    ModelConfig { vocabulary, context: CONTEXT, width, layers: 2, heads: 4, own_unembedding: false }.validated()
 }
 
 /// Pre-training over `steps`: batches of 128 documents, warm-up, cosine.

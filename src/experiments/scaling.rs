@@ -280,7 +280,7 @@ pub async fn train_part<K: Kernels>(
 }
 
 /// The parameters after all steps, and their number.
-async fn maximise_likelihood<K: Kernels>(
+pub(super) async fn maximise_likelihood<K: Kernels>(
     k: &mut K,
     world: &World,
     (stage, config, start): (&'static str, ModelConfig, &[f32]),

@@ -9,6 +9,7 @@ use super::{PpoSink, RewardModelError, SweepError, SweepPoint};
 use crate::algorithms::PpoMetrics;
 use crate::backend::BackendError;
 use crate::metrics::MetricRow;
+use crate::model::ConfigError;
 
 /// How far a stage of an experiment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub enum StudyError {
     /// The engine failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There is no reward model.
     #[error(transparent)]
     RewardModel(#[from] RewardModelError),

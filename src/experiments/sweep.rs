@@ -107,6 +107,9 @@ pub struct SweepSettings {
     pub rollouts: (u64, u64),
     /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
     pub best_of_n_completions: usize,
+    /// PPO, but for its leash and the steps of its schedule.
+    #[serde(default)]
+    pub ppo: PpoSettings,
     /// How far the closed-form optimum is to be known.
     pub optimum: OptimumSettings,
 }
@@ -133,6 +136,7 @@ impl SweepSettings {
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
             rollouts: (30, 10),
             best_of_n_completions: BestOfNSettings::default().completions,
+            ppo: PpoSettings::default(),
             optimum: OptimumSettings::default(),
         }
     }
@@ -153,12 +157,14 @@ impl SweepSettings {
         let labels = LabelSettings { temperature: 0.0, ..preferences.labels };
         Self {
             runs: ppo.chain(dpo).chain(unlikelihood).chain(others).flat_map(run).collect(),
-            budget: Budget::of_steps(600),
+            // Batches as large as these: the noise of small ones costs DPO more KL than anything else (docs/frontier.md).
+            budget: Budget { pairs: 256, ..Budget::of_steps(600) },
             preferences: PreferenceSettings { chunks: 4 * preferences.chunks, labels, ..preferences },
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
             rollouts: (60, 10),
             best_of_n_completions: BestOfNSettings::default().completions,
+            ppo: PpoSettings::default(),
             optimum: OptimumSettings::default(),
         }
     }
@@ -189,6 +195,7 @@ impl SweepSettings {
             evaluate_every: 2,
             rollouts: (1, 1),
             best_of_n_completions: 16,
+            ppo: PpoSettings::default(),
             optimum: OptimumSettings::smoke(),
         }
     }
@@ -234,7 +241,7 @@ impl SweepSettings {
     fn rlhf(&self, leash: Leash, learned: bool) -> RlhfSettings {
         let (rollouts, evaluate_every) = self.rollouts;
         let temperature = self.preferences.labels.temperature;
-        let ppo = PpoSettings::default();
+        let ppo = self.ppo;
         let (kl_coefficient, target_kl) = match leash {
             Leash::Beta(beta) => (beta, None),
             Leash::TargetKl(target) => (ppo.kl_coefficient, Some(target)),

@@ -286,7 +286,7 @@ pub async fn train<K: Kernels, S: Sink>(
     while trainer.learner().steps() < settings.steps() && !is_stopped {
         let start = sink.seconds();
         while data.wants_more(pairs) {
-            data.extend(k, world, &reference_parameters).await?;
+            data.extend_by(k, world, &trainer.learner().parameters, &reference_parameters).await?;
         }
         trainer.step(k, &data.next_batch(pairs));
         let step = trainer.learner().steps();

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here knows a trainer, a backend or a chart.
 
+mod ablation;
 mod csv;
 mod definitions;
 mod studies;
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use ablation::{ABLATION_COLUMNS, AblationPoint, REFERENCE_PROBABILITIES, ablation_csv};
 pub use csv::{
     CsvError, FRONTIER_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, optimum_csv, parse_frontier_csv, parse_optimum_csv,
 };

@@ -290,8 +290,9 @@ impl Expectation {
 
 /// The sizes in words.
 fn sizes(config: &ModelConfig) -> String {
-    let ModelConfig { vocabulary, context, width, layers, heads } = config;
-    format!("vocabulary {vocabulary}, context {context}, width {width}, layers {layers}, heads {heads}")
+    let ModelConfig { vocabulary, context, width, layers, heads, own_unembedding } = config;
+    let unembedding = if *own_unembedding { ", unembedding of its own" } else { "" };
+    format!("vocabulary {vocabulary}, context {context}, width {width}, layers {layers}, heads {heads}{unembedding}")
 }
 
 fn foreign(reason: &str) -> CheckpointError {

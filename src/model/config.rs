@@ -21,7 +21,7 @@ impl ConfigError {
 }
 
 /// Sizes of a decoder-only transformer: pre-norm LayerNorm, learned positions, causal attention, tanh-GELU MLP four
-/// times as wide, biases, unembedding tied to the embedding.
+/// times as wide, biases, unembedding tied to the embedding unless it is to be its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// Distinct tokens, V.
@@ -34,6 +34,9 @@ pub struct ModelConfig {
     pub layers: usize,
     /// Attention heads, H: any count that divides the width.
     pub heads: usize,
+    /// Whether the unembedding is a matrix of its own instead of the embedding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_unembedding: bool,
 }
 
 impl ModelConfig {
@@ -75,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_bad_size_is_named() {
-        let good = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4 };
+        let good = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4, own_unembedding: false };
         assert_eq!(good.validated(), Ok(good));
         let field = |config: ModelConfig| config.validated().unwrap_err().field;
         assert_eq!(field(ModelConfig { heads: 5, ..good }), "heads");

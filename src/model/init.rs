@@ -62,7 +62,8 @@ mod tests {
     use super::*;
     use crate::stats::Moments;
 
-    const CONFIG: ModelConfig = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4 };
+    const CONFIG: ModelConfig =
+        ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4, own_unembedding: false };
 
     #[test]
     fn each_tensor_has_its_mean_and_deviation() {

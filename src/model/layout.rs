@@ -54,8 +54,10 @@ pub struct LayerLayout {
 /// Offsets of every tensor, in the order of the flat buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Token embedding, also the unembedding: (V, D). The position embedding (T, D) follows it.
+    /// Token embedding: (V, D). The position embedding (T, D) follows it.
     pub embedding: usize,
+    /// Unembedding: (V, D), the token embedding itself unless the network has one of its own.
+    pub unembedding: usize,
     /// The blocks, first to last.
     pub layers: Vec<LayerLayout>,
     /// Final LayerNorm: gain (D), bias (D).
@@ -100,7 +102,9 @@ impl Layout {
         }
         let final_norm = push("lnfg".into(), &[width]);
         push("lnfb".into(), &[width]);
-        Self { embedding, layers, final_norm, head: None, tensors, len }
+        let unembedding =
+            if config.own_unembedding { push("unembed".into(), &[config.vocabulary, width]) } else { embedding };
+        Self { embedding, unembedding, layers, final_norm, head: None, tensors, len }
     }
 
     /// The layout of a network of these sizes that ends in a scalar head, as reward and value models do. What comes
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn tensors_tile_the_buffer_without_gap_or_overlap() {
         for (width, layers, heads) in [(16, 1, 1), (32, 2, 4), (128, 4, 8)] {
-            let config = ModelConfig { vocabulary: 37, context: 9, width, layers, heads };
+            let config = ModelConfig { vocabulary: 37, context: 9, width, layers, heads, own_unembedding: false };
             for layout in [Layout::new(&config), Layout::with_head(&config)] {
                 let mut next = 0;
                 for tensor in &layout.tensors {
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_buffer_without_head_is_the_beginning_of_one_with() {
-        let config = ModelConfig { vocabulary: 37, context: 9, width: 16, layers: 2, heads: 1 };
+        let config = ModelConfig { vocabulary: 37, context: 9, width: 16, layers: 2, heads: 1, own_unembedding: false };
         let (without, with) = (Layout::new(&config), Layout::with_head(&config));
         assert_eq!(with.tensors[..without.tensors.len()], without.tensors);
         assert_eq!((with.head, with.len), (Some(without.len), without.len + 17));
@@ -151,7 +155,17 @@ mod tests {
 
     #[test]
     fn the_sizes_of_the_design_have_the_published_parameter_counts() {
-        let count = |width| Layout::new(&ModelConfig { vocabulary: 118, context: 24, width, layers: 2, heads: 4 }).len;
+        let count = |width| {
+            Layout::new(&ModelConfig {
+                vocabulary: 118,
+                context: 24,
+                width,
+                layers: 2,
+                heads: 4,
+                own_unembedding: false,
+            })
+            .len
+        };
         assert_eq!((count(32), count(64)), (30_016, 109_184));
     }
 }

@@ -141,3 +141,41 @@ fn sizes_are_compared_in_shares_and_a_second_start_goes_on() {
     }
     klimb(["scaling", "--preset", "smoke", "--seed", "2", "--out", whole.to_str().unwrap()]).refused("another study");
 }
+
+#[test]
+fn an_ablation_goes_on_where_it_stopped() {
+    let folder = folder("ablate");
+    let out = folder.join("out");
+    let run = |more: &[&str]| {
+        let fixed = ["ablate", "--preset", "smoke", "--out", out.to_str().unwrap()];
+        klimb(fixed.iter().chain(more))
+    };
+    let said = run(&[]).ended(0).out;
+    assert!(said.contains("its own") && said.contains("ppo-gt"), "{said}");
+    let rows = records(&out.join("ablation.csv"));
+    let arms: Vec<(&str, &str, &str)> =
+        rows.iter().map(|row| (row[0].as_str(), row[2].as_str(), row[5].as_str())).collect();
+    let runs = |arm| [(arm, "dpo", "2"), (arm, "dpo", "4"), (arm, "ppo-gt", "16")];
+    assert_eq!(arms, [runs("base"), runs("unembedding")].concat());
+    for row in &rows {
+        let (gold, optimal, gap) = (number(row, 8), number(row, 10), number(row, 11));
+        assert!((optimal - gold - gap).abs() < 1e-9 && number(row, 17) == 32.0, "{row:?}");
+    }
+    assert!(text(&out.join("unembedding.svg")).contains("ppo-gt, its own"));
+    let run_json: Value = serde_json::from_str(&text(&out.join("run.json"))).unwrap();
+    assert_eq!(run_json["study"]["name"], "ablation");
+
+    // A part that is there is not repeated, and one that is missing comes out as it was.
+    let part = std::fs::read_dir(out.join("parts")).unwrap().next().unwrap().unwrap().path();
+    let (before, table) = (text(&part), text(&out.join("ablation.csv")));
+    std::fs::remove_file(&part).unwrap();
+    run(&[]).ended(0);
+    assert_eq!(without_seconds(&text(&part)), without_seconds(&before));
+    assert_eq!(text(&out.join("ablation.csv")), table);
+    run(&["--factor", "colour"]).refused("none of");
+}
+
+/// A part's lines but for those that tell the time.
+fn without_seconds(part: &str) -> Vec<&str> {
+    part.lines().filter(|line| !line.contains("\"seconds\"")).collect()
+}

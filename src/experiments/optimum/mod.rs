@@ -99,6 +99,19 @@ pub fn optimum_curve(samples: &[Vec<OptimumSample>]) -> Vec<OptimumPoint> {
     (0..BETA_GRID).map(|step| optimum(samples, beta_at(step as f64))).collect()
 }
 
+/// The most gold reward at a KL, between the neighbours of a `curve` by monotone β. `None` beyond its ends.
+pub fn optimal_reward(curve: &[OptimumPoint], kl: f64) -> Option<f64> {
+    let between = |ends: &[OptimumPoint]| {
+        let (near, far) = if ends[0].kl_per_sequence <= ends[1].kl_per_sequence { (0, 1) } else { (1, 0) };
+        let (near, far) = (ends[near], ends[far]);
+        let span = far.kl_per_sequence - near.kl_per_sequence;
+        let share = if span > 0.0 { (kl - near.kl_per_sequence) / span } else { 0.0 };
+        let is_between = (near.kl_per_sequence..=far.kl_per_sequence).contains(&kl);
+        is_between.then(|| near.gold_reward + share * (far.gold_reward - near.gold_reward))
+    };
+    curve.windows(2).find_map(between)
+}
+
 /// β at a step of the grid.
 fn beta_at(step: f64) -> f64 {
     0.01 * 500f64.powf(step / (BETA_GRID - 1) as f64)
@@ -137,6 +150,20 @@ mod tests {
         let point = optimum(&[prompt], 3.0);
         let (reward, kl) = exact(0.25, 3.0);
         assert!((point.gold_reward - reward).abs() < 1e-9 && (point.kl_per_sequence - kl).abs() < 1e-9, "{point:?}");
+    }
+
+    #[test]
+    fn the_most_reward_at_a_kl_lies_between_the_curve_s_points() {
+        let point = |kl_per_sequence, gold_reward| OptimumPoint {
+            beta: 1.0,
+            kl_per_sequence,
+            gold_reward,
+            effective_sample_size: 1.0,
+        };
+        let curve = [point(4.0, 0.9), point(2.0, 0.8), point(0.0, 0.5)];
+        let close = |kl, reward: f64| (optimal_reward(&curve, kl).unwrap() - reward).abs() < 1e-12;
+        assert!(close(3.0, 0.85) && close(1.0, 0.65) && close(4.0, 0.9) && close(0.0, 0.5));
+        assert_eq!(optimal_reward(&curve, 4.1), None);
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Reference {
     pub fn from_bytes(json: &[u8], parameters: &[u8], batches: &[u8]) -> Result<Self, ReferenceError> {
         let golden: Golden = serde_json::from_slice(json)?;
         let Sizes { width, layers, heads, vocabulary, length, batch } = golden.cfg;
-        let config = ModelConfig { vocabulary, context: length, width, layers, heads }.validated()?;
+        let config =
+            ModelConfig { vocabulary, context: length, width, layers, heads, own_unembedding: false }.validated()?;
         let network = Network::new(config);
         let tensors = &network.layout().tensors;
         check_spec(&golden.spec, tensors)?;

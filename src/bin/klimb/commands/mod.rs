@@ -1,5 +1,6 @@
 //! The sub-commands, one file each, and what they share.
 
+mod ablate;
 mod baselines;
 mod dpo;
 mod files;
@@ -76,6 +77,7 @@ enum Command {
     Winrate(winrate::Winrate),
     Scaling(scaling::Scaling),
     Hack(hack::Hack),
+    Ablate(ablate::Ablate),
     Verify(verify::Verify),
 }
 
@@ -130,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Winrate(command) => command.run(),
         Command::Scaling(command) => command.run(),
         Command::Hack(command) => command.run(),
+        Command::Ablate(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {

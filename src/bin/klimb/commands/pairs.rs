@@ -32,6 +32,8 @@ pub enum WrittenBy {
     Reference,
     /// The world's grammar, as if someone else had collected the data
     Grammar,
+    /// The policy in training, anew for every batch: online DPO
+    Policy,
 }
 
 impl From<WrittenBy> for Writer {
@@ -39,6 +41,7 @@ impl From<WrittenBy> for Writer {
         match writer {
             WrittenBy::Reference => Self::Reference,
             WrittenBy::Grammar => Self::Grammar,
+            WrittenBy::Policy => Self::Policy,
         }
     }
 }

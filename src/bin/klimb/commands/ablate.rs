@@ -1,0 +1,398 @@
+//! `ablate`: what costs a method KL, one factor at a time, as files; it goes on where it stopped.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use klimb::backend::Kernels;
+use klimb::backend::cpu::Cpu;
+use klimb::backend::network::Network;
+use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
+use klimb::experiments::{
+    AblationPart, AblationSettings, BASE, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint,
+    kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
+};
+use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
+use klimb::model::Checkpoint;
+use klimb::stats::{half_width, mean};
+use klimb::world::World;
+
+use super::machine::{BackendArguments, Machine};
+use super::optimum::sampled;
+use super::study::{Folder, Study};
+use super::{End, Failure, files, interrupt, progress};
+
+/// The studies that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// Every factor: half an hour of one core for each seed
+    Full,
+    /// Seconds, and meaningless: for tests
+    #[value(hide = true)]
+    Smoke,
+}
+
+/// Find out what costs a method KL, one factor at a time
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Find out what costs a method KL, one factor at a time: width, breadth of the reference, length of \
+        pre-training, optimiser, learning rate, steps, batch, number and freshness of the pairs, noise of the labels, an \
+        unembedding of its own.\n\n\
+        Every run differs from the base setting in one factor. A point says how far it lies below the closed-form \
+        optimum of its own reference at its KL, and where its KL sits: in tokens that the reference almost never writes, or \
+        in ordinary ones. References that are missing are trained first.\n\n\
+        DIR gets references/ (checkpoints and their optima), parts/ (a file a run), ablation.csv, a chart a factor and \
+        run.json. Ctrl-C keeps every run that is finished, and the same command goes on from there; so does one with \
+        more seeds in a folder of fewer.",
+    after_long_help = "Examples:\n  \
+        klimb ablate --preset full --out ablation\n  \
+        klimb ablate --preset full --factor width --factor breadth --seeds 1 --out ablation"
+)]
+pub struct Ablate {
+    /// Which study
+    #[arg(long, value_enum)]
+    preset: Preset,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Only this factor, beside the base; may be given again
+    #[arg(long, value_name = "FACTOR")]
+    factor: Vec<String>,
+    /// The first seed; further ones count up from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seeds of each run
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// Runs at once on the CPU backend [default: one a core]; the results do not depend on it
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+/// A reference with its optimum.
+type Start = (Checkpoint, Vec<OptimumPoint>);
+
+impl Ablate {
+    pub fn run(self) -> Result<End, Failure> {
+        let world = files::world()?;
+        let settings = match self.preset {
+            Preset::Full => AblationSettings::full(self.seed, self.seeds),
+            Preset::Smoke => AblationSettings::smoke(self.seed),
+        };
+        let settings = settings.of_factors(&self.factor)?.validated()?;
+        let machine = self.backend.open()?;
+        // Factors and seeds may be added to a folder: what its parts have in common is the preset.
+        let name = format!("{:?}", self.preset).to_lowercase();
+        let study = Study { name: "ablation", settings: &name, models: &[] };
+        let folder = Folder::open(&self.out, study, &world, &machine)?;
+        for inner in ["references", "parts"] {
+            let path = folder.file(inner);
+            std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))?;
+        }
+        interrupt::listen()?;
+        let bar = progress::bar(settings.parts().len() as u64, "runs");
+        let work = Work { world: &world, settings: &settings, folder: &folder, bar, start: Instant::now() };
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let jobs = self.jobs.map_or(cores, usize::from);
+        match machine {
+            Machine::Cpu(_) => {
+                work.on_cores(jobs, work.recipes(), async |k, recipe| work.make_reference(k, &recipe).await)?;
+                let starts = work.starts()?;
+                work.on_cores(jobs, settings.parts(), async |k, part| work.train(k, &starts, part).await)?;
+            }
+            Machine::Gpu(mut gpu) => pollster::block_on(async {
+                for recipe in work.recipes() {
+                    work.make_reference(&mut *gpu, &recipe).await?;
+                }
+                let starts = work.starts()?;
+                for part in settings.parts() {
+                    work.train(&mut *gpu, &starts, part).await?;
+                }
+                Ok::<(), Failure>(())
+            })?,
+        }
+        work.conclude()
+    }
+}
+
+/// What the workers have in common.
+struct Work<'a> {
+    world: &'a World,
+    settings: &'a AblationSettings,
+    folder: &'a Folder,
+    bar: ProgressBar,
+    start: Instant,
+}
+
+impl Work<'_> {
+    /// A backend a core, each taking the next of the items.
+    fn on_cores<T: Send>(
+        &self,
+        jobs: usize,
+        items: Vec<T>,
+        work: impl AsyncFn(&mut Cpu<f32>, T) -> Result<(), Failure> + Sync,
+    ) -> Result<(), Failure> {
+        let queue = Mutex::new(items.into_iter().rev().collect::<Vec<T>>());
+        let next = || queue.lock().expect("no worker panics").pop();
+        let worker = || {
+            let mut k = Cpu::<f32>::new();
+            while let Some(item) = next() {
+                if interrupt::requested() {
+                    break;
+                }
+                pollster::block_on(work(&mut k, item))?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+        })
+    }
+
+    /// Every reference once, in the order of the arms.
+    fn recipes(&self) -> Vec<ReferenceRecipe> {
+        let mut recipes: Vec<ReferenceRecipe> = Vec::new();
+        for arm in &self.settings.arms {
+            if !recipes.contains(&arm.reference) {
+                recipes.push(arm.reference);
+            }
+        }
+        recipes
+    }
+
+    fn reference_file(&self, recipe: &ReferenceRecipe, ending: &str) -> PathBuf {
+        self.folder.file(&format!("references/{}.{ending}", recipe.name()))
+    }
+
+    fn part_file(&self, part: AblationPart) -> PathBuf {
+        self.folder.file(&format!("parts/{}.json", self.settings.name(part)))
+    }
+
+    /// The reference and its optimum, unless they are there.
+    async fn make_reference<K: Kernels>(&self, k: &mut K, recipe: &ReferenceRecipe) -> Result<(), Failure> {
+        let (model, curve) = (self.reference_file(recipe, "safetensors"), self.reference_file(recipe, "json"));
+        if !model.is_file() {
+            let report = |it: Progress| {
+                self.bar.set_message(format!("{}: {} {}/{}", recipe.name(), it.stage, it.done, it.total));
+                go_on()
+            };
+            let Some(checkpoint) = train_reference(k, recipe, report).await? else { return Ok(()) };
+            files::write(&model, checkpoint.to_bytes())?;
+            progress::say(&self.bar, &format!("reference {}", recipe.name()));
+        }
+        if curve.is_file() {
+            return Ok(());
+        }
+        let reference = files::read_checkpoint(&model, self.world)?;
+        let sweep = &self.settings.arms[0].sweep;
+        // One curve serves every arm of the reference: which reward any policy can have at a KL is no matter of τ.
+        let temperature = sweep.preferences.labels.temperature;
+        let (network, settings) = (Network::new(reference.config), sweep.optimum);
+        let samples = sampled(k, self.world, &network, &reference.parameters, temperature, &settings).await?;
+        let Some(samples) = samples else { return Ok(()) };
+        let recorded = RecordedOptimum::new(reference.fingerprint(), temperature, settings, &samples.samples);
+        files::write(&curve, recorded.to_json())
+    }
+
+    /// The references by name, as far as they are made.
+    fn starts(&self) -> Result<BTreeMap<String, Start>, Failure> {
+        let mut starts = BTreeMap::new();
+        for recipe in self.recipes() {
+            let (model, curve) = (self.reference_file(&recipe, "safetensors"), self.reference_file(&recipe, "json"));
+            if curve.is_file() {
+                let curve = RecordedOptimum::from_bytes(&files::read(&curve)?)?.points;
+                starts.insert(recipe.name(), (files::read_checkpoint(&model, self.world)?, curve));
+            }
+        }
+        Ok(starts)
+    }
+
+    /// One run, unless it is there. One that diverges is reported, and the others go on.
+    async fn train<K: Kernels>(
+        &self,
+        k: &mut K,
+        starts: &BTreeMap<String, Start>,
+        part: AblationPart,
+    ) -> Result<(), Failure> {
+        let (arm, run_of) = (&self.settings.arms[part.arm], self.settings.run(part));
+        let name = self.settings.name(part);
+        let Some((reference, optimum)) = starts.get(&arm.reference.name()) else { return Ok(()) };
+        if self.part_file(part).is_file() {
+            self.bar.inc(1);
+            return Ok(());
+        }
+        self.bar.set_message(name.clone());
+        let plan = arm.sweep.plan(&run_of);
+        let network = Network::new(reference.config);
+        let mut sink = Collected { points: Vec::new(), start: self.start };
+        let start = (&network, &reference.parameters[..]);
+        match run(k, self.world, start, (&plan, run_of.seed), &mut sink).await {
+            Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &format!("{name}: {error}")),
+            Err(SweepError::Backend(error)) => return Err(error.into()),
+            Err(SweepError::Sink(never)) => match never {},
+            Ok(()) => {}
+        }
+        if interrupt::requested() {
+            return Ok(());
+        }
+        let points: Vec<AblationPoint> = sink
+            .points
+            .into_iter()
+            .map(|SweepPoint { point, evaluation, .. }| AblationPoint {
+                factor: arm.factor.clone(),
+                level: arm.level.clone(),
+                // Past the curve's end the most that any policy was seen to have.
+                optimal_reward: optimal_reward(optimum, point.kl_per_sequence)
+                    .unwrap_or_else(|| optimum.iter().map(|it| it.gold_reward).fold(0.0, f64::max)),
+                kl_by_reference_probability: kl_by_reference_probability(&evaluation),
+                rare_samples: share_with_rare_tokens(&evaluation),
+                point,
+            })
+            .collect();
+        files::write(&self.part_file(part), serde_json::to_string_pretty(&points)? + "\n")?;
+        if let Some(last) = points.last() {
+            let it = &last.point;
+            let line = format!(
+                "{name}: KL {:.3}, gold reward {:.3}, gap {:+.3}",
+                it.kl_per_sequence,
+                it.gold_reward,
+                last.gap()
+            );
+            progress::say(&self.bar, &line);
+        }
+        self.bar.inc(1);
+        Ok(())
+    }
+
+    /// The table and the charts of what is there.
+    fn conclude(&self) -> Result<End, Failure> {
+        self.bar.finish_and_clear();
+        let mut points: Vec<AblationPoint> = Vec::new();
+        let mut ends: Vec<Vec<AblationPoint>> = Vec::new();
+        for part in self.in_order() {
+            let file = self.part_file(part);
+            if !file.is_file() {
+                continue;
+            }
+            let of_run: Vec<AblationPoint> =
+                serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))?;
+            let Some(end) = of_run.last().cloned() else { continue };
+            points.extend(of_run);
+            match ends.last_mut() {
+                Some(seeds) if is_same(&seeds[0], &end) => seeds.push(end),
+                _ => ends.push(vec![end]),
+            }
+        }
+        self.folder.write("ablation.csv", ablation_csv(&points))?;
+        files::print(
+            "factor         level                              method  setting  seeds  KL, nats       gold reward    gap             in rare tokens\n",
+        )?;
+        ends.iter().try_for_each(|seeds| files::print(&line(seeds)))?;
+        let mut factors: Vec<&str> = self.settings.arms.iter().map(|arm| arm.factor.as_str()).collect();
+        factors.dedup();
+        for factor in factors {
+            let name = format!("{}.svg", factor.replace(' ', "-"));
+            self.folder.write(&name, chart(factor, &ends)?)?;
+        }
+        Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
+    }
+
+    /// Every part, the seeds of a run side by side.
+    fn in_order(&self) -> impl Iterator<Item = AblationPart> {
+        let runs = |(arm, it): (usize, &klimb::experiments::AblationArm)| {
+            (0..it.sweep.runs.len()).map(move |run| AblationPart { arm, run }).collect::<Vec<_>>()
+        };
+        self.settings.arms.iter().enumerate().flat_map(runs)
+    }
+}
+
+fn go_on() -> ControlFlow<()> {
+    if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// Whether two ends differ in their seed alone.
+fn is_same(a: &AblationPoint, b: &AblationPoint) -> bool {
+    let key =
+        |it: &AblationPoint| (it.factor.clone(), it.level.clone(), it.point.method.clone(), it.point.setting.clone());
+    key(a) == key(b)
+}
+
+/// The mean of a number over seeds, with its interval from two seeds on.
+fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64, f64) {
+    let numbers: Vec<f64> = seeds.iter().map(number).collect();
+    (mean(&numbers), if numbers.len() > 1 { half_width(&numbers) } else { 0.0 })
+}
+
+fn line(seeds: &[AblationPoint]) -> String {
+    let AblationPoint { factor, level, point, .. } = &seeds[0];
+    let (kl, kl_error) = over(seeds, |it| it.point.kl_per_sequence);
+    let (gold, gold_error) = over(seeds, |it| it.point.gold_reward);
+    let (gap, gap_error) = over(seeds, AblationPoint::gap);
+    let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
+    format!(
+        "{factor:<13}  {level:<33}  {:<6}  {:>7}  {:>5}  {kl:>5.2} ± {kl_error:<5.2}  {gold:.3} ± {gold_error:.3}  {gap:+.3} ± {gap_error:.3}  {rare:.2} of {kl:.2} nats\n",
+        point.method,
+        point.setting,
+        seeds.len()
+    )
+}
+
+/// The gap over the KL, a line a level and method, the base among them.
+fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failure> {
+    let is_shown = |seeds: &&Vec<AblationPoint>| seeds[0].factor == factor || seeds[0].factor == BASE;
+    let mut lines: Vec<Line> = Vec::new();
+    for seeds in ends.iter().filter(is_shown) {
+        let AblationPoint { level, point, .. } = &seeds[0];
+        let (y, half_width) = over(seeds, AblationPoint::gap);
+        let at = LinePoint { x: over(seeds, |it| it.point.kl_per_sequence).0, y, half_width };
+        let level = if seeds[0].factor == BASE { "base" } else { level.as_str() };
+        let label = format!("{}, {level}", point.method);
+        match lines.iter_mut().find(|line| line.label == label) {
+            Some(line) => line.points.push(at),
+            None => lines.push(Line { label, method: point.method.clone(), points: vec![at] }),
+        }
+    }
+    lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.x.total_cmp(&b.x)));
+    let chart = LineChart {
+        x_name: "KL to the reference, nats →",
+        y_name: "↑ gold reward below the optimum at that KL",
+        lines: &lines,
+        level: Some((0.04, "0.04")),
+        x_at_least: (0.0, 6.0),
+        y_at_least: (0.0, 0.1),
+    };
+    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+}
+
+/// Keeps the points of a run.
+struct Collected {
+    points: Vec<SweepPoint>,
+    start: Instant,
+}
+
+impl Sink for Collected {
+    type Error = Infallible;
+
+    fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn stepped(&mut self, _: u64) -> ControlFlow<()> {
+        go_on()
+    }
+
+    fn metrics(&mut self, _: &[MetricRow]) {}
+
+    fn point(&mut self, point: SweepPoint) -> Result<(), Infallible> {
+        self.points.push(SweepPoint { parameters: None, ..point });
+        Ok(())
+    }
+}
