@@ -42,8 +42,15 @@ fn optimum() -> Vec<OptimumPoint> {
     values.into_iter().map(point).collect()
 }
 
-const EMPTY: FrontierChart<'static> =
-    FrontierChart { trails: &[], optimum: &[], target: None, selected: None, empty: "Press Play" };
+const EMPTY: FrontierChart<'static> = FrontierChart {
+    ghosts: &[],
+    read_off: &[],
+    trails: &[],
+    optimum: &[],
+    target: None,
+    selected: None,
+    empty: "Press Play",
+};
 
 fn drawn(chart: &FrontierChart, look: &Look) -> (Result<Frame, ChartError>, String) {
     let mut svg = String::new();

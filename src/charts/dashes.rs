@@ -4,7 +4,8 @@
 /// segment, the short segments of a fine grid would each be one dash, and the line solid.
 pub(super) fn dashes(path: &[(i32, i32)], length: f64) -> Vec<Vec<(i32, i32)>> {
     let mut dashes = Vec::new();
-    let mut dash = vec![path[0]];
+    let Some(first) = path.first() else { return dashes };
+    let mut dash = vec![*first];
     let (mut inked, mut left) = (true, length);
     for ends in path.windows(2) {
         let (from, to) = (ends[0], ends[1]);

@@ -32,6 +32,10 @@ pub struct Trail {
 /// Everything on the chart.
 #[derive(Debug, Clone, Copy)]
 pub struct FrontierChart<'a> {
+    /// Recorded runs, drawn faintly behind the others, where they lie in the frame; equal labels are written once.
+    pub ghosts: &'a [Trail],
+    /// Curves that somebody read off another figure, drawn dashed, without markers.
+    pub read_off: &'a [Trail],
     /// The runs; later ones are drawn over earlier ones.
     pub trails: &'a [Trail],
     /// The closed-form optimum, by KL in either direction.
@@ -57,6 +61,12 @@ impl FrontierChart<'_> {
         self.draw_optimum(area, look, &frame)?;
         frame.draw_axes(area, look, "KL to the reference, nats →", "↑ gold reward")?;
         let mut taken = Vec::new();
+        for ghost in self.ghosts {
+            draw_ghost(ghost, area, look, &frame)?;
+        }
+        for curve in self.read_off {
+            draw_read_off(curve, area, look, &frame)?;
+        }
         for (index, trail) in self.trails.iter().enumerate() {
             let selected = self.selected.filter(|(which, _)| *which == index).map(|(_, point)| point);
             draw_trail(trail, selected, area, look, &frame)?;
@@ -65,6 +75,7 @@ impl FrontierChart<'_> {
             label_trail(trail, area, look, &frame, &mut taken)?;
         }
         self.draw_target(area, look, &frame, &mut taken)?;
+        self.label_ghosts(area, look, &frame, &mut taken)?;
         if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
             let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
             let style = look.text(&look.palette.quiet, 14.0, HPos::Center, VPos::Center);
@@ -75,7 +86,7 @@ impl FrontierChart<'_> {
     }
 
     fn check(&self) -> Result<(), ChartError> {
-        for trail in self.trails {
+        for trail in self.trails.iter().chain(self.ghosts).chain(self.read_off) {
             let finite = |p: &FrontierPoint| {
                 [p.kl_per_sequence, p.kl_half_width, p.gold_reward, p.gold_reward_half_width]
                     .iter()
@@ -146,6 +157,28 @@ impl FrontierChart<'_> {
         Ok(())
     }
 
+    /// Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
+    fn label_ghosts<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+    ) -> Result<(), ChartError> {
+        let quiet = || self.ghosts.iter().chain(self.read_off);
+        let mut labels: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        for label in labels.into_iter().filter(|label| !label.is_empty()) {
+            let ghosts = quiet().filter(|ghost| ghost.label == label);
+            let points = ghosts.flat_map(|ghost| ghost.points.iter().filter(|point| is_in(point, frame)));
+            let Some(last) = points.max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence)) else { continue };
+            let at = frame.pixel(last.kl_per_sequence, last.gold_reward);
+            place_label(label, at, &look.palette.quiet, area, look, frame, taken)?;
+        }
+        Ok(())
+    }
+
     fn draw_target<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
@@ -185,6 +218,49 @@ fn draw_trail<DB: DrawingBackend>(
         if selected == Some(index) {
             marker.draw(area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
         }
+    }
+    Ok(())
+}
+
+/// Whether a point has a place in the frame.
+fn is_in(point: &FrontierPoint, frame: &Frame) -> bool {
+    frame.x.contains(&point.kl_per_sequence) && frame.y.contains(&point.gold_reward)
+}
+
+/// A recorded run, as far as it lies in the frame: thin and pale, small markers.
+fn draw_ghost<DB: DrawingBackend>(
+    ghost: &Trail,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let hue = look.palette.method(&ghost.method);
+    for stretch in ghost.points.chunk_by(|a, b| is_in(a, frame) == is_in(b, frame)) {
+        if !is_in(&stretch[0], frame) {
+            continue;
+        }
+        let pixels: Vec<(i32, i32)> = stretch.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+        if pixels.len() > 1 {
+            area.draw(&PathElement::new(pixels.clone(), look.line(hue.mix(0.16), 1.0)))?;
+        }
+        for pixel in pixels {
+            Marker::of(&ghost.method).draw(area, pixel, look.px(2.5), hue.mix(0.3).filled())?;
+        }
+    }
+    Ok(())
+}
+
+/// A curve of another figure, as far as it lies in the frame.
+fn draw_read_off<DB: DrawingBackend>(
+    curve: &Trail,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let points = curve.points.iter().filter(|point| is_in(point, frame));
+    let pixels: Vec<(i32, i32)> = points.map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+    for dash in dashes(&pixels, f64::from(look.px(6.0))) {
+        area.draw(&PathElement::new(dash, look.line(look.palette.method(&curve.method).mix(0.7), 1.0)))?;
     }
     Ok(())
 }

@@ -148,22 +148,22 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// One line's values, and where they stand.
-struct Record<'a> {
+pub(super) struct Record<'a> {
     line: usize,
     columns: &'a [&'static str],
     values: Vec<String>,
 }
 
 impl Record<'_> {
-    fn text(&self, column: usize) -> &str {
+    pub(super) fn text(&self, column: usize) -> &str {
         &self.values[column]
     }
 
-    fn count(&self, column: usize) -> Result<u64, CsvError> {
+    pub(super) fn count(&self, column: usize) -> Result<u64, CsvError> {
         self.parsed(column, "a whole number", |_| true)
     }
 
-    fn number(&self, column: usize) -> Result<f64, CsvError> {
+    pub(super) fn number(&self, column: usize) -> Result<f64, CsvError> {
         self.parsed(column, "a finite number", |number: &f64| number.is_finite())
     }
 
@@ -184,7 +184,7 @@ impl Record<'_> {
 }
 
 /// Reads every line below the header; empty lines are passed over.
-fn records<T>(
+pub(super) fn records<T>(
     text: &str,
     columns: &[&'static str],
     read: impl Fn(&Record) -> Result<T, CsvError>,

@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows a trainer, a backend or a chart.
 
 mod ablation;
+mod comparison;
 mod csv;
 mod definitions;
 mod studies;
@@ -13,13 +14,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use ablation::{ABLATION_COLUMNS, AblationPoint, REFERENCE_PROBABILITIES, ablation_csv};
+pub use comparison::{COMPARISON_COLUMNS, ComparisonCell, QUANTITIES, comparison_csv, parse_comparison_csv};
 pub use csv::{
     CsvError, FRONTIER_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, optimum_csv, parse_frontier_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
 pub use studies::{
     HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,
-    scaling_csv, win_rate_csv,
+    parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv, scaling_csv, win_rate_csv,
 };
 
 /// The metrics of one step.

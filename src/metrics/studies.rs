@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::csv::{quoted, table};
+use super::csv::{CsvError, Record, quoted, records, table};
 
 /// The header of `winrate.csv`.
 pub const WIN_RATE_COLUMNS: [&str; 8] = [
@@ -85,6 +85,17 @@ pub fn win_rate_csv(points: &[WinRatePoint]) -> String {
     table(WIN_RATE_COLUMNS, points.iter().map(row))
 }
 
+/// The points of a `winrate.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
+pub fn parse_win_rate_csv(text: &str) -> Result<Vec<WinRatePoint>, CsvError> {
+    records(text, &WIN_RATE_COLUMNS, |record| {
+        let method = record.text(0).to_owned();
+        Ok(WinRatePoint { method, temperature: record.number(1)?, result: result(record, 2)? })
+    })
+}
+
 /// A policy on its way to hack a reward model: means over held-out samples with half widths of their 95 % intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HackingPoint {
@@ -138,6 +149,30 @@ pub fn hacking_csv(points: &[HackingPoint]) -> String {
     table(HACKING_COLUMNS, points.iter().map(row))
 }
 
+/// The points of a `hacking.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
+pub fn parse_hacking_csv(text: &str) -> Result<Vec<HackingPoint>, CsvError> {
+    records(text, &HACKING_COLUMNS, |record| {
+        Ok(HackingPoint {
+            step: record.count(0)?,
+            kl_per_sequence: record.number(1)?,
+            kl_half_width: record.number(2)?,
+            score: record.number(3)?,
+            score_half_width: record.number(4)?,
+            gold_score: record.number(5)?,
+            gold_score_half_width: record.number(6)?,
+            gap: record.number(7)?,
+            gap_half_width: record.number(8)?,
+            gold_reward: record.number(9)?,
+            gold_reward_half_width: record.number(10)?,
+            loophole_words: record.number(11)?,
+            samples: record.count(12)?,
+        })
+    })
+}
+
 /// A model's win rate against the largest SFT model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScalingPoint {
@@ -166,6 +201,35 @@ pub fn scaling_csv(points: &[ScalingPoint]) -> String {
     table(SCALING_COLUMNS, points.iter().map(row))
 }
 
+/// The points of a `scaling.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
+pub fn parse_scaling_csv(text: &str) -> Result<Vec<ScalingPoint>, CsvError> {
+    records(text, &SCALING_COLUMNS, |record| {
+        Ok(ScalingPoint {
+            method: record.text(0).to_owned(),
+            width: record.count(1)?,
+            layers: record.count(2)?,
+            parameters: record.count(3)?,
+            seed: record.count(4)?,
+            result: result(record, 5)?,
+        })
+    })
+}
+
+/// What stands from `column` on, in the order of [`columns`].
+fn result(record: &Record, column: usize) -> Result<WinRate, CsvError> {
+    Ok(WinRate {
+        win_rate: record.number(column)?,
+        win_rate_half_width: record.number(column + 1)?,
+        gold_reward: record.number(column + 2)?,
+        gold_reward_half_width: record.number(column + 3)?,
+        ended: record.number(column + 4)?,
+        instances: record.count(column + 5)?,
+    })
+}
+
 fn columns(result: &WinRate) -> [String; 6] {
     let WinRate { win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended, instances } = *result;
     let numbers = [win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended];
@@ -189,9 +253,13 @@ mod tests {
         };
         let point = WinRatePoint { method: "best of 4, gold".into(), temperature: 0.25, result };
         let numbers = "0.625,0.03,0.7,0.01,1,1024\n";
+        assert_eq!(parse_win_rate_csv(&win_rate_csv(std::slice::from_ref(&point))), Ok(vec![point.clone()]));
         let (_, rows) = win_rate_csv(&[point]).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         assert_eq!(rows, format!("\"best of 4, gold\",0.25,{numbers}"));
         let point = ScalingPoint { method: "sft".into(), width: 16, layers: 1, parameters: 6864, seed: 2, result };
-        assert!(scaling_csv(&[point]).ends_with(&format!("\nsft,16,1,6864,2,{numbers}")));
+        let text = scaling_csv(std::slice::from_ref(&point));
+        assert_eq!(parse_scaling_csv(&text), Ok(vec![point]));
+        assert!(parse_scaling_csv(&text.replace("6864", "many")).is_err());
+        assert!(text.ends_with(&format!("\nsft,16,1,6864,2,{numbers}")));
     }
 }

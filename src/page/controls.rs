@@ -3,8 +3,10 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
+use super::recorded::Ghosts;
 use super::state::{State, View};
-use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline};
+use super::study::Study;
+use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
 use crate::engine::protocol::{BackendKind, Command, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -30,6 +32,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "width" | "pace") => change(page, &id),
+        ("change", "recorded" | "read-off") => show_recorded(page),
         ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
             event.prevent_default();
@@ -55,13 +58,17 @@ fn click(page: &mut Page, id: &str) {
         "share" => share(page),
         "theme" => toggle_theme(page),
         "help" => show_keys(),
+        "win-rate-run" => page.order(Command::Contest(true)),
+        "win-rate-cancel" => page.order(Command::Contest(false)),
         "failure-dismiss" => {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
         id => {
             let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
-            if let Some(stage) = stage("stage-") {
+            if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {
+                studies::open(page, study);
+            } else if let Some(stage) = stage("stage-") {
                 page.order(Command::Focus(stage));
             } else if let Some(stage) = stage("step-") {
                 page.order(Command::Focus(stage));
@@ -71,6 +78,13 @@ fn click(page: &mut Page, id: &str) {
             }
         }
     }
+}
+
+/// Shows the recorded runs that were chosen, and the paper's curves if they are wanted.
+fn show_recorded(page: &mut Page) {
+    page.state.recorded.shows_read_off = dom::input("read-off").checked();
+    page.state.recorded.show(Ghosts::named(&dom::select("recorded").value()));
+    page.state.mark(&[View::Frontier]);
 }
 
 /// Plays or pauses.

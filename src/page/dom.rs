@@ -1,7 +1,7 @@
 //! The document, by the ids of `index.html`. An id that is not there is a bug in the page, and panics by name.
 
 use wasm_bindgen::{JsCast, UnwrapThrowExt};
-use web_sys::{Document, Element, HtmlCanvasElement, HtmlInputElement, HtmlSelectElement, Window};
+use web_sys::{Document, Element, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlSelectElement, Window};
 
 use super::Canvas;
 use crate::charts::{Look, Palette};
@@ -80,6 +80,12 @@ pub fn append(parent: &Element, children: &[&Element]) {
     for child in children {
         parent.append_child(child).expect_throw("the child is not its own ancestor");
     }
+}
+
+/// Moves the focus to an element of the document.
+pub fn focus(id: &str) {
+    // Only an element that is not in the document refuses the focus.
+    let _ = typed::<HtmlElement>(id).focus();
 }
 
 /// Removes everything inside.

@@ -5,8 +5,9 @@ use wasm_bindgen::prelude::*;
 use web_sys::Event as BrowserEvent;
 
 use super::hidden::Pace;
+use super::recorded::fetch::{self, Inbox};
 use super::state::{State, View};
-use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples};
+use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::settings::Settings;
@@ -20,6 +21,8 @@ pub struct Page {
     pub(super) frame: Option<Frame>,
     pace: Pace,
     post: Function,
+    /// Recorded files as they arrive.
+    inbox: Inbox,
 }
 
 #[wasm_bindgen]
@@ -40,12 +43,13 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
-        Self { state, frame: None, pace: Pace::default(), post }
+        Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default() }
     }
 
     /// Builds the engine.
     pub fn start(&mut self) {
         self.restart();
+        fetch::all(&self.inbox);
     }
 
     /// Takes up a batch of the worker's events.
@@ -111,6 +115,10 @@ impl Page {
 
     /// Draws what has changed since the last frame.
     pub fn frame(&mut self) {
+        for (recording, files) in self.inbox.take() {
+            self.state.recorded.take(recording, files);
+            self.state.mark(&[View::Frontier, View::Studies]);
+        }
         for view in self.state.take_stale() {
             match view {
                 View::Controls => controls::draw(&self.state),
@@ -120,6 +128,7 @@ impl Page {
                 View::Samples => samples::draw(&self.state),
                 View::Inside => inside::draw(&self.state),
                 View::Numbers => numbers::draw(&self.state),
+                View::Studies => studies::draw(&mut self.state),
                 View::Notices => notices::draw(&self.state),
             }
         }

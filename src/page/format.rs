@@ -44,6 +44,13 @@ pub fn count(value: usize) -> String {
     text
 }
 
+/// The same words with a capital first.
+pub fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", letters.as_str())
+}
+
 /// Remaining time, never more exact than it is known.
 pub fn seconds_left(seconds: f64) -> String {
     match seconds {

@@ -1,7 +1,7 @@
 //! The frontier: chart, pointer, readout and table.
 
 use plotters::drawing::IntoDrawingArea;
-use web_sys::MouseEvent;
+use web_sys::{Element, MouseEvent};
 
 use super::state::{State, View, run_name, setting};
 use super::{Page, beta, dom, format, notices};
@@ -20,8 +20,12 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     write_target(&target, state.optimum_origin);
     write_readout(state, &trails);
     write_table(state);
+    write_recorded(state);
     let (surface, look) = dom::surface("frontier")?;
+    let read_off = state.recorded.read_off();
     let chart = FrontierChart {
+        ghosts: state.recorded.ghosts(),
+        read_off: &read_off,
         trails: &trails,
         optimum: &state.optimum,
         target: target.map(|point| (point, label.as_str())),
@@ -80,24 +84,45 @@ fn write_readout(state: &State, trails: &[Trail]) {
 fn write_table(state: &State) {
     let body = dom::element("frontier-rows");
     for point in state.points.iter().skip(body.child_element_count() as usize) {
-        let p = &point.point;
-        let row = dom::make("tr", "", "");
-        let head = dom::make("th", "", run_name(point).split(',').next().unwrap_or_default());
-        dom::set_attribute(&head, "scope", Some("row"));
-        dom::append(&row, &[&head]);
-        let values = [
-            setting(&p.setting),
-            p.step.to_string(),
-            format!("{} ± {}", format::fixed(p.kl_per_sequence, 3), format::fixed(p.kl_half_width, 3)),
-            format!("{} ± {}", format::fixed(p.gold_reward, 3), format::fixed(p.gold_reward_half_width, 3)),
-            p.diversity.map_or_else(|| "–".into(), |diversity| format::fixed(diversity, 3)),
-            p.samples.to_string(),
-        ];
-        for value in values {
-            dom::append(&row, &[&dom::make("td", "", &value)]);
-        }
-        dom::append(&body, &[&row]);
+        dom::append(&body, &[&row(run_name(point).split(',').next().unwrap_or_default(), &point.point)]);
     }
+}
+
+/// What stands behind the student's runs: a sentence, and the last point of every recorded run as a row. The rows are
+/// written anew only when others are shown.
+fn write_recorded(state: &State) {
+    let width = state.ready.as_ref().map(|ready| ready.width);
+    dom::set_text("recorded-summary", &state.recorded.sentence(width));
+    let body = dom::element("recorded-rows");
+    let ghosts = state.recorded.ghosts();
+    let shown = format!("{:?} {}", state.recorded.shown, ghosts.len());
+    if body.get_attribute("data-shown").as_deref() == Some(&shown) {
+        return;
+    }
+    dom::set_attribute(&body, "data-shown", Some(&shown));
+    dom::clear(&body);
+    for (ghost, last) in ghosts.iter().filter_map(|ghost| Some((ghost, ghost.points.last()?))) {
+        dom::append(&body, &[&row(&format!("{}, recorded", ghost.label), last)]);
+    }
+}
+
+fn row(name: &str, p: &FrontierPoint) -> Element {
+    let row = dom::make("tr", "", "");
+    let head = dom::make("th", "", name);
+    dom::set_attribute(&head, "scope", Some("row"));
+    dom::append(&row, &[&head]);
+    let values = [
+        setting(&p.setting),
+        p.step.to_string(),
+        format!("{} ± {}", format::fixed(p.kl_per_sequence, 3), format::fixed(p.kl_half_width, 3)),
+        format!("{} ± {}", format::fixed(p.gold_reward, 3), format::fixed(p.gold_reward_half_width, 3)),
+        p.diversity.map_or_else(|| "–".into(), |diversity| format::fixed(diversity, 3)),
+        p.samples.to_string(),
+    ];
+    for value in values {
+        dom::append(&row, &[&dom::make("td", "", &value)]);
+    }
+    row
 }
 
 /// Points at a trail's point, or at none.

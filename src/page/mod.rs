@@ -8,7 +8,9 @@
 pub mod beta;
 pub mod format;
 pub mod hidden;
+pub mod recorded;
 pub mod state;
+pub mod study;
 
 #[cfg(target_arch = "wasm32")]
 mod canvas;
@@ -36,6 +38,8 @@ mod numbers;
 mod pipeline;
 #[cfg(target_arch = "wasm32")]
 mod samples;
+#[cfg(target_arch = "wasm32")]
+mod studies;
 
 #[cfg(target_arch = "wasm32")]
 pub use canvas::Canvas;

@@ -18,6 +18,7 @@ pub fn draw(state: &State) {
             Work::RewardModel => "Training the reward model",
             Work::Optimum => "Sampling the reference for the optimum",
             Work::Evaluation => "Evaluating the policy",
+            Work::Contest => "Writing against the grammar",
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::charts::Trail;
 use crate::engine::protocol::{
     Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Round, Samples, ScoredBatch, Stage,
-    StageState, StageStatus,
+    StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
-use crate::metrics::{MetricRow, OptimumPoint, Setting};
+use crate::metrics::{MetricRow, OptimumPoint, Setting, WinRatePoint};
 use crate::page::format;
+use crate::page::recorded::{Recorded, method_name};
+use crate::page::study::Study;
 
 /// The parts of the document that are drawn on their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +30,15 @@ pub enum View {
     Inside,
     /// The three large numbers and the rest.
     Numbers,
+    /// The experiments beside the frontier.
+    Studies,
     /// Progress and failures.
     Notices,
 }
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
@@ -42,6 +46,7 @@ impl View {
         Self::Samples,
         Self::Inside,
         Self::Numbers,
+        Self::Studies,
         Self::Notices,
     ];
 }
@@ -91,6 +96,12 @@ pub struct State {
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Optimiser steps of every run since the page was opened.
     pub steps: usize,
+    /// What the native program measured once.
+    pub recorded: Recorded,
+    /// The experiment that is open beside the frontier.
+    pub study: Study,
+    /// Win rates of this page's own models.
+    pub win_rates: Vec<WinRatePoint>,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
@@ -134,6 +145,9 @@ impl State {
             export: None,
             beta_changes: BTreeMap::new(),
             steps: 0,
+            recorded: Recorded::default(),
+            study: Study::default(),
+            win_rates: Vec::new(),
             orders: 0,
             toggled: None,
             starting_over: BTreeMap::new(),
@@ -200,7 +214,8 @@ impl State {
             }
             Event::Ready(ready) => {
                 self.ready = Some(ready);
-                self.mark(&[View::Controls, View::Pipeline]);
+                self.win_rates.clear();
+                self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
             }
             Event::Playing(playing) => {
                 if self.toggled.is_none() {
@@ -210,7 +225,7 @@ impl State {
             }
             Event::Progress(progress) => {
                 self.progress = (progress.done < progress.total).then_some(progress);
-                self.mark(&[View::Notices]);
+                self.mark(&[View::Notices, View::Studies]);
             }
             Event::Stage(status) => {
                 if status.steps == 0 {
@@ -233,7 +248,7 @@ impl State {
             }
             Event::Point(point) => {
                 self.points.push(Point { run: point.run + self.earlier_runs, ..point });
-                self.mark(&[View::Frontier, View::Curves, View::Numbers]);
+                self.mark(&[View::Frontier, View::Curves, View::Numbers, View::Studies]);
             }
             Event::Optimum(origin, curve) => {
                 self.optimum = curve;
@@ -257,6 +272,10 @@ impl State {
                 self.rounds.insert(round.stage, round);
                 self.mark(&[View::Inside]);
             }
+            Event::WinRates(points) => {
+                self.win_rates = points;
+                self.mark(&[View::Studies]);
+            }
             Event::Checkpoint(stage, bytes) => self.export = Some((stage, bytes)),
             Event::Failure(failure) => {
                 self.playing &= !failure.stopped;
@@ -265,6 +284,11 @@ impl State {
                 self.mark(&[View::Notices, View::Controls, View::Pipeline]);
             }
         }
+    }
+
+    /// Whether the engine is playing a contest now.
+    pub fn is_playing_contest(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.work == Work::Contest)
     }
 
     /// Asks for views to be drawn at the next frame.
@@ -347,9 +371,7 @@ pub fn run_name(point: &Point) -> String {
         "dpo" => Stage::Dpo.name(),
         "ppo" => Stage::Ppo.name(),
         "ppo-gt" => Stage::PpoGt.name(),
-        "sft" => return "SFT".into(),
-        "base" => return "base model".into(),
-        other => return other.to_owned(),
+        other => return method_name(other).to_owned(),
     };
     match &point.point.setting {
         Setting::Number(beta) => format!("{name}, β {}", format::beta(*beta)),

@@ -14,7 +14,7 @@ pub use inside::{
 };
 
 use super::settings::Settings;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint};
+use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, WinRatePoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub enum Command {
     Retrain,
     /// Evaluate the focused policy now, or DPO's. Answered by a `Point`.
     Evaluate,
+    /// Let the reference and every policy that has a step write against the grammar's reviews at several temperatures,
+    /// or stop that. Answered by `Progress` and `WinRates`; training waits meanwhile.
+    Contest(bool),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
     /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
@@ -96,6 +99,8 @@ pub enum Event {
     Optimum(Origin, Vec<OptimumPoint>),
     /// The same prompts and coins through base, SFT and every policy.
     Samples(Samples),
+    /// What the contest has measured so far.
+    WinRates(Vec<WinRatePoint>),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of the reward model, after `Step`.
@@ -236,6 +241,8 @@ pub enum Work {
     Optimum,
     /// Samples of the policy for a point.
     Evaluation,
+    /// Win rates against the grammar.
+    Contest,
 }
 
 /// One stage of the pipeline.

@@ -4,12 +4,14 @@
 //! work at hand, a few tens of milliseconds, and both answer with events. Between two slices nothing is in flight, so
 //! whoever drives the session can look at new commands there.
 
+mod contest;
 mod pipeline;
 mod reports;
 mod snapshot;
 mod stages;
 mod train;
 
+use contest::LiveContest;
 use pipeline::{Pipeline, Policy, Subject};
 pub use snapshot::Snapshot;
 
@@ -46,6 +48,8 @@ pub struct Session<K: Kernels> {
     runs: [Run; 3],
     /// What is being measured, and since when.
     evaluating: Option<(Subject, f64)>,
+    /// Win rates that are being measured.
+    contest: Option<LiveContest>,
     /// The stage trained last, and the seconds that one step of it takes.
     paced: Stage,
     step_seconds: f64,
@@ -97,6 +101,7 @@ impl<K: Kernels> Session<K> {
             stepping: None,
             runs: Default::default(),
             evaluating: None,
+            contest: None,
             paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,
@@ -144,7 +149,7 @@ impl<K: Kernels> Session<K> {
 
     /// Whether [`Session::advance`] has something to do.
     pub fn busy(&self) -> bool {
-        self.playing || self.evaluating.is_some() || !self.pipeline.optimum_is_complete()
+        self.playing || self.evaluating.is_some() || self.contest.is_some() || !self.pipeline.optimum_is_complete()
     }
 
     /// Obeys `command`.
@@ -162,7 +167,9 @@ impl<K: Kernels> Session<K> {
         let mut events = Vec::new();
         self.slices += 1;
         let optimum_turn = !self.pipeline.optimum_is_complete() && self.slices.is_multiple_of(OPTIMUM_TURN);
-        let result = if self.evaluating.is_some() {
+        let result = if self.contest.is_some() {
+            self.play_contest(&mut events).await
+        } else if self.evaluating.is_some() {
             self.evaluate(&mut events).await
         } else if self.playing && !optimum_turn {
             self.train(self.active(), &mut events).await
@@ -203,6 +210,7 @@ impl<K: Kernels> Session<K> {
                 self.focus = Stage::Sft;
             }
             Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
+            Command::Contest(begin) => self.contest(begin, events).await?,
             Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
                 Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
@@ -360,7 +368,7 @@ impl<K: Kernels> Session<K> {
         match result {
             Ok(more) => events.extend(more),
             Err(error) => {
-                self.evaluating = None;
+                (self.evaluating, self.contest) = (None, None);
                 self.lost = matches!(error, BackendError::DeviceLost(_));
                 self.play(false, events);
                 events.push(Event::Failure(reports::backend_failure(&error)));

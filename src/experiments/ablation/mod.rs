@@ -66,7 +66,9 @@ impl AblationSettings {
         let everyone = |arm: &mut AblationArm| arm.sweep.runs = runs(&EVERYONE, seed, seeds);
         let rates = |factor: f64| {
             move |arm: &mut AblationArm| {
+                everyone(arm);
                 arm.sweep.budget.schedule = scaled(arm.sweep.budget.schedule, factor);
+                arm.sweep.ppo.schedule = scaled(arm.sweep.ppo.schedule, factor);
             }
         };
         let longer = |arm: &mut AblationArm| {
@@ -95,8 +97,8 @@ impl AblationSettings {
                 arm("optimiser", "RMSprop", &|arm| {
                     arm.sweep.budget.adamw = Adamw { beta1: 0.0, beta2: 0.99, ..adamw };
                 }),
-                arm("learning rate", "half", &rates(0.5)),
-                arm("learning rate", "double", &rates(2.0)),
+                arm("learning rate", "a quarter", &rates(0.25)),
+                arm("learning rate", "four times", &rates(4.0)),
                 arm("steps", "1600", &longer),
                 arm("batch", "512", &larger),
                 arm("pairs", "3072 repeated", &|arm| arm.sweep.preferences.chunks = 16),

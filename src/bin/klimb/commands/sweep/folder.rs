@@ -188,7 +188,15 @@ impl Folder {
         }
         let trails = self.trails();
         let optimum = optimum.unwrap_or_default();
-        let chart = FrontierChart { trails: &trails, optimum, target: None, selected: None, empty: "no point yet" };
+        let chart = FrontierChart {
+            ghosts: &[],
+            read_off: &[],
+            trails: &trails,
+            optimum,
+            target: None,
+            selected: None,
+            empty: "no point yet",
+        };
         let svg = frontier_svg(&chart, &Look::default(), (900, 560))?;
         files::write(&self.path.join("frontier.svg"), svg)
     }

@@ -1,0 +1,105 @@
+//! Both roads in numbers, and their CSV file.
+
+use serde::{Deserialize, Serialize};
+
+use super::csv::{CsvError, quoted, records, table};
+
+/// The header of `comparison.csv`.
+pub const COMPARISON_COLUMNS: [&str; 6] = ["method", "quantity", "value", "half_width", "unit", "seeds"];
+
+/// One cell: a quantity of a method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonCell {
+    /// The method's name, such as `dpo`.
+    pub method: String,
+    /// The quantity's name, such as `gold_at_kl_2`: one of [`QUANTITIES`].
+    pub quantity: String,
+    /// Its value; the mean over seeds where there are several.
+    pub value: f64,
+    /// Half the width of its 95 % interval over seeds; 0 for what is counted.
+    pub half_width: f64,
+    /// Its unit; empty for a share or a number of things.
+    pub unit: String,
+    /// Seeds behind it; 0 for what does not depend on one.
+    pub seeds: u64,
+}
+
+/// What a comparison measures: its name in files, what people call it, and how to read it.
+pub const QUANTITIES: [(&str, &str, &str); 14] = [
+    ("stages", "trainings, one after another", "A reward model must be finished before PPO can begin."),
+    (
+        "networks",
+        "networks in memory while the policy trains",
+        "Policy and reference; for PPO a value model and the reward model too.",
+    ),
+    ("parameters", "parameters in memory", "Of those networks, without gradients and moments."),
+    (
+        "forward_tokens",
+        "tokens forward",
+        "Every token through a network once, generation included, for one policy; evaluations do not count.",
+    ),
+    ("backward_tokens", "tokens backward", "Tokens whose gradient was computed: the dear half."),
+    ("seconds", "time of one training", "On the machine of the recording, with one thread; a reward model's included."),
+    (
+        "gold_at_kl_2",
+        "best gold reward at KL ≤ 2",
+        "The best point of any β and step, no further from the reference than this.",
+    ),
+    ("gold_at_kl_5", "best gold reward at KL ≤ 5", "As above."),
+    ("gold_at_kl_10", "best gold reward at KL ≤ 10", "As above."),
+    ("gap_to_optimum", "gap to the optimum", "Gold reward that the ends of its runs lack at their KL, mean over β."),
+    ("spread_over_seeds", "spread over seeds", "Standard deviation of the end's gap when only the seed differs."),
+    (
+        "gap_at_quarter_rate",
+        "gap at a quarter of the learning rate",
+        "The same grid of learning rates for every method: what a wrong one costs.",
+    ),
+    ("gap_at_rate", "gap at the default learning rate", "The same runs as the gap above."),
+    ("gap_at_four_rates", "gap at four times the learning rate", "A run that fell apart counts with what it ended at."),
+];
+
+/// The text of `comparison.csv`.
+pub fn comparison_csv(cells: &[ComparisonCell]) -> String {
+    let row = |it: &ComparisonCell| {
+        let (value, half_width, seeds) = (it.value.to_string(), it.half_width.to_string(), it.seeds.to_string());
+        [quoted(&it.method), quoted(&it.quantity), value, half_width, quoted(&it.unit), seeds]
+    };
+    table(COMPARISON_COLUMNS, cells.iter().map(row))
+}
+
+/// The cells of a `comparison.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
+pub fn parse_comparison_csv(text: &str) -> Result<Vec<ComparisonCell>, CsvError> {
+    records(text, &COMPARISON_COLUMNS, |record| {
+        Ok(ComparisonCell {
+            method: record.text(0).to_owned(),
+            quantity: record.text(1).to_owned(),
+            value: record.number(2)?,
+            half_width: record.number(3)?,
+            unit: record.text(4).to_owned(),
+            seeds: record.count(5)?,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_written_and_read_back() {
+        let cell = ComparisonCell {
+            method: "ppo-gt".into(),
+            quantity: "seconds".into(),
+            value: 12.5,
+            half_width: 0.25,
+            unit: "s".into(),
+            seeds: 3,
+        };
+        let text = comparison_csv(std::slice::from_ref(&cell));
+        assert_eq!(parse_comparison_csv(&text), Ok(vec![cell]));
+        assert!(parse_comparison_csv(&text.replace("12.5", "soon")).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! Reward hacking: a policy exploits a reward model of few pairs; the score rises, the gold reward falls.
+
+use super::chart;
+use crate::charts::{Line, LineChart, LinePoint};
+use crate::metrics::HackingPoint;
+use crate::page::state::State;
+use crate::page::{dom, format};
+
+/// Writes chart and summary.
+pub fn draw(state: &mut State) {
+    let Some(table) = state.recorded.hacking.clone() else {
+        dom::set_text("hacking-summary", "The recorded experiment is not here.");
+        return;
+    };
+    let line = |label: &str, method: &str, number: fn(&HackingPoint) -> (f64, f64)| Line {
+        label: label.into(),
+        method: method.into(),
+        points: table
+            .rows
+            .iter()
+            .map(|it| LinePoint { x: it.kl_per_sequence, y: number(it).0, half_width: number(it).1 })
+            .collect(),
+    };
+    let lines = [
+        line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),
+        line("what the world says", "ppo-gt", |it| (it.gold_score, it.gold_score_half_width)),
+    ];
+    dom::set_text("hacking-summary", &summary(&table.rows, &table.provenance.words()));
+    chart(
+        state,
+        "hacking-chart",
+        &LineChart {
+            x_name: "KL to the reference, nats →",
+            y_name: "↑ reward, from the reference’s mean",
+            lines: &lines,
+            level: Some((0.0, "the reference")),
+            x_at_least: (0.0, 5.0),
+            y_at_least: (-1.0, 4.0),
+        },
+    );
+}
+
+fn summary(rows: &[HackingPoint], provenance: &str) -> String {
+    let best = rows.iter().max_by(|a, b| a.gold_reward.total_cmp(&b.gold_reward));
+    let (Some(best), Some(last)) = (best, rows.last()) else { return String::new() };
+    format!(
+        "A reward model of few pairs, and a policy pushed far: gold reward was highest, {}, at {} nats. At the end it is {}, while the score says {}: a gap of {}. {}.",
+        format::fixed(best.gold_reward, 2),
+        format::fixed(best.kl_per_sequence, 1),
+        format::fixed(last.gold_reward, 2),
+        format::signed(last.score, 1),
+        format::fixed(last.gap, 1),
+        format::capital(provenance),
+    )
+}

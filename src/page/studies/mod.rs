@@ -1,0 +1,74 @@
+//! The experiments beside the frontier, one panel at a time: both roads in numbers, win rate against temperature,
+//! alignment against size, and a reward model exploited.
+
+mod comparison;
+mod hacking;
+mod scaling;
+mod win_rate;
+
+use plotters::drawing::IntoDrawingArea;
+use web_sys::Element;
+
+use super::state::{State, View};
+use super::{Page, dom, notices};
+use crate::charts::LineChart;
+use crate::page::study::Study;
+
+/// Draws the panel that is open.
+pub fn draw(state: &mut State) {
+    for study in Study::ALL {
+        let (name, is_open) = (study.id(), state.study == study);
+        let tab = dom::element(&format!("tab-{name}"));
+        dom::set_attribute(&tab, "aria-selected", Some(if is_open { "true" } else { "false" }));
+        dom::set_attribute(&tab, "tabindex", Some(if is_open { "0" } else { "-1" }));
+        dom::flag(&format!("view-{name}"), "hidden", !is_open);
+    }
+    match state.study {
+        Study::Comparison => comparison::draw(state),
+        Study::WinRate => win_rate::draw(state),
+        Study::Scaling => scaling::draw(state),
+        Study::Hacking => hacking::draw(state),
+    }
+}
+
+/// Opens a panel by its tab.
+pub fn open(page: &mut Page, study: Study) {
+    page.state.study = study;
+    page.state.mark(&[View::Studies]);
+}
+
+/// Moves to the tab beside, as arrow keys do in a list of tabs.
+pub fn walk(page: &mut Page, by: isize) {
+    let at = Study::ALL.iter().position(|study| *study == page.state.study).unwrap_or_default();
+    let next = (at as isize + by).rem_euclid(Study::ALL.len() as isize) as usize;
+    open(page, Study::ALL[next]);
+    dom::focus(&format!("tab-{}", Study::ALL[next].id()));
+}
+
+fn chart(state: &mut State, id: &str, chart: &LineChart) {
+    let Some((surface, look)) = dom::surface(id) else { return };
+    if let Err(error) = chart.draw(&surface.into_drawing_area(), &look) {
+        notices::chart_failed(state, &error);
+    }
+}
+
+/// A row of a table: its head and its values.
+fn row(head: &str, values: impl IntoIterator<Item = String>) -> Element {
+    let row = dom::make("tr", "", "");
+    let head = dom::make("th", "", head);
+    dom::set_attribute(&head, "scope", Some("row"));
+    dom::append(&row, &[&head]);
+    for value in values {
+        dom::append(&row, &[&dom::make("td", "", &value)]);
+    }
+    row
+}
+
+/// Replaces the rows of a table's body.
+fn fill(id: &str, rows: impl IntoIterator<Item = Element>) {
+    let body = dom::element(id);
+    dom::clear(&body);
+    for row in rows {
+        dom::append(&body, &[&row]);
+    }
+}

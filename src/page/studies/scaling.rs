@@ -1,0 +1,110 @@
+//! Alignment against size (Ouyang et al. 2022, Figure 1): does a small aligned model beat a large one that is not?
+
+use super::{chart, fill, row};
+use crate::charts::{Line, LineChart, LinePoint};
+use crate::metrics::ScalingPoint;
+use crate::page::recorded::method_name;
+use crate::page::state::State;
+use crate::page::{dom, format};
+use crate::stats::{half_width, mean};
+
+/// A method at a size: what its seeds have in common.
+struct Cell {
+    method: String,
+    parameters: u64,
+    seeds: Vec<ScalingPoint>,
+}
+
+impl Cell {
+    /// The mean over seeds and its interval; of one seed, that over instances.
+    fn over(&self, number: fn(&ScalingPoint) -> (f64, f64)) -> (f64, f64) {
+        match self.seeds.as_slice() {
+            [one] => number(one),
+            several => {
+                let numbers: Vec<f64> = several.iter().map(|it| number(it).0).collect();
+                (mean(&numbers), half_width(&numbers))
+            }
+        }
+    }
+
+    fn win_rate(&self) -> (f64, f64) {
+        self.over(|it| (it.result.win_rate, it.result.win_rate_half_width))
+    }
+}
+
+/// Writes chart, table and summary.
+pub fn draw(state: &mut State) {
+    let recorded = state.recorded.scaling.clone();
+    let Some(table) = recorded else {
+        dom::set_text("scaling-summary", "The recorded experiment is not here.");
+        return;
+    };
+    let cells = cells(&table.rows);
+    let lines: Vec<Line> = cells.chunk_by(|a, b| a.method == b.method).map(line).collect();
+    dom::set_text("scaling-summary", &summary(&cells, &table.provenance.words()));
+    fill("scaling-rows", cells.iter().map(table_row));
+    chart(
+        state,
+        "scaling-chart",
+        &LineChart {
+            x_name: "parameters, powers of ten →",
+            y_name: "↑ win rate",
+            lines: &lines,
+            level: Some((0.5, "as good as the largest SFT model")),
+            x_at_least: (3.75, 6.6),
+            y_at_least: (0.2, 1.0),
+        },
+    );
+}
+
+fn cells(rows: &[ScalingPoint]) -> Vec<Cell> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| (&a.method, a.parameters, a.seed).cmp(&(&b.method, b.parameters, b.seed)));
+    let cell = |seeds: &[ScalingPoint]| Cell {
+        method: seeds[0].method.clone(),
+        parameters: seeds[0].parameters,
+        seeds: seeds.to_vec(),
+    };
+    sorted.chunk_by(|a, b| (&a.method, a.parameters) == (&b.method, b.parameters)).map(cell).collect()
+}
+
+fn line(cells: &[Cell]) -> Line {
+    let at = |cell: &Cell| {
+        let (y, half_width) = cell.win_rate();
+        LinePoint { x: (cell.parameters as f64).log10(), y, half_width }
+    };
+    Line {
+        label: method_name(&cells[0].method).to_owned(),
+        // The base model's hue for the base model with the cue, PPO's for both kinds of it.
+        method: cells[0].method.trim_end_matches("-cued").trim_end_matches("-ptx").to_owned(),
+        points: cells.iter().map(at).collect(),
+    }
+}
+
+fn table_row(cell: &Cell) -> web_sys::Element {
+    let shown = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
+    row(
+        method_name(&cell.method),
+        [
+            format::count(cell.parameters as usize),
+            shown(cell.win_rate()),
+            shown(cell.over(|it| (it.result.gold_reward, it.result.gold_reward_half_width))),
+            cell.seeds.len().to_string(),
+        ],
+    )
+}
+
+fn summary(cells: &[Cell], provenance: &str) -> String {
+    let smallest = cells.iter().filter(|cell| cell.method == "ppo-gt").min_by_key(|cell| cell.parameters);
+    let largest = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters);
+    let (Some(small), Some(large)) = (smallest, largest) else { return String::new() };
+    let (rate, _) = small.win_rate();
+    let verdict = if rate > 0.5 { "beats" } else { "does not beat" };
+    format!(
+        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}. But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it; base models and SFT are level at every size. {}.",
+        format::count(small.parameters as usize),
+        format::count(large.parameters as usize),
+        format::fixed(rate, 2),
+        format::capital(provenance),
+    )
+}
