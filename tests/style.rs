@@ -35,8 +35,9 @@ fn contrast(a: RGBColor, b: RGBColor) -> f64 {
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
-fn named(palette: Palette) -> [(&'static str, RGBColor); 11] {
-    let Palette { paper, ink, quiet, hairline, shade, base, sft, dpo, ppo, ppo_gt, other } = palette;
+fn named(palette: Palette) -> [(&'static str, RGBColor); 13] {
+    let Palette { paper, ink, quiet, hairline, shade, base, sft, dpo, ppo, ppo_gt, preferred_ft, best_of_n, other } =
+        palette;
     [
         ("paper", paper),
         ("ink", ink),
@@ -48,6 +49,8 @@ fn named(palette: Palette) -> [(&'static str, RGBColor); 11] {
         ("dpo", dpo),
         ("ppo", ppo),
         ("ppo-gt", ppo_gt),
+        ("preferred-ft", preferred_ft),
+        ("best-of-n", best_of_n),
         ("other", other),
     ]
 }
@@ -93,6 +96,13 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
         "stage-reward-model",
         "stage-ppo",
         "stage-ppo-gt",
+        "stage-unlikelihood",
+        "stage-preferred-ft",
+        "stage-best-of-n",
+        "recorded",
+        "view-comparison",
+        "view-win-rate",
+        "view-scaling",
         "seed",
         "backend",
         "frontier-table",

@@ -23,6 +23,11 @@ impl<K: Kernels> PreferredFt<K> {
         self.0.learner()
     }
 
+    /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        self.0.resume(k, parameters, steps);
+    }
+
     /// One update on exactly `settings.batch` pairs: log π(y_w|x) goes up. The rejected play no part.
     ///
     /// # Panics

@@ -71,6 +71,11 @@ impl<K: Kernels> Sft<K> {
         &self.learner
     }
 
+    /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        self.learner.resume(k, parameters, steps);
+    }
+
     /// One update on exactly `settings.batch` sequences: the mean −log p of their completion tokens goes down.
     ///
     /// # Panics

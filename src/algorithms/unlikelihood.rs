@@ -89,6 +89,11 @@ impl<K: Kernels> Unlikelihood<K> {
         &self.learner.learner
     }
 
+    /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
+    pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        self.learner.learner.resume(k, parameters, steps);
+    }
+
     /// One update on exactly `settings.pairs` pairs. Their references' log-probabilities play no part.
     ///
     /// # Panics

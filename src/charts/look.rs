@@ -26,7 +26,11 @@ pub struct Palette {
     pub ppo: RGBColor,
     /// PPO with the gold reward.
     pub ppo_gt: RGBColor,
-    /// Any other method.
+    /// Preferred-FT.
+    pub preferred_ft: RGBColor,
+    /// Best-of-N.
+    pub best_of_n: RGBColor,
+    /// Unlikelihood, and what must be noticed.
     pub other: RGBColor,
 }
 
@@ -43,6 +47,8 @@ impl Palette {
         dpo: RGBColor(0, 100, 166),
         ppo: RGBColor(153, 63, 116),
         ppo_gt: RGBColor(133, 98, 0),
+        preferred_ft: RGBColor(98, 76, 170),
+        best_of_n: RGBColor(0, 107, 118),
         other: RGBColor(184, 74, 0),
     };
     /// By night.
@@ -57,6 +63,8 @@ impl Palette {
         dpo: RGBColor(108, 180, 240),
         ppo: RGBColor(230, 150, 195),
         ppo_gt: RGBColor(222, 188, 80),
+        preferred_ft: RGBColor(176, 160, 240),
+        best_of_n: RGBColor(90, 195, 205),
         other: RGBColor(240, 150, 90),
     };
 
@@ -68,6 +76,8 @@ impl Palette {
             "dpo" => self.dpo,
             "ppo" => self.ppo,
             "ppo-gt" => self.ppo_gt,
+            "preferred_ft" | "preferred-ft" => self.preferred_ft,
+            name if name.starts_with("best") => self.best_of_n,
             // No policy: it has no place on the frontier, and needs no hue of its own.
             "reward-model" => self.quiet,
             _ => self.other,

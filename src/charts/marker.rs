@@ -20,7 +20,11 @@ pub enum Marker {
     Triangle,
     /// PPO with the gold reward.
     TriangleDown,
-    /// Any other method.
+    /// Preferred-FT.
+    Bowtie,
+    /// Unlikelihood.
+    Star,
+    /// Best-of-N, and any other method.
     Plus,
 }
 
@@ -33,6 +37,8 @@ impl Marker {
             "dpo" => Self::Circle,
             "ppo" => Self::Triangle,
             "ppo-gt" => Self::TriangleDown,
+            "preferred_ft" => Self::Bowtie,
+            "unlikelihood" => Self::Star,
             _ => Self::Plus,
         }
     }
@@ -58,6 +64,13 @@ impl Marker {
                 area.draw(&PathElement::new(vec![(x - r, y), (x + r, y)], style))?;
                 area.draw(&PathElement::new(vec![(x, y - r), (x, y + r)], style))?;
             }
+            Self::Star => {
+                let half = (r as f64 * 0.7).round() as i32;
+                for (dx, dy) in [(r, 0), (0, r), (half, half), (half, -half)] {
+                    area.draw(&PathElement::new(vec![(x - dx, y - dy), (x + dx, y + dy)], style))?;
+                }
+            }
+            Self::Bowtie => outline(area, vec![(x - r, y - r), (x + r, y + r), (x + r, y - r), (x - r, y + r)], style)?,
             Self::TriangleDown => outline(area, vec![(x, y + r), (x + r, y - r), (x - r, y - r)], style)?,
             Self::Triangle => outline(area, vec![(x, y - r), (x + r, y + r), (x - r, y + r)], style)?,
         }

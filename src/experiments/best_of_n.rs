@@ -63,6 +63,58 @@ pub struct CompletionPool {
     completions: Vec<Vec<Sequence>>,
 }
 
+/// A pool that is being drawn, piece by piece, so that a page stays alive meanwhile.
+pub struct PoolDrawing<K: Kernels> {
+    generation: Generation<K>,
+    per_prompt: usize,
+    seed: u64,
+    /// The coins of the prompt at hand.
+    coins: Generator,
+    completions: Vec<Vec<Sequence>>,
+}
+
+impl<K: Kernels> PoolDrawing<K> {
+    /// Nothing drawn yet, of `per_prompt` completions of every held-out prompt.
+    pub fn new(k: &mut K, network: &Network, (per_prompt, seed): (usize, u64)) -> Self {
+        let generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
+        Self { generation, per_prompt, seed, coins: Generator::new(seed, "best of n"), completions: Vec::new() }
+    }
+
+    /// Completions drawn.
+    pub fn done(&self) -> usize {
+        self.completions.iter().map(Vec::len).sum()
+    }
+
+    /// Whether every prompt has its completions.
+    pub fn is_complete(&self, world: &World) -> bool {
+        self.done() == self.per_prompt * world.held_out_prompts().len()
+    }
+
+    /// Lets the reference write the next piece at temperature 1.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn advance(&mut self, k: &mut K, world: &World, reference: &K::Floats) -> Result<(), BackendError> {
+        if self.completions.last().is_none_or(|of_prompt| of_prompt.len() == self.per_prompt) {
+            self.coins = Generator::numbered(self.seed, "best of n", self.completions.len() as u64);
+            self.completions.push(Vec::with_capacity(self.per_prompt));
+        }
+        let index = self.completions.len() - 1;
+        let count = PIECE.min(self.per_prompt - self.completions[index].len());
+        let prompts = vec![world.held_out_prompts()[index].as_slice(); count];
+        let coins = self.coins.coins(count * MAX_SEQUENCE);
+        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let written = self.generation.generate(k, reference, &prompts, &coins, settings).await?;
+        self.completions[index].extend(written);
+        Ok(())
+    }
+
+    /// The pool, once [`PoolDrawing::is_complete`].
+    pub fn finish(self) -> CompletionPool {
+        CompletionPool { completions: self.completions }
+    }
+}
+
 impl CompletionPool {
     /// Completions a prompt needs for `samples` draws of the best of `largest`.
     pub fn size(world: &World, settings: BestOfNSettings) -> usize {
@@ -84,23 +136,14 @@ impl CompletionPool {
         mut go_on: impl FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Self>, BackendError> {
         let parameters = upload(k, reference);
-        let mut generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
-        let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
-        let mut completions = Vec::new();
-        for (index, prompt) in world.held_out_prompts().iter().enumerate() {
-            let mut coins = Generator::numbered(seed, "best of n", index as u64);
-            let mut of_prompt = Vec::with_capacity(per_prompt);
-            for first in (0..per_prompt).step_by(PIECE) {
-                if go_on().is_break() {
-                    return Ok(None);
-                }
-                let prompts = vec![prompt.as_slice(); PIECE.min(per_prompt - first)];
-                let coins = coins.coins(prompts.len() * MAX_SEQUENCE);
-                of_prompt.extend(generation.generate(k, &parameters, &prompts, &coins, settings).await?);
+        let mut drawing = PoolDrawing::new(k, network, (per_prompt, seed));
+        while !drawing.is_complete(world) {
+            if go_on().is_break() {
+                return Ok(None);
             }
-            completions.push(of_prompt);
+            drawing.advance(k, world, &parameters).await?;
         }
-        Ok(Some(Self { completions }))
+        Ok(Some(drawing.finish()))
     }
 
     /// The completions, by held-out prompt, for a scorer that works on a device.

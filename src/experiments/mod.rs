@@ -22,7 +22,7 @@ pub use ablation::{
     AblationArm, AblationPart, AblationSettings, BASE, ReferenceRecipe, kl_by_reference_probability,
     share_with_rare_tokens, train_reference,
 };
-pub use best_of_n::{BestOfNSettings, CompletionPool, run_best_of_n};
+pub use best_of_n::{BestOfNSettings, CompletionPool, PoolDrawing, run_best_of_n};
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
@@ -30,7 +30,7 @@ pub use optimum::{
     optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
 };
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
-pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PreferenceData, PreferenceSettings, Writer};
+pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairOrder, PreferenceData, PreferenceSettings, Writer};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,

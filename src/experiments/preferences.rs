@@ -64,6 +64,15 @@ struct LabelledPair {
     reference_rejected: f64,
 }
 
+/// In which order a run takes the pairs, and how far it is: each chunk shuffled as it comes in the first pass, all
+/// shuffled together afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PairOrder {
+    order: Vec<usize>,
+    epoch: u64,
+    next: usize,
+}
+
 /// Preference pairs from a reference, made chunk by chunk and kept.
 pub struct PreferenceData<K: Kernels> {
     seed: u64,
@@ -72,9 +81,7 @@ pub struct PreferenceData<K: Kernels> {
     scorer: Scorer<K>,
     pairs: Vec<LabelledPair>,
     chunks: usize,
-    order: Vec<usize>,
-    epoch: u64,
-    next: usize,
+    order: PairOrder,
 }
 
 impl<K: Kernels> PreferenceData<K> {
@@ -89,9 +96,7 @@ impl<K: Kernels> PreferenceData<K> {
             scorer: Scorer::new(k, network.clone(), size),
             pairs: Vec::new(),
             chunks: 0,
-            order: Vec::new(),
-            epoch: 0,
-            next: 0,
+            order: PairOrder::default(),
         }
     }
 
@@ -174,46 +179,59 @@ impl<K: Kernels> PreferenceData<K> {
     /// Whether another chunk must be made before [`PreferenceData::next_batch`] of `count` pairs: in the first pass
     /// over the data, each chunk is used as soon as it is there.
     pub fn wants_more(&self, count: usize) -> bool {
-        self.epoch == 0 && self.chunks < self.settings.chunks && self.pairs.len() < self.next + count
+        self.wants_more_for(&self.order, count)
     }
 
-    /// The next `count` pairs: each chunk shuffled as it comes in the first pass, all shuffled together afterwards.
+    /// [`PreferenceData::wants_more`] for a run with an order of its own.
+    pub fn wants_more_for(&self, order: &PairOrder, count: usize) -> bool {
+        order.epoch == 0 && self.chunks < self.settings.chunks && self.pairs.len() < order.next + count
+    }
+
+    /// The next `count` pairs.
     pub fn next_batch(&mut self, count: usize) -> PairBatch {
+        let mut order = std::mem::take(&mut self.order);
+        let batch = self.next_batch_in(&mut order, count);
+        self.order = order;
+        batch
+    }
+
+    /// The next `count` pairs of a run with an order of its own.
+    pub fn next_batch_in(&self, order: &mut PairOrder, count: usize) -> PairBatch {
         assert!(!self.pairs.is_empty(), "next_batch: no pair has been made");
         let mut batch = PairBatch::default();
         for _ in 0..count {
-            if self.next == self.order.len() {
-                self.reorder();
+            if order.next == order.order.len() {
+                self.reorder(order);
             }
-            let LabelledPair { pair, reference_chosen, reference_rejected } = &self.pairs[self.order[self.next]];
+            let LabelledPair { pair, reference_chosen, reference_rejected } = &self.pairs[order.order[order.next]];
             batch.chosen.push(Sequence::new(&pair.prompt, &pair.chosen));
             batch.rejected.push(Sequence::new(&pair.prompt, &pair.rejected));
             batch.reference_chosen.push(*reference_chosen);
             batch.reference_rejected.push(*reference_rejected);
-            self.next += 1;
+            order.next += 1;
         }
         batch
     }
 
     /// Starts over from the first pair, keeping what was made.
     pub fn rewind(&mut self) {
-        (self.order, self.epoch, self.next) = (Vec::new(), 0, 0);
+        self.order = PairOrder::default();
     }
 
     /// Appends what has not been used yet, or begins another pass.
-    fn reorder(&mut self) {
-        let first_pass = self.epoch == 0 && self.order.len() < self.pairs.len();
+    fn reorder(&self, order: &mut PairOrder) {
+        let first_pass = order.epoch == 0 && order.order.len() < self.pairs.len();
         let mut fresh: Vec<usize> = if first_pass {
-            let first = self.order.len();
+            let first = order.order.len();
             (first..(first + PAIRS_PER_CHUNK).min(self.pairs.len())).collect()
         } else {
-            self.epoch += 1;
-            (self.order, self.next) = (Vec::new(), 0);
+            order.epoch += 1;
+            (order.order, order.next) = (Vec::new(), 0);
             (0..self.pairs.len()).collect()
         };
-        let stream = self.epoch << 32 | self.order.len() as u64;
+        let stream = order.epoch << 32 | order.order.len() as u64;
         Generator::numbered(self.seed, "pair order", stream).shuffle(&mut fresh);
-        self.order.extend(fresh);
+        order.order.extend(fresh);
     }
 }
 

@@ -207,9 +207,13 @@ pub fn draw(state: &State) {
     for id in ["reset", "save-sft", "save-dpo", "load-sft"] {
         dom::flag(id, "disabled", !ready);
     }
-    for (id, stage) in
-        [("save-reward-model", Stage::RewardModel), ("save-ppo", Stage::Ppo), ("save-ppo-gt", Stage::PpoGt)]
-    {
+    for (id, stage) in [
+        ("save-reward-model", Stage::RewardModel),
+        ("save-ppo", Stage::Ppo),
+        ("save-ppo-gt", Stage::PpoGt),
+        ("save-unlikelihood", Stage::Unlikelihood),
+        ("save-preferred-ft", Stage::PreferredFt),
+    ] {
         let is_there = |stage: &StageStatus| match stage.stage {
             Stage::RewardModel => stage.state == StageState::Done,
             _ => stage.steps > 0,

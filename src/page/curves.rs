@@ -30,6 +30,7 @@ pub fn draw(state: &mut State) {
     let shown = match stage {
         Stage::RewardModel => of_reward_model(state),
         Stage::Ppo | Stage::PpoGt => of_ppo(state, stage),
+        Stage::Unlikelihood | Stage::PreferredFt => of_likelihood(state, stage),
         _ => of_losses(state, stage),
     };
     let mut failed = None;
@@ -57,6 +58,22 @@ fn of_losses(state: &State, stage: Stage) -> [Shown; 3] {
     let curves = evaluated(state, |point| point.kl_per_sequence);
     let kl = Shown { name: "KL, nats", curves, level: None, gap: false, at_least: (0.0, 2.0), caption };
     [loss, kl, reward(state)]
+}
+
+fn of_likelihood(state: &State, stage: Stage) -> [Shown; 3] {
+    let (metric, at_least, caption) = if stage == Stage::Unlikelihood {
+        (
+            "unlikelihood/loss",
+            (15.0, 25.0),
+            "Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever.",
+        )
+    } else {
+        ("sft/loss", (0.5, 1.5), "Loss on the chosen, nats a token.")
+    };
+    let curves = vec![series(state, stage, metric, stage.name(), 0.0)];
+    let loss = Shown { name: "loss, nats", curves, level: None, gap: false, at_least, caption };
+    let [_, kl, reward] = of_losses(state, stage);
+    [loss, kl, reward]
 }
 
 fn of_reward_model(state: &State) -> [Shown; 3] {
@@ -108,7 +125,9 @@ fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> 
 }
 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
-    let live = state.trails().into_iter().filter(|trail| trail.live && trail.method != "sft");
+    // What is not trained has no steps.
+    let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
+    let live = state.trails().into_iter().filter(|trail| trail.live && is_trained(&trail.method));
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
     let of = |trail: crate::charts::Trail| Curve {
         points: curve(trail.points),

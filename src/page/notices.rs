@@ -19,6 +19,7 @@ pub fn draw(state: &State) {
             Work::Optimum => "Sampling the reference for the optimum",
             Work::Evaluation => "Evaluating the policy",
             Work::Contest => "Writing against the grammar",
+            Work::BestOfN => "Drawing completions to choose from",
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;

@@ -9,12 +9,16 @@ use crate::metrics::Series;
 const SPARK: usize = 60;
 
 /// The stages that are trained, with the number that their sparkline follows.
-const TRAINED: [(Stage, &str); 5] = [
+const TRAINED: [(Stage, &str); 8] = [
     (Stage::Sft, "sft/loss"),
     (Stage::RewardModel, "reward_model/loss"),
     (Stage::Ppo, "objective/score"),
     (Stage::PpoGt, "objective/score"),
     (Stage::Dpo, "dpo/loss"),
+    (Stage::Unlikelihood, "unlikelihood/loss"),
+    (Stage::PreferredFt, "sft/loss"),
+    // Nothing is trained: its line stays empty.
+    (Stage::BestOfN, "best_of_n"),
 ];
 
 /// What a stage is called in the ids of `index.html`, in its style sheet and in file names.
@@ -27,6 +31,9 @@ pub fn id(stage: Stage) -> &'static str {
         Stage::RewardModel => "reward-model",
         Stage::Ppo => "ppo",
         Stage::PpoGt => "ppo-gt",
+        Stage::Unlikelihood => "unlikelihood",
+        Stage::PreferredFt => "preferred-ft",
+        Stage::BestOfN => "best-of-n",
     }
 }
 
@@ -55,7 +62,8 @@ pub fn draw(state: &State) {
         let pressed = if is_focused { "true" } else { "false" };
         dom::flag(&format!("what-{id}"), "hidden", !is_focused);
         dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
-        let finished = |status: &StageStatus| stage == Stage::RewardModel && status.state == StageState::Done;
+        let ends = matches!(stage, Stage::RewardModel | Stage::BestOfN);
+        let finished = |status: &StageStatus| ends && status.state == StageState::Done;
         let blocked = state.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
         dom::flag(&format!("step-{id}"), "disabled", !idle || blocked);
         let rows = state.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
@@ -73,6 +81,9 @@ fn describe(status: &StageStatus) -> String {
         (_, StageState::Ready, _) if status.steps == 0 => "ready".into(),
         (Stage::Pairs, StageState::Done, _) => format!("done, {steps} pairs"),
         (Stage::Pairs, ..) => format!("{steps} pairs so far"),
+        (Stage::BestOfN, StageState::Done, _) => format!("done, {steps} points"),
+        (Stage::BestOfN, StageState::Running, _) => "drawing".into(),
+        (Stage::BestOfN, ..) if status.steps > 0 => format!("{steps} points"),
         (_, StageState::Done, Origin::Recorded) => "done, recorded".into(),
         (_, StageState::Done, Origin::Live) => format!("done, {steps} steps here"),
         (_, StageState::Running, _) => format!("training, step {steps}"),

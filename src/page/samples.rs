@@ -36,8 +36,10 @@ fn written(completion: &SampledCompletion) -> Element {
     let stage = completion.stage;
     let (method, name) = match stage {
         Stage::Base => ("base", stage.name().to_owned()),
-        Stage::Dpo | Stage::Ppo | Stage::PpoGt => (id(stage), format!("{}, step {}", stage.name(), completion.step)),
-        Stage::Sft | Stage::Pairs | Stage::RewardModel => ("sft", Stage::Sft.name().to_owned()),
+        Stage::Dpo | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {
+            (id(stage), format!("{}, step {}", stage.name(), completion.step))
+        }
+        Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::BestOfN => ("sft", Stage::Sft.name().to_owned()),
     };
     let block = dom::make("div", "completion", "");
     let model = dom::make("p", "model", &name);

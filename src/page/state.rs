@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, Command, Event, Failure, Order, Origin, Point, Progress, Ready, Round, Samples, ScoredBatch, Stage,
-    StageState, StageStatus, Work,
+    Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Order, Origin, Point, Progress, Ready, Round,
+    Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, Setting, WinRatePoint};
@@ -82,6 +82,10 @@ pub struct State {
     pub typed: Option<Samples>,
     /// The last DPO batch that was looked into.
     pub batch: Option<Batch>,
+    /// The last batch of unlikelihood and of Preferred-FT that was looked into.
+    pub likelihoods: BTreeMap<Stage, LikelihoodBatch>,
+    /// What Best-of-N came to.
+    pub best_of_n: Vec<BestOfNNumbers>,
     /// The last batch of the reward model that was looked into.
     pub scored: Option<ScoredBatch>,
     /// The last round of PPO and of PPO-GT that was looked into.
@@ -138,6 +142,8 @@ impl State {
             samples: None,
             typed: None,
             batch: None,
+            likelihoods: BTreeMap::new(),
+            best_of_n: Vec::new(),
             scored: None,
             rounds: BTreeMap::new(),
             failure: None,
@@ -264,6 +270,14 @@ impl State {
                 self.batch = Some(batch);
                 self.mark(&[View::Inside]);
             }
+            Event::LikelihoodBatch(batch) => {
+                self.likelihoods.insert(batch.stage, batch);
+                self.mark(&[View::Inside]);
+            }
+            Event::BestOfN(numbers) => {
+                self.best_of_n = numbers;
+                self.mark(&[View::Inside]);
+            }
             Event::ScoredBatch(batch) => {
                 self.scored = Some(batch);
                 self.mark(&[View::Inside]);
@@ -319,7 +333,9 @@ impl State {
         self.metrics.remove(&stage);
         self.beta_changes.remove(&stage);
         self.rounds.remove(&stage);
+        self.likelihoods.remove(&stage);
         match stage {
+            Stage::BestOfN => self.best_of_n.clear(),
             Stage::Dpo => self.batch = None,
             Stage::RewardModel => self.scored = None,
             _ => {}
@@ -371,9 +387,12 @@ pub fn run_name(point: &Point) -> String {
         "dpo" => Stage::Dpo.name(),
         "ppo" => Stage::Ppo.name(),
         "ppo-gt" => Stage::PpoGt.name(),
-        other => return method_name(other).to_owned(),
+        "preferred_ft" => return method_name("preferred_ft").to_owned(),
+        other => method_name(other),
     };
     match &point.point.setting {
+        Setting::Number(n) if point.point.method.starts_with("best_of_n") => format!("{name}, N {n}"),
+        Setting::Number(alpha) if point.point.method == "unlikelihood" => format!("{name}, α {}", format::beta(*alpha)),
         Setting::Number(beta) => format!("{name}, β {}", format::beta(*beta)),
         Setting::Label(label) => format!("{name}, {label}"),
     }

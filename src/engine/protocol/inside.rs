@@ -57,6 +57,64 @@ pub struct CompletionNumbers {
     pub gold_reward: f64,
 }
 
+/// The pairs of one step of unlikelihood or Preferred-FT, with the numbers before the update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodBatch {
+    /// `Unlikelihood` or `PreferredFt`.
+    pub stage: Stage,
+    /// Optimiser step, from 1.
+    pub step: usize,
+    /// Weight of pushing the rejected down; 0 for Preferred-FT.
+    pub alpha: f64,
+    /// Mean loss over the whole batch: nats a pair for unlikelihood, nats a token for Preferred-FT.
+    pub mean_loss: f64,
+    /// Pairs in the batch.
+    pub size: usize,
+    /// The first few of them.
+    pub pairs: Vec<LikelihoodPair>,
+}
+
+/// One pair in the formula of unlikelihood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodPair {
+    /// The prompt's text.
+    pub prompt: String,
+    /// The preferred completion, y_w.
+    pub chosen: Likelihood,
+    /// The other, y_l, which plays no part in Preferred-FT.
+    pub rejected: Likelihood,
+    /// −log π(y_w) + α·log π(y_l), nats.
+    pub loss: f64,
+}
+
+/// A completion's side of such a pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Likelihood {
+    /// Its tokens, the end token included.
+    pub words: Vec<String>,
+    /// log π(token) − log π_ref(token), one per token.
+    pub log_ratios: Vec<f64>,
+    /// Σ log π, nats.
+    pub logprob: f64,
+    /// What the world says.
+    pub gold_reward: f64,
+}
+
+/// Best-of-N at one N.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BestOfNNumbers {
+    /// How many are drawn.
+    pub n: usize,
+    /// Whether the reward model's score decides, instead of the gold reward.
+    pub learned: bool,
+    /// KL to the reference, nats a completion, and half the width of its 95 % interval.
+    pub kl: (f64, f64),
+    /// log N − (N − 1)/N, which no KL of Best-of-N exceeds.
+    pub bound: f64,
+    /// Gold reward, 0 to 1, and half the width of its interval.
+    pub gold_reward: (f64, f64),
+}
+
 /// The pairs of one step of the reward model, with the numbers before the update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoredBatch {

@@ -9,8 +9,8 @@ mod inside;
 use serde::{Deserialize, Serialize};
 
 pub use inside::{
-    Batch, CompletionNumbers, EpisodeNumbers, PairNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers,
-    TokenNumbers,
+    Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
+    Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, TokenNumbers,
 };
 
 use super::settings::Settings;
@@ -103,6 +103,10 @@ pub enum Event {
     WinRates(Vec<WinRatePoint>),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
+    /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.
+    LikelihoodBatch(LikelihoodBatch),
+    /// What Best-of-N came to, N by N.
+    BestOfN(Vec<BestOfNNumbers>),
     /// The numbers of a batch of the reward model, after `Step`.
     ScoredBatch(ScoredBatch),
     /// The numbers of a round of PPO or PPO-GT, after `Step`.
@@ -130,12 +134,28 @@ pub enum Stage {
     Ppo,
     /// Proximal policy optimisation of the gold reward itself: what PPO could do with a perfect reward model.
     PpoGt,
+    /// Up with the chosen, down with the rejected, and no leash.
+    Unlikelihood,
+    /// SFT on the chosen.
+    PreferredFt,
+    /// The best of N completions of the reference: no training at all.
+    BestOfN,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Self; 7] =
-        [Self::Base, Self::Sft, Self::Pairs, Self::Dpo, Self::RewardModel, Self::Ppo, Self::PpoGt];
+    pub const ALL: [Self; 10] = [
+        Self::Base,
+        Self::Sft,
+        Self::Pairs,
+        Self::Dpo,
+        Self::RewardModel,
+        Self::Ppo,
+        Self::PpoGt,
+        Self::Unlikelihood,
+        Self::PreferredFt,
+        Self::BestOfN,
+    ];
 
     /// What people call it.
     pub fn name(self) -> &'static str {
@@ -147,6 +167,9 @@ impl Stage {
             Self::RewardModel => "reward model",
             Self::Ppo => "PPO",
             Self::PpoGt => "PPO-GT",
+            Self::Unlikelihood => "unlikelihood",
+            Self::PreferredFt => "Preferred-FT",
+            Self::BestOfN => "Best-of-N",
         }
     }
 
@@ -158,7 +181,12 @@ impl Stage {
             Self::RewardModel => &[Self::RewardModel, Self::Ppo],
             Self::Ppo => &[Self::Ppo],
             Self::PpoGt => &[Self::PpoGt],
-            Self::Base | Self::Sft | Self::Pairs => &[Self::Dpo, Self::Ppo, Self::PpoGt],
+            Self::Unlikelihood => &[Self::Unlikelihood],
+            Self::PreferredFt => &[Self::PreferredFt],
+            Self::BestOfN => &[Self::BestOfN],
+            Self::Base | Self::Sft | Self::Pairs => {
+                &[Self::Dpo, Self::Ppo, Self::PpoGt, Self::Unlikelihood, Self::PreferredFt]
+            }
         }
     }
 }
@@ -243,6 +271,8 @@ pub enum Work {
     Evaluation,
     /// Win rates against the grammar.
     Contest,
+    /// The reference's completions for Best-of-N, and their scores.
+    BestOfN,
 }
 
 /// One stage of the pipeline.

@@ -16,11 +16,12 @@ use pipeline::{Pipeline, Policy, Subject};
 pub use snapshot::Snapshot;
 
 use super::protocol::{
-    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus, Work,
+    Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
+    Work,
 };
 use super::settings::Settings;
 use crate::backend::{BackendError, Kernels};
-use crate::experiments::{Evaluation, Place};
+use crate::experiments::{BestOfNSettings, Evaluation, Place};
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
 use crate::model::{Checkpoint, CheckpointError};
 
@@ -45,7 +46,7 @@ pub struct Session<K: Kernels> {
     /// The stage that is played until one step of it has been taken.
     stepping: Option<Stage>,
     /// Each policy's run, in the order of [`Policy::ALL`].
-    runs: [Run; 3],
+    runs: [Run; 5],
     /// What is being measured, and since when.
     evaluating: Option<(Subject, f64)>,
     /// Win rates that are being measured.
@@ -324,11 +325,12 @@ impl<K: Kernels> Session<K> {
         let (method, setting, step) = match subject {
             Subject::Reference => ("sft", Place::reference(), 0),
             Subject::Policy(policy) => {
-                let steers = policy != Policy::Dpo && settings.target_kl > 0.0;
-                let setting = if steers {
-                    Setting::Label(format!("KL target {}", settings.target_kl))
-                } else {
-                    Setting::Number(settings.beta)
+                let steers = matches!(policy, Policy::Ppo | Policy::PpoGt) && settings.target_kl > 0.0;
+                let setting = match policy {
+                    _ if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
+                    Policy::Unlikelihood => Setting::Number(settings.unlikelihood_alpha),
+                    Policy::PreferredFt => Setting::Label("chosen".into()),
+                    _ => Setting::Number(settings.beta),
                 };
                 (policy.method(), setting, self.pipeline.steps(policy))
             }
@@ -339,6 +341,14 @@ impl<K: Kernels> Session<K> {
         };
         let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
         Point { run, point: evaluation.point(place) }
+    }
+
+    /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.
+    fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
+        let method = if numbers.learned { "best_of_n_score" } else { BestOfNSettings::NAME };
+        let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.pipeline.settings.seed));
+        let place = Place { method, setting, seed, step: 0, seconds: 0.0 };
+        Point { run: 1, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {

@@ -14,7 +14,7 @@ pub struct Snapshot {
     settings: Settings,
     checkpoints: Checkpoints,
     focus: Stage,
-    runs: [Run; 3],
+    runs: [Run; 5],
     /// The finished reward model and the steps it took; one in training is lost.
     reward_model: Option<(TrainedRewardModel, u64)>,
 }

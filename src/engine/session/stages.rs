@@ -44,6 +44,14 @@ impl<K: Kernels> Session<K> {
             status(Stage::RewardModel, done_or_ready(reward_model_is_trained), Origin::Live, reward_model_steps),
             status(Stage::Ppo, ppo, Origin::Live, steps(Policy::Ppo)),
             status(Stage::PpoGt, StageState::Ready, Origin::Live, steps(Policy::PpoGt)),
+            status(Stage::Unlikelihood, StageState::Ready, Origin::Live, steps(Policy::Unlikelihood)),
+            status(Stage::PreferredFt, StageState::Ready, Origin::Live, steps(Policy::PreferredFt)),
+            status(
+                Stage::BestOfN,
+                done_or_ready(pipeline.best_of_n_is_done()),
+                Origin::Live,
+                pipeline.best_of_n_points(),
+            ),
         ]
     }
 }

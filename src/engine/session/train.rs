@@ -27,7 +27,20 @@ impl<K: Kernels> Session<K> {
                 self.tell_metrics(Stage::Dpo, rows, events);
                 self.measure(Subject::Policy(Policy::Dpo));
             }
-            Stage::RewardModel | Stage::Ppo | Stage::PpoGt => {
+            Stage::Unlikelihood | Stage::PreferredFt => {
+                self.adopt_sft(events).await?;
+                let policy = Policy::of(stage).expect("both have a policy");
+                while self.pipeline.likelihood_wants_pairs(policy) {
+                    self.pipeline.extend_pairs(&mut self.k).await?;
+                }
+                let start = (self.clock)();
+                let (batch, rows) = self.pipeline.step_likelihood_in_full(&mut self.k, policy).await?;
+                self.run(policy).seconds += (self.clock)() - start;
+                events.push(Event::LikelihoodBatch(batch));
+                self.tell_metrics(stage, rows, events);
+                self.measure(Subject::Policy(policy));
+            }
+            Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::BestOfN => {
                 self.play(true, events);
                 self.stepping = Some(stage);
             }
@@ -47,6 +60,9 @@ impl<K: Kernels> Session<K> {
             Stage::RewardModel => self.train_reward_model(planned, events).await,
             Stage::Ppo => self.train_ppo(Policy::Ppo, planned, events).await,
             Stage::PpoGt => self.train_ppo(Policy::PpoGt, planned, events).await,
+            Stage::Unlikelihood => self.train_likelihood(Policy::Unlikelihood, planned, events).await,
+            Stage::PreferredFt => self.train_likelihood(Policy::PreferredFt, planned, events).await,
+            Stage::BestOfN => self.draw_best_of_n(events).await,
         }
     }
 
@@ -82,6 +98,54 @@ impl<K: Kernels> Session<K> {
         self.tell_metrics(Stage::Dpo, rows, events);
         if self.pipeline.steps(Policy::Dpo).is_multiple_of(every as u64) {
             self.measure(Subject::Policy(Policy::Dpo));
+        }
+        Ok(())
+    }
+
+    async fn train_likelihood(
+        &mut self,
+        policy: Policy,
+        planned: usize,
+        events: &mut Vec<Event>,
+    ) -> Result<(), BackendError> {
+        self.adopt_sft(events).await?;
+        if self.pipeline.likelihood_wants_pairs(policy) {
+            return self.pipeline.extend_pairs(&mut self.k).await;
+        }
+        let start = (self.clock)();
+        let every = self.pipeline.settings.evaluate_every;
+        let steps = planned.min(every - self.pipeline.steps(policy) as usize % every);
+        let rows = self.pipeline.train_likelihood(&mut self.k, policy, steps).await?;
+        let elapsed = (self.clock)() - start;
+        self.step_seconds = elapsed / steps as f64;
+        self.run(policy).seconds += elapsed;
+        self.tell_metrics(policy.stage(), rows, events);
+        if self.pipeline.steps(policy).is_multiple_of(every as u64) {
+            self.measure(Subject::Policy(policy));
+        }
+        Ok(())
+    }
+
+    /// A piece of Best-of-N: completions, scores, or the point of an N. When all is measured it stops playing.
+    async fn draw_best_of_n(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.adopt_sft(events).await?;
+        if self.pipeline.best_of_n_is_done() {
+            self.play(false, events);
+            return Ok(());
+        }
+        let (before, start) = (self.pipeline.best_of_n_progress().0, (self.clock)());
+        let made = self.pipeline.advance_best_of_n(&mut self.k).await?;
+        let (done, total) = self.pipeline.best_of_n_progress();
+        let pace = ((self.clock)() - start) / (done - before).max(1) as f64;
+        if done > before {
+            self.tell_progress(Work::BestOfN, done, total, (total - done) as f64 * pace, events);
+        }
+        if let Some((numbers, evaluation)) = made {
+            events.push(Event::Point(self.best_of_n_point(numbers, &evaluation)));
+            events.push(Event::BestOfN(self.pipeline.best_of_n_told()));
+        }
+        if self.pipeline.best_of_n_is_done() {
+            self.play(false, events);
         }
         Ok(())
     }

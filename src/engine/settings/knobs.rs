@@ -26,14 +26,20 @@ pub struct Knob {
     set: fn(&mut Settings, f64),
 }
 
-/// The stages that train a policy.
+/// The stages that β holds.
 const POLICIES: &[Stage] = &[Stage::Dpo, Stage::Ppo, Stage::PpoGt];
 const PPO: &[Stage] = &[Stage::Ppo, Stage::PpoGt];
+/// The stages that make points.
+const MEASURED: &[Stage] =
+    &[Stage::Dpo, Stage::Ppo, Stage::PpoGt, Stage::Unlikelihood, Stage::PreferredFt, Stage::BestOfN];
 /// The stages whose reward is what the labels follow.
-const BEHIND_LABELS: &[Stage] = &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt];
+const BEHIND_LABELS: &[Stage] =
+    &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt, Stage::Unlikelihood, Stage::PreferredFt];
+/// The stages that train a policy on pairs.
+const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 21] = [
+pub const KNOBS: [Knob; 22] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -59,22 +65,22 @@ pub const KNOBS: [Knob; 21] = [
     Knob {
         name: "learning_rate",
         label: "learning rate",
-        meaning: "How far one DPO step of AdamW moves the parameters.",
+        meaning: "How far one step of AdamW moves the parameters, for what learns from pairs.",
         range: (1e-6, 0.1),
         grain: 0.0,
         names: &[],
-        stages: &[Stage::Dpo],
+        stages: ON_PAIRS,
         get: |settings| settings.learning_rate,
         set: |settings, value| settings.learning_rate = value,
     },
     Knob {
         name: "batch_size",
         label: "batch size",
-        meaning: "Preference pairs in one DPO step.",
+        meaning: "Preference pairs in one step.",
         range: (1.0, 512.0),
         grain: 1.0,
         names: &[],
-        stages: &[Stage::Dpo],
+        stages: ON_PAIRS,
         get: |settings| settings.batch_size as f64,
         set: |settings, value| settings.batch_size = value as usize,
     },
@@ -145,13 +151,24 @@ pub const KNOBS: [Knob; 21] = [
         set: |settings, value| settings.reference_free = value == 1.0,
     },
     Knob {
+        name: "unlikelihood_alpha",
+        label: "α",
+        meaning: "The weight of pushing the rejected down, in unlikelihood; at 0 only the chosen count.",
+        range: (0.0, 1.0),
+        grain: 0.0,
+        names: &[],
+        stages: &[Stage::Unlikelihood],
+        get: |settings| settings.unlikelihood_alpha,
+        set: |settings, value| settings.unlikelihood_alpha = value,
+    },
+    Knob {
         name: "evaluate_every",
         label: "evaluate every",
-        meaning: "DPO steps between two points of the frontier.",
+        meaning: "Steps on pairs between two points of the frontier.",
         range: (1.0, 1000.0),
         grain: 1.0,
         names: &[],
-        stages: &[Stage::Dpo],
+        stages: ON_PAIRS,
         get: |settings| settings.evaluate_every as f64,
         set: |settings, value| settings.evaluate_every = value as usize,
     },
@@ -162,7 +179,7 @@ pub const KNOBS: [Knob; 21] = [
         range: (64.0, 8192.0),
         grain: 1.0,
         names: &[],
-        stages: POLICIES,
+        stages: MEASURED,
         get: |settings| settings.evaluation_samples as f64,
         set: |settings, value| settings.evaluation_samples = value as usize,
     },

@@ -36,7 +36,9 @@ pub struct Settings {
     pub length_normalised: bool,
     /// Whether DPO leaves the reference out.
     pub reference_free: bool,
-    /// DPO steps between two points of the frontier.
+    /// α of unlikelihood: the weight of pushing the rejected down.
+    pub unlikelihood_alpha: f64,
+    /// Optimiser steps between two points of the frontier, for what learns from pairs.
     pub evaluate_every: usize,
     /// Samples behind a point.
     pub evaluation_samples: usize,
@@ -93,6 +95,7 @@ impl Default for Settings {
             loss: DpoLoss::Sigmoid,
             length_normalised: false,
             reference_free: false,
+            unlikelihood_alpha: 0.1,
             evaluate_every: 10,
             evaluation_samples: 512,
             reward_model_pairs: 12_288,

@@ -1,6 +1,8 @@
 //! Inside one step of the stage in focus: its formula with live numbers in it, and what it was computed from.
 
+mod best_of_n;
 mod dpo;
+mod likelihood;
 mod ppo;
 mod reward_model;
 
@@ -16,15 +18,20 @@ pub fn draw(state: &State) {
         Stage::RewardModel => ("inside-reward-model", "Inside a step of the reward model"),
         Stage::Ppo => ("inside-ppo", "Inside a round of PPO"),
         Stage::PpoGt => ("inside-ppo", "Inside a round of PPO-GT"),
+        Stage::Unlikelihood => ("inside-likelihood", "Inside a step of unlikelihood"),
+        Stage::PreferredFt => ("inside-likelihood", "Inside a step of Preferred-FT"),
+        Stage::BestOfN => ("inside-best-of-n", "Inside Best-of-N"),
         _ => ("inside-dpo", "Inside a DPO step"),
     };
     dom::set_text("inside-title", title);
-    for id in ["inside-dpo", "inside-reward-model", "inside-ppo"] {
+    for id in ["inside-dpo", "inside-reward-model", "inside-ppo", "inside-likelihood", "inside-best-of-n"] {
         dom::flag(id, "hidden", id != shown);
     }
     dpo::draw(state);
     reward_model::draw(state);
     ppo::draw(state);
+    likelihood::draw(state);
+    best_of_n::draw(state);
 }
 
 /// How hard a pair pulls, with its margin and loss.

@@ -246,6 +246,7 @@ pub fn method_name(method: &str) -> &str {
         "unlikelihood" => "unlikelihood",
         "preferred_ft" => "Preferred-FT",
         "best_of_n" => "Best-of-N",
+        "best_of_n_score" => "Best-of-N by score",
         other => other,
     }
 }

@@ -1,6 +1,8 @@
 //! The models and data of a session, stage by stage, and the work each stage can do.
 
+mod best_of_n;
 mod dpo;
+mod likelihood;
 mod optimum;
 mod ppo;
 mod reward_model;
@@ -23,6 +25,8 @@ use crate::model::{Checkpoint, CheckpointError, Expectation};
 use crate::rng::Generator;
 use crate::world::preferences::LabelSettings;
 use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
+use best_of_n::LiveBestOfN;
+use likelihood::{Likelihoods, LiveLikelihood};
 use optimum::Optimum;
 use ppo::LivePpo;
 use reward_model::RewardModelRoom;
@@ -57,10 +61,14 @@ pub enum Policy {
     Ppo,
     /// By PPO with the gold reward.
     PpoGt,
+    /// By unlikelihood.
+    Unlikelihood,
+    /// By SFT on the chosen.
+    PreferredFt,
 }
 
 impl Policy {
-    pub const ALL: [Self; 3] = [Self::Dpo, Self::Ppo, Self::PpoGt];
+    pub const ALL: [Self; 5] = [Self::Dpo, Self::Ppo, Self::PpoGt, Self::Unlikelihood, Self::PreferredFt];
 
     /// The policy of a stage that has one.
     pub fn of(stage: Stage) -> Option<Self> {
@@ -72,6 +80,8 @@ impl Policy {
             Self::Dpo => Stage::Dpo,
             Self::Ppo => Stage::Ppo,
             Self::PpoGt => Stage::PpoGt,
+            Self::Unlikelihood => Stage::Unlikelihood,
+            Self::PreferredFt => Stage::PreferredFt,
         }
     }
 
@@ -81,6 +91,8 @@ impl Policy {
             Self::Dpo => "dpo",
             Self::Ppo => "ppo",
             Self::PpoGt => "ppo-gt",
+            Self::Unlikelihood => "unlikelihood",
+            Self::PreferredFt => "preferred_ft",
         }
     }
 }
@@ -119,6 +131,8 @@ pub struct Pipeline<K: Kernels> {
     reward_model: RewardModelRoom<K>,
     ppo: Option<LivePpo<K>>,
     ppo_gt: Option<LivePpo<K>>,
+    likelihoods: Likelihoods<K>,
+    best_of_n: Option<LiveBestOfN<K>>,
     pub evaluator: Evaluator<K>,
     reader: Generation<K>,
     scorer: Scorer<K>,
@@ -151,6 +165,8 @@ impl<K: Kernels> Pipeline<K> {
             reward_model: RewardModelRoom::new(),
             ppo: None,
             ppo_gt: None,
+            likelihoods: Likelihoods::new(),
+            best_of_n: None,
             evaluator: evaluator(k, &network, &settings),
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
             scorer: Scorer::new(k, network.clone(), scored),
@@ -182,7 +198,12 @@ impl<K: Kernels> Pipeline<K> {
         let of_policies = relabel || remeasure;
         let reward_model = relabel || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
         let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs));
+        let likelihoods =
+            of_policies || old.batch_size != settings.batch_size || old.learning_rate != settings.learning_rate;
         let stages = [
+            (Stage::Unlikelihood, likelihoods || old.unlikelihood_alpha != settings.unlikelihood_alpha),
+            (Stage::PreferredFt, likelihoods),
+            (Stage::BestOfN, remeasure || old.seed != settings.seed),
             (Stage::Dpo, of_policies || old.batch_size != settings.batch_size),
             (Stage::RewardModel, reward_model),
             (Stage::Ppo, ppo || reward_model),
@@ -207,6 +228,9 @@ impl<K: Kernels> Pipeline<K> {
                 Stage::RewardModel => self.restart_reward_model(),
                 Stage::Ppo => self.ppo = None,
                 Stage::PpoGt => self.ppo_gt = None,
+                Stage::Unlikelihood => *self.likelihoods.place(Policy::Unlikelihood) = None,
+                Stage::PreferredFt => *self.likelihoods.place(Policy::PreferredFt) = None,
+                Stage::BestOfN => self.best_of_n = None,
                 Stage::Base | Stage::Sft | Stage::Pairs => {}
             }
         }
@@ -219,6 +243,9 @@ impl<K: Kernels> Pipeline<K> {
             Policy::Dpo => self.dpo.learner().steps(),
             Policy::Ppo => of(&self.ppo),
             Policy::PpoGt => of(&self.ppo_gt),
+            Policy::Unlikelihood | Policy::PreferredFt => {
+                self.likelihoods.get(policy).map_or(0, |live| live.learner().steps())
+            }
         }
     }
 
@@ -233,6 +260,7 @@ impl<K: Kernels> Pipeline<K> {
             Subject::Policy(Policy::Dpo) => Some(&self.dpo.learner().parameters),
             Subject::Policy(Policy::Ppo) => self.ppo.as_ref().map(|live| &live.ppo.policy().parameters),
             Subject::Policy(Policy::PpoGt) => self.ppo_gt.as_ref().map(|live| &live.ppo.policy().parameters),
+            Subject::Policy(policy) => self.likelihoods.get(policy).map(|live| &live.learner().parameters),
         };
         // A policy that has not begun is the reference.
         let policy = policy.unwrap_or(&self.reference);
@@ -262,6 +290,11 @@ impl<K: Kernels> Pipeline<K> {
                 models.push((stage, ppo.policy().steps(), &ppo.policy().parameters));
             }
         }
+        for policy in [Policy::Unlikelihood, Policy::PreferredFt] {
+            if let Some(learner) = self.likelihoods.get(policy).map(LiveLikelihood::learner) {
+                models.push((policy.stage(), learner.steps(), &learner.parameters));
+            }
+        }
         let mut written = Vec::new();
         for (stage, step, parameters) in models {
             if step > 0 || Policy::of(stage).is_none() {
@@ -282,6 +315,9 @@ impl<K: Kernels> Pipeline<K> {
         match policy {
             Policy::Dpo => self.dpo.resume(k, &checkpoint.parameters, checkpoint.step),
             Policy::Ppo | Policy::PpoGt => self.resume_ppo(k, policy, &checkpoint.parameters, checkpoint.step),
+            Policy::Unlikelihood | Policy::PreferredFt => {
+                self.resume_likelihood(k, policy, &checkpoint.parameters, checkpoint.step);
+            }
         }
     }
 
@@ -317,6 +353,14 @@ impl<K: Kernels> Pipeline<K> {
                     None => None,
                 }
             }
+            Stage::Unlikelihood | Stage::PreferredFt => {
+                let policy = Policy::of(stage).expect("both have a policy");
+                match self.likelihoods.get(policy).map(LiveLikelihood::learner) {
+                    Some(learner) => learned(learner.read_parameters(k).await?, learner.steps(), policy.method()),
+                    None => None,
+                }
+            }
+            Stage::BestOfN => None,
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::algorithms::{DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair};
 use crate::engine::protocol::{
-    Batch, CompletionNumbers, EpisodeNumbers, PairNumbers, ScoredBatch, ScoredCompletion, ScoredPairNumbers,
-    TokenNumbers,
+    Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ScoredBatch,
+    ScoredCompletion, ScoredPairNumbers, Stage, TokenNumbers,
 };
 use crate::experiments::Round;
 use crate::language::{Sequence, TokenComparison};
+use crate::metrics::MetricRow;
 use crate::world::World;
 
 /// The pairs of a DPO step; `told` and `numbers` hold chosen and rejected in turn.
@@ -43,6 +44,40 @@ pub fn batch(
         accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
         size: settings.pairs,
         pairs: pairs.collect(),
+    }
+}
+
+/// The pairs of a step of unlikelihood or Preferred-FT; `told` has chosen and rejected in turn, with their numbers.
+pub fn likelihood_batch(
+    world: &World,
+    (stage, alpha): (Stage, f64),
+    (told, numbers): (&[Sequence], &[TokenComparison]),
+    size: usize,
+    row: Option<&MetricRow>,
+) -> LikelihoodBatch {
+    let side = |sequence: &Sequence, numbers: &TokenComparison| Likelihood {
+        words: words(world, sequence),
+        log_ratios: numbers.logprobs.iter().zip(&numbers.reference_logprobs).map(|(p, q)| p - q).collect(),
+        logprob: numbers.logprobs.iter().sum(),
+        gold_reward: world.gold_reward(&sequence.tokens),
+    };
+    let pair = |(sequences, numbers): (&[Sequence], &[TokenComparison])| {
+        let (chosen, rejected) = (side(&sequences[0], &numbers[0]), side(&sequences[1], &numbers[1]));
+        LikelihoodPair {
+            prompt: world.vocabulary().text(sequences[0].prompt()),
+            loss: -chosen.logprob + alpha * rejected.logprob,
+            chosen,
+            rejected,
+        }
+    };
+    let loss = row.and_then(|row| row.values.get("unlikelihood/loss").or_else(|| row.values.get("sft/loss")));
+    LikelihoodBatch {
+        stage,
+        step: row.map_or(0, |row| row.step as usize),
+        alpha,
+        mean_loss: loss.copied().unwrap_or(f64::NAN),
+        size,
+        pairs: told.chunks_exact(2).zip(numbers.chunks_exact(2)).map(pair).collect(),
     }
 }
 

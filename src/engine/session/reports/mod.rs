@@ -2,7 +2,7 @@
 
 mod inside;
 
-pub use inside::{batch, episodes, scored_batch};
+pub use inside::{batch, episodes, likelihood_batch, scored_batch};
 
 use crate::algorithms::RewardModelMetrics;
 use crate::backend::BackendError;

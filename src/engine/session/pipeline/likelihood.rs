@@ -1,0 +1,187 @@
+//! Unlikelihood and Preferred-FT on the session's pairs, each with an order of its own.
+
+use super::{Pipeline, Policy, TOLD, dpo};
+use crate::algorithms::{
+    DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
+    UnlikelihoodSettings,
+};
+use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::LikelihoodBatch;
+use crate::engine::session::reports;
+use crate::engine::settings::Settings;
+use crate::experiments::PairOrder;
+use crate::language::Learner;
+use crate::metrics::MetricRow;
+use crate::model::Checkpoint;
+use crate::world::MAX_SEQUENCE;
+
+/// A policy that learns from pairs by likelihoods alone, and how far it is through them.
+pub(super) struct LiveLikelihood<K: Kernels> {
+    trainer: Trainer<K>,
+    order: PairOrder,
+}
+
+enum Trainer<K: Kernels> {
+    Unlikelihood(Unlikelihood<K>),
+    PreferredFt(PreferredFt<K>),
+}
+
+impl<K: Kernels> LiveLikelihood<K> {
+    /// `policy` is `Unlikelihood` or `PreferredFt`. Budget and optimiser are DPO's, as in the sweeps.
+    fn new(k: &mut K, network: &Network, reference: &Checkpoint, policy: Policy, settings: &Settings) -> Self {
+        let DpoSettings { pairs, schedule, adamw, .. } = dpo::dpo_settings(settings);
+        let (network, parameters, length) = (network.clone(), &reference.parameters, MAX_SEQUENCE - 1);
+        let trainer = if policy == Policy::Unlikelihood {
+            let settings = UnlikelihoodSettings { alpha: settings.unlikelihood_alpha, pairs, schedule, adamw };
+            Trainer::Unlikelihood(Unlikelihood::new(k, network, parameters, length, settings))
+        } else {
+            let settings = SftSettings { batch: pairs, schedule, adamw };
+            Trainer::PreferredFt(PreferredFt::new(k, network, parameters, length, settings))
+        };
+        Self { trainer, order: PairOrder::default() }
+    }
+
+    pub(super) fn learner(&self) -> &Learner<K> {
+        match &self.trainer {
+            Trainer::Unlikelihood(it) => it.learner(),
+            Trainer::PreferredFt(it) => it.learner(),
+        }
+    }
+
+    fn step(&mut self, k: &mut K, pairs: &PairBatch) {
+        match &mut self.trainer {
+            Trainer::Unlikelihood(it) => it.step(k, pairs),
+            Trainer::PreferredFt(it) => it.step(k, pairs),
+        }
+    }
+
+    async fn metrics(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
+        Ok(match &mut self.trainer {
+            Trainer::Unlikelihood(it) => it.metrics(k).await?.iter().map(UnlikelihoodMetrics::row).collect(),
+            Trainer::PreferredFt(it) => it.metrics(k).await?.iter().map(SftMetrics::row).collect(),
+        })
+    }
+
+    fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
+        match &mut self.trainer {
+            Trainer::Unlikelihood(it) => it.resume(k, parameters, steps),
+            Trainer::PreferredFt(it) => it.resume(k, parameters, steps),
+        }
+    }
+}
+
+/// Both of them, as far as they have begun.
+pub(super) struct Likelihoods<K: Kernels> {
+    unlikelihood: Option<LiveLikelihood<K>>,
+    preferred_ft: Option<LiveLikelihood<K>>,
+}
+
+impl<K: Kernels> Likelihoods<K> {
+    pub(super) fn new() -> Self {
+        Self { unlikelihood: None, preferred_ft: None }
+    }
+
+    pub(super) fn get(&self, policy: Policy) -> Option<&LiveLikelihood<K>> {
+        match policy {
+            Policy::Unlikelihood => self.unlikelihood.as_ref(),
+            Policy::PreferredFt => self.preferred_ft.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Where the policy is kept.
+    ///
+    /// # Panics
+    /// If it learns by something else than likelihoods.
+    pub(super) fn place(&mut self, policy: Policy) -> &mut Option<LiveLikelihood<K>> {
+        match policy {
+            Policy::Unlikelihood => &mut self.unlikelihood,
+            Policy::PreferredFt => &mut self.preferred_ft,
+            other => unreachable!("{other:?} does not learn by likelihoods"),
+        }
+    }
+}
+
+impl<K: Kernels> Pipeline<K> {
+    fn take_likelihood(&mut self, k: &mut K, policy: Policy) -> LiveLikelihood<K> {
+        let there = self.likelihoods.place(policy).take();
+        there.unwrap_or_else(|| LiveLikelihood::new(k, &self.network, &self.sft, policy, &self.settings))
+    }
+
+    fn keep_likelihood(&mut self, policy: Policy, live: LiveLikelihood<K>) {
+        *self.likelihoods.place(policy) = Some(live);
+    }
+
+    /// Whether the next batch of a policy that learns from pairs waits for a chunk of them.
+    pub fn likelihood_wants_pairs(&self, policy: Policy) -> bool {
+        let first = PairOrder::default();
+        let order = self.likelihoods.get(policy).map_or(&first, |live| &live.order);
+        self.data.wants_more_for(order, self.settings.batch_size)
+    }
+
+    /// Takes `steps` optimiser steps, with one submit in flight at a time.
+    pub async fn train_likelihood(
+        &mut self,
+        k: &mut K,
+        policy: Policy,
+        steps: usize,
+    ) -> Result<Vec<MetricRow>, BackendError> {
+        let mut live = self.take_likelihood(k, policy);
+        let trained = self.likelihood_steps(k, &mut live, steps).await;
+        let rows = match trained {
+            Ok(()) => live.metrics(k).await,
+            Err(error) => Err(error),
+        };
+        self.keep_likelihood(policy, live);
+        rows
+    }
+
+    async fn likelihood_steps(
+        &mut self,
+        k: &mut K,
+        live: &mut LiveLikelihood<K>,
+        steps: usize,
+    ) -> Result<(), BackendError> {
+        let count = self.settings.batch_size;
+        for _ in 0..steps {
+            if self.data.wants_more_for(&live.order, count) {
+                self.extend_pairs(k).await?;
+            }
+            let batch = self.data.next_batch_in(&mut live.order, count);
+            live.step(k, &batch);
+            k.finished().await?;
+        }
+        Ok(())
+    }
+
+    /// One optimiser step with the numbers of its first pairs, as they were before the update.
+    pub async fn step_likelihood_in_full(
+        &mut self,
+        k: &mut K,
+        policy: Policy,
+    ) -> Result<(LikelihoodBatch, Vec<MetricRow>), BackendError> {
+        let mut live = self.take_likelihood(k, policy);
+        let pairs = self.data.next_batch_in(&mut live.order, self.settings.batch_size);
+        let told: Vec<_> = (0..TOLD.min(pairs.chosen.len()))
+            .flat_map(|pair| [pairs.chosen[pair].clone(), pairs.rejected[pair].clone()])
+            .collect();
+        let numbers = self.scorer.compare(k, &live.learner().parameters, &self.reference, &told).await;
+        live.step(k, &pairs);
+        let rows = live.metrics(k).await;
+        self.keep_likelihood(policy, live);
+        let (numbers, rows) = (numbers?, rows?);
+        let alpha = if policy == Policy::Unlikelihood { self.settings.unlikelihood_alpha } else { 0.0 };
+        let told = (told.as_slice(), numbers.as_slice());
+        let batch =
+            reports::likelihood_batch(&self.world, (policy.stage(), alpha), told, pairs.chosen.len(), rows.last());
+        Ok((batch, rows))
+    }
+
+    /// Goes on with a policy that another session trained on the same reference.
+    pub(super) fn resume_likelihood(&mut self, k: &mut K, policy: Policy, parameters: &[f32], steps: u64) {
+        let mut live = LiveLikelihood::new(k, &self.network, &self.sft, policy, &self.settings);
+        live.resume(k, parameters, steps);
+        self.keep_likelihood(policy, live);
+    }
+}

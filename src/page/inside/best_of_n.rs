@@ -1,0 +1,28 @@
+//! Inside Best-of-N: what each N came to, beside the bound on its KL.
+
+use crate::engine::protocol::BestOfNNumbers;
+use crate::page::state::State;
+use crate::page::{dom, format};
+
+/// Writes a row for every N that was measured.
+pub fn draw(state: &State) {
+    let body = dom::element("best-of-n-rows");
+    dom::clear(&body);
+    dom::flag("best-of-n-table", "hidden", state.best_of_n.is_empty());
+    for numbers in &state.best_of_n {
+        dom::append(&body, &[&row(numbers)]);
+    }
+}
+
+fn row(it: &BestOfNNumbers) -> web_sys::Element {
+    let row = dom::make("tr", "", "");
+    let head = dom::make("th", "", &it.n.to_string());
+    dom::set_attribute(&head, "scope", Some("row"));
+    dom::append(&row, &[&head]);
+    let interval = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
+    let judge = if it.learned { "reward model" } else { "gold reward" };
+    for value in [judge.to_owned(), interval(it.kl), format::fixed(it.bound, 3), interval(it.gold_reward)] {
+        dom::append(&row, &[&dom::make("td", "", &value)]);
+    }
+    row
+}

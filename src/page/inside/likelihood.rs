@@ -1,0 +1,71 @@
+//! Inside a step of unlikelihood or Preferred-FT: the pairs of the batch, and what was asked of each side.
+
+use web_sys::Element;
+
+use super::tinted;
+use crate::engine::protocol::{Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
+use crate::page::state::State;
+use crate::page::{dom, format};
+
+/// Writes the batch that was stepped through.
+pub fn draw(state: &State) {
+    let list = dom::element("likelihood-pairs");
+    dom::clear(&list);
+    let is_unlikelihood = state.focused == Stage::Unlikelihood;
+    dom::flag("formula-unlikelihood", "hidden", !is_unlikelihood);
+    dom::flag("formula-preferred-ft", "hidden", is_unlikelihood);
+    let batch = state.likelihoods.get(&state.focused);
+    dom::flag("live-likelihood", "hidden", batch.is_none_or(|batch| batch.pairs.is_empty()));
+    let Some(batch) = batch else {
+        return dom::set_text("likelihood-summary", "Press Step to look into one batch.");
+    };
+    dom::set_text("likelihood-summary", &summary(batch));
+    if let Some(first) = batch.pairs.first() {
+        dom::set_text("live-likelihood-words", &formula(batch, first));
+    }
+    for pair in &batch.pairs {
+        dom::append(&list, &[&item(pair)]);
+    }
+}
+
+fn summary(batch: &LikelihoodBatch) -> String {
+    let (unit, rest) = if batch.stage == Stage::Unlikelihood {
+        ("a pair", "Nothing says how far: there is no reference in the loss.")
+    } else {
+        ("a token", "The rejected play no part: half of what a preference says is not used.")
+    };
+    format!(
+        "Step {}: {} pairs, mean loss {} nats {unit}. {rest} The first {} follow, each word tinted by how much likelier or rarer it has become.",
+        batch.step,
+        format::count(batch.size),
+        format::fixed(batch.mean_loss, 3),
+        batch.pairs.len(),
+    )
+}
+
+/// The first pair's loss in numbers.
+fn formula(batch: &LikelihoodBatch, pair: &LikelihoodPair) -> String {
+    let chosen = format!("−({})", format::fixed(pair.chosen.logprob, 2));
+    let loss = format::fixed(pair.loss, 2);
+    if batch.stage == Stage::Unlikelihood {
+        let (alpha, rejected) = (format::fixed(batch.alpha, 2), format::fixed(pair.rejected.logprob, 2));
+        format!("{chosen} + {alpha} × ({rejected}) = {loss} nats")
+    } else {
+        format!("{chosen} = {loss} nats, over {} tokens", pair.chosen.words.len())
+    }
+}
+
+fn item(pair: &LikelihoodPair) -> Element {
+    let item = dom::make("li", "batch-pair", "");
+    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
+    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected)]);
+    item
+}
+
+fn side(name: &str, it: &Likelihood) -> Element {
+    let row = dom::make("div", "side", "");
+    let numbers = format!("log π {}   gold {}", format::fixed(it.logprob, 2), format::fixed(it.gold_reward, 2));
+    let tokens = tinted(&it.words, &it.log_ratios);
+    dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &numbers)]);
+    row
+}
