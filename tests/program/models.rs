@@ -143,6 +143,28 @@ fn the_same_arguments_give_the_same_file() {
 }
 
 #[test]
+fn noise_changes_the_text_that_models_learn_from_and_its_default_does_not() {
+    let folder = folder("noise");
+    let tiny = ["pretrain", "--width", "16", "--layers", "1", "--heads", "2", "--steps", "2"];
+    let made = |command: &[&str], name: &str, noise: &[&str]| {
+        let out = folder.join(name);
+        klimb(command.iter().chain(noise).chain(&["--out", out.to_str().unwrap()])).ended(0);
+        out
+    };
+    let read = |path: &std::path::Path| std::fs::read(path).unwrap();
+    let [default, same, clean] = [&[][..], &["--noise", "0.03"], &["--noise", "0"]];
+    let base = made(&tiny, "base", default);
+    assert!(read(&base) == read(&made(&tiny, "base-3", same)), "3 % is the default");
+    assert!(read(&base) != read(&made(&tiny, "base-0", clean)));
+    for more in [&[][..], &["--from-chosen"]] {
+        let tiny = [&["sft", "--steps", "2", "--from", base.to_str().unwrap()][..], more].concat();
+        let sft = read(&made(&tiny, "sft", default));
+        assert!(sft == read(&made(&tiny, "sft-3", same)), "3 % is the default");
+        assert!(sft != read(&made(&tiny, "sft-0", clean)), "{more:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_before_the_work() {
     let folder = folder("refused");
     let sft = tiny_reference(&folder);
@@ -164,6 +186,8 @@ fn what_cannot_be_used_is_refused_before_the_work() {
     klimb(["best-of-n", "--from", sft, "--samples", "1"]).refused("samples");
     klimb(["dpo", "--from", sft, "--out", "nowhere/out.safetensors"]).refused("no such folder");
     klimb(["pretrain", "--width", "30", "--out", out]).refused("heads");
+    klimb(["pretrain", "--noise", "0.6", "--out", out]).refused("noise");
+    klimb(["sft", "--noise", "-0.1", "--out", out]).refused("noise");
     klimb(["pretrain", "--width", "9999999", "--out", out]).refused("width");
     klimb(["pairs", "--from", sft, "--label-temperature", "-1"]).refused("temperature");
     klimb(["sample", "--from", sft, "--prompt", "a zorgian film"]).refused("zorgian");

@@ -8,11 +8,11 @@ use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
 use klimb::experiments::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
 use klimb::language::{Scorer, Sequence};
-use klimb::model::{Checkpoint, ModelConfig, initial_parameters};
+use klimb::model::{Checkpoint, ConfigError, ModelConfig, initial_parameters};
 use klimb::rng::Generator;
 use klimb::stats::{half_width, mean};
 use klimb::world::preferences::LabelSettings;
-use klimb::world::{MAX_DOCUMENT, MAX_SEQUENCE, World};
+use klimb::world::{MAX_DOCUMENT, MAX_SEQUENCE, World, WorldSettings};
 
 use super::machine::{BackendArguments, on};
 use super::pairs::LabelArguments;
@@ -33,7 +33,8 @@ const REVIEWS: usize = 512;
         The same arguments give the same file. Ctrl-C writes what was learned so far.",
     after_long_help = "Examples:\n  \
         klimb pretrain --out www/assets/base.safetensors\n  \
-        klimb pretrain --width 64 --backend gpu --out base-64.safetensors"
+        klimb pretrain --width 64 --backend gpu --out base-64.safetensors\n  \
+        klimb pretrain --noise 0 --out base-noise-0.safetensors"
 )]
 pub struct Pretrain {
     /// The checkpoint to write
@@ -51,6 +52,9 @@ pub struct Pretrain {
     /// Optimiser steps of 128 documents
     #[arg(long, default_value_t = BASE_STEPS, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
+    /// Share of the text's words replaced by random ones, 0 to 0.5
+    #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
+    noise: f64,
     /// Names the first parameters and the documents
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -66,6 +70,7 @@ pub struct Pretrain {
         same arguments give the same file. Ctrl-C writes what was learned so far.",
     after_long_help = "Examples:\n  \
         klimb sft --from www/assets/base.safetensors --out www/assets/sft.safetensors\n  \
+        klimb sft --noise 0 --from base-noise-0.safetensors --out sft-noise-0.safetensors\n  \
         klimb sft --from-chosen --out reference.safetensors && \\\n  \
         klimb dpo --from reference.safetensors --written-by grammar --out dpo.safetensors"
 )]
@@ -87,6 +92,9 @@ pub struct Sft {
     from_chosen: bool,
     #[command(flatten)]
     labels: LabelArguments,
+    /// Share of the completions' words replaced by random ones, 0 to 0.5: it broadens the reference
+    #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
+    noise: f64,
     /// Names the reviews
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -97,7 +105,7 @@ pub struct Sft {
 impl Pretrain {
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
-        let world = files::world()?;
+        let world = noisy_world(self.noise)?;
         let config = model_config(&world, self.width.clamp(16, 128))?;
         let config = ModelConfig { width: self.width, layers: self.layers, heads: self.heads, ..config }.validated()?;
         let stage = Stage {
@@ -117,7 +125,7 @@ impl Sft {
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
         let labels = LabelSettings::from(self.labels).validated()?;
-        let world = files::world()?;
+        let world = noisy_world(self.noise)?;
         let from = files::given_or_shipped(self.from.as_deref(), "base.safetensors")?;
         let Checkpoint { config, parameters, .. } = files::read_checkpoint(&from, &world)?;
         let stage = Stage {
@@ -131,6 +139,11 @@ impl Sft {
         };
         on!(self.backend.open()?, k => pollster::block_on(stage.train(k, &world, &self.out)))
     }
+}
+
+/// The world of the shipped models with this share of the words of its text replaced, or why it cannot be.
+fn noisy_world(noise: f64) -> Result<World, ConfigError> {
+    World::new(WorldSettings { noise, ..WorldSettings::default() })
 }
 
 /// A stage of training by maximum likelihood.
