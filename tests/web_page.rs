@@ -73,7 +73,8 @@ fn every_method_has_its_colour_at_its_data_pixel() {
         };
         let trails =
             [trail("sft", 0.5, 0.5), trail("dpo", 2.0, 0.6), trail("ppo", 3.0, 0.7), trail("ppo-gt", 4.0, 0.6)];
-        let chart = FrontierChart { trails: &trails, optimum: &optimum(), target: None, selected: None, empty: "" };
+        let chart =
+            FrontierChart { trails: &trails, optimum: &optimum(), aims: &[], target: None, selected: None, empty: "" };
         let (canvas, frame) = drawn(&chart, palette);
         assert_eq!(colour_at(&canvas, frame.pixel(0.5, 0.5)), palette.sft);
         assert_eq!(colour_at(&canvas, frame.pixel(2.0, 0.6)), palette.dpo);

@@ -24,6 +24,7 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     let chart = FrontierChart {
         trails: &trails,
         optimum: &state.optimum,
+        aims: &[],
         target: target.map(|point| (point, label.as_str())),
         selected: state.selected,
         empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
