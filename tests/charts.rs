@@ -2,7 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use klimb::charts::{
-    ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Marker, Palette, Trail,
+    Aim, ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Marker, Palette, Trail,
     line_svg,
 };
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
@@ -47,6 +47,7 @@ const EMPTY: FrontierChart<'static> = FrontierChart {
     read_off: &[],
     trails: &[],
     optimum: &[],
+    aims: &[],
     target: None,
     selected: None,
     empty: "Press Play",
@@ -148,6 +149,35 @@ fn the_optimum_is_solid_where_it_is_reliable_and_dashed_elsewhere() {
     let whole = |from: &str, to: &str| lines.iter().any(|line| line.contains(from) && line.contains(to));
     assert!(whole(&corner(0.3, 0.71), &corner(1.15, 0.85)), "{lines:?}");
     assert!(!whole(&corner(1.15, 0.85), &corner(4.0, 0.95)), "an unreliable stretch is drawn in one piece: {lines:?}");
+}
+
+#[test]
+fn the_aim_of_a_learned_reward_is_dashed_labelled_and_left_out_where_too_few_samples_carry_it() {
+    let mut points = optimum();
+    points[2].effective_sample_size = 9.0;
+    let aim = Aim { label: "optimum of the learned reward".into(), method: "ppo".into(), points };
+    let (frame, svg) = drawn(&FrontierChart { aims: std::slice::from_ref(&aim), ..EMPTY }, &Look::default());
+    let frame = frame.unwrap();
+    assert!(texts(&svg).contains(&aim.label));
+    let hue = "#993F74";
+    let dashes: Vec<String> =
+        svg.split("<polyline ").skip(1).filter(|line| line.contains(hue)).map(Into::into).collect();
+    assert!(dashes.len() > 5, "{dashes:?}");
+    let furthest = |line: &String| {
+        let corners = attributes(&format!("<polyline {line}"), "polyline", "points")[0].clone();
+        corners
+            .split_whitespace()
+            .map(|corner| corner.split(',').next().unwrap().parse::<i32>().unwrap())
+            .max()
+            .unwrap()
+    };
+    let end = dashes.iter().map(furthest).max().unwrap();
+    let (reliable, unreliable) = (frame.pixel(1.15, 0.85).0, frame.pixel(4.0, 0.95).0);
+    assert!(end <= reliable && end + 7 > reliable && end < unreliable, "{end} is not the last reliable point's place");
+
+    let broken = [Aim { points: vec![OptimumPoint { gold_reward: f64::NAN, ..aim.points[0] }], ..aim }];
+    let (result, _) = drawn(&FrontierChart { aims: &broken, ..EMPTY }, &Look::default());
+    assert_eq!(result, Err(ChartError::NotFinite { series: "optimum of the learned reward".into(), index: 0 }));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
     };
     let ladder = OptimumSettings { rung_samples: 256, rung_steps: 30, most_rungs: 2, ..OptimumSettings::default() };
     let settings = OptimumSettings { goal: 1.5, most_samples: 4096, ..ladder };
-    let OptimumSamples { samples, rungs } = sampled(prompts, worth, &settings);
+    let OptimumSamples { samples, rungs, .. } = sampled(prompts, worth, &settings);
     assert!(!rungs.is_empty());
 
     let exact = |beta: f64| {

@@ -78,6 +78,7 @@ fn every_method_has_its_colour_at_its_data_pixel() {
             read_off: &[],
             trails: &trails,
             optimum: &optimum(),
+            aims: &[],
             target: None,
             selected: None,
             empty: "",

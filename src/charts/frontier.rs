@@ -13,6 +13,8 @@ use crate::metrics::{FrontierPoint, OptimumPoint};
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
 pub const RELIABLE_SAMPLES: f64 = 100.0;
+/// Below this effective sample size not even what bounds nothing is drawn.
+const USABLE_SAMPLES: f64 = 10.0;
 /// Below this width, in CSS pixels, a frame is a phone's.
 const NARROW: f64 = 420.0;
 
@@ -29,6 +31,17 @@ pub struct Trail {
     pub points: Vec<FrontierPoint>,
 }
 
+/// Where a perfect learner of another reward would go: no bound, so it is drawn thin, and never solid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aim {
+    /// What stands beside its end.
+    pub label: String,
+    /// Whose aim it is; decides the hue.
+    pub method: String,
+    /// Its points, by KL in either direction. Those carried by too few samples are left out.
+    pub points: Vec<OptimumPoint>,
+}
+
 /// Everything on the chart.
 #[derive(Debug, Clone, Copy)]
 pub struct FrontierChart<'a> {
@@ -40,6 +53,8 @@ pub struct FrontierChart<'a> {
     pub trails: &'a [Trail],
     /// The closed-form optimum, by KL in either direction.
     pub optimum: &'a [OptimumPoint],
+    /// The optima of learned rewards, which PPO aims at.
+    pub aims: &'a [Aim],
     /// The optimum at the β chosen now, with its label.
     pub target: Option<(OptimumPoint, &'a str)>,
     /// The trail and point that is pointed at.
@@ -67,6 +82,7 @@ impl FrontierChart<'_> {
         for curve in self.read_off {
             draw_read_off(curve, area, look, &frame)?;
         }
+        self.draw_aims(area, look, &frame)?;
         for (index, trail) in self.trails.iter().enumerate() {
             let selected = self.selected.filter(|(which, _)| *which == index).map(|(_, point)| point);
             draw_trail(trail, selected, area, look, &frame)?;
@@ -76,6 +92,7 @@ impl FrontierChart<'_> {
         }
         self.draw_target(area, look, &frame, &mut taken)?;
         self.label_ghosts(area, look, &frame, &mut taken)?;
+        self.label_aims(area, look, &frame, &mut taken)?;
         if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
             let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
             let style = look.text(&look.palette.quiet, 14.0, HPos::Center, VPos::Center);
@@ -97,6 +114,11 @@ impl FrontierChart<'_> {
             }
         }
         let finite = |p: &OptimumPoint| p.kl_per_sequence.is_finite() && p.gold_reward.is_finite();
+        for aim in self.aims {
+            if let Some(index) = aim.points.iter().position(|point| !finite(point)) {
+                return Err(ChartError::NotFinite { series: aim.label.clone(), index });
+            }
+        }
         match self.optimum.iter().chain(self.target.iter().map(|(point, _)| point)).position(|p| !finite(p)) {
             Some(index) => Err(ChartError::NotFinite { series: "closed-form optimum".into(), index }),
             None => Ok(()),
@@ -179,6 +201,37 @@ impl FrontierChart<'_> {
         Ok(())
     }
 
+    fn draw_aims<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        for aim in self.aims {
+            let (hue, pixels) = (look.palette.method(&aim.method), aim.pixels(frame));
+            let dashes = if pixels.len() > 1 { dashes(&pixels, f64::from(look.px(3.0))) } else { Vec::new() };
+            for dash in dashes {
+                area.draw(&PathElement::new(dash, look.line(hue, 1.0)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn label_aims<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+    ) -> Result<(), ChartError> {
+        for aim in self.aims {
+            if let Some(end) = aim.pixels(frame).last() {
+                place_label(&aim.label, *end, &look.palette.method(&aim.method), area, look, frame, taken)?;
+            }
+        }
+        Ok(())
+    }
+
     fn draw_target<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
@@ -191,6 +244,18 @@ impl FrontierChart<'_> {
         Marker::Diamond.draw(area, center, look.px(7.0), look.palette.paper.filled())?;
         Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))?;
         place_label(label, center, &look.palette.ink, area, look, frame, taken)
+    }
+}
+
+impl Aim {
+    /// The points inside the frame that enough samples carry, by rising KL.
+    fn pixels(&self, frame: &Frame) -> Vec<(i32, i32)> {
+        let is_seen = |point: &&OptimumPoint| {
+            point.effective_sample_size >= USABLE_SAMPLES && frame.x.contains(&point.kl_per_sequence)
+        };
+        let mut points: Vec<&OptimumPoint> = self.points.iter().filter(is_seen).collect();
+        points.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        points.iter().map(|point| frame.pixel(point.kl_per_sequence, point.gold_reward)).collect()
     }
 }
 

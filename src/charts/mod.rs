@@ -15,7 +15,7 @@ mod svg;
 
 pub use curve::{Curve, CurveChart};
 pub use frame::Frame;
-pub use frontier::{FrontierChart, Trail};
+pub use frontier::{Aim, FrontierChart, Trail};
 pub use lines::{Line, LineChart, LinePoint};
 pub use look::{Look, Palette};
 pub use marker::Marker;

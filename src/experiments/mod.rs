@@ -27,7 +27,7 @@ pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth,
-    optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
+    learned_optimum, optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
 };
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairOrder, PreferenceData, PreferenceSettings, Writer};
@@ -36,7 +36,7 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
-pub use rlhf::RlhfSettings;
+pub use rlhf::{RlhfSettings, train_reward_model};
 pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
 pub use study::{Progress, StudyError};
 pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};

@@ -70,10 +70,14 @@ pub async fn run_rlhf<K: Kernels, S: Sink>(
     let (network, parameters) = reference;
     let mut reward_model = None;
     if let Some((preferences, recipe)) = settings.reward_model {
-        let Some(trained) = train_reward_model(k, world, reference, (preferences, recipe, seed), sink).await? else {
-            return Ok(());
-        };
-        reward_model = Some(trained.parameters);
+        reward_model = sink.known_reward_model(seed).map_err(SweepError::Sink)?;
+        if reward_model.is_none() {
+            let watch = || sink.stepped(0);
+            let trained = train_reward_model(k, world, reference, (preferences, recipe, seed), watch).await;
+            let Some(trained) = trained.map_err(|error| of_sweep(error, seed))? else { return Ok(()) };
+            sink.reward_model(seed, &trained).map_err(SweepError::Sink)?;
+            reward_model = Some(trained.parameters);
+        }
     }
     let reward_model = reward_model.as_deref();
     let start = PpoStart { reference: parameters, value_trunk: reward_model.unwrap_or(parameters), reward_model };
@@ -81,19 +85,30 @@ pub async fn run_rlhf<K: Kernels, S: Sink>(
     run_ppo(k, world, run, &mut OfSweep(sink)).await.map(drop)
 }
 
-/// The reward model of a seed, or `None` if the sink ended the run.
-async fn train_reward_model<K: Kernels, S: Sink>(
+fn of_sweep<E>(error: RewardModelError, seed: u64) -> SweepError<E> {
+    match error {
+        RewardModelError::Backend(error) => SweepError::Backend(error),
+        RewardModelError::Diverged { step } => SweepError::Diverged { run: format!("reward model, seed {seed}"), step },
+    }
+}
+
+/// The reward model of a seed, from pairs of its own. `watch` is asked after each piece of work, and may end it; then the
+/// answer is `None`.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if the loss is not finite.
+pub async fn train_reward_model<K: Kernels>(
     k: &mut K,
     world: &World,
     (network, reference): (&Network, &[f32]),
     (preferences, recipe, seed): (PreferenceSettings, RewardModelRecipe, u64),
-    sink: &mut S,
-) -> Result<Option<TrainedRewardModel>, SweepError<S::Error>> {
+    mut watch: impl FnMut() -> ControlFlow<()>,
+) -> Result<Option<TrainedRewardModel>, RewardModelError> {
     let parameters = upload(k, reference);
     let mut data = PreferenceData::new(k, network, seed, preferences);
     while data.len() < data.capacity() {
         data.extend(k, world, &parameters).await?;
-        if sink.stepped(0).is_break() {
+        if watch().is_break() {
             return Ok(None);
         }
     }
@@ -101,21 +116,17 @@ async fn train_reward_model<K: Kernels, S: Sink>(
     let instances = pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect();
     let split = PairSplit::new(instances, recipe.validation_share, seed).expect("a chunk has many instances");
     let mut training = RewardModelTraining::new(k, *network.config(), reference, split, seed, recipe);
-    let broken = |error| match error {
-        RewardModelError::Backend(error) => SweepError::Backend(error),
-        RewardModelError::Diverged { step } => SweepError::Diverged { run: format!("reward model, seed {seed}"), step },
-    };
     while training.steps() < training.total_steps() {
         training.step(k);
         if training.is_due() {
-            training.validate(k).await.map_err(broken)?;
+            training.validate(k).await?;
         }
-        if sink.stepped(0).is_break() {
+        if watch().is_break() {
             return Ok(None);
         }
     }
     let completions = reference_completions(k, world, network, &parameters, seed).await?;
-    training.finish(k, &completions).await.map(Some).map_err(broken)
+    training.finish(k, &completions).await.map(Some)
 }
 
 /// A sweep's sink as PPO's.

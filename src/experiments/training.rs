@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings};
+use super::{Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings, TrainedRewardModel};
 use crate::algorithms::{
     Dpo, DpoMetrics, DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
     UnlikelihoodSettings,
@@ -180,6 +180,14 @@ pub trait Sink {
     fn metrics(&mut self, metrics: &[MetricRow]);
     /// A point was measured.
     fn point(&mut self, point: SweepPoint) -> Result<(), Self::Error>;
+    /// The parameters of a seed's reward model, where an earlier run of the seed left it.
+    fn known_reward_model(&self, _seed: u64) -> Result<Option<Vec<f32>>, Self::Error> {
+        Ok(None)
+    }
+    /// A seed's reward model was trained.
+    fn reward_model(&mut self, _seed: u64, _trained: &TrainedRewardModel) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 /// Why a run ended without its last point.

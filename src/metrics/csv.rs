@@ -1,10 +1,10 @@
-//! `frontier.csv` and `optimum.csv`, out and in (RFC 4180, one record a line).
+//! `frontier.csv`, `optimum.csv` and `optimum_learned.csv`, out and in (RFC 4180, one record a line).
 
 use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{FrontierPoint, OptimumPoint, Setting};
+use super::{FrontierPoint, LearnedOptimumPoint, OptimumPoint, Setting};
 
 /// The header of `frontier.csv`.
 pub const FRONTIER_COLUMNS: [&str; 10] = [
@@ -22,6 +22,10 @@ pub const FRONTIER_COLUMNS: [&str; 10] = [
 
 /// The header of `optimum.csv`.
 pub const OPTIMUM_COLUMNS: [&str; 4] = ["beta", "kl_per_sequence", "gold_reward", "effective_sample_size"];
+
+/// The header of `optimum_learned.csv`.
+pub const LEARNED_OPTIMUM_COLUMNS: [&str; 6] =
+    ["seed", "beta", "kl_per_sequence", "score", "gold_reward", "effective_sample_size"];
 
 /// Why a CSV file was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -89,6 +93,21 @@ pub fn optimum_csv(points: &[OptimumPoint]) -> String {
     table(OPTIMUM_COLUMNS, points.iter().map(row))
 }
 
+/// The text of `optimum_learned.csv`.
+pub fn learned_optimum_csv(points: &[LearnedOptimumPoint]) -> String {
+    let row = |LearnedOptimumPoint { seed, score, optimum }: &LearnedOptimumPoint| {
+        [
+            seed.to_string(),
+            optimum.beta.to_string(),
+            optimum.kl_per_sequence.to_string(),
+            score.to_string(),
+            optimum.gold_reward.to_string(),
+            optimum.effective_sample_size.to_string(),
+        ]
+    };
+    table(LEARNED_OPTIMUM_COLUMNS, points.iter().map(row))
+}
+
 /// The points of a `frontier.csv`.
 ///
 /// # Errors
@@ -127,6 +146,22 @@ pub fn parse_optimum_csv(text: &str) -> Result<Vec<OptimumPoint>, CsvError> {
             gold_reward: record.number(2)?,
             effective_sample_size: record.number(3)?,
         })
+    })
+}
+
+/// The points of an `optimum_learned.csv`.
+///
+/// # Errors
+/// The first line that is not of the format, and where in it.
+pub fn parse_learned_optimum_csv(text: &str) -> Result<Vec<LearnedOptimumPoint>, CsvError> {
+    records(text, &LEARNED_OPTIMUM_COLUMNS, |record| {
+        let optimum = OptimumPoint {
+            beta: record.number(1)?,
+            kl_per_sequence: record.number(2)?,
+            gold_reward: record.number(4)?,
+            effective_sample_size: record.number(5)?,
+        };
+        Ok(LearnedOptimumPoint { seed: record.count(0)?, score: record.number(3)?, optimum })
     })
 }
 
@@ -255,6 +290,13 @@ mod tests {
             "beta,kl_per_sequence,gold_reward,effective_sample_size\n0.3,3.1,0.94,120.5\n"
         );
         assert_eq!(parse_optimum_csv(&optimum_csv(&[optimum])), Ok(vec![optimum]));
+        let learned = LearnedOptimumPoint { seed: 7, score: 2.5, optimum };
+        let text = learned_optimum_csv(&[learned]);
+        assert_eq!(
+            text,
+            "seed,beta,kl_per_sequence,score,gold_reward,effective_sample_size\n7,0.3,3.1,2.5,0.94,120.5\n"
+        );
+        assert_eq!(parse_learned_optimum_csv(&text), Ok(vec![learned]));
     }
 
     #[test]

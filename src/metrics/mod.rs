@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use ablation::{ABLATION_COLUMNS, AblationPoint, REFERENCE_PROBABILITIES, ablation_csv};
 pub use comparison::{COMPARISON_COLUMNS, ComparisonCell, QUANTITIES, comparison_csv, parse_comparison_csv};
 pub use csv::{
-    CsvError, FRONTIER_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, optimum_csv, parse_frontier_csv, parse_optimum_csv,
+    CsvError, FRONTIER_COLUMNS, LEARNED_OPTIMUM_COLUMNS, OPTIMUM_COLUMNS, frontier_csv, learned_optimum_csv,
+    optimum_csv, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
 pub use studies::{
@@ -114,6 +115,18 @@ pub struct OptimumPoint {
     pub gold_reward: f64,
     /// How many independent samples the importance weights are worth, at the prompt where that is least.
     pub effective_sample_size: f64,
+}
+
+/// What PPO on a reward model aims at: π_ref·exp(r_φ/β)/Z, with r_φ the reward model's score. It is the best there is by
+/// score, and no bound in gold reward.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LearnedOptimumPoint {
+    /// The seed of the reward model.
+    pub seed: u64,
+    /// Mean score r_φ, of which the reference's mean is 0.
+    pub score: f64,
+    /// Where the policy lies: KL and *gold* reward, as on the frontier.
+    pub optimum: OptimumPoint,
 }
 
 #[cfg(test)]

@@ -41,11 +41,14 @@ fn shards_put_together_are_the_sweep() {
     merge(&[&second, &first], &merged).ended(0);
     assert_eq!(frontier(&merged), frontier(&whole));
     assert_eq!(files(&merged), files(&whole));
-    assert_eq!(text(&merged.join("optimum.csv")), text(&whole.join("optimum.csv")));
+    for file in ["optimum.csv", "optimum_learned.csv"] {
+        assert_eq!(text(&merged.join(file)), text(&whole.join(file)));
+    }
     let said = sweep(&reference, &merged, &[]).ended(0).error;
     assert!(said.contains("not repeated: 7 of 7 runs"), "{said}");
     // Again into the same folder: nothing is new.
-    merge(&[&first, &second], &merged).ended(0);
+    let said = merge(&[&first, &second], &merged).ended(0).error;
+    assert!(!said.contains("another reward model"), "{said}");
     assert_eq!(frontier(&merged), frontier(&whole));
 }
 
@@ -77,6 +80,13 @@ fn folders_that_are_not_one_sweep_are_refused() {
     let changed = text(&one.join("frontier.csv")).replace("dpo,0.3,1,4,", "dpo,0.3,1,4,9");
     std::fs::write(twin.join("frontier.csv"), changed).unwrap();
     merge(&[&one, &twin], &merged).refused("another dpo-0.3-1-4");
+    std::fs::write(twin.join("frontier.csv"), text(&one.join("frontier.csv"))).unwrap();
+    let (model, mine) = ("checkpoints/reward-model-1.safetensors", "of another machine");
+    std::fs::write(twin.join(model), mine).unwrap();
+    std::fs::copy(folder.join("sft.safetensors"), one.join(model)).unwrap();
+    let said = merge(&[&one, &twin], &merged).ended(0).error;
+    assert!(said.contains("another reward model") && said.contains("seed 1"), "{said}");
+    assert_eq!(std::fs::read(merged.join(model)).unwrap(), std::fs::read(one.join(model)).unwrap());
     std::fs::write(twin.join("run.json"), "{}").unwrap();
     merge(&[&twin], &folder.join("last")).refused("settings");
     sweep(&reference, &folder.join("none"), &["--shard", "3/2"]).ended(2);

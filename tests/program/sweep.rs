@@ -6,7 +6,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
 use klimb::language::{Scorer, Sequence};
-use klimb::metrics::{FrontierPoint, Setting, parse_frontier_csv, parse_optimum_csv};
+use klimb::metrics::{FrontierPoint, Setting, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv};
 use klimb::model::Checkpoint;
 use klimb::stats::{half_width, mean};
 use klimb::world::{World, WorldSettings};
@@ -104,6 +104,16 @@ fn every_point_can_be_recomputed_from_the_files() {
     let optimum = parse_optimum_csv(&text(&out.join("optimum.csv"))).expect("optimum.csv has the published header");
     assert!(optimum.iter().all(|point| point.kl_per_sequence >= 0.0 && (0.0..=1.0).contains(&point.gold_reward)));
     assert!(text(&out.join("frontier.svg")).contains("closed-form optimum"));
+    let learned = parse_learned_optimum_csv(&text(&out.join("optimum_learned.csv"))).expect("the published header");
+    assert_eq!(learned.len(), optimum.len(), "one reward model, the same β");
+    for (learned, gold) in learned.iter().zip(&optimum) {
+        assert_eq!((learned.seed, learned.optimum.beta), (1, gold.beta));
+        assert!(learned.optimum.gold_reward <= 1.0 && learned.score.is_finite());
+    }
+    let loosest = |points: &[f64]| points.windows(2).all(|pair| pair[0] >= pair[1] - 1e-9);
+    assert!(loosest(&learned.iter().map(|point| point.score).collect::<Vec<f64>>()), "a longer leash earns more score");
+    let reward_model = checkpoint(&out.join("checkpoints/reward-model-1.safetensors"));
+    assert_eq!((reward_model.stage.as_str(), reward_model.head), ("reward_model", true));
     let run: Value = serde_json::from_str(&text(&out.join("run.json"))).unwrap();
     assert_eq!(run["backend"], "cpu");
     let last = serde_json::json!({"method": {"name": "best_of_n", "largest": 4}, "seed": 1});
@@ -168,6 +178,35 @@ fn it_goes_on_where_it_stopped_and_gives_the_same_whatever_the_order() {
         |text: &str| -> Vec<String> { text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect() };
     assert_eq!(without_seconds(&text(&out.join("frontier.csv"))), without_seconds(&whole));
     assert_eq!(without_seconds(&text(&other.join("frontier.csv"))), without_seconds(&whole));
+}
+
+#[test]
+fn a_reward_model_is_trained_once_a_seed_and_again_where_it_is_missing() {
+    let folder = folder("reward-models");
+    let (reference, out) = (tiny_reference(&folder), folder.join("out"));
+    sweep(&reference, &out, &[]).ended(0);
+    let (model, learned) = (out.join("checkpoints/reward-model-1.safetensors"), out.join("optimum_learned.csv"));
+    let (trained, curve, frontier) = (std::fs::read(&model).unwrap(), text(&learned), text(&out.join("frontier.csv")));
+    // As an older program would have left it.
+    std::fs::remove_file(&model).unwrap();
+    std::fs::remove_file(&learned).unwrap();
+    sweep(&reference, &out, &[]).ended(0);
+    assert_eq!((std::fs::read(&model).unwrap(), text(&learned)), (trained.clone(), curve));
+    assert_eq!(text(&out.join("frontier.csv")), frontier);
+    // PPO again, on the reward model that is there: it must be the file that judges, so another one is put in its place.
+    let is_kept = |line: &&str| !line.starts_with("ppo,3,1,16");
+    std::fs::write(out.join("frontier.csv"), frontier.lines().filter(is_kept).collect::<Vec<&str>>().join("\n"))
+        .unwrap();
+    let other = Checkpoint::from_bytes(&trained, None).unwrap();
+    let turned = other.parameters.iter().enumerate().map(|(i, &it)| if i % 3 == 0 { 3.0 * it + 0.1 } else { it });
+    let other = Checkpoint { parameters: turned.collect(), ..other };
+    std::fs::write(&model, other.to_bytes()).unwrap();
+    sweep(&reference, &out, &[]).ended(0);
+    let ppo = |text: &str| text.lines().find(|line| line.starts_with("ppo,3,1,16")).map(|line| line[..30].to_owned());
+    assert_ne!(ppo(&text(&out.join("frontier.csv"))), ppo(&frontier));
+    std::fs::write(&model, &trained[..50]).unwrap();
+    let said = sweep(&reference, &out, &[]).ended(2).error;
+    assert!(said.contains("reward-model-1.safetensors") && said.contains("trained again"), "{said}");
 }
 
 #[test]

@@ -81,6 +81,8 @@ impl OptimumSettings {
 pub struct OptimumSamples {
     /// By prompt.
     pub samples: Vec<Vec<OptimumSample>>,
+    /// The completion of each sample, with its prompt.
+    pub sequences: Vec<Vec<Sequence>>,
     /// The optimum that each rung was fitted to, as it was estimated then.
     pub rungs: Vec<OptimumPoint>,
 }
@@ -162,7 +164,7 @@ where
         let wanting = |&prompt: &usize| mixture.draws(prompt) as f64 * (settings.effective / effective[prompt] - 1.0);
         left = (lacking.iter().map(wanting).sum::<f64>() / PIECE as f64) as usize;
         if lacking.is_empty() {
-            return Ok(Some(OptimumSamples { samples, rungs }));
+            return Ok(Some(OptimumSamples { samples, sequences: mixture.into_sequences(), rungs }));
         }
     }
 }

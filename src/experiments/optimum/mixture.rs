@@ -141,6 +141,12 @@ impl<'a, K: Kernels> Mixture<'a, K> {
         Ok(())
     }
 
+    /// The completions of the draws, by prompt.
+    pub fn into_sequences(self) -> Vec<Vec<Sequence>> {
+        let of_prompt = |draws: Vec<Draw>| draws.into_iter().map(|draw| draw.sequence).collect();
+        self.draws.into_iter().map(of_prompt).collect()
+    }
+
     /// The draws by prompt, each with its weight.
     pub fn samples(&self) -> Vec<Vec<OptimumSample>> {
         let of_prompt = |(draws, counts): (&Vec<Draw>, &Vec<usize>)| {

@@ -3,13 +3,16 @@
 //! max E[r] − β·KL(π‖π_ref) is solved by π = π_ref·exp(r/β)/Z (Rafailov et al. 2023, equation 4). Self-normalised
 //! importance weights, prompt by prompt, give its mean reward, Z, and its KL, E*[r]/β − log Z. Samples of the reference
 //! alone carry that to a KL of about 2; samples of policies fitted for the purpose carry it further ([`sample_optimum`]).
-//! What was computed so for the shipped reference is kept ([`RecordedOptimum`]).
+//! What was computed so for the shipped reference is kept ([`RecordedOptimum`]). Any reward of a sequence can be put in the
+//! place of r: with a reward model's score it is what PPO on that reward model aims at ([`learned_optimum`]).
 
 mod ladder;
+mod learned;
 mod mixture;
 mod recorded;
 
 pub use ladder::{OptimumSamples, OptimumSettings, sample_optimum};
+pub use learned::learned_optimum;
 pub use mixture::Worth;
 pub use recorded::{RecordedOptimum, RecordedOptimumError};
 
@@ -40,6 +43,7 @@ impl OptimumSample {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Tilted {
     gold_reward: f64,
+    reward: f64,
     kl: f64,
     effective_sample_size: f64,
     /// Squared standard errors of both, by the delta method.
@@ -68,7 +72,7 @@ impl Tilted {
             square(share * ((sample.reward - reward) / beta - 1.0) + reference)
         });
         let effective_sample_size = total * total / sum(&|sample| square(weight(sample)));
-        Self { gold_reward, kl: kl.max(0.0), effective_sample_size, gold_variance, kl_variance }
+        Self { gold_reward, reward, kl: kl.max(0.0), effective_sample_size, gold_variance, kl_variance }
     }
 }
 
@@ -80,18 +84,29 @@ pub fn optimum(samples: &[Vec<OptimumSample>], beta: f64) -> OptimumPoint {
 /// [`optimum`], and the standard errors of its KL and of its gold reward. They are too small where fewer than some
 /// thirty samples are effective.
 pub fn optimum_with_errors(samples: &[Vec<OptimumSample>], beta: f64) -> (OptimumPoint, [f64; 2]) {
-    let prompts: Vec<Tilted> =
-        samples.iter().filter(|prompt| !prompt.is_empty()).map(|prompt| Tilted::new(prompt, beta)).collect();
+    let prompts = tilted(samples, beta);
     let share = 1.0 / prompts.len().max(1) as f64;
-    let mean = |number: fn(&Tilted) -> f64| share * prompts.iter().map(number).sum::<f64>();
     let error = |variance: fn(&Tilted) -> f64| share * prompts.iter().map(variance).sum::<f64>().sqrt();
-    let point = OptimumPoint {
+    (point_of(&prompts, beta), [error(|prompt| prompt.kl_variance), error(|prompt| prompt.gold_variance)])
+}
+
+/// The optimum of each prompt that has samples.
+fn tilted(samples: &[Vec<OptimumSample>], beta: f64) -> Vec<Tilted> {
+    samples.iter().filter(|prompt| !prompt.is_empty()).map(|prompt| Tilted::new(prompt, beta)).collect()
+}
+
+/// Mean over prompts.
+fn mean_over(prompts: &[Tilted], number: fn(&Tilted) -> f64) -> f64 {
+    prompts.iter().map(number).sum::<f64>() / prompts.len().max(1) as f64
+}
+
+fn point_of(prompts: &[Tilted], beta: f64) -> OptimumPoint {
+    OptimumPoint {
         beta,
-        kl_per_sequence: mean(|prompt| prompt.kl),
-        gold_reward: mean(|prompt| prompt.gold_reward),
+        kl_per_sequence: mean_over(prompts, |prompt| prompt.kl),
+        gold_reward: mean_over(prompts, |prompt| prompt.gold_reward),
         effective_sample_size: prompts.iter().map(|prompt| prompt.effective_sample_size).fold(f64::INFINITY, f64::min),
-    };
-    (point, [error(|prompt| prompt.kl_variance), error(|prompt| prompt.gold_variance)])
+    }
 }
 
 /// [`optimum`] over the slider's range, by rising β.

@@ -74,7 +74,7 @@ impl Optimum {
         let sampled = on!(self.backend.open()?, k => {
             pollster::block_on(sampled(k, &world, &network, parameters, temperature, &settings))
         })?;
-        let Some(OptimumSamples { samples, rungs }) = sampled else { return Ok(End::Interrupted) };
+        let Some(OptimumSamples { samples, rungs, .. }) = sampled else { return Ok(End::Interrupted) };
         let recorded = RecordedOptimum::new(reference.fingerprint(), temperature, settings, &samples);
         files::write(&self.out, recorded.to_json())?;
         let betas: Vec<String> = rungs.iter().map(|rung| format!("{:.3}", rung.beta)).collect();

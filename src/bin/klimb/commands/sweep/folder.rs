@@ -5,15 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
-use klimb::charts::{FrontierChart, Look, Trail, frontier_svg};
+use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
-use klimb::metrics::{FrontierPoint, OptimumPoint, Setting, frontier_csv, optimum_csv, parse_frontier_csv};
+use klimb::metrics::{
+    FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv, parse_frontier_csv,
+};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::{Failure, files};
+use super::optima::{Optima, RewardModels, runs_with_reward_models};
 use super::shard::Shard;
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
@@ -134,8 +137,9 @@ impl Folder {
         self.points.iter().any(|point| point.method == "sft")
     }
 
-    /// Takes over what another folder of the same sweep has and this one has not.
-    pub fn take(&mut self, other: &Path) -> Result<(), Failure> {
+    /// Takes over what another folder of the same sweep has and this one has not. Answers with the seeds of which both
+    /// have a reward model, and not the same: the last digit of a sum differs from machine to machine.
+    pub fn take(&mut self, other: &Path) -> Result<Vec<u64>, Failure> {
         for point in read_points(other)? {
             let name = point_name(&point);
             if let Some(found) = self.points.iter().find(|found| point_name(found) == name) {
@@ -152,7 +156,21 @@ impl Folder {
             }
             self.insert(point)?;
         }
-        Ok(())
+        self.take_reward_models(other)
+    }
+
+    fn take_reward_models(&self, other: &Path) -> Result<Vec<u64>, Failure> {
+        let mut differing = Vec::new();
+        for SweepRun { seed, .. } in runs_with_reward_models(&self.settings) {
+            let [here, there] = [&self.path, other].map(|folder| folder.join(RewardModels::file(seed)));
+            match (here.is_file(), there.is_file()) {
+                (_, false) => {}
+                (false, true) => files::write(&here, files::read(&there)?)?,
+                (true, true) if files::read(&here)? == files::read(&there)? => {}
+                (true, true) => differing.push(seed),
+            }
+        }
+        Ok(differing)
     }
 
     /// Writes a point's samples and checkpoint, then the frontier with it.
@@ -181,18 +199,24 @@ impl Folder {
         files::write(&self.path.join(FRONTIER), frontier_csv(&self.points))
     }
 
-    /// Writes the optimum, if it was sampled, and the chart.
-    pub fn conclude(&self, optimum: Option<&[OptimumPoint]>) -> Result<(), Failure> {
-        if let Some(points) = optimum {
-            files::write(&self.path.join("optimum.csv"), optimum_csv(points))?;
+    /// Writes the optima, if they were sampled, and the chart.
+    pub fn conclude(&self, optima: Option<&Optima>) -> Result<(), Failure> {
+        let nothing = Optima::default();
+        let Optima { gold, learned } = optima.unwrap_or(&nothing);
+        if !gold.is_empty() {
+            files::write(&self.path.join("optimum.csv"), optimum_csv(gold))?;
+        }
+        if !learned.is_empty() {
+            files::write(&self.path.join("optimum_learned.csv"), learned_optimum_csv(learned))?;
         }
         let trails = self.trails();
-        let optimum = optimum.unwrap_or_default();
+        let aims = aims(learned);
         let chart = FrontierChart {
             ghosts: &[],
             read_off: &[],
             trails: &trails,
-            optimum,
+            optimum: gold,
+            aims: &aims,
             target: None,
             selected: None,
             empty: "no point yet",
@@ -217,6 +241,17 @@ impl Folder {
         });
         std::iter::once(reference).chain(trails).filter(|trail| !trail.points.is_empty()).collect()
     }
+}
+
+/// What the PPO of each seed aims at.
+fn aims(learned: &[LearnedOptimumPoint]) -> Vec<Aim> {
+    let of_seeds: Vec<&[LearnedOptimumPoint]> = learned.chunk_by(|a, b| a.seed == b.seed).collect();
+    let aim = |points: &&[LearnedOptimumPoint]| {
+        let seed = if of_seeds.len() > 1 { format!(", seed {}", points[0].seed) } else { String::new() };
+        let label = format!("optimum of the learned reward{seed}");
+        Aim { label, method: "ppo".into(), points: points.iter().map(|point| point.optimum).collect() }
+    };
+    of_seeds.iter().map(aim).collect()
 }
 
 /// Makes the folder unless it is there; answers with its `run.json` if it is a sweep's.

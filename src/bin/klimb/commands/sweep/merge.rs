@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::machine::{BackendArguments, on};
 use super::super::{End, Failure, files, interrupt};
 use super::folder::{Description, Folder, REFERENCE, read_run};
-use super::optimum_of;
+use super::optima::{RewardModels, optima};
 
 /// The fields of `run.json` in which folders must agree to be one sweep. Adapters may differ.
 const COMMON: [&str; 4] = ["settings", "world", "reference", "backend"];
@@ -20,9 +20,9 @@ const COMMON: [&str; 4] = ["settings", "world", "reference", "backend"];
 /// Put the shards of a sweep together
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Put the shards of a sweep together: points, samples and checkpoints of several folders of one sweep in a \
-        new one.\n\n\
-        If every run is there, the optimum is added, as `sweep` would. If not, the new folder is a sweep that stopped, and \
+    long_about = "Put the shards of a sweep together: points, samples, checkpoints and reward models of several folders of \
+        one sweep in a new one.\n\n\
+        If every run is there, the optima are added, as `sweep` would. If not, the new folder is a sweep that stopped, and \
         the sweep's command without --shard goes on with it.",
     after_long_help = "Example:\n  \
         klimb sweep --preset paper --shard 1/2 --out part-1\n  \
@@ -36,7 +36,7 @@ pub struct Merge {
     /// The folder to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What computes the optimum
+    /// What computes the optima
     #[command(flatten)]
     backend: BackendArguments,
 }
@@ -61,7 +61,12 @@ impl Merge {
         let place = (backend, adapter.as_deref());
         let description = Description { world: &world, settings: &settings, reference: &reference, place, shard: None };
         let mut folder = Folder::open(&self.out, description)?;
-        self.folders.iter().try_for_each(|other| folder.take(other))?;
+        for other in &self.folders {
+            for seed in folder.take(other)? {
+                let sentence = "another reward model than the folders before it, from another machine or build";
+                eprintln!("{}: has {sentence}, for seed {seed}; the first one is kept", other.display());
+            }
+        }
         self.conclude(&world, &settings, &reference, &folder)
     }
 
@@ -81,8 +86,11 @@ impl Merge {
         }
         interrupt::listen()?;
         let start = (&Network::new(reference.config), &reference.parameters[..]);
-        let optimum = on!(self.backend.open()?, k => pollster::block_on(optimum_of(k, world, start, settings)));
-        folder.conclude(optimum?.as_deref())?;
+        let reward_models = RewardModels::new(&self.out, reference);
+        let found = on!(self.backend.open()?, k => {
+            pollster::block_on(optima(k, world, start, settings, &reward_models))
+        });
+        folder.conclude(found?.as_ref())?;
         files::print(&format!("{}: {all} runs\n", self.out.display()))?;
         Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
     }

@@ -2,6 +2,7 @@
 
 mod folder;
 mod merge;
+mod optima;
 mod shard;
 
 use std::ops::ControlFlow;
@@ -14,17 +15,19 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::experiments::{Sink, SweepError, SweepPoint, SweepRun, SweepSettings, optimum_curve, reference_point, run};
-use klimb::metrics::{MetricRow, OptimumPoint};
+use klimb::experiments::{
+    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, reference_point, run,
+};
+use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
-use super::optimum::sampled;
 use super::training::{SinkError, loss};
 use super::{End, Failure, files, interrupt, progress};
 use folder::{Description, Folder};
 pub use merge::Merge;
+use optima::{RewardModels, optima};
 use shard::Shard;
 
 /// The sweeps that have a name.
@@ -47,8 +50,10 @@ enum Preset {
     long_about = "Measure the reward-versus-KL frontier: DPO, PPO, PPO-GT, unlikelihood, Preferred-FT and Best-of-N over \
         settings and seeds, with the same data and evaluation for all and the same budget for all that learn from pairs, beside the closed-form optimum.\n\n\
         DIR gets frontier.csv and frontier.svg (every point), optimum.csv (the most reward any policy can have at a KL), \
-        run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
-        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's). A point's kl_per_sequence is \
+        optimum_learned.csv (what PPO aims at: the same for the score of each seed's \
+        reward model, with its gold reward), run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
+        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's), and for each seed of PPO its reward model (checkpoints/reward-model-SEED.safetensors). A \
+        point's kl_per_sequence is \
         the mean over its samples of the sum of kl_per_token, its gold_reward the mean of gold_reward.\n\n\
         Ctrl-C leaves what was done. The same command goes on where it stopped: finished runs are not repeated. A folder \
         of another sweep is refused. With --shard, several machines share the runs, and `klimb merge` puts their folders \
@@ -114,6 +119,7 @@ impl Sweep {
             reference: &reference,
             settings: &settings,
             folder: Mutex::new(folder),
+            reward_models: RewardModels::new(&self.out, &reference),
             queue: Mutex::new(remaining.into_iter().rev().collect()),
             bar,
             start: Instant::now(),
@@ -166,6 +172,7 @@ struct Shared<'a> {
     reference: &'a Checkpoint,
     settings: &'a SweepSettings,
     folder: Mutex<Folder>,
+    reward_models: RewardModels,
     /// Runs to do, the next one last.
     queue: Mutex<Vec<SweepRun>>,
     bar: ProgressBar,
@@ -199,13 +206,13 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// The optimum and the chart, or the chart alone of a shard and after Ctrl-C.
+    /// The optima and the chart, or the chart alone of a shard and after Ctrl-C.
     async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
-        let mut optimum = None;
-        if self.with_optimum {
-            optimum = optimum_of(k, self.world, self.start(), self.settings).await?;
+        let mut found = None;
+        if self.with_optimum && !interrupt::requested() {
+            found = optima(k, self.world, self.start(), self.settings, &self.reward_models).await?;
         }
-        self.lock().conclude(optimum.as_deref())
+        self.lock().conclude(found.as_ref())
     }
 
     fn start(&self) -> (&Network, &[f32]) {
@@ -235,21 +242,6 @@ impl Shared<'_> {
     }
 }
 
-/// The optimum, or `None` after Ctrl-C.
-async fn optimum_of<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    (network, reference): (&Network, &[f32]),
-    settings: &SweepSettings,
-) -> Result<Option<Vec<OptimumPoint>>, Failure> {
-    if interrupt::requested() {
-        return Ok(None);
-    }
-    let temperature = settings.preferences.labels.temperature;
-    let samples = sampled(k, world, network, reference, temperature, &settings.optimum).await?;
-    Ok(samples.map(|samples| optimum_curve(&samples.samples)))
-}
-
 /// One run's results on their way into the folder.
 struct Worker<'a> {
     shared: &'a Shared<'a>,
@@ -275,5 +267,13 @@ impl Sink for Worker<'_> {
 
     fn point(&mut self, point: SweepPoint) -> Result<(), SinkError> {
         Ok(self.shared.add(point)?)
+    }
+
+    fn known_reward_model(&self, seed: u64) -> Result<Option<Vec<f32>>, SinkError> {
+        Ok(self.shared.reward_models.read(self.shared.world, seed)?)
+    }
+
+    fn reward_model(&mut self, seed: u64, trained: &TrainedRewardModel) -> Result<(), SinkError> {
+        Ok(self.shared.reward_models.write(seed, trained)?)
     }
 }
