@@ -387,7 +387,7 @@ pub fn run_name(point: &Point) -> String {
         "dpo" => Stage::Dpo.name(),
         "ppo" => Stage::Ppo.name(),
         "ppo-gt" => Stage::PpoGt.name(),
-        "preferred_ft" => return method_name("preferred_ft").to_owned(),
+        standing @ ("sft" | "base" | "preferred_ft") => return method_name(standing).to_owned(),
         other => method_name(other),
     };
     match &point.point.setting {
