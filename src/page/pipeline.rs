@@ -70,10 +70,11 @@ fn describe(status: &StageStatus) -> String {
     match (status.stage, status.state, status.origin) {
         (Stage::Ppo, StageState::Waiting, Origin::Live) => "waiting for the reward model".into(),
         (_, StageState::Waiting, _) => "waiting".into(),
+        (Stage::Pairs, _, Origin::Loaded) => format!("loaded, {steps} pairs"),
         (_, StageState::Ready, _) if status.steps == 0 => "ready".into(),
         (Stage::Pairs, StageState::Done, _) => format!("done, {steps} pairs"),
         (Stage::Pairs, ..) => format!("{steps} pairs so far"),
-        (_, StageState::Done, Origin::Recorded) => "done, recorded".into(),
+        (_, StageState::Done, Origin::Recorded | Origin::Loaded) => "done, recorded".into(),
         (_, StageState::Done, Origin::Live) => format!("done, {steps} steps here"),
         (_, StageState::Running, _) => format!("training, step {steps}"),
         (_, StageState::Ready, _) => format!("step {steps}"),

@@ -46,6 +46,15 @@ impl View {
     ];
 }
 
+/// A file for the person.
+#[derive(Debug, Clone)]
+pub enum Export {
+    /// A model.
+    Checkpoint(Stage, Vec<u8>),
+    /// Pairs, as JSON lines.
+    Preferences(String),
+}
+
 /// Everything the views read.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -86,7 +95,7 @@ pub struct State {
     /// The point that is pointed at, as trail and index.
     pub selected: Option<(usize, usize)>,
     /// A file that has just been exported.
-    pub export: Option<(Stage, Vec<u8>)>,
+    pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Optimiser steps of every run since the page was opened.
@@ -257,7 +266,8 @@ impl State {
                 self.rounds.insert(round.stage, round);
                 self.mark(&[View::Inside]);
             }
-            Event::Checkpoint(stage, bytes) => self.export = Some((stage, bytes)),
+            Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
+            Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Failure(failure) => {
                 self.playing &= !failure.stopped;
                 self.progress = self.progress.take().filter(|_| !failure.stopped);
