@@ -40,7 +40,7 @@ impl Student {
     fn new(settings: Settings) -> (Self, Vec<Event>) {
         let base = include_bytes!("../www/assets/base.safetensors").to_vec();
         let optimum = include_bytes!("../www/assets/optimum.json").to_vec();
-        let checkpoints = Checkpoints { base, sft: SFT.to_vec(), optimum };
+        let checkpoints = Checkpoints { base, sft: SFT.to_vec(), optimum, preferences: Vec::new() };
         let session = Session::new(Cpu::new(), clock, badge(), settings, &checkpoints);
         let mut student = Self(session.expect("the shipped checkpoints are valid"));
         let events = block_on(student.0.open());

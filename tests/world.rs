@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use klimb::rng::Generator;
-use klimb::world::preferences::{LabelSettings, PairError, from_jsonl, label_pairs, to_jsonl};
-use klimb::world::{MAX_COMPLETION, MAX_DOCUMENT, MAX_PROMPT, Vocabulary, World, WorldSettings};
+use klimb::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, label_pairs, to_jsonl, with_flips};
+use klimb::world::{MAX_COMPLETION, MAX_DOCUMENT, MAX_PROMPT, MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 
 fn world(noise: f64) -> World {
     World::new(WorldSettings { noise, ..WorldSettings::default() }).unwrap()
@@ -252,12 +252,30 @@ fn a_bad_line_is_named_with_its_field_and_a_remedy() {
     let text = from_jsonl(&world, good).unwrap();
     assert!(text[0].chosen_gold > text[0].rejected_gold);
     assert!(matches!(error("{"), PairError::Format { line: 3, .. }));
+    assert_eq!(from_jsonl(&world, " \n"), Err(PairError::Empty));
+    assert!(PairError::Empty.to_string().contains("\"chosen\""), "the remedy shows what to write");
     let missing = error(r#"{"prompt": "the acting in this film", "chosen": "was superb ."}"#).to_string();
     assert!(missing.contains("line 3") && missing.contains("rejected") && missing.contains("must be"), "{missing}");
     let unknown = error(&good.replace("dull", "blorp")).to_string();
     assert!(unknown.contains("line 3") && unknown.contains("`rejected`") && unknown.contains("\"blorp\""), "{unknown}");
     let empty = error(&good.replace("was superb .", " "));
-    assert_eq!(empty, PairError::Length { line: 3, field: "chosen", count: 0, low: 1, high: MAX_COMPLETION - 1 });
+    assert_eq!(empty, PairError::Length { line: 3, field: "chosen", count: 0, low: 1, high: MAX_SEQUENCE - 5 - 1 });
     let long = error(&good.replace("the acting in this film", "the acting in this film in this film"));
     assert!(matches!(long, PairError::Length { field: "prompt", count: 8, .. }), "{long}");
+}
+
+#[test]
+fn a_share_of_a_person_s_labels_is_turned_round_and_the_same_ones_again() {
+    let world = world(0.03);
+    let line = r#"{"prompt": "the acting in this film", "chosen": "was superb .", "rejected": "was dull ."}"#;
+    let pairs = from_jsonl(&world, &format!("{line}\n").repeat(4000)).unwrap();
+    let flipped = |probability, seed| with_flips(pairs.clone(), probability, &mut Generator::new(seed, "label flips"));
+    let share = |flipped: &[Pair]| {
+        flipped.iter().filter(|pair| pair.chosen == pairs[0].rejected).count() as f64 / flipped.len() as f64
+    };
+    assert_eq!(flipped(0.0, 1), pairs);
+    let quarter = flipped(0.25, 1);
+    assert!((share(&quarter) - 0.25).abs() < 0.03, "{}", share(&quarter));
+    assert!(quarter.iter().all(|pair| (pair.chosen_gold > pair.rejected_gold) == (pair.chosen == pairs[0].chosen)));
+    assert!(quarter == flipped(0.25, 1) && quarter != flipped(0.25, 2));
 }

@@ -15,7 +15,7 @@ for (const kind of ["click", "input", "change", "submit", "keydown", "pointermov
 // A checkpoint is far smaller: of a huge file, the beginning is enough to refuse it.
 const LARGEST = 2 ** 26;
 const load = (chosen) => chosen?.slice(0, LARGEST).arrayBuffer()
-  .then((bytes) => page.load(new Uint8Array(bytes)), (error) => page.unreadable(error.message));
+  .then((bytes) => page.load(chosen.name, new Uint8Array(bytes)), (error) => page.unreadable(error.message));
 const chooser = document.querySelector("#load-sft");
 chooser.addEventListener("change", () => {
   load(chooser.files[0]);

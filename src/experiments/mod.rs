@@ -40,5 +40,7 @@ pub use rlhf::{RlhfSettings, train_reward_model};
 pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
 pub use study::{Progress, StudyError};
 pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};
-pub use training::{Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train};
+pub use training::{
+    Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
+};
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

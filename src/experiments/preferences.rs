@@ -1,5 +1,5 @@
 //! Preference data: completions of the reference, or of the grammar where there is no SFT model, judged by the world, in
-//! numbered chunks.
+//! numbered chunks; or pairs that a person labelled.
 //!
 //! A chunk depends on the seed, the reference and its number alone, so data can be made when it is first needed and a
 //! run is the same however it was paused.
@@ -73,10 +73,27 @@ pub struct PairOrder {
     next: usize,
 }
 
-/// Preference pairs from a reference, made chunk by chunk and kept.
+/// Where the pairs come from.
+enum Source {
+    /// They are made.
+    Made(PreferenceSettings),
+    /// Somebody has labelled them.
+    Given(Vec<Pair>),
+}
+
+impl Source {
+    fn chunks(&self) -> usize {
+        match self {
+            Self::Made(settings) => settings.chunks,
+            Self::Given(pairs) => pairs.len().div_ceil(PAIRS_PER_CHUNK),
+        }
+    }
+}
+
+/// Preference pairs, chunk by chunk made or, where they are given, scored by the reference, and kept.
 pub struct PreferenceData<K: Kernels> {
     seed: u64,
-    settings: PreferenceSettings,
+    source: Source,
     generation: Generation<K>,
     scorer: Scorer<K>,
     pairs: Vec<LabelledPair>,
@@ -87,11 +104,24 @@ pub struct PreferenceData<K: Kernels> {
 impl<K: Kernels> PreferenceData<K> {
     /// No pair yet.
     pub fn new(k: &mut K, network: &Network, seed: u64, settings: PreferenceSettings) -> Self {
+        Self::from_source(k, network, seed, Source::Made(settings))
+    }
+
+    /// Pairs that are given; `seed` decides their order alone.
+    ///
+    /// # Panics
+    /// If there is no pair.
+    pub fn given(k: &mut K, network: &Network, seed: u64, pairs: Vec<Pair>) -> Self {
+        assert!(!pairs.is_empty(), "PreferenceData::given: no pair");
+        Self::from_source(k, network, seed, Source::Given(pairs))
+    }
+
+    fn from_source(k: &mut K, network: &Network, seed: u64, source: Source) -> Self {
         let batch = INSTANCES_PER_CHUNK * COMPLETIONS;
         let size = SequenceSize { batch, length: MAX_SEQUENCE - 1 };
         Self {
             seed,
-            settings,
+            source,
             generation: Generation::new(k, network.clone(), batch, MAX_SEQUENCE),
             scorer: Scorer::new(k, network.clone(), size),
             pairs: Vec::new(),
@@ -112,7 +142,10 @@ impl<K: Kernels> PreferenceData<K> {
 
     /// Pairs there will be.
     pub fn capacity(&self) -> usize {
-        self.settings.chunks * PAIRS_PER_CHUNK
+        match &self.source {
+            Source::Made(settings) => settings.chunks * PAIRS_PER_CHUNK,
+            Source::Given(pairs) => pairs.len(),
+        }
     }
 
     /// The pairs made so far, in the order they were made.
@@ -120,7 +153,8 @@ impl<K: Kernels> PreferenceData<K> {
         self.pairs.iter().map(|labelled| &labelled.pair)
     }
 
-    /// Makes the next chunk, unless all are made: four completions of each prompt at temperature 1, six labels.
+    /// Makes the next chunk, unless all are made: four completions of each prompt at temperature 1, six labels. Pairs
+    /// that are given only get the reference's log-probabilities.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
@@ -139,17 +173,56 @@ impl<K: Kernels> PreferenceData<K> {
         policy: &K::Floats,
         reference: &K::Floats,
     ) -> Result<(), BackendError> {
-        if self.chunks == self.settings.chunks {
+        if self.chunks == self.source.chunks() {
             return Ok(());
         }
+        let made = match &self.source {
+            &Source::Made(settings) => self.make(k, world, (policy, reference), settings).await?,
+            Source::Given(pairs) => {
+                let first = self.chunks * PAIRS_PER_CHUNK;
+                let pairs = pairs[first..(first + PAIRS_PER_CHUNK).min(pairs.len())].to_vec();
+                self.score(k, reference, pairs).await?
+            }
+        };
+        self.pairs.extend(made);
+        self.chunks += 1;
+        Ok(())
+    }
+
+    /// Given pairs with the reference's log-probabilities.
+    async fn score(
+        &mut self,
+        k: &mut K,
+        reference: &K::Floats,
+        pairs: Vec<Pair>,
+    ) -> Result<Vec<LabelledPair>, BackendError> {
+        let both = |pair: &Pair| [&pair.chosen, &pair.rejected].map(|it| Sequence::new(&pair.prompt, it));
+        let sequences: Vec<Sequence> = pairs.iter().flat_map(both).collect();
+        let logprobs = self.scorer.sequence_logprobs(k, reference, &sequences).await?;
+        let labelled = |(pair, logprobs): (Pair, &[f64; 2])| LabelledPair {
+            pair,
+            reference_chosen: logprobs[0],
+            reference_rejected: logprobs[1],
+        };
+        Ok(pairs.into_iter().zip(logprobs.as_chunks().0).map(labelled).collect())
+    }
+
+    /// The next chunk of made pairs.
+    async fn make(
+        &mut self,
+        k: &mut K,
+        world: &World,
+        (policy, reference): (&K::Floats, &K::Floats),
+        settings: PreferenceSettings,
+    ) -> Result<Vec<LabelledPair>, BackendError> {
         let mut draws = Generator::numbered(self.seed, "preference pairs", self.chunks as u64);
         let prompts: Vec<&[u32]> = (0..INSTANCES_PER_CHUNK)
             .map(|_| world.train_prompts()[draws.below(world.train_prompts().len())].as_slice())
             .flat_map(|prompt| [prompt; COMPLETIONS])
             .collect();
-        let sequences = match self.settings.writer {
+        let sequences = match settings.writer {
             Writer::Reference | Writer::Policy => {
-                let writer = if self.settings.writer == Writer::Policy { policy } else { reference };
+                let writer = if settings.writer == Writer::Policy { policy } else { reference };
                 let coins = draws.coins(self.generation.coins());
                 let settings =
                     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
@@ -166,14 +239,12 @@ impl<K: Kernels> PreferenceData<K> {
                 let position = completions.iter().position(|&candidate| candidate == completion);
                 logprobs[position.expect("a pair is made of the completions it was labelled from")]
             };
-            for pair in label_pairs(sequences[0].prompt(), &completions, &gold, self.settings.labels, &mut draws) {
+            for pair in label_pairs(sequences[0].prompt(), &completions, &gold, settings.labels, &mut draws) {
                 let (reference_chosen, reference_rejected) = (logprob_of(&pair.chosen), logprob_of(&pair.rejected));
                 made.push(LabelledPair { pair, reference_chosen, reference_rejected });
             }
         }
-        self.pairs.extend(made);
-        self.chunks += 1;
-        Ok(())
+        Ok(made)
     }
 
     /// Whether another chunk must be made before [`PreferenceData::next_batch`] of `count` pairs: in the first pass
@@ -184,7 +255,7 @@ impl<K: Kernels> PreferenceData<K> {
 
     /// [`PreferenceData::wants_more`] for a run with an order of its own.
     pub fn wants_more_for(&self, order: &PairOrder, count: usize) -> bool {
-        order.epoch == 0 && self.chunks < self.settings.chunks && self.pairs.len() < order.next + count
+        order.epoch == 0 && self.chunks < self.source.chunks() && self.pairs.len() < order.next + count
     }
 
     /// The next `count` pairs.

@@ -285,9 +285,24 @@ pub async fn train<K: Kernels, S: Sink>(
     settings: &TrainingSettings,
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
+    let data = PreferenceData::new(k, network, seed, settings.preferences);
+    train_on(k, world, (network, reference), (data, seed), settings, sink).await
+}
+
+/// [`train`] on these pairs instead of those that the settings describe.
+///
+/// # Errors
+/// As [`train`].
+pub async fn train_on<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (mut data, seed): (PreferenceData<K>, u64),
+    settings: &TrainingSettings,
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
     let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
     let reference_parameters = upload(k, reference);
-    let mut data = PreferenceData::new(k, network, seed, settings.preferences);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
     let mut trainer = Trainer::new(k, network, reference, algorithm);
     let (mut seconds, mut is_stopped) = (0.0, false);

@@ -7,7 +7,7 @@ use super::recorded::Ghosts;
 use super::state::{State, View};
 use super::study::Study;
 use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
-use crate::engine::protocol::{BackendKind, Command, Stage, StageState, StageStatus};
+use crate::engine::protocol::{BackendKind, Command, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -51,6 +51,8 @@ fn click(page: &mut Page, id: &str) {
         "step" => step(page),
         "reset" => page.order(Command::Reset),
         "retrain" => page.order(Command::Retrain),
+        "save-pairs" => page.order(Command::ExportPreferences),
+        "generate-pairs" => page.order(Command::GeneratePreferences),
         "dice" => {
             page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
             settle(page);
@@ -207,6 +209,10 @@ pub fn draw(state: &State) {
     for id in ["reset", "save-sft", "save-dpo", "load-sft"] {
         dom::flag(id, "disabled", !ready);
     }
+    let pairs = state.stage(Stage::Pairs);
+    let are_loaded = pairs.is_some_and(|pairs| pairs.origin == Origin::Loaded);
+    dom::flag("save-pairs", "disabled", !(are_loaded || pairs.is_some_and(|pairs| pairs.steps > 0)));
+    dom::flag("generate-pairs", "disabled", !are_loaded);
     for (id, stage) in [
         ("save-reward-model", Stage::RewardModel),
         ("save-ppo", Stage::Ppo),

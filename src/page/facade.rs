@@ -70,9 +70,10 @@ impl Page {
         }));
     }
 
-    /// Replaces the SFT model by the one in a file that was chosen or dropped.
-    pub fn load(&mut self, bytes: Vec<u8>) {
-        self.order(Command::LoadCheckpoint(bytes));
+    /// Takes over a file that was chosen or dropped: a person's pairs, by its name, or else an SFT model.
+    pub fn load(&mut self, name: &str, bytes: Vec<u8>) {
+        let is_of_pairs = name.to_lowercase().ends_with(".jsonl");
+        self.order(if is_of_pairs { Command::LoadPreferences(bytes) } else { Command::LoadCheckpoint(bytes) });
     }
 
     /// A file that the browser could not read.
@@ -132,8 +133,8 @@ impl Page {
                 View::Notices => notices::draw(&self.state),
             }
         }
-        if let Some((stage, bytes)) = self.state.export.take() {
-            notices::save(stage, &bytes);
+        if let Some(export) = self.state.export.take() {
+            notices::save(&export);
         }
     }
 }

@@ -50,7 +50,7 @@ fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
             format::fixed(point.gold_reward, 2),
             format::fixed(point.kl_per_sequence, 1),
             match origin {
-                Origin::Recorded => "recorded once for the shipped SFT model",
+                Origin::Recorded | Origin::Loaded => "recorded once for the shipped SFT model",
                 Origin::Live => "estimated live from samples of this reference",
             },
         )

@@ -3,10 +3,10 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
-use super::state::{State, View};
+use super::state::{Export, State, View};
 use super::{dom, format, pipeline};
 use crate::charts::ChartError;
-use crate::engine::protocol::{Failure, Stage, Work};
+use crate::engine::protocol::{Failure, Work};
 
 /// Writes progress and failure.
 pub fn draw(state: &State) {
@@ -46,9 +46,12 @@ pub fn chart_failed(state: &mut State, error: &ChartError) {
     }
 }
 
-/// Hands a checkpoint to the person as a file.
-pub fn save(stage: Stage, bytes: &[u8]) {
-    let name = format!("klimb-{}.safetensors", pipeline::id(stage));
+/// Hands a file to the person.
+pub fn save(export: &Export) {
+    let (name, bytes) = match export {
+        Export::Checkpoint(stage, bytes) => (format!("klimb-{}.safetensors", pipeline::id(*stage)), bytes.as_slice()),
+        Export::Preferences(lines) => ("klimb-pairs.jsonl".into(), lines.as_bytes()),
+    };
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
     let Ok(address) = Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
     else {

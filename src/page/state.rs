@@ -51,6 +51,15 @@ impl View {
     ];
 }
 
+/// A file for the person.
+#[derive(Debug, Clone)]
+pub enum Export {
+    /// A model.
+    Checkpoint(Stage, Vec<u8>),
+    /// Pairs, as JSON lines.
+    Preferences(String),
+}
+
 /// Everything the views read.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -95,7 +104,7 @@ pub struct State {
     /// The point that is pointed at, as trail and index.
     pub selected: Option<(usize, usize)>,
     /// A file that has just been exported.
-    pub export: Option<(Stage, Vec<u8>)>,
+    pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Optimiser steps of every run since the page was opened.
@@ -290,7 +299,8 @@ impl State {
                 self.win_rates = points;
                 self.mark(&[View::Studies]);
             }
-            Event::Checkpoint(stage, bytes) => self.export = Some((stage, bytes)),
+            Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
+            Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Failure(failure) => {
                 self.playing &= !failure.stopped;
                 self.progress = self.progress.take().filter(|_| !failure.stopped);

@@ -103,9 +103,27 @@ pub fn label_pairs<C: AsRef<[u32]>>(
     pairs
 }
 
+/// Pairs of which each is turned round with a `probability`; one draw of `generator` a pair. What a label's noise is to
+/// pairs that are made, this is to pairs that somebody has labelled already.
+pub fn with_flips(pairs: Vec<Pair>, probability: f64, generator: &mut Generator) -> Vec<Pair> {
+    let turned = |pair: Pair| Pair {
+        chosen: pair.rejected,
+        rejected: pair.chosen,
+        chosen_gold: pair.rejected_gold,
+        rejected_gold: pair.chosen_gold,
+        ..pair
+    };
+    pairs.into_iter().map(|pair| if generator.uniform() < probability { turned(pair) } else { pair }).collect()
+}
+
 /// Why a file of pairs cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PairError {
+    /// The file holds nothing.
+    #[error(
+        "there is no pair in it; write one a line, like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
+    )]
+    Empty,
     /// The line is not a JSON object with the fields.
     #[error(
         "line {line}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
@@ -178,10 +196,11 @@ pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
 /// completion ends with the end token unless its line says `chosen_truncated` or `rejected_truncated`.
 ///
 /// # Errors
-/// The first line that is not of the format, or whose texts the world cannot read.
+/// `Empty` if there is no pair; otherwise the first line that is not of the format, or whose texts the world cannot read.
 pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, line)| read_line(world, index + 1, line)).collect()
+    let pairs: Vec<Pair> = lines.map(|(index, line)| read_line(world, index + 1, line)).collect::<Result<_, _>>()?;
+    if pairs.is_empty() { Err(PairError::Empty) } else { Ok(pairs) }
 }
 
 fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> {
@@ -198,12 +217,14 @@ fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> 
             count => Err(PairError::Length { line, field, count, low: 1, high }),
         }
     };
+    let prompt = encode("prompt", &fields.prompt, super::MAX_PROMPT)?;
+    // As long as a model may write: the longer the prompt, the shorter its completion.
+    let room = super::MAX_SEQUENCE - prompt.len();
     let completion = |field, text: &str, truncated: bool| {
-        let mut tokens = encode(field, text, super::MAX_COMPLETION - 1)?;
+        let mut tokens = encode(field, text, room - usize::from(!truncated))?;
         tokens.extend((!truncated).then_some(Vocabulary::END));
         Ok(tokens)
     };
-    let prompt = encode("prompt", &fields.prompt, super::MAX_PROMPT)?;
     let chosen = completion("chosen", &fields.chosen, fields.chosen_truncated)?;
     let rejected = completion("rejected", &fields.rejected, fields.rejected_truncated)?;
     let gold = |completion: &[u32]| world.gold_reward(&[&prompt, completion].concat());

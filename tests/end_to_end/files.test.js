@@ -100,6 +100,39 @@ test('the SFT model is saved byte for byte, and a saved policy becomes the refer
   assert.deepEqual(await downloaded(join(folder, 'klimb-sft.safetensors')), policy);
 })));
 
+test('a person\'s pairs are dropped, trained on, saved again, and given up for generated ones', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
+  const browser = await page.createCDPSession();
+  await browser.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+  const line = (prompt) => `{"prompt":"${prompt}","chosen":"was superb .","rejected":"was dull ."}\n`;
+  const pairs = line('the plot') + line('the music');
+  const state = (words) => page.waitForFunction(
+    (wanted) => document.querySelector('#state-pairs').textContent === wanted,
+    PATIENT,
+    words,
+  );
+  await ready(page);
+  await page.click('#files summary');
+  const chooser = await page.$('#load-sft');
+  await writeFile(join(folder, 'broken.jsonl'), `${pairs}{"prompt": 1}\n`);
+  await chooser.uploadFile(join(folder, 'broken.jsonl'));
+  await failure(page, 'Line 3');
+  await page.click('#failure-dismiss');
+  await page.evaluate((text) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], 'mine.jsonl'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  }, pairs);
+  await state('loaded, 2 pairs');
+  await page.click('#step');
+  await summary(page, 'Step 1:');
+  assert.match(await text(page, '#batch-summary'), /mean loss 0\.693/);
+  await page.click('#save-pairs');
+  assert.equal((await downloaded(join(folder, 'klimb-pairs.jsonl'))).toString(), pairs);
+  await page.click('#generate-pairs');
+  await state('ready');
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+})));
+
 test('a setting takes effect, stays in the address, and a bad one is named beside its field', () => visit(CHROMIUM, async (page) => {
   const write = async (id, value) => {
     await page.$eval(id, (field, typed) => {

@@ -3,6 +3,7 @@
 
 mod merge;
 mod models;
+mod preferences;
 mod score;
 mod studies;
 mod sweep;

@@ -62,6 +62,13 @@ pub enum Command {
     LoadCheckpoint(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Answered by `Checkpoint`.
     ExportCheckpoint(Stage),
+    /// Train on these pairs, which a person labelled, instead of generated ones: JSON lines with `prompt`, `chosen` and
+    /// `rejected`. DPO, reward model and PPO start over. Answered by `Stage` or `Failure`; nothing is half-replaced.
+    LoadPreferences(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Train on generated pairs again. DPO, reward model and PPO start over, unless the pairs were generated already.
+    GeneratePreferences,
+    /// Answered by `Preferences`.
+    ExportPreferences,
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
 }
@@ -75,6 +82,8 @@ pub struct Checkpoints {
     pub sft: Vec<u8>,
     /// The recorded optimum of the shipped SFT model, whether or not that is `sft`; empty where there is none.
     pub optimum: Vec<u8>,
+    /// Pairs that a person labelled, as JSON lines; empty where pairs are generated.
+    pub preferences: Vec<u8>,
 }
 
 /// What the engine reports.
@@ -113,6 +122,8 @@ pub enum Event {
     Round(Round),
     /// A file the person asked for, as safetensors.
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// The pairs there are, as JSON lines.
+    Preferences(String),
     /// Something could not be done. The engine goes on unless it says otherwise.
     Failure(Failure),
 }
@@ -306,6 +317,8 @@ pub enum StageState {
 pub enum Origin {
     /// From a shipped or loaded checkpoint.
     Recorded,
+    /// From a file of pairs that a person labelled.
+    Loaded,
     /// Computed here.
     Live,
 }

@@ -32,6 +32,8 @@ pub type Clock = fn() -> f64;
 const SLICE_SECONDS: f64 = 0.03;
 /// Most optimiser steps in one slice.
 const MOST_STEPS: usize = 16;
+/// What starts over with other pairs.
+const LEARNED_FROM_PAIRS: [Stage; 3] = [Stage::Dpo, Stage::RewardModel, Stage::Ppo];
 /// While training, every so many slices one goes to the optimum's samples.
 const OPTIMUM_TURN: usize = 4;
 
@@ -91,7 +93,8 @@ impl<K: Kernels> Session<K> {
         checkpoints: &Checkpoints,
     ) -> Result<Self, Failure> {
         let settings = settings.validated().map_err(|error| reports::setting_failure(&error))?;
-        let pipeline = Pipeline::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error))?;
+        let pipeline =
+            Pipeline::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error, "checkpoint"))?;
         Ok(Self {
             k,
             clock,
@@ -231,6 +234,19 @@ impl<K: Kernels> Session<K> {
                     None => Event::Failure(reports::no_model(stage)),
                 });
             }
+            Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
+                Ok(()) => self.restart(&LEARNED_FROM_PAIRS, false, events),
+                Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
+            },
+            Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {
+                self.pipeline.generate_preferences(&mut self.k);
+                self.restart(&LEARNED_FROM_PAIRS, false, events);
+            }
+            Command::GeneratePreferences => {}
+            Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
+                Some(lines) => Event::Preferences(lines),
+                None => Event::Failure(reports::no_pairs()),
+            }),
         }
         Ok(())
     }
@@ -409,14 +425,14 @@ fn progress(work: Work, done: usize, total: usize, seconds_left: f64) -> Event {
 }
 
 fn checkpoint_failure(error: &CheckpointError) -> Failure {
-    asset_failure(error)
+    asset_failure(error, "checkpoint")
 }
 
-fn asset_failure(error: &impl std::fmt::Display) -> Failure {
+fn asset_failure(error: &impl std::fmt::Display, field: &str) -> Failure {
     Failure {
         sentence: reports::sentence(error),
         remedy: "Nothing was replaced: everything goes on as before.".into(),
-        field: Some("checkpoint".into()),
+        field: Some(field.into()),
         stopped: false,
     }
 }

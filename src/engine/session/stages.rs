@@ -32,14 +32,18 @@ impl<K: Kernels> Session<K> {
         } else {
             (Origin::Recorded, true)
         };
-        let pairs = pipeline.data.len();
+        let (pairs_origin, pairs) = if pipeline.pairs_are_loaded() {
+            (Origin::Loaded, pipeline.data.capacity())
+        } else {
+            (Origin::Live, pipeline.data.len())
+        };
         let ppo = if ppo_waits { StageState::Waiting } else { StageState::Ready };
         let steps = |policy| pipeline.steps(policy) as usize;
         let reward_model_steps = pipeline.reward_model_steps() as usize;
         vec![
             status(Stage::Base, StageState::Done, Origin::Recorded, pipeline.base.step as usize),
             status(Stage::Sft, done_or_ready(sft_done), sft_origin, pipeline.sft_steps() as usize),
-            status(Stage::Pairs, done_or_ready(pairs == pipeline.data.capacity()), Origin::Live, pairs),
+            status(Stage::Pairs, done_or_ready(pairs == pipeline.data.capacity()), pairs_origin, pairs),
             status(Stage::Dpo, StageState::Ready, Origin::Live, steps(Policy::Dpo)),
             status(Stage::RewardModel, done_or_ready(reward_model_is_trained), Origin::Live, reward_model_steps),
             status(Stage::Ppo, ppo, Origin::Live, steps(Policy::Ppo)),

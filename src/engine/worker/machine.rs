@@ -158,11 +158,14 @@ impl Machine {
     }
 }
 
-/// The models that are there, if they have the width wanted, or the shipped ones.
+/// The models that are there, if they have the width wanted, or the shipped ones; a person's pairs fit either.
 async fn models(width: usize, there: Option<(usize, Checkpoints)>) -> Result<Checkpoints, Failure> {
     match there {
         Some((its, checkpoints)) if its == width => Ok(checkpoints),
-        _ => shipped::checkpoints(width).await,
+        there => {
+            let preferences = there.map(|(_, there)| there.preferences).unwrap_or_default();
+            Ok(Checkpoints { preferences, ..shipped::checkpoints(width).await? })
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub async fn checkpoints(width: usize) -> Result<Checkpoints, Failure> {
     let base = file(&format!("assets/base{suffix}.safetensors")).await?;
     let sft = file(&format!("assets/sft{suffix}.safetensors")).await?;
     let optimum = file(&format!("assets/optimum{suffix}.json")).await?;
-    Ok(Checkpoints { base, sft, optimum })
+    Ok(Checkpoints { base, sft, optimum, preferences: Vec::new() })
 }
 
 async fn file(path: &str) -> Result<Vec<u8>, Failure> {

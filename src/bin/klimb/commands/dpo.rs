@@ -18,6 +18,7 @@ use super::{End, Failure};
         writes the policy as it is.",
     after_long_help = "Examples:\n  \
         klimb dpo --beta 0.3 --out dpo.safetensors\n  \
+        klimb dpo --preferences labelled.jsonl --steps 100 --out mine.safetensors\n  \
         klimb dpo --from sft-64.safetensors --beta 1 --steps 600 --backend gpu --out dpo-64.safetensors"
 )]
 pub struct Dpo {

@@ -1,6 +1,6 @@
 //! `pairs`: preference data as a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use klimb::backend::Kernels;
@@ -8,8 +8,9 @@ use klimb::backend::network::Network;
 use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb::language::upload;
 use klimb::model::Checkpoint;
+use klimb::rng::Generator;
 use klimb::world::World;
-use klimb::world::preferences::{LabelSettings, Pair, to_jsonl};
+use klimb::world::preferences::{LabelSettings, Pair, from_jsonl, to_jsonl, with_flips};
 
 use super::machine::{BackendArguments, on};
 use super::{End, Failure, files, interrupt, progress};
@@ -87,6 +88,13 @@ pub struct Pairs {
 /// Chunks that hold `pairs` pairs.
 pub fn chunks_for(pairs: usize) -> usize {
     pairs.div_ceil(PAIRS_PER_CHUNK)
+}
+
+/// The pairs that somebody labelled in a file, as JSON lines; some of them turned round, if `labels` say so.
+pub fn read_pairs(path: &Path, world: &World, labels: LabelSettings, seed: u64) -> Result<Vec<Pair>, Failure> {
+    let text = String::from_utf8(files::read(path)?).map_err(|error| Failure::about(path.display(), error))?;
+    let pairs = from_jsonl(world, &text).map_err(|error| Failure::about(path.display(), error))?;
+    Ok(with_flips(pairs, labels.flip_probability, &mut Generator::new(seed, "label flips")))
 }
 
 impl Pairs {

@@ -14,10 +14,10 @@ use klimb::experiments::{
 use klimb::language::{Schedule, upload};
 use klimb::model::{Checkpoint, ModelConfig};
 use klimb::world::World;
-use klimb::world::preferences::{LabelSettings, Pair, from_jsonl};
+use klimb::world::preferences::{LabelSettings, Pair};
 
 use super::machine::{BackendArguments, on};
-use super::pairs::{LabelArguments, chunks_for};
+use super::pairs::{LabelArguments, chunks_for, read_pairs};
 use super::{End, Failure, files, interrupt, progress};
 
 /// Pairs unless said otherwise: a tenth is held back for validation, 20,000 are learned from.
@@ -44,7 +44,7 @@ pub struct RewardModel {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Pairs labelled by somebody, as JSON lines with `prompt`, `chosen` and `rejected`, instead of the world's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pairs", "flip_probability"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "pairs")]
     preferences: Option<PathBuf>,
     /// Pairs in all, rounded up to chunks of 192
     #[arg(long, default_value_t = PAIRS)]
@@ -82,10 +82,7 @@ impl RewardModel {
         let recipe = self.recipe(labels).validated()?;
         files::check_writable(&self.out)?;
         let world = files::world()?;
-        let given = self.preferences.as_deref().map(|path| {
-            let text = String::from_utf8(files::read(path)?).map_err(|error| Failure::about(path.display(), error))?;
-            from_jsonl(&world, &text).map_err(|error| Failure::about(path.display(), error))
-        });
+        let given = self.preferences.as_deref().map(|path| read_pairs(path, &world, labels, self.seed));
         let given = given.transpose()?.map(instances_by_prompt);
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;

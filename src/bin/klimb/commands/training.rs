@@ -9,17 +9,17 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceSettings, Sink, SweepPoint, TrainingSettings,
-    reference_point, train,
+    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Sink, SweepPoint,
+    TrainingSettings, reference_point, train_on,
 };
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
 use klimb::world::World;
-use klimb::world::preferences::LabelSettings;
+use klimb::world::preferences::{LabelSettings, Pair};
 
 use super::machine::{BackendArguments, on};
-use super::pairs::{LabelArguments, WrittenBy, chunks_for};
+use super::pairs::{LabelArguments, WrittenBy, chunks_for, read_pairs};
 use super::{End, Failure, files, interrupt, progress};
 
 /// What every training on pairs is told.
@@ -40,6 +40,9 @@ pub struct TrainingArguments {
     /// Pairs a step
     #[arg(long, default_value_t = Budget::default().pairs)]
     batch: usize,
+    /// Pairs labelled by somebody, as JSON lines with `prompt`, `chosen` and `rejected`, instead of the world's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pairs", "written_by", "label_temperature"])]
+    preferences: Option<PathBuf>,
     /// Pairs in all, rounded up to chunks of 192; they repeat when used up
     #[arg(long, default_value_t = PAIRS_PER_CHUNK * PreferenceSettings::default().chunks)]
     pairs: usize,
@@ -79,7 +82,9 @@ impl TrainingArguments {
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
-        on!(self.backend.open()?, k => pollster::block_on(self.train(k, &world, &reference, &settings)))
+        let labels = settings.preferences.labels;
+        let given = self.preferences.as_deref().map(|path| read_pairs(path, &world, labels, self.seed)).transpose()?;
+        on!(self.backend.open()?, k => pollster::block_on(self.train(k, &world, &reference, given, &settings)))
     }
 
     fn budget(&self) -> Budget {
@@ -97,6 +102,7 @@ impl TrainingArguments {
         k: &mut K,
         world: &World,
         reference: &Checkpoint,
+        given: Option<Vec<Pair>>,
         settings: &TrainingSettings,
     ) -> Result<End, Failure> {
         interrupt::listen()?;
@@ -106,7 +112,11 @@ impl TrainingArguments {
         files::print("  step    loss  accuracy  margin  gradient  KL, nats        gold reward     distinct\n")?;
         let start = (&network, &reference.parameters[..]);
         sink.point(reference_point(k, world, start, 0, settings.evaluation).await?)?;
-        let end = train(k, world, start, self.seed, settings, &mut sink).await;
+        let data = match given {
+            Some(pairs) => PreferenceData::given(k, &network, self.seed, pairs),
+            None => PreferenceData::new(k, &network, self.seed, settings.preferences),
+        };
+        let end = train_on(k, world, start, (data, self.seed), settings, &mut sink).await;
         sink.bar.finish_and_clear();
         let end = end.map_err(|error| Failure::new(error.to_string()))?;
         let stage = settings.algorithm.name();

@@ -5,6 +5,7 @@ mod dpo;
 mod likelihood;
 mod optimum;
 mod ppo;
+mod preferences;
 mod reward_model;
 mod sft;
 
@@ -16,19 +17,17 @@ use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::experiments::{
-    EvaluationSettings, Evaluator, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, RecordedOptimum,
-    RecordedOptimumError,
-};
+use crate::experiments::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
 use crate::language::{Generation, GenerationSettings, Scorer, upload};
 use crate::model::{Checkpoint, CheckpointError, Expectation};
 use crate::rng::Generator;
-use crate::world::preferences::LabelSettings;
+use crate::world::preferences::{Pair, to_jsonl};
 use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use best_of_n::LiveBestOfN;
 use likelihood::{Likelihoods, LiveLikelihood};
 use optimum::Optimum;
 use ppo::LivePpo;
+use preferences::PreferencesError;
 use reward_model::RewardModelRoom;
 use sft::LiveSft;
 
@@ -50,6 +49,9 @@ pub enum AssetError {
     /// The recorded optimum.
     #[error(transparent)]
     Optimum(#[from] RecordedOptimumError),
+    /// A person's pairs.
+    #[error(transparent)]
+    Preferences(#[from] PreferencesError),
 }
 
 /// A policy that is trained on the reference.
@@ -126,6 +128,8 @@ pub struct Pipeline<K: Kernels> {
     base_parameters: K::Floats,
     reference: K::Floats,
     live_sft: Option<LiveSft<K>>,
+    /// Pairs that a person labelled.
+    given: Option<Vec<Pair>>,
     pub data: PreferenceData<K>,
     pub dpo: Dpo<K>,
     reward_model: RewardModelRoom<K>,
@@ -154,13 +158,18 @@ impl<K: Kernels> Pipeline<K> {
             [] => None,
             bytes => Some(RecordedOptimum::from_bytes(bytes)?),
         };
+        let given = match checkpoints.preferences.as_slice() {
+            [] => None,
+            bytes => Some(preferences::read(&world, bytes)?),
+        };
         let network = Network::new(base.config);
         let scored = SequenceSize { batch: 2 * TOLD, length: MAX_SEQUENCE - 1 };
         Ok(Self {
             base_parameters: upload(k, &base.parameters),
             reference: upload(k, &sft.parameters),
             live_sft: None,
-            data: preference_data(k, &network, &settings),
+            data: preferences::data(k, &network, &settings, given.as_deref()),
+            given,
             dpo: dpo::new(k, &network, &sft, &settings),
             reward_model: RewardModelRoom::new(),
             ppo: None,
@@ -192,7 +201,7 @@ impl<K: Kernels> Pipeline<K> {
         let relabel =
             (old.seed, old.label_temperature, old.pairs) != (settings.seed, settings.label_temperature, settings.pairs);
         if relabel {
-            self.data = preference_data(k, &self.network, &settings);
+            self.data = preferences::data(k, &self.network, &settings, self.given.as_deref());
             self.optimum.restart();
         }
         let of_policies = relabel || remeasure;
@@ -305,9 +314,15 @@ impl<K: Kernels> Pipeline<K> {
         Ok(reports::samples(&self.world, typed.is_some(), &written))
     }
 
-    /// Base, reference and recorded optimum, as the files that a session begins with.
+    /// Base, reference, recorded optimum and a person's pairs, as the files that a session begins with.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints { base: self.base.to_bytes(), sft: self.sft.to_bytes(), optimum: self.optimum.to_bytes() }
+        let preferences = self.given.as_ref().map_or_else(Vec::new, |pairs| to_jsonl(&self.world, pairs).into_bytes());
+        Checkpoints {
+            base: self.base.to_bytes(),
+            sft: self.sft.to_bytes(),
+            optimum: self.optimum.to_bytes(),
+            preferences,
+        }
     }
 
     /// Goes on with a policy that another session trained on the same reference.
@@ -367,13 +382,6 @@ impl<K: Kernels> Pipeline<K> {
 
 fn at_temperature_1() -> GenerationSettings {
     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
-}
-
-fn preference_data<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> PreferenceData<K> {
-    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
-    let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
-    let data = PreferenceSettings { chunks, labels, ..PreferenceSettings::default() };
-    PreferenceData::new(k, network, u64::from(settings.seed), data)
 }
 
 fn evaluator<K: Kernels>(k: &mut K, network: &Network, settings: &Settings) -> Evaluator<K> {

@@ -6,7 +6,7 @@ use crate::engine::protocol::ScoredBatch;
 use crate::engine::session::reports;
 use crate::experiments::{
     PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairSplit, RewardModelError, RewardModelRecipe, RewardModelTraining,
-    TrainedRewardModel,
+    TrainedRewardModel, instances_by_prompt,
 };
 use crate::language::Sequence;
 use crate::metrics::MetricRow;
@@ -55,16 +55,20 @@ impl<K: Kernels> RewardModelRoom<K> {
 }
 
 impl<K: Kernels> Pipeline<K> {
-    fn reward_model_instances(&self) -> usize {
+    /// Pairs that the reward model learns from and is validated on: whole prompt instances, or all of a person's.
+    fn pairs_wanted(&self) -> usize {
+        if self.given.is_some() {
+            return self.data.capacity();
+        }
         let pairs = self.settings.reward_model_pairs.min(self.data.capacity());
-        pairs.div_ceil(PAIRS_PER_INSTANCE).max(2)
+        pairs.div_ceil(PAIRS_PER_INSTANCE).max(2) * PAIRS_PER_INSTANCE
     }
 
     pub fn reward_model_work(&self) -> RewardModelWork {
         let room = &self.reward_model;
         match &room.training {
             _ if room.trained.is_some() => RewardModelWork::Nothing,
-            None if self.data.len() < self.reward_model_instances() * PAIRS_PER_INSTANCE => RewardModelWork::Pairs,
+            None if self.data.len() < self.pairs_wanted() => RewardModelWork::Pairs,
             None => RewardModelWork::Begin,
             Some(_) if room.is_validating => RewardModelWork::Validate,
             Some(training) if training.steps() < training.total_steps() => RewardModelWork::Step,
@@ -84,8 +88,9 @@ impl<K: Kernels> Pipeline<K> {
 
     /// Chunks of pairs there are and chunks that the reward model waits for.
     pub fn reward_model_pairs(&self) -> (usize, usize) {
-        let total = (self.reward_model_instances() * PAIRS_PER_INSTANCE).div_ceil(PAIRS_PER_CHUNK);
-        ((self.data.len() / PAIRS_PER_CHUNK).min(total), total)
+        let chunks = |pairs: usize| pairs.div_ceil(PAIRS_PER_CHUNK);
+        let total = chunks(self.pairs_wanted());
+        (chunks(self.data.len()).min(total), total)
     }
 
     /// Pieces done of training and centring, and pieces in all.
@@ -131,9 +136,12 @@ impl<K: Kernels> Pipeline<K> {
     }
 
     fn begin_reward_model(&mut self, k: &mut K) {
-        let count = self.reward_model_instances() * PAIRS_PER_INSTANCE;
-        let pairs: Vec<Pair> = self.data.pairs().take(count).cloned().collect();
-        let instances = pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect();
+        let pairs: Vec<Pair> = self.data.pairs().take(self.pairs_wanted()).cloned().collect();
+        let instances = if self.given.is_some() {
+            instances_by_prompt(pairs)
+        } else {
+            pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect()
+        };
         let recipe = RewardModelRecipe {
             epochs: self.settings.reward_model_epochs as u64,
             temperature: self.settings.label_temperature,

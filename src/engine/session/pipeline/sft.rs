@@ -1,6 +1,6 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
-use super::{Pipeline, preference_data};
+use super::{Pipeline, preferences};
 use crate::algorithms::{Sft, SftMetrics};
 use crate::backend::{BackendError, Kernels};
 use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
@@ -62,7 +62,7 @@ impl<K: Kernels> Pipeline<K> {
             self.sft.step = live.adopted;
         }
         self.reference = upload(k, &self.sft.parameters);
-        self.data = preference_data(k, &self.network, &self.settings);
+        self.data = preferences::data(k, &self.network, &self.settings, self.given.as_deref());
         self.optimum.adopt(&self.sft);
         Ok(())
     }

@@ -141,6 +141,15 @@ pub fn no_model(stage: Stage) -> Failure {
     }
 }
 
+pub fn no_pairs() -> Failure {
+    Failure {
+        sentence: "There are no pairs to save yet.".into(),
+        remedy: "Make some first: press Step on the preferences.".into(),
+        field: None,
+        stopped: false,
+    }
+}
+
 /// An error's words as a sentence: a capital first, a full stop last.
 pub fn sentence(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();

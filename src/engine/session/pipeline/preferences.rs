@@ -1,0 +1,80 @@
+//! The session's pairs: generated, or labelled by a person.
+
+use thiserror::Error;
+
+use super::Pipeline;
+use crate::backend::Kernels;
+use crate::backend::network::Network;
+use crate::engine::settings::Settings;
+use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+use crate::world::World;
+use crate::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
+
+/// Why a person's pairs cannot be used. What was there before is unchanged.
+#[derive(Debug, Error)]
+pub enum PreferencesError {
+    /// The file is no text.
+    #[error("the file of pairs is not text in UTF-8: save it as JSON lines")]
+    NotText,
+    /// A line is not a pair.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// There is nothing to validate a reward model on.
+    #[error("the pairs are all about one prompt: add pairs about another, on which a reward model can be validated")]
+    OnePrompt,
+}
+
+/// The pairs of a file.
+pub(super) fn read(world: &World, bytes: &[u8]) -> Result<Vec<Pair>, PreferencesError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| PreferencesError::NotText)?;
+    let pairs = from_jsonl(world, text)?;
+    if pairs.iter().all(|pair| pair.prompt == pairs[0].prompt) {
+        return Err(PreferencesError::OnePrompt);
+    }
+    Ok(pairs)
+}
+
+/// No pair yet of those that are `given`, or else will be generated.
+pub(super) fn data<K: Kernels>(
+    k: &mut K,
+    network: &Network,
+    settings: &Settings,
+    given: Option<&[Pair]>,
+) -> PreferenceData<K> {
+    let seed = u64::from(settings.seed);
+    if let Some(pairs) = given {
+        return PreferenceData::given(k, network, seed, pairs.to_vec());
+    }
+    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
+    let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
+    PreferenceData::new(k, network, seed, PreferenceSettings { chunks, labels, ..PreferenceSettings::default() })
+}
+
+impl<K: Kernels> Pipeline<K> {
+    /// Whether a person labelled the pairs.
+    pub fn pairs_are_loaded(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// Takes a person's pairs instead of what was there; what was trained on that is to be restarted.
+    pub fn load_preferences(&mut self, k: &mut K, bytes: &[u8]) -> Result<(), PreferencesError> {
+        self.given = Some(read(&self.world, bytes)?);
+        self.data = data(k, &self.network, &self.settings, self.given.as_deref());
+        Ok(())
+    }
+
+    /// Goes back to generated pairs; what was trained on a person's is to be restarted.
+    pub fn generate_preferences(&mut self, k: &mut K) {
+        self.given = None;
+        self.data = data(k, &self.network, &self.settings, None);
+    }
+
+    /// The pairs as JSON lines: all of a person's, or those generated so far. `None` where there is none.
+    pub fn preferences_as_jsonl(&self) -> Option<String> {
+        let pairs: Vec<Pair> = match &self.given {
+            Some(pairs) => pairs.clone(),
+            None => self.data.pairs().cloned().collect(),
+        };
+        (!pairs.is_empty()).then(|| to_jsonl(&self.world, &pairs))
+    }
+}
