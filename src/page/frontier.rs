@@ -29,7 +29,6 @@ pub fn draw(state: &mut State) -> Option<Frame> {
         trails: &trails,
         optimum: &state.optimum,
         aims: &[],
-        aims: &[],
         target: target.map(|point| (point, label.as_str())),
         selected: state.selected,
         empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },

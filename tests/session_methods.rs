@@ -1,0 +1,190 @@
+//! Unlikelihood, Preferred-FT, Best-of-N and contests in a student's session on the CPU.
+#![cfg(not(target_arch = "wasm32"))]
+
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::*;
+use klimb::engine::session::Session;
+use klimb::engine::settings::Settings;
+use klimb::metrics::{FrontierPoint, WinRatePoint};
+use pollster::block_on;
+
+fn settings() -> Settings {
+    Settings {
+        batch_size: 8,
+        pairs: 96,
+        evaluate_every: 2,
+        evaluation_samples: 64,
+        reward_model_pairs: 48,
+        reward_model_epochs: 1,
+        ..Settings::default()
+    }
+}
+
+struct Student(Session<Cpu<f32>>);
+
+impl Student {
+    fn new(settings: Settings) -> Self {
+        let checkpoints = Checkpoints {
+            base: include_bytes!("../www/assets/base.safetensors").to_vec(),
+            sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
+            optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
+            preferences: Vec::new(),
+        };
+        let why = "this is a test.".into();
+        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why, remedy: None };
+        let session = Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints);
+        let mut student = Self(session.expect("the shipped checkpoints are valid"));
+        block_on(student.0.open());
+        student
+    }
+
+    fn handle(&mut self, command: Command) -> Vec<Event> {
+        block_on(self.0.handle(command))
+    }
+
+    /// Slices until `is_enough` of all their events.
+    fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        while !is_enough(&events) {
+            assert!(self.0.busy(), "the session rests too early");
+            events.extend(block_on(self.0.advance()));
+            assert!(!events.iter().any(|event| matches!(event, Event::Failure(_))), "{events:?}");
+        }
+        events
+    }
+
+    /// Plays a stage until `count` points of its method have come.
+    fn play(&mut self, stage: Stage, method: &str, count: usize) -> Vec<FrontierPoint> {
+        self.handle(Command::Focus(stage));
+        self.handle(Command::Play);
+        let events = self.until(|events| points(events, method).len() >= count);
+        self.handle(Command::Pause);
+        points(&events, method)
+    }
+}
+
+/// The points of a method, but for the seconds, which are the clock's.
+fn points(events: &[Event], method: &str) -> Vec<FrontierPoint> {
+    let of = |event: &Event| match event {
+        Event::Point(Point { point, .. }) if point.method == method => {
+            Some(FrontierPoint { seconds: 0.0, ..point.clone() })
+        }
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+fn batch(events: &[Event]) -> &LikelihoodBatch {
+    let found = |event| if let &Event::LikelihoodBatch(ref batch) = event { Some(batch) } else { None };
+    events.iter().find_map(found).expect("a step tells its batch")
+}
+
+#[test]
+fn a_step_of_unlikelihood_pulls_both_ways_and_one_of_preferred_ft_only_up() {
+    let mut student = Student::new(settings());
+    let events = student.handle(Command::Step(Stage::Unlikelihood));
+    let told = batch(&events).clone();
+    assert_eq!((told.step, told.size, told.alpha, told.pairs.len()), (1, 8, 0.1, 4));
+    for pair in &told.pairs {
+        let expected = -pair.chosen.logprob + 0.1 * pair.rejected.logprob;
+        assert!((pair.loss - expected).abs() < 1e-9 && pair.chosen.log_ratios.iter().all(|ratio| ratio.abs() < 1e-5));
+    }
+    let events = student.handle(Command::Step(Stage::PreferredFt));
+    let other = batch(&events);
+    assert_eq!((other.stage, other.alpha), (Stage::PreferredFt, 0.0));
+    // The same pairs in the same order: each method goes through the data by itself.
+    assert_eq!(other.pairs[0].chosen.words, told.pairs[0].chosen.words);
+    assert!(other.mean_loss < told.mean_loss, "a token costs less than a pair: {} {}", other.mean_loss, told.mean_loss);
+    let dpo = student.handle(Command::Step(Stage::Dpo));
+    let first = dpo.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None });
+    assert_eq!(first.expect("a DPO step tells its batch").pairs[0].chosen.words, told.pairs[0].chosen.words);
+}
+
+#[test]
+fn both_make_points_and_a_reset_makes_the_same_again() {
+    let mut student = Student::new(settings());
+    for (stage, method) in [(Stage::Unlikelihood, "unlikelihood"), (Stage::PreferredFt, "preferred_ft")] {
+        let first = student.play(stage, method, 2);
+        assert_eq!(first.iter().map(|point| point.step).collect::<Vec<_>>(), [2, 4]);
+        assert!(first[1].kl_per_sequence > 1e-4, "{method} has learned: {:?}", first[1]);
+        student.handle(Command::Reset);
+        assert_eq!(student.play(stage, method, 2), first, "{method}");
+        let events = student.handle(Command::ExportCheckpoint(stage));
+        assert!(events.iter().any(|event| matches!(event, Event::Checkpoint(its, _) if *its == stage)));
+    }
+    let events = student.handle(Command::SamplePrompt("the acting in this film".into()));
+    let samples =
+        events.iter().find_map(|event| if let Event::Samples(samples) = event { Some(samples) } else { None });
+    let stages: Vec<Stage> = samples.unwrap().rows[0].completions.iter().map(|it| it.stage).collect();
+    assert_eq!(stages, [Stage::Base, Stage::Sft, Stage::Unlikelihood, Stage::PreferredFt]);
+}
+
+#[test]
+fn another_alpha_starts_unlikelihood_over_and_leaves_dpo_alone() {
+    let mut student = Student::new(settings());
+    student.handle(Command::Step(Stage::Unlikelihood));
+    student.handle(Command::Step(Stage::Dpo));
+    let events = student.handle(Command::Configure(Settings { unlikelihood_alpha: 0.5, ..settings() }));
+    let steps = |stage| {
+        let of = |event: &Event| match event {
+            Event::Stage(status) if status.stage == stage => Some(status.steps),
+            _ => None,
+        };
+        events.iter().rev().find_map(of)
+    };
+    assert_eq!((steps(Stage::Unlikelihood), steps(Stage::Dpo)), (Some(0), None));
+    let events = student.handle(Command::Step(Stage::Unlikelihood));
+    assert_eq!(batch(&events).alpha, 0.5);
+}
+
+#[test]
+fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
+    let mut student = Student::new(settings());
+    student.handle(Command::Focus(Stage::BestOfN));
+    student.handle(Command::Play);
+    let ended = |events: &[Event]| events.contains(&Event::Playing(false));
+    let events = student.until(ended);
+    let gold = points(&events, "best_of_n");
+    assert_eq!(gold.len(), 7, "N is 2, 4, … 128");
+    assert!(gold.windows(2).all(|pair| pair[1].gold_reward > pair[0].gold_reward - 0.03), "{gold:?}");
+    assert!(gold[6].gold_reward > 0.9, "{:?}", gold[6]);
+    let told = |events: &[Event]| {
+        let of = |event: &Event| if let Event::BestOfN(told) = event { Some(told.clone()) } else { None };
+        events.iter().rev().find_map(of).expect("Best-of-N tells its numbers")
+    };
+    for numbers in told(&events) {
+        assert!(numbers.kl.0 - numbers.kl.1 <= numbers.bound && !numbers.learned, "{numbers:?}");
+    }
+    // Nothing is left to do until a reward model is trained.
+    student.handle(Command::Play);
+    assert!(points(&student.until(ended), "best_of_n").is_empty());
+    student.handle(Command::Focus(Stage::RewardModel));
+    student.handle(Command::Play);
+    student.until(ended);
+    student.handle(Command::Focus(Stage::BestOfN));
+    student.handle(Command::Play);
+    let events = student.until(ended);
+    assert_eq!(points(&events, "best_of_n_score").len(), 7);
+    assert_eq!(told(&events).iter().filter(|numbers| numbers.learned).count(), 7);
+}
+
+#[test]
+fn a_contest_measures_the_models_that_are_there_and_can_be_ended() {
+    let mut student = Student::new(settings());
+    student.handle(Command::Step(Stage::Dpo));
+    let rates = |events: &[Event]| -> Vec<WinRatePoint> {
+        let of = |event: &Event| if let Event::WinRates(points) = event { Some(points.clone()) } else { None };
+        events.iter().rev().find_map(of).unwrap_or_default()
+    };
+    student.handle(Command::Contest(true));
+    let events = student.until(|events| rates(events).len() == 10);
+    let methods: Vec<String> = rates(&events).iter().map(|point| point.method.clone()).collect();
+    assert_eq!(methods, ["sft", "dpo"].map(|method| vec![method.to_owned(); 5]).concat());
+    assert!(rates(&events).iter().all(|point| (0.2..0.8).contains(&point.result.win_rate)), "nobody has learned much");
+    student.handle(Command::Contest(true));
+    block_on(student.0.advance());
+    let events = student.handle(Command::Contest(false));
+    let is_over =
+        |event: &Event| matches!(event, Event::Progress(it) if it.work == Work::Contest && it.done == it.total);
+    assert!(events.iter().any(is_over), "{events:?}");
+}
