@@ -138,6 +138,32 @@ fn another_alpha_starts_unlikelihood_over_and_leaves_dpo_alone() {
 }
 
 #[test]
+fn pairs_by_the_policy_are_the_policy_s_own() {
+    let mut student = Student::new(Settings { online_pairs: true, learning_rate: 3e-2, ..settings() });
+    let told = |events: &[Event]| {
+        let found =
+            events.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch.clone()) } else { None });
+        found.expect("a DPO step tells its batch")
+    };
+    let first = told(&student.handle(Command::Step(Stage::Dpo)));
+    assert!((first.mean_loss - std::f64::consts::LN_2).abs() < 1e-4, "the policy is the reference: {first:?}");
+    let pairs = |events: &[Event]| {
+        let of = |event: &Event| match event {
+            Event::Stage(status) if status.stage == Stage::Pairs => Some(status.steps),
+            _ => None,
+        };
+        events.iter().rev().find_map(of)
+    };
+    let events = student.handle(Command::Step(Stage::Dpo));
+    assert_eq!(pairs(&events), None, "the reference's pairs are left to the reward model");
+    let events = student.handle(Command::Configure(Settings { learning_rate: 3e-2, ..settings() }));
+    assert!(
+        events.iter().any(|it| matches!(it, Event::Stage(status) if status.stage == Stage::Dpo && status.steps == 0))
+    );
+    assert_eq!(pairs(&student.handle(Command::Step(Stage::Dpo))), Some(192), "a chunk is made whole");
+}
+
+#[test]
 fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
     let mut student = Student::new(settings());
     student.handle(Command::Focus(Stage::BestOfN));

@@ -18,7 +18,7 @@ impl<K: Kernels> Session<K> {
             Stage::Dpo => {
                 self.adopt_sft(events).await?;
                 while self.pipeline.dpo_wants_pairs() {
-                    self.pipeline.extend_pairs(&mut self.k).await?;
+                    self.pipeline.extend_dpo_pairs(&mut self.k).await?;
                 }
                 let start = (self.clock)();
                 let (batch, rows) = self.pipeline.step_dpo_in_full(&mut self.k).await?;
@@ -86,7 +86,7 @@ impl<K: Kernels> Session<K> {
     async fn train_dpo(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
         self.adopt_sft(events).await?;
         if self.pipeline.dpo_wants_pairs() {
-            return self.pipeline.extend_pairs(&mut self.k).await;
+            return self.pipeline.extend_dpo_pairs(&mut self.k).await;
         }
         let start = (self.clock)();
         let every = self.pipeline.settings.evaluate_every;

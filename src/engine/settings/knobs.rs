@@ -39,7 +39,7 @@ const BEHIND_LABELS: &[Stage] =
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 22] = [
+pub const KNOBS: [Knob; 23] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -87,8 +87,8 @@ pub const KNOBS: [Knob; 22] = [
     Knob {
         name: "pairs",
         label: "pairs",
-        meaning: "Preference pairs there will be, for DPO and the reward model.",
-        range: (6.0, 60_000.0),
+        meaning: "Preference pairs there will be, for DPO and the reward model; when they are used up, they repeat.",
+        range: (6.0, 250_000.0),
         grain: 1.0,
         names: &[],
         stages: &[Stage::Pairs, Stage::Dpo, Stage::RewardModel],
@@ -149,6 +149,17 @@ pub const KNOBS: [Knob; 22] = [
         stages: &[Stage::Dpo],
         get: |settings| f64::from(settings.reference_free),
         set: |settings, value| settings.reference_free = value == 1.0,
+    },
+    Knob {
+        name: "online_pairs",
+        label: "pairs by the policy",
+        meaning: "Whether the policy in training writes DPO’s pairs, anew for every batch, so that it is judged where it has gone.",
+        range: (0.0, 1.0),
+        grain: 1.0,
+        names: OFF_ON,
+        stages: &[Stage::Dpo],
+        get: |settings| f64::from(settings.online_pairs),
+        set: |settings, value| settings.online_pairs = value == 1.0,
     },
     Knob {
         name: "unlikelihood_alpha",

@@ -36,6 +36,8 @@ pub struct Settings {
     pub length_normalised: bool,
     /// Whether DPO leaves the reference out.
     pub reference_free: bool,
+    /// Whether DPO's pairs are written anew by the policy in training, instead of once by the reference: online DPO.
+    pub online_pairs: bool,
     /// α of unlikelihood: the weight of pushing the rejected down.
     pub unlikelihood_alpha: f64,
     /// Optimiser steps between two points of the frontier, for what learns from pairs.
@@ -89,12 +91,13 @@ impl Default for Settings {
             beta: 0.5,
             learning_rate: 1e-3,
             batch_size: 128,
-            pairs: 24_576,
+            pairs: 61_440,
             label_temperature: 0.1,
             label_smoothing: 0.0,
             loss: DpoLoss::Sigmoid,
             length_normalised: false,
             reference_free: false,
+            online_pairs: false,
             unlikelihood_alpha: 0.1,
             evaluate_every: 10,
             evaluation_samples: 512,

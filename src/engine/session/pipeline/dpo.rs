@@ -1,7 +1,7 @@
 //! DPO on the reference's pairs.
 
 use super::{Pipeline, TOLD};
-use crate::algorithms::{Dpo, DpoMetrics, DpoSettings};
+use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, PairBatch};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::Batch;
@@ -37,16 +37,28 @@ pub(super) fn dpo_settings(settings: &Settings) -> DpoSettings {
 impl<K: Kernels> Pipeline<K> {
     /// Whether DPO's next batch waits for a chunk of pairs.
     pub fn dpo_wants_pairs(&self) -> bool {
-        self.data.wants_more(self.settings.batch_size)
+        self.online.as_ref().unwrap_or(&self.data).wants_more(self.settings.batch_size)
+    }
+
+    /// Makes the next chunk of DPO's pairs.
+    pub async fn extend_dpo_pairs(&mut self, k: &mut K) -> Result<(), BackendError> {
+        match &mut self.online {
+            Some(online) => online.extend_by(k, &self.world, &self.dpo.learner().parameters, &self.reference).await,
+            None => self.extend_pairs(k).await,
+        }
+    }
+
+    fn next_dpo_batch(&mut self) -> PairBatch {
+        self.online.as_mut().unwrap_or(&mut self.data).next_batch(self.settings.batch_size)
     }
 
     /// Takes `steps` optimiser steps of DPO, with one submit in flight at a time.
     pub async fn train_dpo(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
         for _ in 0..steps {
             if self.dpo_wants_pairs() {
-                self.extend_pairs(k).await?;
+                self.extend_dpo_pairs(k).await?;
             }
-            let batch = self.data.next_batch(self.settings.batch_size);
+            let batch = self.next_dpo_batch();
             self.dpo.step(k, &batch);
             k.finished().await?;
         }
@@ -56,7 +68,7 @@ impl<K: Kernels> Pipeline<K> {
 
     /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
     pub async fn step_dpo_in_full(&mut self, k: &mut K) -> Result<(Batch, Vec<MetricRow>), BackendError> {
-        let pairs = self.data.next_batch(self.settings.batch_size);
+        let pairs = self.next_dpo_batch();
         let told: Vec<_> = (0..TOLD.min(pairs.chosen.len()))
             .flat_map(|pair| [pairs.chosen[pair].clone(), pairs.rejected[pair].clone()])
             .collect();

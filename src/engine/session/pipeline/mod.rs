@@ -131,6 +131,8 @@ pub struct Pipeline<K: Kernels> {
     /// Pairs that a person labelled.
     given: Option<Vec<Pair>>,
     pub data: PreferenceData<K>,
+    /// DPO's own pairs, where the policy writes them.
+    online: Option<PreferenceData<K>>,
     pub dpo: Dpo<K>,
     reward_model: RewardModelRoom<K>,
     ppo: Option<LivePpo<K>>,
@@ -169,6 +171,7 @@ impl<K: Kernels> Pipeline<K> {
             reference: upload(k, &sft.parameters),
             live_sft: None,
             data: preferences::data(k, &network, &settings, given.as_deref()),
+            online: preferences::online(k, &network, &settings, given.as_deref()),
             given,
             dpo: dpo::new(k, &network, &sft, &settings),
             reward_model: RewardModelRoom::new(),
@@ -213,7 +216,7 @@ impl<K: Kernels> Pipeline<K> {
             (Stage::Unlikelihood, likelihoods || old.unlikelihood_alpha != settings.unlikelihood_alpha),
             (Stage::PreferredFt, likelihoods),
             (Stage::BestOfN, remeasure || old.seed != settings.seed),
-            (Stage::Dpo, of_policies || old.batch_size != settings.batch_size),
+            (Stage::Dpo, of_policies || differs(|it| (it.batch_size, usize::from(it.online_pairs)))),
             (Stage::RewardModel, reward_model),
             (Stage::Ppo, ppo || reward_model),
             (Stage::PpoGt, ppo),
@@ -233,6 +236,7 @@ impl<K: Kernels> Pipeline<K> {
                 Stage::Dpo => {
                     self.dpo = dpo::new(k, &self.network, &self.sft, &self.settings);
                     self.data.rewind();
+                    self.online = preferences::online(k, &self.network, &self.settings, self.given.as_deref());
                 }
                 Stage::RewardModel => self.restart_reward_model(),
                 Stage::Ppo => self.ppo = None,

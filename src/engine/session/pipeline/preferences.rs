@@ -6,7 +6,7 @@ use super::Pipeline;
 use crate::backend::Kernels;
 use crate::backend::network::Network;
 use crate::engine::settings::Settings;
-use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings};
+use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use crate::world::World;
 use crate::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
 
@@ -48,6 +48,19 @@ pub(super) fn data<K: Kernels>(
     let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
     PreferenceData::new(k, network, seed, PreferenceSettings { chunks, labels, ..PreferenceSettings::default() })
+}
+
+/// No pair yet of those that the policy in training will write, if it is to write them: a person's are used as they are.
+pub(super) fn online<K: Kernels>(
+    k: &mut K,
+    network: &Network,
+    settings: &Settings,
+    given: Option<&[Pair]>,
+) -> Option<PreferenceData<K>> {
+    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
+    let made = PreferenceSettings { chunks: usize::MAX / PAIRS_PER_CHUNK, labels, writer: Writer::Policy };
+    let is_online = settings.online_pairs && given.is_none();
+    is_online.then(|| PreferenceData::new(k, network, u64::from(settings.seed), made))
 }
 
 impl<K: Kernels> Pipeline<K> {
