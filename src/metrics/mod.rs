@@ -17,8 +17,8 @@ pub use csv::{
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
 pub use studies::{
-    HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,
-    scaling_csv, win_rate_csv,
+    COMPARISON_COLUMNS, ComparisonCell, HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS,
+    WinRate, WinRatePoint, comparison_csv, hacking_csv, scaling_csv, win_rate_csv,
 };
 
 /// The metrics of one step.

@@ -48,6 +48,9 @@ pub const SCALING_COLUMNS: [&str; 11] = [
     "instances",
 ];
 
+/// The header of `comparison.csv`.
+pub const COMPARISON_COLUMNS: [&str; 6] = ["method", "quantity", "value", "half_width", "unit", "seeds"];
+
 /// A policy in a contest: means over prompt instances with half widths of their 95 % intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WinRate {
@@ -166,6 +169,32 @@ pub fn scaling_csv(points: &[ScalingPoint]) -> String {
     table(SCALING_COLUMNS, points.iter().map(row))
 }
 
+/// A measured cell of the comparison of methods.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonCell {
+    /// The method's name, such as `dpo`.
+    pub method: String,
+    /// What was measured, such as `gold_at_kl_5`.
+    pub quantity: String,
+    /// Its mean over seeds.
+    pub value: f64,
+    /// Half width of its 95 % interval over seeds; 0 where there is but one, or nothing to vary.
+    pub half_width: f64,
+    /// Its unit.
+    pub unit: String,
+    /// Seeds behind it.
+    pub seeds: u64,
+}
+
+/// The text of `comparison.csv`.
+pub fn comparison_csv(cells: &[ComparisonCell]) -> String {
+    let row = |it: &ComparisonCell| {
+        let [method, quantity, unit] = [&it.method, &it.quantity, &it.unit].map(|text| quoted(text));
+        [method, quantity, it.value.to_string(), it.half_width.to_string(), unit, it.seeds.to_string()]
+    };
+    table(COMPARISON_COLUMNS, cells.iter().map(row))
+}
+
 fn columns(result: &WinRate) -> [String; 6] {
     let WinRate { win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended, instances } = *result;
     let numbers = [win_rate, win_rate_half_width, gold_reward, gold_reward_half_width, ended];
@@ -193,5 +222,15 @@ mod tests {
         assert_eq!(rows, format!("\"best of 4, gold\",0.25,{numbers}"));
         let point = ScalingPoint { method: "sft".into(), width: 16, layers: 1, parameters: 6864, seed: 2, result };
         assert!(scaling_csv(&[point]).ends_with(&format!("\nsft,16,1,6864,2,{numbers}")));
+        let cell = ComparisonCell {
+            method: "dpo".into(),
+            quantity: "gold_at_kl_5".into(),
+            value: 0.875,
+            half_width: 0.01,
+            unit: "gold reward".into(),
+            seeds: 3,
+        };
+        let header = "method,quantity,value,half_width,unit,seeds\n";
+        assert_eq!(comparison_csv(&[cell]), format!("{header}dpo,gold_at_kl_5,0.875,0.01,gold reward,3\n"));
     }
 }

@@ -1,6 +1,7 @@
 //! The sub-commands, one file each, and what they share.
 
 mod baselines;
+mod compare;
 mod dpo;
 mod files;
 mod hack;
@@ -76,6 +77,7 @@ enum Command {
     Winrate(winrate::Winrate),
     Scaling(scaling::Scaling),
     Hack(hack::Hack),
+    Compare(compare::Compare),
     Verify(verify::Verify),
 }
 
@@ -130,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Winrate(command) => command.run(),
         Command::Scaling(command) => command.run(),
         Command::Hack(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {
