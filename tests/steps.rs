@@ -25,6 +25,8 @@ fn difference(after: Counters, before: Counters) -> Counters {
         readbacks: after.readbacks - before.readbacks,
         writes: after.writes - before.writes,
         objects: after.objects - before.objects,
+        forward_tokens: after.forward_tokens - before.forward_tokens,
+        backward_tokens: after.backward_tokens - before.backward_tokens,
     }
 }
 
@@ -132,32 +134,59 @@ fn ppo_counts<K: Kernels>(k: &mut K, value_network: ValueNetwork) -> (Counters, 
 }
 
 fn assert_steps<K: Kernels>(mut k: K) {
-    let expected = |dispatches| Counters { dispatches, submits: 1, readbacks: 0, writes: 2, objects: 0 };
-    assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "SFT");
-    assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "DPO");
-    assert_eq!(unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE), "unlikelihood");
-    assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE), "Preferred-FT");
+    // Every padded position of every sequence goes through the network, once there and once back.
+    let length = LENGTH as u64;
+    let expected = |dispatches, sequences: u64| Counters {
+        dispatches,
+        submits: 1,
+        readbacks: 0,
+        writes: 2,
+        objects: 0,
+        forward_tokens: sequences * length,
+        backward_tokens: sequences * length,
+    };
+    assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 4), "SFT");
+    assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "DPO");
+    assert_eq!(unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "unlikelihood");
+    assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 3), "Preferred-FT");
     // The head takes the unembedding's place; no log-probabilities are made.
-    assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2), "reward model");
+    assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2, 6), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere.
-    let positions = (LENGTH as u64 - 1) * (1 + 7 * 2) + (LENGTH as u64 - 2) * 3;
-    let expected = Counters { dispatches: positions, submits: 1, readbacks: 1, writes: 3, objects: 0 };
-    assert_eq!(rollout(&mut k), expected, "rollout");
+    let positions = (length - 1) * (1 + 7 * 2) + (length - 2) * 3;
+    let one_read = |dispatches, forward_tokens| Counters {
+        dispatches,
+        submits: 1,
+        readbacks: 1,
+        writes: 3,
+        objects: 0,
+        forward_tokens,
+        backward_tokens: 0,
+    };
+    assert_eq!(rollout(&mut k), one_read(positions, 3 * (length - 1)), "rollout");
 
     // Policy and reference with their log-probabilities, the KL between them, the record; and the values.
-    let episodes = positions + 2 * (FORWARD + 1) + 2;
-    let one_read = |dispatches| Counters { dispatches, submits: 1, readbacks: 1, writes: 3, objects: 0 };
-    let no_read = |dispatches, writes| Counters { dispatches, submits: 1, readbacks: 0, writes, objects: 0 };
+    let dispatches = positions + 2 * (FORWARD + 1) + 2;
+    // A reward model reads the last token too, so a rollout's are read in full; what is learned from is what was written.
+    let (written, read) = (4 * (length - 1), 4 * length);
+    let no_read = |dispatches, writes, tokens| Counters {
+        dispatches,
+        submits: 1,
+        readbacks: 0,
+        writes,
+        objects: 0,
+        forward_tokens: tokens,
+        backward_tokens: tokens,
+    };
     // The value model goes through the trunk and its head, not through the unembedding, both ways.
     let policy = FORWARD + 1 + BACKWARD + UPDATE;
     let value_model = FORWARD + 1 + BACKWARD + UPDATE - 2;
     let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Own);
-    assert_eq!(rollout, one_read(episodes + FORWARD), "PPO's rollout, value model");
-    assert_eq!(step, no_read(policy + value_model, 4), "PPO's step, value model");
+    assert_eq!(rollout, one_read(dispatches + FORWARD, written + 3 * read), "PPO's rollout, value model");
+    assert_eq!(step, no_read(policy + value_model, 4, written), "PPO's step, value model");
     let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Shared);
-    assert_eq!(rollout, one_read(episodes + 1), "PPO's rollout, shared trunk");
+    assert_eq!(rollout, one_read(dispatches + 1, written + 2 * read), "PPO's rollout, shared trunk");
     // The head's map and its two ways back, and the value loss.
-    assert_eq!(step, no_read(policy + 4, 2), "PPO's step, shared trunk");
+    assert_eq!(step, no_read(policy + 4, 2, written / 2), "PPO's step, shared trunk");
 }
 
 #[test]

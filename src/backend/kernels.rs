@@ -94,6 +94,10 @@ pub struct Counters {
     pub writes: u64,
     /// Buffers and bind groups created.
     pub objects: u64,
+    /// Positions that entered a network: every forward pass embeds its tokens once, padding included.
+    pub forward_tokens: u64,
+    /// Positions whose gradient left a network: every backward pass ends at the embedding.
+    pub backward_tokens: u64,
 }
 
 /// Storage and kernels. See the module's words on recording, Write and Add.

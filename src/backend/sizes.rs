@@ -21,6 +21,13 @@ pub struct EmbedSize {
     pub context: usize,
 }
 
+impl EmbedSize {
+    /// Positions embedded, for [`super::Counters`].
+    pub(super) fn tokens(&self) -> u64 {
+        (self.batch * self.length) as u64
+    }
+}
+
 /// Sizes of LayerNorm: `rows` vectors of `width`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NormSize {

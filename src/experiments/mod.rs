@@ -3,6 +3,7 @@
 
 mod ablation;
 mod best_of_n;
+mod comparison;
 mod evaluation;
 mod hacking;
 mod optimum;
@@ -23,6 +24,9 @@ pub use ablation::{
     share_with_rare_tokens, train_reference,
 };
 pub use best_of_n::{BestOfNSettings, CompletionPool, PoolDrawing, run_best_of_n};
+pub use comparison::{
+    Compared, ComparisonPart, ComparisonResult, ComparisonSettings, Rate, compare_part, comparison_cells,
+};
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
@@ -36,11 +40,11 @@ pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
-pub use rlhf::{RlhfSettings, train_reward_model};
+pub use rlhf::{RlhfSettings, run_ppo_of, train_reward_model};
 pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
 pub use study::{Progress, StudyError};
 pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};
 pub use training::{
-    Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
+    Algorithm, Budget, RunEnd, Sink, Spent, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
 };
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::training::PIECE;
-use super::{EvaluationSettings, Evaluator, Place, RunEnd, SweepError, SweepPoint, TextSource};
+use super::{EvaluationSettings, Evaluator, Place, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use crate::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use crate::backend::{BackendError, Kernels};
 use crate::language::{Episode, GenerationSettings};
@@ -231,9 +231,9 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let mut rounds = Rounds::new(seed, &settings);
     let method = if start.reward_model.is_some() { "ppo" } else { "ppo-gt" };
     let setting = settings.setting();
-    let (mut seconds, mut is_stopped) = (0.0, false);
+    let (mut spent, mut is_stopped) = (Spent::default(), false);
     while rounds.done() < rollouts && !is_stopped {
-        let begin = sink.seconds();
+        let begin = (sink.seconds(), k.counters());
         let round = rounds.draw(k, world, &mut ppo).await?;
         for indices in rounds.minibatches(&ppo) {
             ppo.step(k, &round.rollout, &indices, &reviews.batch(world, demonstrations));
@@ -247,16 +247,17 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
         row.values.insert("ppo/ratio_min".into(), ratios.iter().copied().fold(f64::INFINITY, f64::min));
         row.values.insert("ppo/ratio_max".into(), ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        seconds += sink.seconds() - begin;
+        spent.add(begin, (sink.seconds(), k.counters()));
         is_stopped = sink.learned(rounds.done(), &row, &metrics).is_break();
         let is_point = rounds.done().is_multiple_of(evaluate_every) || rounds.done() == rollouts;
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &ppo.policy().parameters, ppo.reference()).await?;
-            let place = Place { method, setting: setting.clone(), seed, step: ppo.policy().steps(), seconds };
+            let (step, seconds) = (ppo.policy().steps(), spent.seconds);
+            let place = Place { method, setting: setting.clone(), seed, step, seconds };
             let (point, parameters) = (evaluation.point(place), Some(ppo.read_policy(k).await?));
             sink.point(SweepPoint { point, evaluation, parameters }).map_err(SweepError::Sink)?;
         }
     }
     let parameters = ppo.read_policy(k).await?;
-    Ok(RunEnd { step: ppo.policy().steps(), is_finished: rounds.done() == rollouts, parameters })
+    Ok(RunEnd { step: ppo.policy().steps(), is_finished: rounds.done() == rollouts, spent, parameters })
 }

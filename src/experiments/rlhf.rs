@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use super::preferences::PAIRS_PER_INSTANCE;
 use super::{
     PairSplit, PpoRun, PpoRunSettings, PpoSink, PreferenceData, PreferenceSettings, RewardModelError,
-    RewardModelRecipe, RewardModelTraining, Sink, SweepError, SweepPoint, TrainedRewardModel, reference_completions,
-    run_ppo,
+    RewardModelRecipe, RewardModelTraining, RunEnd, Sink, SweepError, SweepPoint, TrainedRewardModel,
+    reference_completions, run_ppo,
 };
 use crate::algorithms::{PpoMetrics, PpoStart};
 use crate::backend::Kernels;
@@ -67,7 +67,6 @@ pub async fn run_rlhf<K: Kernels, S: Sink>(
     (settings, seed): (&RlhfSettings, u64),
     sink: &mut S,
 ) -> Result<(), SweepError<S::Error>> {
-    let (network, parameters) = reference;
     let mut reward_model = None;
     if let Some((preferences, recipe)) = settings.reward_model {
         reward_model = sink.known_reward_model(seed).map_err(SweepError::Sink)?;
@@ -79,10 +78,23 @@ pub async fn run_rlhf<K: Kernels, S: Sink>(
             reward_model = Some(trained.parameters);
         }
     }
-    let reward_model = reward_model.as_deref();
-    let start = PpoStart { reference: parameters, value_trunk: reward_model.unwrap_or(parameters), reward_model };
-    let run = PpoRun { config: *network.config(), start, seed, settings: settings.ppo };
-    run_ppo(k, world, run, &mut OfSweep(sink)).await.map(drop)
+    run_ppo_of(k, world, reference, (settings.ppo, reward_model.as_deref(), seed), sink).await.map(drop)
+}
+
+/// The second half: PPO from the reference, judged by this reward model, or else by the gold reward.
+///
+/// # Errors
+/// As [`run_rlhf`].
+pub async fn run_ppo_of<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (settings, reward_model, seed): (PpoRunSettings, Option<&[f32]>, u64),
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let start = PpoStart { reference, value_trunk: reward_model.unwrap_or(reference), reward_model };
+    let run = PpoRun { config: *network.config(), start, seed, settings };
+    run_ppo(k, world, run, &mut OfSweep(sink)).await
 }
 
 fn of_sweep<E>(error: RewardModelError, seed: u64) -> SweepError<E> {

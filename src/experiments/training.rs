@@ -13,7 +13,7 @@ use crate::algorithms::{
     UnlikelihoodSettings,
 };
 use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels};
+use crate::backend::{BackendError, Counters, Kernels};
 use crate::language::{Adamw, Learner, Schedule, upload};
 use crate::metrics::{FrontierPoint, MetricRow, Setting};
 use crate::model::ConfigError;
@@ -87,6 +87,15 @@ impl Algorithm {
             Self::Dpo(DpoSettings { pairs, schedule, adamw, .. })
             | Self::Unlikelihood(UnlikelihoodSettings { pairs, schedule, adamw, .. })
             | Self::PreferredFt(SftSettings { batch: pairs, schedule, adamw }) => Budget { pairs, schedule, adamw },
+        }
+    }
+
+    /// The same with another learning rate and number of steps.
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        match self {
+            Self::Dpo(settings) => Self::Dpo(DpoSettings { schedule, ..settings }),
+            Self::Unlikelihood(settings) => Self::Unlikelihood(UnlikelihoodSettings { schedule, ..settings }),
+            Self::PreferredFt(settings) => Self::PreferredFt(SftSettings { schedule, ..settings }),
         }
     }
 
@@ -215,6 +224,38 @@ impl<E> From<BackendError> for SweepError<E> {
     }
 }
 
+/// What a training took, without the evaluations between: its data, and every pass of every network.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Spent {
+    /// Time by the sink's clock.
+    pub seconds: f64,
+    /// Positions that went forward through a network, padding included.
+    pub forward_tokens: u64,
+    /// Positions whose gradients went back through one.
+    pub backward_tokens: u64,
+}
+
+impl Spent {
+    /// Adds what lies between two moments.
+    pub(super) fn add(&mut self, begin: (f64, Counters), end: (f64, Counters)) {
+        self.seconds += end.0 - begin.0;
+        self.forward_tokens += end.1.forward_tokens - begin.1.forward_tokens;
+        self.backward_tokens += end.1.backward_tokens - begin.1.backward_tokens;
+    }
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds + other.seconds,
+            forward_tokens: self.forward_tokens + other.forward_tokens,
+            backward_tokens: self.backward_tokens + other.backward_tokens,
+        }
+    }
+}
+
 /// Where a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEnd {
@@ -222,6 +263,8 @@ pub struct RunEnd {
     pub step: u64,
     /// Whether that is all of them.
     pub is_finished: bool,
+    /// What they took.
+    pub spent: Spent,
     /// The policy, flat.
     pub parameters: Vec<f32>,
 }
@@ -305,9 +348,9 @@ pub async fn train_on<K: Kernels, S: Sink>(
     let reference_parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
     let mut trainer = Trainer::new(k, network, reference, algorithm);
-    let (mut seconds, mut is_stopped) = (0.0, false);
+    let (mut spent, mut is_stopped) = (Spent::default(), false);
     while trainer.learner().steps() < settings.steps() && !is_stopped {
-        let start = sink.seconds();
+        let begin = (sink.seconds(), k.counters());
         while data.wants_more(pairs) {
             data.extend_by(k, world, &trainer.learner().parameters, &reference_parameters).await?;
         }
@@ -323,11 +366,12 @@ pub async fn train_on<K: Kernels, S: Sink>(
             }
             sink.metrics(&rows);
         }
-        seconds += sink.seconds() - start;
+        spent.add(begin, (sink.seconds(), k.counters()));
         is_stopped = sink.stepped(step).is_break();
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
-            let place = Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds };
+            let place =
+                Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
             let parameters = trainer.learner().read_parameters(k).await?;
             let point = evaluation.point(place);
             sink.point(SweepPoint { point, evaluation, parameters: Some(parameters) }).map_err(SweepError::Sink)?;
@@ -335,7 +379,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
     }
     let step = trainer.learner().steps();
     let parameters = trainer.learner().read_parameters(k).await?;
-    Ok(RunEnd { step, is_finished: step == settings.steps(), parameters })
+    Ok(RunEnd { step, is_finished: step == settings.steps(), spent, parameters })
 }
 
 /// The reference itself as a point: KL 0, and the gold reward everything starts from.

@@ -25,37 +25,37 @@ pub struct ComparisonCell {
 }
 
 /// What a comparison measures: its name in files, what people call it, and how to read it.
-pub const QUANTITIES: [(&str, &str, &str); 14] = [
-    ("stages", "trainings, one after another", "A reward model must be finished before PPO can begin."),
-    (
-        "networks",
-        "networks in memory while the policy trains",
-        "Policy and reference; for PPO a value model and the reward model too.",
-    ),
-    ("parameters", "parameters in memory", "Of those networks, without gradients and moments."),
+pub const QUANTITIES: [(&str, &str, &str); 18] = [
+    ("stages", "stages", "Trainings, one after another: a reward model must be finished before PPO can begin."),
+    ("networks", "networks in memory", "Policy and reference; for PPO a value model and the reward model too."),
+    ("parameters_in_memory", "parameters in memory", "Of those networks, without gradients and moments."),
     (
         "forward_tokens",
-        "tokens forward",
+        "forward passes",
         "Every token through a network once, generation included, for one policy; evaluations do not count.",
     ),
-    ("backward_tokens", "tokens backward", "Tokens whose gradient was computed: the dear half."),
-    ("seconds", "time of one training", "On the machine of the recording, with one thread; a reward model's included."),
-    (
-        "gold_at_kl_2",
-        "best gold reward at KL ≤ 2",
-        "The best point of any β and step, no further from the reference than this.",
-    ),
+    ("backward_tokens", "backward passes", "Tokens whose gradient was computed: the dear half."),
+    ("seconds", "time of one training", "On the machine of the recording; a reward model's included."),
+    ("gold_at_kl_2", "best gold reward at KL ≤ 2", "The best point of any β and step, no further from the reference."),
     ("gold_at_kl_5", "best gold reward at KL ≤ 5", "As above."),
     ("gold_at_kl_10", "best gold reward at KL ≤ 10", "As above."),
-    ("gap_to_optimum", "gap to the optimum", "Gold reward that the ends of its runs lack at their KL, mean over β."),
-    ("spread_over_seeds", "spread over seeds", "Standard deviation of the end's gap when only the seed differs."),
+    ("gap_to_optimum", "gap to the optimum", "Gold reward that the end of a run lacks at its KL, at the middle β."),
     (
-        "gap_at_quarter_rate",
-        "gap at a quarter of the learning rate",
-        "The same grid of learning rates for every method: what a wrong one costs.",
+        "spread_over_seeds",
+        "spread over seeds",
+        "Standard deviation of the end's gold reward when only the seed differs.",
     ),
-    ("gap_at_rate", "gap at the default learning rate", "The same runs as the gap above."),
-    ("gap_at_four_rates", "gap at four times the learning rate", "A run that fell apart counts with what it ended at."),
+    (
+        "gold_at_learning_rate_quarter",
+        "gold reward at a quarter of the learning rate",
+        "The same grid for every method: what a wrong learning rate costs.",
+    ),
+    ("gold_at_learning_rate_one", "gold reward at the default learning rate", "The same runs as the gap above."),
+    ("gold_at_learning_rate_four", "gold reward at four times the learning rate", "Of the runs that came to an end."),
+    ("kl_at_learning_rate_quarter", "KL at a quarter of the learning rate", "Where those runs ended."),
+    ("kl_at_learning_rate_one", "KL at the default learning rate", "Where those runs ended."),
+    ("kl_at_learning_rate_four", "KL at four times the learning rate", "Where those runs ended."),
+    ("diverged_at_learning_rate_four", "runs that fell apart at four times", "Of all seeds."),
 ];
 
 /// The text of `comparison.csv`.

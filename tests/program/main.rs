@@ -88,6 +88,7 @@ fn help_explains_and_what_is_not_understood_is_refused() {
         "winrate",
         "scaling",
         "hack",
+        "compare",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         let long = klimb([command, "--help"]).ended(0).out;

@@ -1,4 +1,4 @@
-//! `winrate`, `scaling` and `hack`, on tiny models: what they leave on disk, and what they refuse.
+//! `winrate`, `scaling`, `hack` and `compare`, on tiny models: what they leave on disk, and what they refuse.
 
 use std::path::Path;
 
@@ -178,4 +178,63 @@ fn an_ablation_goes_on_where_it_stopped() {
 /// A part's lines but for those that tell the time.
 fn without_seconds(part: &str) -> Vec<&str> {
     part.lines().filter(|line| !line.contains("\"seconds\"")).collect()
+}
+
+#[test]
+fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
+    let folder = folder("compare");
+    let sft = tiny_reference(&folder);
+    let run = |out: &Path, more: &[&str]| {
+        let fixed =
+            ["compare", "--preset", "smoke", "--reference", sft.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        klimb(fixed.iter().chain(more))
+    };
+    let (whole, first, second) = (folder.join("whole"), folder.join("first"), folder.join("second"));
+    let said = run(&whole, &[]).ended(0).out;
+    assert!(said.contains("gold_at_kl_5") && said.contains("preferred_ft"), "{said}");
+    let rows = records(&whole.join("comparison.csv"));
+    let cell = |method: &str, quantity: &str| {
+        let row = rows.iter().find(|row| row[0] == method && row[1] == quantity);
+        row.unwrap_or_else(|| panic!("no {quantity} of {method}"))
+    };
+    for method in ["preferred_ft", "dpo", "ppo-gt", "ppo"] {
+        for quantity in ["forward_tokens", "backward_tokens", "seconds", "gold_at_kl_2", "gold_at_learning_rate_four"] {
+            let row = cell(method, quantity);
+            assert!(number(row, 2) > 0.0 && row[5] == "2", "{row:?}");
+        }
+    }
+    let of = |method, quantity| number(cell(method, quantity), 2);
+    assert_eq!(["preferred_ft", "dpo", "ppo-gt", "ppo"].map(|method| of(method, "networks")), [1.0, 2.0, 3.0, 4.0]);
+    // Four steps on sixteen pairs, two completions of 26 positions each, once there and once back.
+    assert_eq!(of("dpo", "backward_tokens"), 4.0 * 2.0 * 16.0 * 26.0);
+    assert_eq!(of("preferred_ft", "backward_tokens"), of("dpo", "backward_tokens") / 2.0, "the chosen alone");
+    // One rollout of 256 episodes: four epochs through policy and value model.
+    assert_eq!(of("ppo-gt", "backward_tokens"), 2.0 * 4.0 * 256.0 * 26.0);
+    assert!(of("ppo", "backward_tokens") > of("ppo-gt", "backward_tokens"), "the reward model learns too");
+
+    let without_seconds = |out: &Path| {
+        let text = text(&out.join("comparison.csv"));
+        text.lines().filter(|line| !line.contains(",seconds,")).map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert!(run(&first, &["--shard", "1/2"]).ended(0).out.contains("trainings of other shares are missing"));
+    run(&second, &["--shard", "2/2"]).ended(0);
+    assert!(!first.join("comparison.csv").exists());
+    for below in ["parts", "checkpoints"] {
+        for entry in std::fs::read_dir(second.join(below)).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, first.join(below).join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let said = run(&first, &[]).ended(0).error;
+    assert_eq!(said.matches("not repeated").count(), 26, "{said}");
+    assert_eq!(without_seconds(&first), without_seconds(&whole));
+
+    // As if it had been killed in one of the last trainings.
+    std::fs::remove_file(whole.join("parts/dpo-0.3-four-2.json")).unwrap();
+    let before = without_seconds(&whole);
+    assert_eq!(run(&whole, &[]).ended(0).error.matches("not repeated").count(), 25);
+    assert_eq!(without_seconds(&whole), before);
+    std::fs::write(whole.join("parts/dpo-0.3-four-2.json"), "{").unwrap();
+    assert!(run(&whole, &[]).ended(2).error.contains("done again"));
+    run(&whole, &["--seed", "2"]).refused("another study");
 }

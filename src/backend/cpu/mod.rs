@@ -129,6 +129,7 @@ impl<F: Real> Kernels for Cpu<F> {
     fn forget(&mut self) {}
 
     fn embed_forward(&mut self, size: EmbedSize, tokens: At<Vec<u32>>, parameters: At<Vec<F>>, x: &mut Vec<F>) {
+        self.counters.forward_tokens += size.tokens();
         self.run(
             #[inline(always)]
             || embedding::embed_forward(size, tokens.slice(), parameters.slice(), x),
@@ -136,6 +137,7 @@ impl<F: Real> Kernels for Cpu<F> {
     }
 
     fn embed_backward(&mut self, size: EmbedSize, occurrences: At<Vec<u32>>, dx: &Vec<F>, dparameters: AtMut<Vec<F>>) {
+        self.counters.backward_tokens += size.tokens();
         self.run(
             #[inline(always)]
             || embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice()),

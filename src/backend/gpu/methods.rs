@@ -120,6 +120,7 @@ impl Kernels for Gpu {
     ) {
         let uniforms = size.words(tokens.offset, parameters.offset);
         let items = size.batch * size.length * size.width;
+        self.recorder.counters.forward_tokens += size.tokens();
         self.recorder.dispatch("embed_forward", &uniforms, &[&tokens.buffer.0, &parameters.buffer.0, &x.0], [items, 1]);
     }
 
@@ -133,6 +134,7 @@ impl Kernels for Gpu {
         let uniforms = size.words(occurrences.offset, dparameters.offset);
         let buffers = [&occurrences.buffer.0, &dx.0, &dparameters.buffer.0];
         let items = (size.vocabulary + size.length) * size.width;
+        self.recorder.counters.backward_tokens += size.tokens();
         self.recorder.dispatch("embed_backward", &uniforms, &buffers, [items, 1]);
     }
 

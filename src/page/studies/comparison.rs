@@ -7,7 +7,7 @@ use crate::page::state::State;
 use crate::page::{dom, format};
 
 /// The columns of the table.
-const METHODS: [&str; 3] = ["dpo", "ppo", "ppo-gt"];
+const METHODS: [&str; 4] = ["dpo", "ppo", "ppo-gt", "preferred_ft"];
 /// The limits of KL at which the student's own runs are looked at.
 const LIMITS: [f64; 3] = [2.0, 5.0, 10.0];
 

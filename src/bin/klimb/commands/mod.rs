@@ -2,6 +2,7 @@
 
 mod ablate;
 mod baselines;
+mod compare;
 mod dpo;
 mod files;
 mod hack;
@@ -78,6 +79,7 @@ enum Command {
     Scaling(scaling::Scaling),
     Hack(hack::Hack),
     Ablate(ablate::Ablate),
+    Compare(compare::Compare),
     Verify(verify::Verify),
 }
 
@@ -133,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Scaling(command) => command.run(),
         Command::Hack(command) => command.run(),
         Command::Ablate(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match ended {

@@ -28,7 +28,7 @@ use super::{End, Failure, files, interrupt, progress};
 use folder::{Description, Folder};
 pub use merge::Merge;
 use optima::{RewardModels, optima};
-use shard::Shard;
+pub use shard::Shard;
 
 /// The sweeps that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

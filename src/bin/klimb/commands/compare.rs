@@ -1,0 +1,284 @@
+//! `compare`: RLHF or DPO, as a table of measured cells; it goes on where it stopped, and can be spread over machines.
+
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use klimb::backend::Kernels;
+use klimb::backend::network::Network;
+use klimb::experiments::{
+    Compared, ComparisonPart, ComparisonResult, ComparisonSettings, RecordedOptimum, StudyError, compare_part,
+    comparison_cells, optimum_curve, reference_point,
+};
+use klimb::metrics::{ComparisonCell, OptimumPoint, comparison_csv, optimum_csv, parse_optimum_csv};
+use klimb::model::Checkpoint;
+use klimb::world::World;
+
+use super::machine::{BackendArguments, on};
+use super::optimum::sampled;
+use super::study::{Folder, Study};
+use super::sweep::Shard;
+use super::{End, Failure, files, interrupt, progress};
+
+/// The optima that ship with the page; each names the reference it is of.
+const RECORDED: [&str; 2] = ["optimum.json", "optimum-64.json"];
+
+/// The studies that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// Two leashes, one seed: minutes on one core
+    Quick,
+    /// Three leashes, three seeds
+    Full,
+    /// Seconds, and meaningless: for tests
+    #[value(hide = true)]
+    Smoke,
+}
+
+/// Compare RLHF and DPO: what each takes, and what it gives
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Compare RLHF and DPO by what each takes and what it gives, measured on this machine: stages, networks and \
+        parameters in memory, tokens through them forward and back, seconds, sensitivity to the learning rate, spread over \
+        seeds, the best gold reward within a KL of 2, 5 and 10 nats, and the gap to the closed-form optimum.\n\n\
+        Preferred-FT (the floor), DPO, PPO and PPO-GT get the same leashes, seeds and multiples of their default learning \
+        rates. Costs count everything but evaluations: the pairs, and PPO's reward model. Trainings go one at a time, so \
+        that seconds mean something; run nothing beside it.\n\n\
+        DIR gets comparison.csv, optimum.csv, run.json and a file for each training (parts/*.json). Ctrl-C keeps every \
+        training that is finished, and the same command goes on from there. With --shard 1/3, 2/3 and 3/3 three machines \
+        share the work; copy their parts and checkpoints into one of the folders and run the command there without --shard.",
+    after_long_help = "Examples:\n  \
+        klimb compare --preset quick --out compare\n  \
+        klimb compare --preset full --shard 2/4 --out compare"
+)]
+pub struct Compare {
+    /// Which study
+    #[arg(long, value_enum)]
+    preset: Preset,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The reference [default: the SFT model that ships with the page]
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// Do this machine's share of the trainings alone, and the table only if all others are there
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// The first seed; further ones count up from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+impl Compare {
+    pub fn run(self) -> Result<End, Failure> {
+        let world = files::world()?;
+        let settings = self.settings().validated()?;
+        let from = files::given_or_shipped(self.reference.as_deref(), "sft.safetensors")?;
+        let reference = files::read_checkpoint(&from, &world)?;
+        let machine = self.backend.open()?;
+        let models = [("reference", &reference)];
+        let study = Study { name: "compare", settings: &settings, models: &models };
+        let folder = Folder::open(&self.out, study, &world, &machine)?;
+        for below in ["parts", "checkpoints"] {
+            let path = folder.file(below);
+            std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))?;
+        }
+        interrupt::listen()?;
+        let network = Network::new(reference.config);
+        let work =
+            Work { world: &world, settings: &settings, reference: &reference, network, folder, shard: self.shard };
+        on!(machine, k => pollster::block_on(async {
+            work.train(k).await?;
+            work.conclude(k).await
+        }))
+    }
+
+    fn settings(&self) -> ComparisonSettings {
+        let preset = match self.preset {
+            Preset::Quick => ComparisonSettings::quick(),
+            Preset::Full => ComparisonSettings::full(),
+            Preset::Smoke => ComparisonSettings::smoke(),
+        };
+        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
+        ComparisonSettings { seeds, ..preset }
+    }
+}
+
+/// A study at work.
+struct Work<'a> {
+    world: &'a World,
+    settings: &'a ComparisonSettings,
+    reference: &'a Checkpoint,
+    network: Network,
+    folder: Folder,
+    shard: Option<Shard>,
+}
+
+impl Work<'_> {
+    fn file(&self, part: &ComparisonPart) -> PathBuf {
+        self.folder.file(&format!("parts/{}.json", part.name()))
+    }
+
+    fn reward_model(&self, seed: u64) -> PathBuf {
+        self.folder.file(&format!("checkpoints/reward-model-{seed}.safetensors"))
+    }
+
+    /// Does the share's trainings that are not there yet, until Ctrl-C.
+    async fn train<K: Kernels>(&self, k: &mut K) -> Result<(), Failure> {
+        let is_mine = |index: &usize| self.shard.is_none_or(|shard| shard.holds(*index));
+        let groups = self.settings.groups().into_iter().enumerate();
+        let parts: Vec<ComparisonPart> = groups.filter(|(index, _)| is_mine(index)).flat_map(|(_, it)| it).collect();
+        let bar = progress::bar(parts.len() as u64, "trainings");
+        let start = Instant::now();
+        for part in parts {
+            if interrupt::requested() {
+                break;
+            }
+            if self.file(&part).is_file() {
+                progress::say(&bar, &format!("finished before and not repeated: {}", part.name()));
+            } else if let Some(result) = self.train_part(k, part, start).await? {
+                progress::say(&bar, &said(&result));
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// One training with its files, or `None` after Ctrl-C.
+    async fn train_part<K: Kernels>(
+        &self,
+        k: &mut K,
+        part: ComparisonPart,
+        start: Instant,
+    ) -> Result<Option<ComparisonResult>, Failure> {
+        let judge = match part {
+            ComparisonPart::Policy { method: Compared::Ppo, seed, .. } => {
+                let path = self.reward_model(seed);
+                Some(files::read_headed_checkpoint(&path, self.world, self.reference.config)?.parameters)
+            }
+            _ => None,
+        };
+        let started = (&self.network, &self.reference.parameters[..]);
+        let task = (self.settings, part, judge.as_deref());
+        let clock = || start.elapsed().as_secs_f64();
+        let done: Result<_, StudyError> = compare_part(k, self.world, started, task, (clock, go_on)).await;
+        let Some((result, parameters)) = done? else { return Ok(None) };
+        if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, parameters) {
+            let stage = "reward_model".into();
+            let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
+            files::write(&self.reward_model(seed), checkpoint.to_bytes())?;
+        }
+        files::write(&self.file(&part), serde_json::to_string_pretty(&result)? + "\n")?;
+        Ok(Some(result))
+    }
+
+    /// The table, if every training is there.
+    async fn conclude<K: Kernels>(&self, k: &mut K) -> Result<End, Failure> {
+        if interrupt::requested() {
+            return Ok(End::Interrupted);
+        }
+        let parts = self.settings.groups().concat();
+        let missing = parts.iter().filter(|part| !self.file(part).is_file()).count();
+        if missing > 0 {
+            let sentence = "copy their parts and checkpoints here, and run this without --shard";
+            files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"))?;
+            return Ok(End::Done);
+        }
+        let read = |part| {
+            let path = self.file(part);
+            serde_json::from_slice(&files::read(&path)?).map_err(|error| {
+                Failure::about(path.display(), format!("{error}; once the file is gone the training is done again"))
+            })
+        };
+        let results: Vec<ComparisonResult> = parts.iter().map(read).collect::<Result<_, _>>()?;
+        let Some(optimum) = self.optimum(k).await? else { return Ok(End::Interrupted) };
+        let start = (&self.network, &self.reference.parameters[..]);
+        let evaluation = self.settings.sweep.evaluation;
+        let reference = reference_point(k, self.world, start, self.reference.step, evaluation).await?.point;
+        let cells = comparison_cells(self.settings, &self.reference.config, &results, (&reference, &optimum));
+        self.folder.write("comparison.csv", comparison_csv(&cells))?;
+        files::print(&table(&cells)?)?;
+        Ok(End::Done)
+    }
+
+    /// The closed-form optimum: the recorded one of this reference, what was sampled before, or new samples.
+    async fn optimum<K: Kernels>(&self, k: &mut K) -> Result<Option<Vec<OptimumPoint>>, Failure> {
+        let path = self.folder.file("optimum.csv");
+        if path.is_file() {
+            let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+            return parse_optimum_csv(&text).map(Some).map_err(|error| Failure::about(path.display(), error));
+        }
+        let temperature = self.settings.sweep.preferences.labels.temperature;
+        let fingerprint = self.reference.fingerprint();
+        let recorded = |name: &str| {
+            let path = files::given_or_shipped(None, name).ok()?;
+            let recorded = RecordedOptimum::from_bytes(&std::fs::read(path).ok()?).ok()?;
+            (recorded.reference == fingerprint).then(|| recorded.curve(temperature))
+        };
+        let curve = match RECORDED.into_iter().find_map(recorded) {
+            Some(curve) => curve,
+            None => {
+                let (parameters, settings) = (&self.reference.parameters, &self.settings.sweep.optimum);
+                let drawn = sampled(k, self.world, &self.network, parameters, temperature, settings).await?;
+                let Some(drawn) = drawn else { return Ok(None) };
+                optimum_curve(&drawn.samples)
+            }
+        };
+        files::write(&path, optimum_csv(&curve))?;
+        Ok(Some(curve))
+    }
+}
+
+fn go_on() -> ControlFlow<()> {
+    if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// A line about a finished training.
+fn said(result: &ComparisonResult) -> String {
+    let (name, seconds) = (result.part.name(), result.spent.seconds);
+    match result.points.last() {
+        _ if result.is_diverged => format!("{name}: a number was not finite, which is a result"),
+        Some(it) => {
+            format!("{name}: KL {:.3}, gold reward {:.3}, {seconds:.1} s", it.kl_per_sequence, it.gold_reward)
+        }
+        None => format!("{name}: {seconds:.1} s"),
+    }
+}
+
+/// A line a quantity, a column a method.
+fn table(cells: &[ComparisonCell]) -> Result<String, Failure> {
+    let mut quantities: Vec<&ComparisonCell> = Vec::new();
+    for cell in cells {
+        if quantities.iter().all(|it| it.quantity != cell.quantity) {
+            quantities.push(cell);
+        }
+    }
+    let mut text = format!("{:<29}", "");
+    for method in Compared::ALL {
+        write!(text, "  {:>16}", method.name())?;
+    }
+    for first in quantities {
+        write!(text, "\n{:<29}", first.quantity)?;
+        for method in Compared::ALL {
+            let cell = cells.iter().find(|it| it.method == method.name() && it.quantity == first.quantity);
+            write!(text, "  {:>16}", cell.map_or_else(String::new, shown))?;
+        }
+        write!(text, "  {}", first.unit)?;
+    }
+    Ok(text + "\n")
+}
+
+fn shown(cell: &ComparisonCell) -> String {
+    let digits = match cell.unit.as_str() {
+        "gold reward" | "nats" => 3,
+        "s" => 1,
+        _ => 0,
+    };
+    let value = format!("{:.digits$}", cell.value);
+    if cell.half_width > 0.0 { format!("{value} ± {:.digits$}", cell.half_width) } else { value }
+}
