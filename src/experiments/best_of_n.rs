@@ -9,7 +9,7 @@ use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, Swe
 use crate::algorithms::{ScoreDistribution, best_of};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
-use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
+use crate::language::{Generation, GenerationSettings, Judge, Scorer, Sequence, TokenComparison, upload};
 use crate::metrics::Setting;
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -35,6 +35,8 @@ impl Default for BestOfNSettings {
 impl BestOfNSettings {
     /// What its points are called in files.
     pub const NAME: &str = "best_of_n";
+    /// The same where a reward model picks.
+    pub const NAME_LEARNED: &str = "best_of_n-learned";
 
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
@@ -156,6 +158,25 @@ impl CompletionPool {
         self.completions.iter().map(|of_prompt| of_prompt.iter().map(&mut scorer).collect()).collect()
     }
 
+    /// Every completion's score by the reward model `parameters`, of the sizes of `network`.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn judged<K: Kernels>(
+        &self,
+        k: &mut K,
+        network: &Network,
+        parameters: &[f32],
+    ) -> Result<Vec<Vec<f64>>, BackendError> {
+        let parameters = upload(k, parameters);
+        let mut judge = Judge::new(k, *network.config(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE });
+        let mut scores = Vec::with_capacity(self.completions.len());
+        for of_prompt in &self.completions {
+            scores.push(judge.scores(k, &parameters, of_prompt).await?);
+        }
+        Ok(scores)
+    }
+
     /// `samples` draws of the best of `n` by `scores`, prompts in turn, measured as every policy is: gold reward, and as
     /// KL the mean of log(π_N/π_ref) over the draws (see [`crate::algorithms::ScoreDistribution`]).
     ///
@@ -206,7 +227,8 @@ impl CompletionPool {
     }
 }
 
-/// Best-of-N by gold reward on held-out prompts, a point for each N.
+/// Best-of-N on held-out prompts, a point for each N: by gold reward, or by the score of a reward model of the reference's
+/// sizes, whose points then have the *gold* reward of what it picked.
 ///
 /// # Errors
 /// `Backend` if a read fails, `Sink` if the sink refuses a point.
@@ -214,7 +236,7 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
     (network, reference): (&Network, &[f32]),
-    (settings, seed): (&BestOfNSettings, u64),
+    (settings, reward_model, seed): (&BestOfNSettings, Option<&[f32]>, u64),
     sink: &mut S,
 ) -> Result<(), SweepError<S::Error>> {
     let start = sink.seconds();
@@ -227,12 +249,15 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
     let Some(pool) = CompletionPool::draw(k, world, network, reference, (per_prompt, seed), go_on).await? else {
         return Ok(());
     };
+    let (method, scores) = match reward_model {
+        Some(parameters) => (BestOfNSettings::NAME_LEARNED, pool.judged(k, network, parameters).await?),
+        None => (BestOfNSettings::NAME, pool.scores(|sequence| world.gold_reward(&sequence.tokens))),
+    };
     let seconds = sink.seconds() - start;
-    let gold = pool.scores(|sequence| world.gold_reward(&sequence.tokens));
     for n in settings.counts() {
-        let evaluation = pool.best_of_n(k, world, (network, reference), &gold, (n, settings.samples)).await?;
+        let evaluation = pool.best_of_n(k, world, (network, reference), &scores, (n, settings.samples)).await?;
         let setting = Setting::Number(n as f64);
-        let point = evaluation.point(Place { method: BestOfNSettings::NAME, setting, seed, step: 0, seconds });
+        let point = evaluation.point(Place { method, setting, seed, step: 0, seconds });
         sink.point(SweepPoint { point, evaluation, parameters: None }).map_err(SweepError::Sink)?;
     }
     Ok(())

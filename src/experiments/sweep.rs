@@ -317,7 +317,7 @@ pub async fn run<K: Kernels, S: Sink>(
     match plan {
         Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(drop),
         Plan::Rlhf(settings) => run_rlhf(k, world, reference, (settings, seed), sink).await,
-        Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, seed), sink).await,
+        Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, None, seed), sink).await,
     }
 }
 

@@ -81,6 +81,14 @@ fn a_policy_is_trained_by_ppo_with_the_gold_reward_and_with_a_reward_model() {
     ppo(&learned, &["--reward", &judge, "--target-kl", "3", "--ptx", "0.1", "--whiten-rewards"]);
     let policy = trained(&learned);
     assert_eq!((policy.stage.as_str(), policy.head), ("ppo", false));
+    let best = |more: &[&str]| {
+        klimb(["best-of-n", "--from", sft, "--largest", "8", "--samples", "16"].iter().chain(more)).ended(0).out
+    };
+    let reward = |out: &str| out.lines().last().unwrap().split_whitespace().nth(5).unwrap().parse::<f64>().unwrap();
+    let (by_gold, by_score) = (best(&[]), best(&["--reward", &judge]));
+    assert!(reward(&by_score) <= reward(&by_gold), "by gold {by_gold}, by score {by_score}");
+    assert_ne!(by_score, by_gold);
+    klimb(["best-of-n", "--from", sft, "--reward", sft]).refused("language model");
     klimb(["ppo", "--from", sft, "--out", &gold, "--reward", sft]).refused("language model");
     klimb(["ppo", "--from", sft, "--out", &gold, "--beta", "-1"]).refused("beta");
 }

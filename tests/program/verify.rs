@@ -77,6 +77,9 @@ fn wrong_numbers_are_found_and_named() {
     let path = folder.join("objectives.json");
     write(&path, &shifted(OBJECTIVES, "/gae/1/advantages/0/0", 1e-8));
     verify("--objectives", &path).ended(1);
+    // Values that are never clipped are other numbers, where some were.
+    write(&path, &changed(OBJECTIVES, "/ppo/value_clip_range", json!(null)));
+    assert!(verify("--objectives", &path).ended(1).out.contains("PPO value loss"));
     let path = folder.join("sentiment.json");
     write(&path, &shifted(SENTIMENT, "/examples/7/compound", 2e-4));
     let out = verify("--sentiment", &path).ended(1).out;

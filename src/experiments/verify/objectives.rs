@@ -60,7 +60,8 @@ struct Gae {
 #[derive(Debug, Deserialize)]
 struct Ppo {
     clip_range: f64,
-    value_clip_range: f64,
+    /// `null` never clips.
+    value_clip_range: Option<f64>,
     value_coefficient: f64,
     entropy_coefficient: f64,
     lengths: Vec<usize>,
@@ -233,7 +234,8 @@ impl Ppo {
             old_values: &self.old_values.concat(),
             returns: &self.returns.concat(),
         };
-        ppo_value(self.value_clip_range, self.value_coefficient, batch, &mut dvalues, &mut value_statistics);
+        let value_clip_range = self.value_clip_range.unwrap_or(f64::MAX);
+        ppo_value(value_clip_range, self.value_coefficient, batch, &mut dvalues, &mut value_statistics);
         let sums = |columns: &[f64]| columns.chunks_exact(rows).map(|column| column.iter().sum()).collect::<Vec<f64>>();
         let (policy, value) = (sums(&policy_statistics), sums(&value_statistics));
         let (policy_loss, value_loss, entropy) = (policy[0], value[0], policy[6]);

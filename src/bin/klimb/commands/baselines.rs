@@ -69,17 +69,21 @@ impl PreferredFt {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Measure Best-of-N: the reference writes N completions of a prompt, and the one with the highest gold \
-        reward is kept. Nothing is trained.\n\n\
+        reward is kept, or with --reward the one that a reward model scores highest. Nothing is trained.\n\n\
         N = 2, 4, 8, … up to --largest, on held-out prompts. The KL is the mean of log(π_N/π_ref) over the draws, from \
-        the distribution of the gold reward among at least 4096 completions a prompt; beside it stands the analytic \
+        the distribution of the scores among at least 4096 completions a prompt; beside it stands the analytic \
         bound log N − (N − 1)/N, which it falls short of where completions score alike.",
     after_long_help = "Example:\n  \
-        klimb best-of-n --largest 64"
+        klimb best-of-n --largest 64\n  \
+        klimb best-of-n --reward reward-model.safetensors"
 )]
 pub struct BestOfN {
     /// The reference [default: the SFT model that ships with the page]
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// A reward model that picks, of the reference's sizes, instead of the gold reward
+    #[arg(long, value_name = "FILE")]
+    reward: Option<PathBuf>,
     /// The largest N
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1024))]
     largest: u16,
@@ -101,13 +105,15 @@ impl BestOfN {
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
+        let reward = self.reward.as_deref().map(|path| files::read_headed_checkpoint(path, &world, reference.config));
+        let reward = reward.transpose()?.map(|checkpoint| checkpoint.parameters);
         interrupt::listen()?;
         let work = Plan::BestOfN(settings).work(&world);
         let mut table = Table { start: Instant::now(), bar: progress::bar(work, "pieces") };
         files::print("     N  KL, nats        at most  gold reward     distinct\n")?;
         let network = Network::new(reference.config);
         let start = (&network, &reference.parameters[..]);
-        let seeded = (&settings, self.seed);
+        let seeded = (&settings, reward.as_deref(), self.seed);
         let ended = on!(self.backend.open()?, k => {
             pollster::block_on(run_best_of_n(k, &world, start, seeded, &mut table))
         });
