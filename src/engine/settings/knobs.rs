@@ -39,7 +39,7 @@ const BEHIND_LABELS: &[Stage] =
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 23] = [
+pub const KNOBS: [Knob; 25] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -171,6 +171,28 @@ pub const KNOBS: [Knob; 23] = [
         stages: &[Stage::Unlikelihood],
         get: |settings| settings.unlikelihood_alpha,
         set: |settings, value| settings.unlikelihood_alpha = value,
+    },
+    Knob {
+        name: "largest_n",
+        label: "largest N",
+        meaning: "Best-of-N is measured at 2, 4, 8 and so on, up to this N.",
+        range: (2.0, 128.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::BestOfN],
+        get: |settings| settings.largest_n as f64,
+        set: |settings, value| settings.largest_n = value as usize,
+    },
+    Knob {
+        name: "best_of_n_completions",
+        label: "completions a prompt",
+        meaning: "Completions of each held-out prompt, at least, behind the KL of Best-of-N.",
+        range: (64.0, 16_384.0),
+        grain: 1.0,
+        names: &[],
+        stages: &[Stage::BestOfN],
+        get: |settings| settings.best_of_n_completions as f64,
+        set: |settings, value| settings.best_of_n_completions = value as usize,
     },
     Knob {
         name: "evaluate_every",

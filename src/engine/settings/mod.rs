@@ -40,6 +40,10 @@ pub struct Settings {
     pub online_pairs: bool,
     /// α of unlikelihood: the weight of pushing the rejected down.
     pub unlikelihood_alpha: f64,
+    /// The largest N of Best-of-N.
+    pub largest_n: usize,
+    /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
+    pub best_of_n_completions: usize,
     /// Optimiser steps between two points of the frontier, for what learns from pairs.
     pub evaluate_every: usize,
     /// Samples behind a point.
@@ -99,6 +103,8 @@ impl Default for Settings {
             reference_free: false,
             online_pairs: false,
             unlikelihood_alpha: 0.1,
+            largest_n: 64,
+            best_of_n_completions: 4096,
             evaluate_every: 10,
             evaluation_samples: 512,
             reward_model_pairs: 12_288,

@@ -4,6 +4,7 @@ use super::Pipeline;
 use crate::algorithms::best_of_n_bound;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::BestOfNNumbers;
+use crate::engine::settings::Settings;
 use crate::experiments::{BestOfNSettings, CompletionPool, Evaluation, PoolDrawing};
 use crate::language::{Judge, Sequence, upload};
 use crate::world::MAX_SEQUENCE;
@@ -32,7 +33,8 @@ enum Work<K: Kernels> {
 
 impl<K: Kernels> Pipeline<K> {
     fn best_of_n_settings(&self) -> BestOfNSettings {
-        BestOfNSettings { samples: self.settings.evaluation_samples, ..BestOfNSettings::default() }
+        let Settings { evaluation_samples, largest_n, best_of_n_completions, .. } = self.settings;
+        BestOfNSettings { largest: largest_n, samples: evaluation_samples, completions: best_of_n_completions }
     }
 
     /// Completions drawn and wanted.

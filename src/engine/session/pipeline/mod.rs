@@ -215,7 +215,10 @@ impl<K: Kernels> Pipeline<K> {
         let stages = [
             (Stage::Unlikelihood, likelihoods || old.unlikelihood_alpha != settings.unlikelihood_alpha),
             (Stage::PreferredFt, likelihoods),
-            (Stage::BestOfN, remeasure || old.seed != settings.seed),
+            (
+                Stage::BestOfN,
+                remeasure || old.seed != settings.seed || differs(|it| (it.largest_n, it.best_of_n_completions)),
+            ),
             (Stage::Dpo, of_policies || differs(|it| (it.batch_size, usize::from(it.online_pairs)))),
             (Stage::RewardModel, reward_model),
             (Stage::Ppo, ppo || reward_model),

@@ -1,0 +1,88 @@
+// What was recorded: ghosts behind the student's runs, and the experiments in their tabs.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { drawn, text, visit } from './harness.js';
+
+const CHROMIUM = 'Chromium without WebGPU';
+const PATIENT = { timeout: 60_000 };
+
+const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+const filled = (page, id) => page.waitForFunction(
+  (body) => document.querySelector(body).rows.length > 0, PATIENT, `#${id}`,
+);
+const heads = (page, id) => page.$$eval(`#${id} th`, (all) => new Set(all.map((cell) => cell.textContent)).size);
+
+test('recorded runs of every method stand behind the student’s, by choice', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await filled(page, 'recorded-rows');
+  assert.match(await text(page, '#recorded-summary'), /^Pale: \d+ runs of every method with noisy labels as here, [36] seeds/);
+  assert.equal(await heads(page, 'recorded-rows'), 6, 'DPO, PPO, PPO-GT, unlikelihood, Preferred-FT, Best-of-N');
+  await page.select('#recorded', 'noise-free');
+  assert.match(await text(page, '#recorded-summary'), /noise-free labels as in the paper/);
+  assert.equal(await heads(page, 'recorded-rows'), 6);
+  const pixels = () => page.$eval('#frontier', (canvas) => canvas.toDataURL());
+  const before = await pixels();
+  await page.click('#read-off');
+  await drawn(page);
+  assert.notEqual(await pixels(), before, 'the paper’s curves are drawn');
+  await page.select('#recorded', 'none');
+  assert.equal(await text(page, '#recorded-summary'), '');
+  assert.equal(await page.$eval('#recorded-rows', (body) => body.rows.length), 0);
+}));
+
+test('the experiments are tabs that arrow keys walk through', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await filled(page, 'comparison-rows');
+  assert.match(await text(page, '#comparison-summary'), /^Recorded with klimb/);
+  await page.focus('#tab-comparison');
+  for (const [id, summary] of [
+    ['win-rate', /^Recorded with klimb .*highest recorded rate/],
+    ['scaling', /^The smallest aligned model \(.*\) (beats|does not beat) the largest SFT model/],
+    ['hacking', /^A reward model of few pairs/],
+  ]) {
+    await page.keyboard.press('ArrowRight');
+    await page.waitForFunction((it) => !document.querySelector(it).hidden, PATIENT, `#view-${id}`);
+    assert.equal(await page.evaluate(() => document.activeElement.id), `tab-${id}`);
+    assert.match(await text(page, `#${id}-summary`), summary);
+    const colours = await page.$eval(`#${id}-chart`, (canvas) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(Array.from({ length: data.length / 4 }, (_, i) => data.slice(4 * i, 4 * i + 3).join())).size;
+    });
+    assert.ok(colours > 3, `the chart of ${id} is blank`);
+  }
+  await page.keyboard.press('ArrowRight');
+  await page.waitForFunction(() => !document.querySelector('#view-comparison').hidden, PATIENT);
+  const own = await page.$$eval('#own-rows td', (cells) => cells.map((cell) => cell.textContent));
+  assert.ok(own.every((cell) => /^no .* run yet$/.test(cell)), own.join());
+}));
+
+test('a contest is played here, and can be cancelled', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#tab-win-rate');
+  await filled(page, 'win-rate-rows');
+  await page.click('#win-rate-run');
+  const here = (least) => page.waitForFunction(
+    (count) => [...document.querySelectorAll('#win-rate-rows tr')].filter((row) => row.cells[4].textContent === 'here').length >= count,
+    PATIENT,
+    least,
+  );
+  await here(5);
+  assert.match(await text(page, '#win-rate-summary'), /were played with the models of this page/);
+  await page.click('#win-rate-run');
+  await page.waitForSelector('#win-rate-cancel:not([hidden])', PATIENT);
+  await page.click('#win-rate-cancel');
+  await page.waitForSelector('#win-rate-cancel[hidden]', PATIENT);
+}));
+
+test('a recording that is missing is named, and the page goes on', () => visit(CHROMIUM, async (page) => {
+  await page.setRequestInterception(true);
+  page.on('request', (request) => (request.url().includes('recorded/paper-noisy') ? request.abort() : request.continue()));
+  await page.reload({ waitUntil: 'load' });
+  await ready(page);
+  await page.waitForFunction(
+    () => document.querySelector('#recorded-summary').textContent.includes('could not be read'), PATIENT,
+  );
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelectorAll('#pairs li').length > 0, PATIENT);
+}, { expected: /recorded\/paper-noisy|ERR_FAILED/ }));
