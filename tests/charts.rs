@@ -80,6 +80,24 @@ fn texts(svg: &str) -> Vec<String> {
     svg.split("<text ").skip(1).map(inner).collect()
 }
 
+/// The pale runs are there and written once; what lies outside of the frame of the live runs does not widen it.
+#[test]
+fn ghosts_stand_behind_and_keep_out_of_the_way() {
+    let ghost =
+        |kl| Trail { label: "DPO, recorded".into(), live: false, ..trail(vec![point(1, 1.0, 0.6), point(2, kl, 0.7)]) };
+    let ghosts = [ghost(2.0), ghost(40.0)];
+    let curve = Trail { label: "PPO in the paper".into(), method: "ppo".into(), ..ghost(11.0) };
+    let (frame, svg) = drawn(&FrontierChart { ghosts: &ghosts, read_off: &[curve], ..EMPTY }, &Look::default());
+    let frame = frame.expect("ghosts can be drawn");
+    assert!(frame.x.end < 10.0, "{:?}", frame.x);
+    assert_eq!(circles(&svg).len(), 3, "the point at 40 nats has no place");
+    let texts = texts(&svg);
+    assert_eq!(texts.iter().filter(|text| *text == "DPO, recorded").count(), 1);
+    assert!(texts.iter().any(|text| text == "PPO in the paper"), "a curve that leaves the frame is named too");
+    let (broken, _) = drawn(&FrontierChart { ghosts: &[ghost(f64::NAN)], ..EMPTY }, &Look::default());
+    assert!(matches!(broken, Err(ChartError::NotFinite { .. })));
+}
+
 #[test]
 fn points_lie_where_their_values_say() {
     let trails = [trail(vec![point(0, 0.0, 0.5), point(10, 1.25, 0.7), point(20, 2.5, 0.85)])];

@@ -73,9 +73,9 @@ impl FrontierChart<'_> {
         area.fill(&look.palette.paper)?;
         let (x, y) = self.ranges();
         let frame = Frame::new(area, look, x, y)?;
-        self.draw_optimum(area, look, &frame)?;
-        frame.draw_axes(area, look, "KL to the reference, nats →", "↑ gold reward")?;
         let mut taken = Vec::new();
+        self.draw_optimum(area, look, &frame, &mut taken)?;
+        frame.draw_axes(area, look, "KL to the reference, nats →", "↑ gold reward")?;
         for ghost in self.ghosts {
             draw_ghost(ghost, area, look, &frame)?;
         }
@@ -140,6 +140,7 @@ impl FrontierChart<'_> {
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
+        taken: &mut Vec<(Range<i32>, Range<i32>)>,
     ) -> Result<(), ChartError> {
         let mut curve: Vec<&OptimumPoint> =
             self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
@@ -171,7 +172,11 @@ impl FrontierChart<'_> {
             ((frame.across.start + look.px(10.0), frame.down.start + look.px(6.0)), HPos::Left)
         };
         let quiet = look.text(&look.palette.quiet, 12.0, side, VPos::Top);
-        area.draw(&Text::new("closed-form optimum: no policy lies above", corner, quiet.clone()))?;
+        let words = "closed-form optimum: no policy lies above";
+        let (width, _) = area.estimate_text_size(words, &quiet)?;
+        let left = if matches!(side, HPos::Left) { corner.0 } else { corner.0 - width as i32 };
+        taken.push((left..left + width as i32, corner.1..corner.1 + look.px(34.0)));
+        area.draw(&Text::new(words, corner, quiet.clone()))?;
         if reliable.contains(&false) {
             let below = (corner.0, corner.1 + look.px(17.0));
             area.draw(&Text::new("dashed: fewer than 100 samples carry it", below, quiet))?;
@@ -315,15 +320,21 @@ fn draw_ghost<DB: DrawingBackend>(
     Ok(())
 }
 
-/// A curve of another figure, as far as it lies in the frame.
+/// A curve of another figure, up to the frame's right edge.
 fn draw_read_off<DB: DrawingBackend>(
     curve: &Trail,
     area: &DrawingArea<DB, Shift>,
     look: &Look,
     frame: &Frame,
 ) -> Result<(), ChartError> {
-    let points = curve.points.iter().filter(|point| is_in(point, frame));
-    let pixels: Vec<(i32, i32)> = points.map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+    let at = |p: &FrontierPoint| (p.kl_per_sequence, p.gold_reward);
+    let mut path: Vec<(f64, f64)> = curve.points.iter().filter(|point| is_in(point, frame)).map(at).collect();
+    let leaves = |ends: &&[FrontierPoint]| is_in(&ends[0], frame) && ends[1].kl_per_sequence > frame.x.end;
+    if let Some(ends) = curve.points.windows(2).find(leaves) {
+        let ((x0, y0), (x1, y1)) = (at(&ends[0]), at(&ends[1]));
+        path.push((frame.x.end, y0 + (frame.x.end - x0) / (x1 - x0) * (y1 - y0)));
+    }
+    let pixels: Vec<(i32, i32)> = path.into_iter().map(|(kl, reward)| frame.pixel(kl, reward)).collect();
     for dash in dashes(&pixels, f64::from(look.px(6.0))) {
         area.draw(&PathElement::new(dash, look.line(look.palette.method(&curve.method).mix(0.7), 1.0)))?;
     }
