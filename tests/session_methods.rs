@@ -4,7 +4,7 @@
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
-use klimb::engine::settings::Settings;
+use klimb::engine::settings::{Breadth, Settings};
 use klimb::metrics::{FrontierPoint, WinRatePoint};
 use pollster::block_on;
 
@@ -215,4 +215,27 @@ fn a_contest_measures_the_models_that_are_there_and_can_be_ended() {
     let is_over =
         |event: &Event| matches!(event, Event::Progress(it) if it.work == Work::Contest && it.done == it.total);
     assert!(events.iter().any(is_over), "{events:?}");
+}
+
+/// The same models under each breadth: what differs is the text alone.
+#[test]
+fn sft_learns_from_text_of_the_breadth_that_was_chosen() {
+    let first_loss = |breadth| {
+        let mut student = Student::new(Settings { breadth, ..settings() });
+        student.handle(Command::Retrain);
+        let events = student.handle(Command::Step(Stage::Sft));
+        let rows =
+            events.iter().find_map(|it| if let Event::Metrics(Stage::Sft, rows) = it { Some(rows) } else { None });
+        rows.expect("a step tells its loss")[0].values["sft/loss"]
+    };
+    let [clean, default, broad] = [Breadth::Clean, Breadth::Default, Breadth::Broad].map(first_loss);
+    assert!(clean + 0.05 < default && default + 0.1 < broad, "noise surprises: {clean}, {default}, {broad}");
+}
+
+#[test]
+fn another_breadth_needs_another_start() {
+    let mut student = Student::new(settings());
+    student.handle(Command::Configure(Settings { breadth: Breadth::Broad, ..settings() }));
+    let ((width, breadth), _) = student.0.checkpoints();
+    assert_eq!((width, breadth), (32, Breadth::Default), "its models are those of the default text");
 }

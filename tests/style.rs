@@ -105,6 +105,7 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
         "view-scaling",
         "seed",
         "backend",
+        "breadth",
         "frontier-table",
     ] {
         assert!(ids.contains(&id), "index.html has no #{id}");

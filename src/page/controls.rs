@@ -31,7 +31,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("click", id) => click(page, id),
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
-        ("change", "seed" | "backend" | "width" | "pace") => change(page, &id),
+        ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
         ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
@@ -117,7 +117,7 @@ fn change(page: &mut Page, id: &str) {
     let settings = &mut page.state.settings;
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
-        "backend" | "width" => settings.set_from_text(id, &dom::select(id).value()),
+        "backend" | "width" | "breadth" => settings.set_from_text(id, &dom::select(id).value()),
         _ => return page.order(Command::SetPace(dom::select("pace").value().parse().ok())),
     };
     match outcome {
@@ -135,7 +135,7 @@ fn refuse(page: &mut Page, error: &ConfigError) {
     }));
 }
 
-/// A new seed, backend or width: start over with it, and keep it in the address.
+/// A new seed, backend, width or breadth: start over with it, and keep it in the address.
 fn settle(page: &mut Page) {
     write_address(&page.state);
     page.restart();
@@ -228,7 +228,7 @@ pub fn draw(state: &State) {
     }
     knobs::draw(state);
     write_unless_focused("seed", &state.settings.seed.to_string());
-    for id in ["backend", "width"] {
+    for id in ["backend", "width", "breadth"] {
         dom::select(id).set_value(&knobs::text(id, &state.settings));
     }
     let slider = dom::input("beta");

@@ -54,9 +54,14 @@ impl Page {
 
     /// Takes up a batch of the worker's events.
     pub fn receive(&mut self, message: JsValue) {
+        let before = self.state.settings;
         match wire::decode::<Vec<Event>>(message) {
             Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
             Err(error) => self.broken(error.to_string()),
+        }
+        if self.state.settings != before {
+            // A choice was taken back: the address must not ask for it again.
+            controls::write_address(&self.state);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::engine::protocol::Command;
 use crate::engine::settings::{KNOBS, Knob, Settings};
 
 /// Knobs that have a control of their own in the bar or beside the chart.
-const ELSEWHERE: [&str; 4] = ["seed", "beta", "backend", "width"];
+const ELSEWHERE: [&str; 5] = ["seed", "beta", "backend", "width", "breadth"];
 
 fn knobs() -> impl Iterator<Item = &'static Knob> {
     KNOBS.iter().filter(|knob| !ELSEWHERE.contains(&knob.name))

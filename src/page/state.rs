@@ -65,6 +65,8 @@ pub enum Export {
 pub struct State {
     /// The knobs as the person set them.
     pub settings: Settings,
+    /// The settings that the engine was last built with.
+    started: Option<Settings>,
     /// β under the finger: the settings' β follows at release.
     pub dragged_beta: f64,
     /// The engine, once it is built.
@@ -133,6 +135,7 @@ impl State {
         let stage = |stage, state, origin| StageStatus { stage, state, origin, steps: 0 };
         Self {
             settings,
+            started: None,
             dragged_beta: settings.beta,
             ready: None,
             playing: false,
@@ -229,6 +232,7 @@ impl State {
             }
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.started = Some(self.settings);
                 self.win_rates.clear();
                 self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
             }
@@ -303,6 +307,10 @@ impl State {
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Failure(failure) => {
                 self.playing &= !failure.stopped;
+                // Models that are not there leave the engine as it was, and the choice should say so.
+                if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
+                    self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
+                }
                 self.progress = self.progress.take().filter(|_| !failure.stopped);
                 self.failure = Some(failure);
                 self.mark(&[View::Notices, View::Controls, View::Pipeline]);
@@ -419,6 +427,7 @@ pub fn setting(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::settings::Breadth;
     use crate::metrics::FrontierPoint;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
@@ -542,6 +551,37 @@ mod tests {
         state.apply(Event::Playing(true));
         state.apply(Event::Playing(false));
         assert!(!state.playing, "the engine may stop by itself");
+    }
+
+    #[test]
+    fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
+        let mut state = State::new(Settings::default());
+        let ready = Ready {
+            backend: crate::engine::protocol::Badge {
+                kind: crate::engine::protocol::BackendKind::Cpu,
+                adapter: None,
+                why: String::new(),
+                remedy: None,
+            },
+            parameters: 1,
+            vocabulary: 1,
+            width: 32,
+            layers: 1,
+            words: vec![],
+        };
+        state.apply(Event::Ready(ready));
+        state.settings.breadth = Breadth::Broad;
+        state.order(Command::Start(state.settings));
+        let failure = |field: &str| Failure {
+            sentence: "a".into(),
+            remedy: "b".into(),
+            field: Some(field.into()),
+            stopped: true,
+        };
+        state.apply(Event::Failure(failure("backend")));
+        assert_eq!(state.settings.breadth, Breadth::Broad);
+        state.apply(Event::Failure(failure("breadth")));
+        assert_eq!(state.settings.breadth, Breadth::Default);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::protocol::{
     Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
     Work,
 };
-use super::settings::Settings;
+use super::settings::{Breadth, Settings};
 use crate::backend::{BackendError, Kernels};
 use crate::experiments::{BestOfNSettings, Evaluation, Place};
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
@@ -116,9 +116,10 @@ impl<K: Kernels> Session<K> {
         })
     }
 
-    /// Base and reference as files, and the width of both.
-    pub fn checkpoints(&self) -> (usize, Checkpoints) {
-        (self.pipeline.network.config().width, self.pipeline.checkpoints())
+    /// Base and reference as files, the width of both, and the breadth of the text they are of.
+    pub fn checkpoints(&self) -> ((usize, Breadth), Checkpoints) {
+        let which = (self.pipeline.network.config().width, self.pipeline.settings.breadth);
+        (which, self.pipeline.checkpoints())
     }
 
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then

@@ -1,6 +1,6 @@
 //! Every knob with its name, meaning, range and the stages it matters to.
 
-use super::{BackendChoice, Settings, WidthChoice};
+use super::{BackendChoice, Breadth, Settings, WidthChoice};
 use crate::engine::protocol::Stage;
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
@@ -39,7 +39,7 @@ const BEHIND_LABELS: &[Stage] =
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 25] = [
+pub const KNOBS: [Knob; 26] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -314,6 +314,17 @@ pub const KNOBS: [Knob; 25] = [
         stages: &Stage::ALL,
         get: |settings| f64::from(settings.width as u8),
         set: |settings, value| settings.width = WidthChoice::ALL[value as usize],
+    },
+    Knob {
+        name: "breadth",
+        label: "reference",
+        meaning: "How much of the text that base and SFT model learn from is random words: 0 %, 3 % or 10 %. More noise, a broader reference.",
+        range: (0.0, 2.0),
+        grain: 1.0,
+        names: &["clean", "default", "broad"],
+        stages: &Stage::ALL,
+        get: |settings| f64::from(settings.breadth as u8),
+        set: |settings, value| settings.breadth = Breadth::ALL[value as usize],
     },
 ];
 

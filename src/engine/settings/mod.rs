@@ -8,6 +8,7 @@ pub use knobs::{KNOBS, Knob};
 
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
+use crate::world::WorldSettings;
 
 /// Every knob of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub backend: BackendChoice,
     /// Which of the shipped models is trained.
     pub width: WidthChoice,
+    /// How broad the reference is: which text the shipped models have learned from.
+    pub breadth: Breadth,
     /// β of DPO and of PPO: the length of the leash, high = short.
     pub beta: f64,
     /// AdamW's peak learning rate for DPO.
@@ -86,12 +89,25 @@ pub enum WidthChoice {
     Wide,
 }
 
+/// How much of the text that base and SFT model learn from is replaced by random words. More noise, a broader reference:
+/// fewer completions are all but impossible under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Breadth {
+    /// No word is replaced.
+    Clean,
+    /// 3 % of the words are.
+    Default,
+    /// 10 % of the words are.
+    Broad,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 1,
             backend: BackendChoice::Auto,
             width: WidthChoice::Auto,
+            breadth: Breadth::Default,
             beta: 0.5,
             learning_rate: 1e-3,
             batch_size: 128,
@@ -121,6 +137,29 @@ impl Default for Settings {
 impl BackendChoice {
     /// Every choice, in the order of its knob's names.
     const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Gpu];
+}
+
+impl Breadth {
+    /// Every choice, in the order of its knob's names.
+    const ALL: [Self; 3] = [Self::Clean, Self::Default, Self::Broad];
+
+    /// The share of words that are replaced, 0 to 1.
+    pub fn noise(self) -> f64 {
+        match self {
+            Self::Clean => 0.0,
+            Self::Default => WorldSettings::default().noise,
+            Self::Broad => 0.1,
+        }
+    }
+
+    /// What the names of its files end with.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Clean => "-noise-0",
+            Self::Default => "",
+            Self::Broad => "-noise-10",
+        }
+    }
 }
 
 impl WidthChoice {
@@ -192,6 +231,7 @@ mod tests {
             Settings { seed: 4_294_967_295, beta: 0.05, backend: BackendChoice::Cpu, ..Settings::default() };
         settings.learning_rate = 5e-4;
         settings.width = WidthChoice::Wide;
+        settings.breadth = Breadth::Broad;
         (settings.loss, settings.reference_free) = (DpoLoss::Ipo, true);
         assert_eq!(Settings::from_query(&settings.to_query()), (settings, vec![]));
         assert_eq!(Settings::default().to_query(), "");
@@ -209,6 +249,7 @@ mod tests {
             ("backend=tpu", "backend"),
             ("backend=1", "backend"),
             ("width=48", "width"),
+            ("breadth=0.1", "breadth"),
             ("loss=dpo", "loss"),
             ("reference_free=yes", "reference_free"),
             ("colour=red", "address"),

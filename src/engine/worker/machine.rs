@@ -9,7 +9,7 @@ use crate::backend::cpu::Cpu;
 use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use crate::engine::session::Session;
-use crate::engine::settings::{BackendChoice, Settings};
+use crate::engine::settings::{BackendChoice, Breadth, Settings};
 
 /// What the worker drives: nothing yet, or a session on either backend.
 #[derive(Default)]
@@ -91,8 +91,8 @@ impl Machine {
         events
     }
 
-    /// The models of the session, if there is one, and their width.
-    fn checkpoints(&self) -> Option<(usize, Checkpoints)> {
+    /// The models of the session, if there is one, and which they are.
+    fn checkpoints(&self) -> Option<(Which, Checkpoints)> {
         match self {
             Self::Empty => None,
             Self::Cpu(session) => Some(session.checkpoints()),
@@ -110,12 +110,12 @@ impl Machine {
     }
 
     /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
-    /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have the width wanted:
+    /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
     /// one that was loaded or trained here is not forgotten over another seed.
-    async fn built(settings: Settings, there: Option<(usize, Checkpoints)>) -> Result<Self, Failure> {
+    async fn built(settings: Settings, there: Option<(Which, Checkpoints)>) -> Result<Self, Failure> {
         let on_cpu = async |there, adapter, why: &str, remedy: Option<&str>| {
             let badge = badge(BackendKind::Cpu, adapter, why, remedy);
-            let checkpoints = models(settings.width.width(false), there).await?;
+            let checkpoints = models((settings.width.width(false), settings.breadth), there).await?;
             let session = Session::new(Cpu::new(), seconds, badge, settings, &checkpoints)?;
             Ok(Self::Cpu(Box::new(session)))
         };
@@ -140,7 +140,7 @@ impl Machine {
                 let chosen = settings.backend == BackendChoice::Gpu;
                 let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
                 let badge = badge(BackendKind::Gpu, adapter, why, remedy);
-                let checkpoints = models(settings.width.width(!software), there).await?;
+                let checkpoints = models((settings.width.width(!software), settings.breadth), there).await?;
                 let session = Session::new(gpu, seconds, badge, settings, &checkpoints)?;
                 Ok(Self::Gpu(Box::new(session)))
             }
@@ -158,13 +158,16 @@ impl Machine {
     }
 }
 
-/// The models that are there, if they have the width wanted, or the shipped ones; a person's pairs fit either.
-async fn models(width: usize, there: Option<(usize, Checkpoints)>) -> Result<Checkpoints, Failure> {
+/// Width of a pair of models, and breadth of the text they learned from.
+type Which = (usize, Breadth);
+
+/// The models that are there, if they are those wanted, or the shipped ones; a person's pairs fit either.
+async fn models(which: Which, there: Option<(Which, Checkpoints)>) -> Result<Checkpoints, Failure> {
     match there {
-        Some((its, checkpoints)) if its == width => Ok(checkpoints),
+        Some((its, checkpoints)) if its == which => Ok(checkpoints),
         there => {
             let preferences = there.map(|(_, there)| there.preferences).unwrap_or_default();
-            Ok(Checkpoints { preferences, ..shipped::checkpoints(width).await? })
+            Ok(Checkpoints { preferences, ..shipped::checkpoints(which.0, which.1).await? })
         }
     }
 }

@@ -149,7 +149,8 @@ pub struct Pipeline<K: Kernels> {
 impl<K: Kernels> Pipeline<K> {
     /// A pipeline from shipped checkpoints.
     pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, AssetError> {
-        let world = World::new(WorldSettings::default()).expect("the default world is valid");
+        let noise = settings.breadth.noise();
+        let world = World::new(WorldSettings { noise, ..WorldSettings::default() }).expect("the noise is a valid one");
         let vocabulary_fingerprint = world.vocabulary().fingerprint();
         let expected =
             Expectation { config: None, vocabulary_fingerprint: vocabulary_fingerprint.clone(), head: false };
@@ -194,6 +195,8 @@ impl<K: Kernels> Pipeline<K> {
 
     /// Takes over new settings, and says what starts over for them.
     pub fn configure(&mut self, k: &mut K, settings: Settings) -> Consequences {
+        // Another text is another start, as another width is.
+        let settings = Settings { breadth: self.settings.breadth, ..settings };
         let old = std::mem::replace(&mut self.settings, settings);
         self.dpo.configure(dpo::dpo_settings(&settings));
         let differs = |of: fn(&Settings) -> (usize, usize)| of(&old) != of(&settings);
