@@ -317,7 +317,7 @@ pub const KNOBS: [Knob; 26] = [
     },
     Knob {
         name: "breadth",
-        label: "reference",
+        label: "text noise",
         meaning: "How much of the text that base and SFT model learn from is random words: 0 %, 3 % or 10 %. More noise, a broader reference.",
         range: (0.0, 2.0),
         grain: 1.0,

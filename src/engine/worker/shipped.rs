@@ -41,7 +41,7 @@ impl Unloaded {
                 sentence: format!(
                     "This page has no models of width {width} for text with {noise:.0} % noise ({path} is not there)."
                 ),
-                remedy: "Choose “default” under “reference”, or another width.".into(),
+                remedy: "Choose “3 %” under “text noise”, or another width.".into(),
                 field: Some("breadth".into()),
                 stopped: true,
             };
