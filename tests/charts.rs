@@ -341,15 +341,7 @@ fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
     let gold = Curve { label: "gold".into(), dash: 4.0, ..curve(vec![(0.0, 0.1), (10.0, 0.69)]) };
     let draw = |gap| {
         let curves = [score.clone(), gold.clone()];
-        let chart = CurveChart {
-            name: "score",
-            across: "step →",
-            curves: &curves,
-            level: None,
-            changes: &[],
-            gap,
-            at_least: (0.0, 0.8),
-        };
+        let chart = CurveChart { name: "score", curves: &curves, level: None, changes: &[], gap, at_least: (0.0, 0.8) };
         let mut svg = String::new();
         let frame = chart.draw(&SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area(), &Look::default());
         (frame.unwrap(), svg)
