@@ -77,8 +77,11 @@ fn points(events: &[Event], method: &str) -> Vec<FrontierPoint> {
 }
 
 fn batch(events: &[Event]) -> &LikelihoodBatch {
-    let found = |event| if let &Event::LikelihoodBatch(ref batch) = event { Some(batch) } else { None };
-    events.iter().find_map(found).expect("a step tells its batch")
+    let found = events.iter().find_map(|event| match event {
+        Event::LikelihoodBatch(batch) => Some(batch),
+        _ => None,
+    });
+    found.expect("a step tells its batch")
 }
 
 #[test]

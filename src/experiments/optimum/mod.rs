@@ -122,7 +122,7 @@ pub fn optimal_reward(curve: &[OptimumPoint], kl: f64) -> Option<f64> {
         let span = far.kl_per_sequence - near.kl_per_sequence;
         let share = if span > 0.0 { (kl - near.kl_per_sequence) / span } else { 0.0 };
         let is_between = (near.kl_per_sequence..=far.kl_per_sequence).contains(&kl);
-        is_between.then(|| near.gold_reward + share * (far.gold_reward - near.gold_reward))
+        is_between.then_some(near.gold_reward + share * (far.gold_reward - near.gold_reward))
     };
     curve.windows(2).find_map(between)
 }

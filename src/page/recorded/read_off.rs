@@ -4,8 +4,11 @@
 use crate::charts::Trail;
 use crate::metrics::{FrontierPoint, Setting};
 
-/// KL and reward along the upper edge of each method's points, Figure 2 left.
-const CURVES: [(&str, &str, &[(f64, f64)]); 3] = [
+/// A method, what its curve is called, and KL and reward along it.
+type Curve = (&'static str, &'static str, &'static [(f64, f64)]);
+
+/// The upper edge of each method's points, Figure 2 left.
+const CURVES: [Curve; 3] = [
     ("dpo", "DPO in the paper", &[(2.0, 0.88), (2.5, 0.9), (5.0, 0.99), (8.0, 1.0)]),
     ("ppo", "PPO in the paper", &[(2.0, 0.53), (11.0, 0.92)]),
     ("ppo-gt", "PPO-GT in the paper", &[(1.0, 0.49), (12.0, 0.89)]),
@@ -35,7 +38,7 @@ pub fn read_off_curves() -> Vec<Trail> {
         seconds: 0.0,
         diversity: None,
     };
-    let curve = |(method, label, points): (&str, &str, &[(f64, f64)])| Trail {
+    let curve = |(method, label, points): Curve| Trail {
         label: label.into(),
         method: method.into(),
         live: false,

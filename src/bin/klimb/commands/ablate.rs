@@ -293,7 +293,7 @@ impl Work<'_> {
         }
         self.folder.write("ablation.csv", ablation_csv(&points))?;
         files::print(
-            "factor         level                              method  setting  seeds  KL, nats       gold reward    gap             in rare tokens\n",
+            "factor         level                   method  setting  seeds  KL, nats      gold reward    gap            in rare tokens\n",
         )?;
         ends.iter().try_for_each(|seeds| files::print(&line(seeds)))?;
         let mut factors: Vec<&str> = self.settings.arms.iter().map(|arm| arm.factor.as_str()).collect();
@@ -331,17 +331,26 @@ fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64
     (mean(&numbers), if numbers.len() > 1 { half_width(&numbers) } else { 0.0 })
 }
 
+/// A mean, and its interval where there is one.
+fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
+    let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
+    format!("{mean:.digits$}{error}")
+}
+
 fn line(seeds: &[AblationPoint]) -> String {
     let AblationPoint { factor, level, point, .. } = &seeds[0];
-    let (kl, kl_error) = over(seeds, |it| it.point.kl_per_sequence);
-    let (gold, gold_error) = over(seeds, |it| it.point.gold_reward);
-    let (gap, gap_error) = over(seeds, AblationPoint::gap);
+    let kl = over(seeds, |it| it.point.kl_per_sequence);
     let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
     format!(
-        "{factor:<13}  {level:<33}  {:<6}  {:>7}  {:>5}  {kl:>5.2} ± {kl_error:<5.2}  {gold:.3} ± {gold_error:.3}  {gap:+.3} ± {gap_error:.3}  {rare:.2} of {kl:.2} nats\n",
+        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {:.2} of {:.2} nats\n",
         point.method,
         point.setting,
-        seeds.len()
+        seeds.len(),
+        shown(kl, 2),
+        shown(over(seeds, |it| it.point.gold_reward), 3),
+        shown(over(seeds, AblationPoint::gap), 3),
+        rare,
+        kl.0,
     )
 }
 

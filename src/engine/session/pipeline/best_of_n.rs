@@ -22,7 +22,7 @@ pub(super) struct LiveBestOfN<K: Kernels> {
 /// What is done next.
 enum Work<K: Kernels> {
     /// Completions are drawn.
-    Draw(PoolDrawing<K>),
+    Draw(Box<PoolDrawing<K>>),
     /// Every N is measured by these scores, laid out like the pool.
     Measure { pool: CompletionPool, scores: Vec<Vec<f64>>, learned: bool, next: usize },
     /// The reward model's scores are computed, one after another.
@@ -68,7 +68,7 @@ impl<K: Kernels> Pipeline<K> {
         let LiveBestOfN { work, mut told } = self.best_of_n.take().unwrap_or_else(|| {
             let size = CompletionPool::size(&self.world, settings);
             let drawing = PoolDrawing::new(k, &self.network, (size, u64::from(self.settings.seed)));
-            LiveBestOfN { work: Work::Draw(drawing), told: Vec::new() }
+            LiveBestOfN { work: Work::Draw(Box::new(drawing)), told: Vec::new() }
         });
         let mut made = None;
         let work = match work {
