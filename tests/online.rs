@@ -8,10 +8,10 @@ use klimb::algorithms::DpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PreferenceData, PreferenceSettings, RecordedOptimum, Sink, SweepPoint,
-    TrainingSettings, Writer, optimal_reward, train,
+    Algorithm, Budget, EvaluationSettings, PreferenceData, PreferenceSettings, Sink, SweepPoint, TrainingSettings,
+    Writer, kl_by_reference_probability, train,
 };
-use klimb::language::upload;
+use klimb::language::{Schedule, upload};
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
 use klimb::stats::mean;
@@ -75,37 +75,33 @@ impl Sink for Last {
     }
 }
 
-/// Static pairs leave the policy to drift where nobody judges it: it lies further below the optimum at its KL.
+/// With static pairs nobody judges where the policy drifts: much of its KL sits in tokens that the reference almost never
+/// writes. Pairs of its own leave next to none there.
 #[test]
-fn pairs_of_its_own_leave_less_to_the_optimum() {
-    let optimum = include_bytes!("../www/assets/optimum.json");
-    let optimum = RecordedOptimum::from_bytes(optimum).expect("the shipped curve is valid").points;
+fn pairs_of_its_own_leave_no_kl_in_tokens_that_the_reference_hardly_writes() {
     let (mut k, world, sft) = (Cpu::<f32>::new(), world(), sft());
     let network = Network::new(sft.config);
     let mut end = |writer: Writer| {
-        let budget = Budget::of_steps(120);
+        let budget = Budget::of_steps(160);
         let settings = TrainingSettings {
             algorithm: Algorithm::Dpo(DpoSettings {
                 beta: 0.3,
                 pairs: budget.pairs,
-                schedule: budget.schedule,
+                schedule: Schedule { peak: 2e-3, ..budget.schedule },
                 adamw: budget.adamw,
                 ..DpoSettings::default()
             }),
             preferences: PreferenceSettings { chunks: 128, ..settings(writer) },
             evaluation: EvaluationSettings::default(),
-            evaluate_every: 120,
+            evaluate_every: 160,
         };
         let mut sink = Last(None);
         block_on(train(&mut k, &world, (&network, &sft.parameters), 1, &settings, &mut sink)).expect("training works");
-        let point = sink.0.expect("the last step is a point").point;
-        let most = optimal_reward(&optimum, point.kl_per_sequence).expect("a KL on the curve");
-        (most - point.gold_reward, point)
+        let SweepPoint { point, evaluation, .. } = sink.0.expect("the last step is a point");
+        (kl_by_reference_probability(&evaluation)[0], point)
     };
-    let ((static_gap, static_end), (gap, end)) = (end(Writer::Reference), end(Writer::Policy));
-    assert!(
-        gap > -0.02 && gap < static_gap - 0.02,
-        "{gap} below the optimum at {end:?}, {static_gap} at {static_end:?}"
-    );
+    let ((static_waste, static_end), (waste, end)) = (end(Writer::Reference), end(Writer::Policy));
+    assert!(static_waste > 0.5, "{static_waste} nats in rare tokens with static pairs, at {static_end:?}");
+    assert!(waste < 0.3 * static_waste, "{waste} nats in rare tokens with pairs of its own, at {end:?}");
     assert!(end.gold_reward > 0.75, "{end:?}");
 }

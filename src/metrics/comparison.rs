@@ -31,10 +31,10 @@ pub const QUANTITIES: [(&str, &str, &str); 18] = [
     ("parameters_in_memory", "parameters in memory", "Of those networks, without gradients and moments."),
     (
         "forward_tokens",
-        "forward passes",
+        "tokens forward",
         "Every token through a network once, generation included, for one policy; evaluations do not count.",
     ),
-    ("backward_tokens", "backward passes", "Tokens whose gradient was computed: the dear half."),
+    ("backward_tokens", "tokens backward", "Tokens whose gradient was computed: the dear half."),
     ("seconds", "time of one training", "On the machine of the recording; a reward model's included."),
     ("gold_at_kl_2", "best gold reward at KL ≤ 2", "The best point of any β and step, no further from the reference."),
     ("gold_at_kl_5", "best gold reward at KL ≤ 5", "As above."),

@@ -40,13 +40,14 @@ fn recorded_row((name, label, meaning): &(&str, &str, &str), cells: &[Comparison
     })
 }
 
-/// A cell as people read it: counts whole, thousands apart; the rest with an interval.
+/// A cell as people read it: counts whole, thousands apart; the rest with an interval, seconds to a tenth.
 fn value(cell: &ComparisonCell) -> String {
-    let unit = if cell.unit.is_empty() { String::new() } else { format!(" {}", cell.unit) };
+    // What the line is called says what is counted.
+    let unit = if matches!(cell.unit.as_str(), "s" | "nats") { format!(" {}", cell.unit) } else { String::new() };
     if cell.value.fract() == 0.0 && cell.half_width == 0.0 {
         return format!("{}{unit}", format::count(cell.value as usize));
     }
-    let digits = if cell.value.abs() >= 10.0 { 1 } else { 3 };
+    let digits = if cell.unit == "s" { 1 } else { 3 };
     let error =
         if cell.half_width > 0.0 { format!(" ± {}", format::fixed(cell.half_width, digits)) } else { String::new() };
     format!("{}{error}{unit}", format::fixed(cell.value, digits))
