@@ -70,14 +70,21 @@ test('a contest is played here, and can be cancelled', () => visit(CHROMIUM, asy
   await here(5);
   assert.match(await text(page, '#win-rate-summary'), /were played with the models of this page/);
   await page.click('#win-rate-run');
-  await page.waitForSelector('#win-rate-cancel:not([hidden])', PATIENT);
-  await page.click('#win-rate-cancel');
+  // A contest may be over before another look: the button is pressed in the frame in which it is there.
+  await page.waitForFunction(() => {
+    const button = document.querySelector('#win-rate-cancel');
+    if (!button.hidden) button.click();
+    return !button.hidden;
+  }, PATIENT);
   await page.waitForSelector('#win-rate-cancel[hidden]', PATIENT);
 }));
 
 test('a recording that is missing is named, and the page goes on', () => visit(CHROMIUM, async (page) => {
-  await page.setRequestInterception(true);
-  page.on('request', (request) => (request.url().includes('recorded/paper-noisy') ? request.abort() : request.continue()));
+  await page.evaluateOnNewDocument(() => {
+    const { fetch } = window;
+    window.fetch = (address) => (String(address).includes('recorded/paper-noisy')
+      ? Promise.reject(new TypeError('it is gone')) : fetch(address));
+  });
   await page.reload({ waitUntil: 'load' });
   await ready(page);
   await page.waitForFunction(
@@ -85,4 +92,4 @@ test('a recording that is missing is named, and the page goes on', () => visit(C
   );
   await page.click('#step');
   await page.waitForFunction(() => document.querySelectorAll('#pairs li').length > 0, PATIENT);
-}, { expected: /recorded\/paper-noisy|ERR_FAILED/ }));
+}));
