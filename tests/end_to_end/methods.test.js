@@ -89,23 +89,25 @@ test('a reference that the page does not ship is named, and what was there goes 
   assert.doesNotMatch(await page.evaluate(() => location.search), /breadth/);
 }, { url: `${SMALL.url}&width=64`, expected: /404|base-64-noise-0\.safetensors/ }));
 
-test('another breadth is another reference with an optimum of its own', () => visit(CHROMIUM, async (page) => {
-  await ready(page);
-  const target = () => text(page, '#beta-target');
-  await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('recorded once'), PATIENT);
-  const before = await target();
-  await page.select('#breadth', 'broad');
-  await page.waitForFunction(() => location.search.includes('breadth=broad'), PATIENT);
-  await page.waitForFunction(
-    (old) => {
-      const now = document.querySelector('#beta-target').textContent;
-      return now !== old && now.includes('recorded once');
-    },
+test('another breadth is another reference with a recorded optimum of its own', () => visit(CHROMIUM, async (page) => {
+  const asked = [];
+  page.on('request', (request) => {
+    const [, name] = request.url().match(/\/(\w+-noise-10)\.\w+$/) ?? [];
+    if (name) asked.push(name);
+  });
+  const references = (least) => page.waitForFunction(
+    (count) => [...document.querySelectorAll('#frontier-rows th')].filter((cell) => cell.textContent === 'SFT').length >= count,
     PATIENT,
-    before,
+    least,
   );
+  await ready(page);
+  await references(1);
+  await page.select('#breadth', 'broad');
+  await references(2);
+  assert.deepEqual(asked, ['base-noise-10', 'sft-noise-10', 'optimum-noise-10']);
+  assert.match(await text(page, '#beta-target'), /recorded once/, 'the optimum is this reference’s');
+  assert.match(await page.evaluate(() => location.search), /breadth=broad/);
   await page.click('#step');
   await page.waitForSelector('#pairs li', PATIENT);
   assert.equal(await page.$('#failure:not([hidden])'), null);
-  assert.equal(await page.$eval('#breadth', (it) => it.value), 'broad');
 }, SMALL));
