@@ -100,11 +100,17 @@ fn summary(cells: &[Cell], provenance: &str) -> String {
     let (Some(small), Some(large)) = (smallest, largest) else { return String::new() };
     let (rate, _) = small.win_rate();
     let verdict = if rate > 0.5 { "beats" } else { "does not beat" };
+    let of = |method: &str, size: u64| cells.iter().find(|it| it.method == method && it.parameters == size);
+    let apart = cells.iter().filter(|cell| cell.method == "sft").filter_map(|sft| {
+        let base = of("base", sft.parameters)?;
+        Some((base.win_rate().0 - sft.win_rate().0).abs())
+    });
     format!(
-        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}. But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it; base models and SFT are level at every size. {}.",
+        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}. But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it: base models and SFT models of one size differ by at most {}. {}.",
         format::count(small.parameters as usize),
         format::count(large.parameters as usize),
         format::fixed(rate, 2),
+        format::fixed(apart.fold(0.0, f64::max), 2),
         format::capital(provenance),
     )
 }
