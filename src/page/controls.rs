@@ -4,8 +4,9 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
 use super::recorded::Ghosts;
-use super::state::{State, View};
+use super::state::State;
 use super::study::Study;
+use super::view::View;
 use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
 use crate::engine::protocol::{BackendKind, Command, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;

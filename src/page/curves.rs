@@ -3,6 +3,7 @@
 use plotters::drawing::IntoDrawingArea;
 
 use super::state::State;
+use super::trails::trails;
 use super::{dom, format, notices, pipeline};
 use crate::charts::{Curve, CurveChart};
 use crate::engine::protocol::Stage;
@@ -127,7 +128,7 @@ fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     // What is not trained has no steps.
     let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
-    let live = state.trails().into_iter().filter(|trail| trail.live && is_trained(&trail.method));
+    let live = trails(&state.points).into_iter().filter(|trail| trail.live && is_trained(&trail.method));
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
     let of = |trail: crate::charts::Trail| Curve {
         points: curve(trail.points),

@@ -6,7 +6,8 @@ use web_sys::Event as BrowserEvent;
 
 use super::hidden::Pace;
 use super::recorded::fetch::{self, Inbox};
-use super::state::{State, View};
+use super::state::State;
+use super::view::View;
 use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};

@@ -3,7 +3,9 @@
 use plotters::drawing::IntoDrawingArea;
 use web_sys::{Element, MouseEvent};
 
-use super::state::{State, View, run_name, setting};
+use super::state::State;
+use super::trails::{run_name, setting, trails};
+use super::view::View;
 use super::{Page, beta, dom, format, notices};
 use crate::charts::{Frame, FrontierChart, Trail};
 use crate::engine::protocol::Origin;
@@ -14,7 +16,7 @@ const REACH: f64 = 24.0;
 
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
-    let trails = state.trails();
+    let trails = trails(&state.points);
     let target = beta::optimum_at(&state.optimum, state.dragged_beta);
     let label = format!("π* at β {}", format::beta(state.dragged_beta));
     write_target(&target, state.optimum_origin);
@@ -139,7 +141,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     let Some(frame) = &page.frame else { return };
     let scale = dom::sharpness();
     let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
-    let trails = page.state.trails();
+    let trails = trails(&page.state.points);
     let points = trails
         .iter()
         .enumerate()
@@ -154,7 +156,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
 
 /// Selects the next or previous point, through every trail in turn.
 pub fn walk(page: &mut Page, by: isize) {
-    let trails = page.state.trails();
+    let trails = trails(&page.state.points);
     let all: Vec<(usize, usize)> = trails
         .iter()
         .enumerate()

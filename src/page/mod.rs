@@ -11,6 +11,8 @@ pub mod hidden;
 pub mod recorded;
 pub mod state;
 pub mod study;
+pub mod trails;
+pub mod view;
 
 #[cfg(target_arch = "wasm32")]
 mod canvas;

@@ -3,7 +3,8 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
-use super::state::{Export, State, View};
+use super::state::{Export, State};
+use super::view::View;
 use super::{dom, format, pipeline};
 use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Work};

@@ -2,54 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::charts::Trail;
 use crate::engine::protocol::{
     Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Order, Origin, Point, Progress, Ready, Round,
     Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
-use crate::metrics::{MetricRow, OptimumPoint, Setting, WinRatePoint};
-use crate::page::format;
-use crate::page::recorded::{Recorded, method_name};
+use crate::metrics::{MetricRow, OptimumPoint, WinRatePoint};
+use crate::page::recorded::Recorded;
 use crate::page::study::Study;
-
-/// The parts of the document that are drawn on their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum View {
-    /// Buttons, knobs and the badge.
-    Controls,
-    /// The stages.
-    Pipeline,
-    /// The chart and its table.
-    Frontier,
-    /// Loss, KL and reward over steps.
-    Curves,
-    /// The completions side by side.
-    Samples,
-    /// The numbers of one step.
-    Inside,
-    /// The three large numbers and the rest.
-    Numbers,
-    /// The experiments beside the frontier.
-    Studies,
-    /// Progress and failures.
-    Notices,
-}
-
-impl View {
-    /// Every view.
-    pub const ALL: [Self; 9] = [
-        Self::Controls,
-        Self::Pipeline,
-        Self::Frontier,
-        Self::Curves,
-        Self::Samples,
-        Self::Inside,
-        Self::Numbers,
-        Self::Studies,
-        Self::Notices,
-    ];
-}
+use crate::page::view::View;
 
 /// A file for the person.
 #[derive(Debug, Clone)]
@@ -370,65 +331,14 @@ impl State {
     pub fn latest(&self) -> Option<&Point> {
         self.points.last()
     }
-
-    /// The points as trails: one per run and method, each method's newest run alive. Models that are no run of training, such
-    /// as the reference, stand once, as measured last.
-    pub fn trails(&self) -> Vec<Trail> {
-        let mut trails: BTreeMap<(u32, &str), Trail> = BTreeMap::new();
-        let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
-        for Point { run, point } in &self.points {
-            let newest = newest.entry(&point.method).or_default();
-            *newest = (*newest).max(*run);
-        }
-        for point in &self.points {
-            let standing = matches!(point.point.method.as_str(), "sft" | "base");
-            let run = if standing { 0 } else { point.run };
-            let trail = trails.entry((run, &point.point.method)).or_insert_with(|| Trail {
-                label: String::new(),
-                method: point.point.method.clone(),
-                live: standing || newest.get(point.point.method.as_str()) == Some(&run),
-                points: Vec::new(),
-            });
-            if standing {
-                trail.points.clear();
-            }
-            trail.label = run_name(point);
-            trail.points.push(point.point.clone());
-        }
-        trails.into_values().collect()
-    }
-}
-
-/// What a run is called beside its trail.
-pub fn run_name(point: &Point) -> String {
-    let name = match point.point.method.as_str() {
-        "dpo" => Stage::Dpo.name(),
-        "ppo" => Stage::Ppo.name(),
-        "ppo-gt" => Stage::PpoGt.name(),
-        standing @ ("sft" | "base" | "preferred_ft") => return method_name(standing).to_owned(),
-        other => method_name(other),
-    };
-    match &point.point.setting {
-        Setting::Number(n) if point.point.method.starts_with("best_of_n") => format!("{name}, N {n}"),
-        Setting::Number(alpha) if point.point.method == "unlikelihood" => format!("{name}, α {}", format::beta(*alpha)),
-        Setting::Number(beta) => format!("{name}, β {}", format::beta(*beta)),
-        Setting::Label(label) => format!("{name}, {label}"),
-    }
-}
-
-/// A method's setting as people read it.
-pub fn setting(setting: &Setting) -> String {
-    match setting {
-        Setting::Number(value) => format::beta(*value),
-        Setting::Label(label) => label.clone(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::settings::Breadth;
-    use crate::metrics::FrontierPoint;
+    use crate::metrics::{FrontierPoint, Setting};
+    use crate::page::trails::trails;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
         let point = FrontierPoint {
@@ -466,29 +376,6 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_run_is_alive_and_the_reference_stands_once() {
-        let mut state = State::new(Settings::default());
-        for (run, method, step) in [(1, "sft", 0), (1, "dpo", 10), (1, "dpo", 20), (2, "sft", 0), (2, "dpo", 10)] {
-            state.apply(point(run, method, step));
-        }
-        let trails = state.trails();
-        let seen: Vec<(&str, bool, usize)> =
-            trails.iter().map(|trail| (trail.label.as_str(), trail.live, trail.points.len())).collect();
-        assert_eq!(seen, [("SFT", true, 1), ("DPO, β 0.30", false, 2), ("DPO, β 0.30", true, 1)]);
-    }
-
-    #[test]
-    fn a_new_run_of_one_method_leaves_the_others_alive() {
-        let mut state = State::new(Settings::default());
-        for (run, method) in [(1, "dpo"), (1, "ppo-gt"), (2, "ppo-gt")] {
-            state.apply(point(run, method, 10));
-        }
-        let trails = state.trails();
-        let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
-        assert_eq!(seen, [("DPO, β 0.30", true), ("PPO-GT, β 0.30", false), ("PPO-GT, β 0.30", true)]);
-    }
-
-    #[test]
     fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
         let mut state = State::new(Settings::default());
         let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: BTreeMap::new() }]);
@@ -510,7 +397,7 @@ mod tests {
             state.apply(point(1, "dpo", 10));
         }
         assert_eq!(
-            state.trails().iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
+            trails(&state.points).iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
             [(false, 1), (true, 1)]
         );
     }

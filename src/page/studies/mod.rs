@@ -9,7 +9,8 @@ mod win_rate;
 use plotters::drawing::IntoDrawingArea;
 use web_sys::Element;
 
-use super::state::{State, View};
+use super::state::State;
+use super::view::View;
 use super::{Page, dom, notices};
 use crate::charts::LineChart;
 use crate::page::study::Study;

@@ -1,0 +1,39 @@
+//! The parts of the page that are drawn on their own.
+
+/// The parts of the document that are drawn on their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// Buttons, knobs and the badge.
+    Controls,
+    /// The stages.
+    Pipeline,
+    /// The chart and its table.
+    Frontier,
+    /// Loss, KL and reward over steps.
+    Curves,
+    /// The completions side by side.
+    Samples,
+    /// The numbers of one step.
+    Inside,
+    /// The three large numbers and the rest.
+    Numbers,
+    /// The experiments beside the frontier.
+    Studies,
+    /// Progress and failures.
+    Notices,
+}
+
+impl View {
+    /// Every view.
+    pub const ALL: [Self; 9] = [
+        Self::Controls,
+        Self::Pipeline,
+        Self::Frontier,
+        Self::Curves,
+        Self::Samples,
+        Self::Inside,
+        Self::Numbers,
+        Self::Studies,
+        Self::Notices,
+    ];
+}
