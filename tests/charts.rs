@@ -288,7 +288,7 @@ fn a_curve_marks_its_values_its_level_and_its_changes() {
 
 fn line(label: &str, points: &[(f64, f64, f64)]) -> Line {
     let point = |&(x, y, half_width): &(f64, f64, f64)| LinePoint { x, y, half_width };
-    Line { label: label.into(), method: "dpo".into(), points: points.iter().map(point).collect() }
+    Line { label: label.into(), method: "dpo".into(), points: points.iter().map(point).collect(), pale: false }
 }
 
 const LINES: LineChart<'static> = LineChart {

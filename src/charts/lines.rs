@@ -28,6 +28,8 @@ pub struct Line {
     pub method: String,
     /// Its points, by rising x.
     pub points: Vec<LinePoint>,
+    /// Whether it stands behind the others.
+    pub pale: bool,
 }
 
 /// Lines with their intervals.
@@ -92,7 +94,7 @@ fn draw_line<DB: DrawingBackend>(
     look: &Look,
     frame: &Frame,
 ) -> Result<(), ChartError> {
-    let hue = look.palette.method(&line.method);
+    let hue = look.palette.method(&line.method).mix(if line.pale { 0.4 } else { 1.0 });
     let pixels: Vec<(i32, i32)> = line.points.iter().map(|point| frame.pixel(point.x, point.y)).collect();
     if pixels.len() > 1 {
         area.draw(&PathElement::new(pixels.clone(), look.line(hue, 1.5)))?;

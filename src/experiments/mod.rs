@@ -6,6 +6,7 @@ mod best_of_n;
 mod comparison;
 mod evaluation;
 mod hacking;
+mod likelihood;
 mod optimum;
 mod ppo;
 mod preferences;
@@ -41,7 +42,9 @@ pub use reward_model::{
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
 pub use rlhf::{RlhfSettings, run_ppo_of, train_reward_model};
-pub use scaling::{ModelSize, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part};
+pub use scaling::{
+    ModelSize, PartTraining, ScalingContest, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part,
+};
 pub use study::{Progress, StudyError};
 pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};
 pub use training::{

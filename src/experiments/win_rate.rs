@@ -103,9 +103,34 @@ impl Contest {
         settings: ContestSettings,
         go_on: impl FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Self>, BackendError> {
-        let written = write(k, world, opponent, (settings, "opponents' coins", 1.0), go_on).await?;
-        let gold = |sequences: Vec<Sequence>| sequences.iter().map(|it| world.gold_reward(&it.tokens)).collect();
-        Ok(written.map(|sequences| Self { settings, opponents: gold(sequences) }))
+        let written = Self::opponents_writing(k, world, opponent, settings).all(k, world, go_on).await?;
+        Ok(written.map(|sequences| Self::against_written(world, settings, &sequences)))
+    }
+
+    /// An opponent that writes a piece at a time.
+    pub(super) fn opponents_writing<K: Kernels>(
+        k: &mut K,
+        world: &World,
+        opponent: &Contestant<'_>,
+        settings: ContestSettings,
+    ) -> Writing<K> {
+        Writing::new(k, world, opponent, (settings, "opponents' coins", 1.0))
+    }
+
+    /// Against what an opponent has written.
+    pub(super) fn against_written(world: &World, settings: ContestSettings, sequences: &[Sequence]) -> Self {
+        Self { settings, opponents: sequences.iter().map(|it| world.gold_reward(&it.tokens)).collect() }
+    }
+
+    /// A contestant that writes a piece at a time.
+    pub(super) fn contestants_writing<K: Kernels>(
+        &self,
+        k: &mut K,
+        world: &World,
+        contestant: &Contestant<'_>,
+        temperature: f64,
+    ) -> Writing<K> {
+        Writing::new(k, world, contestant, (self.settings, "contestants' coins", temperature))
     }
 
     /// How `contestant` does, sampling at `temperature`; 0 takes the likeliest token. `None` if `go_on`, asked before
@@ -121,7 +146,7 @@ impl Contest {
         temperature: f64,
         go_on: impl FnMut() -> ControlFlow<()>,
     ) -> Result<Option<WinRate>, BackendError> {
-        let written = write(k, world, contestant, (self.settings, "contestants' coins", temperature), go_on).await?;
+        let written = self.contestants_writing(k, world, contestant, temperature).all(k, world, go_on).await?;
         Ok(written.map(|sequences| self.judge(world, &sequences)))
     }
 
@@ -129,7 +154,7 @@ impl Contest {
     ///
     /// # Panics
     /// If there are not as many reviews as instances.
-    fn judge(&self, world: &World, sequences: &[Sequence]) -> WinRate {
+    pub(super) fn judge(&self, world: &World, sequences: &[Sequence]) -> WinRate {
         assert_eq!(sequences.len(), self.opponents.len(), "Contest: reviews and opponents");
         let gold: Vec<f64> = sequences.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect();
         let wins: Vec<f64> = gold.iter().zip(&self.opponents).map(|(mine, theirs)| win(*mine, *theirs)).collect();
@@ -157,52 +182,109 @@ fn prompt(world: &World, instance: usize) -> &[u32] {
 
 /// One review to each instance, without its cue; the best of N by score, the first of equals. Whatever N is, the coins
 /// are drawn piece by piece, so that contestants who draw as many meet the same ones.
-async fn write<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    contestant: &Contestant<'_>,
-    (settings, coins, temperature): (ContestSettings, &str, f64),
-    mut go_on: impl FnMut() -> ControlFlow<()>,
-) -> Result<Option<Vec<Sequence>>, BackendError> {
-    let Contestant { policy, has_cue, best_of } = *contestant;
-    // The likeliest completion is one, however often it is drawn.
-    let best_of = best_of.filter(|best| best.n > 1 && temperature > 0.0);
-    let draws = best_of.map_or(1, |best| best.n);
-    let cue = if has_cue { world.cue() } else { &[] };
-    let length = cue.len() + MAX_SEQUENCE;
-    let parameters = upload(k, &policy.parameters);
-    let mut generation = Generation::new(k, Network::new(policy.config), PIECE, length);
-    let mut judge = best_of.and_then(|best| best.reward_model).map(|reward_model| {
-        let size = SequenceSize { batch: PIECE, length: MAX_SEQUENCE };
-        (Judge::new(k, reward_model.config, size), upload(k, &reward_model.parameters))
-    });
-    let generation_settings = GenerationSettings { temperature, end: Vocabulary::END, padding: Vocabulary::PADDING };
-    let mut best: Vec<(f64, Sequence)> = Vec::with_capacity(settings.instances);
-    let total = settings.instances * draws;
-    for (piece, first) in (0..total).step_by(PIECE).enumerate() {
-        if go_on().is_break() {
-            return Ok(None);
+pub(super) struct Writing<K: Kernels> {
+    settings: ContestSettings,
+    coins: &'static str,
+    temperature: f64,
+    has_cue: bool,
+    draws: usize,
+    parameters: K::Floats,
+    generation: Generation<K>,
+    judge: Option<(Judge<K>, K::Floats)>,
+    /// Completions drawn.
+    done: usize,
+    best: Vec<(f64, Sequence)>,
+}
+
+impl<K: Kernels> Writing<K> {
+    fn new(
+        k: &mut K,
+        world: &World,
+        contestant: &Contestant<'_>,
+        (settings, coins, temperature): (ContestSettings, &'static str, f64),
+    ) -> Self {
+        let Contestant { policy, has_cue, best_of } = *contestant;
+        // The likeliest completion is one, however often it is drawn.
+        let best_of = best_of.filter(|best| best.n > 1 && temperature > 0.0);
+        let length = if has_cue { world.cue().len() } else { 0 } + MAX_SEQUENCE;
+        Self {
+            settings,
+            coins,
+            temperature,
+            has_cue,
+            draws: best_of.map_or(1, |best| best.n),
+            parameters: upload(k, &policy.parameters),
+            generation: Generation::new(k, Network::new(policy.config), PIECE, length),
+            judge: best_of.and_then(|best| best.reward_model).map(|reward_model| {
+                let size = SequenceSize { batch: PIECE, length: MAX_SEQUENCE };
+                (Judge::new(k, reward_model.config, size), upload(k, &reward_model.parameters))
+            }),
+            done: 0,
+            best: Vec::with_capacity(settings.instances),
         }
-        let draw = first..(first + PIECE).min(total);
+    }
+
+    fn total(&self) -> usize {
+        self.settings.instances * self.draws
+    }
+
+    /// Whether every instance has its review.
+    pub fn is_finished(&self) -> bool {
+        self.done == self.total()
+    }
+
+    /// Draws the next piece.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn advance(&mut self, k: &mut K, world: &World) -> Result<(), BackendError> {
+        let cue = if self.has_cue { world.cue() } else { &[] };
+        let (draw, draws) = (self.done..(self.done + PIECE).min(self.total()), self.draws);
         let prompts: Vec<Vec<u32>> = draw.clone().map(|it| [cue, prompt(world, it / draws)].concat()).collect();
         let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-        let coins = Generator::numbered(settings.seed, coins, piece as u64).coins(prompts.len() * length);
-        let written = generation.generate(k, &parameters, &prompts, &coins, generation_settings).await?;
+        let piece = (self.done / PIECE) as u64;
+        let length = cue.len() + MAX_SEQUENCE;
+        let coins = Generator::numbered(self.settings.seed, self.coins, piece).coins(prompts.len() * length);
+        let settings =
+            GenerationSettings { temperature: self.temperature, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let written = self.generation.generate(k, &self.parameters, &prompts, &coins, settings).await?;
         let bare = |it: Sequence| Sequence::new(&it.prompt()[cue.len()..], it.completion());
         let written: Vec<Sequence> = written.into_iter().map(bare).collect();
-        let scores = match &mut judge {
+        let scores = match &mut self.judge {
             Some((judge, reward_model)) => judge.scores(k, reward_model, &written).await?,
             None => written.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect(),
         };
+        self.done = draw.end;
         for ((index, sequence), score) in draw.zip(written).zip(scores) {
-            match best.get_mut(index / draws) {
-                None => best.push((score, sequence)),
+            match self.best.get_mut(index / draws) {
+                None => self.best.push((score, sequence)),
                 Some(kept) if score > kept.0 => *kept = (score, sequence),
                 Some(_) => {}
             }
         }
+        Ok(())
     }
-    Ok(Some(best.into_iter().map(|(_, sequence)| sequence).collect()))
+
+    /// The reviews, one an instance.
+    pub fn finish(self) -> Vec<Sequence> {
+        self.best.into_iter().map(|(_, sequence)| sequence).collect()
+    }
+
+    /// All pieces; `None` if `go_on`, asked before every piece, ended it.
+    async fn all(
+        mut self,
+        k: &mut K,
+        world: &World,
+        mut go_on: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Sequence>>, BackendError> {
+        while !self.is_finished() {
+            if go_on().is_break() {
+                return Ok(None);
+            }
+            self.advance(k, world).await?;
+        }
+        Ok(Some(self.finish()))
+    }
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]

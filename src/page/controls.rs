@@ -8,7 +8,7 @@ use super::state::State;
 use super::study::Study;
 use super::view::View;
 use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
-use crate::engine::protocol::{BackendKind, Command, Origin, Stage, StageState, StageStatus};
+use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -63,6 +63,11 @@ fn click(page: &mut Page, id: &str) {
         "help" => show_keys(),
         "win-rate-run" => page.order(Command::Contest(true)),
         "win-rate-cancel" => page.order(Command::Contest(false)),
+        "scaling-run" => {
+            let extent = if dom::input("scaling-full").checked() { Extent::Full } else { Extent::Small };
+            page.order(Command::Scaling(Some(extent)));
+        }
+        "scaling-cancel" => page.order(Command::Scaling(None)),
         "failure-dismiss" => {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);

@@ -11,8 +11,10 @@ use crate::engine::protocol::{Failure, Work};
 
 /// Writes progress and failure.
 pub fn draw(state: &State) {
-    dom::flag("work", "hidden", state.progress.is_none());
-    if let Some(progress) = &state.progress {
+    // What trains or measures on the pipeline's behalf is told before an experiment beside it.
+    let shown = state.works.values().next();
+    dom::flag("work", "hidden", shown.is_none());
+    if let Some(progress) = shown {
         let label = match progress.work {
             Work::Sft => "Training SFT from the base model",
             Work::Pairs => "Writing preference pairs",
@@ -21,6 +23,7 @@ pub fn draw(state: &State) {
             Work::Evaluation => "Evaluating the policy",
             Work::Contest => "Writing against the grammar",
             Work::BestOfN => "Drawing completions to choose from",
+            Work::Scaling => "Training models of several sizes",
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;

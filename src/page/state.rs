@@ -7,7 +7,7 @@ use crate::engine::protocol::{
     Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
-use crate::metrics::{MetricRow, OptimumPoint, WinRatePoint};
+use crate::metrics::{MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::view::View;
@@ -38,8 +38,8 @@ pub struct State {
     pub focused: Stage,
     /// The pipeline, in order.
     pub stages: Vec<StageStatus>,
-    /// The longer work under way.
-    pub progress: Option<Progress>,
+    /// The longer works under way.
+    pub works: BTreeMap<Work, Progress>,
     /// Rows of the run that is on, by stage.
     pub metrics: BTreeMap<Stage, Vec<MetricRow>>,
     /// Every point of every run since the page was opened.
@@ -78,6 +78,8 @@ pub struct State {
     pub study: Study,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
+    /// Win rates of models of several sizes, trained here.
+    pub scaling: Vec<ScalingPoint>,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
@@ -107,7 +109,7 @@ impl State {
                     stage(it, StageState::Waiting, if is_shipped { Origin::Recorded } else { Origin::Live })
                 })
                 .into(),
-            progress: None,
+            works: BTreeMap::new(),
             metrics: BTreeMap::new(),
             points: Vec::new(),
             optimum: Vec::new(),
@@ -127,6 +129,7 @@ impl State {
             recorded: Recorded::default(),
             study: Study::default(),
             win_rates: Vec::new(),
+            scaling: Vec::new(),
             orders: 0,
             toggled: None,
             starting_over: BTreeMap::new(),
@@ -195,6 +198,8 @@ impl State {
                 self.ready = Some(ready);
                 self.started = Some(self.settings);
                 self.win_rates.clear();
+                self.scaling.clear();
+                self.works.clear();
                 self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
             }
             Event::Playing(playing) => {
@@ -204,7 +209,10 @@ impl State {
                 self.mark(&[View::Controls, View::Pipeline]);
             }
             Event::Progress(progress) => {
-                self.progress = (progress.done < progress.total).then_some(progress);
+                self.works.remove(&progress.work);
+                if progress.done < progress.total {
+                    self.works.insert(progress.work, progress);
+                }
                 self.mark(&[View::Notices, View::Studies]);
             }
             Event::Stage(status) => {
@@ -264,6 +272,10 @@ impl State {
                 self.win_rates = points;
                 self.mark(&[View::Studies]);
             }
+            Event::Scaling(points) => {
+                self.scaling = points;
+                self.mark(&[View::Studies]);
+            }
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Failure(failure) => {
@@ -272,16 +284,18 @@ impl State {
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
                     self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
                 }
-                self.progress = self.progress.take().filter(|_| !failure.stopped);
+                if failure.stopped {
+                    self.works.clear();
+                }
                 self.failure = Some(failure);
                 self.mark(&[View::Notices, View::Controls, View::Pipeline]);
             }
         }
     }
 
-    /// Whether the engine is playing a contest now.
-    pub fn is_playing_contest(&self) -> bool {
-        self.progress.as_ref().is_some_and(|progress| progress.work == Work::Contest)
+    /// Whether the engine is at this work now.
+    pub fn is_at(&self, work: Work) -> bool {
+        self.works.contains_key(&work)
     }
 
     /// Asks for views to be drawn at the next frame.
@@ -301,7 +315,7 @@ impl State {
 
     fn start_over(&mut self, stages: &[Stage]) {
         stages.iter().for_each(|stage| self.forget(*stage));
-        self.progress = None;
+        self.works.retain(|work, _| *work == Work::Scaling);
         self.failure = None;
         self.selected = None;
         self.mark(&View::ALL);

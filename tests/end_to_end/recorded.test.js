@@ -38,7 +38,7 @@ test('the experiments are tabs that arrow keys walk through', () => visit(CHROMI
   await page.focus('#tab-comparison');
   for (const [id, summary] of [
     ['win-rate', /^Recorded with klimb .*highest recorded rate/],
-    ['scaling', /^The smallest aligned model \(.*\) (beats|does not beat) the largest SFT model/],
+    ['scaling', /^The smallest aligned model \(.*\) (beats|loses to|is about as good as) the largest SFT model/],
     ['hacking', /^A reward model of few pairs/],
   ]) {
     await page.keyboard.press('ArrowRight');
@@ -92,4 +92,22 @@ test('a recording that is missing is named, and the page goes on', () => visit(C
   );
   await page.click('#step');
   await page.waitForFunction(() => document.querySelectorAll('#pairs li').length > 0, PATIENT);
+}));
+
+test('alignment against size is run here while a policy trains, and can be cancelled', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#tab-scaling');
+  await filled(page, 'scaling-rows');
+  await page.click('#scaling-run');
+  await page.waitForSelector('#scaling-cancel:not([hidden])', PATIENT);
+  await page.click('#step-dpo');
+  await page.waitForFunction(() => /^1 step/.test(document.querySelector('#state-dpo').textContent), PATIENT);
+  // The largest models come first, so the first result takes a while.
+  await page.waitForFunction(
+    () => [...document.querySelectorAll('#scaling-rows tr')].some((row) => row.cells[5].textContent === 'here'),
+    { timeout: 240_000 },
+  );
+  await page.click('#scaling-cancel');
+  await page.waitForSelector('#scaling-cancel[hidden]', PATIENT);
+  assert.equal(await page.$eval('#scaling-run', (button) => button.disabled), false, 'it can go on from there');
 }));

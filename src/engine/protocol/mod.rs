@@ -14,7 +14,7 @@ pub use inside::{
 };
 
 use super::settings::Settings;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, WinRatePoint};
+use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub enum Command {
     /// Let the reference and every policy that has a step write against the grammar's reviews at several temperatures,
     /// or stop that. Answered by `Progress` and `WinRates`; training waits meanwhile.
     Contest(bool),
+    /// Train models of several sizes and let each write against the largest SFT model, or stop that; what was finished
+    /// is not repeated. Answered by `Progress` and `Scaling`; training takes turns with it.
+    Scaling(Option<Extent>),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
     /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
@@ -71,6 +74,15 @@ pub enum Command {
     ExportPreferences,
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
+}
+
+/// How much of alignment against size is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Extent {
+    /// What a browser trains in a minute or two.
+    Small,
+    /// The sizes that were recorded.
+    Full,
 }
 
 /// What a session begins with: checkpoints as safetensors files, which carry the model's sizes, and a recorded curve.
@@ -110,6 +122,8 @@ pub enum Event {
     Samples(Samples),
     /// What the contest has measured so far.
     WinRates(Vec<WinRatePoint>),
+    /// What alignment against size has measured so far.
+    Scaling(Vec<ScalingPoint>),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.
@@ -268,7 +282,7 @@ pub struct Progress {
 }
 
 /// Works that take longer than a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Work {
     /// SFT from the base model.
     Sft,
@@ -284,6 +298,8 @@ pub enum Work {
     Contest,
     /// The reference's completions for Best-of-N, and their scores.
     BestOfN,
+    /// Models of several sizes, and their contests.
+    Scaling,
 }
 
 /// One stage of the pipeline.

@@ -7,12 +7,17 @@
 mod contest;
 mod pipeline;
 mod reports;
+mod scaling;
 mod snapshot;
 mod stages;
 mod train;
 
+use std::collections::BTreeMap;
+
 use contest::LiveContest;
 use pipeline::{Pipeline, Policy, Subject};
+use scaling::LiveScaling;
+pub use scaling::Scale;
 pub use snapshot::Snapshot;
 
 use super::protocol::{
@@ -53,6 +58,10 @@ pub struct Session<K: Kernels> {
     evaluating: Option<(Subject, f64)>,
     /// Win rates that are being measured.
     contest: Option<LiveContest>,
+    /// Alignment against size under way, what it consists of, and the models it has finished, by name.
+    scaling: Option<LiveScaling<K>>,
+    scale: Scale,
+    scaled: BTreeMap<String, Checkpoint>,
     /// The stage trained last, and the seconds that one step of it takes.
     paced: Stage,
     step_seconds: f64,
@@ -106,6 +115,9 @@ impl<K: Kernels> Session<K> {
             runs: Default::default(),
             evaluating: None,
             contest: None,
+            scaling: None,
+            scale: scaling::scale,
+            scaled: BTreeMap::new(),
             paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,
@@ -114,6 +126,11 @@ impl<K: Kernels> Session<K> {
             working: None,
             lost: false,
         })
+    }
+
+    /// Another experiment behind [`Command::Scaling`].
+    pub fn scaled_by(self, scale: Scale) -> Self {
+        Self { scale, ..self }
     }
 
     /// Base and reference as files, the width of both, and the breadth of the text they are of.
@@ -154,7 +171,12 @@ impl<K: Kernels> Session<K> {
 
     /// Whether [`Session::advance`] has something to do.
     pub fn busy(&self) -> bool {
-        self.playing || self.evaluating.is_some() || self.contest.is_some() || !self.pipeline.optimum_is_complete()
+        self.scaling.is_some() || self.is_needed() || !self.pipeline.optimum_is_complete()
+    }
+
+    /// Whether the pipeline has something to do that somebody waits for.
+    fn is_needed(&self) -> bool {
+        self.playing || self.evaluating.is_some() || self.contest.is_some()
     }
 
     /// Obeys `command`.
@@ -172,7 +194,10 @@ impl<K: Kernels> Session<K> {
         let mut events = Vec::new();
         self.slices += 1;
         let optimum_turn = !self.pipeline.optimum_is_complete() && self.slices.is_multiple_of(OPTIMUM_TURN);
-        let result = if self.contest.is_some() {
+        let scaling_turn = self.scaling.is_some() && (!self.is_needed() || self.slices.is_multiple_of(2));
+        let result = if scaling_turn {
+            self.advance_scaling(&mut events).await
+        } else if self.contest.is_some() {
             self.play_contest(&mut events).await
         } else if self.evaluating.is_some() {
             self.evaluate(&mut events).await
@@ -216,6 +241,7 @@ impl<K: Kernels> Session<K> {
             }
             Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
             Command::Contest(begin) => self.contest(begin, events).await?,
+            Command::Scaling(extent) => self.scaling(extent, events),
             Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
                 Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
@@ -395,7 +421,7 @@ impl<K: Kernels> Session<K> {
         match result {
             Ok(more) => events.extend(more),
             Err(error) => {
-                (self.evaluating, self.contest) = (None, None);
+                (self.evaluating, self.contest, self.scaling) = (None, None, None);
                 self.lost = matches!(error, BackendError::DeviceLost(_));
                 self.play(false, events);
                 events.push(Event::Failure(reports::backend_failure(&error)));

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Kernels;
-use crate::experiments::scaling::maximise_likelihood;
+use crate::experiments::likelihood::maximise_likelihood;
 use crate::experiments::{BASE_STEPS, Progress, SFT_STEPS, StudyError, TextSource, pretrain_settings, sft_settings};
 use crate::model::{Checkpoint, ConfigError, ModelConfig, initial_parameters};
 use crate::world::{MAX_DOCUMENT, MAX_SEQUENCE, World, WorldSettings};
@@ -76,14 +76,14 @@ pub async fn train_reference<K: Kernels>(
     let text = (TextSource::documents(SEED), MAX_DOCUMENT - 1);
     let settings = pretrain_settings(recipe.base_steps);
     let base = maximise_likelihood(k, &world, ("base", config, &start), settings, text, &mut report).await?;
-    let Some((base, _)) = base else { return Ok(None) };
+    let Some(base) = base else { return Ok(None) };
     let text = (TextSource::reviews(SEED), MAX_SEQUENCE - 1);
     let settings = sft_settings(recipe.sft_steps);
     let sft = maximise_likelihood(k, &world, ("sft", config, &base), settings, text, &mut report).await?;
-    Ok(sft.map(|(parameters, step)| Checkpoint {
+    Ok(sft.map(|parameters| Checkpoint {
         config,
         vocabulary_fingerprint: world.vocabulary().fingerprint(),
-        step,
+        step: settings.schedule.steps,
         stage: "sft".into(),
         head: false,
         parameters,

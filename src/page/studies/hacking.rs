@@ -20,6 +20,7 @@ pub fn draw(state: &mut State) {
             .iter()
             .map(|it| LinePoint { x: it.kl_per_sequence, y: number(it).0, half_width: number(it).1 })
             .collect(),
+        pale: false,
     };
     let lines = [
         line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),

@@ -2,6 +2,7 @@
 
 use super::{chart, fill, row};
 use crate::charts::{Line, LineChart, LinePoint};
+use crate::engine::protocol::Work;
 use crate::metrics::ScalingPoint;
 use crate::page::recorded::method_name;
 use crate::page::state::State;
@@ -32,17 +33,20 @@ impl Cell {
     }
 }
 
-/// Writes chart, table and summary.
+/// Writes chart, table and summary: recorded lines, and over them what was done here.
 pub fn draw(state: &mut State) {
-    let recorded = state.recorded.scaling.clone();
-    let Some(table) = recorded else {
-        dom::set_text("scaling-summary", "The recorded experiment is not here.");
-        return;
-    };
-    let cells = cells(&table.rows);
-    let lines: Vec<Line> = cells.chunk_by(|a, b| a.method == b.method).map(line).collect();
-    dom::set_text("scaling-summary", &summary(&cells, &table.provenance.words()));
-    fill("scaling-rows", cells.iter().map(table_row));
+    dom::flag("scaling-run", "disabled", state.ready.is_none() || state.is_at(Work::Scaling));
+    dom::flag("scaling-cancel", "hidden", !state.is_at(Work::Scaling));
+    let recorded = state.recorded.scaling.as_ref();
+    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
+    let mut lines: Vec<Line> = known.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, "")).collect();
+    lines.iter_mut().for_each(|line| line.pale = !here.is_empty());
+    lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, ", here")));
+    let provenance = recorded.map(|table| table.provenance.words());
+    dom::set_text("scaling-summary", &summary(&known, provenance.as_deref()));
+    dom::set_text("scaling-here", &summary_of_here(&here));
+    let rows = known.iter().map(|cell| (cell, "recorded")).chain(here.iter().map(|cell| (cell, "here")));
+    fill("scaling-rows", rows.map(|(cell, origin)| table_row(cell, origin)));
     chart(
         state,
         "scaling-chart",
@@ -68,20 +72,21 @@ fn cells(rows: &[ScalingPoint]) -> Vec<Cell> {
     sorted.chunk_by(|a, b| (&a.method, a.parameters) == (&b.method, b.parameters)).map(cell).collect()
 }
 
-fn line(cells: &[Cell]) -> Line {
+fn line(cells: &[Cell], origin: &str) -> Line {
     let at = |cell: &Cell| {
         let (y, half_width) = cell.win_rate();
         LinePoint { x: (cell.parameters as f64).log10(), y, half_width }
     };
     Line {
-        label: method_name(&cells[0].method).to_owned(),
+        label: format!("{}{origin}", method_name(&cells[0].method)),
         // The base model's hue for the base model with the cue, PPO's for both kinds of it.
         method: cells[0].method.trim_end_matches("-cued").trim_end_matches("-ptx").to_owned(),
         points: cells.iter().map(at).collect(),
+        pale: false,
     }
 }
 
-fn table_row(cell: &Cell) -> web_sys::Element {
+fn table_row(cell: &Cell, origin: &str) -> web_sys::Element {
     let shown = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
     row(
         method_name(&cell.method),
@@ -90,27 +95,56 @@ fn table_row(cell: &Cell) -> web_sys::Element {
             shown(cell.win_rate()),
             shown(cell.over(|it| (it.result.gold_reward, it.result.gold_reward_half_width))),
             cell.seeds.len().to_string(),
+            origin.to_owned(),
         ],
     )
 }
 
-fn summary(cells: &[Cell], provenance: &str) -> String {
-    let smallest = cells.iter().filter(|cell| cell.method == "ppo-gt").min_by_key(|cell| cell.parameters);
-    let largest = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters);
-    let (Some(small), Some(large)) = (smallest, largest) else { return String::new() };
-    let (rate, _) = small.win_rate();
-    let verdict = if rate > 0.5 { "beats" } else { "does not beat" };
+fn summary(cells: &[Cell], provenance: Option<&str>) -> String {
+    let Some(provenance) = provenance else {
+        return "The recorded experiment is not here; “run it here” does it anew.".into();
+    };
+    let Some(verdict) = verdict(cells) else { return String::new() };
     let of = |method: &str, size: u64| cells.iter().find(|it| it.method == method && it.parameters == size);
     let apart = cells.iter().filter(|cell| cell.method == "sft").filter_map(|sft| {
         let base = of("base", sft.parameters)?;
         Some((base.win_rate().0 - sft.win_rate().0).abs())
     });
     format!(
-        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}. But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it: base models and SFT models of one size differ by at most {}. {}.",
-        format::count(small.parameters as usize),
-        format::count(large.parameters as usize),
-        format::fixed(rate, 2),
+        "{verdict} But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it: base models and SFT models of one size differ by at most {}. {}.",
         format::fixed(apart.fold(0.0, f64::max), 2),
         format::capital(provenance),
     )
+}
+
+/// What was done here, and whom it met: another opponent than the recorded models had.
+fn summary_of_here(cells: &[Cell]) -> String {
+    let Some(opponent) = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters) else {
+        return String::new();
+    };
+    format!(
+        "Lines marked “here” were trained on this page from nothing, with its seed, and met the largest SFT model trained here ({} parameters). {}",
+        format::count(opponent.parameters as usize),
+        verdict(cells).unwrap_or_default()
+    )
+}
+
+fn verdict(cells: &[Cell]) -> Option<String> {
+    let small = cells.iter().filter(|cell| cell.method == "ppo-gt").min_by_key(|cell| cell.parameters)?;
+    let large = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters)?;
+    if small.parameters == large.parameters {
+        return None;
+    }
+    let (rate, half_width) = small.win_rate();
+    let verdict = match rate - 0.5 {
+        ahead if ahead > half_width => "beats",
+        ahead if -ahead > half_width => "loses to",
+        _ => "is about as good as",
+    };
+    Some(format!(
+        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}.",
+        format::count(small.parameters as usize),
+        format::count(large.parameters as usize),
+        format::fixed(rate, 2),
+    ))
 }

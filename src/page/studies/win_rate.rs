@@ -2,6 +2,7 @@
 
 use super::{chart, fill, row};
 use crate::charts::{Line, LineChart, LinePoint};
+use crate::engine::protocol::Work;
 use crate::metrics::WinRatePoint;
 use crate::page::recorded::{READ_OFF_WIN_RATES, Table, method_name};
 use crate::page::state::State;
@@ -13,12 +14,13 @@ pub fn draw(state: &mut State) {
     let recorded = state.recorded.win_rates.clone();
     let rows = recorded.as_ref().map_or(&[][..], |table| &table.rows);
     let mut lines: Vec<Line> = rows.chunk_by(|a, b| a.method == b.method).map(|points| line(points, "")).collect();
+    lines.iter_mut().for_each(|line| line.pale = !live.is_empty());
     lines.extend(live.chunk_by(|a, b| a.method == b.method).map(|points| line(points, ", here")));
     dom::set_text("win-rate-summary", &summary(recorded.as_ref(), &live));
     let all = rows.iter().map(|point| (point, "recorded")).chain(live.iter().map(|point| (point, "here")));
     fill("win-rate-rows", all.map(|(point, origin)| table_row(point, origin)));
     dom::flag("win-rate-run", "disabled", state.ready.is_none());
-    dom::flag("win-rate-cancel", "hidden", !state.is_playing_contest());
+    dom::flag("win-rate-cancel", "hidden", !state.is_at(Work::Contest));
     chart(
         state,
         "win-rate-chart",
@@ -45,6 +47,7 @@ fn line(points: &[WinRatePoint], origin: &str) -> Line {
         label: format!("{}{origin}", method_name(&points[0].method)),
         method: points[0].method.clone(),
         points: points.into_iter().map(at).collect(),
+        pale: false,
     }
 }
 

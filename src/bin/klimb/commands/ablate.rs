@@ -366,7 +366,7 @@ fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failure> {
         let label = format!("{}, {level}", point.method);
         match lines.iter_mut().find(|line| line.label == label) {
             Some(line) => line.points.push(at),
-            None => lines.push(Line { label, method: point.method.clone(), points: vec![at] }),
+            None => lines.push(Line { label, method: point.method.clone(), points: vec![at], pale: false }),
         }
     }
     lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.x.total_cmp(&b.x)));

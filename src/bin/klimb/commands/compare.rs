@@ -18,8 +18,8 @@ use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
 use super::optimum::sampled;
+use super::shard::Shard;
 use super::study::{Folder, Study};
-use super::sweep::Shard;
 use super::{End, Failure, files, interrupt, progress};
 
 /// The optima that ship with the page; each names the reference it is of.

@@ -183,7 +183,7 @@ fn chart(points: &[HackingPoint]) -> Result<String, Failure> {
             LinePoint { x: it.kl_per_sequence, y, half_width }
         };
         let points = points.iter().map(at).collect();
-        Line { label: label.into(), method: method.into(), points }
+        Line { label: label.into(), method: method.into(), points, pale: false }
     };
     let lines = [
         line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),

@@ -16,6 +16,7 @@ mod reward_model;
 mod sample;
 mod scaling;
 mod score;
+mod shard;
 mod study;
 mod sweep;
 mod train;

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Mutex;
 
 use clap::{Args, ValueEnum};
@@ -17,6 +16,7 @@ use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::shard::Shard;
 use super::study::{Folder, Study};
 use super::{End, Failure, files, interrupt, progress};
 
@@ -68,25 +68,6 @@ pub struct Scaling {
     backend: BackendArguments,
 }
 
-/// One share of the work, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shard {
-    index: usize,
-    count: usize,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
-            _ => Err("write I/N with I from 1 to N, such as 1/3".into()),
-        }
-    }
-}
-
 impl Scaling {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
@@ -97,9 +78,9 @@ impl Scaling {
         let checkpoints = folder.file("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|error| Failure::about(checkpoints.display(), error))?;
         interrupt::listen()?;
-        let shard = self.shard.unwrap_or(Shard { index: 1, count: 1 });
-        let groups = settings.groups().into_iter().skip(shard.index - 1).step_by(shard.count);
-        let queue: Vec<[ScalingPart; 4]> = groups.collect();
+        let groups = settings.groups().into_iter().enumerate();
+        let own = groups.filter(|(index, _)| self.shard.is_none_or(|shard| shard.holds(*index)));
+        let queue: Vec<[ScalingPart; 4]> = own.map(|(_, group)| group).collect();
         let jobs = self.jobs.map_or_else(cores, usize::from).min(queue.len());
         let bar = progress::bar(4 * queue.len() as u64, "models");
         let queue = Mutex::new(queue.into_iter().rev().collect());
@@ -238,6 +219,7 @@ fn chart(points: &[ScalingPoint]) -> Result<String, Failure> {
         // The base model's hue for the base model with the cue.
         method: of_method[0].method.trim_end_matches("-cued").into(),
         points: of_method.chunk_by(|a, b| a.parameters == b.parameters).map(at).collect(),
+        pale: false,
     };
     let lines: Vec<Line> = sorted.chunk_by(|a, b| a.method == b.method).map(line).collect();
     let chart = LineChart {

@@ -182,6 +182,7 @@ fn chart(points: &[WinRatePoint]) -> Result<String, Failure> {
             label: points[0].method.clone(),
             method: points[0].method.clone(),
             points: points.iter().map(at).collect(),
+            pale: false,
         };
         line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
         line

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::super::{Failure, files};
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
-use super::shard::Shard;
+use crate::commands::shard::Shard;
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
 const IDENTITY: [&str; 6] = ["settings", "world", "reference", "backend", "adapter", "shard"];

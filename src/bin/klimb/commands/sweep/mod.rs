@@ -3,7 +3,6 @@
 mod folder;
 mod merge;
 mod optima;
-mod shard;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -23,12 +22,12 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::shard::Shard;
 use super::training::{SinkError, loss};
 use super::{End, Failure, files, interrupt, progress};
 use folder::{Description, Folder};
 pub use merge::Merge;
 use optima::{RewardModels, optima};
-pub use shard::Shard;
 
 /// The sweeps that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,28 +4,23 @@
 //! One judge serves all sizes, as InstructGPT's 6B reward model did: here the gold reward itself (PPO-GT), so that only the
 //! policy's size differs. Every size gets the same data, steps and settings; the learning rate alone falls with the width.
 
-use std::ops::ControlFlow;
+mod contest;
+mod part;
 
 use serde::{Deserialize, Serialize};
 
-use super::study::Watched;
-use super::{
-    BASE_STEPS, Contest, ContestSettings, Contestant, PpoRun, PpoRunSettings, Progress, SFT_STEPS, StudyError,
-    TextSource, model_config, pretrain_settings, run_ppo, sft_settings,
-};
-use crate::algorithms::{PpoSettings, PpoStart, Sft, SftSettings};
-use crate::backend::Kernels;
-use crate::backend::network::Network;
+pub use contest::{ScalingContest, measure_scaling};
+pub use part::{PartTraining, train_part};
+
+use super::{BASE_STEPS, ContestSettings, PpoRunSettings, SFT_STEPS, model_config, pretrain_settings, sft_settings};
+use crate::algorithms::{PpoSettings, SftSettings};
 use crate::language::Schedule;
-use crate::metrics::ScalingPoint;
-use crate::model::{Checkpoint, ConfigError, Layout, ModelConfig, initial_parameters};
+use crate::model::{ConfigError, Layout, ModelConfig};
 use crate::world::{MAX_DOCUMENT, MAX_SEQUENCE, World};
 
 /// The width up to which learning rates are the settings'; beyond, they fall in proportion to 1/width (as in Yang et al.
 /// 2022 for Adam), or the widest models would not train.
 const FULL_RATE_WIDTH: usize = 64;
-/// Steps between two looks at the loss; the device keeps more lines than that.
-const LOOK_EVERY: u64 = 20;
 
 /// Sizes that differ between the models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +66,11 @@ impl Stage {
             Self::Ppo => "ppo-gt",
             Self::PpoPtx => "ppo-gt-ptx",
         }
+    }
+
+    /// How it is prompted when it is measured: with the world's cue, without, or both.
+    pub fn cues(self) -> &'static [bool] {
+        if self == Self::Base { &[false, true] } else { &[false] }
     }
 
     /// What it starts from, if not from nothing.
@@ -162,6 +162,13 @@ impl ScalingSettings {
         }
     }
 
+    /// Three of the quick experiment's sizes, 17 times apart, with its steps: what a browser trains in a minute or two.
+    pub fn page(seed: u64) -> Self {
+        let quick = Self::quick();
+        let contest = ContestSettings { instances: 512, ..quick.contest };
+        Self { sizes: sizes(&[(16, 1), (32, 2), (64, 2)]), seeds: vec![seed], contest, ..quick }
+    }
+
     /// An experiment that proves the plumbing in seconds and teaches nothing.
     pub fn smoke() -> Self {
         let quick = Self::quick();
@@ -207,6 +214,37 @@ impl ScalingSettings {
         self.sizes.iter().rev().flat_map(|&size| self.seeds.iter().map(move |&seed| group(size, seed))).collect()
     }
 
+    /// Whom everyone of a seed meets: the SFT model of the largest size.
+    ///
+    /// # Panics
+    /// If the settings were not validated.
+    pub fn opponent(&self, seed: u64) -> ScalingPart {
+        let size = *self.sizes.last().expect("validated: a size");
+        ScalingPart { size, seed, stage: Stage::Sft }
+    }
+
+    /// What training a part takes, in passes of a token through a million weights, roughly: to tell the remaining time.
+    pub fn training_cost(&self, world: &World, part: &ScalingPart) -> u64 {
+        // A backward pass counts as two forward ones.
+        let likelihood =
+            |settings: &SftSettings, length: usize| settings.schedule.steps as usize * settings.batch * length * 3;
+        let tokens = match part.stage {
+            Stage::Base => likelihood(&self.base, MAX_DOCUMENT),
+            Stage::Sft => likelihood(&self.sft, MAX_SEQUENCE),
+            Stage::Ppo | Stage::PpoPtx => {
+                let PpoSettings { episodes, epochs, .. } = self.ppo.ppo;
+                // Policy, reference and value model see the rollout; policy and value model learn from it.
+                self.ppo.rollouts as usize * episodes * MAX_SEQUENCE * (4 + 6 * epochs)
+            }
+        };
+        cost(world, part.size, tokens)
+    }
+
+    /// What a part's contest takes, in the same units.
+    pub fn contest_cost(&self, world: &World, part: &ScalingPart) -> u64 {
+        cost(world, part.size, self.contest.instances * MAX_SEQUENCE)
+    }
+
     /// The settings of a maximum-likelihood stage for this width.
     fn rated(&self, settings: SftSettings, width: usize) -> SftSettings {
         SftSettings { schedule: rated(settings.schedule, width), ..settings }
@@ -223,128 +261,16 @@ fn sizes(sizes: &[(usize, usize)]) -> Vec<ModelSize> {
     sizes.iter().map(|&(width, layers)| ModelSize { width, layers }).collect()
 }
 
+/// Passes of `tokens` through a model of this size. Attention, norms and embeddings weigh as much as so many weights.
+fn cost(world: &World, size: ModelSize, tokens: usize) -> u64 {
+    const BESIDE_WEIGHTS: usize = 10_000;
+    let parameters = size.config(world).map_or(0, |config| Layout::new(&config).len);
+    (tokens * (parameters + BESIDE_WEIGHTS)) as u64 / 1_000_000 + 1
+}
+
 fn rated(schedule: Schedule, width: usize) -> Schedule {
     let factor = (FULL_RATE_WIDTH as f64 / width as f64).min(1.0);
     Schedule { peak: factor * schedule.peak, floor: factor * schedule.floor, ..schedule }
-}
-
-/// Trains a part; `start` is the checkpoint of its stage's start, if it has one. `None` if `report`, asked all along,
-/// ended it.
-///
-/// # Errors
-/// `Backend` if a read fails, `Diverged` if a loss is not finite.
-///
-/// # Panics
-/// If the settings were not validated, or the start is missing or of another size.
-pub async fn train_part<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    settings: &ScalingSettings,
-    part: &ScalingPart,
-    start: Option<&Checkpoint>,
-    mut report: impl FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Option<Checkpoint>, StudyError> {
-    let config = part.size.config(world).expect("validated sizes");
-    assert_eq!(start.is_some(), part.stage.start().is_some(), "train_part: the start of {}", part.name());
-    assert!(start.is_none_or(|start| start.config == config), "train_part: a start of another size");
-    let start = start.map_or_else(|| initial_parameters(&config, part.seed), |start| start.parameters.clone());
-    let width = part.size.width;
-    let trained = match part.stage {
-        Stage::Base => {
-            let text = (TextSource::documents(part.seed), MAX_DOCUMENT - 1);
-            let settings = settings.rated(settings.base, width);
-            maximise_likelihood(k, world, ("base", config, &start), settings, text, &mut report).await?
-        }
-        Stage::Sft => {
-            let text = (TextSource::reviews(part.seed), MAX_SEQUENCE - 1);
-            let settings = settings.rated(settings.sft, width);
-            maximise_likelihood(k, world, ("sft", config, &start), settings, text, &mut report).await?
-        }
-        Stage::Ppo | Stage::PpoPtx => {
-            let settings = settings.ppo_settings(part);
-            let start = PpoStart { reference: &start, value_trunk: &start, reward_model: None };
-            let run = PpoRun { config, start, seed: part.seed, settings };
-            let mut watched = Watched { points: Vec::new(), rollouts: settings.rollouts, report: &mut report };
-            let end = run_ppo(k, world, run, &mut watched).await?;
-            end.is_finished.then_some((end.parameters, end.step))
-        }
-    };
-    Ok(trained.map(|(parameters, step)| Checkpoint {
-        config,
-        vocabulary_fingerprint: world.vocabulary().fingerprint(),
-        step,
-        stage: part.stage.name().into(),
-        head: false,
-        parameters,
-    }))
-}
-
-/// The parameters after all steps, and their number.
-pub(super) async fn maximise_likelihood<K: Kernels>(
-    k: &mut K,
-    world: &World,
-    (stage, config, start): (&'static str, ModelConfig, &[f32]),
-    settings: SftSettings,
-    (mut text, length): (TextSource, usize),
-    report: &mut impl FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Option<(Vec<f32>, u64)>, StudyError> {
-    let mut sft = Sft::new(k, Network::new(config), start, length, settings);
-    let total = settings.schedule.steps;
-    while sft.learner().steps() < total {
-        sft.step(k, &text.batch(world, settings.batch));
-        let done = sft.learner().steps();
-        let metrics = if done.is_multiple_of(LOOK_EVERY) || done == total { sft.metrics(k).await? } else { Vec::new() };
-        if let Some(line) = metrics.iter().find(|line| !line.loss.is_finite()) {
-            return Err(StudyError::Diverged { stage, step: line.step });
-        }
-        if report(Progress { stage, done, total }).is_break() {
-            return Ok(None);
-        }
-    }
-    Ok(Some((sft.learner().read_parameters(k).await?, total)))
-}
-
-/// Every model's win rate against the SFT model of the largest size and the same seed, at temperature 1 and under other
-/// coins, so that the largest SFT model itself wins about half. `load` finds a part's checkpoint. `None` if `go_on`,
-/// asked before every piece, ended it.
-///
-/// # Errors
-/// What `load` answers with, or a failed read of the backend.
-pub async fn measure_scaling<K: Kernels, E: From<StudyError>>(
-    k: &mut K,
-    world: &World,
-    settings: &ScalingSettings,
-    load: impl Fn(&ScalingPart) -> Result<Checkpoint, E>,
-    mut go_on: impl FnMut() -> ControlFlow<()>,
-) -> Result<Option<Vec<ScalingPoint>>, E> {
-    let mut points = Vec::new();
-    for &seed in &settings.seeds {
-        let largest = *settings.sizes.last().expect("validated: a size");
-        let opponent = load(&ScalingPart { size: largest, seed, stage: Stage::Sft })?;
-        let opponent = Contestant::new(&opponent);
-        let contest = Contest::against_policy(k, world, &opponent, settings.contest, &mut go_on).await;
-        let Some(contest) = contest.map_err(StudyError::from)? else { return Ok(None) };
-        for &size in &settings.sizes {
-            for stage in Stage::ALL {
-                let policy = load(&ScalingPart { size, seed, stage })?;
-                let cues: &[bool] = if stage == Stage::Base { &[false, true] } else { &[false] };
-                for &has_cue in cues {
-                    let contestant = Contestant { has_cue, ..Contestant::new(&policy) };
-                    let result = contest.play(k, world, &contestant, 1.0, &mut go_on).await;
-                    let Some(result) = result.map_err(StudyError::from)? else { return Ok(None) };
-                    points.push(ScalingPoint {
-                        method: if has_cue { "base-cued" } else { stage.name() }.into(),
-                        width: size.width as u64,
-                        layers: size.layers as u64,
-                        parameters: Layout::new(&policy.config).len as u64,
-                        seed,
-                        result,
-                    });
-                }
-            }
-        }
-    }
-    Ok(Some(points))
 }
 
 #[cfg(test)]

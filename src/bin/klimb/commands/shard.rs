@@ -1,4 +1,4 @@
-//! A part of a sweep's runs, so that several machines can share it.
+//! A part of a study's runs, so that several machines can share it.
 
 use std::fmt;
 use std::str::FromStr;
