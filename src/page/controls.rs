@@ -7,7 +7,7 @@ use super::recorded::Ghosts;
 use super::state::State;
 use super::study::Study;
 use super::view::View;
-use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
+use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, runs, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -23,9 +23,12 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
     let button = target.closest("button").ok().flatten().unwrap_or(target);
     let id = button.id();
     match (event.type_().as_str(), id.as_str()) {
-        ("click", "frontier") | ("pointermove", "frontier") => {
+        (kind @ ("click" | "pointermove"), "frontier") => {
             if let Some(pointer) = event.dyn_ref::<MouseEvent>() {
                 frontier::point_at(page, pointer);
+            }
+            if kind == "click" {
+                runs::open_selected(page);
             }
         }
         ("pointerout", "frontier") => frontier::select(page, None),
@@ -34,6 +37,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
+        ("change", id) if runs::change(page, id) => {}
         ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
             event.prevent_default();
@@ -72,6 +76,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
+        id if runs::click(page, id) => {}
         id => {
             let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
             if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {

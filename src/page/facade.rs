@@ -8,7 +8,7 @@ use super::hidden::Pace;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::view::View;
-use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
+use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples, studies};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::settings::Settings;
@@ -131,6 +131,7 @@ impl Page {
                 View::Controls => controls::draw(&self.state),
                 View::Pipeline => pipeline::draw(&self.state),
                 View::Frontier => self.frame = frontier::draw(&mut self.state),
+                View::Runs => runs::draw(&self.state),
                 View::Curves => curves::draw(&mut self.state),
                 View::Samples => samples::draw(&self.state),
                 View::Inside => inside::draw(&self.state),

@@ -4,7 +4,7 @@ use plotters::drawing::IntoDrawingArea;
 use web_sys::{Element, MouseEvent};
 
 use super::state::State;
-use super::trails::{run_name, setting, trails};
+use super::trails::{run_name, setting};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
 use crate::charts::{Frame, FrontierChart, Trail};
@@ -16,7 +16,7 @@ const REACH: f64 = 24.0;
 
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
-    let trails = trails(&state.points);
+    let trails: Vec<Trail> = state.shown().into_iter().map(|(_, trail)| trail).collect();
     let target = beta::optimum_at(&state.optimum, state.dragged_beta);
     let label = format!("π* at β {}", format::beta(state.dragged_beta));
     write_target(&target, state.optimum_origin);
@@ -83,9 +83,14 @@ fn write_readout(state: &State, trails: &[Trail]) {
     dom::set_text("frontier-summary", &text);
 }
 
-/// Adds the rows of new points; old rows stay as they are.
+/// Adds the rows of new points; old rows stay as they are, unless some were taken out.
 fn write_table(state: &State) {
     let body = dom::element("frontier-rows");
+    let removals = state.removals.to_string();
+    if body.get_attribute("data-removals").as_deref() != Some(&removals) {
+        dom::set_attribute(&body, "data-removals", Some(&removals));
+        dom::clear(&body);
+    }
     for point in state.points.iter().skip(body.child_element_count() as usize) {
         dom::append(&body, &[&row(run_name(point).split(',').next().unwrap_or_default(), &point.point)]);
     }
@@ -141,7 +146,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     let Some(frame) = &page.frame else { return };
     let scale = dom::sharpness();
     let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
-    let trails = trails(&page.state.points);
+    let trails: Vec<Trail> = page.state.shown().into_iter().map(|(_, trail)| trail).collect();
     let points = trails
         .iter()
         .enumerate()
@@ -156,7 +161,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
 
 /// Selects the next or previous point, through every trail in turn.
 pub fn walk(page: &mut Page, by: isize) {
-    let trails = trails(&page.state.points);
+    let trails: Vec<Trail> = page.state.shown().into_iter().map(|(_, trail)| trail).collect();
     let all: Vec<(usize, usize)> = trails
         .iter()
         .enumerate()

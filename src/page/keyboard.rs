@@ -3,7 +3,7 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, beta, controls, frontier, studies};
+use super::{Page, beta, controls, frontier, runs, studies};
 use crate::engine::protocol::Command;
 
 /// Obeys a key unless the person is typing, or the key already means something where the focus is.
@@ -26,6 +26,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "?" => controls::show_keys(),
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
+        "Enter" if on_chart => runs::open_selected(page),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
         "ArrowLeft" | "ArrowRight" if within("#beta") => return,

@@ -39,6 +39,8 @@ mod numbers;
 #[cfg(target_arch = "wasm32")]
 mod pipeline;
 #[cfg(target_arch = "wasm32")]
+mod runs;
+#[cfg(target_arch = "wasm32")]
 mod samples;
 #[cfg(target_arch = "wasm32")]
 mod studies;

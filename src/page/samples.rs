@@ -21,7 +21,8 @@ pub fn draw(state: &State) {
     }
 }
 
-fn sample(row: &SampleRow) -> Element {
+/// A prompt with what each model made of it.
+pub(super) fn sample(row: &SampleRow) -> Element {
     let article = dom::make("article", "sample", "");
     dom::append(&article, &[&dom::make("p", "prompt", &format!("{} …", row.prompt))]);
     let models = dom::make("div", "models", "");

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Order, Origin, Point, Progress, Ready, Round,
-    Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
+    Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Moment, Opened, Order, Origin, Point, Progress,
+    Ready, Round, Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
-use crate::metrics::{MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
+use crate::page::trails::{self, RunId, RunMark};
 use crate::page::view::View;
 
 /// A file for the person.
@@ -64,8 +66,16 @@ pub struct State {
     pub rounds: BTreeMap<Stage, Round>,
     /// What went wrong last.
     pub failure: Option<Failure>,
-    /// The point that is pointed at, as trail and index.
+    /// The point that is pointed at, as trail and index among those shown.
     pub selected: Option<(usize, usize)>,
+    /// What the person made of runs.
+    pub marks: BTreeMap<RunId, RunMark>,
+    /// How often points were taken out, so that the table is written anew.
+    pub removals: usize,
+    /// The point that is open, with its run.
+    pub open: Option<(RunId, FrontierPoint)>,
+    /// What its policy writes, once that has come.
+    pub opened: Option<Opened>,
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
@@ -123,6 +133,10 @@ impl State {
             rounds: BTreeMap::new(),
             failure: None,
             selected: None,
+            marks: BTreeMap::new(),
+            removals: 0,
+            open: None,
+            opened: None,
             export: None,
             beta_changes: BTreeMap::new(),
             steps: 0,
@@ -164,6 +178,12 @@ impl State {
                 self.toggled = Some(self.orders);
             }
             Command::Focus(stage) => self.focus(*stage),
+            Command::GoOn(moment, beta) => {
+                self.playing = false;
+                self.settings.beta = beta.unwrap_or(self.settings.beta);
+                self.dragged_beta = self.settings.beta;
+                self.focus(moment.stage);
+            }
             Command::SetBeta(beta) => {
                 self.settings.beta = *beta;
                 self.turned.insert(self.orders, *beta);
@@ -236,7 +256,7 @@ impl State {
             }
             Event::Point(point) => {
                 self.points.push(Point { run: point.run + self.earlier_runs, ..point });
-                self.mark(&[View::Frontier, View::Curves, View::Numbers, View::Studies]);
+                self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers, View::Studies]);
             }
             Event::Optimum(origin, curve) => {
                 self.optimum = curve;
@@ -268,6 +288,10 @@ impl State {
                 self.rounds.insert(round.stage, round);
                 self.mark(&[View::Inside]);
             }
+            Event::Opened(opened) => {
+                self.opened = Some(opened);
+                self.mark(&[View::Runs]);
+            }
             Event::WinRates(points) => {
                 self.win_rates = points;
                 self.mark(&[View::Studies]);
@@ -296,6 +320,44 @@ impl State {
     /// Whether the engine is at this work now.
     pub fn is_at(&self, work: Work) -> bool {
         self.works.contains_key(&work)
+    }
+
+    /// The trails that are shown, with their runs.
+    pub fn shown(&self) -> Vec<(RunId, Trail)> {
+        trails::shown(&self.points, &self.marks)
+    }
+
+    /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.
+    pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<Moment> {
+        self.open = Some((run.clone(), point.clone()));
+        self.opened = None;
+        self.mark(&[View::Runs]);
+        self.moment()
+    }
+
+    /// The measured policy behind the open point. Those of an engine before this one are gone.
+    pub fn moment(&self) -> Option<Moment> {
+        let (id, point) = self.open.as_ref()?;
+        let stage = match id.method.as_str() {
+            "dpo" => Stage::Dpo,
+            "ppo" => Stage::Ppo,
+            "ppo-gt" => Stage::PpoGt,
+            "unlikelihood" => Stage::Unlikelihood,
+            "preferred_ft" => Stage::PreferredFt,
+            _ => return None,
+        };
+        let run = id.run.checked_sub(self.earlier_runs).filter(|run| *run > 0)?;
+        Some(Moment { stage, run, step: point.step })
+    }
+
+    /// Takes a run out of chart and table. One that is still trained comes back with its next point.
+    pub fn remove(&mut self, run: &RunId) {
+        self.points.retain(|point| RunId::of(point) != *run);
+        self.marks.remove(run);
+        self.removals += 1;
+        self.selected = None;
+        self.open = self.open.take().filter(|(open, _)| open != run);
+        self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers]);
     }
 
     /// Asks for views to be drawn at the next frame.
@@ -351,7 +413,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::engine::settings::Breadth;
-    use crate::metrics::{FrontierPoint, Setting};
+    use crate::metrics::Setting;
     use crate::page::trails::trails;
 
     fn point(run: u32, method: &str, step: u64) -> Event {
@@ -414,6 +476,24 @@ mod tests {
             trails(&state.points).iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
             [(false, 1), (true, 1)]
         );
+    }
+
+    #[test]
+    fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
+        let mut state = State::new(Settings::default());
+        let mut opened = Vec::new();
+        for _ in 0..2 {
+            let order = state.order(Command::Start(Settings::default()));
+            state.apply(Event::Acknowledged(order.id));
+            state.apply(point(1, "dpo", 10));
+        }
+        for (id, trail) in state.shown() {
+            opened.push(state.open(&id, &trail.points[0]));
+        }
+        assert_eq!(opened, [None, Some(Moment { stage: Stage::Dpo, run: 1, step: 10 })]);
+        let (newest, _) = state.open.clone().unwrap();
+        state.remove(&newest);
+        assert_eq!((state.points.len(), state.open), (1, None));
     }
 
     #[test]

@@ -8,31 +8,88 @@ use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
 use crate::metrics::Setting;
 
-/// The points as trails: one per run and method, each method's newest run alive. Models that are no run of training, such
-/// as the reference, stand once, as measured last.
+/// Which run a point belongs to. Models that are no run of training have run 0.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId {
+    /// As in [`Point`].
+    pub run: u32,
+    /// The method's name among the points.
+    pub method: String,
+}
+
+impl RunId {
+    /// The run of a point.
+    pub fn of(point: &Point) -> Self {
+        let run = if is_standing(&point.point.method) { 0 } else { point.run };
+        Self { run, method: point.point.method.clone() }
+    }
+
+    /// How it is called in ids of the document: `3-dpo`.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.run, self.method)
+    }
+
+    /// The run whose id this is.
+    pub fn named(id: &str) -> Option<Self> {
+        let (run, method) = id.split_once('-')?;
+        Some(Self { run: run.parse().ok()?, method: method.into() })
+    }
+}
+
+/// What the person made of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunMark {
+    /// Whether it is left out of the chart.
+    pub hidden: bool,
+    /// Its name, where it is not the one by what differs.
+    pub name: Option<String>,
+}
+
+/// Such as the reference: measured, not trained, and so standing once, as measured last.
+fn is_standing(method: &str) -> bool {
+    matches!(method, "sft" | "base")
+}
+
+/// The points as trails: one per run and method, each method's newest run alive.
 pub fn trails(points: &[Point]) -> Vec<Trail> {
-    let mut trails: BTreeMap<(u32, &str), Trail> = BTreeMap::new();
+    runs(points).into_iter().map(|(_, trail)| trail).collect()
+}
+
+/// The same, with the runs that they are.
+pub fn runs(points: &[Point]) -> Vec<(RunId, Trail)> {
+    let mut trails: BTreeMap<RunId, Trail> = BTreeMap::new();
     let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
     for Point { run, point } in points {
         let newest = newest.entry(&point.method).or_default();
         *newest = (*newest).max(*run);
     }
     for point in points {
-        let standing = matches!(point.point.method.as_str(), "sft" | "base");
-        let run = if standing { 0 } else { point.run };
-        let trail = trails.entry((run, &point.point.method)).or_insert_with(|| Trail {
+        let method = point.point.method.as_str();
+        let trail = trails.entry(RunId::of(point)).or_insert_with(|| Trail {
             label: String::new(),
-            method: point.point.method.clone(),
-            live: standing || newest.get(point.point.method.as_str()) == Some(&run),
+            method: method.into(),
+            live: is_standing(method) || newest.get(method) == Some(&point.run),
             points: Vec::new(),
         });
-        if standing {
+        if is_standing(method) {
             trail.points.clear();
         }
         trail.label = run_name(point);
         trail.points.push(point.point.clone());
     }
-    trails.into_values().collect()
+    trails.into_iter().collect()
+}
+
+/// The runs that are shown, by the names they have.
+pub fn shown(points: &[Point], marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, Trail)> {
+    let named = |(id, mut trail): (RunId, Trail)| {
+        let mark = marks.get(&id);
+        if let Some(name) = mark.and_then(|mark| mark.name.as_ref()) {
+            trail.label.clone_from(name);
+        }
+        (!mark.is_some_and(|mark| mark.hidden)).then_some((id, trail))
+    };
+    runs(points).into_iter().filter_map(named).collect()
 }
 
 /// What a run is called beside its trail.
@@ -98,5 +155,20 @@ mod tests {
         let trails = trails(&points);
         let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
         assert_eq!(seen, [("DPO, β 0.30", true), ("PPO-GT, β 0.30", false), ("PPO-GT, β 0.30", true)]);
+    }
+
+    #[test]
+    fn a_run_can_be_hidden_and_renamed_and_is_found_by_its_id() {
+        let points = [(1, "dpo"), (2, "dpo"), (2, "ppo-gt")].map(|(run, method)| point(run, method, 10));
+        let id = |run, method: &str| RunId { run, method: method.into() };
+        let marks = BTreeMap::from([
+            (id(1, "dpo"), RunMark { hidden: true, name: None }),
+            (id(2, "ppo-gt"), RunMark { hidden: false, name: Some("mine".into()) }),
+        ]);
+        let seen: Vec<String> = shown(&points, &marks).into_iter().map(|(_, trail)| trail.label).collect();
+        assert_eq!(seen, ["DPO, β 0.30", "mine"]);
+        for (id, _) in runs(&points) {
+            assert_eq!(RunId::named(&id.id()), Some(id));
+        }
     }
 }

@@ -9,6 +9,8 @@ pub enum View {
     Pipeline,
     /// The chart and its table.
     Frontier,
+    /// The runs as a list, and the point that is open.
+    Runs,
     /// Loss, KL and reward over steps.
     Curves,
     /// The completions side by side.
@@ -25,10 +27,11 @@ pub enum View {
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
+        Self::Runs,
         Self::Curves,
         Self::Samples,
         Self::Inside,

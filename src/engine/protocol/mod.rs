@@ -59,6 +59,11 @@ pub enum Command {
     /// Train models of several sizes and let each write against the largest SFT model, or stop that; what was finished
     /// is not repeated. Answered by `Progress` and `Scaling`; training takes turns with it.
     Scaling(Option<Extent>),
+    /// What the policy behind a point writes. Answered by `Opened` or `Failure`.
+    Open(Moment),
+    /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
+    /// Answered by the same `Point` as the new run's first, or by `Failure`.
+    GoOn(Moment, Option<f64>),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
     /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
@@ -74,6 +79,26 @@ pub enum Command {
     ExportPreferences,
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
+}
+
+/// A measured policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Whose policy.
+    pub stage: Stage,
+    /// Its run, as in [`Point`].
+    pub run: u32,
+    /// Optimiser steps done.
+    pub step: u64,
+}
+
+/// A measured policy, opened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Which.
+    pub moment: Moment,
+    /// The standing prompts through SFT and this policy, with the standing coins.
+    pub samples: Samples,
 }
 
 /// How much of alignment against size is done.
@@ -120,6 +145,8 @@ pub enum Event {
     Optimum(Origin, Vec<OptimumPoint>),
     /// The same prompts and coins through base, SFT and every policy.
     Samples(Samples),
+    /// What the policy behind a point writes.
+    Opened(Opened),
     /// What the contest has measured so far.
     WinRates(Vec<WinRatePoint>),
     /// What alignment against size has measured so far.

@@ -5,6 +5,7 @@
 //! whoever drives the session can look at new commands there.
 
 mod contest;
+mod moments;
 mod pipeline;
 mod reports;
 mod scaling;
@@ -15,6 +16,7 @@ mod train;
 use std::collections::BTreeMap;
 
 use contest::LiveContest;
+use moments::Moments;
 use pipeline::{Pipeline, Policy, Subject};
 use scaling::LiveScaling;
 pub use scaling::Scale;
@@ -58,6 +60,8 @@ pub struct Session<K: Kernels> {
     evaluating: Option<(Subject, f64)>,
     /// Win rates that are being measured.
     contest: Option<LiveContest>,
+    /// The policies behind the points.
+    moments: Moments,
     /// Alignment against size under way, what it consists of, and the models it has finished, by name.
     scaling: Option<LiveScaling<K>>,
     scale: Scale,
@@ -115,6 +119,7 @@ impl<K: Kernels> Session<K> {
             runs: Default::default(),
             evaluating: None,
             contest: None,
+            moments: Moments::default(),
             scaling: None,
             scale: scaling::scale,
             scaled: BTreeMap::new(),
@@ -242,6 +247,8 @@ impl<K: Kernels> Session<K> {
             Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
             Command::Contest(begin) => self.contest(begin, events).await?,
             Command::Scaling(extent) => self.scaling(extent, events),
+            Command::Open(moment) => self.open_moment(moment, events).await?,
+            Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
             Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
                 Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
@@ -313,6 +320,9 @@ impl<K: Kernels> Session<K> {
             *self.run(policy) = Run { number, ..Run::default() };
         }
         self.pipeline.restart(&mut self.k, stages);
+        if is_new {
+            self.moments.clear();
+        }
         if measure {
             self.measure(Subject::Reference);
         }
@@ -352,11 +362,15 @@ impl<K: Kernels> Session<K> {
         if done == total {
             self.evaluating = None;
             let evaluation = self.pipeline.evaluator.finish();
-            events.push(Event::Point(self.point(subject, &evaluation)));
+            let point = self.point(subject, &evaluation);
+            events.push(Event::Point(point.clone()));
             if let Subject::Policy(policy) = subject {
                 let checkpoint = self.pipeline.checkpoint(&mut self.k, policy.stage()).await?;
                 let run = self.run(policy);
                 run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
+                if let Some((checkpoint, seconds)) = &self.runs[policy as usize].measured {
+                    self.moments.keep(policy, &point, checkpoint, *seconds);
+                }
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }
@@ -367,16 +381,7 @@ impl<K: Kernels> Session<K> {
         let settings = &self.pipeline.settings;
         let (method, setting, step) = match subject {
             Subject::Reference => ("sft", Place::reference(), 0),
-            Subject::Policy(policy) => {
-                let steers = matches!(policy, Policy::Ppo | Policy::PpoGt) && settings.target_kl > 0.0;
-                let setting = match policy {
-                    _ if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
-                    Policy::Unlikelihood => Setting::Number(settings.unlikelihood_alpha),
-                    Policy::PreferredFt => Setting::Label("chosen".into()),
-                    _ => Setting::Number(settings.beta),
-                };
-                (policy.method(), setting, self.pipeline.steps(policy))
-            }
+            Subject::Policy(policy) => (policy.method(), self.setting_of(policy), self.pipeline.steps(policy)),
         };
         let (run, seconds) = match subject {
             Subject::Reference => (self.runs[0].number, 0.0),
@@ -384,6 +389,18 @@ impl<K: Kernels> Session<K> {
         };
         let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
         Point { run, point: evaluation.point(place) }
+    }
+
+    /// What distinguishes a policy's runs.
+    fn setting_of(&self, policy: Policy) -> Setting {
+        let settings = &self.pipeline.settings;
+        let steers = matches!(policy, Policy::Ppo | Policy::PpoGt) && settings.target_kl > 0.0;
+        match policy {
+            _ if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
+            Policy::Unlikelihood => Setting::Number(settings.unlikelihood_alpha),
+            Policy::PreferredFt => Setting::Label("chosen".into()),
+            _ => Setting::Number(settings.beta),
+        }
     }
 
     /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.

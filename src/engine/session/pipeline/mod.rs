@@ -18,7 +18,7 @@ use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use crate::experiments::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
-use crate::language::{Generation, GenerationSettings, Scorer, upload};
+use crate::language::{Generation, GenerationSettings, Scorer, Sequence, upload};
 use crate::model::{Checkpoint, CheckpointError, Expectation};
 use crate::rng::Generator;
 use crate::world::preferences::{Pair, to_jsonl};
@@ -293,12 +293,8 @@ impl<K: Kernels> Pipeline<K> {
 
     /// The same prompts and coins through base, SFT and every policy that has a step.
     pub async fn samples(&mut self, k: &mut K, typed: Option<Vec<u32>>) -> Result<Samples, BackendError> {
-        let held_out = self.world.held_out_prompts();
-        let standing = || (0..READ_PROMPTS).map(|i| held_out[i * held_out.len() / READ_PROMPTS].clone()).collect();
-        let prompts: Vec<Vec<u32>> = typed.as_ref().map_or_else(standing, |prompt| vec![prompt.clone(); 3]);
-        let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-        let mut coins = Generator::new(u64::from(self.settings.seed), "samples").coins(self.reader.coins());
-        coins.truncate(prompts.len() * MAX_SEQUENCE);
+        let is_typed = typed.is_some();
+        let prompts = typed.map_or_else(|| self.standing_prompts(), |prompt| vec![prompt; 3]);
         let mut models = vec![
             (Stage::Base, self.base.step, &self.base_parameters),
             (Stage::Sft, self.sft.step, &self.reference),
@@ -314,14 +310,25 @@ impl<K: Kernels> Pipeline<K> {
                 models.push((policy.stage(), learner.steps(), &learner.parameters));
             }
         }
-        let mut written = Vec::new();
-        for (stage, step, parameters) in models {
-            if step > 0 || Policy::of(stage).is_none() {
-                let sequences = self.reader.generate(k, parameters, &slices, &coins, at_temperature_1()).await?;
-                written.push(((stage, step as usize), sequences));
-            }
-        }
-        Ok(reports::samples(&self.world, typed.is_some(), &written))
+        models.retain(|(stage, step, _)| *step > 0 || Policy::of(*stage).is_none());
+        let written = write(k, &mut self.reader, &self.settings, &prompts, &models).await?;
+        Ok(reports::samples(&self.world, is_typed, &written))
+    }
+
+    /// The standing prompts and coins through SFT and a policy that was kept.
+    pub async fn samples_of(&mut self, k: &mut K, stage: Stage, policy: &Checkpoint) -> Result<Samples, BackendError> {
+        let prompts = self.standing_prompts();
+        let parameters = upload(k, &policy.parameters);
+        let models = [(Stage::Sft, self.sft.step, &self.reference), (stage, policy.step, &parameters)];
+        let written = write(k, &mut self.reader, &self.settings, &prompts, &models).await?;
+        // Its buffer goes, and so must the bind groups made for it.
+        k.forget();
+        Ok(reports::samples(&self.world, false, &written))
+    }
+
+    fn standing_prompts(&self) -> Vec<Vec<u32>> {
+        let held_out = self.world.held_out_prompts();
+        (0..READ_PROMPTS).map(|i| held_out[i * held_out.len() / READ_PROMPTS].clone()).collect()
     }
 
     /// Base, reference, recorded optimum and a person's pairs, as the files that a session begins with.
@@ -388,6 +395,25 @@ impl<K: Kernels> Pipeline<K> {
             Stage::BestOfN => None,
         })
     }
+}
+
+/// The same prompts and coins through each of the models.
+async fn write<K: Kernels>(
+    k: &mut K,
+    reader: &mut Generation<K>,
+    settings: &Settings,
+    prompts: &[Vec<u32>],
+    models: &[(Stage, u64, &K::Floats)],
+) -> Result<Vec<((Stage, usize), Vec<Sequence>)>, BackendError> {
+    let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let mut coins = Generator::new(u64::from(settings.seed), "samples").coins(reader.coins());
+    coins.truncate(prompts.len() * MAX_SEQUENCE);
+    let mut written = Vec::new();
+    for (stage, step, parameters) in models {
+        let sequences = reader.generate(k, parameters, &slices, &coins, at_temperature_1()).await?;
+        written.push(((*stage, *step as usize), sequences));
+    }
+    Ok(written)
 }
 
 fn at_temperature_1() -> GenerationSettings {

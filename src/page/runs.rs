@@ -1,0 +1,166 @@
+//! The runs as a list, to be hidden, renamed and removed, and the point of one that is open.
+
+use web_sys::Element;
+
+use super::state::State;
+use super::trails::{RunId, runs};
+use super::view::View;
+use super::{Page, dom, format, frontier, samples};
+use crate::engine::protocol::Command;
+
+/// Writes the list and the open point.
+pub fn draw(state: &State) {
+    write_list(state);
+    write_open(state);
+}
+
+/// Rows are made anew only when there are other runs: a name may be under the fingers.
+fn write_list(state: &State) {
+    let runs = runs(&state.points);
+    dom::flag("runs", "hidden", runs.is_empty());
+    let list = dom::element("run-list");
+    let ids: Vec<String> = runs.iter().map(|(id, _)| id.id()).collect();
+    let ids = ids.join(" ");
+    if list.get_attribute("data-runs").as_deref() != Some(&ids) {
+        dom::set_attribute(&list, "data-runs", Some(&ids));
+        dom::clear(&list);
+        for (id, trail) in &runs {
+            dom::append(&list, &[&row(id, &trail.method)]);
+        }
+    }
+    for (id, trail) in &runs {
+        let (mark, id) = (state.marks.get(id), id.id());
+        let name = mark.and_then(|mark| mark.name.clone()).unwrap_or_else(|| trail.label.clone());
+        dom::input(&format!("run-shown-{id}")).set_checked(!mark.is_some_and(|mark| mark.hidden));
+        super::controls::write_unless_focused(&format!("run-name-{id}"), &name);
+        let count = match trail.points.len() {
+            1 => "1 point".to_owned(),
+            several => format!("{several} points"),
+        };
+        dom::set_text(&format!("run-count-{id}"), &count);
+    }
+}
+
+fn row(id: &RunId, method: &str) -> Element {
+    let (row, id) = (dom::make("li", "run", ""), id.id());
+    dom::set_attribute(&row, "data-method", Some(&method.replace('_', "-")));
+    let field = |kind: &str, role: &str, label: &str| {
+        let field = dom::make("input", "", "");
+        dom::set_attribute(&field, "type", Some(kind));
+        dom::set_attribute(&field, "id", Some(&format!("run-{role}-{id}")));
+        dom::set_attribute(&field, "aria-label", Some(label));
+        field
+    };
+    let shown = field("checkbox", "shown", "In the chart");
+    let name = field("text", "name", "Name of the run");
+    let count = dom::make("span", "quiet numeric", "");
+    dom::set_attribute(&count, "id", Some(&format!("run-count-{id}")));
+    let remove = dom::make("button", "plain", "remove");
+    dom::set_attribute(&remove, "type", Some("button"));
+    dom::set_attribute(&remove, "id", Some(&format!("run-remove-{id}")));
+    dom::append(&row, &[&shown, &name, &count, &remove]);
+    row
+}
+
+fn write_open(state: &State) {
+    dom::flag("opened", "hidden", state.open.is_none());
+    let Some((id, point)) = &state.open else { return };
+    let runs = runs(&state.points);
+    let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.as_str(), |(_, trail)| trail.label.as_str());
+    let name = state.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
+    dom::set_text("opened-title", &format!("{name}, step {}", point.step));
+    dom::set_text("opened-numbers", &numbers(state, point));
+    let moment = state.moment();
+    dom::flag("go-on", "hidden", moment.is_none());
+    dom::flag("fork", "hidden", moment.is_none());
+    dom::set_text("fork", &format!("Fork at β {}", format::beta(state.dragged_beta)));
+    let list = dom::element("opened-list");
+    dom::clear(&list);
+    match (&state.opened, moment) {
+        (Some(opened), Some(moment)) if opened.moment == moment => {
+            for row in &opened.samples.rows {
+                dom::append(&list, &[&samples::sample(row)]);
+            }
+        }
+        (_, Some(_)) => dom::append(&list, &[&dom::make("p", "quiet", "It is writing …")]),
+        (_, None) => {
+            let words = "There is no policy behind this point that could write or go on: it was not trained, or by an engine that has been replaced since.";
+            dom::append(&list, &[&dom::make("p", "quiet", words)]);
+        }
+    }
+}
+
+fn numbers(state: &State, point: &crate::metrics::FrontierPoint) -> String {
+    let diversity = point.diversity.map_or_else(String::new, |it| format!(", diversity {}", format::fixed(it, 2)));
+    let below = crate::experiments::optimal_reward(&state.optimum, point.kl_per_sequence)
+        .map_or_else(String::new, |best| format!(". π* at that KL earns {}", format::fixed(best, 3)));
+    format!(
+        "KL {} ± {} nats, gold reward {} ± {}{diversity}, {} samples{below}.",
+        format::fixed(point.kl_per_sequence, 2),
+        format::fixed(point.kl_half_width, 2),
+        format::fixed(point.gold_reward, 3),
+        format::fixed(point.gold_reward_half_width, 3),
+        point.samples,
+    )
+}
+
+/// Opens the point that is pointed at.
+pub fn open_selected(page: &mut Page) {
+    let shown = page.state.shown();
+    let selected = page.state.selected.and_then(|(trail, point)| {
+        let (id, trail) = shown.get(trail)?;
+        Some((id, trail.points.get(point)?))
+    });
+    if let Some((id, point)) = selected {
+        if let Some(moment) = page.state.open(id, point) {
+            page.order(Command::Open(moment));
+        }
+        dom::set_text("said", "Opened below the chart.");
+    }
+}
+
+/// A click in the list or on the open point; whether it was one.
+pub fn click(page: &mut Page, id: &str) -> bool {
+    if let Some(run) = id.strip_prefix("run-remove-").and_then(RunId::named) {
+        page.state.remove(&run);
+        return true;
+    }
+    let moment = page.state.moment();
+    match (id, moment) {
+        ("opened-close", _) => {
+            page.state.open = None;
+            page.state.mark(&[View::Runs]);
+            dom::focus("frontier");
+        }
+        ("go-on", Some(moment)) => go_on(page, Command::GoOn(moment, None)),
+        ("fork", Some(moment)) => {
+            let beta = page.state.dragged_beta;
+            go_on(page, Command::GoOn(moment, Some(beta)));
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn go_on(page: &mut Page, command: Command) {
+    page.order(command);
+    super::controls::write_address(&page.state);
+    page.order(Command::Play);
+}
+
+/// A change of a run's name or sight; whether it was one.
+pub fn change(page: &mut Page, id: &str) -> bool {
+    let shown = id.strip_prefix("run-shown-").and_then(RunId::named);
+    let named = id.strip_prefix("run-name-").and_then(RunId::named);
+    if let Some(run) = shown {
+        page.state.marks.entry(run).or_default().hidden = !dom::input(id).checked();
+        frontier::select(page, None);
+    } else if let Some(run) = named {
+        let name = dom::input(id).value().trim().to_owned();
+        page.state.marks.entry(run).or_default().name = Some(name).filter(|name| !name.is_empty());
+    } else {
+        return false;
+    }
+    page.state.mark(&[View::Frontier, View::Runs]);
+    true
+}
