@@ -327,6 +327,13 @@ impl State {
         self.stages.iter().find(|status| status.stage == stage)
     }
 
+    /// Whether the chart has more to show than the recorded figure in its place: the engine with all that is recorded, or
+    /// no engine for good.
+    pub fn has_a_chart(&self) -> bool {
+        let is_there = self.ready.is_some() && self.recorded.is_settled();
+        is_there || !self.points.is_empty() || self.failure.as_ref().is_some_and(|failure| failure.stopped)
+    }
+
     /// The newest point, whose numbers stand large beside the chart.
     pub fn latest(&self) -> Option<&Point> {
         self.points.last()

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::figure;
 use crate::hash::fingerprint;
 use crate::process::{self, step};
 use crate::programs;
@@ -64,6 +65,7 @@ fn collect(workspace: &Workspace) -> Result<()> {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
     optimise(&dist.join("pkg/klimb_bg.wasm"))?;
+    figure::draw(&dist)?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
         .context("www/ has no service worker")?;
     tell_service_worker(&dist)
