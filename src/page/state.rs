@@ -8,8 +8,10 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, WinRatePoint};
+use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
+use crate::page::trails::is_standing;
 use crate::page::view::View;
 
 /// A file for the person.
@@ -78,6 +80,8 @@ pub struct State {
     pub study: Study,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
+    /// The run that the browser keeps.
+    pub keeping: Keeping,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
@@ -127,6 +131,7 @@ impl State {
             recorded: Recorded::default(),
             study: Study::default(),
             win_rates: Vec::new(),
+            keeping: Keeping::default(),
             orders: 0,
             toggled: None,
             starting_over: BTreeMap::new(),
@@ -156,6 +161,7 @@ impl State {
                     self.focus(Stage::Sft);
                 }
             }
+            Command::Resume(_) => self.playing = false,
             Command::Play | Command::Pause => {
                 self.playing = command == Command::Play;
                 self.toggled = Some(self.orders);
@@ -183,6 +189,7 @@ impl State {
                 if self.starts.remove(&id) {
                     self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
+                self.keeping.acknowledged(id);
                 if let Some(beta) = self.turned.remove(&id) {
                     for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
@@ -193,6 +200,9 @@ impl State {
             }
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                if let Some(earlier) = self.keeping.ready() {
+                    self.take_up(earlier);
+                }
                 self.started = Some(self.settings);
                 self.win_rates.clear();
                 self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
@@ -227,9 +237,13 @@ impl State {
                 self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
             }
             Event::Point(point) => {
+                if !is_standing(&point.point.method) {
+                    self.keeping.write();
+                }
                 self.points.push(Point { run: point.run + self.earlier_runs, ..point });
                 self.mark(&[View::Frontier, View::Curves, View::Numbers, View::Studies]);
             }
+            Event::Kept(kept) => self.keeping.engine_at(*kept),
             Event::Optimum(origin, curve) => {
                 self.optimum = curve;
                 self.optimum_origin = origin;
@@ -271,6 +285,9 @@ impl State {
                 // Models that are not there leave the engine as it was, and the choice should say so.
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
                     self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
+                }
+                if failure.field.as_deref() == Some("kept") {
+                    self.keeping.refused();
                 }
                 self.progress = self.progress.take().filter(|_| !failure.stopped);
                 self.failure = Some(failure);
@@ -320,6 +337,40 @@ impl State {
             _ => {}
         }
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
+    }
+
+    /// The command that takes up the run of an earlier visit, to be ordered next.
+    pub fn resume(&mut self) -> Option<Command> {
+        self.mark(&[View::Notices]);
+        self.keeping.resume(self.orders + 1)
+    }
+
+    /// The page as it can be kept at this moment.
+    pub fn entry(&mut self, when: f64) -> Entry {
+        let seen = Seen {
+            settings: self.settings,
+            focused: self.focused,
+            points: self.points.clone(),
+            metrics: self.metrics.clone(),
+            beta_changes: self.beta_changes.clone(),
+            earlier_runs: self.earlier_runs,
+        };
+        self.keeping.entry(when, seen)
+    }
+
+    /// The engine goes on from an earlier visit: its runs stand behind those of this one, and the last of them go on.
+    fn take_up(&mut self, Earlier { seen, engine, .. }: Earlier) {
+        self.start_over(&Stage::ALL);
+        let own = self.points.iter().filter(|point| !is_standing(&point.point.method));
+        let own = own.map(|point| point.run).max().unwrap_or(0);
+        self.points.extend(seen.points.into_iter().map(|point| Point { run: own + point.run, ..point }));
+        self.earlier_runs = match engine {
+            Some(_) => own + seen.earlier_runs,
+            None => self.points.iter().map(|point| point.run).max().unwrap_or(0),
+        };
+        (self.settings, self.dragged_beta) = (seen.settings, seen.settings.beta);
+        (self.metrics, self.beta_changes) = (seen.metrics, seen.beta_changes);
+        self.focus(seen.focused);
     }
 
     /// A stage of the pipeline.

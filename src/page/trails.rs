@@ -18,7 +18,7 @@ pub fn trails(points: &[Point]) -> Vec<Trail> {
         *newest = (*newest).max(*run);
     }
     for point in points {
-        let standing = matches!(point.point.method.as_str(), "sft" | "base");
+        let standing = is_standing(&point.point.method);
         let run = if standing { 0 } else { point.run };
         let trail = trails.entry((run, &point.point.method)).or_insert_with(|| Trail {
             label: String::new(),
@@ -33,6 +33,11 @@ pub fn trails(points: &[Point]) -> Vec<Trail> {
         trail.points.push(point.point.clone());
     }
     trails.into_values().collect()
+}
+
+/// Whether a method is no run of training.
+pub fn is_standing(method: &str) -> bool {
+    matches!(method, "sft" | "base")
 }
 
 /// What a run is called beside its trail.

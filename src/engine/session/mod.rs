@@ -13,7 +13,7 @@ mod train;
 
 use contest::LiveContest;
 use pipeline::{Pipeline, Policy, Subject};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, unusable};
 
 use super::protocol::{
     Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
@@ -123,7 +123,7 @@ impl<K: Kernels> Session<K> {
     }
 
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then
-    /// measured in the next slices.
+    /// measured in the next slices, unless the session goes on from points and the page knows it.
     pub async fn open(&mut self) -> Vec<Event> {
         let config = *self.pipeline.network.config();
         let vocabulary = self.pipeline.world.vocabulary();
@@ -139,7 +139,9 @@ impl<K: Kernels> Session<K> {
         self.tell_optimum(&mut events);
         let samples = self.pipeline.samples(&mut self.k, None).await;
         self.keep(samples.map(|samples| vec![Event::Samples(samples)]), &mut events);
-        self.measure(Subject::Reference);
+        if self.runs.iter().all(|run| run.measured.is_none()) {
+            self.measure(Subject::Reference);
+        }
         events
     }
 
@@ -192,7 +194,7 @@ impl<K: Kernels> Session<K> {
     async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::SetPace(_) => {}
+            Command::Start(_) | Command::Resume(_) | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {
@@ -331,6 +333,7 @@ impl<K: Kernels> Session<K> {
                 let checkpoint = self.pipeline.checkpoint(&mut self.k, policy.stage()).await?;
                 let run = self.run(policy);
                 run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
+                events.push(Event::Kept(Box::new(self.snapshot().kept())));
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }
