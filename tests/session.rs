@@ -4,7 +4,7 @@
 
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
-use klimb::engine::session::Session;
+use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::Settings;
 use klimb::metrics::{FrontierPoint, OptimumPoint};
 use pollster::block_on;
@@ -263,6 +263,15 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
     student.handle(Command::Step(Stage::Dpo));
     let snapshot = student.0.snapshot();
     assert_eq!(snapshot.step(), last.point.step);
+
+    let kept = snapshot.kept();
+    assert_eq!(Snapshot::from_kept(kept.clone()).as_ref(), Ok(&snapshot), "written down and read again");
+    let mut broken = kept;
+    let middle = broken.policies[0].checkpoint.len() / 2;
+    broken.policies[0].checkpoint[middle] ^= 1;
+    let failure = Snapshot::from_kept(broken).unwrap_err();
+    assert!(failure.sentence.starts_with("The kept run cannot be used: "), "{failure:?}");
+    assert_eq!(failure.field.as_deref(), Some("kept"));
 
     let restored = Session::restore(Cpu::new(), clock, badge(), &snapshot).expect("the snapshot is whole");
     let mut restored = Student(restored);

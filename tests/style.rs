@@ -59,7 +59,8 @@ fn named(palette: Palette) -> [(&'static str, RGBColor); 13] {
 fn charts_and_style_sheet_share_one_palette() {
     let sheet = file("www/style.css");
     let (light, dark) = sheet.split_once(":root[data-theme=\"dark\"]").expect("a dark theme");
-    for (rule, palette) in [(light, Palette::LIGHT), (dark, Palette::DARK)] {
+    let (dark, before_any_choice) = dark.split_once(":root:not([data-theme])").expect("a dark theme by the system");
+    for (rule, palette) in [(light, Palette::LIGHT), (dark, Palette::DARK), (before_any_choice, Palette::DARK)] {
         for (name, chart) in named(palette) {
             assert_eq!(colour(rule, name), hex(chart), "--{name}");
         }

@@ -7,6 +7,10 @@ await init();
 const page = new Page((order) => worker.postMessage(order));
 worker.onmessage = (message) => page.receive(message.data);
 worker.onmessageerror = () => page.broken("a message could not be read");
+// The first message says that the engine is there: only then are the files kept for a visit without a network. Where a
+// browser forbids that, the page is as it was.
+const keep = () => navigator.serviceWorker?.register(new URL("../service-worker.js", import.meta.url)).catch(() => {});
+worker.addEventListener("message", keep, { once: true });
 worker.onerror = (error) => page.broken(error.message ?? "the worker could not be loaded");
 
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {

@@ -65,6 +65,17 @@ fn click(page: &mut Page, id: &str) {
         "share" => share(page),
         "theme" => toggle_theme(page),
         "help" => show_keys(),
+        "kept-resume" => {
+            if let Some(command) = page.state.resume() {
+                page.order(command);
+            }
+        }
+        "kept-discard" => {
+            page.state.keeping.trouble = None;
+            page.state.keeping.discard();
+            page.do_chore();
+            page.state.mark(&[View::Notices]);
+        }
         "win-rate-run" => page.order(Command::Contest(true)),
         "win-rate-cancel" => page.order(Command::Contest(false)),
         "scaling-run" => {

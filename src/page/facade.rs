@@ -5,12 +5,15 @@ use wasm_bindgen::prelude::*;
 use web_sys::Event as BrowserEvent;
 
 use super::hidden::Pace;
+use super::kept::Chore;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
+use super::storage::{News, Storage};
 use super::view::View;
 use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples, studies};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
+use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
 
@@ -24,6 +27,7 @@ pub struct Page {
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
+    storage: Storage,
 }
 
 #[wasm_bindgen]
@@ -44,13 +48,14 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
-        Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default() }
+        Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default(), storage: Storage::default() }
     }
 
     /// Builds the engine.
     pub fn start(&mut self) {
         self.restart();
         fetch::all(&self.inbox);
+        self.storage.look();
     }
 
     /// Takes up a batch of the worker's events.
@@ -64,6 +69,7 @@ impl Page {
             // A choice was taken back: the address must not ask for it again.
             controls::write_address(&self.state);
         }
+        self.do_chore();
     }
 
     /// The worker or one of its files is not there.
@@ -126,6 +132,9 @@ impl Page {
             self.state.recorded.take(recording, files);
             self.state.mark(&[View::Frontier, View::Studies]);
         }
+        for news in self.storage.take_news() {
+            self.hear(news);
+        }
         for view in self.state.take_stale() {
             match view {
                 View::Controls => controls::draw(&self.state),
@@ -159,6 +168,36 @@ impl Page {
         if let Err(reason) = sent {
             self.broken(reason);
         }
+    }
+
+    /// Lets the browser do what is to be done about the kept run.
+    pub(super) fn do_chore(&mut self) {
+        match self.state.keeping.chore.take() {
+            Some(Chore::Write) => {
+                let entry = self.state.entry(js_sys::Date::now());
+                self.storage.keep(Some(entry));
+            }
+            Some(Chore::Forget) => self.storage.keep(None),
+            None => {}
+        }
+    }
+
+    /// Takes up what the browser's store has to say.
+    fn hear(&mut self, news: News) {
+        let keeping = &mut self.state.keeping;
+        match news {
+            News::Found(earlier) => keeping.offer = Some(earlier),
+            News::Broken(reason) => {
+                keeping.discard();
+                self.state.failure = Some(unusable(&reason));
+                self.do_chore();
+            }
+            News::Forbidden(reason) => {
+                let sentence = format!("This browser keeps no runs between visits ({}).", reason.trim_end_matches('.'));
+                keeping.trouble = Some(format!("{sentence} Everything else works."));
+            }
+        }
+        self.state.mark(&[View::Notices]);
     }
 
     /// Builds the engine again with the settings as they are.

@@ -23,6 +23,9 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     write_readout(state, &trails);
     write_table(state);
     write_recorded(state);
+    if !state.has_a_chart() {
+        return None;
+    }
     let (surface, look) = dom::surface("frontier")?;
     let read_off = state.recorded.read_off();
     let chart = FrontierChart {
@@ -36,7 +39,10 @@ pub fn draw(state: &mut State) -> Option<Frame> {
         empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
     };
     match chart.draw(&surface.into_drawing_area(), &look) {
-        Ok(frame) => Some(frame),
+        Ok(frame) => {
+            dom::flag("recorded-figure", "hidden", true);
+            Some(frame)
+        }
         Err(error) => {
             notices::chart_failed(state, &error);
             None

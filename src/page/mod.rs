@@ -8,6 +8,7 @@
 pub mod beta;
 pub mod format;
 pub mod hidden;
+pub mod kept;
 pub mod recorded;
 pub mod state;
 pub mod study;
@@ -42,6 +43,8 @@ mod pipeline;
 mod runs;
 #[cfg(target_arch = "wasm32")]
 mod samples;
+#[cfg(target_arch = "wasm32")]
+mod storage;
 #[cfg(target_arch = "wasm32")]
 mod studies;
 

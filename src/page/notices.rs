@@ -1,8 +1,10 @@
 //! Progress of longer works, failures in one sentence with their remedy, and files to keep.
 
+use js_sys::Date;
 use wasm_bindgen::JsCast;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
+use super::kept::Keeping;
 use super::state::{Export, State};
 use super::view::View;
 use super::{dom, format, pipeline};
@@ -30,10 +32,35 @@ pub fn draw(state: &State) {
         dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
+    draw_kept(&state.keeping);
     dom::flag("failure", "hidden", state.failure.is_none());
     if let Some(failure) = &state.failure {
         dom::set_text("failure-sentence", &failure.sentence);
         dom::set_text("failure-remedy", &failure.remedy);
+    }
+}
+
+/// Offers the run of an earlier visit, or says why none is kept.
+fn draw_kept(keeping: &Keeping) {
+    let text = match (&keeping.offer, &keeping.trouble) {
+        (Some(earlier), _) => format!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
+        (None, Some(trouble)) => trouble.clone(),
+        (None, None) => String::new(),
+    };
+    dom::flag("kept", "hidden", text.is_empty());
+    dom::flag("kept-resume", "hidden", keeping.offer.is_none());
+    dom::set_text("kept-discard", if keeping.offer.is_some() { "Discard" } else { "Dismiss" });
+    dom::set_text("kept-summary", &text);
+}
+
+/// A moment by the person's clock: the time, and the day where it is not today.
+fn moment(milliseconds: f64) -> String {
+    let (then, now) = (Date::new(&milliseconds.into()), Date::new_0());
+    let time = format!("{:02}:{:02}", then.get_hours(), then.get_minutes());
+    let day = |date: &Date| (date.get_full_year(), date.get_month() + 1, date.get_date());
+    match day(&then) {
+        its if its == day(&now) => time,
+        (year, month, day) => format!("{year}-{month:02}-{day:02}, {time}"),
     }
 }
 

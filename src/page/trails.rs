@@ -45,11 +45,6 @@ pub struct RunMark {
     pub name: Option<String>,
 }
 
-/// Such as the reference: measured, not trained, and so standing once, as measured last.
-fn is_standing(method: &str) -> bool {
-    matches!(method, "sft" | "base")
-}
-
 /// The points as trails: one per run and method, each method's newest run alive.
 pub fn trails(points: &[Point]) -> Vec<Trail> {
     runs(points).into_iter().map(|(_, trail)| trail).collect()
@@ -90,6 +85,11 @@ pub fn shown(points: &[Point], marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, 
         (!mark.is_some_and(|mark| mark.hidden)).then_some((id, trail))
     };
     runs(points).into_iter().filter_map(named).collect()
+}
+
+/// Whether a method is no run of training, such as the reference, and so stands once, as measured last.
+pub fn is_standing(method: &str) -> bool {
+    matches!(method, "sft" | "base")
 }
 
 /// What a run is called beside its trail.

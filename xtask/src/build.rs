@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::figure;
+use crate::hash::fingerprint;
 use crate::process::{self, step};
 use crate::programs;
 use crate::setup::{bindgen, wasm_target};
@@ -13,6 +15,8 @@ use crate::workspace::Workspace;
 
 /// The part of wasm-pack's output that browsers load; the rest is for npm.
 const PACKAGE_FILES: &[&str] = &["klimb.js", "klimb_bg.wasm"];
+/// Lies beside `index.html`, because a service worker sees only what lies below it.
+const SERVICE_WORKER: &str = "service-worker.js";
 /// The oldest wasm-opt that knows all that today's compiler writes.
 const OLDEST_OPTIMISER: u32 = 116;
 /// What the compiler may use in a module beyond the first version of WebAssembly.
@@ -60,7 +64,51 @@ fn collect(workspace: &Workspace) -> Result<()> {
     for file in PACKAGE_FILES {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
-    optimise(&dist.join("pkg/klimb_bg.wasm"))
+    optimise(&dist.join("pkg/klimb_bg.wasm"))?;
+    figure::draw(&dist)?;
+    fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
+        .context("www/ has no service worker")?;
+    tell_service_worker(&dist)
+}
+
+/// Writes into the service worker of the page in `dist` which files it keeps, and their version. Another version is
+/// another service worker for the browser, which then replaces the old one.
+fn tell_service_worker(dist: &Path) -> Result<()> {
+    let worker = dist.join(SERVICE_WORKER);
+    let code = fs::read_to_string(&worker).with_context(|| format!("cannot read {}", worker.display()))?;
+    let mut files = files_below(dist)?;
+    files.retain(|file| file != SERVICE_WORKER);
+    let mut everything = code.clone().into_bytes();
+    for file in &files {
+        everything.extend(file.bytes());
+        everything.extend(fs::read(dist.join(file))?);
+    }
+    let version = fingerprint(everything);
+    // Hosts answer the folder with index.html, and so a visitor asks for it.
+    let names = files.iter().map(|file| if file == "index.html" { "./" } else { file.as_str() });
+    fs::write(
+        &worker,
+        format!("const VERSION = \"{version}\";\nconst FILES = {:?};\n{code}", names.collect::<Vec<_>>()),
+    )?;
+    Ok(())
+}
+
+/// Every file below `folder`, as an address relative to it, in a fixed order.
+fn files_below(folder: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).with_context(|| format!("cannot read {}", next.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(folder)?.to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -111,5 +159,23 @@ mod tests {
         let error = copy_folder(&base.join("absent"), &base.join("to")).unwrap_err();
         assert!(error.to_string().contains("absent"), "{error}");
         fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn the_service_worker_is_told_every_file_and_another_version_for_other_bytes() {
+        let dist = std::env::temp_dir().join(format!("klimb-version-{}", std::process::id()));
+        fs::create_dir_all(dist.join("www")).unwrap();
+        fs::write(dist.join("index.html"), "page").unwrap();
+        let told = |script: &str| {
+            fs::write(dist.join("www/main.js"), script).unwrap();
+            fs::write(dist.join(SERVICE_WORKER), "code();\n").unwrap();
+            tell_service_worker(&dist).unwrap();
+            fs::read_to_string(dist.join(SERVICE_WORKER)).unwrap()
+        };
+        let first = told("1");
+        assert!(first.ends_with("const FILES = [\"./\", \"www/main.js\"];\ncode();\n"), "{first}");
+        assert_eq!(first, told("1"));
+        assert_ne!(first, told("2"));
+        fs::remove_dir_all(&dist).unwrap();
     }
 }

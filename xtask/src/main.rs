@@ -4,12 +4,27 @@
 //! is left alone, and what is missing is installed or named.
 
 mod build;
+mod figure;
 mod process;
 mod programs;
 mod serve;
 mod setup;
 mod test;
 mod workspace;
+
+// The library's own modules, without linking it: that would make a newcomer wait for a native build of everything.
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/charts/mod.rs"]
+mod charts;
+#[allow(dead_code)]
+#[path = "../../src/hash.rs"]
+mod hash;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/metrics/mod.rs"]
+mod metrics;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/page/recorded/mod.rs"]
+mod recorded;
 
 use std::process::ExitCode;
 

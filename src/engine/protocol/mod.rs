@@ -5,6 +5,7 @@
 //! are gold rewards in [0, 1], seconds are wall-clock seconds.
 
 mod inside;
+mod kept;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
     Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, TokenNumbers,
 };
+pub use kept::{Kept, KeptPolicy, KeptRewardModel};
 
 use super::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -32,6 +34,9 @@ pub enum Command {
     /// or, at first and for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded
     /// `Samples` and, when it is computed, the `Optimum`.
     Start(Settings),
+    /// Build the engine from a session that was kept, and go on from its last points. Answered as `Start`, or by
+    /// `Failure`, with the field `kept` where the session is to blame; then everything is as it was.
+    Resume(Box<Kept>),
     /// Train the focused stage until told otherwise, evaluating as the settings say.
     Play,
     /// Stop at the next submit boundary.
@@ -140,6 +145,8 @@ pub enum Event {
     Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.
     Point(Point),
+    /// The session at that point, to be kept: follows every `Point` of a policy.
+    Kept(Box<Kept>),
     /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference or the label temperature
     /// changes.
     Optimum(Origin, Vec<OptimumPoint>),

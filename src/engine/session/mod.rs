@@ -20,7 +20,7 @@ use moments::Moments;
 use pipeline::{Pipeline, Policy, Subject};
 use scaling::LiveScaling;
 pub use scaling::Scale;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, unusable};
 
 use super::protocol::{
     Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
@@ -145,7 +145,7 @@ impl<K: Kernels> Session<K> {
     }
 
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then
-    /// measured in the next slices.
+    /// measured in the next slices, unless the session goes on from points and the page knows it.
     pub async fn open(&mut self) -> Vec<Event> {
         let config = *self.pipeline.network.config();
         let vocabulary = self.pipeline.world.vocabulary();
@@ -161,7 +161,9 @@ impl<K: Kernels> Session<K> {
         self.tell_optimum(&mut events);
         let samples = self.pipeline.samples(&mut self.k, None).await;
         self.keep(samples.map(|samples| vec![Event::Samples(samples)]), &mut events);
-        self.measure(Subject::Reference);
+        if self.runs.iter().all(|run| run.measured.is_none()) {
+            self.measure(Subject::Reference);
+        }
         events
     }
 
@@ -222,7 +224,7 @@ impl<K: Kernels> Session<K> {
     async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::SetPace(_) => {}
+            Command::Start(_) | Command::Resume(_) | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {
@@ -371,6 +373,7 @@ impl<K: Kernels> Session<K> {
                 if let Some((checkpoint, seconds)) = &self.runs[policy as usize].measured {
                     self.moments.keep(policy, &point, checkpoint, *seconds);
                 }
+                events.push(Event::Kept(Box::new(self.snapshot().kept())));
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }

@@ -97,6 +97,7 @@ impl<K: Kernels> Session<K> {
         point.point.setting = self.setting_of(policy);
         self.moments.keep(policy, &point, &kept.policy, kept.seconds);
         events.push(Event::Point(point));
+        events.push(Event::Kept(Box::new(self.snapshot().kept())));
         Ok(())
     }
 }

@@ -3,9 +3,10 @@
 use super::pipeline::Policy;
 use super::{Clock, Failure, Run, Session};
 use crate::backend::Kernels;
-use crate::engine::protocol::{Badge, Checkpoints, Stage};
+use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptPolicy, KeptRewardModel, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::TrainedRewardModel;
+use crate::model::{Checkpoint, CheckpointError, Expectation};
 
 /// A session at the last evaluated points of its runs. It lives in ordinary memory, so losing the device does not
 /// touch it.
@@ -20,6 +21,74 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The snapshot to be written down, models as files.
+    pub fn kept(&self) -> Kept {
+        let Checkpoints { base, sft, optimum, preferences } = self.checkpoints.clone();
+        let policies = Policy::ALL.map(|policy| {
+            let Run { number, measured, .. } = &self.runs[policy as usize];
+            let (checkpoint, seconds) =
+                measured.as_ref().map_or((Vec::new(), 0.0), |(policy, seconds)| (policy.to_bytes(), *seconds));
+            KeptPolicy { stage: policy.stage(), run: *number, seconds, checkpoint }
+        });
+        let reward_model = self.reward_model.as_ref().and_then(|(trained, steps)| {
+            // The sizes are the reference's, which was checked when the session began.
+            let sft = Checkpoint::from_bytes(&sft, None).ok()?;
+            let checkpoint = Checkpoint {
+                parameters: trained.parameters.clone(),
+                step: trained.report.step,
+                stage: "reward_model".into(),
+                head: true,
+                ..sft
+            };
+            Some(KeptRewardModel {
+                checkpoint: checkpoint.to_bytes(),
+                report: trained.report.clone(),
+                steps: *steps,
+                reference_mean: trained.reference_mean,
+                reference_deviation: trained.reference_deviation,
+            })
+        });
+        let (settings, focus, policies) = (self.settings, self.focus, policies.into());
+        Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model }
+    }
+
+    /// The snapshot that was written down.
+    ///
+    /// # Errors
+    /// A model that is damaged, or none of this reference's. Base, reference, optimum, pairs and settings are checked
+    /// by [`Session::restore`].
+    pub fn from_kept(kept: Kept) -> Result<Self, Failure> {
+        let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model } = kept;
+        let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
+        let read = |bytes: &[u8], head: bool| -> Result<Checkpoint, CheckpointError> {
+            let (config, vocabulary_fingerprint) = (Some(reference.config), reference.vocabulary_fingerprint.clone());
+            Checkpoint::from_bytes(bytes, Some(&Expectation { config, vocabulary_fingerprint, head }))
+        };
+        let mut runs: [Run; 5] = Default::default();
+        for KeptPolicy { stage, run, seconds, checkpoint } in policies {
+            let Some(policy) = Policy::of(stage) else { continue };
+            let measured = match checkpoint.as_slice() {
+                [] => None,
+                bytes => Some((read(bytes, false).map_err(|error| unusable(&error))?, seconds)),
+            };
+            runs[policy as usize] = Run { number: run.max(1), seconds, measured };
+        }
+        let reward_model = match reward_model {
+            None => None,
+            Some(KeptRewardModel { checkpoint, report, steps, reference_mean, reference_deviation }) => {
+                let parameters = read(&checkpoint, true).map_err(|error| unusable(&error))?.parameters;
+                Some((TrainedRewardModel { parameters, report, reference_mean, reference_deviation }, steps))
+            }
+        };
+        let checkpoints = Checkpoints { base, sft, optimum, preferences };
+        Ok(Self { settings, checkpoints, focus, runs, reward_model })
+    }
+
+    /// The knobs.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// The stage of the policy in focus, or DPO.
     pub fn stage(&self) -> Stage {
         Policy::of(self.focus).unwrap_or(Policy::Dpo).stage()
@@ -68,5 +137,16 @@ impl<K: Kernels> Session<K> {
             session.pipeline.resume(&mut session.k, policy, &checkpoint);
         }
         Ok(session)
+    }
+}
+
+/// A kept session that cannot be used, in words.
+pub fn unusable(reason: &impl std::fmt::Display) -> Failure {
+    let reason = reason.to_string();
+    Failure {
+        sentence: format!("The kept run cannot be used: {}.", reason.trim_end_matches('.')),
+        remedy: "It has been removed; everything here goes on as before.".into(),
+        field: Some("kept".into()),
+        stopped: false,
     }
 }

@@ -5,10 +5,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::shipped;
+use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
 use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
-use crate::engine::session::Session;
+use crate::engine::session::{Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
 
 /// What the worker drives: nothing yet, or a session on either backend.
@@ -24,15 +25,23 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` builds another session, and a refused one leaves the old as it was.
+    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` and `Resume` build another session, and a refused one leaves the old as it was.
     pub async fn handle(&mut self, command: Command) -> Vec<Event> {
         let events = self.obey(command).await;
         self.rescue(events).await
     }
 
     async fn obey(&mut self, command: Command) -> Vec<Event> {
-        if let Command::Start(settings) = command {
-            return match Self::built(settings, self.checkpoints()).await {
+        let begun = match command {
+            Command::Start(settings) => Some(Self::built(settings, Source::Models(self.checkpoints())).await),
+            Command::Resume(ref kept) => Some(match Snapshot::from_kept((**kept).clone()) {
+                Ok(snapshot) => Self::built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
+                Err(failure) => Err(failure),
+            }),
+            _ => None,
+        };
+        if let Some(built) = begun {
+            return match built {
                 Ok(built) => {
                     *self = built;
                     match self {
@@ -112,22 +121,21 @@ impl Machine {
     /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
     /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
     /// one that was loaded or trained here is not forgotten over another seed.
-    async fn built(settings: Settings, there: Option<(Which, Checkpoints)>) -> Result<Self, Failure> {
-        let on_cpu = async |there, adapter, why: &str, remedy: Option<&str>| {
+    async fn built(settings: Settings, source: Source) -> Result<Self, Failure> {
+        let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
             let badge = badge(BackendKind::Cpu, adapter, why, remedy);
-            let checkpoints = models((settings.width.width(false), settings.breadth), there).await?;
-            let session = Session::new(Cpu::new(), seconds, badge, settings, &checkpoints)?;
+            let session = session(Cpu::new(), badge, settings, settings.width.width(false), source).await?;
             Ok(Self::Cpu(Box::new(session)))
         };
         if settings.backend == BackendChoice::Cpu {
-            return on_cpu(there, None, "you chose it.", None).await;
+            return on_cpu(source, None, "you chose it.", None).await;
         }
         let adapter = browser_adapter().await;
         let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
         if settings.backend == BackendChoice::Auto && software {
             let remedy = "Hardware acceleration in the browser's settings may help.";
             return on_cpu(
-                there,
+                source,
                 adapter,
                 "the graphics adapter is emulated in software, which is slower.",
                 Some(remedy),
@@ -140,8 +148,7 @@ impl Machine {
                 let chosen = settings.backend == BackendChoice::Gpu;
                 let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
                 let badge = badge(BackendKind::Gpu, adapter, why, remedy);
-                let checkpoints = models((settings.width.width(!software), settings.breadth), there).await?;
-                let session = Session::new(gpu, seconds, badge, settings, &checkpoints)?;
+                let session = session(gpu, badge, settings, settings.width.width(!software), source).await?;
                 Ok(Self::Gpu(Box::new(session)))
             }
             Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
@@ -152,7 +159,7 @@ impl Machine {
             }),
             Err(_) => {
                 let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
-                on_cpu(there, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
+                on_cpu(source, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
             }
         }
     }
@@ -160,6 +167,32 @@ impl Machine {
 
 /// Width of a pair of models, and breadth of the text they learned from.
 type Which = (usize, Breadth);
+
+/// What a session is made from.
+enum Source {
+    /// Models that are there, if there are any, and which they are.
+    Models(Option<(Which, Checkpoints)>),
+    /// A session that was kept, which has the width that it has.
+    Kept(Box<Snapshot>),
+}
+
+async fn session<K: Kernels>(
+    k: K,
+    badge: Badge,
+    settings: Settings,
+    width: usize,
+    source: Source,
+) -> Result<Session<K>, Failure> {
+    match source {
+        Source::Models(there) => {
+            let checkpoints = models((width, settings.breadth), there).await?;
+            Session::new(k, seconds, badge, settings, &checkpoints)
+        }
+        Source::Kept(snapshot) => {
+            Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
+        }
+    }
+}
 
 /// The models that are there, if they are those wanted, or the shipped ones; a person's pairs fit either.
 async fn models(which: Which, there: Option<(Which, Checkpoints)>) -> Result<Checkpoints, Failure> {

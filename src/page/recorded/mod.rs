@@ -176,6 +176,11 @@ impl Recorded {
         &self.ghosts
     }
 
+    /// Whether the sweep that is wanted has arrived, or never will.
+    pub fn is_settled(&self) -> bool {
+        self.shown == Ghosts::Hidden || self.sweep().is_some() || !self.troubles.is_empty()
+    }
+
     /// The paper's curves, if they are wanted.
     pub fn read_off(&self) -> Vec<Trail> {
         if self.shows_read_off { read_off_curves() } else { Vec::new() }

@@ -1,0 +1,62 @@
+//! A session as it can be kept beyond the page.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stage;
+use crate::engine::settings::Settings;
+use crate::experiments::RewardModelReport;
+
+/// A session at the last points of its runs, models as safetensors files. Whoever reads one trusts no byte of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The knobs.
+    pub settings: Settings,
+    /// What Play trained.
+    pub focus: Stage,
+    /// The base model.
+    #[serde(with = "serde_bytes")]
+    pub base: Vec<u8>,
+    /// The reference, which may have been loaded or trained here.
+    #[serde(with = "serde_bytes")]
+    pub sft: Vec<u8>,
+    /// The recorded optimum; empty where there is none.
+    #[serde(with = "serde_bytes")]
+    pub optimum: Vec<u8>,
+    /// A person's pairs, as JSON lines; empty where pairs are generated.
+    #[serde(with = "serde_bytes")]
+    pub preferences: Vec<u8>,
+    /// The run of every policy.
+    pub policies: Vec<KeptPolicy>,
+    /// The finished reward model.
+    pub reward_model: Option<KeptRewardModel>,
+}
+
+/// A policy's run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptPolicy {
+    /// Whose.
+    pub stage: Stage,
+    /// Which run of the session, from 1.
+    pub run: u32,
+    /// Seconds of training at the last point.
+    pub seconds: f64,
+    /// The policy there; empty where the run has no point.
+    #[serde(with = "serde_bytes")]
+    pub checkpoint: Vec<u8>,
+}
+
+/// A finished reward model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptRewardModel {
+    /// With its head.
+    #[serde(with = "serde_bytes")]
+    pub checkpoint: Vec<u8>,
+    /// What validation said of it.
+    pub report: RewardModelReport,
+    /// Optimiser steps that it took.
+    pub steps: u64,
+    /// The mean score under the reference before the shift.
+    pub reference_mean: f64,
+    /// The standard deviation of scores under the reference.
+    pub reference_deviation: f64,
+}

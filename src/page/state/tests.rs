@@ -1,0 +1,164 @@
+//! What the page knows after orders and events.
+
+use super::*;
+use crate::engine::settings::Breadth;
+use crate::metrics::Setting;
+use crate::page::trails::trails;
+
+fn point(run: u32, method: &str, step: u64) -> Event {
+    let point = FrontierPoint {
+        method: method.into(),
+        setting: Setting::Number(0.3),
+        seed: 1,
+        step,
+        kl_per_sequence: 1.0,
+        kl_half_width: 0.1,
+        gold_reward: 0.6,
+        gold_reward_half_width: 0.01,
+        samples: 512,
+        seconds: 1.0,
+        diversity: None,
+    };
+    Event::Point(Point { run, point })
+}
+
+fn row(step: u64) -> Event {
+    Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: BTreeMap::new() }])
+}
+
+#[test]
+fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
+    let mut state = State::new(Settings::default());
+    state.apply(row(1));
+    state.apply(point(1, "dpo", 10));
+    let order = state.order(Command::Reset);
+    state.apply(row(2));
+    assert_eq!(state.metrics[&Stage::Dpo].len(), 2, "rows of the old run still come until the reset is taken up");
+    state.apply(Event::Acknowledged(order.id));
+    assert!(state.metrics.is_empty());
+    assert_eq!(state.points.len(), 1);
+    assert_eq!(state.settings, Settings::default());
+}
+
+#[test]
+fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
+    let mut state = State::new(Settings::default());
+    let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: BTreeMap::new() }]);
+    for stage in [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt] {
+        state.apply(row(stage));
+    }
+    state.order(Command::Focus(Stage::RewardModel));
+    let order = state.order(Command::Reset);
+    state.apply(Event::Acknowledged(order.id));
+    assert_eq!(state.metrics.keys().copied().collect::<Vec<_>>(), [Stage::Dpo, Stage::PpoGt]);
+}
+
+#[test]
+fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
+    let mut state = State::new(Settings::default());
+    for _ in 0..2 {
+        let order = state.order(Command::Start(Settings::default()));
+        state.apply(Event::Acknowledged(order.id));
+        state.apply(point(1, "dpo", 10));
+    }
+    assert_eq!(
+        trails(&state.points).iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
+        [(false, 1), (true, 1)]
+    );
+}
+
+#[test]
+fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
+    let mut state = State::new(Settings::default());
+    let mut opened = Vec::new();
+    for _ in 0..2 {
+        let order = state.order(Command::Start(Settings::default()));
+        state.apply(Event::Acknowledged(order.id));
+        state.apply(point(1, "dpo", 10));
+    }
+    for (id, trail) in state.shown() {
+        opened.push(state.open(&id, &trail.points[0]));
+    }
+    assert_eq!(opened, [None, Some(Moment { stage: Stage::Dpo, run: 1, step: 10 })]);
+    let (newest, _) = state.open.clone().unwrap();
+    state.remove(&newest);
+    assert_eq!((state.points.len(), state.open), (1, None));
+}
+
+#[test]
+fn steps_taken_again_replace_those_they_repeat() {
+    let mut state = State::new(Settings::default());
+    (1..=5).for_each(|step| state.apply(row(step)));
+    state.apply(row(3));
+    assert_eq!(state.metrics[&Stage::Dpo].iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
+    let status = StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps: 0 };
+    state.apply(Event::Stage(status));
+    assert!(!state.metrics.contains_key(&Stage::Dpo), "a loaded SFT model starts DPO over");
+}
+
+#[test]
+fn a_change_of_beta_is_marked_where_it_was_taken_up() {
+    let mut state = State::new(Settings::default());
+    let before = state.order(Command::SetBeta(0.1));
+    state.apply(Event::Acknowledged(before.id));
+    assert!(state.beta_changes.is_empty(), "nothing was trained yet");
+    state.apply(row(7));
+    let order = state.order(Command::SetBeta(1.0));
+    state.apply(row(8));
+    state.apply(Event::Acknowledged(order.id));
+    assert_eq!(state.beta_changes[&Stage::Dpo], [(8, 1.0)]);
+}
+
+#[test]
+fn what_an_earlier_click_caused_does_not_undo_a_later_one() {
+    let mut state = State::new(Settings::default());
+    let pause = state.order(Command::Pause);
+    let play = state.order(Command::Play);
+    state.apply(Event::Acknowledged(pause.id));
+    state.apply(Event::Playing(false));
+    assert!(state.playing, "the pause was taken back before it was taken up");
+    state.apply(Event::Acknowledged(play.id));
+    state.apply(Event::Playing(true));
+    state.apply(Event::Playing(false));
+    assert!(!state.playing, "the engine may stop by itself");
+}
+
+#[test]
+fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
+    let mut state = State::new(Settings::default());
+    let ready = Ready {
+        backend: crate::engine::protocol::Badge {
+            kind: crate::engine::protocol::BackendKind::Cpu,
+            adapter: None,
+            why: String::new(),
+            remedy: None,
+        },
+        parameters: 1,
+        vocabulary: 1,
+        width: 32,
+        layers: 1,
+        words: vec![],
+    };
+    state.apply(Event::Ready(ready));
+    state.settings.breadth = Breadth::Broad;
+    state.order(Command::Start(state.settings));
+    let failure =
+        |field: &str| Failure { sentence: "a".into(), remedy: "b".into(), field: Some(field.into()), stopped: true };
+    state.apply(Event::Failure(failure("backend")));
+    assert_eq!(state.settings.breadth, Breadth::Broad);
+    state.apply(Event::Failure(failure("breadth")));
+    assert_eq!(state.settings.breadth, Breadth::Default);
+}
+
+#[test]
+fn play_shows_at_once_and_a_stopping_failure_ends_it() {
+    let mut state = State::new(Settings::default());
+    state.take_stale();
+    state.order(Command::Play);
+    assert!(state.playing && state.take_stale().contains(&View::Controls));
+    let failure = |stopped| Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped };
+    state.apply(Event::Failure(failure(false)));
+    assert!(state.playing);
+    state.apply(Event::Failure(failure(true)));
+    assert!(!state.playing && state.take_stale().contains(&View::Notices));
+}

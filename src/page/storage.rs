@@ -1,0 +1,159 @@
+//! The browser's own store (IndexedDB), in which one run is kept. Wasm alone. Whatever it refuses is told in words.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{IdbDatabase, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransactionMode};
+
+use super::dom;
+use super::kept::{Earlier, Entry};
+use crate::engine::worker::wire;
+
+const DATABASE: &str = "klimb";
+const STORE: &str = "runs";
+
+/// What the store has to say.
+pub enum News {
+    /// The run of an earlier visit.
+    Found(Box<Earlier>),
+    /// There is one, but it cannot be used.
+    Broken(String),
+    /// Nothing can be kept.
+    Forbidden(String),
+}
+
+/// The store. One work after another is done; of entries that wait, only the newest is written.
+#[derive(Clone, Default)]
+pub struct Storage(Rc<RefCell<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    news: Vec<News>,
+    /// What is to be kept next, or, inside, that nothing is.
+    waiting: Option<Option<Entry>>,
+    is_working: bool,
+    /// A browser that refused is not asked again.
+    is_forbidden: bool,
+}
+
+impl Storage {
+    /// Looks for a run of an earlier visit.
+    pub fn look(&self) {
+        let storage = self.clone();
+        spawn_local(async move {
+            match read().await {
+                Err(error) => storage.forbid(&error),
+                Ok(value) if value.is_undefined() => {}
+                Ok(value) => {
+                    let entry = wire::decode::<Entry>(value).map_err(|error| error.to_string());
+                    let news = match entry.and_then(Entry::read) {
+                        Ok(earlier) => News::Found(Box::new(earlier)),
+                        Err(reason) => News::Broken(reason),
+                    };
+                    storage.0.borrow_mut().news.push(news);
+                }
+            }
+        });
+    }
+
+    /// Keeps a run in the place of any other, or, without one, forgets what is there.
+    pub fn keep(&self, entry: Option<Entry>) {
+        let mut inner = self.0.borrow_mut();
+        if inner.is_forbidden {
+            return;
+        }
+        inner.waiting = Some(entry);
+        if !std::mem::replace(&mut inner.is_working, true) {
+            let storage = self.clone();
+            spawn_local(async move { storage.work().await });
+        }
+    }
+
+    /// What there is to say since the last time.
+    pub fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.0.borrow_mut().news)
+    }
+
+    async fn work(&self) {
+        while let Some(entry) = self.next() {
+            if let Err(error) = write(entry).await {
+                self.forbid(&error);
+            }
+        }
+    }
+
+    /// The next work, or the end of working.
+    fn next(&self) -> Option<Option<Entry>> {
+        let mut inner = self.0.borrow_mut();
+        let next = inner.waiting.take();
+        inner.is_working = next.is_some();
+        next
+    }
+
+    fn forbid(&self, error: &JsValue) {
+        let mut inner = self.0.borrow_mut();
+        if !std::mem::replace(&mut inner.is_forbidden, true) {
+            let reason = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+            inner.news.push(News::Forbidden(reason.unwrap_or_else(|| "it does not say why".into())));
+        }
+    }
+}
+
+async fn read() -> Result<JsValue, JsValue> {
+    let database = open().await?;
+    let value = done(&store(&database, IdbTransactionMode::Readonly)?.get(&key())?).await;
+    database.close();
+    value
+}
+
+async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
+    let database = open().await?;
+    let store = store(&database, IdbTransactionMode::Readwrite)?;
+    let request = match entry {
+        Some(entry) => {
+            let value = wire::encode(&entry).map_err(|error| js_sys::Error::new(&error.to_string()))?;
+            store.put_with_key(&value, &key())?
+        }
+        None => store.delete(&key())?,
+    };
+    let outcome = done(&request).await;
+    database.close();
+    outcome.map(drop)
+}
+
+async fn open() -> Result<IdbDatabase, JsValue> {
+    let factory = dom::window().indexed_db()?.ok_or_else(|| js_sys::Error::new("it has no IndexedDB"))?;
+    let request: IdbOpenDbRequest = factory.open_with_u32(DATABASE, 1)?;
+    let opened = request.clone();
+    let make = Closure::once_into_js(move || {
+        // Only an open request of the same connection gets here, and its new database has no store yet.
+        let made = opened.result().and_then(|it| it.unchecked_into::<IdbDatabase>().create_object_store(STORE));
+        drop(made);
+    });
+    request.set_onupgradeneeded(Some(make.unchecked_ref()));
+    Ok(done(&request).await?.unchecked_into())
+}
+
+fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectStore, JsValue> {
+    database.transaction_with_str_and_mode(STORE, mode)?.object_store(STORE)
+}
+
+/// A host may have several pages of Klimb, and they share one store.
+fn key() -> JsValue {
+    dom::window().location().pathname().unwrap_or_default().into()
+}
+
+/// The request's result, or its error.
+async fn done(request: &IdbRequest) -> Result<JsValue, JsValue> {
+    let promise = Promise::new(&mut |resolve, reject| {
+        request.set_onsuccess(Some(&resolve));
+        request.set_onerror(Some(&reject));
+    });
+    match JsFuture::from(promise).await {
+        Ok(_) => request.result(),
+        Err(_) => Err(request.error()?.map_or(JsValue::UNDEFINED, JsValue::from)),
+    }
+}

@@ -1,0 +1,143 @@
+// A run outlives its page: it is offered at the next visit, goes on or is forgotten, and nothing broken is trusted.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BROWSERS, drawn, text, visit } from './harness.js';
+
+const PATIENT = { timeout: 60_000 };
+const CHROMIUM = 'Chromium without WebGPU';
+const QUICK = `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16&seed=3`;
+
+const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+const has = (page, selector, words) => page.waitForFunction(
+  (where, wanted) => document.querySelector(where).textContent.includes(wanted),
+  PATIENT,
+  selector,
+  words,
+);
+const points = (page) => page.$$eval('#frontier-rows th', (all) => all.filter((cell) => cell.textContent === 'DPO').length);
+
+/** What the browser keeps: the step of the last point, or null; `harm` damages it. */
+const kept = (page, harm) => page.evaluate((harm) => new Promise((resolve, reject) => {
+  const opened = indexedDB.open('klimb', 1);
+  opened.onerror = () => reject(opened.error);
+  opened.onsuccess = () => {
+    const store = opened.result.transaction('runs', 'readwrite').objectStore('runs');
+    const found = store.get(location.pathname);
+    found.onsuccess = () => {
+      const entry = found.result;
+      const step = entry && JSON.parse(entry.page).points.at(-1).point.step;
+      if (harm === 'page') store.put({ ...entry, page: entry.page.slice(0, 100) }, location.pathname);
+      if (harm === 'model') {
+        const { checkpoint } = entry.engine.policies.find(({ stage }) => stage === 'Dpo');
+        checkpoint[Math.floor(checkpoint.length / 2)] ^= 1;
+        store.put(entry, location.pathname);
+      }
+      store.transaction.oncomplete = () => {
+        opened.result.close();
+        resolve(step ?? null);
+      };
+    };
+  };
+}), harm);
+
+const isKept = async (page, step) => {
+  for (let tries = 0; tries < 200; tries += 1) {
+    if (await kept(page) === step) return;
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+  throw new Error(`no entry of step ${step} was ever kept`);
+};
+
+/** Two steps of DPO, each with its point. */
+async function train(page) {
+  await ready(page);
+  assert.equal(await page.$('#kept:not([hidden])'), null);
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 1:'), PATIENT);
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 2:'), PATIENT);
+  await isKept(page, 2);
+}
+
+const again = async (page, url = process.env.KLIMB_URL) => {
+  await page.goto(url, { waitUntil: 'load' });
+  await ready(page);
+};
+
+for (const name of Object.keys(BROWSERS)) {
+  test(`${name}: a run is resumed where it was`, () => visit(name, async (page) => {
+    await train(page);
+    const before = await page.$$eval('#frontier-rows tr', (all) => all.map((row) => row.textContent).filter((row) => row.startsWith('DPO')));
+    await again(page);
+    await has(page, '#kept-summary', 'Resume the run of ');
+    assert.match(await text(page, '#kept-summary'), /^Resume the run of \d\d:\d\d \(DPO, 2 steps\)\?$/);
+    assert.equal(await points(page), 0);
+    await page.click('#kept-resume');
+    await has(page, '#state-dpo', 'step 2');
+    await drawn(page);
+    assert.deepEqual(await page.$$eval('#frontier-rows tr', (all) => all.map((row) => row.textContent).filter((row) => row.startsWith('DPO'))), before);
+    assert.match(await text(page, '#frontier-summary'), /^Newest: DPO, β 0\.50, step 2:/);
+    assert.equal(await page.$('#kept:not([hidden])'), null);
+    assert.match(await page.evaluate(() => location.search), /seed=3/);
+    await page.click('#step');
+    await has(page, '#batch-summary', 'Step 3: 16 pairs');
+    // The policy is not the reference any more: its first loss would be ln 2.
+    assert.doesNotMatch(await text(page, '#batch-summary'), /mean loss 0\.693/);
+    await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 3:'), PATIENT);
+    assert.equal(await points(page), 3);
+    assert.equal(await page.$('#failure:not([hidden])'), null);
+  }, { url: QUICK }));
+}
+
+test('a discarded run is forgotten', () => visit(CHROMIUM, async (page) => {
+  await train(page);
+  await again(page);
+  await has(page, '#kept-summary', 'Resume the run of ');
+  await page.click('#kept-discard');
+  await page.waitForSelector('#kept[hidden]');
+  await isKept(page, null);
+  await again(page);
+  await drawn(page);
+  assert.equal(await page.$('#kept:not([hidden])'), null);
+  assert.equal(await points(page), 0);
+}, { url: QUICK }));
+
+test('a broken entry is refused in words and removed', () => visit(CHROMIUM, async (page) => {
+  await train(page);
+  await kept(page, 'page');
+  await again(page);
+  await has(page, '#failure-sentence', 'The kept run cannot be used: ');
+  assert.match(await text(page, '#failure-remedy'), /removed/);
+  await isKept(page, null);
+  await page.click('#step');
+  await has(page, '#batch-summary', 'Step 1:');
+}, { url: QUICK }));
+
+test('a kept model with a flipped bit is refused in words and removed', () => visit(CHROMIUM, async (page) => {
+  await train(page);
+  await kept(page, 'model');
+  await again(page);
+  await has(page, '#kept-summary', 'Resume the run of ');
+  await page.click('#kept-resume');
+  await has(page, '#failure-sentence', 'The kept run cannot be used: ');
+  assert.equal(await points(page), 0);
+  await isKept(page, null);
+  await page.click('#step');
+  await has(page, '#batch-summary', 'Step 1:');
+}, { url: QUICK }));
+
+test('a browser that keeps nothing says so once, and everything else works', () => visit(CHROMIUM, async (page) => {
+  await page.evaluateOnNewDocument(() => {
+    const get = () => { throw new DOMException('storage is switched off', 'SecurityError'); };
+    Object.defineProperty(window, 'indexedDB', { get });
+  });
+  await again(page, QUICK);
+  await has(page, '#kept-summary', 'This browser keeps no runs between visits (storage is switched off). Everything else works.');
+  await page.click('#kept-discard');
+  await page.waitForSelector('#kept[hidden]');
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 1:'), PATIENT);
+  assert.equal(await page.$('#kept:not([hidden])'), null);
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+}));
