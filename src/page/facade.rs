@@ -8,7 +8,9 @@ use super::hidden::Pace;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::view::View;
-use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
+use super::{
+    clinic, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies, tour,
+};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::settings::Settings;
@@ -44,6 +46,8 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
+        clinic::view::build();
+        state.tour = tour::view::restore();
         Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default() }
     }
 
@@ -60,6 +64,7 @@ impl Page {
             Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
             Err(error) => self.broken(error.to_string()),
         }
+        tour::view::watch(self);
         if self.state.settings != before {
             // A choice was taken back: the address must not ask for it again.
             controls::write_address(&self.state);
@@ -137,6 +142,8 @@ impl Page {
                 View::Numbers => numbers::draw(&self.state),
                 View::Studies => studies::draw(&mut self.state),
                 View::Notices => notices::draw(&self.state),
+                View::Clinic => clinic::view::draw(&self.state),
+                View::Tour => tour::view::draw(&self.state),
             }
         }
         if let Some(export) = self.state.export.take() {

@@ -8,8 +8,10 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, WinRatePoint};
+use crate::page::clinic::Clinic;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
+use crate::page::tour::Tour;
 use crate::page::view::View;
 
 /// A file for the person.
@@ -76,6 +78,10 @@ pub struct State {
     pub recorded: Recorded,
     /// The experiment that is open beside the frontier.
     pub study: Study,
+    /// The tour.
+    pub tour: Tour,
+    /// The failure clinic.
+    pub clinic: Clinic,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
     orders: u32,
@@ -126,6 +132,8 @@ impl State {
             steps: 0,
             recorded: Recorded::default(),
             study: Study::default(),
+            tour: Tour::default(),
+            clinic: Clinic::default(),
             win_rates: Vec::new(),
             orders: 0,
             toggled: None,
@@ -162,13 +170,16 @@ impl State {
             }
             Command::Focus(stage) => self.focus(*stage),
             Command::SetBeta(beta) => {
-                self.settings.beta = *beta;
+                (self.settings.beta, self.dragged_beta) = (*beta, *beta);
                 self.turned.insert(self.orders, *beta);
             }
-            Command::Configure(settings) => self.settings = *settings,
+            Command::Configure(settings) => {
+                self.dragged_beta = settings.beta;
+                self.settings = *settings;
+            }
             _ => {}
         }
-        self.mark(&[View::Controls, View::Pipeline]);
+        self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic]);
         Order { id: self.orders, command }
     }
 
@@ -195,7 +206,7 @@ impl State {
                 self.ready = Some(ready);
                 self.started = Some(self.settings);
                 self.win_rates.clear();
-                self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
+                self.mark(&View::ALL);
             }
             Event::Playing(playing) => {
                 if self.toggled.is_none() {

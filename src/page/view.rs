@@ -21,11 +21,15 @@ pub enum View {
     Studies,
     /// Progress and failures.
     Notices,
+    /// The cases of the clinic.
+    Clinic,
+    /// The tour's panel.
+    Tour,
 }
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
@@ -35,5 +39,7 @@ impl View {
         Self::Numbers,
         Self::Studies,
         Self::Notices,
+        Self::Clinic,
+        Self::Tour,
     ];
 }
