@@ -37,7 +37,7 @@ const OUTCOMES = [
     await shows(page, '#frontier-rows', /PPO0\.03/);
   },
   async (page) => {
-    await shows(page, '#beta-value', /^2\.0/);
+    await shows(page, '#beta-value', /^0\.20/);
     assert.match(await text(page, '#beta-target'), /π\*/);
   },
   (page) => grows(page, '#pairs li', 0),
@@ -53,7 +53,7 @@ const focused = (page) => page.evaluate(() => document.activeElement.id);
 
 test('nine stops, each with a button that does something real', () => visit(CHROMIUM, async (page) => {
   await ready(page);
-  assert.match(await text(page, '#tour-open'), /^Take the tour: 9 short stops$/);
+  assert.match(await text(page, '#tour-open'), /^Take the tour: nine short stops$/);
   await page.click('#tour-open');
   const parts = [];
   for (const [index, happened] of OUTCOMES.entries()) {

@@ -35,7 +35,7 @@ pub const CASES: [Case; 6] = [
         title: "DPO almost without a leash: β = 0.01",
         stage: Stage::Dpo,
         changes: &[("beta", "0.01")],
-        see: "For some fifty steps it looks like success. Then the KL runs past 50 nats, most reviews break off without an end, and the gold reward falls far below the reference’s, while the loss goes on sinking.",
+        see: "For about a hundred steps it looks like success. Then the KL runs past 50 nats, most reviews break off without an end, and the gold reward falls far below the reference’s, while the loss goes on sinking.",
         why: "At this β a margin must be enormous before a pair stops pulling. Pushing the rejected down moves probability to anything else, the end of a review unlearned with the rest.",
         cure: "A higher β: at 0.5, where it stood when the page was opened, the same two hundred steps end near 3 nats.",
     },

@@ -102,7 +102,7 @@ impl Tour {
     /// What stands on the button that opens the tour.
     pub fn invitation(&self) -> String {
         match self.at {
-            0 => format!("Take the tour: {} short stops", STOPS.len()),
+            0 => "Take the tour: nine short stops".into(),
             at => format!("Go on with the tour: stop {} of {}", at + 1, STOPS.len()),
         }
     }

@@ -93,7 +93,7 @@ pub const STOPS: [Stop; 9] = [
     Stop {
         title: "Imitation: SFT",
         text: &[
-            "Supervised fine-tuning, SFT, trains the base model further on examples of what is wanted, here reviews alone. Its result is the reference, written π_ref: everything later starts from it, and drift is measured from it.",
+            "Supervised fine-tuning, SFT, trains the base model further on examples of what is wanted, here reviews alone. Its result is the reference, in formulas π with the index “ref”: everything later starts from it, and drift is measured from it.",
             "An imitator is as good as its examples and no better. Let it write against the reviews it learned from: it should win about half of the time.",
         ],
         act: "Play the match",
@@ -157,7 +157,7 @@ pub const STOPS: [Stop; 9] = [
             "Direct preference optimisation, DPO, reads this backwards: a policy implies a reward, β times the logarithm of how much more likely than the reference it makes a completion. So the pairs can train the policy directly, without a reward model.",
         ],
         act: "Move β",
-        action: Action::MoveBeta(2.0, 0.2),
+        action: Action::MoveBeta(0.2, 2.0),
         then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift.",
         part: "chart",
         links: &[],
@@ -225,8 +225,8 @@ mod tests {
                 _ => assert!(!commands.is_empty(), "{}", stop.title),
             }
         }
-        let moved = |beta| Action::MoveBeta(2.0, 0.2).commands(beta);
-        assert_eq!((moved(0.5), moved(2.0)), (vec![Command::SetBeta(2.0)], vec![Command::SetBeta(0.2)]));
+        let moved = |beta| Action::MoveBeta(0.2, 2.0).commands(beta);
+        assert_eq!((moved(0.5), moved(0.2)), (vec![Command::SetBeta(0.2)], vec![Command::SetBeta(2.0)]));
     }
 
     #[test]

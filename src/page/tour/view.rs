@@ -5,7 +5,6 @@ use crate::engine::protocol::{Command, Stage};
 use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
-use crate::page::view::View;
 use crate::page::{Page, controls, dom, studies};
 
 const STORED: &str = "klimb-tour";
@@ -74,7 +73,9 @@ pub fn act(page: &mut Page) {
         Action::Complete(_) | Action::Step(_) | Action::Play(_) => {}
     }
     page.state.tour.has_acted = true;
-    page.state.mark(&[View::Tour]);
+    draw(&page.state);
+    // In a panel that scrolls by itself; then the page.
+    dom::element("tour-then").scroll_into_view();
     dom::element(stop.part).scroll_into_view();
 }
 
