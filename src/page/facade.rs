@@ -131,6 +131,7 @@ impl Page {
             self.state.recorded.take(recording, files);
             self.state.mark(&[View::Frontier, View::Studies]);
         }
+        let part = tour::view::top(&self.state);
         for view in self.state.take_stale() {
             match view {
                 View::Controls => controls::draw(&self.state),
@@ -146,6 +147,7 @@ impl Page {
                 View::Tour => tour::view::draw(&self.state),
             }
         }
+        tour::view::hold(&self.state, part);
         if let Some(export) = self.state.export.take() {
             notices::save(&export);
         }

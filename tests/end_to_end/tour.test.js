@@ -65,6 +65,8 @@ test('nine stops, each with a button that does something real', () => visit(CHRO
     await page.click('#tour-act');
     await happened(page);
     assert.match(await text(page, '#tour-then'), /\.$/);
+    const top = await page.$eval('.marked', (part) => part.getBoundingClientRect().top / innerHeight);
+    assert.ok(top > -0.05 && top < 0.7, `the part of stop ${index + 1} begins ${top} windows down`);
     await page.click('#tour-next');
     await drawn(page);
   }

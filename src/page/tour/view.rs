@@ -87,6 +87,22 @@ pub fn watch(page: &mut Page) {
     }
 }
 
+/// How far down the window the marked part begins, while the tour is open.
+pub fn top(state: &State) -> Option<f64> {
+    let tour = state.tour;
+    tour.is_open.then(|| dom::element(tour.stop().part).get_bounding_client_rect().top())
+}
+
+/// Holds the marked part where it was before drawing, whatever came or went above it.
+pub fn hold(state: &State, before: Option<f64>) {
+    if let (Some(before), Some(now)) = (before, top(state)) {
+        let moved = now - before;
+        if moved.abs() >= 1.0 {
+            dom::window().scroll_by_with_x_and_y(0.0, moved);
+        }
+    }
+}
+
 fn dpo_steps(state: &State) -> usize {
     state.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
 }
