@@ -80,7 +80,7 @@ pub const CASES: [Case; 6] = [
         title: "A reward model of 48 pairs, and a long leash",
         stage: Stage::Ppo,
         changes: &[("reward_model_pairs", "48"), ("reward_model_epochs", "20"), ("beta", "0.03")],
-        see: "The reward model’s score climbs round after round. The gold reward does not: it stays at the reference’s level or falls below it, and the gap between the two is shaded.",
+        see: "The reward model’s score climbs round after round. The gold reward hardly follows: on held-out prompts it stays near the reference’s level or falls below it. The gap is shaded in the chart of the steps.",
         why: "A score learned from a handful of pairs is right only near them. PPO goes wherever the score is high, and finds where it is wrong: reward hacking.",
         cure: "More pairs for the reward model, and a shorter leash, which keeps the policy where the pairs were written.",
     },

@@ -79,7 +79,7 @@ pub fn draw(state: &State) {
         dom::flag(&format!("cure-{}", case.id), "disabled", running != Some(case));
     }
     let words = running.map_or_else(String::new, |case| {
-        format!("In use now: {}. Its point lands on the frontier above, beside the earlier ones.", case.title)
+        format!("In use now: {}. Its points land on the frontier above, beside the earlier trails.", case.title)
     });
     dom::set_text("clinic-summary", &words);
 }

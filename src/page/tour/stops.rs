@@ -146,7 +146,7 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Let it hack",
         action: Action::Fail("few-pairs"),
-        then: "Wait for some points in the chart of rewards: the score climbs, the gold reward does not, and the gap between them is shaded.",
+        then: "Wait for some points in the chart of rewards: the score climbs, the gold reward hardly follows, and the gap between them is shaded.",
         part: "curves",
         links: &[],
     },
