@@ -130,3 +130,20 @@ fn a_bad_file_of_pairs_is_refused_with_its_line_and_everything_goes_on() {
     assert!(failure(&events).expect("refused").sentence.contains("UTF-8"));
     assert_eq!(batch(&block_on(session.handle(Command::Step(Stage::Dpo)))).step, 2);
 }
+
+#[test]
+fn flipped_labels_start_over_what_learned_from_labels_and_leave_the_rest() {
+    let mut session = session();
+    block_on(session.handle(Command::Step(Stage::Dpo)));
+    let before = exported(&mut session);
+    let settings = Settings { batch_size: 8, pairs: 48, evaluation_samples: 64, ..Settings::default() };
+    let events = block_on(session.handle(Command::Configure(Settings { flip_probability: 0.5, ..settings })));
+    assert_eq!(failure(&events), None);
+    assert_eq!(stage(&events, Stage::Dpo).expect("DPO starts over").steps, 0);
+    assert_eq!(stage(&events, Stage::PpoGt), None, "PPO-GT reads no label");
+    assert!(!events.iter().any(|event| matches!(event, Event::Optimum(..))), "r* is what it was");
+    block_on(session.handle(Command::Step(Stage::Dpo)));
+    assert_ne!(exported(&mut session), before, "the same completions, other labels");
+    let bad = block_on(session.handle(Command::Configure(Settings { flip_probability: 0.6, ..settings })));
+    assert_eq!(failure(&bad).and_then(|it| it.field.as_deref()), Some("flip_probability"));
+}

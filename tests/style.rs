@@ -108,6 +108,9 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
         "backend",
         "breadth",
         "frontier-table",
+        "tour-open",
+        "tour-act",
+        "clinic",
     ] {
         assert!(ids.contains(&id), "index.html has no #{id}");
     }

@@ -3,9 +3,11 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
+use super::clinic::{self, Case};
 use super::recorded::Ghosts;
 use super::state::State;
 use super::study::Study;
+use super::tour::{self, Move};
 use super::view::View;
 use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, runs, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
@@ -76,6 +78,7 @@ fn click(page: &mut Page, id: &str) {
             page.do_chore();
             page.state.mark(&[View::Notices]);
         }
+        "tour-act" => tour::view::act(page),
         "win-rate-run" => page.order(Command::Contest(true)),
         "win-rate-cancel" => page.order(Command::Contest(false)),
         "scaling-run" => {
@@ -89,6 +92,15 @@ fn click(page: &mut Page, id: &str) {
         }
         id if runs::click(page, id) => {}
         id => {
+            if let Some(to) = Move::of_button(id) {
+                return tour::view::go(page, to);
+            }
+            if let Some(case) = id.strip_prefix("run-").and_then(Case::named) {
+                return clinic::view::run(page, case);
+            }
+            if id.strip_prefix("cure-").and_then(Case::named).is_some() {
+                return clinic::view::cure(page);
+            }
             let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
             if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {
                 studies::open(page, study);

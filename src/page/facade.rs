@@ -10,7 +10,9 @@ use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::storage::{News, Storage};
 use super::view::View;
-use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples, studies};
+use super::{
+    clinic, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples, studies, tour,
+};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::session::unusable;
@@ -48,6 +50,8 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
+        clinic::view::build();
+        state.tour = tour::view::restore();
         Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default(), storage: Storage::default() }
     }
 
@@ -65,6 +69,7 @@ impl Page {
             Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
             Err(error) => self.broken(error.to_string()),
         }
+        tour::view::watch(self);
         if self.state.settings != before {
             // A choice was taken back: the address must not ask for it again.
             controls::write_address(&self.state);
@@ -135,6 +140,7 @@ impl Page {
         for news in self.storage.take_news() {
             self.hear(news);
         }
+        let part = tour::view::top(&self.state);
         for view in self.state.take_stale() {
             match view {
                 View::Controls => controls::draw(&self.state),
@@ -147,8 +153,11 @@ impl Page {
                 View::Numbers => numbers::draw(&self.state),
                 View::Studies => studies::draw(&mut self.state),
                 View::Notices => notices::draw(&self.state),
+                View::Clinic => clinic::view::draw(&self.state),
+                View::Tour => tour::view::draw(&self.state),
             }
         }
+        tour::view::hold(&self.state, part);
         if let Some(export) = self.state.export.take() {
             notices::save(&export);
         }

@@ -1,10 +1,12 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them.
+//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them, and `t` opens the tour,
+//! inside of which arrows walk and Escape closes.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, beta, controls, frontier, runs, studies};
+use super::{Page, beta, controls, frontier, runs, studies, tour};
 use crate::engine::protocol::Command;
+use crate::page::tour::Move;
 
 /// Obeys a key unless the person is typing, or the key already means something where the focus is.
 pub fn press(page: &mut Page, event: &KeyboardEvent) {
@@ -16,6 +18,10 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         |selector: &str| target.as_ref().is_some_and(|target| target.closest(selector).ok().flatten().is_some());
     if within("input:not([type=range]), select, textarea, dialog") {
         return;
+    }
+    if let Some(to) = Move::of_key(&event.key(), within("#tour")) {
+        tour::view::go(page, to);
+        return event.prevent_default();
     }
     let on_chart = within("#frontier");
     match event.key().as_str() {

@@ -6,12 +6,14 @@
 //! JavaScript alone: the worker, the listeners and the animation frame.
 
 pub mod beta;
+pub mod clinic;
 pub mod format;
 pub mod hidden;
 pub mod kept;
 pub mod recorded;
 pub mod state;
 pub mod study;
+pub mod tour;
 pub mod trails;
 pub mod view;
 

@@ -9,9 +9,11 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use crate::page::clinic::Clinic;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
+use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
 
@@ -87,6 +89,10 @@ pub struct State {
     pub recorded: Recorded,
     /// The experiment that is open beside the frontier.
     pub study: Study,
+    /// The tour.
+    pub tour: Tour,
+    /// The failure clinic.
+    pub clinic: Clinic,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
     /// Win rates of models of several sizes, trained here.
@@ -145,6 +151,8 @@ impl State {
             steps: 0,
             recorded: Recorded::default(),
             study: Study::default(),
+            tour: Tour::default(),
+            clinic: Clinic::default(),
             win_rates: Vec::new(),
             scaling: Vec::new(),
             keeping: Keeping::default(),
@@ -190,13 +198,16 @@ impl State {
                 self.focus(moment.stage);
             }
             Command::SetBeta(beta) => {
-                self.settings.beta = *beta;
+                (self.settings.beta, self.dragged_beta) = (*beta, *beta);
                 self.turned.insert(self.orders, *beta);
             }
-            Command::Configure(settings) => self.settings = *settings,
+            Command::Configure(settings) => {
+                self.dragged_beta = settings.beta;
+                self.settings = *settings;
+            }
             _ => {}
         }
-        self.mark(&[View::Controls, View::Pipeline]);
+        self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic]);
         Order { id: self.orders, command }
     }
 
@@ -229,7 +240,7 @@ impl State {
                 self.win_rates.clear();
                 self.scaling.clear();
                 self.works.clear();
-                self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
+                self.mark(&View::ALL);
             }
             Event::Playing(playing) => {
                 if self.toggled.is_none() {

@@ -23,11 +23,15 @@ pub enum View {
     Studies,
     /// Progress and failures.
     Notices,
+    /// The cases of the clinic.
+    Clinic,
+    /// The tour's panel.
+    Tour,
 }
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
@@ -38,5 +42,7 @@ impl View {
         Self::Numbers,
         Self::Studies,
         Self::Notices,
+        Self::Clinic,
+        Self::Tour,
     ];
 }

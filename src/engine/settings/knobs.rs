@@ -35,11 +35,14 @@ const MEASURED: &[Stage] =
 /// The stages whose reward is what the labels follow.
 const BEHIND_LABELS: &[Stage] =
     &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt, Stage::Unlikelihood, Stage::PreferredFt];
+/// The stages that learn from labelled pairs, at first or second hand.
+const FROM_LABELS: &[Stage] =
+    &[Stage::Pairs, Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
 /// The stages that train a policy on pairs.
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 26] = [
+pub const KNOBS: [Knob; 27] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -105,6 +108,17 @@ pub const KNOBS: [Knob; 26] = [
         stages: BEHIND_LABELS,
         get: |settings| settings.label_temperature,
         set: |settings, value| settings.label_temperature = value,
+    },
+    Knob {
+        name: "flip_probability",
+        label: "flipped labels",
+        meaning: "The share of labels turned round, as by a careless labeller; at 0.5 every label is a coin toss.",
+        range: (0.0, 0.5),
+        grain: 0.0,
+        names: &[],
+        stages: FROM_LABELS,
+        get: |settings| settings.flip_probability,
+        set: |settings, value| settings.flip_probability = value,
     },
     Knob {
         name: "label_smoothing",

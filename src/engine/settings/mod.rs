@@ -31,6 +31,8 @@ pub struct Settings {
     pub pairs: usize,
     /// Label temperature τ: p(A preferred to B) = σ((gold_A − gold_B)/τ); 0 is noise-free.
     pub label_temperature: f64,
+    /// Share of labels turned round whatever the gold rewards say, as a careless labeller would; .5 is coin tosses.
+    pub flip_probability: f64,
     /// DPO's label smoothing ε.
     pub label_smoothing: f64,
     /// How a margin becomes a loss: DPO's own, hinge or IPO.
@@ -113,6 +115,7 @@ impl Default for Settings {
             batch_size: 128,
             pairs: 61_440,
             label_temperature: 0.1,
+            flip_probability: 0.0,
             label_smoothing: 0.0,
             loss: DpoLoss::Sigmoid,
             length_normalised: false,
@@ -256,6 +259,7 @@ mod tests {
             ("batch_size=0", "batch_size"),
             ("rollout_size=30", "rollout_size"),
             ("target_kl=-1", "target_kl"),
+            ("flip_probability=0.6", "flip_probability"),
         ] {
             let (settings, errors) = Settings::from_query(query);
             assert_eq!(settings, Settings::default(), "{query}");

@@ -206,15 +206,20 @@ impl<K: Kernels> Pipeline<K> {
         }
         let relabel =
             (old.seed, old.label_temperature, old.pairs) != (settings.seed, settings.label_temperature, settings.pairs);
-        if relabel {
+        // Flips are noise of the labels alone: neither r* nor its optimum knows of them, and PPO-GT reads no label.
+        let reflip = old.flip_probability != settings.flip_probability;
+        if relabel || reflip {
             self.data = preferences::data(k, &self.network, &settings, self.given.as_deref());
+        }
+        if relabel {
             self.optimum.restart();
         }
         let of_policies = relabel || remeasure;
-        let reward_model = relabel || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
+        let of_labels = of_policies || reflip;
+        let reward_model = relabel || reflip || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
         let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs));
         let likelihoods =
-            of_policies || old.batch_size != settings.batch_size || old.learning_rate != settings.learning_rate;
+            of_labels || old.batch_size != settings.batch_size || old.learning_rate != settings.learning_rate;
         let stages = [
             (Stage::Unlikelihood, likelihoods || old.unlikelihood_alpha != settings.unlikelihood_alpha),
             (Stage::PreferredFt, likelihoods),
@@ -222,7 +227,7 @@ impl<K: Kernels> Pipeline<K> {
                 Stage::BestOfN,
                 remeasure || old.seed != settings.seed || differs(|it| (it.largest_n, it.best_of_n_completions)),
             ),
-            (Stage::Dpo, of_policies || differs(|it| (it.batch_size, usize::from(it.online_pairs)))),
+            (Stage::Dpo, of_labels || differs(|it| (it.batch_size, usize::from(it.online_pairs)))),
             (Stage::RewardModel, reward_model),
             (Stage::Ppo, ppo || reward_model),
             (Stage::PpoGt, ppo),

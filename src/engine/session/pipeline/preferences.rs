@@ -34,6 +34,10 @@ pub(super) fn read(world: &World, bytes: &[u8]) -> Result<Vec<Pair>, Preferences
     Ok(pairs)
 }
 
+fn labels(settings: &Settings) -> LabelSettings {
+    LabelSettings { temperature: settings.label_temperature, flip_probability: settings.flip_probability }
+}
+
 /// No pair yet of those that are `given`, or else will be generated.
 pub(super) fn data<K: Kernels>(
     k: &mut K,
@@ -45,7 +49,7 @@ pub(super) fn data<K: Kernels>(
     if let Some(pairs) = given {
         return PreferenceData::given(k, network, seed, pairs.to_vec());
     }
-    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
+    let labels = labels(settings);
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
     PreferenceData::new(k, network, seed, PreferenceSettings { chunks, labels, ..PreferenceSettings::default() })
 }
@@ -57,7 +61,7 @@ pub(super) fn online<K: Kernels>(
     settings: &Settings,
     given: Option<&[Pair]>,
 ) -> Option<PreferenceData<K>> {
-    let labels = LabelSettings { temperature: settings.label_temperature, ..LabelSettings::default() };
+    let labels = labels(settings);
     let made = PreferenceSettings { chunks: usize::MAX / PAIRS_PER_CHUNK, labels, writer: Writer::Policy };
     let is_online = settings.online_pairs && given.is_none();
     is_online.then(|| PreferenceData::new(k, network, u64::from(settings.seed), made))

@@ -1,0 +1,158 @@
+//! The tour's panel: it stands beside the page, never over it, and marks the part that it speaks of.
+
+use super::{Action, Move, Tour};
+use crate::engine::protocol::{Command, Stage};
+use crate::page::clinic::{self, Case};
+use crate::page::state::State;
+use crate::page::study::Study;
+use crate::page::{Page, controls, dom, studies};
+
+const STORED: &str = "klimb-tour";
+/// The class of the part that is spoken of.
+const MARK: &str = "marked";
+
+/// The tour where an earlier visit left it.
+pub fn restore() -> Tour {
+    let storage = dom::window().local_storage().ok().flatten();
+    Tour::resumed(storage.and_then(|storage| storage.get_item(STORED).ok().flatten()).as_deref())
+}
+
+/// Makes a move, keeps the place, and brings focus and marked part along.
+pub fn go(page: &mut Page, to: Move) {
+    let before = page.state.tour;
+    page.state.tour.go(to);
+    let tour = page.state.tour;
+    if tour.at() != before.at() || !tour.is_open {
+        leave(page, before.stop().action);
+    }
+    if let Ok(Some(storage)) = dom::window().local_storage() {
+        // Storage may be forbidden; the place then lasts as long as the page.
+        let _ = storage.set_item(STORED, &tour.at().to_string());
+    }
+    draw(&page.state);
+    mark(tour);
+    if tour.is_open {
+        dom::focus("tour-title");
+        dom::set_text("said", &tour.place());
+        dom::element(tour.stop().part).scroll_into_view();
+    } else if before.is_open {
+        dom::focus("tour-open");
+        dom::set_text("said", "The tour is closed; its place is kept.");
+    }
+    // The page may have become narrower or wider.
+    page.redraw();
+}
+
+/// Ends what would disturb the next stop.
+fn leave(page: &mut Page, action: Action) {
+    match action {
+        Action::Contest if page.state.is_at(Work::Contest) => page.order(Command::Contest(false)),
+        Action::Fail(case) if page.state.clinic.running() == Case::named(case) => clinic::view::restore(page),
+        _ => {}
+    }
+}
+
+/// Does what the stop's button says.
+pub fn act(page: &mut Page) {
+    let stop = page.state.tour.stop();
+    for command in stop.action.commands(page.state.settings.beta) {
+        page.order(command);
+    }
+    match stop.action {
+        Action::Contest => studies::open(page, Study::WinRate),
+        Action::Fail(case) => {
+            if let Some(case) = Case::named(case) {
+                clinic::view::run(page, case);
+            }
+        }
+        Action::MoveBeta(..) => controls::write_address(&page.state),
+        Action::Steps(count) => {
+            let steps = dpo_steps(&page.state);
+            page.state.tour.pause_after(steps, count);
+        }
+        Action::Complete(_) | Action::Step(_) | Action::Play(_) => {}
+    }
+    page.state.tour.has_acted = true;
+    draw(&page.state);
+    // In a panel that scrolls by itself; then the page.
+    dom::element("tour-then").scroll_into_view();
+    dom::element(stop.part).scroll_into_view();
+}
+
+/// Pauses training when the steps that the tour asked for are there.
+pub fn watch(page: &mut Page) {
+    let (steps, playing) = (dpo_steps(&page.state), page.state.playing);
+    if page.state.tour.is_due(steps, playing) {
+        page.order(Command::Pause);
+    }
+}
+
+/// How far down the window the marked part begins, while the tour is open.
+pub fn top(state: &State) -> Option<f64> {
+    let tour = state.tour;
+    tour.is_open.then(|| dom::element(tour.stop().part).get_bounding_client_rect().top())
+}
+
+/// Holds the marked part where it was before drawing, whatever came or went above it.
+pub fn hold(state: &State, before: Option<f64>) {
+    if let (Some(before), Some(now)) = (before, top(state)) {
+        let moved = now - before;
+        if moved.abs() >= 1.0 {
+            dom::window().scroll_by_with_x_and_y(0.0, moved);
+        }
+    }
+}
+
+fn dpo_steps(state: &State) -> usize {
+    state.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
+}
+
+fn mark(tour: Tour) {
+    let marked = dom::document().get_elements_by_class_name(MARK);
+    while let Some(part) = marked.item(0) {
+        // The list is live: what loses the class leaves it.
+        let _ = part.class_list().remove_1(MARK);
+    }
+    if tour.is_open {
+        let _ = dom::element(tour.stop().part).class_list().add_1(MARK);
+    }
+}
+
+/// Writes the panel and the button that opens it.
+pub fn draw(state: &State) {
+    let (tour, stop) = (state.tour, state.tour.stop());
+    dom::flag("tour", "hidden", !tour.is_open);
+    if let Some(root) = dom::document().document_element() {
+        dom::set_attribute(&root, "data-tour", tour.is_open.then_some("open"));
+    }
+    dom::set_text("tour-open", &tour.invitation());
+    dom::set_attribute(&dom::element("tour-open"), "aria-expanded", Some(if tour.is_open { "true" } else { "false" }));
+    dom::set_text("tour-place", &tour.place());
+    dom::set_text("tour-title", stop.title);
+    dom::set_text("tour-act", stop.act);
+    dom::set_text("tour-then", if tour.has_acted { stop.then } else { "" });
+    dom::set_text("tour-next", if tour.at() + 1 == super::STOPS.len() { "Finish" } else { "Next" });
+    dom::flag("tour-back", "disabled", tour.at() == 0);
+    dom::flag("tour-act", "disabled", state.ready.is_none());
+    let text = dom::element("tour-text");
+    let number = tour.at().to_string();
+    if text.get_attribute("data-stop").as_deref() == Some(number.as_str()) {
+        return;
+    }
+    dom::set_attribute(&text, "data-stop", Some(&number));
+    dom::clear(&text);
+    for paragraph in stop.text {
+        dom::append(&text, &[&dom::make("p", "", paragraph)]);
+    }
+    if !stop.links.is_empty() {
+        let list = dom::make("ul", "", "");
+        for link in stop.links {
+            let (item, anchor) = (dom::make("li", "", ""), dom::make("a", "", link.text));
+            dom::set_attribute(&anchor, "href", Some(link.address));
+            dom::set_attribute(&anchor, "rel", Some("noreferrer"));
+            dom::append(&item, &[&anchor]);
+            dom::append(&list, &[&item]);
+        }
+        dom::append(&text, &[&list]);
+    }
+}
