@@ -1,7 +1,7 @@
 //! The tour's panel: it stands beside the page, never over it, and marks the part that it speaks of.
 
 use super::{Action, Move, Tour};
-use crate::engine::protocol::{Command, Stage};
+use crate::engine::protocol::{Command, Stage, Work};
 use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
