@@ -77,11 +77,7 @@ fn native(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
     step("Testing natively, the shaders on a Vulkan adapter", "read the failed test's message above", || {
         let mut command = process::command("cargo", workspace.root(), &["test", "--quiet", "--package", "klimb"]);
-        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-            // Without one, Mesa complains at every device it opens.
-            command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-        }
-        process::run(&mut command)?;
+        process::run(process::quiet_mesa(&mut command))?;
         cargo(workspace, &["test", "--quiet", "--profile", "xtask", "--package", "xtask"])
     })
 }
