@@ -223,7 +223,7 @@ fn javascript_owns_only_what_only_the_browser_has() {
 
 #[test]
 fn lock_files_name_no_registry() {
-    let locks = ["Cargo.lock", "tests/end_to_end/package-lock.json"].map(|path| {
+    let locks = ["Cargo.lock", "tests/end_to_end/package-lock.json", "benches/page/package-lock.json"].map(|path| {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
         (path.to_owned(), text.expect("a lock file"))
     });

@@ -8,21 +8,24 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::{self, step};
-use crate::setup::browsers;
+use crate::setup::{browsers, node};
 use crate::workspace::Workspace;
+use crate::{build, programs, serve};
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// Steps, rollouts and kernels on both backends, natively (Criterion)
     Native,
+    /// The served page in headless Chromium: loading, steps a second, answers, memory, bytes, calls of WebGPU
+    Page,
 }
 
 /// How it is measured.
 pub struct Options {
     /// Whether to take ten samples of everything instead of two.
     pub thorough: bool,
-    /// What Criterion is told besides: which subjects to measure.
+    /// Words that choose among the subjects.
     pub arguments: Vec<String>,
 }
 
@@ -31,6 +34,7 @@ pub fn run(workspace: &Workspace, parts: &[Part], options: &Options) -> Result<(
     let parts = if parts.is_empty() { Part::value_variants() } else { parts };
     parts.iter().try_for_each(|part| match part {
         Part::Native => native(workspace, options),
+        Part::Page => page(workspace, options),
     })
 }
 
@@ -44,6 +48,21 @@ fn native(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         let command = command.args(&options.arguments).env("KLIMB_BENCH_JSON", &results);
         process::run(process::quiet_mesa(command))
+    })
+}
+
+fn page(workspace: &Workspace, options: &Options) -> Result<()> {
+    browsers::ensure_chromium()?;
+    let folder = workspace.page_bench();
+    node::ensure(workspace, &folder)?;
+    build::page(workspace)?;
+    let url = serve::in_background(&workspace.dist())?;
+    let results = results(workspace, "page")?;
+    step("Measuring the page in Chromium", "read the message above; `cargo xtask serve` shows the page", || {
+        let mut command = process::command("node", &folder, &["run.js"]);
+        command.args(&options.arguments).env("KLIMB_URL", &url).env("KLIMB_DIST", workspace.dist());
+        command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?).env("KLIMB_BENCH_JSON", &results);
+        process::run(&mut command)
     })
 }
 

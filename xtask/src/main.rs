@@ -52,7 +52,7 @@ enum Command {
         /// Take ten samples of everything instead of two
         #[arg(long)]
         thorough: bool,
-        /// Which native subjects to measure: a word of their names, such as `small`, `dpo/default` or `cpu`
+        /// Which subjects to measure: a word of their names, such as `small`, `dpo/default` or `cpu`
         #[arg(last = true)]
         arguments: Vec<String>,
     },

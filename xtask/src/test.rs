@@ -1,8 +1,6 @@
 //! Every test of the project, in parts, the quickest to fail first.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::{self, step};
@@ -98,7 +96,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
 fn end_to_end(workspace: &Workspace) -> Result<()> {
     browsers::ensure_chromium()?;
     browsers::ensure_firefox()?;
-    node::ensure(workspace)?;
+    node::ensure(workspace, &workspace.end_to_end())?;
     build::page(workspace)?;
     let url = serve::in_background(&workspace.dist())?;
     step(
@@ -112,15 +110,11 @@ fn end_to_end(workspace: &Workspace) -> Result<()> {
             );
             command.env("KLIMB_URL", &url);
             command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
-            command.env("KLIMB_CHROMIUM", browser(programs::CHROMIUM)?);
-            command.env("KLIMB_FIREFOX", browser(programs::FIREFOX)?);
+            command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?);
+            command.env("KLIMB_FIREFOX", programs::browser(programs::FIREFOX)?);
             process::run(&mut command)
         },
     )
-}
-
-fn browser(names: &[&str]) -> Result<PathBuf> {
-    programs::first(names).with_context(|| format!("none of {} is on PATH", names.join(", ")))
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
