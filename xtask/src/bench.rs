@@ -19,6 +19,8 @@ pub enum Part {
     Native,
     /// The served page in headless Chromium: loading, steps a second, answers, memory, bytes, calls of WebGPU
     Page,
+    /// The same training step by Klimb, jax-js and TensorFlow.js, each alone on a page in headless Chromium
+    Peers,
 }
 
 /// How it is measured.
@@ -35,6 +37,7 @@ pub fn run(workspace: &Workspace, parts: &[Part], options: &Options) -> Result<(
     parts.iter().try_for_each(|part| match part {
         Part::Native => native(workspace, options),
         Part::Page => page(workspace, options),
+        Part::Peers => peers(workspace, options),
     })
 }
 
@@ -61,6 +64,26 @@ fn page(workspace: &Workspace, options: &Options) -> Result<()> {
     step("Measuring the page in Chromium", "read the message above; `cargo xtask serve` shows the page", || {
         let mut command = process::command("node", &folder, &["run.js"]);
         command.args(&options.arguments).env("KLIMB_URL", &url).env("KLIMB_DIST", workspace.dist());
+        command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?).env("KLIMB_BENCH_JSON", &results);
+        process::run(&mut command)
+    })
+}
+
+fn peers(workspace: &Workspace, options: &Options) -> Result<()> {
+    browsers::ensure_chromium()?;
+    let folder = workspace.peers_bench();
+    node::ensure(workspace, &folder)?;
+    let package = workspace.target().join("bench/klimb-peer");
+    step("Building Klimb's step for a page", "read the compiler's messages above", || {
+        let arguments =
+            ["build", "benches/peers/klimb", "--target", "web", "--release", "--no-typescript", "--no-pack"];
+        let mut command = build::wasm_command(workspace, "wasm-pack", &arguments)?;
+        process::run(command.arg("--out-dir").arg(&package))
+    })?;
+    let results = results(workspace, "peers")?;
+    step("Measuring Klimb beside other libraries", "read the message above", || {
+        let mut command = process::command("node", &folder, &["run.js"]);
+        command.args(&options.arguments).env("KLIMB_PEER", &package);
         command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?).env("KLIMB_BENCH_JSON", &results);
         process::run(&mut command)
     })

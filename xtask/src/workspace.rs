@@ -42,6 +42,11 @@ impl Workspace {
         self.root.join("benches/page")
     }
 
+    /// What measures other libraries beside Klimb, a package of npm.
+    pub fn peers_bench(&self) -> PathBuf {
+        self.root.join("benches/peers")
+    }
+
     /// Cargo's build folder.
     pub fn target(&self) -> PathBuf {
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), |folder| self.root.join(folder))
