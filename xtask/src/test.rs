@@ -66,8 +66,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             "web_page",
             "--",
         ];
-        let mut command = process::command("cargo", workspace.root(), &arguments);
-        process::run(toolchain.choose(command.args(["-D", "warnings"])))
+        let peer = ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "--package", "klimb-peer", "--"];
+        [&arguments[..], &peer].into_iter().try_for_each(|arguments| {
+            let mut command = process::command("cargo", workspace.root(), arguments);
+            process::run(toolchain.choose(command.args(["-D", "warnings"])))
+        })
     })
 }
 

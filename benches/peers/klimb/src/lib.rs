@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 pub struct Trainer(Machine);
 
 enum Machine {
-    Cpu(Run<Cpu<f32>>),
+    Cpu(Box<Run<Cpu<f32>>>),
     Gpu(Box<Run<Gpu>>),
 }
 
@@ -51,7 +51,7 @@ impl Trainer {
             let gpu = Gpu::new(Preference::default()).await?;
             Machine::Gpu(Box::new(Run::new(gpu, shape, &parameters)))
         } else {
-            Machine::Cpu(Run::new(Cpu::new(), shape, &parameters))
+            Machine::Cpu(Box::new(Run::new(Cpu::new(), shape, &parameters)))
         }))
     }
 
