@@ -96,7 +96,7 @@ export const memory = (backend) => withBrowser(async (open) => {
     return round((await client.send('Runtime.getHeapUsage')).usedSize / 2 ** 20, 2);
   };
   const after = [];
-  for (const steps of [100, 500, 1000]) {
+  for (const steps of [100, 300, 600]) {
     await stepsTaken(page, 'Dpo', steps);
     after.push({ steps, page_mb: await used(session), worker_mb: await used(worker.client) });
   }
