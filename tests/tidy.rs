@@ -223,11 +223,13 @@ fn javascript_owns_only_what_only_the_browser_has() {
 
 #[test]
 fn lock_files_name_no_registry() {
-    let locks = ["Cargo.lock", "tests/end_to_end/package-lock.json"].map(|path| {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
-        (path.to_owned(), text.expect("a lock file"))
+    let packages =
+        ["tests/end_to_end", "benches/page", "benches/peers"].map(|folder| format!("{folder}/package-lock.json"));
+    let locks = packages.into_iter().chain(["Cargo.lock".to_owned()]).map(|path| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path));
+        (path, text.expect("a lock file"))
     });
-    assert_tidy(each(&locks, names_a_registry));
+    assert_tidy(each(&locks.collect::<Vec<_>>(), names_a_registry));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! `cargo xtask`: sets up, builds, serves and tests Klimb.
+//! `cargo xtask`: sets up, builds, serves, tests and measures Klimb.
 //!
 //! This is the only code that knows tools, browsers and targets. Every command can be repeated: what is there already
 //! is left alone, and what is missing is installed or named.
 
+mod bench;
 mod build;
 mod figure;
 mod process;
@@ -33,7 +34,7 @@ use clap::{Parser, Subcommand};
 use workspace::Workspace;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Sets up, builds, serves and tests Klimb")]
+#[command(name = "cargo xtask", about = "Sets up, builds, serves, tests and measures Klimb")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -57,6 +58,18 @@ enum Command {
         /// The parts to run, in the order given; all of them when none is named
         #[arg(value_enum)]
         parts: Vec<test::Part>,
+    },
+    /// Measure how fast it is, all of it or the named parts; results are in `target/bench`
+    Bench {
+        /// What to measure, in the order given; everything when nothing is named
+        #[arg(value_enum)]
+        parts: Vec<bench::Part>,
+        /// Take ten samples of everything instead of two
+        #[arg(long)]
+        thorough: bool,
+        /// Which subjects to measure: a word of their names, such as `small`, `dpo/default` or `cpu`
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Install what the other commands would install on demand
     Setup {
@@ -85,6 +98,9 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Build => build::page(&workspace),
         Command::Test { parts } => test::run(&workspace, &parts),
+        Command::Bench { parts, thorough, arguments } => {
+            bench::run(&workspace, &parts, &bench::Options { thorough, arguments })
+        }
         Command::Setup { needs } => setup::meet_all(&workspace, &needs),
     }
 }

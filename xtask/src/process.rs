@@ -47,6 +47,14 @@ pub fn command(program: impl AsRef<OsStr>, folder: &Path, arguments: &[&str]) ->
     command
 }
 
+/// Without a runtime folder, Mesa complains at every device it opens.
+pub fn quiet_mesa(command: &mut Command) -> &mut Command {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    command
+}
+
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")

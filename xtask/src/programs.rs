@@ -28,6 +28,11 @@ pub fn first(names: &[&str]) -> Option<PathBuf> {
     names.iter().find_map(|name| env::split_paths(&path).find_map(|folder| executable(&folder, name)))
 }
 
+/// The first of a browser's `names` that is there, or an error that has them all.
+pub fn browser(names: &[&str]) -> Result<PathBuf> {
+    first(names).with_context(|| format!("none of {} is on PATH", names.join(", ")))
+}
+
 /// Whether `name` is on PATH.
 pub fn has(name: &str) -> bool {
     first(&[name]).is_some()

@@ -1,8 +1,6 @@
 //! Every test of the project, in parts, the quickest to fail first.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::{self, step};
@@ -68,8 +66,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             "web_page",
             "--",
         ];
-        let mut command = process::command("cargo", workspace.root(), &arguments);
-        process::run(toolchain.choose(command.args(["-D", "warnings"])))
+        let peer = ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "--package", "klimb-peer", "--"];
+        [&arguments[..], &peer].into_iter().try_for_each(|arguments| {
+            let mut command = process::command("cargo", workspace.root(), arguments);
+            process::run(toolchain.choose(command.args(["-D", "warnings"])))
+        })
     })
 }
 
@@ -77,11 +78,7 @@ fn native(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
     step("Testing natively, the shaders on a Vulkan adapter", "read the failed test's message above", || {
         let mut command = process::command("cargo", workspace.root(), &["test", "--quiet", "--package", "klimb"]);
-        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-            // Without one, Mesa complains at every device it opens.
-            command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-        }
-        process::run(&mut command)?;
+        process::run(process::quiet_mesa(&mut command))?;
         cargo(workspace, &["test", "--quiet", "--profile", "xtask", "--package", "xtask"])
     })
 }
@@ -102,7 +99,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
 fn end_to_end(workspace: &Workspace) -> Result<()> {
     browsers::ensure_chromium()?;
     browsers::ensure_firefox()?;
-    node::ensure(workspace)?;
+    node::ensure(workspace, &workspace.end_to_end())?;
     build::page(workspace)?;
     let url = serve::in_background(&workspace.dist())?;
     step(
@@ -116,15 +113,11 @@ fn end_to_end(workspace: &Workspace) -> Result<()> {
             );
             command.env("KLIMB_URL", &url);
             command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
-            command.env("KLIMB_CHROMIUM", browser(programs::CHROMIUM)?);
-            command.env("KLIMB_FIREFOX", browser(programs::FIREFOX)?);
+            command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?);
+            command.env("KLIMB_FIREFOX", programs::browser(programs::FIREFOX)?);
             process::run(&mut command)
         },
     )
-}
-
-fn browser(names: &[&str]) -> Result<PathBuf> {
-    programs::first(names).with_context(|| format!("none of {} is on PATH", names.join(", ")))
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {

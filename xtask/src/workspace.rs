@@ -37,6 +37,16 @@ impl Workspace {
         self.root.join("tests/end_to_end")
     }
 
+    /// What measures the page, a package of npm.
+    pub fn page_bench(&self) -> PathBuf {
+        self.root.join("benches/page")
+    }
+
+    /// What measures other libraries beside Klimb, a package of npm.
+    pub fn peers_bench(&self) -> PathBuf {
+        self.root.join("benches/peers")
+    }
+
     /// Cargo's build folder.
     pub fn target(&self) -> PathBuf {
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), |folder| self.root.join(folder))

@@ -41,6 +41,6 @@ fn meet(workspace: &Workspace, need: Need) -> Result<()> {
         Need::Chromium => browsers::ensure_chromium(),
         Need::Firefox => browsers::ensure_firefox(),
         Need::Vulkan => browsers::ensure_vulkan(),
-        Need::Node => node::ensure(workspace),
+        Need::Node => node::ensure(workspace, &workspace.end_to_end()),
     }
 }

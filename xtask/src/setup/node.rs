@@ -1,6 +1,7 @@
-//! Node.js and the packages of the end-to-end tests.
+//! Node.js and the packages of what runs on it: end-to-end tests and measurements of the page.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -9,23 +10,22 @@ use crate::process::{self, step};
 use crate::programs;
 use crate::workspace::Workspace;
 
-/// The oldest Node.js whose test runner the end-to-end tests can use.
+/// The oldest Node.js that the end-to-end tests and the measurements run on.
 const OLDEST: u32 = 18;
 
-/// Node.js, npm, and the packages exactly as `package-lock.json` names them.
-pub fn ensure(workspace: &Workspace) -> Result<()> {
+/// Node.js, npm, and the packages exactly as the `package-lock.json` in `folder` names them.
+pub fn ensure(workspace: &Workspace, folder: &Path) -> Result<()> {
     if !(programs::has("node") && programs::has("npm")) {
         apt::install("Node.js with npm", &["nodejs", "npm"])?;
     }
     let version = process::output(&mut process::command("node", workspace.root(), &["--version"])).unwrap_or_default();
     if major(&version).is_none_or(|major| major < OLDEST) {
-        bail!("Node.js {version} is too old for the end-to-end tests; install version {OLDEST} or newer");
+        bail!("Node.js {version} is too old; install version {OLDEST} or newer");
     }
-    packages(workspace)
+    packages(folder)
 }
 
-fn packages(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.end_to_end();
+fn packages(folder: &Path) -> Result<()> {
     let modified = |path: &str| fs::metadata(folder.join(path)).and_then(|file| file.modified()).ok();
     // npm writes this file last, when everything is in place.
     let installed = modified("node_modules/.package-lock.json");
@@ -33,9 +33,9 @@ fn packages(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     step(
-        "Installing the packages of the end-to-end tests (npm)",
+        &format!("Installing the packages of {} (npm)", folder.display()),
         "read npm's messages above; is its registry reachable?",
-        || process::run(&mut process::command("npm", &folder, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])),
+        || process::run(&mut process::command("npm", folder, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])),
     )
 }
 
