@@ -50,6 +50,7 @@ const EMPTY: FrontierChart<'static> = FrontierChart {
     aims: &[],
     target: None,
     selected: None,
+    guess: None,
     empty: "Press Play",
 };
 

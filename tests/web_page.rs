@@ -81,6 +81,7 @@ fn every_method_has_its_colour_at_its_data_pixel() {
             aims: &[],
             target: None,
             selected: None,
+            guess: None,
             empty: "",
         };
         let (canvas, frame) = drawn(&chart, palette);

@@ -53,6 +53,13 @@ impl Frame {
         (x.round() as i32, y.round() as i32)
     }
 
+    /// The value at a pixel: what [`Frame::pixel`] undoes.
+    pub fn value(&self, right: f64, down: f64) -> (f64, f64) {
+        let across = (right - f64::from(self.across.start)) / self.across.len() as f64;
+        let up = (f64::from(self.down.end) - down) / self.down.len() as f64;
+        (self.x.start + across * (self.x.end - self.x.start), self.y.start + up * (self.y.end - self.y.start))
+    }
+
     /// Two thin axes with ticks and labels. The names stand at the ends of the axes, both to be read without turning
     /// one's head.
     pub(super) fn draw_axes<DB: DrawingBackend>(

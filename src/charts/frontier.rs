@@ -59,6 +59,8 @@ pub struct FrontierChart<'a> {
     pub target: Option<(OptimumPoint, &'a str)>,
     /// The trail and point that is pointed at.
     pub selected: Option<(usize, usize)>,
+    /// Where somebody thought that the optimum would be (KL, gold reward), with a label.
+    pub guess: Option<((f64, f64), &'a str)>,
     /// What to say in the middle while there is nothing to see.
     pub empty: &'a str,
 }
@@ -90,6 +92,7 @@ impl FrontierChart<'_> {
         for trail in self.trails.iter().rev() {
             label_trail(trail, area, look, &frame, &mut taken)?;
         }
+        self.draw_guess(area, look, &frame, &mut taken)?;
         self.draw_target(area, look, &frame, &mut taken)?;
         self.label_ghosts(area, look, &frame, &mut taken)?;
         self.label_aims(area, look, &frame, &mut taken)?;
@@ -235,6 +238,26 @@ impl FrontierChart<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A cross, with a line to the optimum that it was a guess of.
+    fn draw_guess<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+    ) -> Result<(), ChartError> {
+        let Some(((kl, reward), label)) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl)) else { return Ok(()) };
+        let center = frame.pixel(kl, reward);
+        if let Some((point, _)) = &self.target {
+            let path = [center, frame.pixel(point.kl_per_sequence, point.gold_reward)];
+            for dash in dashes(&path, f64::from(look.px(3.0))) {
+                area.draw(&PathElement::new(dash, look.line(look.palette.quiet, 1.0)))?;
+            }
+        }
+        Marker::Cross.draw(area, center, look.px(6.0), look.line(look.palette.ink, 2.0))?;
+        place_label(label, center, &look.palette.ink, area, look, frame, taken)
     }
 
     fn draw_target<DB: DrawingBackend>(

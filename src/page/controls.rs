@@ -4,6 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
 
 use super::clinic::{self, Case};
+use super::guess::Guess;
 use super::recorded::Ghosts;
 use super::state::State;
 use super::study::Study;
@@ -15,6 +16,7 @@ use crate::model::ConfigError;
 use crate::rng::Generator;
 
 const THEME: &str = "klimb-theme";
+const GUESSED: &str = "klimb-guess";
 
 /// Sorts an event of the document to what it means.
 pub fn input(page: &mut Page, event: &BrowserEvent) {
@@ -26,9 +28,11 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
     let id = button.id();
     match (event.type_().as_str(), id.as_str()) {
         (kind @ ("click" | "pointermove"), "frontier") => {
-            if let Some(pointer) = event.dyn_ref::<MouseEvent>() {
-                frontier::point_at(page, pointer);
+            let Some(pointer) = event.dyn_ref::<MouseEvent>() else { return };
+            if kind == "click" && frontier::guess_at(page, pointer) {
+                return;
             }
+            frontier::point_at(page, pointer);
             if kind == "click" {
                 runs::open_selected(page);
             }
@@ -41,6 +45,13 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "recorded" | "read-off") => show_recorded(page),
         ("change", id) if runs::change(page, id) => {}
         ("change", id) => knobs::change(page, id),
+        ("submit", "guess") => {
+            event.prevent_default();
+            frontier::guess(
+                page,
+                (dom::input("guess-kl").value_as_number(), dom::input("guess-reward").value_as_number()),
+            );
+        }
         ("submit", "prompt-form") => {
             event.prevent_default();
             let prompt = dom::input("prompt").value().trim().to_lowercase();
@@ -63,6 +74,10 @@ fn click(page: &mut Page, id: &str) {
         "dice" => {
             page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
             settle(page);
+        }
+        "guess-skip" => {
+            page.state.guess = Guess::Over;
+            page.state.mark(&[View::Frontier]);
         }
         "share" => share(page),
         "theme" => toggle_theme(page),
@@ -135,7 +150,13 @@ pub fn step(page: &mut Page) {
 
 /// Moves the slider without training: only π*'s marker and the labels follow.
 pub fn drag_beta(page: &mut Page, position: f64) {
-    page.state.dragged_beta = beta::at_position(position);
+    let (from, to) = (page.state.dragged_beta, beta::at_position(position));
+    let asked = page.state.guess;
+    page.state.guess.moved(from, to, !page.state.optimum.is_empty());
+    if asked == Guess::Unasked && page.state.guess != asked {
+        remember(GUESSED, "asked");
+    }
+    page.state.dragged_beta = to;
     page.state.mark(&[View::Frontier, View::Controls]);
 }
 
@@ -209,10 +230,25 @@ pub fn show_keys() {
 
 /// Applies the theme chosen on an earlier visit, or the system's.
 pub fn restore_theme() {
-    let stored =
-        dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(THEME).ok().flatten());
-    let dark = stored.map_or_else(dom::prefers_dark, |theme| theme == "dark");
+    let dark = remembered(THEME).map_or_else(dom::prefers_dark, |theme| theme == "dark");
     set_theme(dark);
+}
+
+/// What an earlier visit left in the browser's storage.
+fn remembered(name: &str) -> Option<String> {
+    dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(name).ok().flatten())
+}
+
+fn remember(name: &str, value: &str) {
+    if let Ok(Some(storage)) = dom::window().local_storage() {
+        // Storage may be forbidden; what was chosen then lasts as long as the page.
+        let _ = storage.set_item(name, value);
+    }
+}
+
+/// Whether the guess was asked for on an earlier visit.
+pub fn restore_guess() -> Guess {
+    if remembered(GUESSED).is_some() { Guess::Over } else { Guess::Unasked }
 }
 
 fn set_theme(dark: bool) {
@@ -225,10 +261,7 @@ fn set_theme(dark: bool) {
 fn toggle_theme(page: &mut Page) {
     let dark = !dom::is_dark();
     set_theme(dark);
-    if let Ok(Some(storage)) = dom::window().local_storage() {
-        // Storage may be forbidden; the theme then lasts as long as the page.
-        let _ = storage.set_item(THEME, if dark { "dark" } else { "light" });
-    }
+    remember(THEME, if dark { "dark" } else { "light" });
     page.redraw();
 }
 

@@ -51,6 +51,7 @@ impl Page {
         controls::restore_theme();
         knobs::build();
         clinic::view::build();
+        state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
         Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default(), storage: Storage::default() }
     }

@@ -3,6 +3,7 @@
 use plotters::drawing::IntoDrawingArea;
 use web_sys::{Element, MouseEvent};
 
+use super::guess::Place;
 use super::state::State;
 use super::trails::{run_name, setting};
 use super::view::View;
@@ -17,9 +18,10 @@ const REACH: f64 = 24.0;
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
     let trails: Vec<Trail> = state.shown().into_iter().map(|(_, trail)| trail).collect();
-    let target = beta::optimum_at(&state.optimum, state.dragged_beta);
+    let target = beta::optimum_at(&state.optimum, state.dragged_beta).filter(|_| !state.guess.hides_the_answer());
     let label = format!("π* at β {}", format::beta(state.dragged_beta));
     write_target(&target, state.optimum_origin);
+    write_guess(state);
     write_readout(state, &trails);
     write_table(state);
     write_recorded(state);
@@ -36,6 +38,7 @@ pub fn draw(state: &mut State) -> Option<Frame> {
         aims: &[],
         target: target.map(|point| (point, label.as_str())),
         selected: state.selected,
+        guess: state.guess.placed().map(|place| (place, "your guess")),
         empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
     };
     match chart.draw(&surface.into_drawing_area(), &look) {
@@ -63,6 +66,15 @@ fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
         )
     });
     dom::set_text("beta-target", &text);
+}
+
+fn write_guess(state: &State) {
+    let (question, answer) = (state.guess.question(), state.guess.answer(&state.optimum));
+    dom::flag("guess", "hidden", question.is_none());
+    if let Some(question) = question {
+        dom::set_text("guess-question", &question);
+    }
+    dom::set_text("guess-answer", answer.as_deref().unwrap_or_default());
 }
 
 fn sentence(name: &str, point: &FrontierPoint) -> String {
@@ -163,6 +175,24 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     };
     let nearest = points.map(|(which, point)| (which, distance(point))).min_by(|a, b| a.1.total_cmp(&b.1));
     select(page, nearest.filter(|(_, distance)| *distance < REACH * scale).map(|(which, _)| which));
+}
+
+/// Places the guess where the chart was clicked; whether one was asked for.
+pub fn guess_at(page: &mut Page, pointer: &MouseEvent) -> bool {
+    let Some(frame) = page.frame.as_ref().filter(|_| page.state.guess.hides_the_answer()) else { return false };
+    let scale = dom::sharpness();
+    let (kl, reward) = frame.value(f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
+    guess(page, (kl.max(0.0), reward.clamp(0.0, 1.0)));
+    true
+}
+
+/// Takes the guess.
+pub fn guess(page: &mut Page, place: Place) {
+    if page.state.guess.place(place) {
+        page.state.mark(&[View::Frontier, View::Controls]);
+    } else {
+        dom::set_text("said", "A KL is at least 0, and a gold reward lies between 0 and 1.");
+    }
 }
 
 /// Selects the next or previous point, through every trail in turn.

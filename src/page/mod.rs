@@ -8,6 +8,7 @@
 pub mod beta;
 pub mod clinic;
 pub mod format;
+pub mod guess;
 pub mod hidden;
 pub mod kept;
 pub mod recorded;

@@ -10,6 +10,7 @@ use crate::engine::protocol::{
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 use crate::page::clinic::Clinic;
+use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
@@ -71,6 +72,8 @@ pub struct State {
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index among those shown.
     pub selected: Option<(usize, usize)>,
+    /// Where she thinks π* will go.
+    pub guess: Guess,
     /// What the person made of runs.
     pub marks: BTreeMap<RunId, RunMark>,
     /// How often points were taken out, so that the table is written anew.
@@ -142,6 +145,7 @@ impl State {
             rounds: BTreeMap::new(),
             failure: None,
             selected: None,
+            guess: Guess::default(),
             marks: BTreeMap::new(),
             removals: 0,
             open: None,

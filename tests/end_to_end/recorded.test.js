@@ -101,7 +101,7 @@ test('alignment against size is run here while a policy trains, and can be cance
   await page.click('#scaling-run');
   await page.waitForSelector('#scaling-cancel:not([hidden])', PATIENT);
   await page.click('#step-dpo');
-  await page.waitForFunction(() => /^1 step/.test(document.querySelector('#state-dpo').textContent), PATIENT);
+  await page.waitForFunction(() => /^step 1/.test(document.querySelector('#state-dpo').textContent), PATIENT);
   // The largest models come first, so the first result takes a while.
   await page.waitForFunction(
     () => [...document.querySelectorAll('#scaling-rows tr')].some((row) => row.cells[5].textContent === 'here'),

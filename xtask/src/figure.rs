@@ -45,6 +45,7 @@ pub fn draw(dist: &Path) -> Result<()> {
         aims: &[],
         target: None,
         selected: None,
+        guess: None,
         empty: "",
     };
     let folder = dist.join(FOLDER);

@@ -219,6 +219,7 @@ impl Folder {
             aims: &aims,
             target: None,
             selected: None,
+            guess: None,
             empty: "no point yet",
         };
         let svg = frontier_svg(&chart, &Look::default(), (900, 560))?;
