@@ -130,3 +130,17 @@ fn a_bad_file_of_pairs_is_refused_with_its_line_and_everything_goes_on() {
     assert!(failure(&events).expect("refused").sentence.contains("UTF-8"));
     assert_eq!(batch(&block_on(session.handle(Command::Step(Stage::Dpo)))).step, 2);
 }
+
+#[test]
+fn everything_that_learns_from_pairs_starts_over_with_other_pairs() {
+    let mut session = session();
+    for stage_of in [Stage::Unlikelihood, Stage::PreferredFt] {
+        block_on(session.handle(Command::GeneratePreferences));
+        let begun = block_on(session.handle(Command::Step(stage_of)));
+        assert_eq!(stage(&begun, stage_of).expect("a step was taken").steps, 1);
+        let events = load(&mut session, GOOD);
+        assert_eq!(stage(&events, stage_of).expect("it had learned from other pairs").steps, 0);
+        // Its order went through more pairs than there are now.
+        assert_eq!(stage(&block_on(session.handle(Command::Step(stage_of))), stage_of).expect("a step").steps, 1);
+    }
+}

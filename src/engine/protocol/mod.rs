@@ -66,9 +66,10 @@ pub enum Command {
     /// Answered by `Checkpoint`.
     ExportCheckpoint(Stage),
     /// Train on these pairs, which a person labelled, instead of generated ones: JSON lines with `prompt`, `chosen` and
-    /// `rejected`. DPO, reward model and PPO start over. Answered by `Stage` or `Failure`; nothing is half-replaced.
+    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` or `Failure`; nothing is
+    /// half-replaced.
     LoadPreferences(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Train on generated pairs again. DPO, reward model and PPO start over, unless the pairs were generated already.
+    /// Train on generated pairs again. What learns from pairs starts over, unless they were generated already.
     GeneratePreferences,
     /// Answered by `Preferences`.
     ExportPreferences,

@@ -38,7 +38,8 @@ const SLICE_SECONDS: f64 = 0.03;
 /// Most optimiser steps in one slice.
 const MOST_STEPS: usize = 16;
 /// What starts over with other pairs.
-const LEARNED_FROM_PAIRS: [Stage; 3] = [Stage::Dpo, Stage::RewardModel, Stage::Ppo];
+const LEARNED_FROM_PAIRS: [Stage; 5] =
+    [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
 /// While training, every so many slices one goes to the optimum's samples.
 const OPTIMUM_TURN: usize = 4;
 
