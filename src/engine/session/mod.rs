@@ -271,6 +271,14 @@ impl<K: Kernels> Session<K> {
                 self.restart(&LEARNED_FROM_PAIRS, false, events);
             }
             Command::GeneratePreferences => {}
+            Command::DrawPairs { from, count } => {
+                let drawn = self.pipeline.draw_pairs(&mut self.k, from, count).await?;
+                events.push(if drawn.is_empty() && count > 0 {
+                    Event::Failure(reports::nothing_to_choose())
+                } else {
+                    Event::DrawnPairs(drawn)
+                });
+            }
             Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
                 Some(lines) => Event::Preferences(lines),
                 None => Event::Failure(reports::no_pairs()),
