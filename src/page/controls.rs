@@ -7,7 +7,7 @@ use super::recorded::Ghosts;
 use super::state::State;
 use super::study::Study;
 use super::view::View;
-use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
+use super::{Page, annotator, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -34,6 +34,8 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
+        ("input", "annotator-flips") => annotator::set_flips(page),
+        ("change", "annotator-flips") => {}
         ("change", id) => knobs::change(page, id),
         ("submit", "prompt-form") => {
             event.prevent_default();
@@ -72,6 +74,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
+        id if id.starts_with("annotator-") => annotator::click(page, id),
         id => {
             let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
             if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {

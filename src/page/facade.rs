@@ -8,7 +8,7 @@ use super::hidden::Pace;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::view::View;
-use super::{controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
+use super::{annotator, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, samples, studies};
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::settings::Settings;
@@ -60,6 +60,7 @@ impl Page {
             Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
             Err(error) => self.broken(error.to_string()),
         }
+        self.draw_pairs();
         if self.state.settings != before {
             // A choice was taken back: the address must not ask for it again.
             controls::write_address(&self.state);
@@ -133,6 +134,7 @@ impl Page {
                 View::Frontier => self.frame = frontier::draw(&mut self.state),
                 View::Curves => curves::draw(&mut self.state),
                 View::Samples => samples::draw(&self.state),
+                View::Annotator => annotator::draw(&self.state),
                 View::Inside => inside::draw(&self.state),
                 View::Numbers => numbers::draw(&self.state),
                 View::Studies => studies::draw(&mut self.state),
@@ -157,6 +159,16 @@ impl Page {
             .and_then(|message| self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}")));
         if let Err(reason) = sent {
             self.broken(reason);
+        }
+    }
+
+    /// Orders the pairs that the annotator waits for, if she has begun.
+    pub(super) fn draw_pairs(&mut self) {
+        if self.state.ready.is_some()
+            && self.state.annotator.has_begun()
+            && let Some(command) = self.state.annotator.wanted()
+        {
+            self.order(command);
         }
     }
 

@@ -4,7 +4,7 @@ use plotters::drawing::IntoDrawingArea;
 use web_sys::{Element, MouseEvent};
 
 use super::state::State;
-use super::trails::{run_name, setting, trails};
+use super::trails::{run_name, setting, table_name, trails};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
 use crate::charts::{Frame, FrontierChart, Trail};
@@ -16,7 +16,7 @@ const REACH: f64 = 24.0;
 
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
-    let trails = trails(&state.points);
+    let trails = trails(&state.points, &state.pair_names);
     let target = beta::optimum_at(&state.optimum, state.dragged_beta);
     let label = format!("π* at β {}", format::beta(state.dragged_beta));
     write_target(&target, state.optimum_origin);
@@ -77,7 +77,7 @@ fn write_readout(state: &State, trails: &[Trail]) {
     });
     let newest = || {
         let point = state.latest()?;
-        Some(format!("Newest: {}", sentence(&run_name(point), &point.point)))
+        Some(format!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
     };
     let text = pointed.or_else(newest).unwrap_or_else(|| "No point yet. Press Play.".into());
     dom::set_text("frontier-summary", &text);
@@ -87,7 +87,7 @@ fn write_readout(state: &State, trails: &[Trail]) {
 fn write_table(state: &State) {
     let body = dom::element("frontier-rows");
     for point in state.points.iter().skip(body.child_element_count() as usize) {
-        dom::append(&body, &[&row(run_name(point).split(',').next().unwrap_or_default(), &point.point)]);
+        dom::append(&body, &[&row(&table_name(point, &state.pair_names), &point.point)]);
     }
 }
 
@@ -141,7 +141,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     let Some(frame) = &page.frame else { return };
     let scale = dom::sharpness();
     let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
-    let trails = trails(&page.state.points);
+    let trails = trails(&page.state.points, &page.state.pair_names);
     let points = trails
         .iter()
         .enumerate()
@@ -156,7 +156,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
 
 /// Selects the next or previous point, through every trail in turn.
 pub fn walk(page: &mut Page, by: isize) {
-    let trails = trails(&page.state.points);
+    let trails = trails(&page.state.points, &page.state.pair_names);
     let all: Vec<(usize, usize)> = trails
         .iter()
         .enumerate()

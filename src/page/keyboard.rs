@@ -1,9 +1,9 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them.
+//! Keys: space plays, `.` steps, `r` resets, arrows move β, walk through the chart or choose as annotator, `?` lists them.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, beta, controls, frontier, studies};
+use super::{Page, annotator, beta, controls, frontier, studies};
 use crate::engine::protocol::Command;
 
 /// Obeys a key unless the person is typing, or the key already means something where the focus is.
@@ -17,6 +17,9 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
     if within("input:not([type=range]), select, textarea, dialog") {
         return;
     }
+    if within("#annotator-desk") && annotator::press(page, &event.key()) {
+        return event.prevent_default();
+    }
     let on_chart = within("#frontier");
     match event.key().as_str() {
         " " if within("button, summary, a") => return,
@@ -28,7 +31,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "ArrowRight" if on_chart => frontier::walk(page, 1),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
-        "ArrowLeft" | "ArrowRight" if within("#beta") => return,
+        "ArrowLeft" | "ArrowRight" if within("input") => return,
         "ArrowLeft" => nudge(page, -1.0),
         "ArrowRight" => nudge(page, 1.0),
         _ => return,

@@ -8,6 +8,7 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use crate::page::annotator::{Annotator, PairNames};
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::view::View;
@@ -80,6 +81,10 @@ pub struct State {
     pub win_rates: Vec<WinRatePoint>,
     /// Win rates of models of several sizes, trained here.
     pub scaling: Vec<ScalingPoint>,
+    /// The person's own labels.
+    pub annotator: Annotator,
+    /// What the pairs are called that runs were trained on.
+    pub pair_names: PairNames,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
@@ -130,6 +135,8 @@ impl State {
             study: Study::default(),
             win_rates: Vec::new(),
             scaling: Vec::new(),
+            annotator: Annotator::default(),
+            pair_names: PairNames::default(),
             orders: 0,
             toggled: None,
             starting_over: BTreeMap::new(),
@@ -143,6 +150,7 @@ impl State {
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
         self.orders += 1;
+        self.pair_names.order(self.orders, &command);
         if matches!(command, Command::Start(_)) {
             self.starts.insert(self.orders);
         }
@@ -180,6 +188,7 @@ impl State {
         match event {
             Event::Acknowledged(id) => {
                 self.toggled = self.toggled.filter(|&toggled| toggled > id);
+                self.pair_names.acknowledge(id);
                 if let Some(stages) = self.starting_over.remove(&id) {
                     self.start_over(stages);
                 }
@@ -200,7 +209,8 @@ impl State {
                 self.win_rates.clear();
                 self.scaling.clear();
                 self.works.clear();
-                self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies]);
+                self.annotator.forget_unanswered();
+                self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Studies, View::Annotator]);
             }
             Event::Playing(playing) => {
                 if self.toggled.is_none() {
@@ -222,7 +232,7 @@ impl State {
                 if let Some(known) = self.stages.iter_mut().find(|known| known.stage == status.stage) {
                     *known = status;
                 }
-                self.mark(&[View::Pipeline, View::Controls]);
+                self.mark(&[View::Pipeline, View::Controls, View::Annotator]);
             }
             Event::Metrics(stage, rows) => {
                 self.steps += rows.len();
@@ -235,7 +245,9 @@ impl State {
                 self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
             }
             Event::Point(point) => {
-                self.points.push(Point { run: point.run + self.earlier_runs, ..point });
+                let point = Point { run: point.run + self.earlier_runs, ..point };
+                self.pair_names.record(&point);
+                self.points.push(point);
                 self.mark(&[View::Frontier, View::Curves, View::Numbers, View::Studies]);
             }
             Event::Optimum(origin, curve) => {
@@ -278,7 +290,16 @@ impl State {
             }
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
+            Event::DrawnPairs(pairs) => {
+                self.annotator.take(pairs);
+                self.mark(&[View::Annotator]);
+            }
             Event::Failure(failure) => {
+                match failure.field.as_deref() {
+                    Some("preferences") => self.pair_names.refuse(),
+                    Some("drawn_pairs") => self.annotator.give_up(),
+                    _ => {}
+                }
                 self.playing &= !failure.stopped;
                 // Models that are not there leave the engine as it was, and the choice should say so.
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
@@ -288,7 +309,7 @@ impl State {
                     self.works.clear();
                 }
                 self.failure = Some(failure);
-                self.mark(&[View::Notices, View::Controls, View::Pipeline]);
+                self.mark(&[View::Notices, View::Controls, View::Pipeline, View::Annotator]);
             }
         }
     }
@@ -411,7 +432,10 @@ mod tests {
             state.apply(point(1, "dpo", 10));
         }
         assert_eq!(
-            trails(&state.points).iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
+            trails(&state.points, &state.pair_names)
+                .iter()
+                .map(|trail| (trail.live, trail.points.len()))
+                .collect::<Vec<_>>(),
             [(false, 1), (true, 1)]
         );
     }

@@ -13,6 +13,8 @@ pub enum View {
     Curves,
     /// The completions side by side.
     Samples,
+    /// The person's own labels.
+    Annotator,
     /// The numbers of one step.
     Inside,
     /// The three large numbers and the rest.
@@ -25,12 +27,13 @@ pub enum View {
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
         Self::Curves,
         Self::Samples,
+        Self::Annotator,
         Self::Inside,
         Self::Numbers,
         Self::Studies,
