@@ -18,9 +18,9 @@ const trail = (page, name) => page.waitForFunction(
   name,
 );
 /** For the eyes of whoever changes the looks: KLIMB_SHOTS names a folder. */
-const shot = async (page, name) => {
+const shot = async (page, name, selector = '.annotator') => {
   if (!process.env.KLIMB_SHOTS) return;
-  const section = await page.$('.annotator');
+  const section = await page.$(selector);
   await section.screenshot({ path: `${process.env.KLIMB_SHOTS}/${name}.png` });
 };
 
@@ -35,7 +35,7 @@ test('twenty pairs are labelled by keys alone, trained on, flipped, and given up
   assert.equal(await text(page, '#annotator-verdict'), '', 'no gold reward before she has chosen');
   assert.doesNotMatch(await text(page, '#annotator-pair'), /reward|\d\.\d/);
   await page.keyboard.press('a');
-  assert.match(await text(page, '#annotator-verdict'), /^Your last choice: The oracle .*gold reward \d\.\d\d/);
+  assert.match(await text(page, '#annotator-verdict'), /^Your last choice: the oracle .*gold reward \d\.\d\d/);
   await shot(page, 'desk');
   assert.notDeepEqual(await shown(page), first);
   await page.keyboard.press('u');
@@ -68,6 +68,7 @@ test('twenty pairs are labelled by keys alone, trained on, flipped, and given up
   await page.click('#annotator-generated');
   await trail(page, 'DPO');
   assert.match(await text(page, '#annotator-training'), /generated ones/);
+  await shot(page, 'frontier', '.frontier');
   await page.click('#play');
   await page.click('#reset');
   await drawn(page);
@@ -92,4 +93,5 @@ test('on a phone pairs are labelled by touch, and nothing is wider than the scre
   await page.tap('#annotator-train');
   await page.waitForFunction(() => document.querySelector('#state-pairs').textContent === 'loaded, 3 pairs', PATIENT);
   await trail(page, 'DPO, my labels');
+  await shot(page, 'frontier-phone', '.frontier');
 }, { ...SMALL, viewport: PHONE }));

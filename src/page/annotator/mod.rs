@@ -68,13 +68,13 @@ impl Label<'_> {
         if advantage == 0.0 { 0.5 } else { f64::from(advantage > 0.0) }
     }
 
-    /// What the oracle makes of her choice, in one sentence.
+    /// What the oracle makes of her choice, in one clause.
     pub fn verdict(&self) -> String {
         let rewards = [self.chosen(), self.rejected()].map(|it| format::fixed(it.gold_reward, 2));
         let words = match self.agreement() {
-            agreement if agreement > 0.5 => "The oracle agrees",
-            agreement if agreement < 0.5 => "The oracle would have chosen the other",
-            _ => "The oracle holds neither to be better",
+            agreement if agreement > 0.5 => "the oracle agrees",
+            agreement if agreement < 0.5 => "the oracle would have chosen the other",
+            _ => "the oracle holds neither to be better",
         };
         format!("{words}: gold reward {} for yours, {} for the other.", rewards[0], rewards[1])
     }
@@ -340,12 +340,12 @@ mod tests {
         annotator.undo();
         assert_eq!((annotator.count(), annotator.current().unwrap().number), (1, 1));
         assert!(
-            annotator.last().unwrap().verdict().starts_with("The oracle would have chosen the other: gold reward 0.30")
+            annotator.last().unwrap().verdict().starts_with("the oracle would have chosen the other: gold reward 0.30")
         );
         annotator.undo();
         annotator.undo();
         annotator.choose(Side::A);
-        assert!(annotator.last().unwrap().verdict().starts_with("The oracle agrees"));
+        assert!(annotator.last().unwrap().verdict().starts_with("the oracle agrees"));
         assert_eq!(annotator.count(), 1);
     }
 

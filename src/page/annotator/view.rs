@@ -85,7 +85,7 @@ pub fn draw(state: &State) {
     dom::flag("annotator-begin", "disabled", !is_ready);
     dom::flag("annotator-start", "hidden", annotator.has_begun());
     dom::flag("annotator-desk", "hidden", !annotator.has_begun());
-    dom::flag("annotator-outcome", "hidden", annotator.count() == 0);
+    dom::flag("annotator-outcome", "hidden", !annotator.is_trainable());
     if !annotator.has_begun() {
         return;
     }
@@ -136,7 +136,7 @@ fn draw_outcome(state: &State) {
     let turned = flipped.iter().filter(|it| **it).count();
     dom::set_text("annotator-flips-value", &format!("{} %, {turned} of {}", annotator.flips(), flipped.len()));
     let are_loaded = state.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
-    dom::flag("annotator-train", "disabled", state.ready.is_none() || !annotator.is_trainable());
+    dom::flag("annotator-train", "disabled", state.ready.is_none());
     dom::flag("annotator-more", "disabled", !annotator.is_done());
     dom::flag("annotator-generated", "disabled", !are_loaded);
     dom::set_text("annotator-training", &training(state));
