@@ -76,7 +76,7 @@ impl Label<'_> {
             agreement if agreement < 0.5 => "the oracle would have chosen the other",
             _ => "the oracle holds neither to be better",
         };
-        format!("{words}: gold reward {} for yours, {} for the other.", rewards[0], rewards[1])
+        format!("{words}, with gold reward {} for yours and {} for the other.", rewards[0], rewards[1])
     }
 }
 
@@ -340,7 +340,11 @@ mod tests {
         annotator.undo();
         assert_eq!((annotator.count(), annotator.current().unwrap().number), (1, 1));
         assert!(
-            annotator.last().unwrap().verdict().starts_with("the oracle would have chosen the other: gold reward 0.30")
+            annotator
+                .last()
+                .unwrap()
+                .verdict()
+                .starts_with("the oracle would have chosen the other, with gold reward 0.30")
         );
         annotator.undo();
         annotator.undo();
