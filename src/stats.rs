@@ -30,6 +30,16 @@ pub fn quantile(values: &[f64], p: f64) -> f64 {
     sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
 }
 
+/// The 95 % interval of a share of which `successes` in `count` are seen, as its lower and upper end (Wilson 1927). Unlike a
+/// mean's interval it does not shrink to nothing where all or none succeed. Not a number where `count` is 0.
+pub fn share_interval(successes: f64, count: usize) -> (f64, f64) {
+    let (n, z2) = (count as f64, 1.95996 * 1.95996);
+    let share = successes / n;
+    let center = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half_width = (z2 * (share * (1.0 - share) / n + z2 / (4.0 * n * n))).sqrt() / (1.0 + z2 / n);
+    (center - half_width, center + half_width)
+}
+
 /// Mean and spread of numbers that come one by one, without keeping them (Welford 1962).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Moments {
@@ -143,6 +153,15 @@ mod tests {
     fn the_interval_falls_to_the_normal_s_without_a_jump() {
         assert!((1..1000).all(|freedom| student_t(freedom + 1) < student_t(freedom)));
         assert!((student_t(60) - 2.000).abs() < 1e-3 && (student_t(1_000_000) - 1.96).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_share_that_was_always_seen_is_not_certain() {
+        let (low, high) = share_interval(20.0, 20);
+        assert!((low - 0.8389).abs() < 1e-3 && (high - 1.0).abs() < 1e-12, "{low} to {high}");
+        let (low, high) = share_interval(17.0, 20);
+        assert!((low - 0.6396).abs() < 1e-3 && (high - 0.9476).abs() < 1e-3, "{low} to {high}");
+        assert!(share_interval(0.0, 0).0.is_nan());
     }
 
     #[test]

@@ -147,3 +147,17 @@ fn flipped_labels_start_over_what_learned_from_labels_and_leave_the_rest() {
     let bad = block_on(session.handle(Command::Configure(Settings { flip_probability: 0.6, ..settings })));
     assert_eq!(failure(&bad).and_then(|it| it.field.as_deref()), Some("flip_probability"));
 }
+
+#[test]
+fn everything_that_learns_from_pairs_starts_over_with_other_pairs() {
+    let mut session = session();
+    for stage_of in [Stage::Unlikelihood, Stage::PreferredFt] {
+        block_on(session.handle(Command::GeneratePreferences));
+        let begun = block_on(session.handle(Command::Step(stage_of)));
+        assert_eq!(stage(&begun, stage_of).expect("a step was taken").steps, 1);
+        let events = load(&mut session, GOOD);
+        assert_eq!(stage(&events, stage_of).expect("it had learned from other pairs").steps, 0);
+        // Its order went through more pairs than there are now.
+        assert_eq!(stage(&block_on(session.handle(Command::Step(stage_of))), stage_of).expect("a step").steps, 1);
+    }
+}

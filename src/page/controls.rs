@@ -10,7 +10,7 @@ use super::state::State;
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
-use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, runs, studies};
+use super::{Page, annotator, beta, dom, format, frontier, keyboard, knobs, pipeline, runs, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -44,6 +44,8 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
         ("change", id) if runs::change(page, id) => {}
+        ("input", "annotator-flips") => annotator::set_flips(page),
+        ("change", "annotator-flips") => {}
         ("change", id) => knobs::change(page, id),
         ("submit", "guess") => {
             event.prevent_default();
@@ -106,6 +108,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.mark(&[View::Notices]);
         }
         id if runs::click(page, id) => {}
+        id if id.starts_with("annotator-") => annotator::click(page, id),
         id => {
             if let Some(to) = Move::of_button(id) {
                 return tour::view::go(page, to);

@@ -128,7 +128,8 @@ fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     // What is not trained has no steps.
     let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
-    let live = trails(&state.points).into_iter().filter(|trail| trail.live && is_trained(&trail.method));
+    let live =
+        trails(&state.points, &state.pair_names).into_iter().filter(|trail| trail.live && is_trained(&trail.method));
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
     let of = |trail: crate::charts::Trail| Curve {
         points: curve(trail.points),

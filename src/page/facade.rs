@@ -11,7 +11,8 @@ use super::state::State;
 use super::storage::{News, Storage};
 use super::view::View;
 use super::{
-    clinic, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples, studies, tour,
+    annotator, clinic, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples,
+    studies, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -71,6 +72,7 @@ impl Page {
             Err(error) => self.broken(error.to_string()),
         }
         tour::view::watch(self);
+        self.draw_pairs();
         if self.state.settings != before {
             // A choice was taken back: the address must not ask for it again.
             controls::write_address(&self.state);
@@ -150,6 +152,7 @@ impl Page {
                 View::Runs => runs::draw(&self.state),
                 View::Curves => curves::draw(&mut self.state),
                 View::Samples => samples::draw(&self.state),
+                View::Annotator => annotator::draw(&self.state),
                 View::Inside => inside::draw(&self.state),
                 View::Numbers => numbers::draw(&self.state),
                 View::Studies => studies::draw(&mut self.state),
@@ -208,6 +211,16 @@ impl Page {
             }
         }
         self.state.mark(&[View::Notices]);
+    }
+
+    /// Orders the pairs that the annotator waits for, if she has begun.
+    pub(super) fn draw_pairs(&mut self) {
+        if self.state.ready.is_some()
+            && self.state.annotator.has_begun()
+            && let Some(command) = self.state.annotator.wanted()
+        {
+            self.order(command);
+        }
     }
 
     /// Builds the engine again with the settings as they are.

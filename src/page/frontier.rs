@@ -5,7 +5,7 @@ use web_sys::{Element, MouseEvent};
 
 use super::guess::Place;
 use super::state::State;
-use super::trails::{run_name, setting};
+use super::trails::{run_name, setting, table_name};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
 use crate::charts::{Frame, FrontierChart, Trail};
@@ -95,7 +95,7 @@ fn write_readout(state: &State, trails: &[Trail]) {
     });
     let newest = || {
         let point = state.latest()?;
-        Some(format!("Newest: {}", sentence(&run_name(point), &point.point)))
+        Some(format!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
     };
     let text = pointed.or_else(newest).unwrap_or_else(|| "No point yet. Press Play.".into());
     dom::set_text("frontier-summary", &text);
@@ -110,7 +110,7 @@ fn write_table(state: &State) {
         dom::clear(&body);
     }
     for point in state.points.iter().skip(body.child_element_count() as usize) {
-        dom::append(&body, &[&row(run_name(point).split(',').next().unwrap_or_default(), &point.point)]);
+        dom::append(&body, &[&row(&table_name(point, &state.pair_names), &point.point)]);
     }
 }
 

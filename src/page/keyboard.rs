@@ -4,7 +4,7 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, beta, controls, frontier, runs, studies, tour};
+use super::{Page, annotator, beta, controls, frontier, runs, studies, tour};
 use crate::engine::protocol::Command;
 use crate::page::tour::Move;
 
@@ -23,6 +23,9 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         tour::view::go(page, to);
         return event.prevent_default();
     }
+    if within("#annotator-desk") && annotator::press(page, &event.key()) {
+        return event.prevent_default();
+    }
     let on_chart = within("#frontier");
     match event.key().as_str() {
         " " if within("button, summary, a") => return,
@@ -35,7 +38,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "Enter" if on_chart => runs::open_selected(page),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
-        "ArrowLeft" | "ArrowRight" if within("#beta") => return,
+        "ArrowLeft" | "ArrowRight" if within("input") => return,
         "ArrowLeft" => nudge(page, -1.0),
         "ArrowRight" => nudge(page, 1.0),
         _ => return,

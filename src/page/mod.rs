@@ -5,6 +5,7 @@
 //! `index.html` owns the structure, `www/style.css` the looks, and `www/main.js` only what a browser gives to
 //! JavaScript alone: the worker, the listeners and the animation frame.
 
+pub mod annotator;
 pub mod beta;
 pub mod clinic;
 pub mod format;

@@ -16,7 +16,7 @@ pub fn draw(state: &State) {
 
 /// Rows are made anew only when there are other runs: a name may be under the fingers.
 fn write_list(state: &State) {
-    let runs = runs(&state.points);
+    let runs = runs(&state.points, &state.pair_names);
     dom::flag("runs", "hidden", runs.is_empty());
     let list = dom::element("run-list");
     let ids: Vec<String> = runs.iter().map(|(id, _)| id.id()).collect();
@@ -65,7 +65,7 @@ fn row(id: &RunId, method: &str) -> Element {
 fn write_open(state: &State) {
     dom::flag("opened", "hidden", state.open.is_none());
     let Some((id, point)) = &state.open else { return };
-    let runs = runs(&state.points);
+    let runs = runs(&state.points, &state.pair_names);
     let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.as_str(), |(_, trail)| trail.label.as_str());
     let name = state.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
     dom::set_text("opened-title", &format!("{name}, step {}", point.step));

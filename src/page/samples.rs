@@ -46,22 +46,27 @@ fn written(completion: &SampledCompletion) -> Element {
     let model = dom::make("p", "model", &name);
     dom::set_attribute(&model, "data-method", Some(method));
     let text = dom::make("p", "", "");
-    for word in &completion.words {
-        let span = dom::make("span", tint(word.valence), &word.text);
-        if word.valence != 0.0 {
-            strengthen(&span, word.valence);
-        }
-        let space = dom::document().create_text_node(" ");
-        dom::append(&text, &[&span]);
-        // A text node cannot be refused by a paragraph.
-        let _ = text.append_child(&space);
-    }
+    write_words(&text, completion);
     let details = dom::make("details", "", "");
     let unfinished = if completion.ended { "" } else { ", never ends" };
     let score = format!("gold reward {}{unfinished}", format::fixed(completion.gold_reward, 2));
     dom::append(&details, &[&dom::make("summary", "", &score), &dom::make("p", "working", &working(completion))]);
     dom::append(&block, &[&model, &text, &details]);
     block
+}
+
+/// Writes a completion's words, each tinted by what it did to the gold reward.
+pub(super) fn write_words(text: &Element, completion: &SampledCompletion) {
+    for word in &completion.words {
+        let span = dom::make("span", tint(word.valence), &word.text);
+        if word.valence != 0.0 {
+            strengthen(&span, word.valence);
+        }
+        let space = dom::document().create_text_node(" ");
+        dom::append(text, &[&span]);
+        // A text node cannot be refused by an element of text.
+        let _ = text.append_child(&space);
+    }
 }
 
 fn tint(valence: f64) -> &'static str {

@@ -9,6 +9,7 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use crate::page::annotator::{Annotator, PairNames};
 use crate::page::clinic::Clinic;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
@@ -102,6 +103,10 @@ pub struct State {
     pub scaling: Vec<ScalingPoint>,
     /// The run that the browser keeps.
     pub keeping: Keeping,
+    /// The person's own labels.
+    pub annotator: Annotator,
+    /// What the pairs are called that runs were trained on.
+    pub pair_names: PairNames,
     orders: u32,
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
@@ -160,6 +165,8 @@ impl State {
             win_rates: Vec::new(),
             scaling: Vec::new(),
             keeping: Keeping::default(),
+            annotator: Annotator::default(),
+            pair_names: PairNames::default(),
             orders: 0,
             toggled: None,
             starting_over: BTreeMap::new(),
@@ -173,6 +180,7 @@ impl State {
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
         self.orders += 1;
+        self.pair_names.order(self.orders, &command);
         if matches!(command, Command::Start(_)) {
             self.starts.insert(self.orders);
         }
@@ -220,6 +228,7 @@ impl State {
         match event {
             Event::Acknowledged(id) => {
                 self.toggled = self.toggled.filter(|&toggled| toggled > id);
+                self.pair_names.acknowledge(id);
                 if let Some(stages) = self.starting_over.remove(&id) {
                     self.start_over(stages);
                 }
@@ -244,6 +253,7 @@ impl State {
                 self.win_rates.clear();
                 self.scaling.clear();
                 self.works.clear();
+                self.annotator.forget_unanswered();
                 self.mark(&View::ALL);
             }
             Event::Playing(playing) => {
@@ -266,7 +276,7 @@ impl State {
                 if let Some(known) = self.stages.iter_mut().find(|known| known.stage == status.stage) {
                     *known = status;
                 }
-                self.mark(&[View::Pipeline, View::Controls]);
+                self.mark(&[View::Pipeline, View::Controls, View::Annotator]);
             }
             Event::Metrics(stage, rows) => {
                 self.steps += rows.len();
@@ -282,7 +292,9 @@ impl State {
                 if !is_standing(&point.point.method) {
                     self.keeping.write();
                 }
-                self.points.push(Point { run: point.run + self.earlier_runs, ..point });
+                let point = Point { run: point.run + self.earlier_runs, ..point };
+                self.pair_names.record(&point);
+                self.points.push(point);
                 self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers, View::Studies]);
             }
             Event::Kept(kept) => self.keeping.engine_at(*kept),
@@ -330,7 +342,16 @@ impl State {
             }
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
+            Event::DrawnPairs(pairs) => {
+                self.annotator.take(pairs);
+                self.mark(&[View::Annotator]);
+            }
             Event::Failure(failure) => {
+                match failure.field.as_deref() {
+                    Some("preferences") => self.pair_names.refuse(),
+                    Some("drawn_pairs") => self.annotator.give_up(),
+                    _ => {}
+                }
                 self.playing &= !failure.stopped;
                 // Models that are not there leave the engine as it was, and the choice should say so.
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
@@ -343,7 +364,7 @@ impl State {
                     self.keeping.refused();
                 }
                 self.failure = Some(failure);
-                self.mark(&[View::Notices, View::Controls, View::Pipeline]);
+                self.mark(&[View::Notices, View::Controls, View::Pipeline, View::Annotator]);
             }
         }
     }
@@ -355,7 +376,7 @@ impl State {
 
     /// The trails that are shown, with their runs.
     pub fn shown(&self) -> Vec<(RunId, Trail)> {
-        trails::shown(&self.points, &self.marks)
+        trails::shown(&self.points, &self.pair_names, &self.marks)
     }
 
     /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.

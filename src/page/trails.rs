@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::annotator::PairNames;
 use super::format;
 use super::recorded::method_name;
 use crate::charts::Trail;
@@ -45,38 +46,39 @@ pub struct RunMark {
     pub name: Option<String>,
 }
 
-/// The points as trails: one per run and method, each method's newest run alive.
-pub fn trails(points: &[Point]) -> Vec<Trail> {
-    runs(points).into_iter().map(|(_, trail)| trail).collect()
+/// The points as trails: one per run and method, the newest run of each method alive, and the newest of each kind of pairs
+/// it was trained on, so that they stand beside each other.
+pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
+    runs(points, names).into_iter().map(|(_, trail)| trail).collect()
 }
 
 /// The same, with the runs that they are.
-pub fn runs(points: &[Point]) -> Vec<(RunId, Trail)> {
+pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
     let mut trails: BTreeMap<RunId, Trail> = BTreeMap::new();
-    let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
-    for Point { run, point } in points {
-        let newest = newest.entry(&point.method).or_default();
-        *newest = (*newest).max(*run);
+    let mut newest: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
+    for point in points {
+        let newest = newest.entry((&point.point.method, names.of(point))).or_default();
+        *newest = (*newest).max(point.run);
     }
     for point in points {
         let method = point.point.method.as_str();
         let trail = trails.entry(RunId::of(point)).or_insert_with(|| Trail {
             label: String::new(),
             method: method.into(),
-            live: is_standing(method) || newest.get(method) == Some(&point.run),
+            live: is_standing(method) || newest.get(&(method, names.of(point))) == Some(&point.run),
             points: Vec::new(),
         });
         if is_standing(method) {
             trail.points.clear();
         }
-        trail.label = run_name(point);
+        trail.label = run_name(point, names);
         trail.points.push(point.point.clone());
     }
     trails.into_iter().collect()
 }
 
 /// The runs that are shown, by the names they have.
-pub fn shown(points: &[Point], marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, Trail)> {
+pub fn shown(points: &[Point], names: &PairNames, marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, Trail)> {
     let named = |(id, mut trail): (RunId, Trail)| {
         let mark = marks.get(&id);
         if let Some(name) = mark.and_then(|mark| mark.name.as_ref()) {
@@ -84,7 +86,7 @@ pub fn shown(points: &[Point], marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, 
         }
         (!mark.is_some_and(|mark| mark.hidden)).then_some((id, trail))
     };
-    runs(points).into_iter().filter_map(named).collect()
+    runs(points, names).into_iter().filter_map(named).collect()
 }
 
 /// Whether a method is no run of training, such as the reference, and so stands once, as measured last.
@@ -92,20 +94,36 @@ pub fn is_standing(method: &str) -> bool {
     matches!(method, "sft" | "base")
 }
 
-/// What a run is called beside its trail.
-pub fn run_name(point: &Point) -> String {
-    let name = match point.point.method.as_str() {
+/// What a run is called beside its trail: method, setting and, where they were not generated, its pairs.
+pub fn run_name(point: &Point, names: &PairNames) -> String {
+    let method = method_label(point);
+    let name = match &point.point.setting {
+        _ if matches!(point.point.method.as_str(), "sft" | "base" | "preferred_ft") => method.to_owned(),
+        Setting::Number(n) if point.point.method.starts_with("best_of_n") => format!("{method}, N {n}"),
+        Setting::Number(alpha) if point.point.method == "unlikelihood" => {
+            format!("{method}, α {}", format::beta(*alpha))
+        }
+        Setting::Number(beta) => format!("{method}, β {}", format::beta(*beta)),
+        Setting::Label(label) => format!("{method}, {label}"),
+    };
+    with_pairs(name, names.of(point))
+}
+
+/// The method of a run as the table calls it: its setting has a column of its own.
+pub fn table_name(point: &Point, names: &PairNames) -> String {
+    with_pairs(method_label(point).to_owned(), names.of(point))
+}
+
+fn with_pairs(name: String, pairs: Option<&str>) -> String {
+    pairs.map_or(name.clone(), |pairs| format!("{name}, {pairs}"))
+}
+
+fn method_label(point: &Point) -> &str {
+    match point.point.method.as_str() {
         "dpo" => Stage::Dpo.name(),
         "ppo" => Stage::Ppo.name(),
         "ppo-gt" => Stage::PpoGt.name(),
-        standing @ ("sft" | "base" | "preferred_ft") => return method_name(standing).to_owned(),
         other => method_name(other),
-    };
-    match &point.point.setting {
-        Setting::Number(n) if point.point.method.starts_with("best_of_n") => format!("{name}, N {n}"),
-        Setting::Number(alpha) if point.point.method == "unlikelihood" => format!("{name}, α {}", format::beta(*alpha)),
-        Setting::Number(beta) => format!("{name}, β {}", format::beta(*beta)),
-        Setting::Label(label) => format!("{name}, {label}"),
     }
 }
 
@@ -120,6 +138,7 @@ pub fn setting(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::protocol::Command;
     use crate::metrics::FrontierPoint;
 
     fn point(run: u32, method: &str, step: u64) -> Point {
@@ -143,7 +162,7 @@ mod tests {
     fn only_the_newest_run_is_alive_and_the_reference_stands_once() {
         let measured = [(1, "sft", 0), (1, "dpo", 10), (1, "dpo", 20), (2, "sft", 0), (2, "dpo", 10)];
         let points = measured.map(|(run, method, step)| point(run, method, step));
-        let trails = trails(&points);
+        let trails = trails(&points, &PairNames::default());
         let seen: Vec<(&str, bool, usize)> =
             trails.iter().map(|trail| (trail.label.as_str(), trail.live, trail.points.len())).collect();
         assert_eq!(seen, [("SFT", true, 1), ("DPO, β 0.30", false, 2), ("DPO, β 0.30", true, 1)]);
@@ -152,7 +171,7 @@ mod tests {
     #[test]
     fn a_new_run_of_one_method_leaves_the_others_alive() {
         let points = [(1, "dpo"), (1, "ppo-gt"), (2, "ppo-gt")].map(|(run, method)| point(run, method, 10));
-        let trails = trails(&points);
+        let trails = trails(&points, &PairNames::default());
         let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
         assert_eq!(seen, [("DPO, β 0.30", true), ("PPO-GT, β 0.30", false), ("PPO-GT, β 0.30", true)]);
     }
@@ -165,10 +184,41 @@ mod tests {
             (id(1, "dpo"), RunMark { hidden: true, name: None }),
             (id(2, "ppo-gt"), RunMark { hidden: false, name: Some("mine".into()) }),
         ]);
-        let seen: Vec<String> = shown(&points, &marks).into_iter().map(|(_, trail)| trail.label).collect();
+        let seen: Vec<String> =
+            shown(&points, &PairNames::default(), &marks).into_iter().map(|(_, trail)| trail.label).collect();
         assert_eq!(seen, ["DPO, β 0.30", "mine"]);
-        for (id, _) in runs(&points) {
+        for (id, _) in runs(&points, &PairNames::default()) {
             assert_eq!(RunId::named(&id.id()), Some(id));
         }
+    }
+
+    #[test]
+    fn runs_on_a_person_s_labels_stand_beside_those_on_generated_pairs() {
+        let mut names = PairNames::default();
+        let mut points = vec![point(1, "dpo", 10)];
+        let mut take_up = |points: &mut Vec<Point>, id: u32, command, more: &[Point]| {
+            names.announce(format!("my labels {id}"));
+            names.order(id, &command);
+            names.acknowledge(id);
+            more.iter().for_each(|it| names.record(it));
+            points.extend_from_slice(more);
+        };
+        let mine = || Command::LoadPreferences(Vec::new());
+        take_up(&mut points, 1, mine(), &[point(2, "dpo", 10), point(1, "ppo-gt", 10)]);
+        take_up(&mut points, 2, mine(), &[point(3, "dpo", 10)]);
+        take_up(&mut points, 3, Command::GeneratePreferences, &[point(4, "dpo", 10)]);
+        let trails = trails(&points, &names);
+        let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("DPO, β 0.30", false),
+                ("PPO-GT, β 0.30", true),
+                ("DPO, β 0.30, my labels 1", true),
+                ("DPO, β 0.30, my labels 2", true),
+                ("DPO, β 0.30", true)
+            ]
+        );
+        assert_eq!(table_name(&points[1], &names), "DPO, my labels 1");
     }
 }

@@ -15,6 +15,8 @@ pub enum View {
     Curves,
     /// The completions side by side.
     Samples,
+    /// The person's own labels.
+    Annotator,
     /// The numbers of one step.
     Inside,
     /// The three large numbers and the rest.
@@ -31,13 +33,14 @@ pub enum View {
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
         Self::Runs,
         Self::Curves,
         Self::Samples,
+        Self::Annotator,
         Self::Inside,
         Self::Numbers,
         Self::Studies,

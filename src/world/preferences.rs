@@ -180,16 +180,24 @@ fn is_false(flag: &bool) -> bool {
 /// Writes pairs as JSON lines with the texts of `prompt`, `chosen` and `rejected`.
 pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
     let text = |tokens: &[u32]| world.vocabulary().text(tokens);
-    let truncated = |tokens: &[u32]| !tokens.contains(&Vocabulary::END);
-    let line = |pair: &Pair| Line {
-        prompt: text(&pair.prompt),
-        chosen: text(&pair.chosen),
-        rejected: text(&pair.rejected),
-        chosen_truncated: truncated(&pair.chosen),
-        rejected_truncated: truncated(&pair.rejected),
+    let ended = |tokens: &[u32]| tokens.contains(&Vocabulary::END);
+    let line = |Pair { prompt, chosen, rejected, .. }: &Pair| {
+        jsonl_line(&text(prompt), (&text(chosen), ended(chosen)), (&text(rejected), ended(rejected)))
     };
-    let lines = pairs.iter().map(|pair| serde_json::to_string(&line(pair)).expect("strings always serialise"));
-    lines.map(|line| line + "\n").collect()
+    pairs.iter().map(line).collect()
+}
+
+/// One line of a file of pairs, line break included, from the texts of prompt, chosen and rejected; each completion with
+/// whether its end token came.
+pub fn jsonl_line(prompt: &str, chosen: (&str, bool), rejected: (&str, bool)) -> String {
+    let line = Line {
+        prompt: prompt.into(),
+        chosen: chosen.0.into(),
+        rejected: rejected.0.into(),
+        chosen_truncated: !chosen.1,
+        rejected_truncated: !rejected.1,
+    };
+    serde_json::to_string(&line).expect("strings always serialise") + "\n"
 }
 
 /// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards. A

@@ -76,12 +76,21 @@ pub enum Command {
     /// Answered by `Checkpoint`.
     ExportCheckpoint(Stage),
     /// Train on these pairs, which a person labelled, instead of generated ones: JSON lines with `prompt`, `chosen` and
-    /// `rejected`. DPO, reward model and PPO start over. Answered by `Stage` or `Failure`; nothing is half-replaced.
+    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` or `Failure`; nothing is
+    /// half-replaced.
     LoadPreferences(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Train on generated pairs again. DPO, reward model and PPO start over, unless the pairs were generated already.
+    /// Train on generated pairs again. What learns from pairs starts over, unless they were generated already.
     GeneratePreferences,
     /// Answered by `Preferences`.
     ExportPreferences,
+    /// Let the reference write `count` pairs for a person to label, the first of them number `from`: a number, the seed
+    /// and the reference name a pair. Answered by `DrawnPairs` or `Failure`; training is not disturbed.
+    DrawPairs {
+        /// The first pair's number, from 0.
+        from: usize,
+        /// How many.
+        count: usize,
+    },
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
 }
@@ -172,6 +181,8 @@ pub enum Event {
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// The pairs there are, as JSON lines.
     Preferences(String),
+    /// Pairs that wait for a label, by rising number.
+    DrawnPairs(Vec<DrawnPair>),
     /// Something could not be done. The engine goes on unless it says otherwise.
     Failure(Failure),
 }
@@ -413,6 +424,17 @@ pub struct SampledCompletion {
     pub gold_reward: f64,
     /// Whether the end token came.
     pub ended: bool,
+}
+
+/// Two completions of a training prompt that nobody has judged yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DrawnPair {
+    /// Which of the seed's pairs it is, from 0.
+    pub number: usize,
+    /// The prompt's text.
+    pub prompt: String,
+    /// Both by the reference, neither empty, and not alike.
+    pub completions: [SampledCompletion; 2],
 }
 
 /// A word and what it did to the gold reward.

@@ -40,7 +40,8 @@ const SLICE_SECONDS: f64 = 0.03;
 /// Most optimiser steps in one slice.
 const MOST_STEPS: usize = 16;
 /// What starts over with other pairs.
-const LEARNED_FROM_PAIRS: [Stage; 3] = [Stage::Dpo, Stage::RewardModel, Stage::Ppo];
+const LEARNED_FROM_PAIRS: [Stage; 5] =
+    [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
 /// While training, every so many slices one goes to the optimum's samples.
 const OPTIMUM_TURN: usize = 4;
 
@@ -279,6 +280,14 @@ impl<K: Kernels> Session<K> {
                 self.restart(&LEARNED_FROM_PAIRS, false, events);
             }
             Command::GeneratePreferences => {}
+            Command::DrawPairs { from, count } => {
+                let drawn = self.pipeline.draw_pairs(&mut self.k, from, count).await?;
+                events.push(if drawn.is_empty() && count > 0 {
+                    Event::Failure(reports::nothing_to_choose())
+                } else {
+                    Event::DrawnPairs(drawn)
+                });
+            }
             Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
                 Some(lines) => Event::Preferences(lines),
                 None => Event::Failure(reports::no_pairs()),

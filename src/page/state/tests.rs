@@ -62,7 +62,10 @@ fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
         state.apply(point(1, "dpo", 10));
     }
     assert_eq!(
-        trails(&state.points).iter().map(|trail| (trail.live, trail.points.len())).collect::<Vec<_>>(),
+        trails(&state.points, &state.pair_names)
+            .iter()
+            .map(|trail| (trail.live, trail.points.len()))
+            .collect::<Vec<_>>(),
         [(false, 1), (true, 1)]
     );
 }

@@ -2,13 +2,22 @@
 
 use thiserror::Error;
 
-use super::Pipeline;
-use crate::backend::Kernels;
+use super::{PIECE, Pipeline, at_temperature_1};
 use crate::backend::network::Network;
+use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::{DrawnPair, Stage};
+use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
-use crate::world::World;
+use crate::language::Sequence;
+use crate::rng::Generator;
 use crate::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
+use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+
+/// Completions from which a pair to label is taken: the first, and the next that differs.
+const CANDIDATES: usize = 4;
+/// How often candidates are drawn until two of them differ.
+const ATTEMPTS: usize = 8;
 
 /// Why a person's pairs cannot be used. What was there before is unchanged.
 #[derive(Debug, Error)]
@@ -93,5 +102,57 @@ impl<K: Kernels> Pipeline<K> {
             None => self.data.pairs().cloned().collect(),
         };
         (!pairs.is_empty()).then(|| to_jsonl(&self.world, &pairs))
+    }
+
+    /// Pairs for a person to label, by the reference: which prompt and which completions is decided by seed, reference
+    /// and number alone. A pair of which the reference writes but one completion is left out.
+    pub async fn draw_pairs(&mut self, k: &mut K, from: usize, count: usize) -> Result<Vec<DrawnPair>, BackendError> {
+        let seed = u64::from(self.settings.seed);
+        // No prompt comes twice before every other has come.
+        let mut order: Vec<usize> = (0..self.world.train_prompts().len()).collect();
+        Generator::new(seed, "prompts to label").shuffle(&mut order);
+        let mut waiting: Vec<(usize, Generator)> = (from..from.saturating_add(count))
+            .map(|it| (it, Generator::numbered(seed, "pairs to label", it as u64)))
+            .collect();
+        let mut drawn = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let mut alike = Vec::new();
+            for piece in waiting.chunks_mut(PIECE / CANDIDATES) {
+                let prompts: Vec<&[u32]> = piece
+                    .iter()
+                    .flat_map(|(number, _)| {
+                        [self.world.train_prompts()[order[number % order.len()]].as_slice(); CANDIDATES]
+                    })
+                    .collect();
+                let coins: Vec<f32> =
+                    piece.iter_mut().flat_map(|(_, draws)| draws.coins(CANDIDATES * MAX_SEQUENCE)).collect();
+                let written = self.sampler.generate(k, &self.reference, &prompts, &coins, at_temperature_1()).await?;
+                for ((number, draws), candidates) in piece.iter().zip(written.chunks_exact(CANDIDATES)) {
+                    match Self::first_two(candidates) {
+                        Some(two) => drawn.push(self.drawn_pair(*number, two)),
+                        None => alike.push((*number, draws.clone())),
+                    }
+                }
+            }
+            waiting = alike;
+        }
+        drawn.sort_by_key(|pair| pair.number);
+        Ok(drawn)
+    }
+
+    /// The first two that have words, and not the same ones.
+    fn first_two(candidates: &[Sequence]) -> Option<[&Sequence; 2]> {
+        let mut with_words = candidates.iter().filter(|it| it.completion().first() != Some(&Vocabulary::END));
+        let first = with_words.next()?;
+        with_words.find(|other| other.tokens != first.tokens).map(|other| [first, other])
+    }
+
+    fn drawn_pair(&self, number: usize, two: [&Sequence; 2]) -> DrawnPair {
+        let stage = (Stage::Sft, self.sft.step as usize);
+        DrawnPair {
+            number,
+            prompt: self.world.vocabulary().text(two[0].prompt()),
+            completions: two.map(|sequence| reports::completion(&self.world, stage, sequence)),
+        }
     }
 }

@@ -65,7 +65,8 @@ pub fn samples(world: &World, typed: bool, written: &[((Stage, usize), Vec<Seque
     Samples { typed, rows: rows.collect() }
 }
 
-fn completion(world: &World, (stage, step): (Stage, usize), sequence: &Sequence) -> SampledCompletion {
+/// A completion with its gold reward's working.
+pub fn completion(world: &World, (stage, step): (Stage, usize), sequence: &Sequence) -> SampledCompletion {
     let working = world.gold(&sequence.tokens);
     let words = working.words.iter().skip(sequence.prompt_length).map(|word| Word {
         text: word.word.clone(),
@@ -137,6 +138,17 @@ pub fn no_model(stage: Stage) -> Failure {
         sentence: format!("There is no model of {} to save yet.", stage.name()),
         remedy: "Train it first: focus it and press Play.".into(),
         field: None,
+        stopped: false,
+    }
+}
+
+/// A reference that has but one thing to say.
+pub fn nothing_to_choose() -> Failure {
+    Failure {
+        sentence: "The reference writes the same completion again and again, so there is nothing to choose between."
+            .into(),
+        remedy: "Use a reference that varies more: the shipped SFT model, or one trained anew.".into(),
+        field: Some("drawn_pairs".into()),
         stopped: false,
     }
 }

@@ -1,0 +1,429 @@
+//! Being the annotator: pairs that a person labels one by one, what the oracle thinks of her choices, and the labels as the
+//! engine trains on them. No browser in here, but for the view.
+
+mod names;
+#[cfg(target_arch = "wasm32")]
+mod view;
+
+pub use names::PairNames;
+#[cfg(target_arch = "wasm32")]
+pub use view::{click, draw, press, set_flips};
+
+use super::format;
+use crate::engine::protocol::{Command, DrawnPair, SampledCompletion};
+use crate::rng::Generator;
+use crate::stats::share_interval;
+use crate::world::preferences::jsonl_line;
+
+/// Labels a person is asked for at first: few, but a few minutes' work.
+const FIRST_GOAL: usize = 20;
+/// Labels more, for whoever goes on.
+const MORE: usize = 10;
+
+/// One of the two completions of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Side {
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// A pair with her choice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Label<'a> {
+    /// The pair.
+    pub pair: &'a DrawnPair,
+    /// The better one, to her.
+    pub side: Side,
+}
+
+impl Label<'_> {
+    /// The completion she chose.
+    pub fn chosen(&self) -> &SampledCompletion {
+        &self.pair.completions[self.side.index()]
+    }
+
+    /// The other.
+    pub fn rejected(&self) -> &SampledCompletion {
+        &self.pair.completions[self.side.other().index()]
+    }
+
+    /// 1 where the oracle chooses as she did, 0 where it does not, ½ where it holds neither to be better.
+    fn agreement(&self) -> f64 {
+        let advantage = self.chosen().gold_reward - self.rejected().gold_reward;
+        if advantage == 0.0 { 0.5 } else { f64::from(advantage > 0.0) }
+    }
+
+    /// What the oracle makes of her choice, in one clause.
+    pub fn verdict(&self) -> String {
+        let rewards = [self.chosen(), self.rejected()].map(|it| format::fixed(it.gold_reward, 2));
+        let words = match self.agreement() {
+            agreement if agreement > 0.5 => "the oracle agrees",
+            agreement if agreement < 0.5 => "the oracle would have chosen the other",
+            _ => "the oracle holds neither to be better",
+        };
+        format!("{words}, with gold reward {} for yours and {} for the other.", rewards[0], rewards[1])
+    }
+}
+
+/// The pairs, her answers to the first of them, and what is asked of her.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Annotator {
+    pairs: Vec<DrawnPair>,
+    /// One a pair, in order; `None` where she skipped it.
+    answers: Vec<Option<Side>>,
+    goal: usize,
+    /// Whether pairs have been ordered that have not come.
+    is_waiting: bool,
+    /// The first pair that was never asked for.
+    next: usize,
+    /// Which share of her labels is turned round before they are trained on, in percent.
+    flips: u32,
+}
+
+impl Default for Annotator {
+    fn default() -> Self {
+        Self { pairs: Vec::new(), answers: Vec::new(), goal: FIRST_GOAL, is_waiting: false, next: 0, flips: 0 }
+    }
+}
+
+impl Annotator {
+    /// Whether she has begun.
+    pub fn has_begun(&self) -> bool {
+        self.is_waiting || !self.pairs.is_empty()
+    }
+
+    /// The pair to judge now: none where the goal is reached, or where pairs are on their way.
+    pub fn current(&self) -> Option<&DrawnPair> {
+        if self.is_done() { None } else { self.pairs.get(self.answers.len()) }
+    }
+
+    /// Her labels, in the order she gave them.
+    pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
+        self.pairs.iter().zip(&self.answers).filter_map(|(pair, answer)| answer.map(|side| Label { pair, side }))
+    }
+
+    /// How many labels there are.
+    pub fn count(&self) -> usize {
+        self.answers.iter().flatten().count()
+    }
+
+    /// How many she is asked for.
+    pub fn goal(&self) -> usize {
+        self.goal
+    }
+
+    /// Whether she has labelled as many as she was asked for.
+    pub fn is_done(&self) -> bool {
+        self.count() >= self.goal
+    }
+
+    /// Whether there is an answer to take back.
+    pub fn can_undo(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// The last answer, where it was a label.
+    pub fn last(&self) -> Option<Label<'_>> {
+        let side = (*self.answers.last()?)?;
+        Some(Label { pair: self.pairs.get(self.answers.len() - 1)?, side })
+    }
+
+    /// The better one of the pair at hand.
+    pub fn choose(&mut self, side: Side) {
+        if self.current().is_some() {
+            self.answers.push(Some(side));
+        }
+    }
+
+    /// No label for the pair at hand.
+    pub fn skip(&mut self) {
+        if self.current().is_some() {
+            self.answers.push(None);
+        }
+    }
+
+    /// Takes the last answer back: its pair is at hand again.
+    pub fn undo(&mut self) {
+        self.answers.pop();
+    }
+
+    /// Begins, or begins again.
+    pub fn begin(&mut self) {
+        self.goal = self.goal.max(FIRST_GOAL);
+    }
+
+    /// No more pairs can be had.
+    pub fn give_up(&mut self) {
+        self.forget_unanswered();
+        self.goal = self.count();
+    }
+
+    /// Asks for more labels than the first twenty.
+    pub fn go_on(&mut self) {
+        self.goal = self.count() + MORE;
+    }
+
+    /// The order for pairs that she will need to reach the goal, unless they are there or on their way.
+    pub fn wanted(&mut self) -> Option<Command> {
+        let missing = self.goal.saturating_sub(self.count());
+        let count = missing.saturating_sub(self.pairs.len() - self.answers.len());
+        if self.is_waiting || count == 0 {
+            return None;
+        }
+        self.is_waiting = true;
+        let from = self.next;
+        self.next += count;
+        Some(Command::DrawPairs { from, count })
+    }
+
+    /// Takes drawn pairs.
+    pub fn take(&mut self, drawn: Vec<DrawnPair>) {
+        if self.is_waiting {
+            self.is_waiting = false;
+            self.pairs.extend(drawn);
+        }
+    }
+
+    /// Another engine is there: what has no answer yet was written by the one before, and what was ordered of that one
+    /// will not come.
+    pub fn forget_unanswered(&mut self) {
+        self.is_waiting = false;
+        self.pairs.truncate(self.answers.len());
+    }
+
+    /// The share of labels that is turned round, in percent.
+    pub fn flips(&self) -> u32 {
+        self.flips
+    }
+
+    /// Sets that share, 0 to 50 %.
+    pub fn set_flips(&mut self, percent: u32) {
+        self.flips = percent.min(50);
+    }
+
+    /// Which labels are turned round. A larger share turns the same ones and some more, so that shares can be compared.
+    pub fn flipped(&self, seed: u32) -> Vec<bool> {
+        let count = self.count();
+        let mut order: Vec<usize> = (0..count).collect();
+        Generator::new(u64::from(seed), "flips of a person's labels").shuffle(&mut order);
+        let share = f64::from(self.flips) / 100.0;
+        let mut flipped = vec![false; count];
+        order.iter().take((share * count as f64).round() as usize).for_each(|&label| flipped[label] = true);
+        flipped
+    }
+
+    /// Whether DPO and reward model can learn from the labels: the latter needs two prompts, one of them to be validated on.
+    pub fn is_trainable(&self) -> bool {
+        let mut prompts = self.labels().map(|label| label.pair.prompt.as_str());
+        prompts.next().is_some_and(|first| prompts.any(|other| other != first))
+    }
+
+    /// The labels as JSON lines, as she gave them.
+    pub fn jsonl(&self) -> String {
+        self.labels().map(|label| line(&label)).collect()
+    }
+
+    /// The labels as JSON lines, with the flips that were asked for.
+    pub fn jsonl_with_flips(&self, seed: u32) -> String {
+        let labels = self.labels().zip(self.flipped(seed));
+        labels
+            .map(|(label, flips)| line(&Label { side: if flips { label.side.other() } else { label.side }, ..label }))
+            .collect()
+    }
+
+    /// What runs on these labels are called.
+    pub fn name(&self) -> String {
+        if self.flips == 0 { "my labels".into() } else { format!("my labels, {} % flipped", self.flips) }
+    }
+
+    /// How many labels there are, how few that is beside the pairs that would be generated, and how often the oracle agrees.
+    pub fn summary(&self, generated: usize) -> String {
+        let count = self.count();
+        if count == 0 {
+            return String::new();
+        }
+        let pairs = if count == 1 { "pair" } else { "pairs" };
+        let agreements: Vec<f64> = self.labels().map(|label| label.agreement()).collect();
+        let agreed: f64 = agreements.iter().sum();
+        let (low, high) = share_interval(agreed, count);
+        let percent = |share: f64| format::fixed(100.0 * share, 0);
+        let ties = match agreements.iter().filter(|it| **it == 0.5).count() {
+            0 => String::new(),
+            1 => " One pair that it holds to be even counts half.".into(),
+            ties => format!(" {ties} pairs that it holds to be even count half."),
+        };
+        format!(
+            "You have labelled {count} {pairs}. The oracle agrees with {} % of your choices (95 % interval {} to {} %).{ties} \
+             Few labels are soon known by heart: generated data would have {} pairs, and from {count} a policy learns \
+             these completions more than it learns your taste.",
+            percent(agreed / count as f64),
+            percent(low),
+            percent(high),
+            format::count(generated),
+        )
+    }
+}
+
+fn line(label: &Label) -> String {
+    let [chosen, rejected] = [label.chosen(), label.rejected()].map(|it| (text(it), it.ended));
+    jsonl_line(&label.pair.prompt, (&chosen.0, chosen.1), (&rejected.0, rejected.1))
+}
+
+fn text(completion: &SampledCompletion) -> String {
+    completion.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::{Stage, Word};
+    use crate::world::preferences::{PairError, from_jsonl};
+    use crate::world::{World, WorldSettings};
+
+    const NOUNS: [&str; 5] = ["acting", "plot", "story", "music", "ending"];
+
+    fn completion(text: &str, gold_reward: f64) -> SampledCompletion {
+        let word = |text: &str| Word { text: text.into(), valence: 0.0, rule: String::new() };
+        SampledCompletion {
+            stage: Stage::Sft,
+            step: 1,
+            words: text.split(' ').map(word).collect(),
+            gold_reward,
+            ended: true,
+        }
+    }
+
+    fn pair(number: usize) -> DrawnPair {
+        DrawnPair {
+            number,
+            prompt: format!("the {} in this film", NOUNS[number % NOUNS.len()]),
+            completions: [completion("was superb .", 0.8), completion("was dull .", 0.3)],
+        }
+    }
+
+    fn begun() -> Annotator {
+        let mut annotator = Annotator::default();
+        assert_eq!(annotator.wanted(), Some(Command::DrawPairs { from: 0, count: 20 }));
+        assert_eq!(annotator.wanted(), None, "they are on their way");
+        annotator.take((0..20).map(pair).collect());
+        annotator
+    }
+
+    fn labelled(sides: &[Side]) -> Annotator {
+        let mut annotator = begun();
+        sides.iter().for_each(|&side| annotator.choose(side));
+        annotator
+    }
+
+    #[test]
+    fn a_choice_leads_to_the_next_pair_and_can_be_taken_back() {
+        let mut annotator = begun();
+        annotator.choose(Side::B);
+        annotator.skip();
+        assert_eq!((annotator.count(), annotator.current().unwrap().number), (1, 2));
+        assert_eq!(annotator.last(), None, "of a skipped pair nothing is told");
+        annotator.undo();
+        assert_eq!((annotator.count(), annotator.current().unwrap().number), (1, 1));
+        assert!(
+            annotator
+                .last()
+                .unwrap()
+                .verdict()
+                .starts_with("the oracle would have chosen the other, with gold reward 0.30")
+        );
+        annotator.undo();
+        annotator.undo();
+        annotator.choose(Side::A);
+        assert!(annotator.last().unwrap().verdict().starts_with("the oracle agrees"));
+        assert_eq!(annotator.count(), 1);
+    }
+
+    #[test]
+    fn a_skipped_pair_is_replaced_and_whoever_wants_goes_on() {
+        let mut annotator = begun();
+        annotator.skip();
+        assert_eq!(annotator.wanted(), Some(Command::DrawPairs { from: 20, count: 1 }));
+        annotator.take(vec![pair(20)]);
+        (0..20).for_each(|_| annotator.choose(Side::A));
+        assert!(annotator.is_done() && annotator.current().is_none() && annotator.wanted().is_none());
+        annotator.choose(Side::A);
+        assert_eq!(annotator.count(), 20, "nothing is at hand");
+        annotator.go_on();
+        assert_eq!(annotator.wanted(), Some(Command::DrawPairs { from: 21, count: 10 }));
+        assert_eq!(annotator.goal(), 30);
+    }
+
+    #[test]
+    fn another_engine_takes_the_pairs_without_answer_and_leaves_the_labels() {
+        let mut annotator = labelled(&[Side::A, Side::B]);
+        annotator.forget_unanswered();
+        assert_eq!((annotator.count(), annotator.current()), (2, None));
+        assert_eq!(annotator.wanted(), Some(Command::DrawPairs { from: 20, count: 18 }));
+        annotator.forget_unanswered();
+        annotator.take(vec![pair(0)]);
+        assert_eq!(annotator.current(), None, "what the old engine still sends is not taken");
+    }
+
+    #[test]
+    fn labels_are_read_as_a_file_of_pairs_is() {
+        let world = World::new(WorldSettings::default()).unwrap();
+        let mut annotator = labelled(&[Side::A]);
+        assert!(!annotator.is_trainable(), "a reward model needs a second prompt");
+        annotator.choose(Side::B);
+        annotator.pairs[1].completions[0].ended = false;
+        assert!(annotator.is_trainable());
+        let pairs = from_jsonl(&world, &annotator.jsonl()).unwrap();
+        let text = |tokens: &[u32]| world.vocabulary().text(tokens);
+        let read: Vec<_> = pairs.iter().map(|it| (text(&it.prompt), text(&it.chosen), text(&it.rejected))).collect();
+        let expected = [("acting", "was superb .", "was dull ."), ("plot", "was dull .", "was superb .")];
+        assert_eq!(read, expected.map(|(noun, a, b)| (format!("the {noun} in this film"), a.into(), b.into())));
+        assert_eq!(pairs[1].rejected_gold, 0.0, "it never ended");
+        assert_eq!(from_jsonl(&world, &Annotator::default().jsonl()), Err(PairError::Empty));
+    }
+
+    #[test]
+    fn flips_are_the_seed_s_are_as_many_as_asked_for_and_only_grow() {
+        let mut annotator = labelled(&[Side::A; 20]);
+        let mut flipped_at = |percent, seed| {
+            annotator.set_flips(percent);
+            (annotator.flipped(seed), annotator.jsonl_with_flips(seed), annotator.name())
+        };
+        let (none, lines, name) = flipped_at(0, 1);
+        assert_eq!((none, name.as_str()), (vec![false; 20], "my labels"));
+        let (some, turned, name) = flipped_at(25, 1);
+        assert_eq!((some.iter().filter(|it| **it).count(), name.as_str()), (5, "my labels, 25 % flipped"));
+        let differing = lines.lines().zip(turned.lines()).map(|(before, after)| before != after);
+        assert_eq!(differing.collect::<Vec<_>>(), some);
+        assert_eq!(flipped_at(25, 1).0, some);
+        assert_ne!(flipped_at(25, 2).0, some);
+        let (half, ..) = flipped_at(80, 1);
+        assert_eq!(half.iter().filter(|it| **it).count(), 10, "at most half");
+        assert!(some.iter().zip(&half).all(|(few, many)| !few || *many));
+    }
+
+    #[test]
+    fn the_summary_counts_and_is_not_too_sure() {
+        let mut annotator = labelled(&[Side::A; 20]);
+        let words = annotator.summary(12_288);
+        assert!(words.contains("labelled 20 pairs") && words.contains("100 % of your choices"), "{words}");
+        assert!(words.contains("interval 84 to 100 %") && words.contains("12\u{202f}288 pairs"), "{words}");
+        annotator.pairs[0].completions[1].gold_reward = 0.8;
+        assert!(annotator.summary(1).contains("One pair that it holds to be even counts half"));
+        assert_eq!(Annotator::default().summary(1), "");
+    }
+}

@@ -1,0 +1,74 @@
+//! Pairs for a person to label: drawn by the reference, named by seed and number, and usable as soon as they are labelled.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::collections::BTreeSet;
+
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::*;
+use klimb::engine::session::Session;
+use klimb::engine::settings::Settings;
+use klimb::world::preferences::jsonl_line;
+use pollster::block_on;
+
+fn session(seed: u32) -> Session<Cpu<f32>> {
+    let checkpoints = Checkpoints {
+        base: include_bytes!("../www/assets/base.safetensors").to_vec(),
+        sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
+        optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
+        preferences: Vec::new(),
+    };
+    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+    let settings = Settings { seed, batch_size: 8, evaluation_samples: 64, ..Settings::default() };
+    let mut session =
+        Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints).expect("shipped models are valid");
+    block_on(session.open());
+    session
+}
+
+fn draw(session: &mut Session<Cpu<f32>>, from: usize, count: usize) -> Vec<DrawnPair> {
+    let events = block_on(session.handle(Command::DrawPairs { from, count }));
+    let drawn = events.into_iter().find_map(|event| match event {
+        Event::DrawnPairs(drawn) => Some(drawn),
+        _ => None,
+    });
+    drawn.expect("pairs are drawn at once")
+}
+
+fn text(completion: &SampledCompletion) -> String {
+    completion.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_number_and_the_seed_name_a_pair_whose_completions_differ() {
+    let mut session = session(1);
+    let all = draw(&mut session, 0, 40);
+    assert_eq!(all.iter().map(|pair| pair.number).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+    let prompts: BTreeSet<&str> = all.iter().map(|pair| pair.prompt.as_str()).collect();
+    assert_eq!(prompts.len(), 40, "no prompt comes twice so early");
+    for pair in &all {
+        let [a, b] = pair.completions.each_ref().map(text);
+        assert!(!a.is_empty() && !b.is_empty(), "{pair:?}");
+        let ended = pair.completions.each_ref().map(|it| it.ended);
+        assert!(a != b || ended[0] != ended[1], "{pair:?}");
+        assert!(pair.completions.iter().all(|it| it.stage == Stage::Sft && (0.0..=1.0).contains(&it.gold_reward)));
+    }
+    block_on(session.handle(Command::Step(Stage::Dpo)));
+    assert_eq!(draw(&mut session, 7, 3), all[7..10], "neither pieces nor training change them");
+    assert_ne!(draw(&mut self::session(2), 0, 3), all[..3]);
+    assert!(draw(&mut session, 0, 0).is_empty());
+}
+
+#[test]
+fn drawn_pairs_are_trained_on_once_they_are_labelled_and_outlive_a_reset() {
+    let mut session = session(1);
+    let drawn = draw(&mut session, 0, 20);
+    let texts = drawn.iter().map(|pair| pair.completions.each_ref().map(|it| (text(it), it.ended)));
+    let lines: String =
+        drawn.iter().zip(texts).map(|(pair, [a, b])| jsonl_line(&pair.prompt, (&a.0, a.1), (&b.0, b.1))).collect();
+    block_on(session.handle(Command::LoadPreferences(lines.clone().into_bytes())));
+    let events = block_on(session.handle(Command::Step(Stage::Dpo)));
+    assert!(events.iter().any(|event| matches!(event, Event::Batch(_))), "{events:?}");
+    block_on(session.handle(Command::Reset));
+    let events = block_on(session.handle(Command::ExportPreferences));
+    assert!(events.contains(&Event::Preferences(lines)), "{events:?}");
+}
