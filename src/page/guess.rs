@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(guess, Guess::Unasked, "without an optimum there is no answer");
         guess.moved(1.0, 0.5, true);
         guess.moved(1.0, 0.1, true);
-        assert!(guess.hides_the_answer() && guess.question().unwrap().contains("from 1.0 to 0.10"), "{guess:?}");
+        assert!(guess.hides_the_answer() && guess.question().unwrap().contains("from 1.00 to 0.10"), "{guess:?}");
         assert!(!guess.place((-1.0, 0.5)) && !guess.place((1.0, 1.5)), "there is nothing there");
         assert!(guess.place((4.0, 0.9)));
         guess.moved(0.1, 0.1, true);
