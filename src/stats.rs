@@ -30,6 +30,23 @@ pub fn quantile(values: &[f64], p: f64) -> f64 {
     sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
 }
 
+/// The exponential moving average of values that came in order, each mean counting `weight` of the one before it. It is
+/// corrected for its beginning at 0 (Kingma and Ba 2015, section 3), so that the first value is its own mean; a weight of
+/// 0 leaves the values as they are.
+///
+/// # Panics
+/// If `weight` is not in [0, 1).
+pub fn smoothed(values: &[f64], weight: f64) -> Vec<f64> {
+    assert!((0.0..1.0).contains(&weight), "smoothed: a weight of {weight} is not in 0 to 1");
+    let (mut sum, mut counted) = (0.0, 0.0);
+    let mean = |value: &f64| {
+        sum = weight * sum + (1.0 - weight) * value;
+        counted = weight * counted + (1.0 - weight);
+        sum / counted
+    };
+    values.iter().map(mean).collect()
+}
+
 /// Mean and spread of numbers that come one by one, without keeping them (Welford 1962).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Moments {
@@ -143,6 +160,20 @@ mod tests {
     fn the_interval_falls_to_the_normal_s_without_a_jump() {
         assert!((1..1000).all(|freedom| student_t(freedom + 1) < student_t(freedom)));
         assert!((student_t(60) - 2.000).abs() < 1e-3 && (student_t(1_000_000) - 1.96).abs() < 1e-4);
+    }
+
+    #[test]
+    fn smoothing_begins_at_the_first_value_and_keeps_what_is_level() {
+        let values = [3.0, 1.0, 2.0];
+        assert_eq!(smoothed(&values, 0.0), values);
+        let by_hand = [3.0, (0.5 * 3.0 + 1.0) / 1.5, (0.25 * 3.0 + 0.5 * 1.0 + 2.0) / 1.75];
+        for (value, expected) in smoothed(&values, 0.5).into_iter().zip(by_hand) {
+            assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+        }
+        assert!(smoothed(&[0.7; 50], 0.95).iter().all(|value| (value - 0.7).abs() < 1e-12));
+        assert!(smoothed(&[], 0.9).is_empty());
+        let noise: Vec<f64> = (0..1000).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        assert!(smoothed(&noise, 0.95)[999].abs() < 0.03, "noise is averaged away");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The bar, the slider and every listener: what the person does becomes a command.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
+use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent};
 
 use super::recorded::Ghosts;
 use super::state::State;
 use super::study::Study;
 use super::view::View;
-use super::{Page, beta, dom, format, frontier, keyboard, knobs, pipeline, studies};
+use super::{Page, beta, curves, dom, format, frontier, keyboard, knobs, pipeline, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -29,6 +29,14 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
             }
         }
         ("pointerout", "frontier") => frontier::select(page, None),
+        ("click" | "pointermove", id) if id.starts_with("curve-") => {
+            if let (Some(chart), Some(pointer)) = (id.strip_prefix("curve-"), event.dyn_ref::<MouseEvent>()) {
+                curves::point_at(page, chart, pointer);
+            }
+        }
+        // A finger that is lifted leaves the crosshair where it was, to be read.
+        ("pointerout", id) if id.starts_with("curve-") && is_of_mouse(event) => curves::select(page, None),
+        ("input", "smoothing") | ("change", "smoothing" | "logarithmic" | "also") => curves::change(page),
         ("click", id) => click(page, id),
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
@@ -44,6 +52,10 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         }
         _ => {}
     }
+}
+
+fn is_of_mouse(event: &BrowserEvent) -> bool {
+    event.dyn_ref::<PointerEvent>().is_some_and(|pointer| pointer.pointer_type() == "mouse")
 }
 
 fn click(page: &mut Page, id: &str) {

@@ -20,6 +20,8 @@ pub struct Page {
     pub(super) state: State,
     /// Where the frontier's values lie, for the pointer.
     pub(super) frame: Option<Frame>,
+    /// Where the values of each chart over the steps lie.
+    pub(super) curve_frames: Vec<(&'static str, Frame)>,
     pace: Pace,
     post: Function,
     /// Recorded files as they arrive.
@@ -44,7 +46,7 @@ impl Page {
         }
         controls::restore_theme();
         knobs::build();
-        Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default() }
+        Self { state, frame: None, curve_frames: Vec::new(), pace: Pace::default(), post, inbox: Inbox::default() }
     }
 
     /// Builds the engine.
@@ -131,7 +133,7 @@ impl Page {
                 View::Controls => controls::draw(&self.state),
                 View::Pipeline => pipeline::draw(&self.state),
                 View::Frontier => self.frame = frontier::draw(&mut self.state),
-                View::Curves => curves::draw(&mut self.state),
+                View::Curves => self.curve_frames = curves::draw(&mut self.state),
                 View::Samples => samples::draw(&self.state),
                 View::Inside => inside::draw(&self.state),
                 View::Numbers => numbers::draw(&self.state),

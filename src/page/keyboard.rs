@@ -1,9 +1,9 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them.
+//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through a chart, `?` lists them.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, beta, controls, frontier, studies};
+use super::{Page, beta, controls, curves, frontier, studies};
 use crate::engine::protocol::Command;
 
 /// Obeys a key unless the person is typing, or the key already means something where the focus is.
@@ -17,7 +17,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
     if within("input:not([type=range]), select, textarea, dialog") {
         return;
     }
-    let on_chart = within("#frontier");
+    let (on_chart, on_curve) = (within("#frontier"), within(".charts canvas"));
     match event.key().as_str() {
         " " if within("button, summary, a") => return,
         " " => controls::play(page),
@@ -26,9 +26,14 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "?" => controls::show_keys(),
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
+        "ArrowLeft" if on_curve => curves::walk(page, -1),
+        "ArrowRight" if on_curve => curves::walk(page, 1),
+        "Home" if on_curve => curves::walk(page, isize::MIN),
+        "End" if on_curve => curves::walk(page, isize::MAX),
+        "Escape" if on_curve => curves::select(page, None),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
-        "ArrowLeft" | "ArrowRight" if within("#beta") => return,
+        "ArrowLeft" | "ArrowRight" if within("input") => return,
         "ArrowLeft" => nudge(page, -1.0),
         "ArrowRight" => nudge(page, 1.0),
         _ => return,

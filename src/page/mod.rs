@@ -6,6 +6,7 @@
 //! JavaScript alone: the worker, the listeners and the animation frame.
 
 pub mod beta;
+pub mod charted;
 pub mod format;
 pub mod hidden;
 pub mod recorded;

@@ -8,6 +8,7 @@ use crate::engine::protocol::{
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use crate::page::charted::Looking;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::view::View;
@@ -66,6 +67,8 @@ pub struct State {
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index.
     pub selected: Option<(usize, usize)>,
+    /// How the charts over the steps are looked at.
+    pub curves: Looking,
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
@@ -123,6 +126,7 @@ impl State {
             rounds: BTreeMap::new(),
             failure: None,
             selected: None,
+            curves: Looking::default(),
             export: None,
             beta_changes: BTreeMap::new(),
             steps: 0,
@@ -310,6 +314,7 @@ impl State {
 
     fn focus(&mut self, stage: Stage) {
         self.focused = stage;
+        self.curves.at = None;
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 
@@ -318,6 +323,7 @@ impl State {
         self.works.retain(|work, _| *work == Work::Scaling);
         self.failure = None;
         self.selected = None;
+        self.curves.at = None;
         self.mark(&View::ALL);
     }
 
