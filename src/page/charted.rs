@@ -12,6 +12,8 @@ use crate::stats::smoothed;
 
 /// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
+/// What the charts are called in the ids of `index.html` and in file names.
+pub const IDS: [&str; 4] = ["loss", "kl", "reward", "also"];
 /// The most that curves are smoothed.
 pub const SMOOTHEST: f64 = 0.95;
 /// Rows at either end among which a stage's metrics are looked for; not every row has every number.

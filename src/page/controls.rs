@@ -4,10 +4,10 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent};
 
 use super::recorded::Ghosts;
-use super::state::State;
+use super::state::{Export, State};
 use super::study::Study;
 use super::view::View;
-use super::{Page, beta, curves, dom, format, frontier, keyboard, knobs, pipeline, studies};
+use super::{Page, beta, curves, dom, export, format, frontier, keyboard, knobs, pictures, pipeline, studies};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -73,6 +73,8 @@ fn click(page: &mut Page, id: &str) {
         "share" => share(page),
         "theme" => toggle_theme(page),
         "help" => show_keys(),
+        "export-csv" | "export-json" | "export-script" => export_text(page, id),
+        "export-svg" | "export-png" => pictures::save(page, &dom::select("export-chart").value(), id == "export-svg"),
         "win-rate-run" => page.order(Command::Contest(true)),
         "win-rate-cancel" => page.order(Command::Contest(false)),
         "scaling-run" => {
@@ -98,6 +100,18 @@ fn click(page: &mut Page, id: &str) {
             }
         }
     }
+}
+
+/// The numbers of this page, or a script for its run, as a file.
+fn export_text(page: &mut Page, id: &str) {
+    let (state, date) = (&page.state, String::from(js_sys::Date::new_0().to_iso_string()));
+    let (what, ending, text) = match id {
+        "export-csv" => ("run".to_owned(), "csv", export::csv(state, &date)),
+        "export-json" => ("run".to_owned(), "json", export::json(state, &date)),
+        _ => (format!("{}-trl", state.focused.id()), "py", export::script(state)),
+    };
+    let name = export::file_name(state, &what, ending);
+    page.state.export = Some(Export::Document { name, text });
 }
 
 /// Shows the recorded runs that were chosen, and the paper's curves if they are wanted.

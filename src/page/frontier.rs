@@ -1,13 +1,15 @@
 //! The frontier: chart, pointer, readout and table.
 
+use plotters::coord::Shift;
 use plotters::drawing::IntoDrawingArea;
+use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::{Element, MouseEvent};
 
 use super::state::State;
 use super::trails::{run_name, setting, trails};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
-use crate::charts::{Frame, FrontierChart, Trail};
+use crate::charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use crate::engine::protocol::Origin;
 use crate::metrics::{FrontierPoint, OptimumPoint};
 
@@ -16,32 +18,40 @@ const REACH: f64 = 24.0;
 
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
-    let trails = trails(&state.points);
-    let target = beta::optimum_at(&state.optimum, state.dragged_beta);
-    let label = format!("π* at β {}", format::beta(state.dragged_beta));
-    write_target(&target, state.optimum_origin);
-    write_readout(state, &trails);
+    write_target(&beta::optimum_at(&state.optimum, state.dragged_beta), state.optimum_origin);
+    write_readout(state, &trails(&state.points));
     write_table(state);
     write_recorded(state);
     let (surface, look) = dom::surface("frontier")?;
-    let read_off = state.recorded.read_off();
-    let chart = FrontierChart {
-        ghosts: state.recorded.ghosts(),
-        read_off: &read_off,
-        trails: &trails,
-        optimum: &state.optimum,
-        aims: &[],
-        target: target.map(|point| (point, label.as_str())),
-        selected: state.selected,
-        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
-    };
-    match chart.draw(&surface.into_drawing_area(), &look) {
+    match paint(state, state.selected, &surface.into_drawing_area(), &look) {
         Ok(frame) => Some(frame),
         Err(error) => {
             notices::chart_failed(state, &error);
             None
         }
     }
+}
+
+/// Draws the chart over all of `area`, whatever that is.
+pub fn paint<DB: DrawingBackend>(
+    state: &State,
+    selected: Option<(usize, usize)>,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+) -> Result<Frame, ChartError> {
+    let target = beta::optimum_at(&state.optimum, state.dragged_beta);
+    let label = format!("π* at β {}", format::beta(state.dragged_beta));
+    let chart = FrontierChart {
+        ghosts: state.recorded.ghosts(),
+        read_off: &state.recorded.read_off(),
+        trails: &trails(&state.points),
+        optimum: &state.optimum,
+        aims: &[],
+        target: target.map(|point| (point, label.as_str())),
+        selected,
+        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
+    };
+    chart.draw(area, look)
 }
 
 fn write_target(target: &Option<OptimumPoint>, origin: Origin) {

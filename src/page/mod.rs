@@ -7,6 +7,7 @@
 
 pub mod beta;
 pub mod charted;
+pub mod export;
 pub mod format;
 pub mod hidden;
 pub mod recorded;
@@ -37,6 +38,8 @@ mod knobs;
 mod notices;
 #[cfg(target_arch = "wasm32")]
 mod numbers;
+#[cfg(target_arch = "wasm32")]
+mod pictures;
 #[cfg(target_arch = "wasm32")]
 mod pipeline;
 #[cfg(target_arch = "wasm32")]

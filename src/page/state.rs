@@ -20,6 +20,13 @@ pub enum Export {
     Checkpoint(Stage, Vec<u8>),
     /// Pairs, as JSON lines.
     Preferences(String),
+    /// Numbers, a script or a chart.
+    Document {
+        /// The file's name, which says what it is.
+        name: String,
+        /// What it holds.
+        text: String,
+    },
 }
 
 /// Everything the views read.
