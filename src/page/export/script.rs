@@ -108,9 +108,7 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, RLOOConfig, 
 fn differences(state: &State) -> Vec<String> {
     let settings = &state.settings;
     let mut all = vec![
-        "Another base model: a tiny GPT-2 of the page's sizes, which first learns the chosen completions, or any that"
-            .into(),
-        "  --model names. The page's own checkpoints have an architecture that transformers does not know.".into(),
+        "Another base model: a tiny GPT-2 of the page's sizes, which first learns the chosen completions, or any that\n#   --model names. The page's own checkpoints have an architecture that transformers does not know.".into(),
         "Learning rates are the page's, for a tiny model; for a pretrained one of --model take 1e-6 to 1e-5.".into(),
         "No warm-up, and a cosine that ends at 0 where the page's ends above; other random numbers for the same seed."
             .into(),
