@@ -40,6 +40,23 @@ pub fn share_interval(successes: f64, count: usize) -> (f64, f64) {
     (center - half_width, center + half_width)
 }
 
+/// The exponential moving average of values that came in order, each mean counting `weight` of the one before it. It is
+/// corrected for its beginning at 0 (Kingma and Ba 2015, section 3), so that the first value is its own mean; a weight of
+/// 0 leaves the values as they are.
+///
+/// # Panics
+/// If `weight` is not in [0, 1).
+pub fn smoothed(values: &[f64], weight: f64) -> Vec<f64> {
+    assert!((0.0..1.0).contains(&weight), "smoothed: a weight of {weight} is not in 0 to 1");
+    let (mut sum, mut counted) = (0.0, 0.0);
+    let mean = |value: &f64| {
+        sum = weight * sum + (1.0 - weight) * value;
+        counted = weight * counted + (1.0 - weight);
+        sum / counted
+    };
+    values.iter().map(mean).collect()
+}
+
 /// Mean and spread of numbers that come one by one, without keeping them (Welford 1962).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Moments {
@@ -162,6 +179,20 @@ mod tests {
         let (low, high) = share_interval(17.0, 20);
         assert!((low - 0.6396).abs() < 1e-3 && (high - 0.9476).abs() < 1e-3, "{low} to {high}");
         assert!(share_interval(0.0, 0).0.is_nan());
+    }
+
+    #[test]
+    fn smoothing_begins_at_the_first_value_and_keeps_what_is_level() {
+        let values = [3.0, 1.0, 2.0];
+        assert_eq!(smoothed(&values, 0.0), values);
+        let by_hand = [3.0, (0.5 * 3.0 + 1.0) / 1.5, (0.25 * 3.0 + 0.5 * 1.0 + 2.0) / 1.75];
+        for (value, expected) in smoothed(&values, 0.5).into_iter().zip(by_hand) {
+            assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+        }
+        assert!(smoothed(&[0.7; 50], 0.95).iter().all(|value| (value - 0.7).abs() < 1e-12));
+        assert!(smoothed(&[], 0.9).is_empty());
+        let noise: Vec<f64> = (0..1000).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        assert!(smoothed(&noise, 0.95)[999].abs() < 0.03, "noise is averaged away");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use klimb::charts::{
     Aim, ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Marker, Palette, Trail,
-    line_svg,
+    curve_svg, line_svg,
 };
 use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
 use plotters::prelude::*;
@@ -260,14 +260,15 @@ fn a_surface_without_room_is_refused() {
 }
 
 fn curve(points: Vec<(f64, f64)>) -> Curve {
-    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true, dash: 0.0 }
+    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true, ..Curve::default() }
 }
 
 fn drawn_curve(curves: &[Curve]) -> (Result<Frame, ChartError>, String) {
     let mut svg = String::new();
     let changes = [(5.0, "β 0.10".to_owned())];
     let level = Some((std::f64::consts::LN_2, "ln 2"));
-    let chart = CurveChart { name: "loss", curves, level, changes: &changes, gap: false, at_least: (0.0, 0.8) };
+    let chart =
+        CurveChart { name: "loss", curves, level, changes: &changes, at_least: (0.0, 0.8), ..CurveChart::default() };
     let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
     let frame = chart.draw(&area, &Look::default());
     drop(area);
@@ -342,7 +343,7 @@ fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
     let gold = Curve { label: "gold".into(), dash: 4.0, ..curve(vec![(0.0, 0.1), (10.0, 0.69)]) };
     let draw = |gap| {
         let curves = [score.clone(), gold.clone()];
-        let chart = CurveChart { name: "score", curves: &curves, level: None, changes: &[], gap, at_least: (0.0, 0.8) };
+        let chart = CurveChart { name: "score", curves: &curves, gap, at_least: (0.0, 0.8), ..CurveChart::default() };
         let mut svg = String::new();
         let frame = chart.draw(&SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area(), &Look::default());
         (frame.unwrap(), svg)
@@ -377,4 +378,73 @@ fn every_method_has_a_hue_and_a_shape_of_its_own() {
             }
         }
     }
+}
+
+fn curve_chart<'a>(curves: &'a [Curve]) -> CurveChart<'a> {
+    CurveChart { name: "loss, nats", curves, at_least: (0.1, 1.0), empty: "No step yet", ..CurveChart::default() }
+}
+
+fn curve_drawn(chart: &CurveChart) -> (Frame, String) {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
+    let frame = chart.draw(&area, &Look::default()).expect("it can be drawn");
+    drop(area);
+    (frame, svg)
+}
+
+#[test]
+fn the_crosshair_stands_at_its_step_and_marks_the_newest_value_there() {
+    let curves = [Curve { marked: false, ..curve(vec![(0.0, 0.9), (10.0, 0.5), (20.0, 0.2)]) }];
+    let (frame, svg) = curve_drawn(&CurveChart { cross: Some(14.0), ..curve_chart(&curves) });
+    let (x, _) = frame.pixel(14.0, 0.5);
+    let lines = attributes(&svg, "polyline", "points");
+    let upright = format!("{x},{} {x},{}", frame.down.start, frame.down.end);
+    assert!(lines.iter().any(|line| line.trim() == upright), "no line {upright} in {lines:?}");
+    assert!(circles(&svg).contains(&frame.pixel(10.0, 0.5)), "{:?}", circles(&svg));
+    assert!((frame.value_across(f64::from(x)) - 14.0).abs() < 0.1, "the pointer finds the step again");
+    let (_, beyond) = curve_drawn(&CurveChart { cross: Some(21.0), ..curve_chart(&curves) });
+    assert_eq!(beyond, curve_drawn(&curve_chart(&curves)).1, "a step beyond the chart has no line");
+}
+
+#[test]
+fn a_logarithmic_axis_spaces_ratios_evenly_and_leaves_out_what_has_no_place() {
+    let curves = [curve(vec![(0.0, 0.01), (5.0, 0.1), (10.0, 1.0), (15.0, -3.0), (20.0, 10.0)])];
+    let chart = CurveChart { logarithmic: true, ..curve_chart(&curves) };
+    let (frame, svg) = curve_drawn(&chart);
+    let rows: Vec<i32> = circles(&svg).into_iter().map(|(_, y)| y).collect();
+    assert_eq!(rows.len(), 4, "the negative value has no place: {rows:?}");
+    assert!(rows.windows(2).all(|pair| (pair[0] - pair[1] - (rows[0] - rows[1])).abs() <= 1), "{rows:?}");
+    assert!(frame.y.start > 0.0);
+    let texts = texts(&svg);
+    assert!(["0.01", "1", "loss, nats (log scale)"].iter().all(|it| texts.iter().any(|text| text == it)), "{texts:?}");
+}
+
+#[test]
+fn a_smoothed_curve_has_the_exact_one_pale_behind_it() {
+    let exact = vec![(0.0, 0.9), (10.0, 0.2), (20.0, 0.8)];
+    let smooth = Curve { behind: exact.clone(), ..curve(vec![(0.0, 0.9), (10.0, 0.6), (20.0, 0.7)]) };
+    assert_eq!((smooth.exact(), curve(exact.clone()).exact()), (&exact[..], &exact[..]));
+    let (frame, svg) = curve_drawn(&curve_chart(std::slice::from_ref(&smooth)));
+    let path = |points: &[(f64, f64)]| -> String {
+        let corner = |(x, y): &(f64, f64)| frame.pixel(*x, *y);
+        points.iter().map(corner).map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
+    };
+    let strokes: Vec<&str> = svg.split("<polyline ").skip(1).collect();
+    let place = |points: &[(f64, f64)]| strokes.iter().position(|line| line.contains(&path(points)));
+    let (pale, strong) = (place(&exact).expect("the exact curve"), place(&smooth.points).expect("the smoothed curve"));
+    assert!(pale < strong, "the exact curve is in front");
+    assert!(strokes[pale].contains("opacity=\"0.28\"") && strokes[strong].contains("opacity=\"1\""), "{svg}");
+    let broken = [Curve { behind: vec![(0.0, f64::NAN)], ..smooth }];
+    let refused = curve_svg(&curve_chart(&broken), &Look::default(), (400, 240));
+    assert!(matches!(refused, Err(ChartError::NotFinite { index: 0, .. })));
+}
+
+#[test]
+fn a_curve_of_fewer_than_two_points_says_so() {
+    let says_so = |curves: &[Curve]| {
+        let svg = curve_svg(&curve_chart(curves), &Look::default(), (400, 240)).unwrap();
+        texts(&svg).contains(&"No step yet".to_owned())
+    };
+    assert!(says_so(&[]) && says_so(&[curve(vec![(1.0, 0.5)])]));
+    assert!(!says_so(&[curve(vec![(1.0, 0.5), (2.0, 0.4)])]));
 }

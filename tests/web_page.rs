@@ -99,9 +99,8 @@ fn a_curve_has_its_colour_at_its_last_value() {
     let canvas = canvas();
     let area = Canvas::new(&canvas).expect("a 2D context").into_drawing_area();
     let points = vec![(1.0, 0.69), (20.0, 0.5)];
-    let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, marked: false, dash: 0.0 }];
-    let chart =
-        CurveChart { name: "loss", curves: &curves, level: None, changes: &[], gap: false, at_least: (0.4, 0.8) };
+    let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, ..Curve::default() }];
+    let chart = CurveChart { name: "loss", curves: &curves, at_least: (0.4, 0.8), ..CurveChart::default() };
     let frame = chart.draw(&area, &Look::default()).expect("the chart is drawn");
     assert_eq!(colour_at(&canvas, frame.pixel(20.0, 0.5)), Palette::LIGHT.dpo);
 }

@@ -5,11 +5,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::dashes::dashes;
-use super::frame::spanning;
+use super::frame::{spanning, spanning_ratios};
 use super::{ChartError, Frame, Look, Marker};
 
 /// One series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curve {
     /// What stands beside its end.
     pub label: String,
@@ -17,14 +17,29 @@ pub struct Curve {
     pub method: String,
     /// (step, value), by rising step.
     pub points: Vec<(f64, f64)>,
+    /// The same before it was smoothed, drawn pale; empty where it was not.
+    pub behind: Vec<(f64, f64)>,
     /// Whether every value is an evaluation of its own and deserves a marker.
     pub marked: bool,
     /// Length of its dashes; 0 is a solid line. Tells curves of one hue apart.
     pub dash: f64,
 }
 
+impl Curve {
+    /// The values as they were reported.
+    pub fn exact(&self) -> &[(f64, f64)] {
+        if self.behind.is_empty() { &self.points } else { &self.behind }
+    }
+}
+
+/// The newest of `points` at or before a step.
+pub fn newest_at(points: &[(f64, f64)], step: f64) -> Option<(f64, f64)> {
+    let after = points.partition_point(|(at, _)| *at <= step);
+    Some(points[after.checked_sub(1)?])
+}
+
 /// One small chart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct CurveChart<'a> {
     /// Name and unit of the values.
     pub name: &'a str,
@@ -38,6 +53,14 @@ pub struct CurveChart<'a> {
     pub gap: bool,
     /// Values that are always in sight.
     pub at_least: (f64, f64),
+    /// A step that is always in sight, so that charts beside each other begin and end alike.
+    pub until: f64,
+    /// Whether equal lengths up are equal ratios. Values of 0 and below have no place then.
+    pub logarithmic: bool,
+    /// A step that is pointed at: a thin line, and a mark on every curve.
+    pub cross: Option<f64>,
+    /// What stands in the middle while no curve has two points.
+    pub empty: &'a str,
 }
 
 impl CurveChart<'_> {
@@ -47,25 +70,55 @@ impl CurveChart<'_> {
     /// A value that is not finite is refused before anything is drawn.
     pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
         for curve in self.curves {
-            if let Some(index) = curve.points.iter().position(|(x, y)| !x.is_finite() || !y.is_finite()) {
+            let points = [&curve.points, &curve.behind].map(|points| points.iter());
+            let is_broken = |(x, y): &(f64, f64)| !x.is_finite() || !y.is_finite();
+            if let Some(index) = points.into_iter().find_map(|mut points| points.position(is_broken)) {
                 return Err(ChartError::NotFinite { series: format!("{}, {}", self.name, curve.label), index });
             }
         }
         area.fill(&look.palette.paper)?;
-        let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let x = 0.0..points().map(|(step, _)| *step).fold(10.0, f64::max);
-        let y = spanning(points().map(|(_, value)| *value), self.at_least.0..self.at_least.1);
-        let frame = Frame::new(area, look, x, y)?;
+        let points = || self.curves.iter().flat_map(|curve| curve.points.iter().chain(&curve.behind));
+        let x = 0.0..points().map(|(step, _)| *step).fold(self.until.max(10.0), f64::max);
+        let (values, at_least) = (points().map(|(_, value)| *value), self.at_least.0..self.at_least.1);
+        let y = if self.logarithmic { spanning_ratios(values, at_least) } else { spanning(values, at_least) };
+        let frame = Frame { logarithmic: self.logarithmic, ..Frame::new(area, look, x, y)? };
         self.draw_gap(area, look, &frame)?;
         self.draw_level(area, look, &frame)?;
         self.draw_changes(area, look, &frame)?;
-        frame.draw_axes(area, look, "step →", self.name)?;
+        let name = if self.logarithmic { format!("{} (log scale)", self.name) } else { self.name.to_owned() };
+        frame.draw_axes(area, look, "step →", &name)?;
         for curve in self.curves {
             draw_curve(curve, area, look, &frame)?;
         }
+        self.draw_cross(area, look, &frame)?;
         self.draw_labels(area, look, &frame)?;
+        if self.curves.iter().all(|curve| curve.points.len() < 2) {
+            let middle = |range: &std::ops::Range<i32>| range.start + range.len() as i32 / 2;
+            let style = look.text(&look.palette.quiet, 13.0, HPos::Center, VPos::Center);
+            area.draw(&Text::new(self.empty.to_owned(), (middle(&frame.across), middle(&frame.down)), style))?;
+        }
         area.present()?;
         Ok(frame)
+    }
+
+    fn draw_cross<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let Some(step) = self.cross.filter(|step| (frame.x.start..=frame.x.end).contains(step)) else { return Ok(()) };
+        let (x, _) = frame.pixel(step, frame.y.end);
+        let line = vec![(x, frame.down.start), (x, frame.down.end)];
+        area.draw(&PathElement::new(line, look.line(look.palette.quiet, 1.0)))?;
+        for curve in self.curves {
+            if let Some((x, y)) = newest_at(&curve.points, step).filter(|(_, y)| frame.has_place(*y)) {
+                let hue = look.palette.method(&curve.method);
+                area.draw(&Circle::new(frame.pixel(x, y), look.px(4.0), look.palette.paper.filled()))?;
+                area.draw(&Circle::new(frame.pixel(x, y), look.px(4.0), look.line(hue, 1.5)))?;
+            }
+        }
+        Ok(())
     }
 
     fn draw_gap<DB: DrawingBackend>(
@@ -94,7 +147,7 @@ impl CurveChart<'_> {
     ) -> Result<(), ChartError> {
         let mut ends: Vec<(i32, i32, &Curve)> = Vec::new();
         for curve in self.curves {
-            if let Some((x, y)) = curve.points.last() {
+            if let Some((x, y)) = curve.points.last().filter(|(_, y)| frame.has_place(*y)) {
                 let (x, y) = frame.pixel(*x, *y);
                 ends.push((x, y - look.px(6.0), curve));
             }
@@ -159,7 +212,13 @@ fn draw_curve<DB: DrawingBackend>(
     frame: &Frame,
 ) -> Result<(), ChartError> {
     let hue = look.palette.method(&curve.method);
-    let pixels: Vec<(i32, i32)> = curve.points.iter().map(|(x, y)| frame.pixel(*x, *y)).collect();
+    let pixels = |points: &[(f64, f64)]| -> Vec<(i32, i32)> {
+        points.iter().filter(|(_, y)| frame.has_place(*y)).map(|(x, y)| frame.pixel(*x, *y)).collect()
+    };
+    let (pixels, behind) = (pixels(&curve.points), pixels(&curve.behind));
+    if behind.len() > 1 {
+        area.draw(&PathElement::new(behind, look.line(hue.mix(0.28), 1.0)))?;
+    }
     if pixels.len() > 1 && curve.dash > 0.0 {
         for dash in dashes(&pixels, f64::from(look.px(curve.dash))) {
             area.draw(&PathElement::new(dash, look.line(hue, 1.5)))?;

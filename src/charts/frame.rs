@@ -19,6 +19,8 @@ pub struct Frame {
     pub across: Range<i32>,
     /// Pixels down, top to bottom.
     pub down: Range<i32>,
+    /// Whether equal lengths up are equal ratios; then `y` is above 0.
+    pub logarithmic: bool,
 }
 
 /// Room around the plotted values, in units of length.
@@ -41,23 +43,34 @@ impl Frame {
         if across.len() < 16 || down.len() < 16 {
             return Err(ChartError::TooSmall { width, height });
         }
-        Ok(Self { x, y, across, down })
+        Ok(Self { x, y, across, down, logarithmic: false })
+    }
+
+    /// Whether a value up has a place: a logarithmic axis has none for 0 and below.
+    pub(super) fn has_place(&self, y: f64) -> bool {
+        !self.logarithmic || y > 0.0
     }
 
     /// The pixel of a value.
     pub fn pixel(&self, x: f64, y: f64) -> (i32, i32) {
         let right = (x - self.x.start) / (self.x.end - self.x.start);
-        let up = (y - self.y.start) / (self.y.end - self.y.start);
+        let length = |value: f64| if self.logarithmic { value.max(f64::MIN_POSITIVE).ln() } else { value };
+        let up = (length(y) - length(self.y.start)) / (length(self.y.end) - length(self.y.start));
         let x = f64::from(self.across.start) + right * self.across.len() as f64;
         let y = f64::from(self.down.end) - up * self.down.len() as f64;
         (x.round() as i32, y.round() as i32)
     }
 
+    /// The value across at a pixel, which may lie outside of the axes.
+    pub fn value_across(&self, x: f64) -> f64 {
+        let right = (x - f64::from(self.across.start)) / self.across.len() as f64;
+        self.x.start + right * (self.x.end - self.x.start)
+    }
+
     /// The value at a pixel: what [`Frame::pixel`] undoes.
     pub fn value(&self, right: f64, down: f64) -> (f64, f64) {
-        let across = (right - f64::from(self.across.start)) / self.across.len() as f64;
         let up = (f64::from(self.down.end) - down) / self.down.len() as f64;
-        (self.x.start + across * (self.x.end - self.x.start), self.y.start + up * (self.y.end - self.y.start))
+        (self.value_across(right), self.y.start + up * (self.y.end - self.y.start))
     }
 
     /// Two thin axes with ticks and labels. The names stand at the ends of the axes, both to be read without turning
@@ -80,7 +93,9 @@ impl Frame {
             area.draw(&PathElement::new(vec![(x, bottom), (x, bottom + look.px(4.0))], axis))?;
             area.draw(&Text::new(text, (x, bottom + look.px(7.0)), label(HPos::Center, VPos::Top)))?;
         }
-        for (value, text) in ticks(&self.y, room(self.down.len(), 34.0)) {
+        let up = room(self.down.len(), 34.0);
+        let up = if self.logarithmic { logarithmic_ticks(&self.y, up) } else { ticks(&self.y, up) };
+        for (value, text) in up {
             let (_, y) = self.pixel(self.x.start, value);
             area.draw(&PathElement::new(vec![(left - look.px(4.0), y), (left, y)], axis))?;
             area.draw(&Text::new(text, (left - look.px(8.0), y), label(HPos::Right, VPos::Center)))?;
@@ -102,6 +117,34 @@ fn ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
     let first = (range.start / step - 1e-6).ceil() as i64;
     let last = (range.end / step + 1e-6).floor() as i64;
     (first..=last).map(|index| index as f64 * step).map(|value| (value, format!("{value:.decimals$}"))).collect()
+}
+
+/// Round values inside a range above 0: powers of ten, or 1, 2 and 5 times those, where there are at least three; in a
+/// shorter range the values that a linear axis would have.
+fn logarithmic_ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
+    let powers = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    for factors in [&[1.0, 2.0, 5.0][..], &[1.0]] {
+        let values =
+            powers.clone().flat_map(|power| factors.iter().map(move |factor| (power, factor * 10f64.powi(power))));
+        let inside: Vec<(i32, f64)> = values.filter(|(_, value)| range.contains(value)).collect();
+        if inside.len() < 3 {
+            break;
+        }
+        if inside.len() <= count + 1 || factors.len() == 1 {
+            let stride = inside.len().div_ceil(count + 1);
+            let label = |(power, value): (i32, f64)| (value, format!("{value:.*}", (-power).max(0) as usize));
+            return inside.into_iter().step_by(stride).map(label).collect();
+        }
+    }
+    ticks(range, count)
+}
+
+/// The range of a logarithmic axis: the values above 0 with a little room, and what of `at_least` is above 0 too.
+pub(super) fn spanning_ratios(values: impl Iterator<Item = f64>, at_least: Range<f64>) -> Range<f64> {
+    let ends = [at_least.start, at_least.end];
+    let positive = values.chain(ends).filter(|value| *value > 0.0);
+    let (low, high) = positive.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+    if low >= high { 0.1..10.0 } else { low / (high / low).powf(0.05)..high * (high / low).powf(0.05) }
 }
 
 /// The smallest range that holds `values` with a little room, and everything of `at_least`.
@@ -126,6 +169,24 @@ mod tests {
         assert_eq!(labels(0.0..1.0, 3), ["0.0", "0.5", "1.0"]);
         assert_eq!(labels(-0.3..0.3, 4), ["-0.2", "0.0", "0.2"]);
         assert_eq!(labels(0.0..230.0, 5), ["0", "50", "100", "150", "200"]);
+    }
+
+    #[test]
+    fn logarithmic_ticks_are_round_and_inside() {
+        let labels =
+            |range, count| logarithmic_ticks(&range, count).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(labels(0.05..3.0, 6), ["0.05", "0.1", "0.2", "0.5", "1", "2"]);
+        assert_eq!(labels(0.0005..3000.0, 4), ["0.001", "0.1", "10", "1000"]);
+        assert_eq!(labels(0.4..0.8, 4), ["0.4", "0.5", "0.6", "0.7", "0.8"], "less than a decade is labelled evenly");
+    }
+
+    #[test]
+    fn a_logarithmic_range_is_above_zero() {
+        let range = spanning_ratios([-1.0, 0.0, 0.5, 50.0].into_iter(), 0.0..1.0);
+        assert!(range.start > 0.3 && range.start < 0.5 && range.end > 50.0, "{range:?}");
+        assert_eq!(spanning_ratios([-1.0].into_iter(), 0.0..0.0), 0.1..10.0);
+        let even = spanning_ratios([2.0].into_iter(), 2.0..2.0);
+        assert!(even.start < even.end);
     }
 
     #[test]

@@ -13,13 +13,13 @@ mod look;
 mod marker;
 mod svg;
 
-pub use curve::{Curve, CurveChart};
+pub use curve::{Curve, CurveChart, newest_at};
 pub use frame::Frame;
 pub use frontier::{Aim, FrontierChart, Trail};
 pub use lines::{Line, LineChart, LinePoint};
 pub use look::{Look, Palette};
 pub use marker::Marker;
-pub use svg::{frontier_svg, line_svg};
+pub use svg::{curve_svg, frontier_svg, line_svg};
 
 use thiserror::Error;
 

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{ChartError, FrontierChart, LineChart, Look};
+use super::{ChartError, CurveChart, FrontierChart, LineChart, Look};
 
 /// The chart as an SVG document of `width` × `height` units.
 ///
@@ -19,6 +19,16 @@ pub fn frontier_svg(chart: &FrontierChart, look: &Look, (width, height): (u32, u
 /// # Errors
 /// As [`LineChart::draw`].
 pub fn line_svg(chart: &LineChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
+    Ok(svg)
+}
+
+/// The chart as an SVG document of `width` × `height` units.
+///
+/// # Errors
+/// As [`CurveChart::draw`].
+pub fn curve_svg(chart: &CurveChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
     let mut svg = String::new();
     chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
     Ok(svg)

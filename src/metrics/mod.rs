@@ -6,6 +6,7 @@ mod ablation;
 mod comparison;
 mod csv;
 mod definitions;
+mod records;
 mod studies;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use csv::{
     optimum_csv, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
+pub use records::{RECORD_COLUMNS, Record, records_csv};
 pub use studies::{
     HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,
     parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv, scaling_csv, win_rate_csv,

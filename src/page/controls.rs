@@ -1,16 +1,18 @@
 //! The bar, the slider and every listener: what the person does becomes a command.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent};
+use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent};
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
 use super::recorded::Ghosts;
-use super::state::State;
+use super::state::{Export, State};
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
-use super::{Page, annotator, beta, dom, format, frontier, keyboard, knobs, pipeline, runs, studies};
+use super::{
+    Page, annotator, beta, curves, dom, export, format, frontier, keyboard, knobs, pictures, pipeline, runs, studies,
+};
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -38,6 +40,14 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
             }
         }
         ("pointerout", "frontier") => frontier::select(page, None),
+        ("click" | "pointermove", id) if id.starts_with("curve-") => {
+            if let (Some(chart), Some(pointer)) = (id.strip_prefix("curve-"), event.dyn_ref::<MouseEvent>()) {
+                curves::point_at(page, chart, pointer);
+            }
+        }
+        // A finger that is lifted leaves the crosshair where it was, to be read.
+        ("pointerout", id) if id.starts_with("curve-") && is_of_mouse(event) => curves::select(page, None),
+        ("input", "smoothing") | ("change", "smoothing" | "logarithmic" | "also") => curves::change(page),
         ("click", id) => click(page, id),
         ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
         ("change", "beta") => release_beta(page),
@@ -63,6 +73,10 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         }
         _ => {}
     }
+}
+
+fn is_of_mouse(event: &BrowserEvent) -> bool {
+    event.dyn_ref::<PointerEvent>().is_some_and(|pointer| pointer.pointer_type() == "mouse")
 }
 
 fn click(page: &mut Page, id: &str) {
@@ -96,6 +110,8 @@ fn click(page: &mut Page, id: &str) {
             page.state.mark(&[View::Notices]);
         }
         "tour-act" => tour::view::act(page),
+        "export-csv" | "export-json" | "export-script" => export_text(page, id),
+        "export-svg" | "export-png" => pictures::save(page, &dom::select("export-chart").value(), id == "export-svg"),
         "win-rate-run" => page.order(Command::Contest(true)),
         "win-rate-cancel" => page.order(Command::Contest(false)),
         "scaling-run" => {
@@ -132,6 +148,18 @@ fn click(page: &mut Page, id: &str) {
             }
         }
     }
+}
+
+/// The numbers of this page, or a script for its run, as a file.
+fn export_text(page: &mut Page, id: &str) {
+    let (state, date) = (&page.state, String::from(js_sys::Date::new_0().to_iso_string()));
+    let (what, ending, text) = match id {
+        "export-csv" => ("run".to_owned(), "csv", export::csv(state, &date)),
+        "export-json" => ("run".to_owned(), "json", export::json(state, &date)),
+        _ => (format!("{}-trl", state.focused.id()), "py", export::script(state)),
+    };
+    let name = export::file_name(state, &what, ending);
+    page.state.export = Some(Export::Document { name, text });
 }
 
 /// Shows the recorded runs that were chosen, and the paper's curves if they are wanted.

@@ -6,6 +6,9 @@ use web_sys::{Document, Element, HtmlCanvasElement, HtmlElement, HtmlInputElemen
 use super::Canvas;
 use crate::charts::{Look, Palette};
 
+/// Fonts of the charts, as `www/style.css` has them for figures.
+pub const FAMILY: &str = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
+
 /// The browser's window.
 pub fn window() -> Window {
     web_sys::window().expect_throw("the page runs in a window")
@@ -127,6 +130,5 @@ pub fn surface(id: &str) -> Option<(Canvas, Look<'static>)> {
         canvas.set_height(height);
     }
     let palette = if is_dark() { Palette::DARK } else { Palette::LIGHT };
-    let family = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
-    Some((Canvas::new(&canvas)?, Look { palette, scale, family }))
+    Some((Canvas::new(&canvas)?, Look { palette, scale, family: FAMILY }))
 }

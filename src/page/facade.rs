@@ -26,6 +26,8 @@ pub struct Page {
     pub(super) state: State,
     /// Where the frontier's values lie, for the pointer.
     pub(super) frame: Option<Frame>,
+    /// Where the values of each chart over the steps lie.
+    pub(super) curve_frames: Vec<(&'static str, Frame)>,
     pace: Pace,
     post: Function,
     /// Recorded files as they arrive.
@@ -54,7 +56,15 @@ impl Page {
         clinic::view::build();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
-        Self { state, frame: None, pace: Pace::default(), post, inbox: Inbox::default(), storage: Storage::default() }
+        Self {
+            state,
+            frame: None,
+            curve_frames: Vec::new(),
+            pace: Pace::default(),
+            post,
+            inbox: Inbox::default(),
+            storage: Storage::default(),
+        }
     }
 
     /// Builds the engine.
@@ -150,7 +160,7 @@ impl Page {
                 View::Pipeline => pipeline::draw(&self.state),
                 View::Frontier => self.frame = frontier::draw(&mut self.state),
                 View::Runs => runs::draw(&self.state),
-                View::Curves => curves::draw(&mut self.state),
+                View::Curves => self.curve_frames = curves::draw(&mut self.state),
                 View::Samples => samples::draw(&self.state),
                 View::Annotator => annotator::draw(&self.state),
                 View::Inside => inside::draw(&self.state),

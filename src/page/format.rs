@@ -17,6 +17,12 @@ pub fn signed(value: f64, decimals: usize) -> String {
     if positive { format!("+{text}") } else { text }
 }
 
+/// Four significant digits, as far as six decimals go.
+pub fn significant(value: f64) -> String {
+    let size = if value == 0.0 || !value.is_finite() { 0.0 } else { value.abs().log10().floor() };
+    fixed(value, (3.0 - size).clamp(0.0, 6.0) as usize)
+}
+
 /// β with two or three significant digits: 0.010, 0.30, 5.0.
 pub fn beta(value: f64) -> String {
     fixed(
@@ -74,6 +80,7 @@ mod tests {
         assert_eq!((signed(0.5, 1), signed(-0.5, 1), signed(0.01, 1)), ("+0.5".into(), "−0.5".into(), "0.0".into()));
         assert_eq!((beta(0.01), beta(0.3), beta(5.0)), ("0.010".into(), "0.30".into(), "5.00".into()));
         assert_eq!((count(512), count(3072), count(30_016)), ("512".into(), "3072".into(), "30\u{202f}016".into()));
+        assert_eq!([0.69312, 12.3456, -0.00012345, 0.0].map(significant), ["0.6931", "12.35", "−0.000123", "0.000"]);
         assert_eq!(seconds_left(f64::INFINITY), "");
     }
 }

@@ -1,6 +1,8 @@
 //! The frontier: chart, pointer, readout and table.
 
+use plotters::coord::Shift;
 use plotters::drawing::IntoDrawingArea;
+use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::{Element, MouseEvent};
 
 use super::guess::Place;
@@ -8,7 +10,7 @@ use super::state::State;
 use super::trails::{run_name, setting, table_name};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
-use crate::charts::{Frame, FrontierChart, Trail};
+use crate::charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use crate::engine::protocol::Origin;
 use crate::metrics::{FrontierPoint, OptimumPoint};
 
@@ -17,31 +19,16 @@ const REACH: f64 = 24.0;
 
 /// Draws the chart and its table; answers where its values lie.
 pub fn draw(state: &mut State) -> Option<Frame> {
-    let trails: Vec<Trail> = state.shown().into_iter().map(|(_, trail)| trail).collect();
-    let target = beta::optimum_at(&state.optimum, state.dragged_beta).filter(|_| !state.guess.hides_the_answer());
-    let label = format!("π* at β {}", format::beta(state.dragged_beta));
-    write_target(&target, state.optimum_origin);
+    write_target(&target(state), state.optimum_origin);
     write_guess(state);
-    write_readout(state, &trails);
+    write_readout(state, &trails(state));
     write_table(state);
     write_recorded(state);
     if !state.has_a_chart() {
         return None;
     }
     let (surface, look) = dom::surface("frontier")?;
-    let read_off = state.recorded.read_off();
-    let chart = FrontierChart {
-        ghosts: state.recorded.ghosts(),
-        read_off: &read_off,
-        trails: &trails,
-        optimum: &state.optimum,
-        aims: &[],
-        target: target.map(|point| (point, label.as_str())),
-        selected: state.selected,
-        guess: state.guess.placed().map(|place| (place, "your guess")),
-        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
-    };
-    match chart.draw(&surface.into_drawing_area(), &look) {
+    match paint(state, state.selected, &surface.into_drawing_area(), &look) {
         Ok(frame) => {
             dom::flag("recorded-figure", "hidden", true);
             Some(frame)
@@ -51,6 +38,39 @@ pub fn draw(state: &mut State) -> Option<Frame> {
             None
         }
     }
+}
+
+/// Draws the chart over all of `area`, whatever that is.
+pub fn paint<DB: DrawingBackend>(
+    state: &State,
+    selected: Option<(usize, usize)>,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+) -> Result<Frame, ChartError> {
+    let target = target(state);
+    let label = format!("π* at β {}", format::beta(state.dragged_beta));
+    let chart = FrontierChart {
+        ghosts: state.recorded.ghosts(),
+        read_off: &state.recorded.read_off(),
+        trails: &trails(state),
+        optimum: &state.optimum,
+        aims: &[],
+        target: target.map(|point| (point, label.as_str())),
+        selected,
+        guess: state.guess.placed().map(|place| (place, "your guess")),
+        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
+    };
+    chart.draw(area, look)
+}
+
+/// The runs that are shown.
+fn trails(state: &State) -> Vec<Trail> {
+    state.shown().into_iter().map(|(_, trail)| trail).collect()
+}
+
+/// The optimum at the slider's β, unless the student is still guessing where it is.
+fn target(state: &State) -> Option<OptimumPoint> {
+    beta::optimum_at(&state.optimum, state.dragged_beta).filter(|_| !state.guess.hides_the_answer())
 }
 
 fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
@@ -164,7 +184,7 @@ pub fn point_at(page: &mut Page, pointer: &MouseEvent) {
     let Some(frame) = &page.frame else { return };
     let scale = dom::sharpness();
     let (x, y) = (f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
-    let trails: Vec<Trail> = page.state.shown().into_iter().map(|(_, trail)| trail).collect();
+    let trails = trails(&page.state);
     let points = trails
         .iter()
         .enumerate()
@@ -197,7 +217,7 @@ pub fn guess(page: &mut Page, place: Place) {
 
 /// Selects the next or previous point, through every trail in turn.
 pub fn walk(page: &mut Page, by: isize) {
-    let trails: Vec<Trail> = page.state.shown().into_iter().map(|(_, trail)| trail).collect();
+    let trails = trails(&page.state);
     let all: Vec<(usize, usize)> = trails
         .iter()
         .enumerate()

@@ -1,10 +1,10 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β or walk through the chart, `?` lists them, and `t` opens the tour,
+//! Keys: space plays, `.` steps, `r` resets, arrows move β, walk through a chart or choose as annotator, `?` lists them, and `t` opens the tour,
 //! inside of which arrows walk and Escape closes.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, annotator, beta, controls, frontier, runs, studies, tour};
+use super::{Page, annotator, beta, controls, curves, frontier, runs, studies, tour};
 use crate::engine::protocol::Command;
 use crate::page::tour::Move;
 
@@ -26,7 +26,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
     if within("#annotator-desk") && annotator::press(page, &event.key()) {
         return event.prevent_default();
     }
-    let on_chart = within("#frontier");
+    let (on_chart, on_curve) = (within("#frontier"), within(".charts canvas"));
     match event.key().as_str() {
         " " if within("button, summary, a") => return,
         " " => controls::play(page),
@@ -36,6 +36,11 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
         "Enter" if on_chart => runs::open_selected(page),
+        "ArrowLeft" if on_curve => curves::walk(page, -1),
+        "ArrowRight" if on_curve => curves::walk(page, 1),
+        "Home" if on_curve => curves::walk(page, isize::MIN),
+        "End" if on_curve => curves::walk(page, isize::MAX),
+        "Escape" if on_curve => curves::select(page, None),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
         "ArrowLeft" | "ArrowRight" if within("input") => return,

@@ -7,7 +7,9 @@
 
 pub mod annotator;
 pub mod beta;
+pub mod charted;
 pub mod clinic;
+pub mod export;
 pub mod format;
 pub mod guess;
 pub mod hidden;
@@ -41,6 +43,8 @@ mod knobs;
 mod notices;
 #[cfg(target_arch = "wasm32")]
 mod numbers;
+#[cfg(target_arch = "wasm32")]
+mod pictures;
 #[cfg(target_arch = "wasm32")]
 mod pipeline;
 #[cfg(target_arch = "wasm32")]

@@ -82,18 +82,24 @@ pub fn save(export: &Export) {
     let (name, bytes) = match export {
         Export::Checkpoint(stage, bytes) => (format!("klimb-{}.safetensors", pipeline::id(*stage)), bytes.as_slice()),
         Export::Preferences(lines) => ("klimb-pairs.jsonl".into(), lines.as_bytes()),
+        Export::Document { name, text } => (name.clone(), text.as_bytes()),
     };
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
-    let Ok(address) = Blob::new_with_u8_array_sequence(&parts).and_then(|blob| Url::create_object_url_with_blob(&blob))
-    else {
-        return;
-    };
+    if let Ok(blob) = Blob::new_with_u8_array_sequence(&parts) {
+        offer(&name, &blob);
+    }
+}
+
+/// Lets the browser save a file, and says so.
+pub fn offer(name: &str, blob: &Blob) {
+    let Ok(address) = Url::create_object_url_with_blob(blob) else { return };
     // Not put into the document, so that its click reaches no listener of ours.
     if let Ok(link) = dom::make("a", "", "").dyn_into::<HtmlAnchorElement>() {
         link.set_href(&address);
-        link.set_download(&name);
+        link.set_download(name);
         link.click();
     }
     // Chrome and Firefox hold the download's data from the click on.
     let _ = Url::revoke_object_url(&address);
+    dom::set_text("said", &format!("Saved as {name}."));
 }

@@ -23,18 +23,7 @@ const TRAINED: [(Stage, &str); 8] = [
 
 /// What a stage is called in the ids of `index.html`, in its style sheet and in file names.
 pub fn id(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Base => "base",
-        Stage::Sft => "sft",
-        Stage::Pairs => "pairs",
-        Stage::Dpo => "dpo",
-        Stage::RewardModel => "reward-model",
-        Stage::Ppo => "ppo",
-        Stage::PpoGt => "ppo-gt",
-        Stage::Unlikelihood => "unlikelihood",
-        Stage::PreferredFt => "preferred-ft",
-        Stage::BestOfN => "best-of-n",
-    }
+    stage.id()
 }
 
 /// The stage whose id this is.

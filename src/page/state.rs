@@ -10,6 +10,7 @@ use crate::engine::protocol::{
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 use crate::page::annotator::{Annotator, PairNames};
+use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
@@ -26,6 +27,13 @@ pub enum Export {
     Checkpoint(Stage, Vec<u8>),
     /// Pairs, as JSON lines.
     Preferences(String),
+    /// Numbers, a script or a chart.
+    Document {
+        /// The file's name, which says what it is.
+        name: String,
+        /// What it holds.
+        text: String,
+    },
 }
 
 /// Everything the views read.
@@ -83,6 +91,8 @@ pub struct State {
     pub open: Option<(RunId, FrontierPoint)>,
     /// What its policy writes, once that has come.
     pub opened: Option<Opened>,
+    /// How the charts over the steps are looked at.
+    pub curves: Looking,
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
@@ -155,6 +165,7 @@ impl State {
             removals: 0,
             open: None,
             opened: None,
+            curves: Looking::default(),
             export: None,
             beta_changes: BTreeMap::new(),
             steps: 0,
@@ -424,6 +435,7 @@ impl State {
 
     fn focus(&mut self, stage: Stage) {
         self.focused = stage;
+        self.curves.at = None;
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 
@@ -432,6 +444,7 @@ impl State {
         self.works.retain(|work, _| *work == Work::Scaling);
         self.failure = None;
         self.selected = None;
+        self.curves.at = None;
         self.mark(&View::ALL);
     }
 

@@ -38,10 +38,20 @@ pub fn page(workspace: &Workspace) -> Result<()> {
         || {
             let arguments =
                 ["build", "--target", "web", "--release", "--no-typescript", "--no-pack", "--out-dir", "pkg"];
-            process::run(&mut wasm_command(workspace, "wasm-pack", &arguments)?)
+            let mut command = wasm_command(workspace, "wasm-pack", &arguments)?;
+            if let Some(build) = revision(workspace) {
+                command.env("KLIMB_BUILD", build);
+            }
+            process::run(&mut command)
         },
     )?;
     step("Collecting the page in dist/", "check that index.html and www/ are there", || collect(workspace))
+}
+
+/// The commit that is built, for files that the page exports; `None` without git.
+fn revision(workspace: &Workspace) -> Option<String> {
+    let mut command = process::command("git", workspace.root(), &["describe", "--always", "--dirty", "--tags"]);
+    process::output(&mut command).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// A command that compiles for wasm32, with what it needs set up.

@@ -227,6 +227,22 @@ impl Stage {
         Self::BestOfN,
     ];
 
+    /// What it is called in the page's ids and in file names.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Sft => "sft",
+            Self::Pairs => "pairs",
+            Self::Dpo => "dpo",
+            Self::RewardModel => "reward-model",
+            Self::Ppo => "ppo",
+            Self::PpoGt => "ppo-gt",
+            Self::Unlikelihood => "unlikelihood",
+            Self::PreferredFt => "preferred-ft",
+            Self::BestOfN => "best-of-n",
+        }
+    }
+
     /// What people call it.
     pub fn name(self) -> &'static str {
         match self {

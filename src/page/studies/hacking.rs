@@ -4,41 +4,46 @@ use super::chart;
 use crate::charts::{Line, LineChart, LinePoint};
 use crate::metrics::HackingPoint;
 use crate::page::state::State;
+use crate::page::study::Study;
 use crate::page::{dom, format};
 
 /// Writes chart and summary.
 pub fn draw(state: &mut State) {
-    let Some(table) = state.recorded.hacking.clone() else {
+    let summary = state.recorded.hacking.as_ref().map(|table| summary(&table.rows, &table.provenance.words()));
+    let Some(summary) = summary else {
         dom::set_text("hacking-summary", "The recorded experiment is not here.");
         return;
     };
+    dom::set_text("hacking-summary", &summary);
+    chart(state, Study::Hacking);
+}
+
+/// The chart without its lines.
+pub const AXES: LineChart<'static> = LineChart {
+    x_name: "KL to the reference, nats →",
+    y_name: "↑ reward, from the reference’s mean",
+    lines: &[],
+    level: Some((0.0, "the reference")),
+    x_at_least: (0.0, 5.0),
+    y_at_least: (-1.0, 4.0),
+};
+
+/// What the reward model says, and what the world says.
+pub fn lines(state: &State) -> Vec<Line> {
+    let rows = state.recorded.hacking.as_ref().map_or(&[][..], |table| &table.rows);
     let line = |label: &str, method: &str, number: fn(&HackingPoint) -> (f64, f64)| Line {
         label: label.into(),
         method: method.into(),
-        points: table
-            .rows
+        points: rows
             .iter()
             .map(|it| LinePoint { x: it.kl_per_sequence, y: number(it).0, half_width: number(it).1 })
             .collect(),
         pale: false,
     };
-    let lines = [
+    vec![
         line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),
         line("what the world says", "ppo-gt", |it| (it.gold_score, it.gold_score_half_width)),
-    ];
-    dom::set_text("hacking-summary", &summary(&table.rows, &table.provenance.words()));
-    chart(
-        state,
-        "hacking-chart",
-        &LineChart {
-            x_name: "KL to the reference, nats →",
-            y_name: "↑ reward, from the reference’s mean",
-            lines: &lines,
-            level: Some((0.0, "the reference")),
-            x_at_least: (0.0, 5.0),
-            y_at_least: (-1.0, 4.0),
-        },
-    );
+    ]
 }
 
 fn summary(rows: &[HackingPoint], provenance: &str) -> String {

@@ -6,13 +6,15 @@ mod hacking;
 mod scaling;
 mod win_rate;
 
+use plotters::coord::Shift;
 use plotters::drawing::IntoDrawingArea;
+use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::Element;
 
 use super::state::State;
 use super::view::View;
 use super::{Page, dom, notices};
-use crate::charts::LineChart;
+use crate::charts::{ChartError, LineChart, Look};
 use crate::page::study::Study;
 
 /// Draws the panel that is open.
@@ -46,9 +48,25 @@ pub fn walk(page: &mut Page, by: isize) {
     dom::focus(&format!("tab-{}", Study::ALL[next].id()));
 }
 
-fn chart(state: &mut State, id: &str, chart: &LineChart) {
-    let Some((surface, look)) = dom::surface(id) else { return };
-    if let Err(error) = chart.draw(&surface.into_drawing_area(), &look) {
+/// Draws the chart of a panel over all of `area`, whatever that is; the table of both roads has none.
+pub fn paint<DB: DrawingBackend>(
+    study: Study,
+    state: &State,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+) -> Result<(), ChartError> {
+    let (lines, axes) = match study {
+        Study::Comparison => return Ok(()),
+        Study::WinRate => (win_rate::lines(state), win_rate::AXES),
+        Study::Scaling => (scaling::lines(state), scaling::AXES),
+        Study::Hacking => (hacking::lines(state), hacking::AXES),
+    };
+    LineChart { lines: &lines, ..axes }.draw(area, look).map(drop)
+}
+
+fn chart(state: &mut State, study: Study) {
+    let Some((surface, look)) = dom::surface(&format!("{}-chart", study.id())) else { return };
+    if let Err(error) = paint(study, state, &surface.into_drawing_area(), &look) {
         notices::chart_failed(state, &error);
     }
 }

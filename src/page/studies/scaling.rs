@@ -6,6 +6,7 @@ use crate::engine::protocol::Work;
 use crate::metrics::ScalingPoint;
 use crate::page::recorded::method_name;
 use crate::page::state::State;
+use crate::page::study::Study;
 use crate::page::{dom, format};
 use crate::stats::{half_width, mean};
 
@@ -39,26 +40,32 @@ pub fn draw(state: &mut State) {
     dom::flag("scaling-cancel", "hidden", !state.is_at(Work::Scaling));
     let recorded = state.recorded.scaling.as_ref();
     let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
-    let mut lines: Vec<Line> = known.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, "")).collect();
-    lines.iter_mut().for_each(|line| line.pale = !here.is_empty());
-    lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, ", here")));
     let provenance = recorded.map(|table| table.provenance.words());
     dom::set_text("scaling-summary", &summary(&known, provenance.as_deref()));
     dom::set_text("scaling-here", &summary_of_here(&here));
     let rows = known.iter().map(|cell| (cell, "recorded")).chain(here.iter().map(|cell| (cell, "here")));
     fill("scaling-rows", rows.map(|(cell, origin)| table_row(cell, origin)));
-    chart(
-        state,
-        "scaling-chart",
-        &LineChart {
-            x_name: "parameters, powers of ten →",
-            y_name: "↑ win rate",
-            lines: &lines,
-            level: Some((0.5, "as good as the largest SFT model")),
-            x_at_least: (3.75, 6.6),
-            y_at_least: (0.2, 1.0),
-        },
-    );
+    chart(state, Study::Scaling);
+}
+
+/// The chart without its lines.
+pub const AXES: LineChart<'static> = LineChart {
+    x_name: "parameters, powers of ten →",
+    y_name: "↑ win rate",
+    lines: &[],
+    level: Some((0.5, "as good as the largest SFT model")),
+    x_at_least: (3.75, 6.6),
+    y_at_least: (0.2, 1.0),
+};
+
+/// Recorded lines, and over them those of models that were trained here.
+pub fn lines(state: &State) -> Vec<Line> {
+    let recorded = state.recorded.scaling.as_ref();
+    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
+    let mut lines: Vec<Line> = known.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, "")).collect();
+    lines.iter_mut().for_each(|line| line.pale = !here.is_empty());
+    lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, ", here")));
+    lines
 }
 
 fn cells(rows: &[ScalingPoint]) -> Vec<Cell> {

@@ -6,6 +6,7 @@ use crate::engine::protocol::Work;
 use crate::metrics::WinRatePoint;
 use crate::page::recorded::{READ_OFF_WIN_RATES, Table, method_name};
 use crate::page::state::State;
+use crate::page::study::Study;
 use crate::page::{dom, format};
 
 /// Writes chart, table and summary: recorded lines, and over them those that were played here.
@@ -13,26 +14,31 @@ pub fn draw(state: &mut State) {
     let live = state.win_rates.clone();
     let recorded = state.recorded.win_rates.clone();
     let rows = recorded.as_ref().map_or(&[][..], |table| &table.rows);
-    let mut lines: Vec<Line> = rows.chunk_by(|a, b| a.method == b.method).map(|points| line(points, "")).collect();
-    lines.iter_mut().for_each(|line| line.pale = !live.is_empty());
-    lines.extend(live.chunk_by(|a, b| a.method == b.method).map(|points| line(points, ", here")));
     dom::set_text("win-rate-summary", &summary(recorded.as_ref(), &live));
     let all = rows.iter().map(|point| (point, "recorded")).chain(live.iter().map(|point| (point, "here")));
     fill("win-rate-rows", all.map(|(point, origin)| table_row(point, origin)));
     dom::flag("win-rate-run", "disabled", state.ready.is_none());
     dom::flag("win-rate-cancel", "hidden", !state.is_at(Work::Contest));
-    chart(
-        state,
-        "win-rate-chart",
-        &LineChart {
-            x_name: "sampling temperature →",
-            y_name: "↑ win rate",
-            lines: &lines,
-            level: Some((0.5, "as good as the grammar’s reviews")),
-            x_at_least: (0.0, 1.15),
-            y_at_least: (0.4, 1.0),
-        },
-    );
+    chart(state, Study::WinRate);
+}
+
+/// The chart without its lines.
+pub const AXES: LineChart<'static> = LineChart {
+    x_name: "sampling temperature →",
+    y_name: "↑ win rate",
+    lines: &[],
+    level: Some((0.5, "as good as the grammar’s reviews")),
+    x_at_least: (0.0, 1.15),
+    y_at_least: (0.4, 1.0),
+};
+
+/// Recorded lines, and over them those that were played here.
+pub fn lines(state: &State) -> Vec<Line> {
+    let rows = state.recorded.win_rates.as_ref().map_or(&[][..], |table| &table.rows);
+    let mut lines: Vec<Line> = rows.chunk_by(|a, b| a.method == b.method).map(|points| line(points, "")).collect();
+    lines.iter_mut().for_each(|line| line.pale = !state.win_rates.is_empty());
+    lines.extend(state.win_rates.chunk_by(|a, b| a.method == b.method).map(|points| line(points, ", here")));
+    lines
 }
 
 fn line(points: &[WinRatePoint], origin: &str) -> Line {

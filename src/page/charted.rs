@@ -1,0 +1,398 @@
+//! What the charts over the steps show of the stage in focus, and what can be read off them at a step. No browser in
+//! here: it is tested natively.
+
+use std::collections::BTreeSet;
+
+use super::state::State;
+use super::{format, trails};
+use crate::charts::{Curve, CurveChart, newest_at};
+use crate::engine::protocol::Stage;
+use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
+use crate::stats::smoothed;
+
+/// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
+pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
+/// What the charts are called in the ids of `index.html` and in file names.
+pub const IDS: [&str; 4] = ["loss", "kl", "reward", "also"];
+/// The most that curves are smoothed.
+pub const SMOOTHEST: f64 = 0.95;
+/// Rows at either end among which a stage's metrics are looked for; not every row has every number.
+const ENDS: usize = 128;
+const LN_2: Option<(f64, &str)> = Some((std::f64::consts::LN_2, "ln 2"));
+
+/// How the charts over the steps are looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Looking {
+    /// Weight of a curve's past in its moving average, 0 to [`SMOOTHEST`].
+    pub smoothing: f64,
+    /// Whether losses and gradient norms stand on a logarithmic axis.
+    pub logarithmic: bool,
+    /// The metric that the fourth chart shows, by name.
+    pub also: Option<String>,
+    /// The step that is pointed at.
+    pub at: Option<u64>,
+}
+
+/// What one chart shows, and the caption under it.
+#[derive(Debug, Clone)]
+pub struct Charted {
+    /// What it is called in the ids of `index.html` and in file names.
+    pub id: &'static str,
+    /// Name and unit of the values.
+    pub name: String,
+    /// The series.
+    pub curves: Vec<Curve>,
+    /// How to read it.
+    pub caption: String,
+    level: Option<(f64, &'static str)>,
+    gap: bool,
+    at_least: (f64, f64),
+    logarithmic: bool,
+    until: f64,
+}
+
+impl Charted {
+    /// The chart, with the β changes and the step that is pointed at.
+    pub fn chart<'a>(&'a self, changes: &'a [(f64, String)], at: Option<u64>) -> CurveChart<'a> {
+        let Self { name, curves, level, gap, at_least, logarithmic, until, .. } = self;
+        CurveChart {
+            name,
+            curves,
+            level: *level,
+            changes,
+            gap: *gap,
+            at_least: *at_least,
+            logarithmic: *logarithmic,
+            until: *until,
+            cross: at.map(|step| step as f64),
+            empty: self.too_few(),
+        }
+    }
+
+    /// What is said in place of a curve.
+    fn too_few(&self) -> &'static str {
+        let points = self.curves.iter().map(|curve| curve.points.len()).max();
+        match (points, self.curves.iter().any(|curve| curve.marked) || matches!(self.id, "kl" | "reward")) {
+            (Some(1), true) => "One evaluation so far; a line needs two",
+            (Some(1), false) => "One step so far; a line needs two",
+            (_, true) => "No evaluation yet",
+            _ => "No step yet: press Play",
+        }
+    }
+}
+
+/// Steps at which β was changed while the stage in focus was training.
+pub fn changes(state: &State) -> Vec<(f64, String)> {
+    let changes = state.beta_changes.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    changes.iter().map(|(step, beta)| (*step as f64, format!("β {}", format::beta(*beta)))).collect()
+}
+
+/// The four charts of the stage in focus.
+pub fn charted(state: &State) -> [Charted; 4] {
+    let stage = state.focused;
+    let [loss, second, third] = match stage {
+        Stage::RewardModel => of_reward_model(state),
+        Stage::Ppo | Stage::PpoGt => of_ppo(state, stage),
+        Stage::Unlikelihood | Stage::PreferredFt => of_likelihood(state, stage),
+        _ => of_losses(state, stage),
+    };
+    let mut all = [loss, second, third, also(state)];
+    let last = rows(state, stage).last().map_or(0.0, |row| row.step as f64);
+    for chart in &mut all {
+        chart.until = last;
+        chart.logarithmic &= state.curves.logarithmic;
+        // An evaluation is a mean over hundreds of samples already.
+        for curve in chart.curves.iter_mut().filter(|curve| !curve.marked && state.curves.smoothing > 0.0) {
+            let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
+            curve.behind = curve.points.clone();
+            for ((_, value), smooth) in curve.points.iter_mut().zip(smoothed(&values, state.curves.smoothing)) {
+                *value = smooth;
+            }
+        }
+        if chart.logarithmic && chart.curves.iter().any(|curve| curve.exact().iter().any(|(_, value)| *value <= 0.0)) {
+            chart.caption += " Values of 0 and below have no place on a log scale.";
+        }
+    }
+    all
+}
+
+/// The metrics that the stage in focus reports, with what people call them, by that.
+pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
+    let rows = rows(state, state.focused);
+    let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
+    let names: BTreeSet<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
+    let known = names.into_iter().chain([GRADIENT_NORM]).filter_map(definition);
+    let mut metrics: Vec<(&str, &str)> = known.map(|it| (it.name, it.label)).collect();
+    metrics.sort_by_key(|(_, label)| *label);
+    metrics.dedup();
+    metrics
+}
+
+/// The metric of the fourth chart.
+pub fn also_shown(state: &State) -> &'static str {
+    let chosen = state.curves.also.as_deref();
+    let found = metrics(state).into_iter().find(|(name, _)| Some(*name) == chosen);
+    found.map_or(GRADIENT_NORM, |(name, _)| name)
+}
+
+/// Every step at which some chart has a value, in order.
+pub fn steps(charts: &[Charted]) -> Vec<u64> {
+    let points = charts.iter().flat_map(|chart| &chart.curves).flat_map(|curve| &curve.points);
+    points.map(|(step, _)| *step as u64).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The step that has values nearest to a place across.
+pub fn nearest(steps: &[u64], place: f64) -> Option<u64> {
+    let distance = |step: &u64| (*step as f64 - place).abs();
+    steps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+/// The step `by` places further on in the list; from none, the last, or where `by` is all the way back the first.
+pub fn beside(steps: &[u64], at: Option<u64>, by: isize) -> Option<u64> {
+    let last = steps.len().checked_sub(1)?;
+    let index = match at {
+        None if by == isize::MIN => 0,
+        None => last,
+        Some(at) => steps.partition_point(|step| *step < at).saturating_add_signed(by).min(last),
+    };
+    Some(steps[index])
+}
+
+/// The exact values at a step, or at the newest one, in a line.
+pub fn reading(charts: &[Charted], at: Option<u64>) -> String {
+    let Some(step) = at.or_else(|| steps(charts).last().copied()) else {
+        return "No step yet. Press Play.".into();
+    };
+    let of_chart = |chart: &Charted| {
+        let values: Vec<String> = chart.curves.iter().filter_map(|curve| of_curve(chart, curve, step)).collect();
+        (!values.is_empty()).then(|| format!("{}: {}", chart.name, values.join("; ")))
+    };
+    let parts: Vec<String> = charts.iter().filter_map(of_chart).collect();
+    let opening = if at.is_some() { "Step" } else { "Newest: step" };
+    format!("{opening} {step} · {}", parts.join(" · "))
+}
+
+fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
+    let (at, value) = newest_at(curve.exact(), step as f64)?;
+    let label = if chart.curves.len() > 1 { format!("{} ", curve.label) } else { String::new() };
+    let mut asides = Vec::new();
+    if at as u64 != step {
+        asides.push(format!("at step {at}"));
+    }
+    if let Some((_, smooth)) = newest_at(&curve.points, step as f64).filter(|_| !curve.behind.is_empty()) {
+        asides.push(format!("smoothed {}", format::significant(smooth)));
+    }
+    let aside = if asides.is_empty() { String::new() } else { format!(" ({})", asides.join(", ")) };
+    Some(format!("{label}{}{aside}", format::significant(value)))
+}
+
+fn of_losses(state: &State, stage: Stage) -> [Charted; 3] {
+    let loss = if stage == Stage::Sft && state.metrics.contains_key(&Stage::Sft) {
+        series(state, Stage::Sft, "sft/loss", "SFT", 0.0)
+    } else {
+        series(state, Stage::Dpo, "dpo/loss", "DPO", 0.0)
+    };
+    let caption = "Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.";
+    let loss = of_loss("loss, nats", loss, LN_2, (0.4, 0.8), caption);
+    let caption = "KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.";
+    let curves = evaluated(state, |point| point.kl_per_sequence);
+    [loss, plain("kl", "KL, nats", curves, (0.0, 2.0), caption), reward(state)]
+}
+
+fn of_likelihood(state: &State, stage: Stage) -> [Charted; 3] {
+    let (metric, at_least, caption) = if stage == Stage::Unlikelihood {
+        (
+            "unlikelihood/loss",
+            (15.0, 25.0),
+            "Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever.",
+        )
+    } else {
+        ("sft/loss", (0.5, 1.5), "Loss on the chosen, nats a token.")
+    };
+    let loss = of_loss("loss, nats", series(state, stage, metric, stage.name(), 0.0), None, at_least, caption);
+    let [_, kl, reward] = of_losses(state, stage);
+    [loss, kl, reward]
+}
+
+fn of_reward_model(state: &State) -> [Charted; 3] {
+    let of = |name, label, dash| series(state, Stage::RewardModel, name, label, dash);
+    let caption = "Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.";
+    let loss = of_loss("loss, nats", of("reward_model/loss", "loss", 0.0), LN_2, (0.4, 0.8), caption);
+    let caption = "Held-out pairs in order: by their labels, some of which are noise, and by the gold reward.";
+    let curves = vec![of("reward_model/gold_accuracy", "gold", 0.0), of("reward_model/accuracy", "labels", 4.0)];
+    let level = Some((0.5, "a coin"));
+    let accuracy = Charted { level, ..plain("kl", "in order", curves, (0.4, 1.0), caption) };
+    let caption =
+        "Calibration error: how far its confidence is from how often it is right. Near 0, β means what it says.";
+    let curves = vec![of("reward_model/calibration_error", "error", 0.0)];
+    [loss, accuracy, plain("reward", "calibration", curves, (0.0, 0.2), caption)]
+}
+
+fn of_ppo(state: &State, stage: Stage) -> [Charted; 3] {
+    let of = |name, label, dash| series(state, stage, name, label, dash);
+    let curves = vec![of("objective/score", "score", 0.0), of("objective/gold_score", "gold", 4.0)];
+    let caption = if stage == Stage::Ppo {
+        "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else."
+    } else {
+        "The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit."
+    };
+    let level = Some((0.0, "reference"));
+    let score = Charted { level, gap: true, ..plain("loss", "score", curves, (-0.5, 2.0), caption) };
+    let curves = vec![
+        of("objective/kl", "exact", 0.0),
+        of("objective/k1", "k1", 2.0),
+        of("objective/k2", "k2", 4.0),
+        of("objective/k3", "k3", 8.0),
+    ];
+    let caption = "KL of each rollout, in nats a completion: exact over the vocabulary, and guessed from the drawn tokens by k1, k2 and k3.";
+    [score, plain("kl", "KL, nats", curves, (0.0, 2.0), caption), reward(state)]
+}
+
+fn reward(state: &State) -> Charted {
+    let caption = "Gold reward at every evaluation, on held-out prompts. Read it with the KL that it cost.";
+    plain("reward", "gold reward", evaluated(state, |point| point.gold_reward), (0.4, 1.0), caption)
+}
+
+/// The fourth chart: whatever else the stage reports.
+fn also(state: &State) -> Charted {
+    let name = also_shown(state);
+    let curve = series(state, state.focused, name, state.focused.name(), 0.0);
+    // Values near each other still fill the chart: no range is kept in sight, but a little room.
+    let values = || curve.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
+    let ends = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let at_least = match ends {
+        (low, high) if low < high => {
+            let room = 0.08 * (high - low);
+            (if low >= 0.0 { (low - room).max(0.0) } else { low - room }, high + room)
+        }
+        (low, _) if low.is_finite() => (low - 0.5, low + 0.5),
+        _ => (0.0, 1.0),
+    };
+    let (title, caption) = definition(name).map_or((name.to_owned(), String::new()), |it| {
+        let unit = if it.unit.is_empty() { String::new() } else { format!(", {}", it.unit) };
+        let title = format!("{}{unit}", it.label.to_lowercase().replace("kl", "KL"));
+        (title, format!("{} {}", it.definition, it.how_to_read))
+    });
+    let logarithmic = name.ends_with("gradient_norm") || name.ends_with("loss");
+    Charted { logarithmic, caption, ..plain("also", &title, vec![curve], at_least, "") }
+}
+
+fn of_loss(
+    name: &str,
+    curve: Curve,
+    level: Option<(f64, &'static str)>,
+    at_least: (f64, f64),
+    caption: &str,
+) -> Charted {
+    Charted { level, logarithmic: true, ..plain("loss", name, vec![curve], at_least, caption) }
+}
+
+fn plain(id: &'static str, name: &str, curves: Vec<Curve>, at_least: (f64, f64), caption: &str) -> Charted {
+    let (name, caption) = (name.to_owned(), caption.to_owned());
+    Charted { id, name, curves, caption, level: None, gap: false, at_least, logarithmic: false, until: 0.0 }
+}
+
+fn rows(state: &State, stage: Stage) -> &[MetricRow] {
+    state.metrics.get(&stage).map_or(&[], Vec::as_slice)
+}
+
+fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> Curve {
+    let points = Series::from_rows(metric, rows(state, stage)).points;
+    let points = points.into_iter().map(|(step, value)| (step as f64, value)).collect();
+    Curve { label: label.into(), method: stage.id().into(), points, dash, ..Curve::default() }
+}
+
+fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
+    // What is not trained has no steps.
+    let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
+    let live = trails::trails(&state.points, &state.pair_names)
+        .into_iter()
+        .filter(|trail| trail.live && is_trained(&trail.method));
+    let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
+    let of = |trail: crate::charts::Trail| Curve {
+        points: curve(trail.points),
+        label: trail.label,
+        method: trail.method,
+        marked: true,
+        ..Curve::default()
+    };
+    live.map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::Event;
+    use crate::engine::settings::Settings;
+
+    fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
+        let mut state = State::new(Settings::default());
+        state.focused = stage;
+        let rows = rows.iter().map(|(step, values)| MetricRow::new(*step, values)).collect();
+        state.apply(Event::Metrics(stage, rows));
+        state
+    }
+
+    const DPO: [(u64, &[(&str, f64)]); 3] = [
+        (1, &[("dpo/loss", 0.7), ("optimiser/gradient_norm", 2.0)]),
+        (2, &[("dpo/loss", 0.5), ("optimiser/gradient_norm", 1.0), ("rewards/margins", 0.1)]),
+        (3, &[("dpo/loss", 0.6), ("optimiser/gradient_norm", 0.5)]),
+    ];
+
+    #[test]
+    fn a_reading_has_the_exact_values_at_its_step() {
+        let mut state = state(&DPO, Stage::Dpo);
+        let charts = charted(&state);
+        assert_eq!(reading(&charts, Some(2)), "Step 2 · loss, nats: 0.5000 · gradient norm: 1.000");
+        assert_eq!(reading(&charts, None), "Newest: step 3 · loss, nats: 0.6000 · gradient norm: 0.5000");
+        state.curves.smoothing = 0.5;
+        let smooth = reading(&charted(&state), Some(2));
+        assert!(smooth.starts_with("Step 2 · loss, nats: 0.5000 (smoothed 0.5667) ·"), "{smooth}");
+        let empty = State::new(Settings::default());
+        assert_eq!(reading(&charted(&empty), None), "No step yet. Press Play.");
+        assert_eq!(charted(&empty)[0].too_few(), "No step yet: press Play");
+        assert_eq!(charted(&empty)[1].too_few(), "No evaluation yet");
+    }
+
+    #[test]
+    fn a_value_of_an_earlier_step_says_so() {
+        let rows: [(u64, &[(&str, f64)]); 2] =
+            [(1, &[("objective/kl", 1.5), ("objective/k1", 1.25)]), (2, &[("optimiser/gradient_norm", 3.0)])];
+        let charts = charted(&state(&rows, Stage::Ppo));
+        let expected = "Step 2 · KL, nats: exact 1.500 (at step 1); k1 1.250 (at step 1) · gradient norm: 3.000";
+        assert_eq!(reading(&charts, Some(2)), expected);
+    }
+
+    #[test]
+    fn the_fourth_chart_shows_what_is_chosen_where_it_is_reported() {
+        let mut state = state(&DPO, Stage::Dpo);
+        let names: Vec<&str> = metrics(&state).into_iter().map(|(name, _)| name).collect();
+        assert!(names.contains(&"rewards/margins") && names.contains(&GRADIENT_NORM), "{names:?}");
+        state.curves.also = Some("rewards/margins".into());
+        assert_eq!(charted(&state)[3].curves[0].points, [(2.0, 0.1)]);
+        assert!(charted(&state)[3].caption.ends_with('.'));
+        state.focused = Stage::Ppo;
+        assert_eq!(also_shown(&state), GRADIENT_NORM, "PPO has no margins");
+    }
+
+    #[test]
+    fn the_log_scale_is_for_losses_and_gradient_norms() {
+        let mut state = state(&DPO, Stage::Dpo);
+        let logarithmic = |state: &State| charted(state).map(|chart| chart.chart(&[], None).logarithmic);
+        assert_eq!(logarithmic(&state), [false; 4]);
+        state.curves.logarithmic = true;
+        assert_eq!(logarithmic(&state), [true, false, false, true]);
+        state.focused = Stage::Ppo;
+        assert_eq!(logarithmic(&state), [false, false, false, true], "a score may be negative");
+    }
+
+    #[test]
+    fn steps_are_walked_in_order_and_found_by_place() {
+        let steps = [1, 2, 10];
+        assert_eq!([0.0, 1.6, 5.0, 99.0].map(|place| nearest(&steps, place)), [1, 2, 2, 10].map(Some));
+        assert_eq!((beside(&steps, None, -1), beside(&steps, Some(10), -1)), (Some(10), Some(2)));
+        assert_eq!((beside(&steps, Some(1), -1), beside(&steps, Some(10), 1)), (Some(1), Some(10)));
+        assert_eq!((beside(&steps, None, isize::MIN), beside(&steps, Some(2), isize::MIN)), (Some(1), Some(1)));
+        assert_eq!((beside(&[], None, 1), nearest(&[], 0.0)), (None, None));
+    }
+}

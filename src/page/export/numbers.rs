@@ -1,0 +1,202 @@
+//! The numbers of every stage and every point, with what made them, as JSON and as one long table.
+
+use serde_json::{Map, Value, json};
+
+use super::{BUILD, program};
+use crate::engine::protocol::{BackendKind, Stage};
+use crate::engine::settings::KNOBS;
+use crate::metrics::{Record, records_csv};
+use crate::page::state::State;
+
+/// What made the numbers: the file's first lines.
+fn about(state: &State, date: &str) -> Vec<(&'static str, Option<String>)> {
+    let ready = state.ready.as_ref();
+    let backend = ready.map(|it| match it.backend.kind {
+        BackendKind::Cpu => "cpu",
+        BackendKind::Gpu => "gpu",
+    });
+    let adapter = ready.and_then(|it| it.backend.adapter.as_ref()).map(|it| it.name.clone());
+    vec![
+        ("program", Some(program())),
+        ("build", BUILD.map(str::to_owned)),
+        ("date", Some(date.to_owned())),
+        ("backend", backend.map(str::to_owned)),
+        ("adapter", adapter),
+        ("address", Some(format!("?{}", state.settings.to_query()))),
+    ]
+}
+
+/// The numbers as JSON. What is not finite is `null`; `date` is ISO 8601.
+pub fn json(state: &State, date: &str) -> String {
+    let mut file: Map<String, Value> =
+        about(state, date).into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let ready = state.ready.as_ref();
+    file.extend([
+        ("seed".to_owned(), json!(state.settings.seed)),
+        ("settings".into(), json!(state.settings)),
+        (
+            "model".into(),
+            json!(ready.map(|it| json!({
+                "parameters": it.parameters, "vocabulary": it.vocabulary, "width": it.width, "layers": it.layers,
+            }))),
+        ),
+        ("stages".into(), json!(state.stages)),
+        ("metrics".into(), by_stage(state, |stage| json!(state.metrics.get(&stage)))),
+        ("beta_changes".into(), by_stage(state, |stage| json!(state.beta_changes.get(&stage)))),
+        ("points".into(), json!(state.points)),
+        ("optimum".into(), json!({ "origin": state.optimum_origin, "points": state.optimum })),
+        ("best_of_n".into(), json!(state.best_of_n)),
+        ("win_rates".into(), json!(state.win_rates)),
+        ("scaling".into(), json!(state.scaling)),
+    ]);
+    format!("{:#}\n", Value::Object(file))
+}
+
+/// What there is of each stage, by its id.
+fn by_stage(state: &State, of: impl Fn(Stage) -> Value) -> Value {
+    let stages = state.stages.iter().map(|it| (it.stage.id().to_owned(), of(it.stage)));
+    Value::Object(stages.filter(|(_, value)| !value.is_null()).collect())
+}
+
+/// The numbers as one long table, a number a line: what is asked of it is a filter and a pivot.
+pub fn csv(state: &State, date: &str) -> String {
+    let mut records: Vec<Record> = Vec::new();
+    for (name, value) in about(state, date) {
+        let value = value.unwrap_or_default();
+        records.push(Record { record: "about", name: name.into(), value, ..Record::default() });
+    }
+    for knob in &KNOBS {
+        let value = knob.text(&state.settings);
+        records.push(Record { record: "setting", name: knob.name.into(), value, ..Record::default() });
+    }
+    for (stage, rows) in &state.metrics {
+        let of = |step, (name, value): (&String, &f64)| Record {
+            record: "metric",
+            of: stage.id().into(),
+            step: Some(step),
+            name: name.clone(),
+            value: value.to_string(),
+            ..Record::default()
+        };
+        records.extend(rows.iter().flat_map(|row| row.values.iter().map(move |entry| of(row.step, entry))));
+    }
+    for point in &state.points {
+        let p = &point.point;
+        let mut values = vec![
+            ("setting", p.setting.to_string()),
+            ("seed", p.seed.to_string()),
+            ("kl_per_sequence", p.kl_per_sequence.to_string()),
+            ("kl_half_width", p.kl_half_width.to_string()),
+            ("gold_reward", p.gold_reward.to_string()),
+            ("gold_reward_half_width", p.gold_reward_half_width.to_string()),
+            ("samples", p.samples.to_string()),
+            ("seconds", p.seconds.to_string()),
+        ];
+        values.extend(p.diversity.map(|diversity| ("diversity", diversity.to_string())));
+        let of = |(name, value): (&str, String)| Record {
+            record: "point",
+            of: p.method.clone(),
+            run: Some(point.run),
+            step: Some(p.step),
+            name: name.into(),
+            value,
+        };
+        records.extend(values.into_iter().map(of));
+    }
+    for it in &state.optimum {
+        let values = [
+            ("kl_per_sequence", it.kl_per_sequence),
+            ("gold_reward", it.gold_reward),
+            ("effective_sample_size", it.effective_sample_size),
+        ];
+        let of = |(name, value): (&str, f64)| Record {
+            record: "optimum",
+            of: format!("beta {}", it.beta),
+            name: name.into(),
+            value: value.to_string(),
+            ..Record::default()
+        };
+        records.extend(values.map(of));
+    }
+    records_csv(&records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::{Event, Point};
+    use crate::engine::settings::Settings;
+    use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
+
+    const DATE: &str = "2026-01-02T03:04:05Z";
+
+    fn state() -> State {
+        let mut state = State::new(Settings { seed: 7, beta: 0.1, ..Settings::default() });
+        state.apply(Event::Metrics(
+            Stage::Dpo,
+            vec![
+                MetricRow::new(1, &[("dpo/loss", 0.5), ("rewards/margins", f64::NAN)]),
+                MetricRow::new(2, &[("dpo/loss", 0.1 + 0.2)]),
+            ],
+        ));
+        state.apply(Event::Metrics(Stage::Ppo, vec![MetricRow::new(16, &[("objective/kl", 2.0)])]));
+        let point = FrontierPoint {
+            method: "dpo".into(),
+            setting: Setting::Number(0.1),
+            seed: 7,
+            step: 2,
+            kl_per_sequence: 1.5,
+            kl_half_width: 0.1,
+            gold_reward: 0.75,
+            gold_reward_half_width: 0.01,
+            samples: 512,
+            seconds: 3.0,
+            diversity: Some(0.9),
+        };
+        state.apply(Event::Point(Point { run: 3, point }));
+        state.optimum =
+            vec![OptimumPoint { beta: 0.1, kl_per_sequence: 4.0, gold_reward: 0.9, effective_sample_size: 300.0 }];
+        state
+    }
+
+    #[test]
+    fn the_json_holds_every_stage_every_point_and_what_made_them() {
+        let file: Value = serde_json::from_str(&json(&state(), DATE)).expect("it is JSON");
+        assert_eq!(
+            (&file["seed"], &file["date"], &file["address"]),
+            (&json!(7), &json!(DATE), &json!("?seed=7&beta=0.1"))
+        );
+        assert_eq!(file["program"], json!(program()));
+        assert!(file.as_object().unwrap().contains_key("build") && file["settings"]["learning_rate"] == json!(1e-3));
+        assert_eq!(file["metrics"]["dpo"][1]["values"]["dpo/loss"].as_f64(), Some(0.1 + 0.2));
+        assert_eq!(file["metrics"]["dpo"][0]["values"]["rewards/margins"], Value::Null, "not a number");
+        assert_eq!(file["metrics"]["ppo"][0]["step"], json!(16));
+        assert_eq!(
+            (&file["points"][0]["run"], &file["points"][0]["point"]["kl_per_sequence"]),
+            (&json!(3), &json!(1.5))
+        );
+        assert_eq!(file["optimum"]["points"][0]["gold_reward"], json!(0.9));
+        assert_eq!(file["backend"], Value::Null, "no engine yet");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_every_number() {
+        let text = csv(&state(), DATE);
+        for line in [
+            "about,,,,date,2026-01-02T03:04:05Z",
+            "setting,,,,seed,7",
+            "setting,,,,beta,0.1",
+            "metric,dpo,,1,dpo/loss,0.5",
+            "metric,dpo,,1,rewards/margins,NaN",
+            "metric,dpo,,2,dpo/loss,0.30000000000000004",
+            "metric,ppo,,16,objective/kl,2",
+            "point,dpo,3,2,kl_per_sequence,1.5",
+            "point,dpo,3,2,diversity,0.9",
+            "optimum,beta 0.1,,,gold_reward,0.9",
+        ] {
+            assert!(text.lines().any(|it| it == line), "no line {line} in\n{text}");
+        }
+        assert_eq!(text.lines().filter(|line| line.starts_with("setting,")).count(), KNOBS.len());
+        assert!(text.lines().all(|line| line.matches(',').count() >= 5));
+    }
+}
