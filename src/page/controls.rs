@@ -188,7 +188,7 @@ pub fn drag_beta(page: &mut Page, position: f64) {
         remember(GUESSED, "asked");
     }
     page.state.dragged_beta = to;
-    page.state.mark(&[View::Frontier, View::Controls]);
+    page.state.mark(&[View::Frontier, View::Controls, View::Runs]);
 }
 
 /// Sends β, which is under the finger no longer.
