@@ -109,6 +109,6 @@ export function isOwn(address, origin) {
 
 function setting(name) {
   const value = process.env[name];
-  assert.ok(value, `${name} is not set; run these tests by \`cargo xtask test e2e\``);
+  assert.ok(value !== undefined, `${name} is not set; run these tests by \`cargo xtask test e2e\``);
   return value;
 }

@@ -8,6 +8,7 @@ mod build;
 mod figure;
 mod process;
 mod programs;
+mod screenshots;
 mod serve;
 mod setup;
 mod test;
@@ -71,6 +72,8 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Leave pictures of every view in `target/screenshots/`, at a desk and on a phone, in the light and in the dark
+    Screenshots,
     /// Install what the other commands would install on demand
     Setup {
         /// The needs to meet; all of them when none is named
@@ -101,6 +104,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { parts, thorough, arguments } => {
             bench::run(&workspace, &parts, &bench::Options { thorough, arguments })
         }
+        Command::Screenshots => screenshots::take(&workspace),
         Command::Setup { needs } => setup::meet_all(&workspace, &needs),
     }
 }

@@ -14,7 +14,7 @@ const COLUMNS: [(&str, &str); 7] = [
     ("Â", "The advantage: how much better it went than expected, in deviations over the rollout."),
     ("ρ", "The ratio π/π_old before the last update."),
     ("log π", "Log-probability when it was drawn."),
-    ("", "Whether the clip holds it."),
+    ("clip", "Whether the clip holds it."),
 ];
 
 /// Writes the round that was stepped through, of the stage in focus.
