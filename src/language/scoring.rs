@@ -18,6 +18,13 @@ pub struct TokenComparison {
     pub entropies: Vec<f64>,
 }
 
+impl TokenComparison {
+    /// log π/π_ref of each token.
+    pub fn log_ratios(&self) -> Vec<f64> {
+        self.logprobs.iter().zip(&self.reference_logprobs).map(|(policy, reference)| policy - reference).collect()
+    }
+}
+
 /// [`TokenComparison`] of each sequence, in order.
 pub type Comparison = Vec<TokenComparison>;
 

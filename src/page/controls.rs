@@ -6,7 +6,7 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, 
 use super::clinic::{self, Case};
 use super::guess::Guess;
 use super::recorded::Ghosts;
-use super::state::{Export, State};
+use super::state::{Export, State, Tint};
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
@@ -53,6 +53,15 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
+        ("change", "tint") => {
+            page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
+            page.state.mark(&[View::Samples, View::Runs]);
+        }
+        ("change", "reading") => {
+            if let Ok(temperature) = dom::select("reading").value().parse() {
+                page.order(Command::ReadAt(temperature));
+            }
+        }
         ("change", id) if runs::change(page, id) => {}
         ("input", "annotator-flips") => annotator::set_flips(page),
         ("change", "annotator-flips") => {}

@@ -79,7 +79,7 @@ fn write_open(state: &State) {
     match (&state.opened, moment) {
         (Some(opened), Some(moment)) if opened.moment == moment => {
             for row in &opened.samples.rows {
-                dom::append(&list, &[&samples::sample(row)]);
+                dom::append(&list, &[&samples::sample(row, state.tint)]);
             }
         }
         (_, Some(_)) => dom::append(&list, &[&dom::make("p", "quiet", "It is writing …")]),

@@ -4,36 +4,45 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
 use super::pipeline::id;
-use super::state::State;
+use super::state::{State, Tint};
 use super::{dom, format};
 use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
 
+/// A valence that is tinted as strongly as any; the lexicon's strongest is 4.
+const STRONGEST_VALENCE: f64 = 3.0;
+/// A log-ratio, in nats, that is tinted as strongly as any.
+const STRONGEST_RATIO: f64 = 2.0;
+/// Below this, in nats, a word is about as likely as it was.
+const FAINTEST_RATIO: f64 = 0.05;
+
 /// Writes the standing samples and those of the person's own prompt.
 pub fn draw(state: &State) {
+    dom::flag("tinted-by-sentiment", "hidden", state.tint != Tint::Sentiment);
+    dom::flag("tinted-by-ratio", "hidden", state.tint != Tint::LogRatio);
     for (id, samples) in [("typed-list", &state.typed), ("sample-list", &state.samples)] {
         if let Some(samples) = samples {
             let list = dom::element(id);
             dom::clear(&list);
             for row in &samples.rows {
-                dom::append(&list, &[&sample(row)]);
+                dom::append(&list, &[&sample(row, state.tint)]);
             }
         }
     }
 }
 
 /// A prompt with what each model made of it.
-pub(super) fn sample(row: &SampleRow) -> Element {
+pub(super) fn sample(row: &SampleRow, by: Tint) -> Element {
     let article = dom::make("article", "sample", "");
     dom::append(&article, &[&dom::make("p", "prompt", &format!("{} …", row.prompt))]);
     let models = dom::make("div", "models", "");
     for completion in &row.completions {
-        dom::append(&models, &[&written(completion)]);
+        dom::append(&models, &[&written(completion, by)]);
     }
     dom::append(&article, &[&models]);
     article
 }
 
-fn written(completion: &SampledCompletion) -> Element {
+fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let stage = completion.stage;
     let (method, name) = match stage {
         Stage::Base => ("base", stage.name().to_owned()),
@@ -46,7 +55,7 @@ fn written(completion: &SampledCompletion) -> Element {
     let model = dom::make("p", "model", &name);
     dom::set_attribute(&model, "data-method", Some(method));
     let text = dom::make("p", "", "");
-    write_words(&text, completion);
+    write_words(&text, completion, by);
     let details = dom::make("details", "", "");
     let unfinished = if completion.ended { "" } else { ", never ends" };
     let score = format!("gold reward {}{unfinished}", format::fixed(completion.gold_reward, 2));
@@ -55,12 +64,18 @@ fn written(completion: &SampledCompletion) -> Element {
     block
 }
 
-/// Writes a completion's words, each tinted by what it did to the gold reward.
-pub(super) fn write_words(text: &Element, completion: &SampledCompletion) {
+/// Writes a completion's words, each tinted.
+pub(super) fn write_words(text: &Element, completion: &SampledCompletion, by: Tint) {
     for word in &completion.words {
-        let span = dom::make("span", tint(word.valence), &word.text);
-        if word.valence != 0.0 {
-            strengthen(&span, word.valence);
+        let strength = match by {
+            Tint::Sentiment => word.valence / STRONGEST_VALENCE,
+            Tint::LogRatio if word.log_ratio.abs() < FAINTEST_RATIO => 0.0,
+            Tint::LogRatio => word.log_ratio / STRONGEST_RATIO,
+        };
+        let span = dom::make("span", tint(strength), &word.text);
+        dom::set_attribute(&span, "title", Some(&told(word)));
+        if strength != 0.0 {
+            strengthen(&span, strength);
         }
         let space = dom::document().create_text_node(" ");
         dom::append(text, &[&span]);
@@ -69,20 +84,27 @@ pub(super) fn write_words(text: &Element, completion: &SampledCompletion) {
     }
 }
 
-fn tint(valence: f64) -> &'static str {
-    match valence {
+fn tint(strength: f64) -> &'static str {
+    match strength {
         v if v > 0.0 => "word good",
         v if v < 0.0 => "word bad",
         _ => "word",
     }
 }
 
-/// A valence of 4 is the lexicon's strongest.
-fn strengthen(span: &Element, valence: f64) {
+/// 1 is as strong as it gets.
+fn strengthen(span: &Element, strength: f64) {
     if let Some(span) = span.dyn_ref::<HtmlElement>() {
         // By script this is allowed where a style attribute is not.
-        let _ = span.style().set_property("--strength", &format!("{:.2}", (valence.abs() / 3.0).clamp(0.25, 1.0)));
+        let _ = span.style().set_property("--strength", &format!("{:.2}", strength.abs().clamp(0.25, 1.0)));
     }
+}
+
+/// A word's numbers, for whoever points at it.
+fn told(word: &Word) -> String {
+    let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", word.rule) };
+    let ratio = format::signed(word.log_ratio, 2);
+    format!("sentiment {}{rule}; log π/π_ref {ratio}", format::signed(word.valence, 2))
 }
 
 fn working(completion: &SampledCompletion) -> String {

@@ -20,6 +20,16 @@ use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
 
+/// What tints the words of samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tint {
+    /// What a word did to the gold reward.
+    #[default]
+    Sentiment,
+    /// How much likelier it has become than under the reference.
+    LogRatio,
+}
+
 /// A file for the person.
 #[derive(Debug, Clone)]
 pub enum Export {
@@ -65,6 +75,8 @@ pub struct State {
     pub optimum_origin: Origin,
     /// The standing completions.
     pub samples: Option<Samples>,
+    /// What tints their words.
+    pub tint: Tint,
     /// Completions of the person's own prompt.
     pub typed: Option<Samples>,
     /// The last DPO batch that was looked into.
@@ -152,6 +164,7 @@ impl State {
             optimum: Vec::new(),
             optimum_origin: Origin::Recorded,
             samples: None,
+            tint: Tint::default(),
             typed: None,
             batch: None,
             likelihoods: BTreeMap::new(),

@@ -132,6 +132,26 @@ test('a guess is placed before the answer is shown, by a click or by numbers, an
   await page.waitForFunction(() => document.querySelector('#guess-answer').textContent.startsWith('You said'), PATIENT);
 }));
 
+test('samples are tinted by what training did to a word, and written at another temperature', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.waitForSelector('#sample-list .sample', PATIENT);
+  await page.click('#play');
+  await points(page, 2);
+  await page.click('#play');
+  await drawn(page);
+  const of = (method, what) => page.$$eval(`#sample-list .completion:has([data-method=${method}]) .word`, (words, name) => words.map((word) => word[name]), what);
+  await page.select('#tint', 'ratio');
+  await drawn(page);
+  assert.ok(await page.$('#tinted-by-sentiment[hidden]'));
+  const sft = await of('sft', 'title');
+  assert.ok(sft.length > 0 && sft.every((title) => /log π\/π_ref [+−]?0\.00$/.test(title)), 'the reference is where it was');
+  const dpo = await of('dpo', 'title');
+  assert.ok(dpo.some((title) => !/[+−]?0\.00$/.test(title)), 'DPO has moved no word');
+  await page.select('#reading', '0');
+  const before = await of('sft', 'textContent');
+  await page.waitForFunction((old) => [...document.querySelectorAll('#sample-list .completion:has([data-method=sft]) .word')].map((word) => word.textContent).join() !== old, PATIENT, before.join());
+}));
+
 test('a point opens with what its policy wrote, and a fork is a run of its own', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.click('#play');
@@ -151,11 +171,11 @@ test('a point opens with what its policy wrote, and a fork is a run of its own',
     slider.dispatchEvent(new Event('input', { bubbles: true }));
   });
   await drawn(page);
-  assert.match(await text(page, '#fork'), /^Fork at β 2\.7/);
+  assert.match(await text(page, '#fork'), /^Fork at β 2\.69/);
   await page.click('#fork');
   await page.waitForFunction(() => document.querySelectorAll('#run-list li').length === 3, PATIENT);
   await page.click('#play');
-  assert.match((await runs())[2], /^DPO, β 2\.7/);
+  assert.match((await runs())[2], /^DPO, β 2\.69/);
   await page.$eval('#runs', (details) => { details.open = true; });
   const name = await page.$$('#run-list [type=text]');
   await name[1].click({ clickCount: 3 });

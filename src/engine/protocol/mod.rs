@@ -69,6 +69,9 @@ pub enum Command {
     /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
     /// Answered by the same `Point` as the new run's first, or by `Failure`.
     GoOn(Moment, Option<f64>),
+    /// Write the completions that are read at this temperature from now on; 0 takes the likeliest word each time.
+    /// Answered by `Samples`.
+    ReadAt(f64),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
     /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
@@ -462,6 +465,8 @@ pub struct Word {
     pub valence: f64,
     /// The rules that changed it, in words ("negated by not"); empty where none did.
     pub rule: String,
+    /// log π/π_ref of the word where it stands: above 0 it has become likelier than under the reference. Nats.
+    pub log_ratio: f64,
 }
 
 /// Something that could not be done, told to the person.

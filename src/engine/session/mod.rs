@@ -252,6 +252,10 @@ impl<K: Kernels> Session<K> {
             Command::Scaling(extent) => self.scaling(extent, events),
             Command::Open(moment) => self.open_moment(moment, events).await?,
             Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
+            Command::ReadAt(temperature) => {
+                self.pipeline.reading = temperature.clamp(0.0, 2.0);
+                events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+            }
             Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
                 Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),

@@ -298,7 +298,7 @@ mod tests {
     const NOUNS: [&str; 5] = ["acting", "plot", "story", "music", "ending"];
 
     fn completion(text: &str, gold_reward: f64) -> SampledCompletion {
-        let word = |text: &str| Word { text: text.into(), valence: 0.0, rule: String::new() };
+        let word = |text: &str| Word { text: text.into(), valence: 0.0, rule: String::new(), log_ratio: 0.0 };
         SampledCompletion {
             stage: Stage::Sft,
             step: 1,

@@ -4,7 +4,7 @@ use web_sys::Element;
 
 use super::{Annotator, Label, Side};
 use crate::engine::protocol::{Command, Origin, SampledCompletion, Stage};
-use crate::page::state::{Export, State};
+use crate::page::state::{Export, State, Tint};
 use crate::page::trails::run_name;
 use crate::page::view::View;
 use crate::page::{Page, dom, format, samples};
@@ -171,7 +171,7 @@ fn row(number: usize, label: &Label, is_flipped: bool) -> Element {
     dom::append(&row, &[&head, &prompt]);
     for completion in [label.chosen(), label.rejected()] {
         let cell = dom::make("td", "", "");
-        samples::write_words(&cell, completion);
+        samples::write_words(&cell, completion, Tint::Sentiment);
         let reward = dom::make("span", "quiet numeric", &format::fixed(completion.gold_reward, 2));
         dom::append(&cell, &[&reward]);
         dom::append(&row, &[&cell]);

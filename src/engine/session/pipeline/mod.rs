@@ -141,6 +141,8 @@ pub struct Pipeline<K: Kernels> {
     best_of_n: Option<LiveBestOfN<K>>,
     pub evaluator: Evaluator<K>,
     reader: Generation<K>,
+    /// The temperature at which it writes.
+    pub reading: f64,
     scorer: Scorer<K>,
     sampler: Generation<K>,
     optimum: Optimum,
@@ -182,6 +184,7 @@ impl<K: Kernels> Pipeline<K> {
             best_of_n: None,
             evaluator: evaluator(k, &network, &settings),
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
+            reading: 1.0,
             scorer: Scorer::new(k, network.clone(), scored),
             sampler: Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE),
             optimum: Optimum::new(world.held_out_prompts().len(), recorded_optimum, &sft),
@@ -316,8 +319,13 @@ impl<K: Kernels> Pipeline<K> {
             }
         }
         models.retain(|(stage, step, _)| *step > 0 || Policy::of(*stage).is_none());
-        let written = write(k, &mut self.reader, &self.settings, &prompts, &models).await?;
-        Ok(reports::samples(&self.world, is_typed, &written))
+        let written = write(k, &mut self.reader, self.reading, &self.settings, &prompts, &models).await?;
+        let mut told = Vec::with_capacity(written.len());
+        for (sequences, (stage, step, parameters)) in written.into_iter().zip(&models) {
+            let numbers = self.scorer.compare(k, parameters, &self.reference, &sequences).await?;
+            told.push(((*stage, *step as usize), sequences.into_iter().zip(numbers).collect()));
+        }
+        Ok(reports::samples(&self.world, is_typed, &told))
     }
 
     /// The standing prompts and coins through SFT and a policy that was kept.
@@ -325,10 +333,15 @@ impl<K: Kernels> Pipeline<K> {
         let prompts = self.standing_prompts();
         let parameters = upload(k, &policy.parameters);
         let models = [(Stage::Sft, self.sft.step, &self.reference), (stage, policy.step, &parameters)];
-        let written = write(k, &mut self.reader, &self.settings, &prompts, &models).await?;
+        let written = write(k, &mut self.reader, self.reading, &self.settings, &prompts, &models).await?;
+        let mut told = Vec::with_capacity(written.len());
+        for (sequences, (stage, step, parameters)) in written.into_iter().zip(models) {
+            let numbers = self.scorer.compare(k, parameters, &self.reference, &sequences).await?;
+            told.push(((stage, step as usize), sequences.into_iter().zip(numbers).collect()));
+        }
         // Its buffer goes, and so must the bind groups made for it.
         k.forget();
-        Ok(reports::samples(&self.world, false, &written))
+        Ok(reports::samples(&self.world, false, &told))
     }
 
     fn standing_prompts(&self) -> Vec<Vec<u32>> {
@@ -406,17 +419,18 @@ impl<K: Kernels> Pipeline<K> {
 async fn write<K: Kernels>(
     k: &mut K,
     reader: &mut Generation<K>,
+    temperature: f64,
     settings: &Settings,
     prompts: &[Vec<u32>],
     models: &[(Stage, u64, &K::Floats)],
-) -> Result<Vec<((Stage, usize), Vec<Sequence>)>, BackendError> {
+) -> Result<Vec<Vec<Sequence>>, BackendError> {
     let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
     let mut coins = Generator::new(u64::from(settings.seed), "samples").coins(reader.coins());
     coins.truncate(prompts.len() * MAX_SEQUENCE);
     let mut written = Vec::new();
-    for (stage, step, parameters) in models {
-        let sequences = reader.generate(k, parameters, &slices, &coins, at_temperature_1()).await?;
-        written.push(((*stage, *step as usize), sequences));
+    for (_, _, parameters) in models {
+        let settings = GenerationSettings { temperature, ..at_temperature_1() };
+        written.push(reader.generate(k, parameters, &slices, &coins, settings).await?);
     }
     Ok(written)
 }

@@ -152,7 +152,7 @@ impl<K: Kernels> Pipeline<K> {
         DrawnPair {
             number,
             prompt: self.world.vocabulary().text(two[0].prompt()),
-            completions: two.map(|sequence| reports::completion(&self.world, stage, sequence)),
+            completions: two.map(|sequence| reports::completion(&self.world, stage, sequence, &[])),
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn batch(
 ) -> Batch {
     let side = |sequence: &Sequence, numbers: &TokenComparison, implicit_reward: f64| CompletionNumbers {
         words: words(world, sequence),
-        log_ratios: numbers.logprobs.iter().zip(&numbers.reference_logprobs).map(|(p, q)| p - q).collect(),
+        log_ratios: numbers.log_ratios(),
         logprob: numbers.logprobs.iter().sum(),
         reference_logprob: numbers.reference_logprobs.iter().sum(),
         implicit_reward,
@@ -57,7 +57,7 @@ pub fn likelihood_batch(
 ) -> LikelihoodBatch {
     let side = |sequence: &Sequence, numbers: &TokenComparison| Likelihood {
         words: words(world, sequence),
-        log_ratios: numbers.logprobs.iter().zip(&numbers.reference_logprobs).map(|(p, q)| p - q).collect(),
+        log_ratios: numbers.log_ratios(),
         logprob: numbers.logprobs.iter().sum(),
         gold_reward: world.gold_reward(&sequence.tokens),
     };

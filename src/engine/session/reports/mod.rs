@@ -8,7 +8,7 @@ use crate::algorithms::RewardModelMetrics;
 use crate::backend::BackendError;
 use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};
 use crate::experiments::{RewardModelReport, Round};
-use crate::language::Sequence;
+use crate::language::{Sequence, TokenComparison};
 use crate::metrics::MetricRow;
 use crate::model::ConfigError;
 use crate::world::gold::Rule;
@@ -55,20 +55,35 @@ fn row(step: u64, values: &[(&str, f64)]) -> MetricRow {
     MetricRow::new(step, values)
 }
 
+/// A stage with the steps of its model, and what that wrote, compared with the reference.
+pub type Written = ((Stage, usize), Vec<(Sequence, TokenComparison)>);
+
 /// Completions side by side, with the gold reward's working.
-pub fn samples(world: &World, typed: bool, written: &[((Stage, usize), Vec<Sequence>)]) -> Samples {
+pub fn samples(world: &World, typed: bool, written: &[Written]) -> Samples {
     let prompts = written.first().map_or(0, |(_, sequences)| sequences.len());
     let rows = (0..prompts).map(|i| SampleRow {
-        prompt: world.vocabulary().text(written[0].1[i].prompt()),
-        completions: written.iter().map(|(stage, sequences)| completion(world, *stage, &sequences[i])).collect(),
+        prompt: world.vocabulary().text(written[0].1[i].0.prompt()),
+        completions: written
+            .iter()
+            .map(|(stage, sequences)| {
+                let (sequence, numbers) = &sequences[i];
+                completion(world, *stage, sequence, &numbers.log_ratios())
+            })
+            .collect(),
     });
     Samples { typed, rows: rows.collect() }
 }
 
 /// A completion with its gold reward's working.
-pub fn completion(world: &World, (stage, step): (Stage, usize), sequence: &Sequence) -> SampledCompletion {
+pub fn completion(
+    world: &World,
+    (stage, step): (Stage, usize),
+    sequence: &Sequence,
+    log_ratios: &[f64],
+) -> SampledCompletion {
     let working = world.gold(&sequence.tokens);
-    let words = working.words.iter().skip(sequence.prompt_length).map(|word| Word {
+    let words = working.words.iter().skip(sequence.prompt_length).enumerate().map(|(index, word)| Word {
+        log_ratio: log_ratios.get(index).copied().unwrap_or_default(),
         text: word.word.clone(),
         valence: word.contribution,
         rule: word.rules.iter().map(rule).collect::<Vec<_>>().join(", "),
