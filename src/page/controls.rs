@@ -11,7 +11,8 @@ use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, annotator, beta, curves, dom, export, format, frontier, keyboard, knobs, pictures, pipeline, runs, studies,
+    Page, annotator, beta, curves, dom, export, format, frontier, keyboard, knobs, lectern, pictures, pipeline, runs,
+    studies,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
@@ -132,6 +133,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
+        id if lectern::click(page, id) => {}
         id if runs::click(page, id) => {}
         id if id.starts_with("annotator-") => annotator::click(page, id),
         id => {
@@ -238,7 +240,8 @@ fn settle(page: &mut Page) {
 
 /// Keeps the settings in the address.
 pub fn write_address(state: &State) {
-    let query = state.settings.to_query();
+    let parts = [state.settings.to_query(), state.lecture.to_query()];
+    let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let window = dom::window();
     let path = window.location().pathname().unwrap_or_default();
     let address = if query.is_empty() { path } else { format!("{path}?{query}") };

@@ -1,7 +1,9 @@
 //! The document, by the ids of `index.html`. An id that is not there is a bug in the page, and panics by name.
 
 use wasm_bindgen::{JsCast, UnwrapThrowExt};
-use web_sys::{Document, Element, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlSelectElement, Window};
+use web_sys::{
+    Document, Element, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, Window,
+};
 
 use super::Canvas;
 use crate::charts::{Look, Palette};
@@ -35,6 +37,10 @@ pub fn input(id: &str) -> HtmlInputElement {
 }
 
 /// A choice.
+pub fn text_area(id: &str) -> HtmlTextAreaElement {
+    element(id).dyn_into().unwrap_or_else(|_| panic!("#{id} is no text area"))
+}
+
 pub fn select(id: &str) -> HtmlSelectElement {
     typed(id)
 }

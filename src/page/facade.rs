@@ -6,13 +6,14 @@ use web_sys::Event as BrowserEvent;
 
 use super::hidden::Pace;
 use super::kept::Chore;
+use super::lecture::Lecture;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::storage::{News, Storage};
 use super::view::View;
 use super::{
-    annotator, clinic, controls, curves, dom, frontier, inside, knobs, notices, numbers, pipeline, runs, samples,
-    studies, tour,
+    annotator, clinic, controls, curves, dom, frontier, inside, knobs, lectern, notices, numbers, pipeline, runs,
+    samples, studies, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -41,8 +42,19 @@ impl Page {
     #[wasm_bindgen(constructor)]
     pub fn new(post: Function) -> Self {
         let query = dom::window().location().search().unwrap_or_default();
+        let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
         let mut state = State::new(settings);
+        if let Some(problem) = problems.first() {
+            state.apply(Event::Failure(Failure {
+                sentence: format!("The address asks for something that cannot be done: {problem}."),
+                remedy: "Everything else is as it asks.".into(),
+                field: Some("address".into()),
+                stopped: false,
+            }));
+        }
+        lectern::show(&lecture);
+        state.lecture = lecture;
         if let Some(error) = errors.first() {
             state.apply(Event::Failure(Failure {
                 sentence: format!("The address sets something that cannot be used: {error}."),

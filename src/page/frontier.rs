@@ -63,9 +63,10 @@ pub fn paint<DB: DrawingBackend>(
     chart.draw(area, look)
 }
 
-/// The runs that are shown.
+/// The runs that are shown, and behind them, by number, those of others' receipts.
 fn trails(state: &State) -> Vec<Trail> {
-    state.shown().into_iter().map(|(_, trail)| trail).collect()
+    let own = state.shown().into_iter().map(|(_, trail)| trail);
+    own.chain(state.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose))).collect()
 }
 
 /// The optimum at the slider's β, unless the student is still guessing where it is.

@@ -4,7 +4,7 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, annotator, beta, controls, curves, frontier, runs, studies, tour};
+use super::{Page, annotator, beta, controls, curves, frontier, lectern, runs, studies, tour};
 use crate::engine::protocol::Command;
 use crate::page::tour::Move;
 
@@ -33,6 +33,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "." => controls::step(page),
         "r" => page.order(Command::Reset),
         "?" => controls::show_keys(),
+        digit if lectern::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
         "Enter" if on_chart => runs::open_selected(page),

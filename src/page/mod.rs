@@ -14,6 +14,8 @@ pub mod format;
 pub mod guess;
 pub mod hidden;
 pub mod kept;
+pub mod lecture;
+pub mod receipt;
 pub mod recorded;
 pub mod state;
 pub mod study;
@@ -39,6 +41,8 @@ mod inside;
 mod keyboard;
 #[cfg(target_arch = "wasm32")]
 mod knobs;
+#[cfg(target_arch = "wasm32")]
+mod lectern;
 #[cfg(target_arch = "wasm32")]
 mod notices;
 #[cfg(target_arch = "wasm32")]

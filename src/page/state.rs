@@ -14,6 +14,8 @@ use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
+use crate::page::lecture::Lecture;
+use crate::page::receipt::Receipt;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::tour::Tour;
@@ -95,6 +97,10 @@ pub struct State {
     pub selected: Option<(usize, usize)>,
     /// Where she thinks π* will go.
     pub guess: Guess,
+    /// How the page is shown to a room.
+    pub lecture: Lecture,
+    /// What others' runs came to.
+    pub receipts: Vec<Receipt>,
     /// What the person made of runs.
     pub marks: BTreeMap<RunId, RunMark>,
     /// How often points were taken out, so that the table is written anew.
@@ -174,6 +180,8 @@ impl State {
             failure: None,
             selected: None,
             guess: Guess::default(),
+            lecture: Lecture::default(),
+            receipts: Vec::new(),
             marks: BTreeMap::new(),
             removals: 0,
             open: None,

@@ -1,0 +1,56 @@
+//! For a room: parts out of sight, larger type, keys that go from part to part, and receipts that are copied and shown.
+
+use super::lecture::{Lecture, STOPS};
+use super::receipt::Receipt;
+use super::view::View;
+use super::{Page, dom};
+
+/// Hides and enlarges what the address asks for.
+pub fn show(lecture: &Lecture) {
+    for selector in lecture.hidden() {
+        if let Ok(Some(part)) = dom::document().query_selector(selector) {
+            dom::set_attribute(&part, "hidden", Some(""));
+        }
+    }
+    if let Some(root) = dom::document().document_element() {
+        dom::set_attribute(&root, "data-type", lecture.is_large.then_some("large"));
+    }
+}
+
+/// Goes to the part of a key from 1 to 9; whether it was one.
+pub fn go(key: &str) -> bool {
+    let stop = key.parse::<usize>().ok().and_then(|number| STOPS.get(number.checked_sub(1)?));
+    let Some(part) = stop.and_then(|selector| dom::document().query_selector(selector).ok().flatten()) else {
+        return false;
+    };
+    part.scroll_into_view();
+    true
+}
+
+/// A click on one of the buttons about receipts; whether it was one.
+pub fn click(page: &mut Page, id: &str) -> bool {
+    match id {
+        "receipt-copy" => {
+            let line = Receipt::of(&page.state).to_line();
+            // Not awaited: a browser that refuses the clipboard still shows the line, to be copied by hand.
+            let _ = dom::window().navigator().clipboard().write_text(&line);
+            dom::text_area("receipt-text").set_value(&line);
+            dom::set_text("receipt-said", "Copied, and written below: settings, build and the last point of each run.");
+        }
+        "receipt-show" => match Receipt::parse(&dom::text_area("receipt-text").value()) {
+            Ok(receipts) => {
+                let dots: usize = receipts.iter().map(|receipt| receipt.points.len()).sum();
+                page.state.receipts = receipts;
+                dom::set_text("receipt-said", &format!("In the chart now: {dots} runs of others."));
+            }
+            Err(reason) => dom::set_text("receipt-said", &format!("Nothing was shown: {reason}.")),
+        },
+        "receipt-clear" => {
+            page.state.receipts.clear();
+            dom::set_text("receipt-said", "");
+        }
+        _ => return false,
+    }
+    page.state.mark(&[View::Frontier]);
+    true
+}
