@@ -4,10 +4,11 @@
 //   matmul_gelu_forward          pre = x·W + b, out = gelu(pre)    pre, out (rows, columns)
 //   matmul_residual_forward      out = residual + x·W + b          residual (rows, columns)
 //   matmul_backward_input        dx = dout·Wᵀ                      dout (rows, columns), dx (rows, inner)
-//   matmul_gelu_backward_input   dx = (dout·Wᵀ)·gelu′(pre)         pre, dx (rows, inner)
-//   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout
+//   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout  dW, db at weights_offset of dweights
+//   matmul_backward              both of them
+//   matmul_gelu_backward         both of them, but dx = (dout·Wᵀ)·gelu′(pre), pre (rows, inner)
 //
-// All write but the last, which adds. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
+// Gradients of the weights are added, everything else is written. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
 // 4×4. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide: sixteen loads
 // of four numbers feed 256 multiply-adds. That needs rows of a multiple of four numbers, which the network has; a
 // second loop takes what the first one cannot, number by number. Tiles that stick out repeat the last row or column and
@@ -293,9 +294,9 @@ fn put_dx_block(row: u32, column: u32, block: mat4x4<f32>) {
     put_dx_row(row + 3u, column, block[3]);
 }
 
-@compute @workgroup_size(64)
-fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.inner);
+// Tile number `i` of dx.
+fn input_tile(i: u32) {
+    let first = tile_place(i, size.inner);
     if (first.x >= size.rows) {
         return;
     }
@@ -304,6 +305,11 @@ fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(
     put_dx_block(first.x, first.y + 4u, tile.top_right);
     put_dx_block(first.x + 4u, first.y, tile.bottom_left);
     put_dx_block(first.x + 4u, first.y + 4u, tile.bottom_right);
+}
+
+@compute @workgroup_size(64)
+fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    input_tile(item(id, groups));
 }
 
 fn put_gelu_dx_row(row: u32, column: u32, values: vec4<f32>) {
@@ -321,9 +327,8 @@ fn put_gelu_dx(row: u32, column: u32, block: mat4x4<f32>) {
     put_gelu_dx_row(row + 3u, column, block[3]);
 }
 
-@compute @workgroup_size(64)
-fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.inner);
+fn gelu_input_tile(i: u32) {
+    let first = tile_place(i, size.inner);
     if (first.x >= size.rows) {
         return;
     }
@@ -367,13 +372,11 @@ fn add_dweights(input: u32, column: u32, values: vec4<f32>) {
     }
 }
 
-@compute @workgroup_size(32)
-fn matmul_backward_weights(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let input = 8u * group.y;
-    let column = 8u * group.x;
+// Tile number `i` of dW, by a whole workgroup.
+fn weights_tile(i: u32, lane: u32) {
+    let first = tile_place(i, size.columns);
+    let input = first.x;
+    let column = first.y;
     let top = four(input, size.inner);
     let bottom = four(input + 4u, size.inner);
     let left = four(column, size.columns);
@@ -423,5 +426,37 @@ fn matmul_backward_weights(
     } else if (lane == 8u && input == 0u && size.bias == 1u) {
         add_dweights(size.inner, column, upper);
         add_dweights(size.inner, column + 4u, lower);
+    }
+}
+
+@compute @workgroup_size(32)
+fn matmul_backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    weights_tile(group.x, lane);
+}
+
+// Both gradients wait for dout and not for each other, so one dispatch makes both: half as many launches, and a card
+// that one of them does not fill has more to do at once. The first workgroups have a tile of dW each, which take
+// longest, the others 32 tiles of dx. What has no barrier stands first in the code: a software adapter keeps in memory
+// what it meets behind one.
+
+fn first_group_of_input() -> u32 {
+    return ((size.inner + 7u) / 8u) * ((size.columns + 7u) / 8u);
+}
+
+@compute @workgroup_size(32)
+fn matmul_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (group.x >= first_group_of_input()) {
+        input_tile(32u * (group.x - first_group_of_input()) + lane);
+    } else {
+        weights_tile(group.x, lane);
+    }
+}
+
+@compute @workgroup_size(32)
+fn matmul_gelu_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if (group.x >= first_group_of_input()) {
+        gelu_input_tile(32u * (group.x - first_group_of_input()) + lane);
+    } else {
+        weights_tile(group.x, lane);
     }
 }

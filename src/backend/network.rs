@@ -273,35 +273,23 @@ impl Network {
         let a = activations;
 
         let norm = NormSize { rows, width, accumulate: false };
-        let at = self.layout.final_norm;
-        k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
-        k.layer_norm_backward_weights(norm, &a.output, &a.final_moments, dnormed, AtMut::new(dparameters, at));
+        let weights = |offset| At::new(parameters, offset);
+        let final_norm = weights(self.layout.final_norm);
+        k.layer_norm_backward(norm, &a.output, final_norm, &a.final_moments, dnormed, dx, dparameters);
 
         let norm = NormSize { accumulate: true, ..norm };
         for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
             let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
-            k.matmul_backward_weights(mlp_out, &a.hidden, dx, AtMut::new(dparameters, at.mlp_out));
-            k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
-            k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
-            k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
-            k.layer_norm_backward_weights(
-                norm,
-                &a.middle,
-                &a.mlp_moments,
-                dnormed,
-                AtMut::new(dparameters, at.mlp_norm),
-            );
-            k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
+            k.matmul_gelu_backward(mlp_out, &a.hidden, dx, weights(at.mlp_out), &a.pre, dpre, dparameters);
+            k.matmul_backward(mlp_in, &a.mlp_normed, dpre, weights(at.mlp_in), dnormed, dparameters);
+            k.layer_norm_backward(norm, &a.middle, weights(at.mlp_norm), &a.mlp_moments, dnormed, dx, dparameters);
 
             let (qkv, projection) = (self.qkv(rows), self.projection(rows));
-            k.matmul_backward_weights(projection, &a.attended, dx, AtMut::new(dparameters, at.projection));
-            k.matmul_backward_input(projection, dx, At::new(parameters, at.projection), dattended);
+            k.matmul_backward(projection, &a.attended, dx, weights(at.projection), dattended, dparameters);
             k.attention_backward(attention, &a.qkv, &a.attended, &a.logsumexps, dattended, dqkv);
-            k.matmul_backward_weights(qkv, &a.attention_normed, dqkv, AtMut::new(dparameters, at.qkv));
-            k.matmul_backward_input(qkv, dqkv, At::new(parameters, at.qkv), dnormed);
-            let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
-            k.layer_norm_backward_weights(norm, &a.input, moments, dnormed, dweights);
-            k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
+            k.matmul_backward(qkv, &a.attention_normed, dqkv, weights(at.qkv), dnormed, dparameters);
+            let (at, moments) = (weights(at.attention_norm), &a.attention_moments);
+            k.layer_norm_backward(norm, &a.input, at, moments, dnormed, dx, dparameters);
         }
         let embed = self.embed_size(batch, length, length, 0);
         k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, self.layout.embedding));
@@ -325,8 +313,7 @@ impl Network {
             let (size, head) = self.head(rows);
             // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
             let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
-            k.matmul_backward_input(size, dvalues, At::new(parameters, head), share);
-            k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
+            k.matmul_backward(size, &a.final_normed, dvalues, At::new(parameters, head), share, dparameters);
         }
         if let Some(dlogits) = dlogits {
             let (size, weights) = (self.unembedding(rows), self.layout.unembedding);

@@ -60,15 +60,6 @@ pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F
     general_mat_mul(F::one(), &view(dout, rows, columns), &weights.t(), F::zero(), &mut dx);
 }
 
-/// `dpre = (dout·Wᵀ)·gelu′(pre)`.
-#[inline(always)]
-pub fn matmul_gelu_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], pre: &[F], dpre: &mut [F]) {
-    matmul_backward_input(size, dout, weights, dpre);
-    for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
-        *dpre *= gelu_derivative(pre);
-    }
-}
-
 /// `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
 #[inline(always)]
 pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], dweights: &mut [F]) {
@@ -80,6 +71,37 @@ pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], d
         for row in dout[..rows * columns].chunks_exact(columns) {
             behind[..columns].iter_mut().zip(row).for_each(|(dbias, &dout)| *dbias += dout);
         }
+    }
+}
+
+/// `dx = dout·Wᵀ`, `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
+#[inline(always)]
+pub fn matmul_backward<F: Real>(
+    size: MatmulSize,
+    x: &[F],
+    dout: &[F],
+    weights: &[F],
+    dx: &mut [F],
+    dweights: &mut [F],
+) {
+    matmul_backward_weights(size, x, dout, dweights);
+    matmul_backward_input(size, dout, weights, dx);
+}
+
+/// `dpre = (dout·Wᵀ)·gelu′(pre)`, `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
+#[inline(always)]
+pub fn matmul_gelu_backward<F: Real>(
+    size: MatmulSize,
+    x: &[F],
+    dout: &[F],
+    weights: &[F],
+    pre: &[F],
+    dpre: &mut [F],
+    dweights: &mut [F],
+) {
+    matmul_backward(size, x, dout, weights, dpre, dweights);
+    for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
+        *dpre *= gelu_derivative(pre);
     }
 }
 

@@ -37,6 +37,11 @@ impl MatmulSize {
     fn words(self, weights_offset: usize) -> [u32; 5] {
         words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset])
     }
+
+    /// Workgroups of both gradients: one for each tile of the weights', one for 32 tiles of the input's.
+    fn groups_backward(self) -> [usize; 2] {
+        [tiles(self.inner, self.columns) + tiles(self.rows, self.inner).div_ceil(32), 1]
+    }
 }
 
 impl AttentionSize {
@@ -159,23 +164,12 @@ impl Kernels for Gpu {
         moments: &GpuFloats,
         dout: &GpuFloats,
         dx: &mut GpuFloats,
+        dweights: &mut GpuFloats,
     ) {
         let uniforms = size.words(weights.offset);
-        let buffers = [&x.0, &weights.buffer.0, &moments.0, &dout.0, &dx.0];
-        self.recorder.dispatch("layer_norm_backward", &uniforms, &buffers, [size.rows, 1]);
-    }
-
-    fn layer_norm_backward_weights(
-        &mut self,
-        size: NormSize,
-        x: &GpuFloats,
-        moments: &GpuFloats,
-        dout: &GpuFloats,
-        dweights: AtMut<GpuFloats>,
-    ) {
-        let uniforms = size.words(dweights.offset);
-        let buffers = [&x.0, &moments.0, &dout.0, &dweights.buffer.0];
-        self.recorder.dispatch("layer_norm_backward_weights", &uniforms, &buffers, [size.width, 1]);
+        let buffers = [&x.0, &weights.buffer.0, &moments.0, &dout.0, &dx.0, &dweights.0];
+        let groups = size.rows.div_ceil(64) + size.width;
+        self.recorder.dispatch("layer_norm_backward", &uniforms, &buffers, [groups, 1]);
     }
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &GpuFloats, weights: At<GpuFloats>, out: &mut GpuFloats) {
@@ -234,19 +228,6 @@ impl Kernels for Gpu {
         );
     }
 
-    fn matmul_gelu_backward_input(
-        &mut self,
-        size: MatmulSize,
-        dout: &GpuFloats,
-        weights: At<GpuFloats>,
-        pre: &GpuFloats,
-        dpre: &mut GpuFloats,
-    ) {
-        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.inner), 1]);
-        let buffers = [&dout.0, &weights.buffer.0, &pre.0, &dpre.0];
-        self.recorder.dispatch("matmul_gelu_backward_input", &uniforms, &buffers, items);
-    }
-
     fn matmul_backward_weights(
         &mut self,
         size: MatmulSize,
@@ -254,9 +235,38 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = [size.columns, size.inner];
+        let groups = [tiles(size.inner, size.columns), 1];
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
-        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, items);
+        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, groups);
+    }
+
+    fn matmul_backward(
+        &mut self,
+        size: MatmulSize,
+        x: &GpuFloats,
+        dout: &GpuFloats,
+        weights: At<GpuFloats>,
+        dx: &mut GpuFloats,
+        dweights: &mut GpuFloats,
+    ) {
+        let (uniforms, groups) = (size.words(weights.offset), size.groups_backward());
+        let buffers = [&x.0, &dout.0, &weights.buffer.0, &dx.0, &dweights.0];
+        self.recorder.dispatch("matmul_backward", &uniforms, &buffers, groups);
+    }
+
+    fn matmul_gelu_backward(
+        &mut self,
+        size: MatmulSize,
+        x: &GpuFloats,
+        dout: &GpuFloats,
+        weights: At<GpuFloats>,
+        pre: &GpuFloats,
+        dpre: &mut GpuFloats,
+        dweights: &mut GpuFloats,
+    ) {
+        let (uniforms, groups) = (size.words(weights.offset), size.groups_backward());
+        let buffers = [&x.0, &dout.0, &weights.buffer.0, &pre.0, &dpre.0, &dweights.0];
+        self.recorder.dispatch("matmul_gelu_backward", &uniforms, &buffers, groups);
     }
 
     fn attention_forward(
