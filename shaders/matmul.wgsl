@@ -3,6 +3,8 @@
 //   matmul_forward               out = x·W + b                     x (rows, inner), out (rows, columns)
 //   matmul_gelu_forward          pre = x·W + b, out = gelu(pre)    pre, out (rows, columns)
 //   matmul_residual_forward      out = residual + x·W + b          residual (rows, columns)
+//   matmul_norm_forward          the same, then normed = layer_norm(out) and moments as in layer_norm.wgsl, whose gain
+//                                and bias are at norm_offset of norm_weights
 //   matmul_backward_input        dx = dout·Wᵀ                      dout (rows, columns), dx (rows, inner)
 //   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout  dW, db at weights_offset of dweights
 //   matmul_backward              both of them
@@ -20,6 +22,7 @@ struct MatmulSize {
     columns: u32,
     bias: u32, // 1 if there is a bias, else 0
     weights_offset: u32,
+    norm_offset: u32, // of matmul_norm_forward alone
 }
 
 @group(0) @binding(0) var<uniform> size: MatmulSize;
@@ -31,6 +34,12 @@ struct MatmulSize {
 @group(0) @binding(6) var<storage, read> dout: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> dweights: array<f32>;
+@group(0) @binding(9) var<storage, read> norm_weights: array<f32>;
+@group(0) @binding(10) var<storage, read_write> normed: array<f32>;
+@group(0) @binding(11) var<storage, read_write> moments: array<f32>;
+
+// Added to a variance, as in layer_norm.wgsl.
+const EPSILON = 1e-5;
 
 // Blocks of 4×4: rows 0 to 3 or 4 to 7, columns 0 to 3 or 4 to 7. Row r of a block is block[r].
 struct Tile {
@@ -260,17 +269,64 @@ fn put_residual(row: u32, column: u32, block: mat4x4<f32>) {
     put_residual_row(row + 3u, column, block[3]);
 }
 
+fn residual_tile(row: u32, column: u32) {
+    let tile = forward_tile(row, column);
+    put_residual(row, column, tile.top_left);
+    put_residual(row, column + 4u, tile.top_right);
+    put_residual(row + 4u, column, tile.bottom_left);
+    put_residual(row + 4u, column + 4u, tile.bottom_right);
+}
+
 @compute @workgroup_size(64)
 fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = tile_place(item(id, groups), size.columns);
     if (first.x >= size.rows) {
         return;
     }
-    let tile = forward_tile(first.x, first.y);
-    put_residual(first.x, first.y, tile.top_left);
-    put_residual(first.x, first.y + 4u, tile.top_right);
-    put_residual(first.x + 4u, first.y, tile.bottom_left);
-    put_residual(first.x + 4u, first.y + 4u, tile.bottom_right);
+    residual_tile(first.x, first.y);
+}
+
+// A norm needs whole rows: a workgroup takes as many rows of tiles as it has invocations for, or one. Behind the barrier,
+// where all see what each has written, every invocation has a row. That saves a dispatch, and reading it all from afar.
+
+fn normalise_row(row: u32) {
+    if (row >= size.rows) {
+        return;
+    }
+    let first = row * size.columns;
+    var sum = 0.0;
+    for (var i = first; i < first + size.columns; i++) {
+        sum += out[i / 4u][i % 4u];
+    }
+    let mean = sum / f32(size.columns);
+    var squares = 0.0;
+    for (var i = first; i < first + size.columns; i++) {
+        let centred = out[i / 4u][i % 4u] - mean;
+        squares += centred * centred;
+    }
+    let rstd = inverseSqrt(squares / f32(size.columns) + EPSILON);
+    for (var c = 0u; c < size.columns; c++) {
+        let i = first + c;
+        let gain = norm_weights[size.norm_offset + c];
+        let bias = norm_weights[size.norm_offset + size.columns + c];
+        normed[i] = (out[i / 4u][i % 4u] - mean) * rstd * gain + bias;
+    }
+    moments[2u * row] = mean;
+    moments[2u * row + 1u] = rstd;
+}
+
+@compute @workgroup_size(64)
+fn matmul_norm_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let across = (size.columns + 7u) / 8u;
+    let down = max(64u / across, 1u);
+    let first = 8u * down * group.x;
+    for (var i = lane; i < across * down; i += 64u) {
+        residual_tile(first + 8u * (i / across), 8u * (i % across));
+    }
+    storageBarrier();
+    for (var row = lane; row < 8u * down; row += 64u) {
+        normalise_row(first + row);
+    }
 }
 
 fn put_dx(place: Place, values: vec4<f32>) {

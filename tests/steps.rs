@@ -44,8 +44,8 @@ fn sequence(i: usize) -> Sequence {
     Sequence::new(&[token(0), token(1)], &[token(2), token(3 + i % 2), 1])
 }
 
-/// Forward: embedding, 7 a block, final norm, logits. Backward: logits 2, final norm, 7 a block, embedding.
-const FORWARD: u64 = 1 + 7 * 2 + 2;
+/// Forward: embedding, first norm, 5 a block, logits. Backward: logits 2, final norm, 7 a block, embedding.
+const FORWARD: u64 = 1 + 1 + 5 * 2 + 1;
 const BACKWARD: u64 = 2 + 1 + 7 * 2 + 1;
 /// Log-probabilities there and back, gradient norm, line of metrics, AdamW.
 const UPDATE: u64 = 2 + 3;
@@ -152,7 +152,7 @@ fn assert_steps<K: Kernels>(mut k: K) {
     // The head takes the unembedding's place, with one kernel for its way back; no log-probabilities are made.
     assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD - 1 + UPDATE - 2, 6), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere.
-    let positions = (length - 1) * (1 + 7 * 2) + (length - 2) * 3;
+    let positions = (length - 1) * (2 + 5 * 2) + (length - 2) * 2;
     let one_read = |dispatches, forward_tokens| Counters {
         dispatches,
         submits: 1,

@@ -209,6 +209,20 @@ pub trait Kernels {
         residual: &Self::Floats,
         out: &mut Self::Floats,
     );
+    /// Write: `out = residual + x·W (+ bias)`, and of its rows `normed` and `moments` as
+    /// [`Kernels::layer_norm_forward`] has them, gain and bias at `norm`.
+    #[allow(clippy::too_many_arguments)]
+    fn matmul_norm_forward(
+        &mut self,
+        size: MatmulSize,
+        x: &Self::Floats,
+        weights: At<Self::Floats>,
+        residual: &Self::Floats,
+        norm: At<Self::Floats>,
+        out: &mut Self::Floats,
+        normed: &mut Self::Floats,
+        moments: &mut Self::Floats,
+    );
     /// Write: `dx = dout·Wᵀ`, dout of (rows, columns), dx of (rows, inner). Also the unembedding: logits = h·wteᵀ.
     fn matmul_backward_input(
         &mut self,

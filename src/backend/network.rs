@@ -44,6 +44,15 @@ pub struct Activations<K: Kernels> {
     rows: usize,
 }
 
+/// Where a block ends: the residual stream behind it, and that normalised for what follows.
+struct Next<'a, K: Kernels> {
+    /// Where the norm's weights begin.
+    norm: usize,
+    output: &'a mut K::Floats,
+    normed: &'a mut K::Floats,
+    moments: &'a mut K::Floats,
+}
+
 /// Where a backward pass starts: the gradients of what the trunk's end was turned into. Both where policy and value
 /// share a trunk.
 pub struct OutputGradients<'a, K: Kernels> {
@@ -172,15 +181,13 @@ impl Network {
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, length, length, 0);
         k.embed_forward(embed, tokens, At::new(parameters, self.layout.embedding), self.stream(activations, 0));
+        self.first_norm(k, batch * length, parameters, activations);
         for layer in 0..self.config.layers {
-            let (before, after) = activations.layers.split_at_mut(layer + 1);
-            let a = &mut before[layer];
-            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
-            self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
+            let (a, next) = self.block_and_next(activations, layer);
+            self.block(k, batch * length, layer, parameters, a, next, |k, qkv, attended, logsumexps| {
                 k.attention_forward(attention, qkv, attended, logsumexps);
             });
         }
-        self.final_norm(k, batch * length, parameters, activations);
     }
 
     /// Logits of the `rows` tokens that went through the trunk last, into `activations.logits`.
@@ -234,16 +241,14 @@ impl Network {
         let embed = self.embed_size(batch, 1, stride, position);
         let embedding = At::new(parameters, self.layout.embedding);
         k.embed_forward(embed, At::new(tokens, 0), embedding, self.stream(activations, 0));
+        self.first_norm(k, batch, parameters, activations);
         for layer in 0..self.config.layers {
-            let (before, after) = activations.layers.split_at_mut(layer + 1);
-            let a = &mut before[layer];
-            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
-            self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
+            let (a, next) = self.block_and_next(activations, layer);
+            self.block(k, batch, layer, parameters, a, next, |k, qkv, attended, _| {
                 k.attention_decode_forward(decode, qkv, &mut cache.layers[layer], attended);
             });
         }
         if with_logits {
-            self.final_norm(k, batch, parameters, activations);
             self.logits_forward(k, batch, parameters, activations);
         }
     }
@@ -326,7 +331,8 @@ impl Network {
         }
     }
 
-    /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`.
+    /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`. Each map that ends in
+    /// the residual stream normalises it for whoever reads it next.
     #[allow(clippy::too_many_arguments)]
     fn block<K: Kernels>(
         &self,
@@ -335,27 +341,53 @@ impl Network {
         layer: usize,
         parameters: &K::Floats,
         a: &mut LayerActivations<K>,
-        output: &mut K::Floats,
+        next: Next<K>,
         attend: impl FnOnce(&mut K, &K::Floats, &mut K::Floats, &mut K::Floats),
     ) {
         let at: LayerLayout = self.layout.layers[layer];
-        let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = |offset| At::new(parameters, offset);
-        let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
-        k.layer_norm_forward(norm, &a.input, weights(at.attention_norm), normed, moments);
         k.matmul_forward(self.qkv(rows), &a.attention_normed, weights(at.qkv), &mut a.qkv);
         attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
-        let projection = self.projection(rows);
-        k.matmul_residual_forward(projection, &a.attended, weights(at.projection), &a.input, &mut a.middle);
-        k.layer_norm_forward(norm, &a.middle, weights(at.mlp_norm), &mut a.mlp_normed, &mut a.mlp_moments);
+        k.matmul_norm_forward(
+            self.projection(rows),
+            &a.attended,
+            weights(at.projection),
+            &a.input,
+            weights(at.mlp_norm),
+            &mut a.middle,
+            &mut a.mlp_normed,
+            &mut a.mlp_moments,
+        );
         k.matmul_gelu_forward(self.mlp_in(rows), &a.mlp_normed, weights(at.mlp_in), &mut a.pre, &mut a.hidden);
-        k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
+        let Next { norm, output, normed, moments } = next;
+        let (mlp_out, norm) = (self.mlp_out(rows), weights(norm));
+        k.matmul_norm_forward(mlp_out, &a.hidden, weights(at.mlp_out), &a.middle, norm, output, normed, moments);
     }
 
-    fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
+    /// The first block's norm: no map stands in front of it.
+    fn first_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
-        let weights = At::new(parameters, self.layout.final_norm);
-        k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
+        let weights = At::new(parameters, self.layout.layers[0].attention_norm);
+        let a = &mut a.layers[0];
+        k.layer_norm_forward(norm, &a.input, weights, &mut a.attention_normed, &mut a.attention_moments);
+    }
+
+    /// Block `layer`, and where it ends: at the next one's norm, or at the final one.
+    fn block_and_next<'a, K: Kernels>(
+        &self,
+        activations: &'a mut Activations<K>,
+        layer: usize,
+    ) -> (&'a mut LayerActivations<K>, Next<'a, K>) {
+        let Activations { layers, output, final_moments, final_normed, .. } = activations;
+        let (before, after) = layers.split_at_mut(layer + 1);
+        let next = match after.first_mut() {
+            Some(LayerActivations { input, attention_moments, attention_normed, .. }) => {
+                let norm = self.layout.layers[layer + 1].attention_norm;
+                Next { norm, output: input, normed: attention_normed, moments: attention_moments }
+            }
+            None => Next { norm: self.layout.final_norm, output, normed: final_normed, moments: final_moments },
+        };
+        (&mut before[layer], next)
     }
 
     /// The residual stream in front of block `layer`.

@@ -80,6 +80,32 @@ fn matmul_residual_forward() {
 }
 
 #[test]
+fn matmul_norm_forward() {
+    fn case<K: Kernels<Real = f32>>(k: &mut K, size: MatmulSize) -> Tensors {
+        let x = floats(k, &noise("x", size.rows * size.inner));
+        let weights = weights(k, size);
+        let norm = floats(k, &noise("norm", 5 + 2 * size.columns));
+        let len = size.rows * size.columns;
+        let residual = floats(k, &noise("residual", len).iter().map(|x| x + 3.0).collect::<Vec<_>>());
+        let (mut out, mut normed, mut moments) =
+            (k.floats("out", len), k.floats("normed", len), k.floats("moments", 2 * size.rows));
+        let (at, norm) = (At::new(&weights, offset(size)), At::new(&norm, 5));
+        k.matmul_norm_forward(size, &x, at, &residual, norm, &mut out, &mut normed, &mut moments);
+        vec![
+            ("out", read(k, &out, len)),
+            ("normed", read(k, &normed, len)),
+            ("moments", read(k, &moments, 2 * size.rows)),
+        ]
+    }
+    let (mut gpu, mut cpu) = (gpu(), cpu());
+    // One column is its own mean, and what is left of it is rounding. The last has more tiles in a row than invocations.
+    let wide = MatmulSize { rows: 11, inner: 6, columns: 530, bias: true };
+    for size in sizes().filter(|size| size.columns > 1).chain([wide]) {
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+    }
+}
+
+#[test]
 fn matmul_backward_input() {
     fn case<K: Kernels<Real = f32>>(k: &mut K, size: MatmulSize) -> Tensors {
         let dout = floats(k, &noise("dout", size.rows * size.columns));

@@ -5,7 +5,8 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::backend::MatmulSize;
+use super::layer_norm::layer_norm_forward;
+use crate::backend::{MatmulSize, NormSize};
 use crate::real::Real;
 
 /// √(2/π) of the tanh form of GELU.
@@ -49,6 +50,24 @@ pub fn matmul_residual_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F]
         }
     }
     add_product(size, x, weights, out);
+}
+
+/// `out = residual + x·W (+ bias)`, `normed = layer_norm(out)`.
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+pub fn matmul_norm_forward<F: Real>(
+    size: MatmulSize,
+    x: &[F],
+    weights: &[F],
+    residual: &[F],
+    norm: &[F],
+    out: &mut [F],
+    normed: &mut [F],
+    moments: &mut [F],
+) {
+    matmul_residual_forward(size, x, weights, residual, out);
+    let size = NormSize { rows: size.rows, width: size.columns, accumulate: false };
+    layer_norm_forward(size, out, norm, normed, moments);
 }
 
 /// `dx = dout·Wᵀ`.

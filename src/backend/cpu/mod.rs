@@ -210,6 +210,23 @@ impl<F: Real> Kernels for Cpu<F> {
         );
     }
 
+    fn matmul_norm_forward(
+        &mut self,
+        size: MatmulSize,
+        x: &Vec<F>,
+        weights: At<Vec<F>>,
+        residual: &Vec<F>,
+        norm: At<Vec<F>>,
+        out: &mut Vec<F>,
+        normed: &mut Vec<F>,
+        moments: &mut Vec<F>,
+    ) {
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_norm_forward(size, x, weights.slice(), residual, norm.slice(), out, normed, moments),
+        );
+    }
+
     fn matmul_backward_input(&mut self, size: MatmulSize, dout: &Vec<F>, weights: At<Vec<F>>, dx: &mut Vec<F>) {
         self.run(
             #[inline(always)]

@@ -34,8 +34,17 @@ impl NormSize {
 }
 
 impl MatmulSize {
-    fn words(self, weights_offset: usize) -> [u32; 5] {
-        words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset])
+    fn words(self, weights_offset: usize) -> [u32; 6] {
+        self.words_with_norm(weights_offset, 0)
+    }
+
+    fn words_with_norm(self, weights_offset: usize, norm_offset: usize) -> [u32; 6] {
+        words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset, norm_offset])
+    }
+
+    /// Workgroups that take whole rows, as many rows of tiles as make 64 tiles, or one.
+    fn groups_of_rows(self) -> [usize; 2] {
+        [self.rows.div_ceil(8 * (64 / self.columns.div_ceil(8)).max(1)), 1]
     }
 
     /// Workgroups of both gradients: one for each tile of the weights', one for 32 tiles of the input's.
@@ -210,6 +219,23 @@ impl Kernels for Gpu {
         let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.columns), 1]);
         let buffers = [&x.0, &weights.buffer.0, &residual.0, &out.0];
         self.recorder.dispatch("matmul_residual_forward", &uniforms, &buffers, items);
+    }
+
+    fn matmul_norm_forward(
+        &mut self,
+        size: MatmulSize,
+        x: &GpuFloats,
+        weights: At<GpuFloats>,
+        residual: &GpuFloats,
+        norm: At<GpuFloats>,
+        out: &mut GpuFloats,
+        normed: &mut GpuFloats,
+        moments: &mut GpuFloats,
+    ) {
+        let uniforms = size.words_with_norm(weights.offset, norm.offset);
+        let sources = [&x.0, &weights.buffer.0, &residual.0, &norm.buffer.0];
+        let buffers = [sources[0], sources[1], sources[2], sources[3], &out.0, &normed.0, &moments.0];
+        self.recorder.dispatch("matmul_norm_forward", &uniforms, &buffers, size.groups_of_rows());
     }
 
     fn matmul_backward_input(
