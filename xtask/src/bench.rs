@@ -58,7 +58,7 @@ fn page(workspace: &Workspace, options: &Options) -> Result<()> {
     browsers::ensure_chromium()?;
     let folder = workspace.page_bench();
     node::ensure(workspace, &folder)?;
-    build::page(workspace)?;
+    build::page(workspace, build::Profile::Page)?;
     let url = serve::in_background(&workspace.dist())?;
     let results = results(workspace, "page")?;
     step("Measuring the page in Chromium", "read the message above; `cargo xtask serve` shows the page", || {

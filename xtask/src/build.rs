@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::figure;
 use crate::hash::fingerprint;
+use crate::module;
 use crate::process::{self, step};
 use crate::programs;
 use crate::setup::{bindgen, wasm_target};
@@ -17,28 +18,36 @@ use crate::workspace::Workspace;
 const PACKAGE_FILES: &[&str] = &["klimb.js", "klimb_bg.wasm"];
 /// Lies beside `index.html`, because a service worker sees only what lies below it.
 const SERVICE_WORKER: &str = "service-worker.js";
-/// The oldest wasm-opt that knows all that today's compiler writes.
-const OLDEST_OPTIMISER: u32 = 116;
-/// What the compiler may use in a module beyond the first version of WebAssembly.
-const FEATURES: &[&str] = &[
-    "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-    "--enable-simd",
-];
+/// Functions are copied into their callers only where they are smaller than this, in LLVM's measure, of which 225 is usual.
+/// The page is half as large then, and trains as fast: what the loops of the kernels call is marked to be copied always.
+const INLINE_THRESHOLD: u32 = 25;
 
-/// Builds the release page and leaves it in `dist/`: a folder that works from any static host and any sub-path.
-pub fn page(workspace: &Workspace) -> Result<()> {
+/// How the page's WebAssembly is compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As it is shipped: small, by optimisation of the whole at link time.
+    Page,
+    /// A change is there within seconds, in a larger module that is as fast.
+    Quick,
+}
+
+/// Builds the page and leaves it in `dist/`: a folder that works from any static host and any sub-path.
+pub fn page(workspace: &Workspace, profile: Profile) -> Result<()> {
     step(
-        "Building the page's WebAssembly (wasm-pack, release)",
+        "Building the page's WebAssembly (wasm-pack)",
         "read the compiler's messages above; `cargo xtask setup` checks the tools",
         || {
-            let arguments =
-                ["build", "--target", "web", "--release", "--no-typescript", "--no-pack", "--out-dir", "pkg"];
+            let arguments = ["build", "xtask/module", "--target", "web", "--no-typescript", "--no-pack", "--no-opt"];
             let mut command = wasm_command(workspace, "wasm-pack", &arguments)?;
+            command.arg("--out-dir").arg(workspace.root().join("pkg")).args(["--out-name", "klimb"]);
+            match profile {
+                Profile::Page => {
+                    let flags = format!("[\"-C\", \"llvm-args=--inline-threshold={INLINE_THRESHOLD}\"]");
+                    let flags = format!("target.{}.rustflags={flags}", wasm_target::TARGET);
+                    command.args(["--profile", "page", "--", "--config", &flags])
+                }
+                Profile::Quick => command.arg("--release"),
+            };
             if let Some(build) = revision(workspace) {
                 command.env("KLIMB_BUILD", build);
             }
@@ -74,7 +83,7 @@ fn collect(workspace: &Workspace) -> Result<()> {
     for file in PACKAGE_FILES {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
-    optimise(&dist.join("pkg/klimb_bg.wasm"))?;
+    module::slim(&dist.join("pkg/klimb_bg.wasm"))?;
     figure::draw(&dist)?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
         .context("www/ has no service worker")?;
@@ -135,29 +144,9 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the module smaller where a wasm-opt that is new enough is on PATH; the page is whole without.
-fn optimise(module: &Path) -> Result<()> {
-    let version = process::output(Command::new("wasm-opt").arg("--version")).unwrap_or_default();
-    if optimiser_version(&version).is_none_or(|version| version < OLDEST_OPTIMISER) {
-        return Ok(());
-    }
-    process::run(Command::new("wasm-opt").arg("-O3").args(FEATURES).arg(module).arg("-o").arg(module))
-}
-
-/// 123 in `wasm-opt version 123 (version_123)`.
-fn optimiser_version(output: &str) -> Option<u32> {
-    output.split_whitespace().nth(2)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_optimisers_version_is_read() {
-        assert_eq!(optimiser_version("wasm-opt version 123 (version_123)"), Some(123));
-        assert_eq!(optimiser_version(""), None);
-    }
 
     #[test]
     fn folders_are_copied_whole_and_a_missing_one_is_named() {

@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod figure;
+mod module;
 mod process;
 mod programs;
 mod screenshots;
@@ -51,6 +52,9 @@ enum Command {
         /// Open the page in the default browser
         #[arg(long)]
         open: bool,
+        /// Build a larger module that is as fast, where a change is there within seconds
+        #[arg(long)]
+        quick: bool,
     },
     /// Leave the finished page in `dist/`, ready for any static host and any sub-path
     Build,
@@ -95,11 +99,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
-        Command::Serve { port, open } => {
-            build::page(&workspace)?;
+        Command::Serve { port, open, quick } => {
+            build::page(&workspace, if quick { build::Profile::Quick } else { build::Profile::Page })?;
             serve::until_stopped(&workspace.dist(), port, open)
         }
-        Command::Build => build::page(&workspace),
+        Command::Build => build::page(&workspace, build::Profile::Page),
         Command::Test { parts } => test::run(&workspace, &parts),
         Command::Bench { parts, thorough, arguments } => {
             bench::run(&workspace, &parts, &bench::Options { thorough, arguments })

@@ -13,7 +13,7 @@ use crate::{build, programs, serve};
 pub fn take(workspace: &Workspace) -> Result<()> {
     browsers::ensure_chromium()?;
     node::ensure(workspace, &workspace.end_to_end())?;
-    build::page(workspace)?;
+    build::page(workspace, build::Profile::Page)?;
     let url = serve::in_background(&workspace.dist())?;
     let folder = workspace.target().join("screenshots");
     fs::create_dir_all(&folder)?;

@@ -66,8 +66,9 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             "web_page",
             "--",
         ];
-        let peer = ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "--package", "klimb-peer", "--"];
-        [&arguments[..], &peer].into_iter().try_for_each(|arguments| {
+        let others =
+            ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "-p", "klimb-module", "-p", "klimb-peer"];
+        [&arguments[..], &[&others[..], &["--"]].concat()].into_iter().try_for_each(|arguments| {
             let mut command = process::command("cargo", workspace.root(), arguments);
             process::run(toolchain.choose(command.args(["-D", "warnings"])))
         })
@@ -100,7 +101,7 @@ fn end_to_end(workspace: &Workspace) -> Result<()> {
     browsers::ensure_chromium()?;
     browsers::ensure_firefox()?;
     node::ensure(workspace, &workspace.end_to_end())?;
-    build::page(workspace)?;
+    build::page(workspace, build::Profile::Page)?;
     let url = serve::in_background(&workspace.dist())?;
     step(
         "Testing the served page in Chromium and Firefox",
