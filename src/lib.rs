@@ -6,17 +6,12 @@
 #![warn(missing_docs)]
 
 pub mod algorithms;
-pub mod backend;
 pub mod charts;
 pub mod engine;
 pub mod experiments;
-pub mod hash;
 pub mod language;
 pub mod metrics;
-pub mod model;
-pub mod objectives;
 pub mod page;
-pub mod real;
-pub mod rng;
-pub mod stats;
 pub mod world;
+
+pub use klimb_arithmetic::{backend, hash, model, objectives, real, rng, stats};

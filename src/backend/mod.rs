@@ -5,6 +5,7 @@
 //! [`Kernels`] and the parity test.
 
 pub mod cpu;
+pub mod either;
 pub mod gpu;
 mod kernels;
 pub mod network;

@@ -76,7 +76,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         }
         ("submit", "prompt-form") => {
             event.prevent_default();
-            let prompt = dom::input("prompt").value().trim().to_lowercase();
+            let prompt = dom::input("prompt").value().trim().to_ascii_lowercase();
             if !prompt.is_empty() {
                 page.order(Command::SamplePrompt(prompt));
             }

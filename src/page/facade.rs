@@ -114,7 +114,7 @@ impl Page {
 
     /// Takes over a file that was chosen or dropped: a person's pairs, by its name, or else an SFT model.
     pub fn load(&mut self, name: &str, bytes: Vec<u8>) {
-        let is_of_pairs = name.to_lowercase().ends_with(".jsonl");
+        let is_of_pairs = name.to_ascii_lowercase().ends_with(".jsonl");
         self.order(if is_of_pairs { Command::LoadPreferences(bytes) } else { Command::LoadCheckpoint(bytes) });
     }
 

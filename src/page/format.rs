@@ -53,7 +53,7 @@ pub fn count(value: usize) -> String {
 /// The same words with a capital first.
 pub fn capital(words: &str) -> String {
     let mut letters = words.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let first: String = letters.next().iter().map(char::to_ascii_uppercase).collect();
     format!("{first}{}", letters.as_str())
 }
 

@@ -78,7 +78,7 @@ impl Vocabulary {
     /// Encodes any text: lower-cased, split on white space, punctuation a token of its own. Adds no end token.
     pub fn encode(&self, text: &str) -> Encoded {
         let mut encoded = Encoded { tokens: Vec::new(), unknown: Vec::new() };
-        let lowered = text.to_lowercase();
+        let lowered = text.to_ascii_lowercase();
         for piece in lowered.split_whitespace().flat_map(split_punctuation) {
             match self.token(piece) {
                 Some(token) => encoded.tokens.push(token),

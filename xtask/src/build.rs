@@ -18,10 +18,6 @@ use crate::workspace::Workspace;
 const PACKAGE_FILES: &[&str] = &["klimb.js", "klimb_bg.wasm"];
 /// Lies beside `index.html`, because a service worker sees only what lies below it.
 const SERVICE_WORKER: &str = "service-worker.js";
-/// Functions are copied into their callers only where they are smaller than this, in LLVM's measure, of which 225 is usual.
-/// The page is half as large then, and trains as fast: what the loops of the kernels call is marked to be copied always.
-const INLINE_THRESHOLD: u32 = 25;
-
 /// How the page's WebAssembly is compiled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
@@ -41,11 +37,7 @@ pub fn page(workspace: &Workspace, profile: Profile) -> Result<()> {
             let mut command = wasm_command(workspace, "wasm-pack", &arguments)?;
             command.arg("--out-dir").arg(workspace.root().join("pkg")).args(["--out-name", "klimb"]);
             match profile {
-                Profile::Page => {
-                    let flags = format!("[\"-C\", \"llvm-args=--inline-threshold={INLINE_THRESHOLD}\"]");
-                    let flags = format!("target.{}.rustflags={flags}", wasm_target::TARGET);
-                    command.args(["--profile", "page", "--", "--config", &flags])
-                }
+                Profile::Page => command.args(["--profile", "page"]),
                 Profile::Quick => command.arg("--release"),
             };
             if let Some(build) = revision(workspace) {

@@ -47,7 +47,9 @@ fn fmt(workspace: &Workspace) -> Result<()> {
 fn clippy(workspace: &Workspace) -> Result<()> {
     let remedy = "mend what clippy names above";
     step("Linting, natively", remedy, || {
-        cargo(workspace, &["clippy", "--quiet", "--package", "klimb", "--all-targets", "--", "-D", "warnings"])?;
+        let library =
+            ["clippy", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic", "--all-targets", "--"];
+        cargo(workspace, &[&library[..], &["-D", "warnings"]].concat())?;
         let xtask = ["clippy", "--quiet", "--profile", "xtask", "--package", "xtask", "--all-targets", "--"];
         cargo(workspace, &[&xtask[..], &["-D", "warnings"]].concat())
     })?;
@@ -66,8 +68,18 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             "web_page",
             "--",
         ];
-        let others =
-            ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "-p", "klimb-module", "-p", "klimb-peer"];
+        let others = [
+            "clippy",
+            "--quiet",
+            "--target",
+            "wasm32-unknown-unknown",
+            "-p",
+            "klimb-arithmetic",
+            "-p",
+            "klimb-module",
+            "-p",
+            "klimb-peer",
+        ];
         [&arguments[..], &[&others[..], &["--"]].concat()].into_iter().try_for_each(|arguments| {
             let mut command = process::command("cargo", workspace.root(), arguments);
             process::run(toolchain.choose(command.args(["-D", "warnings"])))
@@ -78,7 +90,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn native(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
     step("Testing natively, the shaders on a Vulkan adapter", "read the failed test's message above", || {
-        let mut command = process::command("cargo", workspace.root(), &["test", "--quiet", "--package", "klimb"]);
+        let mut command = process::command(
+            "cargo",
+            workspace.root(),
+            &["test", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic"],
+        );
         process::run(process::quiet_mesa(&mut command))?;
         cargo(workspace, &["test", "--quiet", "--profile", "xtask", "--package", "xtask"])
     })

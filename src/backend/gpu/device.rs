@@ -44,7 +44,7 @@ impl Adapter {
 
 /// Whether an adapter's own words name a driver that plays a graphics card on the processor.
 pub fn is_software(words: &str) -> bool {
-    let words = words.to_lowercase();
+    let words = words.to_ascii_lowercase();
     ["llvmpipe", "lavapipe", "swiftshader", "basic render", "software"].iter().any(|name| words.contains(name))
 }
 

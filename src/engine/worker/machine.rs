@@ -5,24 +5,15 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::shipped;
-use crate::backend::Kernels;
-use crate::backend::cpu::Cpu;
+use crate::backend::either::{Either, EitherBackend};
 use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use crate::engine::session::{Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
 
-/// What the worker drives: nothing yet, or a session on either backend.
+/// What the worker drives: a session, or nothing as long as no `Start` has come that could be obeyed.
 #[derive(Default)]
-pub enum Machine {
-    /// No `Start` has come, or none could be obeyed.
-    #[default]
-    Empty,
-    /// Trains in WebAssembly.
-    Cpu(Box<Session<Cpu<f32>>>),
-    /// Trains on WebGPU.
-    Gpu(Box<Session<Gpu>>),
-}
+pub struct Machine(Option<Box<Session<EitherBackend>>>);
 
 impl Machine {
     /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` and `Resume` build another session, and a refused one leaves the old as it was.
@@ -33,53 +24,42 @@ impl Machine {
 
     async fn obey(&mut self, command: Command) -> Vec<Event> {
         let begun = match command {
-            Command::Start(settings) => Some(Self::built(settings, Source::Models(self.checkpoints())).await),
+            Command::Start(settings) => Some(built(settings, Source::Models(self.checkpoints())).await),
             Command::Resume(ref kept) => Some(match Snapshot::from_kept((**kept).clone()) {
-                Ok(snapshot) => Self::built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
+                Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
                 Err(failure) => Err(failure),
             }),
             _ => None,
         };
-        if let Some(built) = begun {
-            return match built {
-                Ok(built) => {
-                    *self = built;
-                    match self {
-                        Self::Empty => Vec::new(),
-                        Self::Cpu(session) => session.open().await,
-                        Self::Gpu(session) => session.open().await,
-                    }
-                }
-                Err(failure) => vec![Event::Failure(failure)],
-            };
-        }
-        match self {
-            Self::Empty => Vec::new(),
-            Self::Cpu(session) => session.handle(command).await,
-            Self::Gpu(session) => session.handle(command).await,
+        match begun {
+            Some(Ok(session)) => self.0.insert(Box::new(session)).open().await,
+            Some(Err(failure)) => vec![Event::Failure(failure)],
+            None => match &mut self.0 {
+                Some(session) => session.handle(command).await,
+                None => Vec::new(),
+            },
         }
     }
 
     /// Does one slice of work, and moves to the CPU if the device is lost over it.
     pub async fn advance(&mut self) -> Vec<Event> {
-        let events = match self {
-            Self::Empty => Vec::new(),
-            Self::Cpu(session) => session.advance().await,
-            Self::Gpu(session) => session.advance().await,
+        let events = match &mut self.0 {
+            Some(session) => session.advance().await,
+            None => Vec::new(),
         };
         self.rescue(events).await
     }
 
     /// If the device is lost, goes on from the last point on the CPU, and says so instead of what the device said.
     async fn rescue(&mut self, mut events: Vec<Event>) -> Vec<Event> {
-        let Self::Gpu(session) = self else { return events };
+        let Some(session) = &self.0 else { return events };
         if !session.lost() {
             return events;
         }
         let snapshot = session.snapshot();
         let badge =
             badge(BackendKind::Cpu, None, "the graphics device was lost.", Some("Choose “GPU” to try it again."));
-        match Session::restore(Cpu::new(), seconds, badge, &snapshot) {
+        match Session::restore(cpu(), seconds, badge, &snapshot) {
             Ok(mut session) => {
                 events.retain(|event| !matches!(event, Event::Failure(_)));
                 events.extend(session.open().await);
@@ -93,7 +73,7 @@ impl Machine {
                     field: None,
                     stopped: true,
                 }));
-                *self = Self::Cpu(Box::new(session));
+                self.0 = Some(Box::new(session));
             }
             Err(failure) => events.push(Event::Failure(failure)),
         }
@@ -102,65 +82,54 @@ impl Machine {
 
     /// The models of the session, if there is one, and which they are.
     fn checkpoints(&self) -> Option<(Which, Checkpoints)> {
-        match self {
-            Self::Empty => None,
-            Self::Cpu(session) => Some(session.checkpoints()),
-            Self::Gpu(session) => Some(session.checkpoints()),
-        }
+        self.0.as_ref().map(|session| session.checkpoints())
     }
 
     /// Whether there is work.
     pub fn busy(&self) -> bool {
-        match self {
-            Self::Empty => false,
-            Self::Cpu(session) => session.busy(),
-            Self::Gpu(session) => session.busy(),
-        }
+        self.0.as_ref().is_some_and(|session| session.busy())
     }
+}
 
-    /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
-    /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
-    /// one that was loaded or trained here is not forgotten over another seed.
-    async fn built(settings: Settings, source: Source) -> Result<Self, Failure> {
-        let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
-            let badge = badge(BackendKind::Cpu, adapter, why, remedy);
-            let session = session(Cpu::new(), badge, settings, settings.width.width(false), source).await?;
-            Ok(Self::Cpu(Box::new(session)))
-        };
-        if settings.backend == BackendChoice::Cpu {
-            return on_cpu(source, None, "you chose it.", None).await;
-        }
-        let adapter = browser_adapter().await;
-        let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
-        if settings.backend == BackendChoice::Auto && software {
-            let remedy = "Hardware acceleration in the browser's settings may help.";
-            return on_cpu(
-                source,
-                adapter,
-                "the graphics adapter is emulated in software, which is slower.",
-                Some(remedy),
-            )
+fn cpu() -> EitherBackend {
+    Either::Cpu(Box::default())
+}
+
+/// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
+/// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
+/// one that was loaded or trained here is not forgotten over another seed.
+async fn built(settings: Settings, source: Source) -> Result<Session<EitherBackend>, Failure> {
+    let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
+        let badge = badge(BackendKind::Cpu, adapter, why, remedy);
+        session(cpu(), badge, settings, settings.width.width(false), source).await
+    };
+    if settings.backend == BackendChoice::Cpu {
+        return on_cpu(source, None, "you chose it.", None).await;
+    }
+    let adapter = browser_adapter().await;
+    let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
+    if settings.backend == BackendChoice::Auto && software {
+        let remedy = "Hardware acceleration in the browser's settings may help.";
+        return on_cpu(source, adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy))
             .await;
+    }
+    match Gpu::new(Preference::default()).await {
+        Ok(gpu) => {
+            let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
+            let chosen = settings.backend == BackendChoice::Gpu;
+            let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
+            let badge = badge(BackendKind::Gpu, adapter, why, remedy);
+            session(Either::Gpu(Box::new(gpu)), badge, settings, settings.width.width(!software), source).await
         }
-        match Gpu::new(Preference::default()).await {
-            Ok(gpu) => {
-                let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
-                let chosen = settings.backend == BackendChoice::Gpu;
-                let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
-                let badge = badge(BackendKind::Gpu, adapter, why, remedy);
-                let session = session(gpu, badge, settings, settings.width.width(!software), source).await?;
-                Ok(Self::Gpu(Box::new(session)))
-            }
-            Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
-                sentence: format!("The GPU cannot be used: {error}."),
-                remedy: "Choose “auto” or “CPU” under “runs on”.".into(),
-                field: Some("backend".into()),
-                stopped: true,
-            }),
-            Err(_) => {
-                let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
-                on_cpu(source, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
-            }
+        Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
+            sentence: format!("The GPU cannot be used: {error}."),
+            remedy: "Choose “auto” or “CPU” under “runs on”.".into(),
+            field: Some("backend".into()),
+            stopped: true,
+        }),
+        Err(_) => {
+            let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
+            on_cpu(source, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
         }
     }
 }
@@ -176,13 +145,13 @@ enum Source {
     Kept(Box<Snapshot>),
 }
 
-async fn session<K: Kernels>(
-    k: K,
+async fn session(
+    k: EitherBackend,
     badge: Badge,
     settings: Settings,
     width: usize,
     source: Source,
-) -> Result<Session<K>, Failure> {
+) -> Result<Session<EitherBackend>, Failure> {
     match source {
         Source::Models(there) => {
             let checkpoints = models((width, settings.breadth), there).await?;

@@ -55,7 +55,7 @@ impl Lexicon {
 
     /// Scores the words of a text. Upper case counts as lower case: the package's rule for capitals never fires.
     pub fn score_words(&self, words: &[&str]) -> Working {
-        let lowered: Vec<String> = words.iter().map(|word| strip_punctuation(word).to_lowercase()).collect();
+        let lowered: Vec<String> = words.iter().map(|word| strip_punctuation(word).to_ascii_lowercase()).collect();
         let plain: Vec<&str> = lowered.iter().map(String::as_str).collect();
         let mut workings: Vec<WordWorking> = (0..plain.len())
             .map(|index| {

@@ -12,8 +12,7 @@ use crate::process::{self, step};
 use crate::programs;
 use crate::workspace::Workspace;
 
-/// What the page is compiled for.
-pub const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET: &str = "wasm32-unknown-unknown";
 /// Name under which rustup knows the distribution's compiler.
 const DEBIAN: &str = "debian";
 const DEBIAN_PREFIX: &str = "/usr";

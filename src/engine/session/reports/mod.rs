@@ -181,7 +181,7 @@ pub fn no_pairs() -> Failure {
 pub fn sentence(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();
     let mut letters = words.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let first: String = letters.next().iter().map(char::to_ascii_uppercase).collect();
     format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
