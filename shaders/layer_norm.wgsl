@@ -1,12 +1,11 @@
 // Layer normalisation (Ba et al. 2016) of `rows` vectors of `width`; gain (width), then bias (width) at weights_offset.
 //
-//   layer_norm_forward    writes out = x̂·gain + bias with x̂ = (x − mean)·rstd, and moments (rows, 2): mean, rstd
-//   layer_norm_backward   dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂)) with g = dout·gain; adds if `accumulate`
-//                         dgain += Σ_rows dout·x̂, dbias += Σ_rows dout, at weights_offset of dweights
+//   layer_norm_forward            writes out = x̂·gain + bias with x̂ = (x − mean)·rstd, and moments (rows, 2): mean, rstd
+//   layer_norm_backward           dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂)) with g = dout·gain; adds if `accumulate`
+//   layer_norm_backward_weights   dgain += Σ_rows dout·x̂, dbias += Σ_rows dout
 //
 // rstd = 1/√(variance + ε). One invocation per row: rows are short and many. The gradient of the weights has one
-// workgroup per column instead, whose invocations share the rows. It waits for nothing that the gradient of x does not
-// wait for, so one dispatch makes both: a card that a small network's rows do not fill has more to do at once.
+// workgroup per column instead, whose invocations share the rows.
 
 struct NormSize {
     rows: u32,
@@ -53,7 +52,9 @@ fn layer_norm_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
     moments[2u * row + 1u] = rstd;
 }
 
-fn backward_row(row: u32) {
+@compute @workgroup_size(64)
+fn layer_norm_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = item(id, groups);
     if (row >= size.rows) {
         return;
     }
@@ -77,7 +78,12 @@ fn backward_row(row: u32) {
     }
 }
 
-fn backward_column(column: u32, lane: u32) {
+@compute @workgroup_size(64)
+fn layer_norm_backward_weights(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column = group.x;
     var dgain = 0.0;
     var dbias = 0.0;
     for (var row = lane; row < size.rows; row += 64u) {
@@ -90,16 +96,5 @@ fn backward_column(column: u32, lane: u32) {
     if (lane == 0u) {
         dweights[size.weights_offset + column] += dgain;
         dweights[size.weights_offset + size.width + column] += dbias;
-    }
-}
-
-// The first workgroups take 64 rows each, the others a column each. Neither reads what the other writes.
-@compute @workgroup_size(64)
-fn layer_norm_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let groups_of_rows = (size.rows + 63u) / 64u;
-    if (group.x < groups_of_rows) {
-        backward_row(64u * group.x + lane);
-    } else {
-        backward_column(group.x - groups_of_rows, lane);
     }
 }

@@ -3,14 +3,11 @@
 //   matmul_forward               out = x·W + b                     x (rows, inner), out (rows, columns)
 //   matmul_gelu_forward          pre = x·W + b, out = gelu(pre)    pre, out (rows, columns)
 //   matmul_residual_forward      out = residual + x·W + b          residual (rows, columns)
-//   matmul_norm_forward          the same, then normed = layer_norm(out) and moments as in layer_norm.wgsl, whose gain
-//                                and bias are at norm_offset of norm_weights
 //   matmul_backward_input        dx = dout·Wᵀ                      dout (rows, columns), dx (rows, inner)
-//   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout  dW, db at weights_offset of dweights
-//   matmul_backward              both of them
-//   matmul_gelu_backward         both of them, but dx = (dout·Wᵀ)·gelu′(pre), pre (rows, inner)
+//   matmul_gelu_backward_input   dx = (dout·Wᵀ)·gelu′(pre)         pre, dx (rows, inner)
+//   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout
 //
-// Gradients of the weights are added, everything else is written. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
+// All write but the last, which adds. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
 // 4×4. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide: sixteen loads
 // of four numbers feed 256 multiply-adds. That needs rows of a multiple of four numbers, which the network has; a
 // second loop takes what the first one cannot, number by number. Tiles that stick out repeat the last row or column and
@@ -22,7 +19,6 @@ struct MatmulSize {
     columns: u32,
     bias: u32, // 1 if there is a bias, else 0
     weights_offset: u32,
-    norm_offset: u32, // of matmul_norm_forward alone
 }
 
 @group(0) @binding(0) var<uniform> size: MatmulSize;
@@ -34,12 +30,6 @@ struct MatmulSize {
 @group(0) @binding(6) var<storage, read> dout: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> dweights: array<f32>;
-@group(0) @binding(9) var<storage, read> norm_weights: array<f32>;
-@group(0) @binding(10) var<storage, read_write> normed: array<f32>;
-@group(0) @binding(11) var<storage, read_write> moments: array<f32>;
-
-// Added to a variance, as in layer_norm.wgsl.
-const EPSILON = 1e-5;
 
 // Blocks of 4×4: rows 0 to 3 or 4 to 7, columns 0 to 3 or 4 to 7. Row r of a block is block[r].
 struct Tile {
@@ -269,64 +259,17 @@ fn put_residual(row: u32, column: u32, block: mat4x4<f32>) {
     put_residual_row(row + 3u, column, block[3]);
 }
 
-fn residual_tile(row: u32, column: u32) {
-    let tile = forward_tile(row, column);
-    put_residual(row, column, tile.top_left);
-    put_residual(row, column + 4u, tile.top_right);
-    put_residual(row + 4u, column, tile.bottom_left);
-    put_residual(row + 4u, column + 4u, tile.bottom_right);
-}
-
 @compute @workgroup_size(64)
 fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = tile_place(item(id, groups), size.columns);
     if (first.x >= size.rows) {
         return;
     }
-    residual_tile(first.x, first.y);
-}
-
-// A norm needs whole rows: a workgroup takes as many rows of tiles as it has invocations for, or one. Behind the barrier,
-// where all see what each has written, every invocation has a row. That saves a dispatch, and reading it all from afar.
-
-fn normalise_row(row: u32) {
-    if (row >= size.rows) {
-        return;
-    }
-    let first = row * size.columns;
-    var sum = 0.0;
-    for (var i = first; i < first + size.columns; i++) {
-        sum += out[i / 4u][i % 4u];
-    }
-    let mean = sum / f32(size.columns);
-    var squares = 0.0;
-    for (var i = first; i < first + size.columns; i++) {
-        let centred = out[i / 4u][i % 4u] - mean;
-        squares += centred * centred;
-    }
-    let rstd = inverseSqrt(squares / f32(size.columns) + EPSILON);
-    for (var c = 0u; c < size.columns; c++) {
-        let i = first + c;
-        let gain = norm_weights[size.norm_offset + c];
-        let bias = norm_weights[size.norm_offset + size.columns + c];
-        normed[i] = (out[i / 4u][i % 4u] - mean) * rstd * gain + bias;
-    }
-    moments[2u * row] = mean;
-    moments[2u * row + 1u] = rstd;
-}
-
-@compute @workgroup_size(64)
-fn matmul_norm_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let across = (size.columns + 7u) / 8u;
-    let down = max(64u / across, 1u);
-    let first = 8u * down * group.x;
-    for (var i = lane; i < across * down; i += 64u) {
-        residual_tile(first + 8u * (i / across), 8u * (i % across));
-    }
-    storageBarrier();
-    for (var row = lane; row < 8u * down; row += 64u) {
-        normalise_row(first + row);
-    }
+    let tile = forward_tile(first.x, first.y);
+    put_residual(first.x, first.y, tile.top_left);
+    put_residual(first.x, first.y + 4u, tile.top_right);
+    put_residual(first.x + 4u, first.y, tile.bottom_left);
+    put_residual(first.x + 4u, first.y + 4u, tile.bottom_right);
 }
 
 fn put_dx(place: Place, values: vec4<f32>) {
@@ -350,9 +293,9 @@ fn put_dx_block(row: u32, column: u32, block: mat4x4<f32>) {
     put_dx_row(row + 3u, column, block[3]);
 }
 
-// Tile number `i` of dx.
-fn input_tile(i: u32) {
-    let first = tile_place(i, size.inner);
+@compute @workgroup_size(64)
+fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let first = tile_place(item(id, groups), size.inner);
     if (first.x >= size.rows) {
         return;
     }
@@ -361,11 +304,6 @@ fn input_tile(i: u32) {
     put_dx_block(first.x, first.y + 4u, tile.top_right);
     put_dx_block(first.x + 4u, first.y, tile.bottom_left);
     put_dx_block(first.x + 4u, first.y + 4u, tile.bottom_right);
-}
-
-@compute @workgroup_size(64)
-fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    input_tile(item(id, groups));
 }
 
 fn put_gelu_dx_row(row: u32, column: u32, values: vec4<f32>) {
@@ -383,8 +321,9 @@ fn put_gelu_dx(row: u32, column: u32, block: mat4x4<f32>) {
     put_gelu_dx_row(row + 3u, column, block[3]);
 }
 
-fn gelu_input_tile(i: u32) {
-    let first = tile_place(i, size.inner);
+@compute @workgroup_size(64)
+fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let first = tile_place(item(id, groups), size.inner);
     if (first.x >= size.rows) {
         return;
     }
@@ -428,11 +367,13 @@ fn add_dweights(input: u32, column: u32, values: vec4<f32>) {
     }
 }
 
-// Tile number `i` of dW, by a whole workgroup.
-fn weights_tile(i: u32, lane: u32) {
-    let first = tile_place(i, size.columns);
-    let input = first.x;
-    let column = first.y;
+@compute @workgroup_size(32)
+fn matmul_backward_weights(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let input = 8u * group.y;
+    let column = 8u * group.x;
     let top = four(input, size.inner);
     let bottom = four(input + 4u, size.inner);
     let left = four(column, size.columns);
@@ -482,37 +423,5 @@ fn weights_tile(i: u32, lane: u32) {
     } else if (lane == 8u && input == 0u && size.bias == 1u) {
         add_dweights(size.inner, column, upper);
         add_dweights(size.inner, column + 4u, lower);
-    }
-}
-
-@compute @workgroup_size(32)
-fn matmul_backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    weights_tile(group.x, lane);
-}
-
-// Both gradients wait for dout and not for each other, so one dispatch makes both: half as many launches, and a card
-// that one of them does not fill has more to do at once. The first workgroups have a tile of dW each, which take
-// longest, the others 32 tiles of dx. What has no barrier stands first in the code: a software adapter keeps in memory
-// what it meets behind one.
-
-fn first_group_of_input() -> u32 {
-    return ((size.inner + 7u) / 8u) * ((size.columns + 7u) / 8u);
-}
-
-@compute @workgroup_size(32)
-fn matmul_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (group.x >= first_group_of_input()) {
-        input_tile(32u * (group.x - first_group_of_input()) + lane);
-    } else {
-        weights_tile(group.x, lane);
-    }
-}
-
-@compute @workgroup_size(32)
-fn matmul_gelu_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if (group.x >= first_group_of_input()) {
-        gelu_input_tile(32u * (group.x - first_group_of_input()) + lane);
-    } else {
-        weights_tile(group.x, lane);
     }
 }

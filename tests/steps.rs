@@ -44,9 +44,9 @@ fn sequence(i: usize) -> Sequence {
     Sequence::new(&[token(0), token(1)], &[token(2), token(3 + i % 2), 1])
 }
 
-/// Forward: embedding, first norm, 5 a block, logits. Backward: logits 2, final norm, 7 a block, embedding.
-const FORWARD: u64 = 1 + 1 + 5 * 2 + 1;
-const BACKWARD: u64 = 2 + 1 + 7 * 2 + 1;
+/// Forward: embedding, 7 a block, final norm, logits. Backward: logits 2, final norm 2, 13 a block, embedding 1.
+const FORWARD: u64 = 1 + 7 * 2 + 2;
+const BACKWARD: u64 = 2 + 2 + 13 * 2 + 1;
 /// Log-probabilities there and back, gradient norm, line of metrics, AdamW.
 const UPDATE: u64 = 2 + 3;
 
@@ -149,10 +149,10 @@ fn assert_steps<K: Kernels>(mut k: K) {
     assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "DPO");
     assert_eq!(unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "unlikelihood");
     assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 3), "Preferred-FT");
-    // The head takes the unembedding's place, with one kernel for its way back; no log-probabilities are made.
-    assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD - 1 + UPDATE - 2, 6), "reward model");
+    // The head takes the unembedding's place; no log-probabilities are made.
+    assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2, 6), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere.
-    let positions = (length - 1) * (2 + 5 * 2) + (length - 2) * 2;
+    let positions = (length - 1) * (1 + 7 * 2) + (length - 2) * 3;
     let one_read = |dispatches, forward_tokens| Counters {
         dispatches,
         submits: 1,
@@ -179,14 +179,14 @@ fn assert_steps<K: Kernels>(mut k: K) {
     };
     // The value model goes through the trunk and its head, not through the unembedding, both ways.
     let policy = FORWARD + 1 + BACKWARD + UPDATE;
-    let value_model = FORWARD + 1 + BACKWARD - 1 + UPDATE - 2;
+    let value_model = FORWARD + 1 + BACKWARD + UPDATE - 2;
     let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Own);
     assert_eq!(rollout, one_read(dispatches + FORWARD, written + 3 * read), "PPO's rollout, value model");
     assert_eq!(step, no_read(policy + value_model, 4, written), "PPO's step, value model");
     let (rollout, step) = ppo_counts(&mut k, ValueNetwork::Shared);
     assert_eq!(rollout, one_read(dispatches + 1, written + 2 * read), "PPO's rollout, shared trunk");
-    // The head's map and its way back, and the value loss.
-    assert_eq!(step, no_read(policy + 3, 2, written / 2), "PPO's step, shared trunk");
+    // The head's map and its two ways back, and the value loss.
+    assert_eq!(step, no_read(policy + 4, 2, written / 2), "PPO's step, shared trunk");
 }
 
 #[test]

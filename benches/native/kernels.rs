@@ -91,14 +91,6 @@ fn matmul_backward<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut 
     harness.kernel(machine, weights, make, |k, (x, dout, dweights)| {
         k.matmul_backward_weights(size, x, dout, AtMut::new(dweights, 0));
     });
-    let make = |k: &mut K| {
-        let (x, dout, weights) = (noise(k, rows * inner), noise(k, rows * columns), noise(k, (inner + 1) * columns));
-        (x, dout, weights, k.floats("dx", rows * inner), k.floats("dweights", (inner + 1) * columns))
-    };
-    let both = subject("matmul_backward", Some(2 * flop(size)));
-    harness.kernel(machine, both, make, |k, (x, dout, weights, dx, dweights)| {
-        k.matmul_backward(size, x, dout, At::new(weights, 0), dx, dweights);
-    });
 }
 
 fn layer_norm<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, size: NormSize) {
@@ -110,12 +102,15 @@ fn layer_norm<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machi
     });
     let make = |k: &mut K| {
         let (x, weights, moments) = (noise(k, len), noise(k, 2 * size.width), noise(k, 2 * size.rows));
-        let gradients = (k.floats("dx", len), k.floats("dweights", 2 * size.width));
-        (x, weights, moments, noise(k, len), gradients)
+        (x, weights, moments, noise(k, len), k.floats("dx", len))
     };
-    harness.kernel(machine, subject("layer_norm_backward", None), make, |k, (x, weights, moments, dout, gradients)| {
-        let (dx, dweights) = gradients;
-        k.layer_norm_backward(size, x, At::new(weights, 0), moments, dout, dx, dweights);
+    harness.kernel(machine, subject("layer_norm_backward", None), make, |k, (x, weights, moments, dout, dx)| {
+        k.layer_norm_backward(size, x, At::new(weights, 0), moments, dout, dx);
+    });
+    let make =
+        |k: &mut K| (noise(k, len), noise(k, 2 * size.rows), noise(k, len), k.floats("dweights", 2 * size.width));
+    harness.kernel(machine, subject("layer_norm_backward_weights", None), make, |k, (x, moments, dout, dweights)| {
+        k.layer_norm_backward_weights(size, x, moments, dout, AtMut::new(dweights, 0));
     });
 }
 

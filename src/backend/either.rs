@@ -234,15 +234,14 @@ impl Kernels for EitherBackend {
         fn embed_forward(size: EmbedSize, tokens: At<Integers>, parameters: At<Floats>, x: &mut Floats);
         fn embed_backward(size: EmbedSize, occurrences: At<Integers>, dx: &Floats, dparameters: AtMut<Floats>);
         fn layer_norm_forward(size: NormSize, x: &Floats, weights: At<Floats>, out: &mut Floats, moments: &mut Floats);
-        fn layer_norm_backward(size: NormSize, x: &Floats, weights: At<Floats>, moments: &Floats, dout: &Floats, dx: &mut Floats, dweights: &mut Floats);
+        fn layer_norm_backward(size: NormSize, x: &Floats, weights: At<Floats>, moments: &Floats, dout: &Floats, dx: &mut Floats);
+        fn layer_norm_backward_weights(size: NormSize, x: &Floats, moments: &Floats, dout: &Floats, dweights: AtMut<Floats>);
         fn matmul_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, out: &mut Floats);
         fn matmul_gelu_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, pre: &mut Floats, out: &mut Floats);
         fn matmul_residual_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, residual: &Floats, out: &mut Floats);
-        fn matmul_norm_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, residual: &Floats, norm: At<Floats>, out: &mut Floats, normed: &mut Floats, moments: &mut Floats);
         fn matmul_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, dx: &mut Floats);
+        fn matmul_gelu_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, pre: &Floats, dpre: &mut Floats);
         fn matmul_backward_weights(size: MatmulSize, x: &Floats, dout: &Floats, dweights: AtMut<Floats>);
-        fn matmul_backward(size: MatmulSize, x: &Floats, dout: &Floats, weights: At<Floats>, dx: &mut Floats, dweights: &mut Floats);
-        fn matmul_gelu_backward(size: MatmulSize, x: &Floats, dout: &Floats, weights: At<Floats>, pre: &Floats, dpre: &mut Floats, dweights: &mut Floats);
         fn attention_forward(size: AttentionSize, qkv: &Floats, out: &mut Floats, logsumexps: &mut Floats);
         fn attention_backward(size: AttentionSize, qkv: &Floats, out: &Floats, logsumexps: &Floats, dout: &Floats, dqkv: &mut Floats);
         fn attention_decode_forward(size: DecodeSize, qkv: &Floats, cache: &mut Floats, out: &mut Floats);

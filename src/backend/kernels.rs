@@ -173,9 +173,7 @@ pub trait Kernels {
         out: &mut Self::Floats,
         moments: &mut Self::Floats,
     );
-    /// Add, or Write unless `size.accumulate`: `dx += rstd·(g − mean(g) − x̂·mean(g·x̂))` with g = dout·gain. Add, where
-    /// the weights lie: `dgain += Σ dout·x̂`, then `dbias += Σ dout`.
-    #[allow(clippy::too_many_arguments)]
+    /// Add, or Write unless `size.accumulate`: `dx += rstd·(g − mean(g) − x̂·mean(g·x̂))` with g = dout·gain.
     fn layer_norm_backward(
         &mut self,
         size: NormSize,
@@ -184,7 +182,15 @@ pub trait Kernels {
         moments: &Self::Floats,
         dout: &Self::Floats,
         dx: &mut Self::Floats,
-        dweights: &mut Self::Floats,
+    );
+    /// Add: `dgain += Σ dout·x̂`, then `dbias += Σ dout`.
+    fn layer_norm_backward_weights(
+        &mut self,
+        size: NormSize,
+        x: &Self::Floats,
+        moments: &Self::Floats,
+        dout: &Self::Floats,
+        dweights: AtMut<Self::Floats>,
     );
 
     // matmul.wgsl; W of (inner, columns) and its bias at `weights`
@@ -209,20 +215,6 @@ pub trait Kernels {
         residual: &Self::Floats,
         out: &mut Self::Floats,
     );
-    /// Write: `out = residual + x·W (+ bias)`, and of its rows `normed` and `moments` as
-    /// [`Kernels::layer_norm_forward`] has them, gain and bias at `norm`.
-    #[allow(clippy::too_many_arguments)]
-    fn matmul_norm_forward(
-        &mut self,
-        size: MatmulSize,
-        x: &Self::Floats,
-        weights: At<Self::Floats>,
-        residual: &Self::Floats,
-        norm: At<Self::Floats>,
-        out: &mut Self::Floats,
-        normed: &mut Self::Floats,
-        moments: &mut Self::Floats,
-    );
     /// Write: `dx = dout·Wᵀ`, dout of (rows, columns), dx of (rows, inner). Also the unembedding: logits = h·wteᵀ.
     fn matmul_backward_input(
         &mut self,
@@ -231,6 +223,15 @@ pub trait Kernels {
         weights: At<Self::Floats>,
         dx: &mut Self::Floats,
     );
+    /// Write: `dpre = (dout·Wᵀ)·gelu′(pre)`, pre and dpre of (rows, inner).
+    fn matmul_gelu_backward_input(
+        &mut self,
+        size: MatmulSize,
+        dout: &Self::Floats,
+        weights: At<Self::Floats>,
+        pre: &Self::Floats,
+        dpre: &mut Self::Floats,
+    );
     /// Add: `dW += xᵀ·dout`, and with a bias `dbias += Σ_rows dout`, right behind.
     fn matmul_backward_weights(
         &mut self,
@@ -238,28 +239,6 @@ pub trait Kernels {
         x: &Self::Floats,
         dout: &Self::Floats,
         dweights: AtMut<Self::Floats>,
-    );
-    /// Both of these in one: Write `dx = dout·Wᵀ`; Add, where the weights lie, `dW += xᵀ·dout` and `dbias`.
-    fn matmul_backward(
-        &mut self,
-        size: MatmulSize,
-        x: &Self::Floats,
-        dout: &Self::Floats,
-        weights: At<Self::Floats>,
-        dx: &mut Self::Floats,
-        dweights: &mut Self::Floats,
-    );
-    /// The same with x = gelu(pre): Write `dpre = (dout·Wᵀ)·gelu′(pre)`, pre and dpre of (rows, inner); Add the rest.
-    #[allow(clippy::too_many_arguments)]
-    fn matmul_gelu_backward(
-        &mut self,
-        size: MatmulSize,
-        x: &Self::Floats,
-        dout: &Self::Floats,
-        weights: At<Self::Floats>,
-        pre: &Self::Floats,
-        dpre: &mut Self::Floats,
-        dweights: &mut Self::Floats,
     );
 
     // attention.wgsl; qkv of (B·T, 3D) as [q|k|v], heads contiguous inside each, scale 1/√(D/H)

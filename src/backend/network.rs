@@ -44,15 +44,6 @@ pub struct Activations<K: Kernels> {
     rows: usize,
 }
 
-/// Where a block ends: the residual stream behind it, and that normalised for what follows.
-struct Next<'a, K: Kernels> {
-    /// Where the norm's weights begin.
-    norm: usize,
-    output: &'a mut K::Floats,
-    normed: &'a mut K::Floats,
-    moments: &'a mut K::Floats,
-}
-
 /// Where a backward pass starts: the gradients of what the trunk's end was turned into. Both where policy and value
 /// share a trunk.
 pub struct OutputGradients<'a, K: Kernels> {
@@ -181,13 +172,15 @@ impl Network {
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, length, length, 0);
         k.embed_forward(embed, tokens, At::new(parameters, self.layout.embedding), self.stream(activations, 0));
-        self.first_norm(k, batch * length, parameters, activations);
         for layer in 0..self.config.layers {
-            let (a, next) = self.block_and_next(activations, layer);
-            self.block(k, batch * length, layer, parameters, a, next, |k, qkv, attended, logsumexps| {
+            let (before, after) = activations.layers.split_at_mut(layer + 1);
+            let a = &mut before[layer];
+            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
+            self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
                 k.attention_forward(attention, qkv, attended, logsumexps);
             });
         }
+        self.final_norm(k, batch * length, parameters, activations);
     }
 
     /// Logits of the `rows` tokens that went through the trunk last, into `activations.logits`.
@@ -241,14 +234,16 @@ impl Network {
         let embed = self.embed_size(batch, 1, stride, position);
         let embedding = At::new(parameters, self.layout.embedding);
         k.embed_forward(embed, At::new(tokens, 0), embedding, self.stream(activations, 0));
-        self.first_norm(k, batch, parameters, activations);
         for layer in 0..self.config.layers {
-            let (a, next) = self.block_and_next(activations, layer);
-            self.block(k, batch, layer, parameters, a, next, |k, qkv, attended, _| {
+            let (before, after) = activations.layers.split_at_mut(layer + 1);
+            let a = &mut before[layer];
+            let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
+            self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
                 k.attention_decode_forward(decode, qkv, &mut cache.layers[layer], attended);
             });
         }
         if with_logits {
+            self.final_norm(k, batch, parameters, activations);
             self.logits_forward(k, batch, parameters, activations);
         }
     }
@@ -278,23 +273,35 @@ impl Network {
         let a = activations;
 
         let norm = NormSize { rows, width, accumulate: false };
-        let weights = |offset| At::new(parameters, offset);
-        let final_norm = weights(self.layout.final_norm);
-        k.layer_norm_backward(norm, &a.output, final_norm, &a.final_moments, dnormed, dx, dparameters);
+        let at = self.layout.final_norm;
+        k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
+        k.layer_norm_backward_weights(norm, &a.output, &a.final_moments, dnormed, AtMut::new(dparameters, at));
 
         let norm = NormSize { accumulate: true, ..norm };
         for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
             let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
-            k.matmul_gelu_backward(mlp_out, &a.hidden, dx, weights(at.mlp_out), &a.pre, dpre, dparameters);
-            k.matmul_backward(mlp_in, &a.mlp_normed, dpre, weights(at.mlp_in), dnormed, dparameters);
-            k.layer_norm_backward(norm, &a.middle, weights(at.mlp_norm), &a.mlp_moments, dnormed, dx, dparameters);
+            k.matmul_backward_weights(mlp_out, &a.hidden, dx, AtMut::new(dparameters, at.mlp_out));
+            k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
+            k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
+            k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
+            k.layer_norm_backward_weights(
+                norm,
+                &a.middle,
+                &a.mlp_moments,
+                dnormed,
+                AtMut::new(dparameters, at.mlp_norm),
+            );
+            k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
 
             let (qkv, projection) = (self.qkv(rows), self.projection(rows));
-            k.matmul_backward(projection, &a.attended, dx, weights(at.projection), dattended, dparameters);
+            k.matmul_backward_weights(projection, &a.attended, dx, AtMut::new(dparameters, at.projection));
+            k.matmul_backward_input(projection, dx, At::new(parameters, at.projection), dattended);
             k.attention_backward(attention, &a.qkv, &a.attended, &a.logsumexps, dattended, dqkv);
-            k.matmul_backward(qkv, &a.attention_normed, dqkv, weights(at.qkv), dnormed, dparameters);
-            let (at, moments) = (weights(at.attention_norm), &a.attention_moments);
-            k.layer_norm_backward(norm, &a.input, at, moments, dnormed, dx, dparameters);
+            k.matmul_backward_weights(qkv, &a.attention_normed, dqkv, AtMut::new(dparameters, at.qkv));
+            k.matmul_backward_input(qkv, dqkv, At::new(parameters, at.qkv), dnormed);
+            let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
+            k.layer_norm_backward_weights(norm, &a.input, moments, dnormed, dweights);
+            k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
         }
         let embed = self.embed_size(batch, length, length, 0);
         k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, self.layout.embedding));
@@ -318,7 +325,8 @@ impl Network {
             let (size, head) = self.head(rows);
             // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
             let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
-            k.matmul_backward(size, &a.final_normed, dvalues, At::new(parameters, head), share, dparameters);
+            k.matmul_backward_input(size, dvalues, At::new(parameters, head), share);
+            k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
         }
         if let Some(dlogits) = dlogits {
             let (size, weights) = (self.unembedding(rows), self.layout.unembedding);
@@ -331,8 +339,7 @@ impl Network {
         }
     }
 
-    /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`. Each map that ends in
-    /// the residual stream normalises it for whoever reads it next.
+    /// One block: `output = middle + mlp(norm(middle))`, `middle = input + attention(norm(input))`.
     #[allow(clippy::too_many_arguments)]
     fn block<K: Kernels>(
         &self,
@@ -341,53 +348,27 @@ impl Network {
         layer: usize,
         parameters: &K::Floats,
         a: &mut LayerActivations<K>,
-        next: Next<K>,
+        output: &mut K::Floats,
         attend: impl FnOnce(&mut K, &K::Floats, &mut K::Floats, &mut K::Floats),
     ) {
         let at: LayerLayout = self.layout.layers[layer];
+        let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = |offset| At::new(parameters, offset);
+        let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
+        k.layer_norm_forward(norm, &a.input, weights(at.attention_norm), normed, moments);
         k.matmul_forward(self.qkv(rows), &a.attention_normed, weights(at.qkv), &mut a.qkv);
         attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
-        k.matmul_norm_forward(
-            self.projection(rows),
-            &a.attended,
-            weights(at.projection),
-            &a.input,
-            weights(at.mlp_norm),
-            &mut a.middle,
-            &mut a.mlp_normed,
-            &mut a.mlp_moments,
-        );
+        let projection = self.projection(rows);
+        k.matmul_residual_forward(projection, &a.attended, weights(at.projection), &a.input, &mut a.middle);
+        k.layer_norm_forward(norm, &a.middle, weights(at.mlp_norm), &mut a.mlp_normed, &mut a.mlp_moments);
         k.matmul_gelu_forward(self.mlp_in(rows), &a.mlp_normed, weights(at.mlp_in), &mut a.pre, &mut a.hidden);
-        let Next { norm, output, normed, moments } = next;
-        let (mlp_out, norm) = (self.mlp_out(rows), weights(norm));
-        k.matmul_norm_forward(mlp_out, &a.hidden, weights(at.mlp_out), &a.middle, norm, output, normed, moments);
+        k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
     }
 
-    /// The first block's norm: no map stands in front of it.
-    fn first_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
+    fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
-        let weights = At::new(parameters, self.layout.layers[0].attention_norm);
-        let a = &mut a.layers[0];
-        k.layer_norm_forward(norm, &a.input, weights, &mut a.attention_normed, &mut a.attention_moments);
-    }
-
-    /// Block `layer`, and where it ends: at the next one's norm, or at the final one.
-    fn block_and_next<'a, K: Kernels>(
-        &self,
-        activations: &'a mut Activations<K>,
-        layer: usize,
-    ) -> (&'a mut LayerActivations<K>, Next<'a, K>) {
-        let Activations { layers, output, final_moments, final_normed, .. } = activations;
-        let (before, after) = layers.split_at_mut(layer + 1);
-        let next = match after.first_mut() {
-            Some(LayerActivations { input, attention_moments, attention_normed, .. }) => {
-                let norm = self.layout.layers[layer + 1].attention_norm;
-                Next { norm, output: input, normed: attention_normed, moments: attention_moments }
-            }
-            None => Next { norm: self.layout.final_norm, output, normed: final_normed, moments: final_moments },
-        };
-        (&mut before[layer], next)
+        let weights = At::new(parameters, self.layout.final_norm);
+        k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
     }
 
     /// The residual stream in front of block `layer`.

@@ -1,4 +1,4 @@
-use klimb::backend::{At, Kernels, NormSize};
+use klimb::backend::{At, AtMut, Kernels, NormSize};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -52,9 +52,23 @@ fn layer_norm_backward() {
         let weights = floats(k, &noise("weights", OFFSET + 2 * size.width));
         let dout = floats(k, &noise("dout", len));
         let mut dx = floats(k, &noise("dx", len));
+        k.layer_norm_backward(size, &x, At::new(&weights, OFFSET), &moments, &dout, &mut dx);
+        vec![("dx", read(k, &dx, len))]
+    }
+    let (mut gpu, mut cpu) = (gpu(), cpu());
+    for size in sizes() {
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+    }
+}
+
+#[test]
+fn layer_norm_backward_weights() {
+    fn case<K: Kernels<Real = f32>>(k: &mut K, size: NormSize) -> Tensors {
+        let (x, moments) = (floats(k, &shifted_x(size)), floats(k, &moments(size)));
+        let dout = floats(k, &noise("dout", size.rows * size.width));
         let mut dweights = floats(k, &noise("dweights", OFFSET + 2 * size.width));
-        k.layer_norm_backward(size, &x, At::new(&weights, OFFSET), &moments, &dout, &mut dx, &mut dweights);
-        vec![("dx", read(k, &dx, len)), ("dweights", read(k, &dweights, OFFSET + 2 * size.width))]
+        k.layer_norm_backward_weights(size, &x, &moments, &dout, AtMut::new(&mut dweights, OFFSET));
+        vec![("dweights", read(k, &dweights, OFFSET + 2 * size.width))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
     for size in sizes() {

@@ -26,20 +26,11 @@ pub fn layer_norm_forward<F: Real>(size: NormSize, x: &[F], weights: &[F], out: 
     }
 }
 
-/// `dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂))`, g = dout·gain; `dgain += Σ dout·x̂`, `dbias += Σ dout`.
+/// `dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂))`, g = dout·gain.
 #[inline(always)]
-pub fn layer_norm_backward<F: Real>(
-    size: NormSize,
-    x: &[F],
-    weights: &[F],
-    moments: &[F],
-    dout: &[F],
-    dx: &mut [F],
-    dweights: &mut [F],
-) {
+pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], moments: &[F], dout: &[F], dx: &mut [F]) {
     let NormSize { rows, width, .. } = size;
     let gain = &weights[..width];
-    let (dgain, dbias) = dweights[..2 * width].split_at_mut(width);
     let per_width = F::of(1.0 / width as f64);
     let (mut g, mut normed) = (vec![F::zero(); width], vec![F::zero(); width]);
     for row in 0..rows {
@@ -48,14 +39,27 @@ pub fn layer_norm_backward<F: Real>(
         for column in 0..width {
             g[column] = dout[column] * gain[column];
             normed[column] = (x[column] - mean) * rstd;
-            dgain[column] += dout[column] * normed[column];
-            dbias[column] += dout[column];
         }
         let g_mean = sum_of(&g, |value| value) * per_width;
         let g_normed_mean = dot(&g, &normed) * per_width;
         for (column, dx) in dx[row * width..][..width].iter_mut().enumerate() {
             let before = if size.accumulate { *dx } else { F::zero() };
             *dx = before + rstd * (g[column] - g_mean - normed[column] * g_normed_mean);
+        }
+    }
+}
+
+/// `dgain += Σ dout·x̂`, `dbias += Σ dout`.
+#[inline(always)]
+pub fn layer_norm_backward_weights<F: Real>(size: NormSize, x: &[F], moments: &[F], dout: &[F], dweights: &mut [F]) {
+    let NormSize { rows, width, .. } = size;
+    let (dgain, dbias) = dweights[..2 * width].split_at_mut(width);
+    for row in 0..rows {
+        let (x, dout) = (&x[row * width..][..width], &dout[row * width..][..width]);
+        let (mean, rstd) = (moments[2 * row], moments[2 * row + 1]);
+        for column in 0..width {
+            dgain[column] += dout[column] * (x[column] - mean) * rstd;
+            dbias[column] += dout[column];
         }
     }
 }

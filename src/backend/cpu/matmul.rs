@@ -5,8 +5,7 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::layer_norm::layer_norm_forward;
-use crate::backend::{MatmulSize, NormSize};
+use crate::backend::MatmulSize;
 use crate::real::Real;
 
 /// √(2/π) of the tanh form of GELU.
@@ -52,24 +51,6 @@ pub fn matmul_residual_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F]
     add_product(size, x, weights, out);
 }
 
-/// `out = residual + x·W (+ bias)`, `normed = layer_norm(out)`.
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-pub fn matmul_norm_forward<F: Real>(
-    size: MatmulSize,
-    x: &[F],
-    weights: &[F],
-    residual: &[F],
-    norm: &[F],
-    out: &mut [F],
-    normed: &mut [F],
-    moments: &mut [F],
-) {
-    matmul_residual_forward(size, x, weights, residual, out);
-    let size = NormSize { rows: size.rows, width: size.columns, accumulate: false };
-    layer_norm_forward(size, out, norm, normed, moments);
-}
-
 /// `dx = dout·Wᵀ`.
 #[inline(always)]
 pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], dx: &mut [F]) {
@@ -77,6 +58,15 @@ pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F
     let weights = view(weights, inner, columns);
     let mut dx = view_mut(dx, rows, inner);
     general_mat_mul(F::one(), &view(dout, rows, columns), &weights.t(), F::zero(), &mut dx);
+}
+
+/// `dpre = (dout·Wᵀ)·gelu′(pre)`.
+#[inline(always)]
+pub fn matmul_gelu_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], pre: &[F], dpre: &mut [F]) {
+    matmul_backward_input(size, dout, weights, dpre);
+    for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
+        *dpre *= gelu_derivative(pre);
+    }
 }
 
 /// `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
@@ -90,37 +80,6 @@ pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], d
         for row in dout[..rows * columns].chunks_exact(columns) {
             behind[..columns].iter_mut().zip(row).for_each(|(dbias, &dout)| *dbias += dout);
         }
-    }
-}
-
-/// `dx = dout·Wᵀ`, `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
-#[inline(always)]
-pub fn matmul_backward<F: Real>(
-    size: MatmulSize,
-    x: &[F],
-    dout: &[F],
-    weights: &[F],
-    dx: &mut [F],
-    dweights: &mut [F],
-) {
-    matmul_backward_weights(size, x, dout, dweights);
-    matmul_backward_input(size, dout, weights, dx);
-}
-
-/// `dpre = (dout·Wᵀ)·gelu′(pre)`, `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
-#[inline(always)]
-pub fn matmul_gelu_backward<F: Real>(
-    size: MatmulSize,
-    x: &[F],
-    dout: &[F],
-    weights: &[F],
-    pre: &[F],
-    dpre: &mut [F],
-    dweights: &mut [F],
-) {
-    matmul_backward(size, x, dout, weights, dpre, dweights);
-    for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
-        *dpre *= gelu_derivative(pre);
     }
 }
 

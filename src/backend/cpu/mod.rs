@@ -166,12 +166,24 @@ impl<F: Real> Kernels for Cpu<F> {
         moments: &Vec<F>,
         dout: &Vec<F>,
         dx: &mut Vec<F>,
-        dweights: &mut Vec<F>,
     ) {
-        let dweights = &mut dweights[weights.offset..];
         self.run(
             #[inline(always)]
-            || layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx, dweights),
+            || layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx),
+        );
+    }
+
+    fn layer_norm_backward_weights(
+        &mut self,
+        size: NormSize,
+        x: &Vec<F>,
+        moments: &Vec<F>,
+        dout: &Vec<F>,
+        dweights: AtMut<Vec<F>>,
+    ) {
+        self.run(
+            #[inline(always)]
+            || layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice()),
         );
     }
 
@@ -210,23 +222,6 @@ impl<F: Real> Kernels for Cpu<F> {
         );
     }
 
-    fn matmul_norm_forward(
-        &mut self,
-        size: MatmulSize,
-        x: &Vec<F>,
-        weights: At<Vec<F>>,
-        residual: &Vec<F>,
-        norm: At<Vec<F>>,
-        out: &mut Vec<F>,
-        normed: &mut Vec<F>,
-        moments: &mut Vec<F>,
-    ) {
-        self.run(
-            #[inline(always)]
-            || matmul::matmul_norm_forward(size, x, weights.slice(), residual, norm.slice(), out, normed, moments),
-        );
-    }
-
     fn matmul_backward_input(&mut self, size: MatmulSize, dout: &Vec<F>, weights: At<Vec<F>>, dx: &mut Vec<F>) {
         self.run(
             #[inline(always)]
@@ -234,43 +229,24 @@ impl<F: Real> Kernels for Cpu<F> {
         );
     }
 
-    fn matmul_backward_weights(&mut self, size: MatmulSize, x: &Vec<F>, dout: &Vec<F>, dweights: AtMut<Vec<F>>) {
-        self.run(
-            #[inline(always)]
-            || matmul::matmul_backward_weights(size, x, dout, dweights.slice()),
-        );
-    }
-
-    fn matmul_backward(
+    fn matmul_gelu_backward_input(
         &mut self,
         size: MatmulSize,
-        x: &Vec<F>,
-        dout: &Vec<F>,
-        weights: At<Vec<F>>,
-        dx: &mut Vec<F>,
-        dweights: &mut Vec<F>,
-    ) {
-        let dweights = &mut dweights[weights.offset..];
-        self.run(
-            #[inline(always)]
-            || matmul::matmul_backward(size, x, dout, weights.slice(), dx, dweights),
-        );
-    }
-
-    fn matmul_gelu_backward(
-        &mut self,
-        size: MatmulSize,
-        x: &Vec<F>,
         dout: &Vec<F>,
         weights: At<Vec<F>>,
         pre: &Vec<F>,
         dpre: &mut Vec<F>,
-        dweights: &mut Vec<F>,
     ) {
-        let dweights = &mut dweights[weights.offset..];
         self.run(
             #[inline(always)]
-            || matmul::matmul_gelu_backward(size, x, dout, weights.slice(), pre, dpre, dweights),
+            || matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre),
+        );
+    }
+
+    fn matmul_backward_weights(&mut self, size: MatmulSize, x: &Vec<F>, dout: &Vec<F>, dweights: AtMut<Vec<F>>) {
+        self.run(
+            #[inline(always)]
+            || matmul::matmul_backward_weights(size, x, dout, dweights.slice()),
         );
     }
 

@@ -146,8 +146,7 @@ const EMBED: &[Field] = &[
     U32("parameters_offset"),
 ];
 const NORM: &[Field] = &[U32("rows"), U32("width"), U32("accumulate"), U32("weights_offset")];
-const LINEAR: &[Field] =
-    &[U32("rows"), U32("inner"), U32("columns"), U32("bias"), U32("weights_offset"), U32("norm_offset")];
+const LINEAR: &[Field] = &[U32("rows"), U32("inner"), U32("columns"), U32("bias"), U32("weights_offset")];
 const HEADS: &[Field] = &[U32("batch"), U32("length"), U32("heads"), U32("head_width")];
 const LOGITS: &[Field] = &[U32("rows"), U32("vocabulary"), U32("targets_offset")];
 const SEQUENCES: &[Field] = &[U32("batch"), U32("length"), U32("completion_mask_offset")];
@@ -163,7 +162,7 @@ const PPO_ROWS: &[Field] = &[
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 31] = [
+pub static KERNELS: [Kernel; 30] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -171,9 +170,10 @@ pub static KERNELS: [Kernel; 31] = [
 
     Kernel { name: "layer_norm_forward", shader: &LAYER_NORM, uniforms: NORM, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (3, "out", Write), (4, "moments", Write)] },
-    Kernel { name: "layer_norm_backward", shader: &LAYER_NORM, uniforms: NORM, workgroup: [64, 1], grid: Covers(1, 1),
-        bindings: &[(1, "x", Read), (2, "weights", Read), (4, "moments", Read), (5, "dout", Read), (6, "dx", Add),
-            (7, "dweights", Add)] },
+    Kernel { name: "layer_norm_backward", shader: &LAYER_NORM, uniforms: NORM, workgroup: [64, 1], grid: Items,
+        bindings: &[(1, "x", Read), (2, "weights", Read), (4, "moments", Read), (5, "dout", Read), (6, "dx", Add)] },
+    Kernel { name: "layer_norm_backward_weights", shader: &LAYER_NORM, uniforms: NORM, workgroup: [64, 1], grid: Covers(1, 1),
+        bindings: &[(1, "x", Read), (4, "moments", Read), (5, "dout", Read), (7, "dweights", Add)] },
 
     Kernel { name: "matmul_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (5, "out", Write)] },
@@ -181,18 +181,12 @@ pub static KERNELS: [Kernel; 31] = [
         bindings: &[(1, "x", Read), (2, "weights", Read), (4, "pre", Write), (5, "out", Write)] },
     Kernel { name: "matmul_residual_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "x", Read), (2, "weights", Read), (3, "residual", Read), (5, "out", Write)] },
-    Kernel { name: "matmul_norm_forward", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Covers(1, 1),
-        bindings: &[(1, "x", Read), (2, "weights", Read), (3, "residual", Read), (9, "norm_weights", Read),
-            (5, "out", Add), (10, "normed", Write), (11, "moments", Write)] },
     Kernel { name: "matmul_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(6, "dout", Read), (2, "weights", Read), (7, "dx", Write)] },
-    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(1, 1),
+    Kernel { name: "matmul_gelu_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
+        bindings: &[(6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (7, "dx", Write)] },
+    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(8, 8),
         bindings: &[(1, "x", Read), (6, "dout", Read), (8, "dweights", Add)] },
-    Kernel { name: "matmul_backward", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(1, 1),
-        bindings: &[(1, "x", Read), (6, "dout", Read), (2, "weights", Read), (7, "dx", Write), (8, "dweights", Add)] },
-    Kernel { name: "matmul_gelu_backward", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(1, 1),
-        bindings: &[(1, "x", Read), (6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (7, "dx", Write),
-            (8, "dweights", Add)] },
 
     Kernel { name: "attention_forward", shader: &ATTENTION, uniforms: HEADS, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "qkv", Read), (2, "out", Write), (3, "logsumexps", Write)] },

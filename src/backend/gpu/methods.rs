@@ -34,22 +34,8 @@ impl NormSize {
 }
 
 impl MatmulSize {
-    fn words(self, weights_offset: usize) -> [u32; 6] {
-        self.words_with_norm(weights_offset, 0)
-    }
-
-    fn words_with_norm(self, weights_offset: usize, norm_offset: usize) -> [u32; 6] {
-        words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset, norm_offset])
-    }
-
-    /// Workgroups that take whole rows, as many rows of tiles as make 64 tiles, or one.
-    fn groups_of_rows(self) -> [usize; 2] {
-        [self.rows.div_ceil(8 * (64 / self.columns.div_ceil(8)).max(1)), 1]
-    }
-
-    /// Workgroups of both gradients: one for each tile of the weights', one for 32 tiles of the input's.
-    fn groups_backward(self) -> [usize; 2] {
-        [tiles(self.inner, self.columns) + tiles(self.rows, self.inner).div_ceil(32), 1]
+    fn words(self, weights_offset: usize) -> [u32; 5] {
+        words([self.rows, self.inner, self.columns, usize::from(self.bias), weights_offset])
     }
 }
 
@@ -173,12 +159,23 @@ impl Kernels for Gpu {
         moments: &GpuFloats,
         dout: &GpuFloats,
         dx: &mut GpuFloats,
-        dweights: &mut GpuFloats,
     ) {
         let uniforms = size.words(weights.offset);
-        let buffers = [&x.0, &weights.buffer.0, &moments.0, &dout.0, &dx.0, &dweights.0];
-        let groups = size.rows.div_ceil(64) + size.width;
-        self.recorder.dispatch("layer_norm_backward", &uniforms, &buffers, [groups, 1]);
+        let buffers = [&x.0, &weights.buffer.0, &moments.0, &dout.0, &dx.0];
+        self.recorder.dispatch("layer_norm_backward", &uniforms, &buffers, [size.rows, 1]);
+    }
+
+    fn layer_norm_backward_weights(
+        &mut self,
+        size: NormSize,
+        x: &GpuFloats,
+        moments: &GpuFloats,
+        dout: &GpuFloats,
+        dweights: AtMut<GpuFloats>,
+    ) {
+        let uniforms = size.words(dweights.offset);
+        let buffers = [&x.0, &moments.0, &dout.0, &dweights.buffer.0];
+        self.recorder.dispatch("layer_norm_backward_weights", &uniforms, &buffers, [size.width, 1]);
     }
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &GpuFloats, weights: At<GpuFloats>, out: &mut GpuFloats) {
@@ -221,23 +218,6 @@ impl Kernels for Gpu {
         self.recorder.dispatch("matmul_residual_forward", &uniforms, &buffers, items);
     }
 
-    fn matmul_norm_forward(
-        &mut self,
-        size: MatmulSize,
-        x: &GpuFloats,
-        weights: At<GpuFloats>,
-        residual: &GpuFloats,
-        norm: At<GpuFloats>,
-        out: &mut GpuFloats,
-        normed: &mut GpuFloats,
-        moments: &mut GpuFloats,
-    ) {
-        let uniforms = size.words_with_norm(weights.offset, norm.offset);
-        let sources = [&x.0, &weights.buffer.0, &residual.0, &norm.buffer.0];
-        let buffers = [sources[0], sources[1], sources[2], sources[3], &out.0, &normed.0, &moments.0];
-        self.recorder.dispatch("matmul_norm_forward", &uniforms, &buffers, size.groups_of_rows());
-    }
-
     fn matmul_backward_input(
         &mut self,
         size: MatmulSize,
@@ -254,6 +234,19 @@ impl Kernels for Gpu {
         );
     }
 
+    fn matmul_gelu_backward_input(
+        &mut self,
+        size: MatmulSize,
+        dout: &GpuFloats,
+        weights: At<GpuFloats>,
+        pre: &GpuFloats,
+        dpre: &mut GpuFloats,
+    ) {
+        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.inner), 1]);
+        let buffers = [&dout.0, &weights.buffer.0, &pre.0, &dpre.0];
+        self.recorder.dispatch("matmul_gelu_backward_input", &uniforms, &buffers, items);
+    }
+
     fn matmul_backward_weights(
         &mut self,
         size: MatmulSize,
@@ -261,38 +254,9 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let groups = [tiles(size.inner, size.columns), 1];
+        let items = [size.columns, size.inner];
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
-        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, groups);
-    }
-
-    fn matmul_backward(
-        &mut self,
-        size: MatmulSize,
-        x: &GpuFloats,
-        dout: &GpuFloats,
-        weights: At<GpuFloats>,
-        dx: &mut GpuFloats,
-        dweights: &mut GpuFloats,
-    ) {
-        let (uniforms, groups) = (size.words(weights.offset), size.groups_backward());
-        let buffers = [&x.0, &dout.0, &weights.buffer.0, &dx.0, &dweights.0];
-        self.recorder.dispatch("matmul_backward", &uniforms, &buffers, groups);
-    }
-
-    fn matmul_gelu_backward(
-        &mut self,
-        size: MatmulSize,
-        x: &GpuFloats,
-        dout: &GpuFloats,
-        weights: At<GpuFloats>,
-        pre: &GpuFloats,
-        dpre: &mut GpuFloats,
-        dweights: &mut GpuFloats,
-    ) {
-        let (uniforms, groups) = (size.words(weights.offset), size.groups_backward());
-        let buffers = [&x.0, &dout.0, &weights.buffer.0, &pre.0, &dpre.0, &dweights.0];
-        self.recorder.dispatch("matmul_gelu_backward", &uniforms, &buffers, groups);
+        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, items);
     }
 
     fn attention_forward(

@@ -271,7 +271,7 @@ mod tests {
         let kernel = |name| KERNELS.iter().find(|kernel| kernel.name == name).unwrap();
         assert_eq!(workgroups(kernel("sft"), [65, 1]), [2, 1]);
         assert_eq!(workgroups(kernel("sft"), [0, 1]), [0, 0]);
-        assert_eq!(workgroups(kernel("adamw"), [513, 1]), [2, 1]);
+        assert_eq!(workgroups(kernel("matmul_backward_weights"), [65, 1]), [9, 1]);
         let items = 64 * 65_535 + 1;
         assert_eq!(workgroups(kernel("embed_forward"), [items, 1]), [65_535, 2]);
     }
