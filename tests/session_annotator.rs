@@ -1,6 +1,9 @@
 //! Pairs for a person to label: drawn by the reference, named by seed and number, and usable as soon as they are labelled.
 #![cfg(not(target_arch = "wasm32"))]
 
+#[path = "common/session.rs"]
+mod shipped;
+
 use std::collections::BTreeSet;
 
 use klimb::backend::cpu::Cpu;
@@ -11,18 +14,7 @@ use klimb::world::preferences::jsonl_line;
 use pollster::block_on;
 
 fn session(seed: u32) -> Session<Cpu<f32>> {
-    let checkpoints = Checkpoints {
-        base: include_bytes!("../www/assets/base.safetensors").to_vec(),
-        sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
-        optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
-        preferences: Vec::new(),
-    };
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
-    let settings = Settings { seed, batch_size: 8, evaluation_samples: 64, ..Settings::default() };
-    let mut session =
-        Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints).expect("shipped models are valid");
-    block_on(session.open());
-    session
+    shipped::session(Settings { seed, batch_size: 8, evaluation_samples: 64, ..Settings::default() })
 }
 
 fn draw(session: &mut Session<Cpu<f32>>, from: usize, count: usize) -> Vec<DrawnPair> {

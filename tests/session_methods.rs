@@ -1,12 +1,19 @@
 //! Unlikelihood, Preferred-FT, Best-of-N and contests in a student's session on the CPU.
 #![cfg(not(target_arch = "wasm32"))]
 
-use klimb::backend::cpu::Cpu;
+#[path = "common/session.rs"]
+mod shipped;
+#[path = "common/student.rs"]
+mod student;
+
 use klimb::engine::protocol::*;
-use klimb::engine::session::Session;
 use klimb::engine::settings::{Breadth, Settings};
 use klimb::metrics::{FrontierPoint, WinRatePoint};
-use pollster::block_on;
+use student::Student;
+
+fn student(settings: Settings) -> Student {
+    Student(shipped::session(settings))
+}
 
 fn settings() -> Settings {
     Settings {
@@ -22,47 +29,13 @@ fn settings() -> Settings {
     }
 }
 
-struct Student(Session<Cpu<f32>>);
-
-impl Student {
-    fn new(settings: Settings) -> Self {
-        let checkpoints = Checkpoints {
-            base: include_bytes!("../www/assets/base.safetensors").to_vec(),
-            sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
-            optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
-            preferences: Vec::new(),
-        };
-        let why = "this is a test.".into();
-        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why, remedy: None };
-        let session = Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints);
-        let mut student = Self(session.expect("the shipped checkpoints are valid"));
-        block_on(student.0.open());
-        student
-    }
-
-    fn handle(&mut self, command: Command) -> Vec<Event> {
-        block_on(self.0.handle(command))
-    }
-
-    /// Slices until `is_enough` of all their events.
-    fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
-        let mut events = Vec::new();
-        while !is_enough(&events) {
-            assert!(self.0.busy(), "the session rests too early");
-            events.extend(block_on(self.0.advance()));
-            assert!(!events.iter().any(|event| matches!(event, Event::Failure(_))), "{events:?}");
-        }
-        events
-    }
-
-    /// Plays a stage until `count` points of its method have come.
-    fn play(&mut self, stage: Stage, method: &str, count: usize) -> Vec<FrontierPoint> {
-        self.handle(Command::Focus(stage));
-        self.handle(Command::Play);
-        let events = self.until(|events| points(events, method).len() >= count);
-        self.handle(Command::Pause);
-        points(&events, method)
-    }
+/// Plays a stage until `count` points of its method have come.
+fn play(student: &mut Student, stage: Stage, method: &str, count: usize) -> Vec<FrontierPoint> {
+    student.handle(Command::Focus(stage));
+    student.handle(Command::Play);
+    let events = student.until(|events| points(events, method).len() >= count);
+    student.handle(Command::Pause);
+    points(&events, method)
 }
 
 /// The points of a method, but for the seconds, which are the clock's.
@@ -86,7 +59,7 @@ fn batch(events: &[Event]) -> &LikelihoodBatch {
 
 #[test]
 fn a_step_of_unlikelihood_pulls_both_ways_and_one_of_preferred_ft_only_up() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     let events = student.handle(Command::Step(Stage::Unlikelihood));
     let told = batch(&events).clone();
     assert_eq!((told.step, told.size, told.alpha, told.pairs.len()), (1, 8, 0.1, 4));
@@ -107,13 +80,13 @@ fn a_step_of_unlikelihood_pulls_both_ways_and_one_of_preferred_ft_only_up() {
 
 #[test]
 fn both_make_points_and_a_reset_makes_the_same_again() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     for (stage, method) in [(Stage::Unlikelihood, "unlikelihood"), (Stage::PreferredFt, "preferred_ft")] {
-        let first = student.play(stage, method, 2);
+        let first = play(&mut student, stage, method, 2);
         assert_eq!(first.iter().map(|point| point.step).collect::<Vec<_>>(), [2, 4]);
         assert!(first[1].kl_per_sequence > 1e-4, "{method} has learned: {:?}", first[1]);
         student.handle(Command::Reset);
-        assert_eq!(student.play(stage, method, 2), first, "{method}");
+        assert_eq!(play(&mut student, stage, method, 2), first, "{method}");
         let events = student.handle(Command::ExportCheckpoint(stage));
         assert!(events.iter().any(|event| matches!(event, Event::Checkpoint(its, _) if *its == stage)));
     }
@@ -126,7 +99,7 @@ fn both_make_points_and_a_reset_makes_the_same_again() {
 
 #[test]
 fn another_alpha_starts_unlikelihood_over_and_leaves_dpo_alone() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     student.handle(Command::Step(Stage::Unlikelihood));
     student.handle(Command::Step(Stage::Dpo));
     let events = student.handle(Command::Configure(Settings { unlikelihood_alpha: 0.5, ..settings() }));
@@ -144,7 +117,7 @@ fn another_alpha_starts_unlikelihood_over_and_leaves_dpo_alone() {
 
 #[test]
 fn pairs_by_the_policy_are_the_policy_s_own() {
-    let mut student = Student::new(Settings { online_pairs: true, learning_rate: 3e-2, ..settings() });
+    let mut student = student(Settings { online_pairs: true, learning_rate: 3e-2, ..settings() });
     let told = |events: &[Event]| {
         let found =
             events.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch.clone()) } else { None });
@@ -170,7 +143,7 @@ fn pairs_by_the_policy_are_the_policy_s_own() {
 
 #[test]
 fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     student.handle(Command::Focus(Stage::BestOfN));
     student.handle(Command::Play);
     let ended = |events: &[Event]| events.contains(&Event::Playing(false));
@@ -201,7 +174,7 @@ fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
 
 #[test]
 fn a_contest_measures_the_models_that_are_there_and_can_be_ended() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     student.handle(Command::Step(Stage::Dpo));
     let rates = |events: &[Event]| -> Vec<WinRatePoint> {
         let of = |event: &Event| if let Event::WinRates(points) = event { Some(points.clone()) } else { None };
@@ -213,7 +186,7 @@ fn a_contest_measures_the_models_that_are_there_and_can_be_ended() {
     assert_eq!(methods, ["sft", "dpo"].map(|method| vec![method.to_owned(); 5]).concat());
     assert!(rates(&events).iter().all(|point| (0.2..0.8).contains(&point.result.win_rate)), "nobody has learned much");
     student.handle(Command::Contest(true));
-    block_on(student.0.advance());
+    student.advance();
     let events = student.handle(Command::Contest(false));
     let is_over =
         |event: &Event| matches!(event, Event::Progress(it) if it.work == Work::Contest && it.done == it.total);
@@ -224,7 +197,7 @@ fn a_contest_measures_the_models_that_are_there_and_can_be_ended() {
 #[test]
 fn sft_learns_from_text_of_the_breadth_that_was_chosen() {
     let first_loss = |breadth| {
-        let mut student = Student::new(Settings { breadth, ..settings() });
+        let mut student = student(Settings { breadth, ..settings() });
         student.handle(Command::Retrain);
         let events = student.handle(Command::Step(Stage::Sft));
         let rows =
@@ -237,7 +210,7 @@ fn sft_learns_from_text_of_the_breadth_that_was_chosen() {
 
 #[test]
 fn another_breadth_needs_another_start() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     student.handle(Command::Configure(Settings { breadth: Breadth::Broad, ..settings() }));
     let ((width, breadth), _) = student.0.checkpoints();
     assert_eq!((width, breadth), (32, Breadth::Default), "its models are those of the default text");

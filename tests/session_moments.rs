@@ -1,49 +1,18 @@
 //! The policies behind the points of a student's session: opened, gone on from, and forked.
 #![cfg(not(target_arch = "wasm32"))]
 
-use klimb::backend::cpu::Cpu;
+#[path = "common/session.rs"]
+mod shipped;
+#[path = "common/student.rs"]
+mod student;
+
 use klimb::engine::protocol::*;
-use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
 use klimb::metrics::Setting;
-use pollster::block_on;
+use student::Student;
 
-struct Student(Session<Cpu<f32>>);
-
-impl Student {
-    fn new(settings: Settings) -> Self {
-        let checkpoints = Checkpoints {
-            base: include_bytes!("../www/assets/base.safetensors").to_vec(),
-            sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
-            optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
-            preferences: Vec::new(),
-        };
-        let why = "this is a test.".into();
-        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why, remedy: None };
-        let session = Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints);
-        let mut student = Self(session.expect("the shipped checkpoints are valid"));
-        block_on(student.0.open());
-        student
-    }
-
-    fn handle(&mut self, command: Command) -> Vec<Event> {
-        block_on(self.0.handle(command))
-    }
-
-    fn advance(&mut self) -> Vec<Event> {
-        assert!(self.0.busy(), "the session rests too early");
-        let events = block_on(self.0.advance());
-        assert!(!events.iter().any(|event| matches!(event, Event::Failure(_))), "{events:?}");
-        events
-    }
-
-    fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
-        let mut events = Vec::new();
-        while !is_enough(&events) {
-            events.extend(self.advance());
-        }
-        events
-    }
+fn student(settings: Settings) -> Student {
+    Student(shipped::session(settings))
 }
 
 fn settings() -> Settings {
@@ -85,7 +54,7 @@ fn failure(events: &[Event]) -> &Failure {
 
 #[test]
 fn an_opened_point_writes_what_its_policy_wrote_then() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     let moment = |point: &Point| Moment { stage: Stage::Dpo, run: point.run, step: point.point.step };
     // What the policy writes is told behind its point.
     let then = train(&mut student, Stage::Dpo, "dpo", 1);
@@ -106,7 +75,7 @@ fn an_opened_point_writes_what_its_policy_wrote_then() {
 #[test]
 fn a_fork_begins_with_its_point_and_goes_on_at_its_own_beta_as_a_run_of_its_own() {
     for (stage, method) in [(Stage::Dpo, "dpo"), (Stage::PpoGt, "ppo-gt")] {
-        let mut student = Student::new(settings());
+        let mut student = student(settings());
         let before = trained(&mut student, stage, method, 2);
         let first = &before[0];
         let moment = Moment { stage, run: first.run, step: first.point.step };
@@ -132,7 +101,7 @@ fn a_fork_begins_with_its_point_and_goes_on_at_its_own_beta_as_a_run_of_its_own(
 
 #[test]
 fn another_reference_forgets_what_was_kept() {
-    let mut student = Student::new(settings());
+    let mut student = student(settings());
     let first = trained(&mut student, Stage::Dpo, "dpo", 1).remove(0);
     student.handle(Command::LoadCheckpoint(include_bytes!("../www/assets/base.safetensors").to_vec()));
     let moment = Moment { stage: Stage::Dpo, run: first.run, step: first.point.step };

@@ -1,59 +1,30 @@
 //! Alignment against size in a student's session on the CPU.
 #![cfg(not(target_arch = "wasm32"))]
 
+#[path = "common/session.rs"]
+mod shipped;
+#[path = "common/student.rs"]
+mod student;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
-use klimb::engine::session::Session;
 use klimb::engine::settings::{Breadth, Settings};
 use klimb::experiments::{ScalingPart, ScalingSettings, StudyError, measure_scaling, train_part};
 use klimb::metrics::{MetricRow, ScalingPoint};
 use klimb::model::Checkpoint;
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
+use student::Student;
 
 fn smoke(_: Extent, seed: u64) -> ScalingSettings {
     ScalingSettings { seeds: vec![seed], ..ScalingSettings::smoke() }
 }
 
-struct Student(Session<Cpu<f32>>);
-
-impl Student {
-    fn new(settings: Settings) -> Self {
-        let checkpoints = Checkpoints {
-            base: include_bytes!("../www/assets/base.safetensors").to_vec(),
-            sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
-            optimum: include_bytes!("../www/assets/optimum.json").to_vec(),
-            preferences: Vec::new(),
-        };
-        let why = "this is a test.".into();
-        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why, remedy: None };
-        let session = Session::new(Cpu::new(), || 0.0, badge, settings, &checkpoints);
-        let mut student = Self(session.expect("the shipped checkpoints are valid").scaled_by(smoke));
-        block_on(student.0.open());
-        student
-    }
-
-    fn handle(&mut self, command: Command) -> Vec<Event> {
-        block_on(self.0.handle(command))
-    }
-
-    fn advance(&mut self) -> Vec<Event> {
-        assert!(self.0.busy(), "the session rests too early");
-        let events = block_on(self.0.advance());
-        assert!(!events.iter().any(|event| matches!(event, Event::Failure(_))), "{events:?}");
-        events
-    }
-
-    fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
-        let mut events = Vec::new();
-        while !is_enough(&events) {
-            events.extend(self.advance());
-        }
-        events
-    }
+fn student(settings: Settings) -> Student {
+    Student(shipped::session(settings).scaled_by(smoke))
 }
 
 fn settings() -> Settings {
@@ -92,7 +63,7 @@ fn expected(seed: u64) -> Vec<ScalingPoint> {
 
 #[test]
 fn it_measures_what_the_native_program_measures_whatever_the_breadth_of_the_session() {
-    let mut student = Student::new(Settings { breadth: Breadth::Broad, ..settings() });
+    let mut student = student(Settings { breadth: Breadth::Broad, ..settings() });
     student.handle(Command::Scaling(Some(Extent::Small)));
     let points = sorted(told(&student.until(is_over)));
     assert_eq!(points.len(), 10, "two sizes, four models each, the base model twice");
@@ -101,7 +72,7 @@ fn it_measures_what_the_native_program_measures_whatever_the_breadth_of_the_sess
 
 #[test]
 fn what_was_finished_before_a_cancel_is_not_trained_again_and_the_numbers_are_the_same() {
-    let mut whole = Student::new(settings());
+    let mut whole = student(settings());
     whole.handle(Command::Scaling(Some(Extent::Small)));
     let slices_of = |student: &mut Student| {
         let (mut slices, mut events) = (0, Vec::new());
@@ -112,7 +83,7 @@ fn what_was_finished_before_a_cancel_is_not_trained_again_and_the_numbers_are_th
         (slices, sorted(told(&events)))
     };
     let (all, points) = slices_of(&mut whole);
-    let mut interrupted = Student::new(settings());
+    let mut interrupted = student(settings());
     interrupted.handle(Command::Scaling(Some(Extent::Small)));
     (0..all / 2).for_each(|_| drop(interrupted.advance()));
     let events = interrupted.handle(Command::Scaling(None));
@@ -130,7 +101,7 @@ fn the_frontier_trains_meanwhile_and_neither_changes_the_other() {
         events.iter().filter_map(rows).flatten().collect()
     };
     let settings = Settings { pairs: 192, batch_size: 8, ..settings() };
-    let (mut alone, mut both) = (Student::new(settings), Student::new(settings));
+    let (mut alone, mut both) = (student(settings), student(settings));
     alone.handle(Command::Play);
     let by_itself = metrics(&alone.until(|events| metrics(events).len() >= 20));
     both.handle(Command::Scaling(Some(Extent::Small)));

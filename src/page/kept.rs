@@ -188,7 +188,7 @@ impl Keeping {
 mod tests {
     use super::*;
     use crate::engine::protocol::{Event, Failure, Ready};
-    use crate::metrics::{FrontierPoint, Setting};
+    use crate::page::fixtures;
     use crate::page::state::State;
 
     fn kept() -> Kept {
@@ -205,20 +205,7 @@ mod tests {
     }
 
     fn point(run: u32, method: &str, step: u64) -> Event {
-        let point = FrontierPoint {
-            method: method.into(),
-            setting: Setting::Number(0.1),
-            seed: 1,
-            step,
-            kl_per_sequence: 1.0,
-            kl_half_width: 0.1,
-            gold_reward: 0.6,
-            gold_reward_half_width: 0.01,
-            samples: 512,
-            seconds: 1.0,
-            diversity: None,
-        };
-        Event::Point(Point { run, point })
+        Event::Point(fixtures::point(run, method, step))
     }
 
     fn ready() -> Event {

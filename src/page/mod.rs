@@ -10,6 +10,8 @@ pub mod beta;
 pub mod charted;
 pub mod clinic;
 pub mod export;
+#[cfg(test)]
+mod fixtures;
 pub mod format;
 pub mod guess;
 pub mod hidden;

@@ -7,7 +7,7 @@ use web_sys::{Blob, HtmlAnchorElement, Url};
 use super::kept::Keeping;
 use super::state::{Export, State};
 use super::view::View;
-use super::{dom, format, pipeline};
+use super::{dom, format};
 use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Work};
 
@@ -80,7 +80,7 @@ pub fn chart_failed(state: &mut State, error: &ChartError) {
 /// Hands a file to the person.
 pub fn save(export: &Export) {
     let (name, bytes) = match export {
-        Export::Checkpoint(stage, bytes) => (format!("klimb-{}.safetensors", pipeline::id(*stage)), bytes.as_slice()),
+        Export::Checkpoint(stage, bytes) => (format!("klimb-{}.safetensors", stage.id()), bytes.as_slice()),
         Export::Preferences(lines) => ("klimb-pairs.jsonl".into(), lines.as_bytes()),
         Export::Document { name, text } => (name.clone(), text.as_bytes()),
     };

@@ -21,20 +21,15 @@ const TRAINED: [(Stage, &str); 8] = [
     (Stage::BestOfN, "best_of_n"),
 ];
 
-/// What a stage is called in the ids of `index.html`, in its style sheet and in file names.
-pub fn id(stage: Stage) -> &'static str {
-    stage.id()
-}
-
 /// The stage whose id this is.
 pub fn named(name: &str) -> Option<Stage> {
-    Stage::ALL.into_iter().find(|stage| id(*stage) == name)
+    Stage::ALL.into_iter().find(|stage| stage.id() == name)
 }
 
 /// Writes every stage.
 pub fn draw(state: &State) {
     for stage in Stage::ALL {
-        let (id, Some(status)) = (id(stage), state.stage(stage)) else { continue };
+        let (id, Some(status)) = (stage.id(), state.stage(stage)) else { continue };
         dom::set_text(&format!("state-{id}"), &describe(status));
         let name = match status.state {
             StageState::Waiting => "waiting",
@@ -46,7 +41,7 @@ pub fn draw(state: &State) {
     }
     let idle = state.ready.is_some() && !state.playing;
     for (stage, metric) in TRAINED {
-        let id = id(stage);
+        let id = stage.id();
         let is_focused = state.focused == stage;
         let pressed = if is_focused { "true" } else { "false" };
         dom::flag(&format!("what-{id}"), "hidden", !is_focused);

@@ -100,25 +100,12 @@ mod tests {
     use super::*;
     use crate::engine::protocol::Event;
     use crate::engine::settings::Settings;
-    use crate::metrics::Setting;
+    use crate::page::fixtures::point;
 
     fn state() -> State {
         let mut state = State::new(Settings { seed: 9, ..Settings::default() });
         for (method, step) in [("sft", 0), ("dpo", 10), ("dpo", 20)] {
-            let point = FrontierPoint {
-                method: method.into(),
-                setting: Setting::Number(0.3),
-                seed: 9,
-                step,
-                kl_per_sequence: 1.0,
-                kl_half_width: 0.1,
-                gold_reward: 0.6,
-                gold_reward_half_width: 0.01,
-                samples: 512,
-                seconds: 1.0,
-                diversity: None,
-            };
-            state.apply(Event::Point(Point { run: 1, point }));
+            state.apply(Event::Point(point(1, method, step)));
         }
         state
     }

@@ -6,7 +6,7 @@ use super::state::State;
 use super::trails::{RunId, runs};
 use super::view::View;
 use super::{Page, dom, format, frontier, samples};
-use crate::engine::protocol::Command;
+use crate::engine::protocol::{Command, Opened};
 
 /// Writes the list and the open point.
 pub fn draw(state: &State) {
@@ -74,17 +74,28 @@ fn write_open(state: &State) {
     dom::flag("go-on", "hidden", moment.is_none());
     dom::flag("fork", "hidden", moment.is_none());
     dom::set_text("fork", &format!("Fork at β {}", format::beta(state.dragged_beta)));
+    let opened = state.opened.as_ref().filter(|opened| moment == Some(opened.moment));
+    write_samples(state, opened, moment.is_some());
+}
+
+/// Rows are made anew only when there are others: their workings may be open while β is moved.
+fn write_samples(state: &State, opened: Option<&Opened>, can_write: bool) {
     let list = dom::element("opened-list");
+    let shown = format!("{:?} {can_write} {:?}", opened.map(|opened| opened.moment), state.tint);
+    if list.get_attribute("data-shown").as_deref() == Some(&shown) {
+        return;
+    }
+    dom::set_attribute(&list, "data-shown", Some(&shown));
     dom::clear(&list);
-    match (&state.opened, moment) {
-        (Some(opened), Some(moment)) if opened.moment == moment => {
+    match opened {
+        Some(opened) => {
             for row in &opened.samples.rows {
                 dom::append(&list, &[&samples::sample(row, state.tint)]);
             }
         }
-        (_, Some(_)) => dom::append(&list, &[&dom::make("p", "quiet", "It is writing …")]),
-        (_, None) => {
-            let words = "There is no policy behind this point that could write or go on: it was not trained, or by an engine that has been replaced since.";
+        None if can_write => dom::append(&list, &[&dom::make("p", "quiet", "It is writing …")]),
+        None => {
+            let words = "There is no policy behind this point that could write or go on: it was not trained, or is no longer kept.";
             dom::append(&list, &[&dom::make("p", "quiet", words)]);
         }
     }

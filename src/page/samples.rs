@@ -3,7 +3,6 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
-use super::pipeline::id;
 use super::state::{State, Tint};
 use super::{dom, format};
 use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
@@ -47,7 +46,7 @@ fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let (method, name) = match stage {
         Stage::Base => ("base", stage.name().to_owned()),
         Stage::Dpo | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {
-            (id(stage), format!("{}, step {}", stage.name(), completion.step))
+            (stage.id(), format!("{}, step {}", stage.name(), completion.step))
         }
         Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::BestOfN => ("sft", Stage::Sft.name().to_owned()),
     };

@@ -109,6 +109,8 @@ pub struct State {
     pub open: Option<(RunId, FrontierPoint)>,
     /// What its policy writes, once that has come.
     pub opened: Option<Opened>,
+    /// Whether the engine said that it no longer keeps that policy.
+    is_gone: bool,
     /// How the charts over the steps are looked at.
     pub curves: Looking,
     /// A file that has just been exported.
@@ -186,6 +188,7 @@ impl State {
             removals: 0,
             open: None,
             opened: None,
+            is_gone: false,
             curves: Looking::default(),
             export: None,
             beta_changes: BTreeMap::new(),
@@ -382,6 +385,10 @@ impl State {
                 match failure.field.as_deref() {
                     Some("preferences") => self.pair_names.refuse(),
                     Some("drawn_pairs") => self.annotator.give_up(),
+                    Some("moment") => {
+                        self.is_gone = true;
+                        self.mark(&[View::Runs]);
+                    }
                     _ => {}
                 }
                 self.playing &= !failure.stopped;
@@ -414,14 +421,14 @@ impl State {
     /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.
     pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<Moment> {
         self.open = Some((run.clone(), point.clone()));
-        self.opened = None;
+        (self.opened, self.is_gone) = (None, false);
         self.mark(&[View::Runs]);
         self.moment()
     }
 
     /// The measured policy behind the open point. Those of an engine before this one are gone.
     pub fn moment(&self) -> Option<Moment> {
-        let (id, point) = self.open.as_ref()?;
+        let (id, point) = self.open.as_ref().filter(|_| !self.is_gone)?;
         let stage = match id.method.as_str() {
             "dpo" => Stage::Dpo,
             "ppo" => Stage::Ppo,

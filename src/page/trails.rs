@@ -139,24 +139,7 @@ pub fn setting(setting: &Setting) -> String {
 mod tests {
     use super::*;
     use crate::engine::protocol::Command;
-    use crate::metrics::FrontierPoint;
-
-    fn point(run: u32, method: &str, step: u64) -> Point {
-        let point = FrontierPoint {
-            method: method.into(),
-            setting: Setting::Number(0.3),
-            seed: 1,
-            step,
-            kl_per_sequence: 1.0,
-            kl_half_width: 0.1,
-            gold_reward: 0.6,
-            gold_reward_half_width: 0.01,
-            samples: 512,
-            seconds: 1.0,
-            diversity: None,
-        };
-        Point { run, point }
-    }
+    use crate::page::fixtures::point;
 
     #[test]
     fn only_the_newest_run_is_alive_and_the_reference_stands_once() {

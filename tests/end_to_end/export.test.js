@@ -1,33 +1,13 @@
 // What can be kept of a run: its numbers, its charts and a script, each a file that holds what its name says.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { downloaded, inFolder } from './downloads.js';
 import { visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
-
-async function inFolder(use) {
-  const folder = await mkdtemp(join(tmpdir(), 'klimb-'));
-  try {
-    await use(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-/** A file that the browser has finished to write. */
-async function downloaded(path) {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const bytes = await readFile(path).catch(() => null);
-    if (bytes?.length) return bytes;
-    await new Promise((resolve) => { setTimeout(resolve, 100); });
-  }
-  throw new Error(`${path} never came`);
-}
 
 test('numbers, script and charts are files that hold what their names say', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
   const browser = await page.createCDPSession();

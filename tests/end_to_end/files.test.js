@@ -1,10 +1,10 @@
 // Files in and out, settings, and an engine that fails: nothing is lost, and one sentence says what happened.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { downloaded, inFolder } from './downloads.js';
 import { text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
@@ -25,25 +25,6 @@ const summary = (page, words) => page.waitForFunction(
 
 /** The engine's thread, which may come to puppeteer's notice later than to the page's. */
 const engine = async (page) => page.workers()[0] ?? new Promise((resolve) => { page.once('workercreated', resolve); });
-
-async function inFolder(use) {
-  const folder = await mkdtemp(join(tmpdir(), 'klimb-'));
-  try {
-    await use(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-/** A file that the browser has finished to write. */
-async function downloaded(path) {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const bytes = await readFile(path).catch(() => null);
-    if (bytes?.length) return bytes;
-    await new Promise((resolve) => { setTimeout(resolve, 100); });
-  }
-  throw new Error(`${path} never came`);
-}
 
 test('broken and foreign files are refused by name, and nothing is lost', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
   const whole = await readFile(SFT);

@@ -45,7 +45,7 @@ impl Moments {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
             remedy: "The newest 64 MiB are kept, until the reference changes; its numbers stay in the chart.".into(),
-            field: None,
+            field: Some("moment".into()),
             stopped: false,
         })
     }

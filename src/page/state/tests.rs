@@ -2,24 +2,11 @@
 
 use super::*;
 use crate::engine::settings::Breadth;
-use crate::metrics::Setting;
+use crate::page::fixtures;
 use crate::page::trails::trails;
 
 fn point(run: u32, method: &str, step: u64) -> Event {
-    let point = FrontierPoint {
-        method: method.into(),
-        setting: Setting::Number(0.3),
-        seed: 1,
-        step,
-        kl_per_sequence: 1.0,
-        kl_half_width: 0.1,
-        gold_reward: 0.6,
-        gold_reward_half_width: 0.01,
-        samples: 512,
-        seconds: 1.0,
-        diversity: None,
-    };
-    Event::Point(Point { run, point })
+    Event::Point(fixtures::point(run, method, step))
 }
 
 fn row(step: u64) -> Event {
@@ -83,6 +70,9 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
         opened.push(state.open(&id, &trail.points[0]));
     }
     assert_eq!(opened, [None, Some(Moment { stage: Stage::Dpo, run: 1, step: 10 })]);
+    let (field, stopped) = (Some("moment".into()), false);
+    state.apply(Event::Failure(Failure { sentence: "a".into(), remedy: "b".into(), field, stopped }));
+    assert_eq!(state.moment(), None, "the engine no longer keeps it");
     let (newest, _) = state.open.clone().unwrap();
     state.remove(&newest);
     assert_eq!((state.points.len(), state.open), (1, None));

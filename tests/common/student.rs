@@ -1,0 +1,33 @@
+//! Who orders and waits: a session driven as a page drives it, in which no failure is expected.
+
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::{Command, Event};
+use klimb::engine::session::Session;
+use pollster::block_on;
+
+/// A student before her session.
+pub struct Student(pub Session<Cpu<f32>>);
+
+impl Student {
+    /// Gives an order.
+    pub fn handle(&mut self, command: Command) -> Vec<Event> {
+        block_on(self.0.handle(command))
+    }
+
+    /// Waits for a slice, which there must be.
+    pub fn advance(&mut self) -> Vec<Event> {
+        assert!(self.0.busy(), "the session rests too early");
+        let events = block_on(self.0.advance());
+        assert!(!events.iter().any(|event| matches!(event, Event::Failure(_))), "{events:?}");
+        events
+    }
+
+    /// Slices until `is_enough` of all their events.
+    pub fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        while !is_enough(&events) {
+            events.extend(self.advance());
+        }
+        events
+    }
+}
