@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { drawn, visit } from './harness.js';
+import { settled, visit } from './harness.js';
 import { VIEWS } from './views.js';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -17,7 +17,7 @@ for (const colorScheme of ['light', 'dark']) {
     const broken = {};
     for (const [name, open] of Object.entries(VIEWS)) {
       await open(page);
-      await drawn(page);
+      await settled(page);
       const found = await page.evaluate(async (rules) => {
         const { violations } = await window.axe.run(document, { runOnly: rules });
         return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);

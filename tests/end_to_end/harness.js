@@ -76,6 +76,13 @@ export const drawn = (page) => page.evaluate(() => new Promise((resolve) => {
   requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
 }));
 
+/** Resolves when nothing fades or slides any more: halfway, a button's colours are those of neither of its states. */
+export async function settled(page) {
+  await drawn(page);
+  // One that is taken back on its way is as over as one that has arrived.
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().map(({ finished }) => finished)).then(() => {}));
+}
+
 /** The text of an element, once everything before is drawn. */
 export async function text(page, selector) {
   await drawn(page);
