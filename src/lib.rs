@@ -5,6 +5,9 @@
 
 #![warn(missing_docs)]
 
+#[macro_use]
+pub mod words;
+
 pub mod algorithms;
 pub mod charts;
 pub mod engine;

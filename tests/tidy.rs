@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, lowest first. A module may name its own floor and those below.
 const FLOORS: &[&[&str]] = &[
-    &["rng", "hash", "real", "stats", "metrics"],
+    &["rng", "hash", "real", "stats", "metrics", "words"],
     &["world", "model", "objectives"],
     &["backend"],
     &["language"],

@@ -3,8 +3,11 @@ import init, { Page } from "../pkg/klimb.js";
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 
-await init();
-const page = new Page((order) => worker.postMessage(order));
+// A page in another language than English brings its texts along; without them it speaks English.
+const { lang } = document.documentElement;
+const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
+const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init()]);
+const page = new Page((order) => worker.postMessage(order), words);
 worker.onmessage = (message) => page.receive(message.data);
 worker.onmessageerror = () => page.broken("a message could not be read");
 // The first message says that the engine is there: only then are the files kept for a visit without a network. Where a

@@ -15,7 +15,10 @@ const forgetOthers = async () => {
 };
 const kept = async (request, trouble) => {
   const cache = await caches.open(CACHE);
-  const answer = await cache.match(request.mode === "navigate" ? "./" : request, { ignoreSearch: true });
+  // A folder may be asked for by more names than its page has been kept by.
+  const names = request.mode === "navigate" ? [request, "./"] : [request];
+  const found = await Promise.all(names.map((name) => cache.match(name, { ignoreSearch: true })));
+  const answer = found.find(Boolean);
   if (!answer) throw trouble;
   return answer;
 };

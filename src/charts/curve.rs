@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
 use super::{ChartError, Frame, Look, Marker};
+use crate::words::say;
 
 /// One series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,8 +86,8 @@ impl CurveChart<'_> {
         self.draw_gap(area, look, &frame)?;
         self.draw_level(area, look, &frame)?;
         self.draw_changes(area, look, &frame)?;
-        let name = if self.logarithmic { format!("{} (log scale)", self.name) } else { self.name.to_owned() };
-        frame.draw_axes(area, look, "step →", &name)?;
+        let name = if self.logarithmic { say!("{} (log scale)", self.name) } else { self.name.to_owned() };
+        frame.draw_axes(area, look, say("step →"), &name)?;
         for curve in self.curves {
             draw_curve(curve, area, look, &frame)?;
         }

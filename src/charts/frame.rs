@@ -7,6 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{ChartError, Look};
+use crate::words::decimal;
 
 /// Where a chart's values lie: ranges of the axes and the pixels they span.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +117,10 @@ fn ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let first = (range.start / step - 1e-6).ceil() as i64;
     let last = (range.end / step + 1e-6).floor() as i64;
-    (first..=last).map(|index| index as f64 * step).map(|value| (value, format!("{value:.decimals$}"))).collect()
+    (first..=last)
+        .map(|index| index as f64 * step)
+        .map(|value| (value, decimal(format!("{value:.decimals$}"))))
+        .collect()
 }
 
 /// Round values inside a range above 0: powers of ten, or 1, 2 and 5 times those, where there are at least three; in a
@@ -132,7 +136,7 @@ fn logarithmic_ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
         }
         if inside.len() <= count + 1 || factors.len() == 1 {
             let stride = inside.len().div_ceil(count + 1);
-            let label = |(power, value): (i32, f64)| (value, format!("{value:.*}", (-power).max(0) as usize));
+            let label = |(power, value): (i32, f64)| (value, decimal(format!("{value:.*}", (-power).max(0) as usize)));
             return inside.into_iter().step_by(stride).map(label).collect();
         }
     }

@@ -10,6 +10,7 @@ use super::dashes::dashes;
 use super::frame::spanning;
 use super::{ChartError, Frame, Look, Marker};
 use crate::metrics::{FrontierPoint, OptimumPoint};
+use crate::words::say;
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
 pub const RELIABLE_SAMPLES: f64 = 100.0;
@@ -77,7 +78,7 @@ impl FrontierChart<'_> {
         let frame = Frame::new(area, look, x, y)?;
         let mut taken = Vec::new();
         self.draw_optimum(area, look, &frame, &mut taken)?;
-        frame.draw_axes(area, look, "KL to the reference, nats →", "↑ gold reward")?;
+        frame.draw_axes(area, look, say("KL to the reference, nats →"), say("↑ gold reward"))?;
         for ghost in self.ghosts {
             draw_ghost(ghost, area, look, &frame)?;
         }
@@ -175,14 +176,14 @@ impl FrontierChart<'_> {
             ((frame.across.start + look.px(10.0), frame.down.start + look.px(6.0)), HPos::Left)
         };
         let quiet = look.text(&look.palette.quiet, 12.0, side, VPos::Top);
-        let words = "closed-form optimum: no policy lies above";
+        let words = say("closed-form optimum: no policy lies above");
         let (width, _) = area.estimate_text_size(words, &quiet)?;
         let left = if matches!(side, HPos::Left) { corner.0 } else { corner.0 - width as i32 };
         taken.push((left..left + width as i32, corner.1..corner.1 + look.px(34.0)));
         area.draw(&Text::new(words, corner, quiet.clone()))?;
         if reliable.contains(&false) {
             let below = (corner.0, corner.1 + look.px(17.0));
-            area.draw(&Text::new("dashed: fewer than 100 samples carry it", below, quiet))?;
+            area.draw(&Text::new(say("dashed: fewer than 100 samples carry it"), below, quiet))?;
         }
         Ok(())
     }

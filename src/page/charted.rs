@@ -9,6 +9,7 @@ use crate::charts::{Curve, CurveChart, newest_at};
 use crate::engine::protocol::Stage;
 use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
 use crate::stats::smoothed;
+use crate::words::say;
 
 /// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
@@ -73,10 +74,10 @@ impl Charted {
     fn too_few(&self) -> &'static str {
         let points = self.curves.iter().map(|curve| curve.points.len()).max();
         match (points, self.curves.iter().any(|curve| curve.marked) || matches!(self.id, "kl" | "reward")) {
-            (Some(1), true) => "One evaluation so far; a line needs two",
-            (Some(1), false) => "One step so far; a line needs two",
-            (_, true) => "No evaluation yet",
-            _ => "No step yet: press Play",
+            (Some(1), true) => say("One evaluation so far; a line needs two"),
+            (Some(1), false) => say("One step so far; a line needs two"),
+            (_, true) => say("No evaluation yet"),
+            _ => say("No step yet: press Play"),
         }
     }
 }
@@ -110,7 +111,7 @@ pub fn charted(state: &State) -> [Charted; 4] {
             }
         }
         if chart.logarithmic && chart.curves.iter().any(|curve| curve.exact().iter().any(|(_, value)| *value <= 0.0)) {
-            chart.caption += " Values of 0 and below have no place on a log scale.";
+            chart.caption += say(" Values of 0 and below have no place on a log scale.");
         }
     }
     all
@@ -122,7 +123,7 @@ pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
     let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
     let names: BTreeSet<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
     let known = names.into_iter().chain([GRADIENT_NORM]).filter_map(definition);
-    let mut metrics: Vec<(&str, &str)> = known.map(|it| (it.name, it.label)).collect();
+    let mut metrics: Vec<(&str, &str)> = known.map(|it| (it.name, say(it.label))).collect();
     metrics.sort_by_key(|(_, label)| *label);
     metrics.dedup();
     metrics
@@ -161,15 +162,15 @@ pub fn beside(steps: &[u64], at: Option<u64>, by: isize) -> Option<u64> {
 /// The exact values at a step, or at the newest one, in a line.
 pub fn reading(charts: &[Charted], at: Option<u64>) -> String {
     let Some(step) = at.or_else(|| steps(charts).last().copied()) else {
-        return "No step yet. Press Play.".into();
+        return say("No step yet. Press Play.").into();
     };
     let of_chart = |chart: &Charted| {
         let values: Vec<String> = chart.curves.iter().filter_map(|curve| of_curve(chart, curve, step)).collect();
         (!values.is_empty()).then(|| format!("{}: {}", chart.name, values.join("; ")))
     };
     let parts: Vec<String> = charts.iter().filter_map(of_chart).collect();
-    let opening = if at.is_some() { "Step" } else { "Newest: step" };
-    format!("{opening} {step} · {}", parts.join(" · "))
+    let parts = parts.join(" · ");
+    if at.is_some() { say!("Step {} · {}", step, parts) } else { say!("Newest: step {} · {}", step, parts) }
 }
 
 fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
@@ -177,10 +178,10 @@ fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
     let label = if chart.curves.len() > 1 { format!("{} ", curve.label) } else { String::new() };
     let mut asides = Vec::new();
     if at as u64 != step {
-        asides.push(format!("at step {at}"));
+        asides.push(say!("at step {}", at));
     }
     if let Some((_, smooth)) = newest_at(&curve.points, step as f64).filter(|_| !curve.behind.is_empty()) {
-        asides.push(format!("smoothed {}", format::significant(smooth)));
+        asides.push(say!("smoothed {}", format::significant(smooth)));
     }
     let aside = if asides.is_empty() { String::new() } else { format!(" ({})", asides.join(", ")) };
     Some(format!("{label}{}{aside}", format::significant(value)))
@@ -192,11 +193,11 @@ fn of_losses(state: &State, stage: Stage) -> [Charted; 3] {
     } else {
         series(state, Stage::Dpo, "dpo/loss", "DPO", 0.0)
     };
-    let caption = "Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.";
-    let loss = of_loss("loss, nats", loss, LN_2, (0.4, 0.8), caption);
-    let caption = "KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.";
+    let caption = say("Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.");
+    let loss = of_loss(say("loss, nats"), loss, LN_2, (0.4, 0.8), caption);
+    let caption = say("KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.");
     let curves = evaluated(state, |point| point.kl_per_sequence);
-    [loss, plain("kl", "KL, nats", curves, (0.0, 2.0), caption), reward(state)]
+    [loss, plain("kl", say("KL, nats"), curves, (0.0, 2.0), caption), reward(state)]
 }
 
 fn of_likelihood(state: &State, stage: Stage) -> [Charted; 3] {
@@ -204,59 +205,65 @@ fn of_likelihood(state: &State, stage: Stage) -> [Charted; 3] {
         (
             "unlikelihood/loss",
             (15.0, 25.0),
-            "Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever.",
+            say("Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever."),
         )
     } else {
-        ("sft/loss", (0.5, 1.5), "Loss on the chosen, nats a token.")
+        ("sft/loss", (0.5, 1.5), say("Loss on the chosen, nats a token."))
     };
-    let loss = of_loss("loss, nats", series(state, stage, metric, stage.name(), 0.0), None, at_least, caption);
+    let loss =
+        of_loss(say("loss, nats"), series(state, stage, metric, say(stage.name()), 0.0), None, at_least, caption);
     let [_, kl, reward] = of_losses(state, stage);
     [loss, kl, reward]
 }
 
 fn of_reward_model(state: &State) -> [Charted; 3] {
     let of = |name, label, dash| series(state, Stage::RewardModel, name, label, dash);
-    let caption = "Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.";
-    let loss = of_loss("loss, nats", of("reward_model/loss", "loss", 0.0), LN_2, (0.4, 0.8), caption);
-    let caption = "Held-out pairs in order: by their labels, some of which are noise, and by the gold reward.";
-    let curves = vec![of("reward_model/gold_accuracy", "gold", 0.0), of("reward_model/accuracy", "labels", 4.0)];
-    let level = Some((0.5, "a coin"));
-    let accuracy = Charted { level, ..plain("kl", "in order", curves, (0.4, 1.0), caption) };
+    let caption = say("Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.");
+    let loss = of_loss(say("loss, nats"), of("reward_model/loss", say("loss"), 0.0), LN_2, (0.4, 0.8), caption);
+    let caption = say("Held-out pairs in order: by their labels, some of which are noise, and by the gold reward.");
+    let curves =
+        vec![of("reward_model/gold_accuracy", say("gold"), 0.0), of("reward_model/accuracy", say("labels"), 4.0)];
+    let level = Some((0.5, say("a coin")));
+    let accuracy = Charted { level, ..plain("kl", say("in order"), curves, (0.4, 1.0), caption) };
     let caption =
-        "Calibration error: how far its confidence is from how often it is right. Near 0, β means what it says.";
-    let curves = vec![of("reward_model/calibration_error", "error", 0.0)];
-    [loss, accuracy, plain("reward", "calibration", curves, (0.0, 0.2), caption)]
+        say("Calibration error: how far its confidence is from how often it is right. Near 0, β means what it says.");
+    let curves = vec![of("reward_model/calibration_error", say("error"), 0.0)];
+    [loss, accuracy, plain("reward", say("calibration"), curves, (0.0, 0.2), caption)]
 }
 
 fn of_ppo(state: &State, stage: Stage) -> [Charted; 3] {
     let of = |name, label, dash| series(state, stage, name, label, dash);
-    let curves = vec![of("objective/score", "score", 0.0), of("objective/gold_score", "gold", 4.0)];
+    let curves = vec![of("objective/score", say("score"), 0.0), of("objective/gold_score", say("gold"), 4.0)];
     let caption = if stage == Stage::Ppo {
-        "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else."
+        say(
+            "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else.",
+        )
     } else {
-        "The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit."
+        say("The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit.")
     };
-    let level = Some((0.0, "reference"));
-    let score = Charted { level, gap: true, ..plain("loss", "score", curves, (-0.5, 2.0), caption) };
+    let level = Some((0.0, say("reference")));
+    let score = Charted { level, gap: true, ..plain("loss", say("score"), curves, (-0.5, 2.0), caption) };
     let curves = vec![
-        of("objective/kl", "exact", 0.0),
+        of("objective/kl", say("exact"), 0.0),
         of("objective/k1", "k1", 2.0),
         of("objective/k2", "k2", 4.0),
         of("objective/k3", "k3", 8.0),
     ];
-    let caption = "KL of each rollout, in nats a completion: exact over the vocabulary, and guessed from the drawn tokens by k1, k2 and k3.";
-    [score, plain("kl", "KL, nats", curves, (0.0, 2.0), caption), reward(state)]
+    let caption = say(
+        "KL of each rollout, in nats a completion: exact over the vocabulary, and guessed from the drawn tokens by k1, k2 and k3.",
+    );
+    [score, plain("kl", say("KL, nats"), curves, (0.0, 2.0), caption), reward(state)]
 }
 
 fn reward(state: &State) -> Charted {
-    let caption = "Gold reward at every evaluation, on held-out prompts. Read it with the KL that it cost.";
-    plain("reward", "gold reward", evaluated(state, |point| point.gold_reward), (0.4, 1.0), caption)
+    let caption = say("Gold reward at every evaluation, on held-out prompts. Read it with the KL that it cost.");
+    plain("reward", say("gold reward"), evaluated(state, |point| point.gold_reward), (0.4, 1.0), caption)
 }
 
 /// The fourth chart: whatever else the stage reports.
 fn also(state: &State) -> Charted {
     let name = also_shown(state);
-    let curve = series(state, state.focused, name, state.focused.name(), 0.0);
+    let curve = series(state, state.focused, name, say(state.focused.name()), 0.0);
     // Values near each other still fill the chart: no range is kept in sight, but a little room.
     let values = || curve.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
     let ends = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
@@ -269,9 +276,11 @@ fn also(state: &State) -> Charted {
         _ => (0.0, 1.0),
     };
     let (title, caption) = definition(name).map_or((name.to_owned(), String::new()), |it| {
-        let unit = if it.unit.is_empty() { String::new() } else { format!(", {}", it.unit) };
-        let title = format!("{}{unit}", it.label.to_lowercase().replace("kl", "KL"));
-        (title, format!("{} {}", it.definition, it.how_to_read))
+        let unit = if it.unit.is_empty() { String::new() } else { format!(", {}", say(it.unit)) };
+        // A language may write nouns with a capital wherever they stand.
+        let label = say(it.label);
+        let label = if label == it.label { label.to_lowercase().replace("kl", "KL") } else { label.to_owned() };
+        (format!("{label}{unit}"), format!("{} {}", say(it.definition), say(it.how_to_read)))
     });
     let logarithmic = name.ends_with("gradient_norm") || name.ends_with("loss");
     Charted { logarithmic, caption, ..plain("also", &title, vec![curve], at_least, "") }

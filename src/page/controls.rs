@@ -1,7 +1,9 @@
 //! The bar, the slider and every listener: what the person does becomes a command.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent};
+use web_sys::{
+    Element, Event as BrowserEvent, HtmlAnchorElement, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent,
+};
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
@@ -17,6 +19,7 @@ use super::{
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
 use crate::rng::Generator;
+use crate::words::{heard, say};
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
@@ -249,6 +252,16 @@ pub fn write_address(state: &State) {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
     }
+    carry_address();
+}
+
+/// Lets the links to the page in other languages lead to the same settings.
+pub fn carry_address() {
+    let (location, links) = (dom::window().location(), dom::document().get_elements_by_class_name("language"));
+    for link in (0..links.length()).filter_map(|index| links.item(index)?.dyn_into::<HtmlAnchorElement>().ok()) {
+        link.set_search(&location.search().unwrap_or_default());
+        link.set_hash(&location.hash().unwrap_or_default());
+    }
 }
 
 fn share(page: &mut Page) {
@@ -256,8 +269,8 @@ fn share(page: &mut Page) {
     if let Ok(address) = dom::window().location().href() {
         // The promise is not awaited: a browser that refuses leaves the address where it stands, in the address bar.
         let _ = dom::window().navigator().clipboard().write_text(&address);
-        dom::set_text("said", "Link copied: it holds the seed and every setting.");
-        dom::set_text("share", "Copied");
+        dom::set_text("said", say("Link copied: it holds the seed and every setting."));
+        dom::set_text("share", say("Copied"));
     }
 }
 
@@ -298,7 +311,7 @@ fn set_theme(dark: bool) {
     if let Some(root) = dom::document().document_element() {
         dom::set_attribute(&root, "data-theme", Some(if dark { "dark" } else { "light" }));
     }
-    dom::set_text("theme", if dark { "Light" } else { "Dark" });
+    dom::set_text("theme", if dark { say("Light") } else { say("Dark") });
 }
 
 fn toggle_theme(page: &mut Page) {
@@ -312,7 +325,7 @@ fn toggle_theme(page: &mut Page) {
 pub fn draw(state: &State) {
     let ready = state.ready.is_some();
     let trainable = ready && state.stage(state.focused).is_some_and(|stage| stage.state != StageState::Waiting);
-    dom::set_text("play", if state.playing { "Pause" } else { "Play" });
+    dom::set_text("play", if state.playing { say("Pause") } else { say("Play") });
     dom::set_attribute(&dom::element("play"), "aria-pressed", Some(if state.playing { "true" } else { "false" }));
     dom::flag("play", "disabled", !ready);
     dom::flag("step", "disabled", !trainable || state.playing);
@@ -360,18 +373,18 @@ pub fn write_unless_focused(id: &str, value: &str) {
 
 fn badge(state: &State) -> String {
     let Some(ready) = &state.ready else {
-        return "Starting the engine…".into();
+        return say("Starting the engine…").into();
     };
     let machine = match (ready.backend.kind, &ready.backend.adapter) {
         (BackendKind::Gpu, Some(adapter)) => {
             let parts = [&adapter.name, &adapter.vendor, &adapter.architecture];
             let named: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-            format!("Runs on the GPU ({})", named.join(", "))
+            say!("Runs on the GPU ({})", named.join(", "))
         }
-        (BackendKind::Gpu, None) => "Runs on the GPU".into(),
-        (BackendKind::Cpu, _) => "Runs on the CPU".into(),
+        (BackendKind::Gpu, None) => say("Runs on the GPU").into(),
+        (BackendKind::Cpu, _) => say("Runs on the CPU").into(),
     };
-    let remedy = ready.backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {remedy}"));
+    let remedy = ready.backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {}", heard(remedy)));
     let (parameters, words) = (format::count(ready.parameters), ready.vocabulary);
-    format!("{machine}: {}{remedy} {parameters} parameters, {words} words.", ready.backend.why)
+    say!("{}: {}{} {} parameters, {} words.", machine, heard(&ready.backend.why), remedy, parameters, words)
 }

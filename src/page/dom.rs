@@ -84,6 +84,13 @@ pub fn make(tag: &str, class: &str, text: &str) -> Element {
     element
 }
 
+/// A new element with what a model wrote or read, or a paper is called: that is English, whatever the page's language.
+pub fn make_written(tag: &str, class: &str, text: &str) -> Element {
+    let element = make(tag, class, text);
+    set_attribute(&element, "lang", Some("en"));
+    element
+}
+
 /// Puts `children` at the end of `parent`.
 pub fn append(parent: &Element, children: &[&Element]) {
     for child in children {

@@ -1,6 +1,6 @@
 //! What `www/main.js` calls: messages in, input in, one frame at a time out.
 
-use js_sys::Function;
+use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::Event as BrowserEvent;
 
@@ -20,6 +20,7 @@ use crate::engine::protocol::{Command, Event, Failure};
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
+use crate::words;
 
 /// The page. It belongs to one document and one worker.
 #[wasm_bindgen]
@@ -38,9 +39,11 @@ pub struct Page {
 
 #[wasm_bindgen]
 impl Page {
-    /// A page with the settings of the address. `post` sends a message to the worker.
+    /// A page with the settings of the address. `post` sends a message to the worker; `words` is an object with what is
+    /// said in the document's language, by the English, and empty where that is English.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function) -> Self {
+    pub fn new(post: Function, words: &Object) -> Self {
+        words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
@@ -68,6 +71,7 @@ impl Page {
         clinic::view::build();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
+        controls::carry_address();
         Self {
             state,
             frame: None,
@@ -228,8 +232,9 @@ impl Page {
                 self.do_chore();
             }
             News::Forbidden(reason) => {
-                let sentence = format!("This browser keeps no runs between visits ({}).", reason.trim_end_matches('.'));
-                keeping.trouble = Some(format!("{sentence} Everything else works."));
+                let reason = reason.trim_end_matches('.');
+                keeping.trouble =
+                    Some(format!("This browser keeps no runs between visits ({reason}). Everything else works."));
             }
         }
         self.state.mark(&[View::Notices]);
@@ -249,4 +254,10 @@ impl Page {
     pub(super) fn restart(&mut self) {
         self.order(Command::Start(self.state.settings));
     }
+}
+
+/// A text and what it is in the page's language.
+fn text_of_entry(entry: JsValue) -> Option<(String, String)> {
+    let entry: Array = entry.dyn_into().ok()?;
+    Some((entry.get(0).as_string()?, entry.get(1).as_string()?))
 }

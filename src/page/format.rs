@@ -1,13 +1,15 @@
 //! Numbers as people read them. Minus signs are real ones, and what is not finite says so.
 
+use crate::words::{decimal, say};
+
 /// `decimals` digits after the point.
 pub fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
-        return "not finite".into();
+        return say("not finite").into();
     }
     let text = format!("{value:.decimals$}");
     let is_zero = text.chars().all(|c| matches!(c, '0' | '.' | '-'));
-    if is_zero { text.replace('-', "") } else { text.replace('-', "−") }
+    decimal(if is_zero { text.replace('-', "") } else { text.replace('-', "−") })
 }
 
 /// Like [`fixed`], with a plus sign for positive values.
@@ -61,9 +63,9 @@ pub fn capital(words: &str) -> String {
 pub fn seconds_left(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() => String::new(),
-        s if s < 1.5 => "about a second left".into(),
-        s if s < 100.0 => format!("about {s:.0} s left"),
-        s => format!("about {:.0} min left", s / 60.0),
+        s if s < 1.5 => say("about a second left").into(),
+        s if s < 100.0 => say!("about {} s left", s.round()),
+        s => say!("about {} min left", (s / 60.0).round()),
     }
 }
 

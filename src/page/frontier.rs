@@ -13,6 +13,7 @@ use super::{Page, beta, dom, format, notices};
 use crate::charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use crate::engine::protocol::Origin;
 use crate::metrics::{FrontierPoint, OptimumPoint};
+use crate::words::say;
 
 /// Pixels (CSS) within which the pointer finds a point.
 const REACH: f64 = 24.0;
@@ -48,7 +49,7 @@ pub fn paint<DB: DrawingBackend>(
     look: &Look,
 ) -> Result<Frame, ChartError> {
     let target = target(state);
-    let label = format!("π* at β {}", format::beta(state.dragged_beta));
+    let label = say!("π* at β {}", format::beta(state.dragged_beta));
     let chart = FrontierChart {
         ghosts: state.recorded.ghosts(),
         read_off: &state.recorded.read_off(),
@@ -57,8 +58,8 @@ pub fn paint<DB: DrawingBackend>(
         aims: &[],
         target: target.map(|point| (point, label.as_str())),
         selected,
-        guess: state.guess.placed().map(|place| (place, "your guess")),
-        empty: if state.ready.is_some() { "Press Play: the first point lands in seconds" } else { "" },
+        guess: state.guess.placed().map(|place| (place, say("your guess"))),
+        empty: if state.ready.is_some() { say("Press Play: the first point lands in seconds") } else { "" },
     };
     chart.draw(area, look)
 }
@@ -76,14 +77,14 @@ fn target(state: &State) -> Option<OptimumPoint> {
 
 fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
     let text = target.map_or_else(String::new, |point| {
-        format!(
+        say!(
             "At this β the best policy there is, π*, earns a gold reward of {} for a KL of {} nats ({}).",
             format::fixed(point.gold_reward, 2),
             format::fixed(point.kl_per_sequence, 1),
             match origin {
-                Origin::Recorded | Origin::Loaded => "recorded once for the shipped SFT model",
-                Origin::Live => "estimated live from samples of this reference",
-            },
+                Origin::Recorded | Origin::Loaded => say("recorded once for the shipped SFT model"),
+                Origin::Live => say("estimated live from samples of this reference"),
+            }
         )
     });
     dom::set_text("beta-target", &text);
@@ -99,13 +100,14 @@ fn write_guess(state: &State) {
 }
 
 fn sentence(name: &str, point: &FrontierPoint) -> String {
-    format!(
-        "{name}, step {}: KL {} ± {} nats, gold reward {} ± {}",
+    say!(
+        "{}, step {}: KL {} ± {} nats, gold reward {} ± {}",
+        name,
         point.step,
         format::fixed(point.kl_per_sequence, 2),
         format::fixed(point.kl_half_width, 2),
         format::fixed(point.gold_reward, 3),
-        format::fixed(point.gold_reward_half_width, 3),
+        format::fixed(point.gold_reward_half_width, 3)
     )
 }
 
@@ -116,9 +118,9 @@ fn write_readout(state: &State, trails: &[Trail]) {
     });
     let newest = || {
         let point = state.latest()?;
-        Some(format!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
+        Some(say!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
     };
-    let text = pointed.or_else(newest).unwrap_or_else(|| "No point yet. Press Play.".into());
+    let text = pointed.or_else(newest).unwrap_or_else(|| say("No point yet. Press Play.").into());
     dom::set_text("frontier-summary", &text);
 }
 
@@ -149,7 +151,7 @@ fn write_recorded(state: &State) {
     dom::set_attribute(&body, "data-shown", Some(&shown));
     dom::clear(&body);
     for (ghost, last) in ghosts.iter().filter_map(|ghost| Some((ghost, ghost.points.last()?))) {
-        dom::append(&body, &[&row(&format!("{}, recorded", ghost.label), last)]);
+        dom::append(&body, &[&row(&say!("{}, recorded", ghost.label), last)]);
     }
 }
 
@@ -212,7 +214,7 @@ pub fn guess(page: &mut Page, place: Place) {
     if page.state.guess.place(place) {
         page.state.mark(&[View::Frontier, View::Controls]);
     } else {
-        dom::set_text("said", "A KL is at least 0, and a gold reward lies between 0 and 1.");
+        dom::set_text("said", say("A KL is at least 0, and a gold reward lies between 0 and 1."));
     }
 }
 

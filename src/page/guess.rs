@@ -2,6 +2,7 @@
 
 use super::{beta, format};
 use crate::metrics::OptimumPoint;
+use crate::words::say;
 
 /// A place in the chart: KL in nats, gold reward.
 pub type Place = (f64, f64);
@@ -66,8 +67,10 @@ impl Guess {
     pub fn question(&self) -> Option<String> {
         let Self::Asked { from, to } = self else { return None };
         let (from, to) = (format::beta(*from), format::beta(*to));
-        Some(format!(
-            "Guess first: β goes from {from} to {to}. Where will π*, the best policy at that β, go? Click the chart, or write it down."
+        Some(say!(
+            "Guess first: β goes from {} to {}. Where will π*, the best policy at that β, go? Click the chart, or write it down.",
+            from,
+            to
         ))
     }
 
@@ -76,12 +79,16 @@ impl Guess {
         let Self::Answered { betas: (from, to), guess: (kl, reward) } = self else { return None };
         let (before, after) = (beta::optimum_at(curve, *from)?, beta::optimum_at(curve, *to)?);
         let why = if to < from {
-            "A looser leash lets it drift, and it earns more; but reward saturates, so each further nat buys less than the one before."
+            say(
+                "A looser leash lets it drift, and it earns more; but reward saturates, so each further nat buys less than the one before.",
+            )
         } else {
-            "A tighter leash keeps it near the reference, and what it gives up first are the nats that bought least."
+            say(
+                "A tighter leash keeps it near the reference, and what it gives up first are the nats that bought least.",
+            )
         };
-        Some(format!(
-            "You said {} nats and {}. It is at {} nats and {}: off by {} nats and {}. Before, it was at {} and {}. {why} Training ends on that curve or below it.",
+        Some(say!(
+            "You said {} nats and {}. It is at {} nats and {}: off by {} nats and {}. Before, it was at {} and {}. {} Training ends on that curve or below it.",
             format::fixed(*kl, 1),
             format::fixed(*reward, 2),
             format::fixed(after.kl_per_sequence, 1),
@@ -90,6 +97,7 @@ impl Guess {
             format::fixed((reward - after.gold_reward).abs(), 2),
             format::fixed(before.kl_per_sequence, 1),
             format::fixed(before.gold_reward, 2),
+            why
         ))
     }
 

@@ -94,8 +94,8 @@ impl Earlier {
         let name = super::recorded::method_name(&point.method);
         match point.step {
             0 => name.to_owned(),
-            1 => format!("{name}, 1 step"),
-            steps => format!("{name}, {steps} steps"),
+            1 => say!("{}, 1 step", name),
+            steps => say!("{}, {} steps", name, steps),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::state::State;
 use super::{Page, dom};
 use crate::engine::protocol::Command;
 use crate::engine::settings::{KNOBS, Knob, Settings};
+use crate::words::{decimal, heard, say, typed};
 
 /// Knobs that have a control of their own in the bar or beside the chart.
 const ELSEWHERE: [&str; 5] = ["seed", "beta", "backend", "width", "breadth"];
@@ -23,12 +24,14 @@ pub fn build() {
     for knob in knobs() {
         let id = id(knob);
         let is_named = !knob.names.is_empty();
-        let label = dom::make("label", "", knob.label);
+        let label = dom::make("label", "", say(knob.label));
         let field = dom::make(if is_named { "select" } else { "input" }, "", "");
         for name in knob.names {
-            dom::append(&field, &[&dom::make("option", "", name)]);
+            let option = dom::make("option", "", say(name));
+            dom::set_attribute(&option, "value", Some(name));
+            dom::append(&field, &[&option]);
         }
-        let (help, error) = (dom::make("p", "quiet", knob.meaning), dom::make("p", "invalid", ""));
+        let (help, error) = (dom::make("p", "quiet", say(knob.meaning)), dom::make("p", "invalid", ""));
         dom::set_attribute(&label, "for", Some(&id));
         let mode = if knob.grain > 0.0 { "numeric" } else { "decimal" };
         let described = format!("{id}-help {id}-error");
@@ -52,7 +55,7 @@ pub fn build() {
 pub fn change(page: &mut Page, field: &str) {
     let Some(knob) = field.strip_prefix("knob-").and_then(Knob::named) else { return };
     let mut settings = page.state.settings;
-    let text = if knob.names.is_empty() { dom::input(field).value() } else { dom::select(field).value() };
+    let text = if knob.names.is_empty() { typed(&dom::input(field).value()) } else { dom::select(field).value() };
     let outcome = settings.set_from_text(knob.name, text.trim());
     dom::set_attribute(&dom::element(field), "aria-invalid", outcome.is_err().then_some("true"));
     match outcome {
@@ -61,7 +64,10 @@ pub fn change(page: &mut Page, field: &str) {
             page.order(Command::Configure(settings));
             write_address(&page.state);
         }
-        Err(error) => dom::set_text(&format!("{field}-error"), &format!("{error}. The old value stays in use.")),
+        Err(error) => dom::set_text(
+            &format!("{field}-error"),
+            &say!("{}. The old value stays in use.", heard(&error.to_string())),
+        ),
     }
 }
 
@@ -70,7 +76,7 @@ pub fn change(page: &mut Page, field: &str) {
 pub fn draw(state: &State) {
     let stage = state.focused;
     let is_shown = |knob: &Knob| knob.stages.contains(&stage);
-    dom::set_text("settings-title", &format!("Settings of {}", stage.name()));
+    dom::set_text("settings-title", &say!("Settings of {}", say(stage.name())));
     dom::flag("no-settings", "hidden", knobs().any(is_shown));
     for knob in knobs() {
         dom::flag(&format!("setting-{}", knob.name), "hidden", !is_shown(knob));
@@ -79,7 +85,7 @@ pub fn draw(state: &State) {
         if !knob.names.is_empty() {
             dom::select(&id).set_value(&text);
         } else if !dom::element(&id).has_attribute("aria-invalid") {
-            write_unless_focused(&id, &text);
+            write_unless_focused(&id, &decimal(text));
         }
     }
 }

@@ -4,6 +4,7 @@ use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
 use super::{Page, dom};
+use crate::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
 pub fn show(lecture: &Lecture) {
@@ -35,15 +36,18 @@ pub fn click(page: &mut Page, id: &str) -> bool {
             // Not awaited: a browser that refuses the clipboard still shows the line, to be copied by hand.
             let _ = dom::window().navigator().clipboard().write_text(&line);
             dom::text_area("receipt-text").set_value(&line);
-            dom::set_text("receipt-said", "Copied, and written below: settings, build and the last point of each run.");
+            dom::set_text(
+                "receipt-said",
+                say("Copied, and written below: settings, build and the last point of each run."),
+            );
         }
         "receipt-show" => match Receipt::parse(&dom::text_area("receipt-text").value()) {
             Ok(receipts) => {
                 let dots: usize = receipts.iter().map(|receipt| receipt.points.len()).sum();
                 page.state.receipts = receipts;
-                dom::set_text("receipt-said", &format!("In the chart now: {dots} runs of others."));
+                dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
             }
-            Err(reason) => dom::set_text("receipt-said", &format!("Nothing was shown: {reason}.")),
+            Err(reason) => dom::set_text("receipt-said", &say!("Nothing was shown: {}.", heard(&reason))),
         },
         "receipt-clear" => {
             page.state.receipts.clear();

@@ -10,6 +10,7 @@ use super::view::View;
 use super::{dom, format};
 use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Work};
+use crate::words::{heard, say};
 
 /// Writes progress and failure.
 pub fn draw(state: &State) {
@@ -18,14 +19,14 @@ pub fn draw(state: &State) {
     dom::flag("work", "hidden", shown.is_none());
     if let Some(progress) = shown {
         let label = match progress.work {
-            Work::Sft => "Training SFT from the base model",
-            Work::Pairs => "Writing preference pairs",
-            Work::RewardModel => "Training the reward model",
-            Work::Optimum => "Sampling the reference for the optimum",
-            Work::Evaluation => "Evaluating the policy",
-            Work::Contest => "Writing against the grammar",
-            Work::BestOfN => "Drawing completions to choose from",
-            Work::Scaling => "Training models of several sizes",
+            Work::Sft => say("Training SFT from the base model"),
+            Work::Pairs => say("Writing preference pairs"),
+            Work::RewardModel => say("Training the reward model"),
+            Work::Optimum => say("Sampling the reference for the optimum"),
+            Work::Evaluation => say("Evaluating the policy"),
+            Work::Contest => say("Writing against the grammar"),
+            Work::BestOfN => say("Drawing completions to choose from"),
+            Work::Scaling => say("Training models of several sizes"),
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;
@@ -35,21 +36,21 @@ pub fn draw(state: &State) {
     draw_kept(&state.keeping);
     dom::flag("failure", "hidden", state.failure.is_none());
     if let Some(failure) = &state.failure {
-        dom::set_text("failure-sentence", &failure.sentence);
-        dom::set_text("failure-remedy", &failure.remedy);
+        dom::set_text("failure-sentence", &heard(&failure.sentence));
+        dom::set_text("failure-remedy", &heard(&failure.remedy));
     }
 }
 
 /// Offers the run of an earlier visit, or says why none is kept.
 fn draw_kept(keeping: &Keeping) {
     let text = match (&keeping.offer, &keeping.trouble) {
-        (Some(earlier), _) => format!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
-        (None, Some(trouble)) => trouble.clone(),
+        (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
+        (None, Some(trouble)) => heard(trouble),
         (None, None) => String::new(),
     };
     dom::flag("kept", "hidden", text.is_empty());
     dom::flag("kept-resume", "hidden", keeping.offer.is_none());
-    dom::set_text("kept-discard", if keeping.offer.is_some() { "Discard" } else { "Dismiss" });
+    dom::set_text("kept-discard", if keeping.offer.is_some() { say("Discard") } else { say("Dismiss") });
     dom::set_text("kept-summary", &text);
 }
 
@@ -101,5 +102,5 @@ pub fn offer(name: &str, blob: &Blob) {
     }
     // Chrome and Firefox hold the download's data from the click on.
     let _ = Url::revoke_object_url(&address);
-    dom::set_text("said", &format!("Saved as {name}."));
+    dom::set_text("said", &say!("Saved as {}.", name));
 }

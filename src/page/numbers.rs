@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::state::State;
 use super::{dom, format};
 use crate::metrics::definition;
+use crate::words::say;
 
 /// Rows among which a number's newest value is looked for.
 const RECENT: usize = 128;
@@ -14,9 +15,9 @@ pub fn draw(state: &State) {
     if let Some(latest) = state.latest() {
         let p = &latest.point;
         large("number-reward", &format::fixed(p.gold_reward, 2), &half_width(p.gold_reward_half_width, ""));
-        large("number-kl", &format::fixed(p.kl_per_sequence, 2), &half_width(p.kl_half_width, " nats"));
+        large("number-kl", &format::fixed(p.kl_per_sequence, 2), &half_width(p.kl_half_width, say(" nats")));
         let diversity = p.diversity.map_or_else(|| "–".into(), |diversity| format::fixed(diversity, 2));
-        large("number-diversity", &diversity, &format!("of {}", p.samples));
+        large("number-diversity", &diversity, &say!("of {}", p.samples));
     }
     let list = dom::element("other-numbers");
     dom::clear(&list);
@@ -30,9 +31,9 @@ pub fn draw(state: &State) {
         let Some(entry) = definition(name) else { continue };
         let line = dom::make("div", "", "");
         let value = dom::make("dd", "numeric", &format::fixed(value, 3));
-        let unit = if entry.unit.is_empty() { String::new() } else { format!(" In {}.", entry.unit) };
-        let text = format!("{}{unit} {}", entry.definition, entry.how_to_read);
-        dom::append(&line, &[&dom::make("dt", "", entry.label), &value, &dom::make("dd", "quiet", &text)]);
+        let unit = if entry.unit.is_empty() { String::new() } else { say!(" In {}.", say(entry.unit)) };
+        let text = format!("{}{unit} {}", say(entry.definition), say(entry.how_to_read));
+        dom::append(&line, &[&dom::make("dt", "", say(entry.label)), &value, &dom::make("dd", "quiet", &text)]);
         dom::append(&list, &[&line]);
     }
 }

@@ -4,6 +4,7 @@ use super::state::State;
 use super::{dom, format};
 use crate::engine::protocol::{Origin, Stage, StageState, StageStatus};
 use crate::metrics::Series;
+use crate::words::say;
 
 /// Points of a sparkline; a longer run is thinned out.
 const SPARK: usize = 60;
@@ -60,19 +61,19 @@ pub fn draw(state: &State) {
 fn describe(status: &StageStatus) -> String {
     let steps = format::count(status.steps);
     match (status.stage, status.state, status.origin) {
-        (Stage::Ppo, StageState::Waiting, Origin::Live) => "waiting for the reward model".into(),
-        (_, StageState::Waiting, _) => "waiting".into(),
-        (Stage::Pairs, _, Origin::Loaded) => format!("loaded, {steps} pairs"),
-        (_, StageState::Ready, _) if status.steps == 0 => "ready".into(),
-        (Stage::Pairs, StageState::Done, _) => format!("done, {steps} pairs"),
-        (Stage::Pairs, ..) => format!("{steps} pairs so far"),
-        (Stage::BestOfN, StageState::Done, _) => format!("done, {steps} points"),
-        (Stage::BestOfN, StageState::Running, _) => "drawing".into(),
-        (Stage::BestOfN, ..) if status.steps > 0 => format!("{steps} points"),
-        (_, StageState::Done, Origin::Recorded | Origin::Loaded) => "done, recorded".into(),
-        (_, StageState::Done, Origin::Live) => format!("done, {steps} steps here"),
-        (_, StageState::Running, _) => format!("training, step {steps}"),
-        (_, StageState::Ready, _) => format!("step {steps}"),
+        (Stage::Ppo, StageState::Waiting, Origin::Live) => say("waiting for the reward model").into(),
+        (_, StageState::Waiting, _) => say("waiting").into(),
+        (Stage::Pairs, _, Origin::Loaded) => say!("loaded, {} pairs", steps),
+        (_, StageState::Ready, _) if status.steps == 0 => say("ready").into(),
+        (Stage::Pairs, StageState::Done, _) => say!("done, {} pairs", steps),
+        (Stage::Pairs, ..) => say!("{} pairs so far", steps),
+        (Stage::BestOfN, StageState::Done, _) => say!("done, {} points", steps),
+        (Stage::BestOfN, StageState::Running, _) => say("drawing").into(),
+        (Stage::BestOfN, ..) if status.steps > 0 => say!("{} points", steps),
+        (_, StageState::Done, Origin::Recorded | Origin::Loaded) => say("done, recorded").into(),
+        (_, StageState::Done, Origin::Live) => say!("done, {} steps here", steps),
+        (_, StageState::Running, _) => say!("training, step {}", steps),
+        (_, StageState::Ready, _) => say!("step {}", steps),
     }
 }
 

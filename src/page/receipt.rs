@@ -85,7 +85,7 @@ impl Receipt {
             let named = Point { run: 1, point: point.clone() };
             let name = super::trails::run_name(&named, &PairNames::default());
             Trail {
-                label: format!("{name}, receipt {}", whose + 1),
+                label: say!("{}, receipt {}", name, whose + 1),
                 method: point.method.clone(),
                 live: false,
                 points: vec![point.clone()],

@@ -7,6 +7,7 @@ use super::trails::{RunId, runs};
 use super::view::View;
 use super::{Page, dom, format, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
+use crate::words::say;
 
 /// Writes the list and the open point.
 pub fn draw(state: &State) {
@@ -34,8 +35,8 @@ fn write_list(state: &State) {
         dom::input(&format!("run-shown-{id}")).set_checked(!mark.is_some_and(|mark| mark.hidden));
         super::controls::write_unless_focused(&format!("run-name-{id}"), &name);
         let count = match trail.points.len() {
-            1 => "1 point".to_owned(),
-            several => format!("{several} points"),
+            1 => say("1 point").to_owned(),
+            several => say!("{} points", several),
         };
         dom::set_text(&format!("run-count-{id}"), &count);
     }
@@ -51,11 +52,11 @@ fn row(id: &RunId, method: &str) -> Element {
         dom::set_attribute(&field, "aria-label", Some(label));
         field
     };
-    let shown = field("checkbox", "shown", "In the chart");
-    let name = field("text", "name", "Name of the run");
+    let shown = field("checkbox", "shown", say("In the chart"));
+    let name = field("text", "name", say("Name of the run"));
     let count = dom::make("span", "quiet numeric", "");
     dom::set_attribute(&count, "id", Some(&format!("run-count-{id}")));
-    let remove = dom::make("button", "plain", "remove");
+    let remove = dom::make("button", "plain", say("remove"));
     dom::set_attribute(&remove, "type", Some("button"));
     dom::set_attribute(&remove, "id", Some(&format!("run-remove-{id}")));
     dom::append(&row, &[&shown, &name, &count, &remove]);
@@ -68,12 +69,12 @@ fn write_open(state: &State) {
     let runs = runs(&state.points, &state.pair_names);
     let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.as_str(), |(_, trail)| trail.label.as_str());
     let name = state.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
-    dom::set_text("opened-title", &format!("{name}, step {}", point.step));
+    dom::set_text("opened-title", &say!("{}, step {}", name, point.step));
     dom::set_text("opened-numbers", &numbers(state, point));
     let moment = state.moment();
     dom::flag("go-on", "hidden", moment.is_none());
     dom::flag("fork", "hidden", moment.is_none());
-    dom::set_text("fork", &format!("Fork at β {}", format::beta(state.dragged_beta)));
+    dom::set_text("fork", &say!("Fork at β {}", format::beta(state.dragged_beta)));
     let opened = state.opened.as_ref().filter(|opened| moment == Some(opened.moment));
     write_samples(state, opened, moment.is_some());
 }
@@ -93,25 +94,29 @@ fn write_samples(state: &State, opened: Option<&Opened>, can_write: bool) {
                 dom::append(&list, &[&samples::sample(row, state.tint)]);
             }
         }
-        None if can_write => dom::append(&list, &[&dom::make("p", "quiet", "It is writing …")]),
+        None if can_write => dom::append(&list, &[&dom::make("p", "quiet", say("It is writing …"))]),
         None => {
-            let words = "There is no policy behind this point that could write or go on: it was not trained, or is no longer kept.";
+            let words = say(
+                "There is no policy behind this point that could write or go on: it was not trained, or is no longer kept.",
+            );
             dom::append(&list, &[&dom::make("p", "quiet", words)]);
         }
     }
 }
 
 fn numbers(state: &State, point: &crate::metrics::FrontierPoint) -> String {
-    let diversity = point.diversity.map_or_else(String::new, |it| format!(", diversity {}", format::fixed(it, 2)));
+    let diversity = point.diversity.map_or_else(String::new, |it| say!(", diversity {}", format::fixed(it, 2)));
     let below = crate::experiments::optimal_reward(&state.optimum, point.kl_per_sequence)
-        .map_or_else(String::new, |best| format!(". π* at that KL earns {}", format::fixed(best, 3)));
-    format!(
-        "KL {} ± {} nats, gold reward {} ± {}{diversity}, {} samples{below}.",
+        .map_or_else(String::new, |best| say!(". π* at that KL earns {}", format::fixed(best, 3)));
+    say!(
+        "KL {} ± {} nats, gold reward {} ± {}{}, {} samples{}.",
         format::fixed(point.kl_per_sequence, 2),
         format::fixed(point.kl_half_width, 2),
         format::fixed(point.gold_reward, 3),
         format::fixed(point.gold_reward_half_width, 3),
+        diversity,
         point.samples,
+        below
     )
 }
 
@@ -126,7 +131,7 @@ pub fn open_selected(page: &mut Page) {
         if let Some(moment) = page.state.open(id, point) {
             page.order(Command::Open(moment));
         }
-        dom::set_text("said", "Opened below the chart.");
+        dom::set_text("said", say("Opened below the chart."));
     }
 }
 

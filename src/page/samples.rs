@@ -6,6 +6,7 @@ use web_sys::{Element, HtmlElement};
 use super::state::{State, Tint};
 use super::{dom, format};
 use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
+use crate::words::{each_heard, say};
 
 /// A valence that is tinted as strongly as any; the lexicon's strongest is 4.
 const STRONGEST_VALENCE: f64 = 3.0;
@@ -32,7 +33,7 @@ pub fn draw(state: &State) {
 /// A prompt with what each model made of it.
 pub(super) fn sample(row: &SampleRow, by: Tint) -> Element {
     let article = dom::make("article", "sample", "");
-    dom::append(&article, &[&dom::make("p", "prompt", &format!("{} …", row.prompt))]);
+    dom::append(&article, &[&dom::make_written("p", "prompt", &format!("{} …", row.prompt))]);
     let models = dom::make("div", "models", "");
     for completion in &row.completions {
         dom::append(&models, &[&written(completion, by)]);
@@ -44,20 +45,20 @@ pub(super) fn sample(row: &SampleRow, by: Tint) -> Element {
 fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let stage = completion.stage;
     let (method, name) = match stage {
-        Stage::Base => ("base", stage.name().to_owned()),
+        Stage::Base => ("base", say(stage.name()).to_owned()),
         Stage::Dpo | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {
-            (stage.id(), format!("{}, step {}", stage.name(), completion.step))
+            (stage.id(), say!("{}, step {}", say(stage.name()), completion.step))
         }
         Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::BestOfN => ("sft", Stage::Sft.name().to_owned()),
     };
     let block = dom::make("div", "completion", "");
     let model = dom::make("p", "model", &name);
     dom::set_attribute(&model, "data-method", Some(method));
-    let text = dom::make("p", "", "");
+    let text = dom::make_written("p", "", "");
     write_words(&text, completion, by);
     let details = dom::make("details", "", "");
-    let unfinished = if completion.ended { "" } else { ", never ends" };
-    let score = format!("gold reward {}{unfinished}", format::fixed(completion.gold_reward, 2));
+    let unfinished = if completion.ended { "" } else { say(", never ends") };
+    let score = say!("gold reward {}{}", format::fixed(completion.gold_reward, 2), unfinished);
     dom::append(&details, &[&dom::make("summary", "", &score), &dom::make("p", "working", &working(completion))]);
     dom::append(&block, &[&model, &text, &details]);
     block
@@ -101,19 +102,19 @@ fn strengthen(span: &Element, strength: f64) {
 
 /// A word's numbers, for whoever points at it.
 fn told(word: &Word) -> String {
-    let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", word.rule) };
+    let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) };
     let ratio = format::signed(word.log_ratio, 2);
-    format!("sentiment {}{rule}; log π/π_ref {ratio}", format::signed(word.valence, 2))
+    say!("sentiment {}{}; log π/π_ref {}", format::signed(word.valence, 2), rule, ratio)
 }
 
 fn working(completion: &SampledCompletion) -> String {
     if !completion.ended {
-        return "A review that never ends earns nothing.".into();
+        return say("A review that never ends earns nothing.").into();
     }
     let told = |word: &Word| {
-        let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", word.rule) };
+        let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) };
         format!("{} {}{rule}", word.text, format::signed(word.valence, 2))
     };
     let parts: Vec<String> = completion.words.iter().filter(|word| word.valence != 0.0).map(told).collect();
-    if parts.is_empty() { "No word of it has a sentiment: neutral, 0.5.".into() } else { parts.join("; ") }
+    if parts.is_empty() { say("No word of it has a sentiment: neutral, 0.5.").into() } else { parts.join("; ") }
 }

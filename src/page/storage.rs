@@ -143,7 +143,8 @@ fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectSt
 
 /// A host may have several pages of Klimb, and they share one store.
 fn key() -> JsValue {
-    dom::window().location().pathname().unwrap_or_default().into()
+    let path = dom::window().location().pathname().unwrap_or_default();
+    path.rsplit_once('/').map_or(path.as_str(), |(folder, _)| folder).into()
 }
 
 /// The request's result, or its error.

@@ -8,6 +8,7 @@ use super::recorded::method_name;
 use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
 use crate::metrics::Setting;
+use crate::words::{heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +105,7 @@ pub fn run_name(point: &Point, names: &PairNames) -> String {
             format!("{method}, α {}", format::beta(*alpha))
         }
         Setting::Number(beta) => format!("{method}, β {}", format::beta(*beta)),
-        Setting::Label(label) => format!("{method}, {label}"),
+        Setting::Label(label) => format!("{method}, {}", heard(label)),
     };
     with_pairs(name, names.of(point))
 }
@@ -120,9 +121,9 @@ fn with_pairs(name: String, pairs: Option<&str>) -> String {
 
 fn method_label(point: &Point) -> &str {
     match point.point.method.as_str() {
-        "dpo" => Stage::Dpo.name(),
-        "ppo" => Stage::Ppo.name(),
-        "ppo-gt" => Stage::PpoGt.name(),
+        "dpo" => say(Stage::Dpo.name()),
+        "ppo" => say(Stage::Ppo.name()),
+        "ppo-gt" => say(Stage::PpoGt.name()),
         other => method_name(other),
     }
 }
@@ -131,7 +132,7 @@ fn method_label(point: &Point) -> &str {
 pub fn setting(setting: &Setting) -> String {
     match setting {
         Setting::Number(value) => format::beta(*value),
-        Setting::Label(label) => label.clone(),
+        Setting::Label(label) => heard(label),
     }
 }
 

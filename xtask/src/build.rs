@@ -1,10 +1,11 @@
 //! Building the page: WebAssembly by wasm-pack, and everything a visitor's browser asks for in `dist/`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::figure;
 use crate::hash::fingerprint;
@@ -12,12 +13,16 @@ use crate::module;
 use crate::process::{self, step};
 use crate::programs;
 use crate::setup::{bindgen, wasm_target};
+use crate::translation;
+use crate::words;
 use crate::workspace::Workspace;
 
 /// The part of wasm-pack's output that browsers load; the rest is for npm.
 const PACKAGE_FILES: &[&str] = &["klimb.js", "klimb_bg.wasm"];
 /// Lies beside `index.html`, because a service worker sees only what lies below it.
 const SERVICE_WORKER: &str = "service-worker.js";
+/// What the page says in other languages, a file each.
+const LANGUAGES: &str = "www/languages";
 /// How the page's WebAssembly is compiled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
@@ -76,10 +81,31 @@ fn collect(workspace: &Workspace) -> Result<()> {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
     module::slim(&dist.join("pkg/klimb_bg.wasm"))?;
-    figure::draw(&dist)?;
+    figure::draw(&dist, "")?;
+    translate(&dist)?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
         .context("www/ has no service worker")?;
     tell_service_worker(&dist)
+}
+
+/// Writes the page in every language that has a catalogue in `www/languages/`, as `de.html` beside `index.html`.
+fn translate(dist: &Path) -> Result<()> {
+    let page = fs::read_to_string(dist.join("index.html"))?;
+    for file in files_below(&dist.join(LANGUAGES))? {
+        let language = file.strip_suffix(".json").with_context(|| format!("{LANGUAGES}/{file} is no catalogue"))?;
+        let catalogue: BTreeMap<String, String> =
+            serde_json::from_str(&fs::read_to_string(dist.join(LANGUAGES).join(&file))?)
+                .with_context(|| format!("{LANGUAGES}/{file}"))?;
+        let page = translation::translated(&page, language, &catalogue).map_err(|missing| {
+            anyhow!("{LANGUAGES}/{file} lacks texts of index.html:\n  “{}”", missing.join("”\n  “"))
+        })?;
+        let page = page.replace(figure::FOLDER, &format!("{}/{language}", figure::FOLDER));
+        fs::write(dist.join(format!("{language}.html")), page)?;
+        words::speak(catalogue.into_iter().collect());
+        figure::draw(dist, language)?;
+        words::speak(Vec::new());
+    }
+    Ok(())
 }
 
 /// Writes into the service worker of the page in `dist` which files it keeps, and their version. Another version is

@@ -11,8 +11,9 @@ use crate::charts::{FrontierChart, Look, Palette, frontier_svg};
 use crate::metrics::OptimumPoint;
 use crate::recorded::{Recorded, Recording};
 
-/// Where the figures lie in `dist/`, named by theme and room; `index.html` chooses among them.
-const FOLDER: &str = "www/figure";
+/// Where the figures lie in `dist/`, named by theme and room; `index.html` chooses among them. Those of another language
+/// lie in a folder below.
+pub const FOLDER: &str = "www/figure";
 /// Units across and down where the chart has its full width, and on a phone.
 const ROOMS: [(&str, (u32, u32)); 2] = [("wide", (780, 450)), ("narrow", (360, 320))];
 /// As the page has it: in an image, only fonts of the machine can be had.
@@ -24,8 +25,9 @@ struct Optimum {
     points: Vec<OptimumPoint>,
 }
 
-/// Draws the recorded frontier of the page in `dist` in both themes and for both rooms.
-pub fn draw(dist: &Path) -> Result<()> {
+/// Draws the recorded frontier of the page in `dist` in both themes and for both rooms, into a folder below [`FOLDER`] or,
+/// where its name is empty, that itself. What the chart says is in the language that is spoken.
+pub fn draw(dist: &Path, folder: &str) -> Result<()> {
     let read = |path: &str| {
         let path = dist.join("www/assets").join(path);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -48,7 +50,7 @@ pub fn draw(dist: &Path) -> Result<()> {
         guess: None,
         empty: "",
     };
-    let folder = dist.join(FOLDER);
+    let folder = dist.join(FOLDER).join(folder);
     fs::create_dir_all(&folder)?;
     for (theme, palette) in [("light", Palette::LIGHT), ("dark", Palette::DARK)] {
         for (room, size) in ROOMS {

@@ -3,6 +3,11 @@
 //! This is the only code that knows tools, browsers and targets. Every command can be repeated: what is there already
 //! is left alone, and what is missing is installed or named.
 
+#[allow(dead_code)]
+#[macro_use]
+#[path = "../../src/words.rs"]
+mod words;
+
 mod bench;
 mod build;
 mod figure;
@@ -13,6 +18,7 @@ mod screenshots;
 mod serve;
 mod setup;
 mod test;
+mod translation;
 mod workspace;
 
 // The library's own modules, without linking it: that would make a newcomer wait for a native build of everything.

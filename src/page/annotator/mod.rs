@@ -13,6 +13,7 @@ use super::format;
 use crate::engine::protocol::{Command, DrawnPair, SampledCompletion};
 use crate::rng::Generator;
 use crate::stats::share_interval;
+use crate::words::say;
 use crate::world::preferences::jsonl_line;
 
 /// Labels a person is asked for at first: few, but a few minutes' work.
@@ -72,11 +73,11 @@ impl Label<'_> {
     pub fn verdict(&self) -> String {
         let rewards = [self.chosen(), self.rejected()].map(|it| format::fixed(it.gold_reward, 2));
         let words = match self.agreement() {
-            agreement if agreement > 0.5 => "the oracle agrees",
-            agreement if agreement < 0.5 => "the oracle would have chosen the other",
-            _ => "the oracle holds neither to be better",
+            agreement if agreement > 0.5 => say("the oracle agrees"),
+            agreement if agreement < 0.5 => say("the oracle would have chosen the other"),
+            _ => say("the oracle holds neither to be better"),
         };
-        format!("{words}, with gold reward {} for yours and {} for the other.", rewards[0], rewards[1])
+        say!("{}, with gold reward {} for yours and {} for the other.", words, rewards[0], rewards[1])
     }
 }
 
@@ -248,7 +249,7 @@ impl Annotator {
 
     /// What runs on these labels are called.
     pub fn name(&self) -> String {
-        if self.flips == 0 { "my labels".into() } else { format!("my labels, {} % flipped", self.flips) }
+        if self.flips == 0 { say("my labels").into() } else { say!("my labels, {} % flipped", self.flips) }
     }
 
     /// How many labels there are, how few that is beside the pairs that would be generated, and how often the oracle agrees.
@@ -257,24 +258,28 @@ impl Annotator {
         if count == 0 {
             return String::new();
         }
-        let pairs = if count == 1 { "pair" } else { "pairs" };
         let agreements: Vec<f64> = self.labels().map(|label| label.agreement()).collect();
         let agreed: f64 = agreements.iter().sum();
         let (low, high) = share_interval(agreed, count);
         let percent = |share: f64| format::fixed(100.0 * share, 0);
         let ties = match agreements.iter().filter(|it| **it == 0.5).count() {
             0 => String::new(),
-            1 => " One pair that it holds to be even counts half.".into(),
-            ties => format!(" {ties} pairs that it holds to be even count half."),
+            1 => say(" One pair that it holds to be even counts half.").into(),
+            ties => say!(" {} pairs that it holds to be even count half.", ties),
         };
-        format!(
-            "You have labelled {count} {pairs}. The oracle agrees with {} % of your choices (95 % interval {} to {} %).{ties} \
-             Few labels are soon known by heart: generated data would have {} pairs, and from {count} a policy learns \
-             these completions more than it learns your taste.",
+        let labelled = match count {
+            1 => say("You have labelled 1 pair.").to_owned(),
+            count => say!("You have labelled {} pairs.", count),
+        };
+        say!(
+            "{} The oracle agrees with {} % of your choices (95 % interval {} to {} %).{} Few labels are soon known by heart: generated data would have {} pairs, and from {} a policy learns these completions more than it learns your taste.",
+            labelled,
             percent(agreed / count as f64),
             percent(low),
             percent(high),
+            ties,
             format::count(generated),
+            count
         )
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::protocol::{Command, Point};
+use crate::words::say;
 
 /// The methods that learn from pairs, by their names in points.
 const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];
@@ -29,7 +30,7 @@ impl PairNames {
     /// Notes an order for other pairs.
     pub fn order(&mut self, id: u32, command: &Command) {
         let name = match command {
-            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| "loaded pairs".into())),
+            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| say("loaded pairs").into())),
             Command::GeneratePreferences => None,
             _ => return,
         };

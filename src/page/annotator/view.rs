@@ -8,6 +8,7 @@ use crate::page::state::{Export, State, Tint};
 use crate::page::trails::run_name;
 use crate::page::view::View;
 use crate::page::{Page, dom, format, samples};
+use crate::words::say;
 
 /// What a button of the section does.
 pub fn click(page: &mut Page, id: &str) {
@@ -90,14 +91,14 @@ pub fn draw(state: &State) {
         return;
     }
     let (count, goal) = (annotator.count(), annotator.goal());
-    dom::set_text("annotator-count", &format!("{count} of {goal}"));
+    dom::set_text("annotator-count", &say!("{} of {}", count, goal));
     let progress = dom::element("annotator-progress");
     dom::set_attribute(&progress, "max", Some(&goal.max(1).to_string()));
     dom::set_attribute(&progress, "value", Some(&count.min(goal).to_string()));
     draw_pair(annotator);
     dom::flag("annotator-skip", "disabled", annotator.current().is_none());
     dom::flag("annotator-undo", "disabled", !annotator.can_undo());
-    let verdict = annotator.last().map_or_else(String::new, |label| format!("Your last choice: {}", label.verdict()));
+    let verdict = annotator.last().map_or_else(String::new, |label| say!("Your last choice: {}", label.verdict()));
     dom::set_text("annotator-verdict", &verdict);
     draw_outcome(state);
 }
@@ -116,16 +117,16 @@ fn draw_pair(annotator: &Annotator) {
         None if annotator.is_done() => {
             dom::set_text(
                 "annotator-rest",
-                "That is as many as were asked for. Train on them below, or label ten more.",
+                say("That is as many as were asked for. Train on them below, or label ten more."),
             );
         }
-        None => dom::set_text("annotator-rest", "The reference is writing …"),
+        None => dom::set_text("annotator-rest", say("The reference is writing …")),
     }
 }
 
 /// A completion without anything the oracle makes of it.
 fn as_read(completion: &SampledCompletion) -> String {
-    let unfinished = if completion.ended { "" } else { " … (never ends)" };
+    let unfinished = if completion.ended { "" } else { say(" … (never ends)") };
     format!("{}{unfinished}", super::text(completion))
 }
 
@@ -134,7 +135,7 @@ fn draw_outcome(state: &State) {
     dom::set_text("annotator-summary", &annotator.summary(state.settings.pairs));
     let flipped = annotator.flipped(state.settings.seed);
     let turned = flipped.iter().filter(|it| **it).count();
-    dom::set_text("annotator-flips-value", &format!("{} %, {turned} of {}", annotator.flips(), flipped.len()));
+    dom::set_text("annotator-flips-value", &say!("{} %, {} of {}", annotator.flips(), turned, flipped.len()));
     let are_loaded = state.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
     dom::flag("annotator-train", "disabled", state.ready.is_none());
     dom::flag("annotator-more", "disabled", !annotator.is_done());
@@ -153,13 +154,15 @@ fn training(state: &State) -> String {
         Some(name) => {
             let newest = state.points.iter().rev().find(|point| state.pair_names.of(point) == Some(name));
             let seen = newest.map_or_else(String::new, |point| {
-                format!(" On the chart they are called “{}”.", run_name(point, &state.pair_names))
+                say!(" On the chart they are called “{}”.", run_name(point, &state.pair_names))
             });
-            format!(
-                "What learns from pairs now learns from {name}; its points are measured by the oracle’s gold reward like all others.{seen}"
+            say!(
+                "What learns from pairs now learns from {}; its points are measured by the oracle’s gold reward like all others.{}",
+                name,
+                seen
             )
         }
-        None => "What learns from pairs now learns from generated ones, which the oracle labelled.".into(),
+        None => say("What learns from pairs now learns from generated ones, which the oracle labelled.").into(),
     }
 }
 
@@ -167,20 +170,23 @@ fn row(number: usize, label: &Label, is_flipped: bool) -> Element {
     let row = dom::make("tr", "", "");
     let head = dom::make("th", "", &number.to_string());
     dom::set_attribute(&head, "scope", Some("row"));
-    let prompt = dom::make("td", "prompt", &format!("{} …", label.pair.prompt));
+    let prompt = dom::make_written("td", "prompt", &format!("{} …", label.pair.prompt));
     dom::append(&row, &[&head, &prompt]);
     for completion in [label.chosen(), label.rejected()] {
-        let cell = dom::make("td", "", "");
-        samples::write_words(&cell, completion, Tint::Sentiment);
+        let (cell, text) = (dom::make("td", "", ""), dom::make_written("span", "", ""));
+        samples::write_words(&text, completion, Tint::Sentiment);
         let reward = dom::make("span", "quiet numeric", &format::fixed(completion.gold_reward, 2));
-        dom::append(&cell, &[&reward]);
+        dom::append(&cell, &[&text, &reward]);
         dom::append(&row, &[&cell]);
     }
     let oracle = match label.agreement() {
-        agreement if agreement > 0.5 => "agrees",
-        agreement if agreement < 0.5 => "differs",
-        _ => "even",
+        agreement if agreement > 0.5 => say("agrees"),
+        agreement if agreement < 0.5 => say("differs"),
+        _ => say("even"),
     };
-    dom::append(&row, &[&dom::make("td", "", oracle), &dom::make("td", "", if is_flipped { "flipped" } else { "" })]);
+    dom::append(
+        &row,
+        &[&dom::make("td", "", oracle), &dom::make("td", "", if is_flipped { say("flipped") } else { "" })],
+    );
     row
 }

@@ -4,6 +4,7 @@ use super::{CASES, Case};
 use crate::engine::protocol::Command;
 use crate::page::state::State;
 use crate::page::{Page, controls, dom};
+use crate::words::say;
 
 /// Puts the cases into the document, once.
 pub fn build() {
@@ -11,21 +12,24 @@ pub fn build() {
     for case in &CASES {
         let item = dom::make("details", "case", "");
         dom::set_attribute(&item, "id", Some(&format!("case-{}", case.id)));
-        dom::append(&item, &[&dom::make("summary", "", case.title)]);
-        for (head, text) in [("What you will see. ", case.see), ("Why. ", case.why), ("The cure. ", case.cure)] {
+        dom::append(&item, &[&dom::make("summary", "", say(case.title))]);
+        for (head, text) in
+            [(say("What you will see. "), case.see), (say("Why. "), case.why), (say("The cure. "), case.cure)]
+        {
             let line = dom::make("p", "", "");
-            dom::append(&line, &[&dom::make("em", "", head), &dom::make("span", "", text)]);
+            dom::append(&line, &[&dom::make("em", "", head), &dom::make("span", "", say(text))]);
             dom::append(&item, &[&line]);
         }
         let acts = dom::make("p", "acts", "");
-        let (run, cure) = (dom::make("button", "", "Run it"), dom::make("button", "", "Cure it and play again"));
+        let (run, cure) =
+            (dom::make("button", "", say("Run it")), dom::make("button", "", say("Cure it and play again")));
         for (button, act) in [(&run, "run"), (&cure, "cure")] {
             dom::set_attribute(button, "type", Some("button"));
             dom::set_attribute(button, "id", Some(&format!("{act}-{}", case.id)));
             dom::set_attribute(
                 button,
                 "aria-label",
-                Some(&format!("{}: {}", button.text_content().unwrap_or_default(), case.title)),
+                Some(&format!("{}: {}", button.text_content().unwrap_or_default(), say(case.title))),
             );
             dom::append(&acts, &[button]);
         }
@@ -42,7 +46,7 @@ pub fn run(page: &mut Page, case: &'static Case) {
     page.order(Command::Configure(settings));
     page.order(Command::Focus(case.stage));
     play_anew(page);
-    dom::set_text("said", &format!("Running: {}.", case.title));
+    dom::set_text("said", &say!("Running: {}.", say(case.title)));
 }
 
 /// Gives the former settings back and plays the same stage from the start.
@@ -51,7 +55,7 @@ pub fn cure(page: &mut Page) {
     restore(page);
     page.order(Command::Focus(case.stage));
     play_anew(page);
-    dom::set_text("said", "The former settings are back, and it plays from the start.");
+    dom::set_text("said", say("The former settings are back, and it plays from the start."));
 }
 
 /// Gives the former settings back and rests.
@@ -79,7 +83,7 @@ pub fn draw(state: &State) {
         dom::flag(&format!("cure-{}", case.id), "disabled", running != Some(case));
     }
     let words = running.map_or_else(String::new, |case| {
-        format!("In use now: {}. Its points land on the frontier above, beside the earlier trails.", case.title)
+        say!("In use now: {}. Its points land on the frontier above, beside the earlier trails.", say(case.title))
     });
     dom::set_text("clinic-summary", &words);
 }

@@ -3,6 +3,7 @@
 use crate::engine::protocol::BestOfNNumbers;
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::say;
 
 /// Writes a row for every N that was measured.
 pub fn draw(state: &State) {
@@ -20,7 +21,7 @@ fn row(it: &BestOfNNumbers) -> web_sys::Element {
     dom::set_attribute(&head, "scope", Some("row"));
     dom::append(&row, &[&head]);
     let interval = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
-    let judge = if it.learned { "reward model" } else { "gold reward" };
+    let judge = if it.learned { say("reward model") } else { say("gold reward") };
     for value in [judge.to_owned(), interval(it.kl), format::fixed(it.bound, 3), interval(it.gold_reward)] {
         dom::append(&row, &[&dom::make("td", "", &value)]);
     }

@@ -6,6 +6,7 @@ use super::{pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::{each_heard, say};
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
@@ -17,7 +18,7 @@ pub fn draw(state: &State) {
     let Some(batch) = &state.batch else {
         return dom::set_text(
             "batch-summary",
-            "Press Step to look into one batch: its pairs, their implicit rewards, and how hard each one pulls.",
+            say("Press Step to look into one batch: its pairs, their implicit rewards, and how hard each one pulls."),
         );
     };
     dom::set_text("batch-summary", &summary(batch));
@@ -30,20 +31,23 @@ pub fn draw(state: &State) {
 }
 
 fn summary(batch: &Batch) -> String {
-    let (mut start, mut pull) = (String::new(), "the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂");
+    let (mut start, mut pull) =
+        (String::new(), say("the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂"));
     if !batch.variant.is_empty() {
-        start = format!(" A variant of DPO: {}.", batch.variant);
-        pull = "the pull of a pair is how steeply its loss falls with its margin";
+        start = say!(" A variant of DPO: {}.", each_heard(&batch.variant));
+        pull = say("the pull of a pair is how steeply its loss falls with its margin");
     } else if batch.step == 1 {
-        start = " The policy is still the reference, so every pair is a coin toss: ln 2.".into();
+        start = say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into();
     }
-    format!(
-        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow, each word tinted by how much likelier or rarer it has become; {pull}.",
+    say!(
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
         format::fixed(batch.accuracy, 2),
+        start,
         batch.pairs.len(),
+        pull
     )
 }
 
@@ -65,10 +69,10 @@ fn formula(batch: &Batch, pair: &PairNumbers) {
 
 fn item(pair: &PairNumbers) -> Element {
     let item = dom::make("li", "batch-pair", "");
-    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
+    let prompt = dom::make_written("p", "prompt", &format!("{} …", pair.prompt));
     let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
     let pull = pull(pair.weight, margin, pair.loss);
-    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
+    dom::append(&item, &[&prompt, &side(say("chosen"), &pair.chosen), &side(say("rejected"), &pair.rejected), &pull]);
     item
 }
 
@@ -76,7 +80,7 @@ fn side(name: &str, numbers: &CompletionNumbers) -> Element {
     let row = dom::make("div", "side", "");
     let tokens = tinted(&numbers.words, &numbers.log_ratios);
     let reward =
-        format!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
+        say!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &reward)]);
     row
 }

@@ -6,6 +6,7 @@ use super::tinted;
 use crate::engine::protocol::{Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::say;
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
@@ -17,7 +18,7 @@ pub fn draw(state: &State) {
     let batch = state.likelihoods.get(&state.focused);
     dom::flag("live-likelihood", "hidden", batch.is_none_or(|batch| batch.pairs.is_empty()));
     let Some(batch) = batch else {
-        return dom::set_text("likelihood-summary", "Press Step to look into one batch.");
+        return dom::set_text("likelihood-summary", say("Press Step to look into one batch."));
     };
     dom::set_text("likelihood-summary", &summary(batch));
     if let Some(first) = batch.pairs.first() {
@@ -30,16 +31,18 @@ pub fn draw(state: &State) {
 
 fn summary(batch: &LikelihoodBatch) -> String {
     let (unit, rest) = if batch.stage == Stage::Unlikelihood {
-        ("a pair", "Nothing says how far: there is no reference in the loss.")
+        (say("a pair"), say("Nothing says how far: there is no reference in the loss."))
     } else {
-        ("a token", "The rejected play no part: half of what a preference says is not used.")
+        (say("a token"), say("The rejected play no part: half of what a preference says is not used."))
     };
-    format!(
-        "Step {}: {} pairs, mean loss {} nats {unit}. {rest} The first {} follow, each word tinted by how much likelier or rarer it has become.",
+    say!(
+        "Step {}: {} pairs, mean loss {} nats {}. {} The first {} follow, each word tinted by how much likelier or rarer it has become.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
-        batch.pairs.len(),
+        unit,
+        rest,
+        batch.pairs.len()
     )
 }
 
@@ -49,22 +52,22 @@ fn formula(batch: &LikelihoodBatch, pair: &LikelihoodPair) -> String {
     let loss = format::fixed(pair.loss, 2);
     if batch.stage == Stage::Unlikelihood {
         let (alpha, rejected) = (format::fixed(batch.alpha, 2), format::fixed(pair.rejected.logprob, 2));
-        format!("{chosen} + {alpha} × ({rejected}) = {loss} nats")
+        say!("{} + {} × ({}) = {} nats", chosen, alpha, rejected, loss)
     } else {
-        format!("{chosen} = {loss} nats, over {} tokens", pair.chosen.words.len())
+        say!("{} = {} nats, over {} tokens", chosen, loss, pair.chosen.words.len())
     }
 }
 
 fn item(pair: &LikelihoodPair) -> Element {
     let item = dom::make("li", "batch-pair", "");
-    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
-    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected)]);
+    let prompt = dom::make_written("p", "prompt", &format!("{} …", pair.prompt));
+    dom::append(&item, &[&prompt, &side(say("chosen"), &pair.chosen), &side(say("rejected"), &pair.rejected)]);
     item
 }
 
 fn side(name: &str, it: &Likelihood) -> Element {
     let row = dom::make("div", "side", "");
-    let numbers = format!("log π {}   gold {}", format::fixed(it.logprob, 2), format::fixed(it.gold_reward, 2));
+    let numbers = say!("log π {}   gold {}", format::fixed(it.logprob, 2), format::fixed(it.gold_reward, 2));
     let tokens = tinted(&it.words, &it.log_ratios);
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &numbers)]);
     row

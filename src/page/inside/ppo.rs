@@ -5,16 +5,17 @@ use web_sys::Element;
 use crate::engine::protocol::{EpisodeNumbers, Round, Stage, TokenNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::{key, say};
 
 /// Heads of an episode's table, each with what it means.
 const COLUMNS: [(&str, &str); 7] = [
-    ("log π/π_ref", "How much likelier than under the reference the token was when it was drawn."),
-    ("reward", "What it cost to leave the reference, −β·log π/π_ref; at the last token, plus the score."),
-    ("value", "What the value model expected to come."),
-    ("Â", "The advantage: how much better it went than expected, in deviations over the rollout."),
-    ("ρ", "The ratio π/π_old before the last update."),
-    ("log π", "Log-probability when it was drawn."),
-    ("clip", "Whether the clip holds it."),
+    ("log π/π_ref", key("How much likelier than under the reference the token was when it was drawn.")),
+    (key("reward"), key("What it cost to leave the reference, −β·log π/π_ref; at the last token, plus the score.")),
+    (key("value"), key("What the value model expected to come.")),
+    ("Â", key("The advantage: how much better it went than expected, in deviations over the rollout.")),
+    ("ρ", key("The ratio π/π_old before the last update.")),
+    ("log π", key("Log-probability when it was drawn.")),
+    (key("clip"), key("Whether the clip holds it.")),
 ];
 
 /// Writes the round that was stepped through, of the stage in focus.
@@ -27,7 +28,9 @@ pub fn draw(state: &State) {
     let (Some(round), Some((_, token))) = (round, first) else {
         return dom::set_text(
             "round-summary",
-            "Press Step to look into one round: the policy writes a rollout, a score judges it, and the updates follow.",
+            say(
+                "Press Step to look into one round: the policy writes a rollout, a score judges it, and the updates follow.",
+            ),
         );
     };
     dom::set_text("round-summary", &summary(round));
@@ -54,18 +57,23 @@ fn longest(episode: &EpisodeNumbers) -> Option<&TokenNumbers> {
 }
 
 fn summary(round: &Round) -> String {
-    let judge = if round.stage == Stage::PpoGt { "the gold reward" } else { "the reward model" };
-    let start =
-        if round.number == 1 { " The policy was still the reference, so nothing had been paid for KL." } else { "" };
-    format!(
-        "Round {}: {} completions, judged by {judge}, and {} updates, {} in all. Before them: mean score {}, KL {} nats, β {}.{start} Episodes of the last minibatch follow, token by token.",
+    let judge = if round.stage == Stage::PpoGt { say("the gold reward") } else { say("the reward model") };
+    let start = if round.number == 1 {
+        say(" The policy was still the reference, so nothing had been paid for KL.")
+    } else {
+        ""
+    };
+    say!(
+        "Round {}: {} completions, judged by {}, and {} updates, {} in all. Before them: mean score {}, KL {} nats, β {}.{} Episodes of the last minibatch follow, token by token.",
         round.number,
         round.size,
+        judge,
         round.updates,
         round.step,
         format::signed(round.score, 2),
         format::fixed(round.kl, 2),
         format::beta(round.kl_coefficient),
+        start
     )
 }
 
@@ -75,22 +83,25 @@ fn item(episode: &EpisodeNumbers) -> Element {
     // A table that scrolls must be reachable by key.
     dom::set_attribute(&scroll, "tabindex", Some("0"));
     dom::set_attribute(&scroll, "role", Some("region"));
-    dom::set_attribute(&scroll, "aria-label", Some(&format!("Episode: {} …", episode.prompt)));
+    dom::set_attribute(&scroll, "aria-label", Some(&say!("Episode: {} …", episode.prompt)));
     let table = dom::make("table", "episode", "");
     let caption = dom::make("caption", "", "");
-    let earned = format!("score {}   gold {}", format::signed(episode.score, 2), format::fixed(episode.gold_reward, 2));
+    let earned = say!("score {}   gold {}", format::signed(episode.score, 2), format::fixed(episode.gold_reward, 2));
     dom::append(
         &caption,
-        &[&dom::make("span", "prompt", &format!("{} …", episode.prompt)), &dom::make("span", "numeric", &earned)],
+        &[
+            &dom::make_written("span", "prompt", &format!("{} …", episode.prompt)),
+            &dom::make("span", "numeric", &earned),
+        ],
     );
     let (head, names, body) = (dom::make("thead", "", ""), dom::make("tr", "", ""), dom::make("tbody", "", ""));
     let column = |name: &str, meaning: &str| {
-        let cell = dom::make("th", "", name);
+        let cell = dom::make("th", "", say(name));
         dom::set_attribute(&cell, "scope", Some("col"));
-        dom::set_attribute(&cell, "title", Some(meaning));
+        dom::set_attribute(&cell, "title", Some(say(meaning)));
         dom::append(&names, &[&cell]);
     };
-    column("token", "Token by token, the end token last.");
+    column(key("token"), key("Token by token, the end token last."));
     COLUMNS.iter().for_each(|(name, meaning)| column(name, meaning));
     dom::append(&head, &[&names]);
     for token in &episode.tokens {
@@ -104,7 +115,7 @@ fn item(episode: &EpisodeNumbers) -> Element {
 
 fn row(token: &TokenNumbers) -> Element {
     let row = dom::make("tr", "", "");
-    let word = dom::make("th", "", &token.word);
+    let word = dom::make_written("th", "", &token.word);
     dom::set_attribute(&word, "scope", Some("row"));
     dom::append(&row, &[&word]);
     let cells = [
@@ -114,7 +125,7 @@ fn row(token: &TokenNumbers) -> Element {
         format::signed(token.advantage, 2),
         format::fixed(token.ratio, 3),
         format::fixed(token.logprob, 2),
-        if token.clipped { "clipped".into() } else { String::new() },
+        if token.clipped { say("clipped").into() } else { String::new() },
     ];
     for cell in cells {
         dom::append(&row, &[&dom::make("td", "", &cell)]);

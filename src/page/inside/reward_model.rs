@@ -6,6 +6,7 @@ use super::{pull, tinted};
 use crate::engine::protocol::{ScoredBatch, ScoredCompletion, ScoredPairNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::say;
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
@@ -16,7 +17,7 @@ pub fn draw(state: &State) {
     let (Some(batch), Some(first)) = (&state.scored, first) else {
         return dom::set_text(
             "scored-summary",
-            "Press Step to look into one batch: its pairs, their scores, and how hard each one pulls.",
+            say("Press Step to look into one batch: its pairs, their scores, and how hard each one pulls."),
         );
     };
     dom::set_text("scored-summary", &summary(batch));
@@ -34,29 +35,30 @@ pub fn draw(state: &State) {
 }
 
 fn summary(batch: &ScoredBatch) -> String {
-    let start = if batch.step == 1 { " Its head is still random: near ln 2 = 0.693, a coin’s." } else { "" };
-    format!(
-        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{start} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
+    let start = if batch.step == 1 { say(" Its head is still random: near ln 2 = 0.693, a coin’s.") } else { "" };
+    say!(
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
         format::fixed(batch.accuracy, 2),
-        batch.pairs.len(),
+        start,
+        batch.pairs.len()
     )
 }
 
 fn item(pair: &ScoredPairNumbers) -> Element {
     let item = dom::make("li", "batch-pair", "");
-    let prompt = dom::make("p", "prompt", &format!("{} …", pair.prompt));
+    let prompt = dom::make_written("p", "prompt", &format!("{} …", pair.prompt));
     let pull = pull(pair.weight, pair.margin, pair.loss);
-    dom::append(&item, &[&prompt, &side("chosen", &pair.chosen), &side("rejected", &pair.rejected), &pull]);
+    dom::append(&item, &[&prompt, &side(say("chosen"), &pair.chosen), &side(say("rejected"), &pair.rejected), &pull]);
     item
 }
 
 fn side(name: &str, completion: &ScoredCompletion) -> Element {
     let row = dom::make("div", "side", "");
     let score =
-        format!("score {}   gold {}", format::signed(completion.score, 2), format::fixed(completion.gold_reward, 2));
+        say!("score {}   gold {}", format::signed(completion.score, 2), format::fixed(completion.gold_reward, 2));
     let tokens = tinted(&completion.words, &[]);
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &score)]);
     row

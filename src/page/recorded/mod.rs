@@ -12,6 +12,7 @@ use crate::metrics::{
     ComparisonCell, CsvError, FrontierPoint, HackingPoint, ScalingPoint, WinRatePoint, parse_comparison_csv,
     parse_frontier_csv, parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv,
 };
+use crate::words::{heard, say};
 
 pub use read_off::{READ_OFF_WIN_RATES, read_off_curves};
 
@@ -73,10 +74,10 @@ impl Provenance {
 
     /// One clause for a caption.
     pub fn words(&self) -> String {
-        let width = self.width.map_or_else(String::new, |width| format!(", reference of width {width}"));
-        let build = if self.build.is_empty() { String::new() } else { format!(" (build {})", self.build) };
-        let program = if self.program.is_empty() { "an unknown program" } else { &self.program };
-        format!("recorded with {program}{build}{width}")
+        let width = self.width.map_or_else(String::new, |width| say!(", reference of width {}", width));
+        let build = if self.build.is_empty() { String::new() } else { say!(" (build {})", self.build) };
+        let program = if self.program.is_empty() { say("an unknown program") } else { &self.program };
+        say!("recorded with {}{}{}", program, build, width)
     }
 }
 
@@ -191,7 +192,7 @@ impl Recorded {
         let Some(Table { rows, provenance }) = self.sweep() else {
             return match self.troubles.first() {
                 Some(trouble) if self.shown != Ghosts::Hidden => {
-                    format!("The recorded runs could not be read ({trouble}); your own are drawn all the same.")
+                    say!("The recorded runs could not be read ({}); your own are drawn all the same.", heard(trouble))
                 }
                 _ => String::new(),
             };
@@ -199,19 +200,24 @@ impl Recorded {
         let mut seeds: Vec<u64> = rows.iter().map(|point| point.seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        let labels =
-            if self.shown == Ghosts::Noisy { "noisy labels as here" } else { "noise-free labels as in the paper" };
+        let labels = if self.shown == Ghosts::Noisy {
+            say("noisy labels as here")
+        } else {
+            say("noise-free labels as in the paper")
+        };
         let other = match (provenance.width, width) {
             (Some(its), Some(width)) if its != width as u64 => {
-                format!(" Your reference has width {width}, so its optimum and theirs differ a little.")
+                say!(" Your reference has width {}, so its optimum and theirs differ a little.", width)
             }
             _ => String::new(),
         };
-        format!(
-            "Pale: {} runs of every method with {labels}, {} seeds, {}.{other}",
+        say!(
+            "Pale: {} runs of every method with {}, {} seeds, {}.{}",
             self.ghosts.len(),
+            labels,
             seeds.len(),
             provenance.words(),
+            other
         )
     }
 }
@@ -241,17 +247,17 @@ fn trails(points: &[FrontierPoint]) -> Vec<Trail> {
 /// What people call a method, by its name in files.
 pub fn method_name(method: &str) -> &str {
     match method {
-        "base" => "base model",
-        "base-cued" => "base model with the cue",
+        "base" => say("base model"),
+        "base-cued" => say("base model with the cue"),
         "sft" => "SFT",
         "dpo" => "DPO",
         "ppo" => "PPO",
         "ppo-gt" => "PPO-GT",
         "ppo-gt-ptx" => "PPO-GT-ptx",
-        "unlikelihood" => "unlikelihood",
+        "unlikelihood" => say("unlikelihood"),
         "preferred_ft" => "Preferred-FT",
         "best_of_n" => "Best-of-N",
-        "best_of_n_score" => "Best-of-N by score",
+        "best_of_n_score" => say("Best-of-N by score"),
         other => other,
     }
 }

@@ -3,15 +3,16 @@
 
 use crate::charts::Trail;
 use crate::metrics::{FrontierPoint, Setting};
+use crate::words::{key, say};
 
 /// A method, what its curve is called, and KL and reward along it.
 type Curve = (&'static str, &'static str, &'static [(f64, f64)]);
 
 /// The upper edge of each method's points, Figure 2 left.
 const CURVES: [Curve; 3] = [
-    ("dpo", "DPO in the paper", &[(2.0, 0.88), (2.5, 0.9), (5.0, 0.99), (8.0, 1.0)]),
-    ("ppo", "PPO in the paper", &[(2.0, 0.53), (11.0, 0.92)]),
-    ("ppo-gt", "PPO-GT in the paper", &[(1.0, 0.49), (12.0, 0.89)]),
+    ("dpo", key("DPO in the paper"), &[(2.0, 0.88), (2.5, 0.9), (5.0, 0.99), (8.0, 1.0)]),
+    ("ppo", key("PPO in the paper"), &[(2.0, 0.53), (11.0, 0.92)]),
+    ("ppo-gt", key("PPO-GT in the paper"), &[(1.0, 0.49), (12.0, 0.89)]),
 ];
 
 /// Win rates against the references at temperatures 0, 0.25, 0.5, 0.75 and 1, Figure 2 right: another task again, the
@@ -39,7 +40,7 @@ pub fn read_off_curves() -> Vec<Trail> {
         diversity: None,
     };
     let curve = |(method, label, points): Curve| Trail {
-        label: label.into(),
+        label: say(label).into(),
         method: method.into(),
         live: false,
         points: points.iter().map(|it| point(method, it)).collect(),

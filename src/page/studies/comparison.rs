@@ -5,6 +5,7 @@ use crate::metrics::{ComparisonCell, FrontierPoint, QUANTITIES};
 use crate::page::recorded::method_name;
 use crate::page::state::State;
 use crate::page::{dom, format};
+use crate::words::say;
 
 /// The columns of the table.
 const METHODS: [&str; 4] = ["dpo", "ppo", "ppo-gt", "preferred_ft"];
@@ -18,13 +19,15 @@ pub fn draw(state: &State) {
             fill("comparison-rows", QUANTITIES.iter().filter_map(|quantity| recorded_row(quantity, &table.rows)));
             dom::set_text("comparison-summary", &format!("{}.", format::capital(&table.provenance.words())));
         }
-        None => dom::set_text("comparison-summary", "The recorded comparison is not here; your own runs are below."),
+        None => {
+            dom::set_text("comparison-summary", say("The recorded comparison is not here; your own runs are below."))
+        }
     }
     let points: Vec<&FrontierPoint> = state.points.iter().map(|point| &point.point).collect();
     fill(
         "own-rows",
         LIMITS.map(|limit| {
-            row(&format!("best gold reward at KL ≤ {limit}"), METHODS.map(|method| best(&points, method, limit)))
+            row(&say!("best gold reward at KL ≤ {}", limit), METHODS.map(|method| best(&points, method, limit)))
         }),
     );
 }
@@ -32,9 +35,9 @@ pub fn draw(state: &State) {
 fn recorded_row((name, label, meaning): &(&str, &str, &str), cells: &[ComparisonCell]) -> Option<web_sys::Element> {
     let of = |method: &str| cells.iter().find(|cell| cell.quantity == *name && cell.method == method);
     METHODS.iter().any(|method| of(method).is_some()).then(|| {
-        let row = row(label, METHODS.map(|method| of(method).map_or_else(|| "–".into(), value)));
+        let row = row(say(label), METHODS.map(|method| of(method).map_or_else(|| "–".into(), value)));
         if let Some(head) = row.first_element_child() {
-            dom::append(&head, &[&dom::make("span", "meaning", meaning)]);
+            dom::append(&head, &[&dom::make("span", "meaning", say(meaning))]);
         }
         row
     })
@@ -57,7 +60,7 @@ fn best(points: &[&FrontierPoint], method: &str, limit: f64) -> String {
     let within = points.iter().filter(|it| it.method == method && it.kl_per_sequence <= limit);
     let best = within.max_by(|a, b| a.gold_reward.total_cmp(&b.gold_reward));
     best.map_or_else(
-        || format!("no {} run yet", method_name(method)),
+        || say!("no {} run yet", method_name(method)),
         |it| format!("{} ± {}", format::fixed(it.gold_reward, 3), format::fixed(it.gold_reward_half_width, 3)),
     )
 }

@@ -11,7 +11,7 @@ use crate::page::{dom, format};
 pub fn draw(state: &mut State) {
     let summary = state.recorded.hacking.as_ref().map(|table| summary(&table.rows, &table.provenance.words()));
     let Some(summary) = summary else {
-        dom::set_text("hacking-summary", "The recorded experiment is not here.");
+        dom::set_text("hacking-summary", say("The recorded experiment is not here."));
         return;
     };
     dom::set_text("hacking-summary", &summary);
@@ -20,13 +20,14 @@ pub fn draw(state: &mut State) {
 
 /// The chart without its lines.
 pub const AXES: LineChart<'static> = LineChart {
-    x_name: "KL to the reference, nats →",
-    y_name: "↑ reward, from the reference’s mean",
+    x_name: key("KL to the reference, nats →"),
+    y_name: key("↑ reward, from the reference’s mean"),
     lines: &[],
-    level: Some((0.0, "the reference")),
+    level: Some((0.0, key("the reference"))),
     x_at_least: (0.0, 5.0),
     y_at_least: (-1.0, 4.0),
 };
+use crate::words::{key, say};
 
 /// What the reward model says, and what the world says.
 pub fn lines(state: &State) -> Vec<Line> {
@@ -41,21 +42,21 @@ pub fn lines(state: &State) -> Vec<Line> {
         pale: false,
     };
     vec![
-        line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),
-        line("what the world says", "ppo-gt", |it| (it.gold_score, it.gold_score_half_width)),
+        line(say("what the reward model says"), "ppo", |it| (it.score, it.score_half_width)),
+        line(say("what the world says"), "ppo-gt", |it| (it.gold_score, it.gold_score_half_width)),
     ]
 }
 
 fn summary(rows: &[HackingPoint], provenance: &str) -> String {
     let best = rows.iter().max_by(|a, b| a.gold_reward.total_cmp(&b.gold_reward));
     let (Some(best), Some(last)) = (best, rows.last()) else { return String::new() };
-    format!(
+    say!(
         "A reward model of few pairs, and a policy pushed far: gold reward was highest, {}, at {} nats. At the end it is {}, while the score says {}: a gap of {}. {}.",
         format::fixed(best.gold_reward, 2),
         format::fixed(best.kl_per_sequence, 1),
         format::fixed(last.gold_reward, 2),
         format::signed(last.score, 1),
         format::fixed(last.gap, 1),
-        format::capital(provenance),
+        format::capital(provenance)
     )
 }

@@ -16,6 +16,7 @@ use super::view::View;
 use super::{Page, dom, notices};
 use crate::charts::{ChartError, LineChart, Look};
 use crate::page::study::Study;
+use crate::words::say;
 
 /// Draws the panel that is open.
 pub fn draw(state: &mut State) {
@@ -61,7 +62,9 @@ pub fn paint<DB: DrawingBackend>(
         Study::Scaling => (scaling::lines(state), scaling::AXES),
         Study::Hacking => (hacking::lines(state), hacking::AXES),
     };
-    LineChart { lines: &lines, ..axes }.draw(area, look).map(drop)
+    let level = axes.level.map(|(value, name)| (value, say(name)));
+    let (x_name, y_name) = (say(axes.x_name), say(axes.y_name));
+    LineChart { x_name, y_name, lines: &lines, level, ..axes }.draw(area, look).map(drop)
 }
 
 fn chart(state: &mut State, study: Study) {

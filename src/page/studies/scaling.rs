@@ -43,20 +43,21 @@ pub fn draw(state: &mut State) {
     let provenance = recorded.map(|table| table.provenance.words());
     dom::set_text("scaling-summary", &summary(&known, provenance.as_deref()));
     dom::set_text("scaling-here", &summary_of_here(&here));
-    let rows = known.iter().map(|cell| (cell, "recorded")).chain(here.iter().map(|cell| (cell, "here")));
+    let rows = known.iter().map(|cell| (cell, say("recorded"))).chain(here.iter().map(|cell| (cell, say("here"))));
     fill("scaling-rows", rows.map(|(cell, origin)| table_row(cell, origin)));
     chart(state, Study::Scaling);
 }
 
 /// The chart without its lines.
 pub const AXES: LineChart<'static> = LineChart {
-    x_name: "parameters, powers of ten →",
-    y_name: "↑ win rate",
+    x_name: key("parameters, powers of ten →"),
+    y_name: key("↑ win rate"),
     lines: &[],
-    level: Some((0.5, "as good as the largest SFT model")),
+    level: Some((0.5, key("as good as the largest SFT model"))),
     x_at_least: (3.75, 6.6),
     y_at_least: (0.2, 1.0),
 };
+use crate::words::{key, say};
 
 /// Recorded lines, and over them those of models that were trained here.
 pub fn lines(state: &State) -> Vec<Line> {
@@ -64,7 +65,7 @@ pub fn lines(state: &State) -> Vec<Line> {
     let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
     let mut lines: Vec<Line> = known.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, "")).collect();
     lines.iter_mut().for_each(|line| line.pale = !here.is_empty());
-    lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, ", here")));
+    lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, say(", here"))));
     lines
 }
 
@@ -109,7 +110,7 @@ fn table_row(cell: &Cell, origin: &str) -> web_sys::Element {
 
 fn summary(cells: &[Cell], provenance: Option<&str>) -> String {
     let Some(provenance) = provenance else {
-        return "The recorded experiment is not here; “run it here” does it anew.".into();
+        return say("The recorded experiment is not here; “run it here” does it anew.").into();
     };
     let Some(verdict) = verdict(cells) else { return String::new() };
     let of = |method: &str, size: u64| cells.iter().find(|it| it.method == method && it.parameters == size);
@@ -117,10 +118,11 @@ fn summary(cells: &[Cell], provenance: Option<&str>) -> String {
         let base = of("base", sft.parameters)?;
         Some((base.win_rate().0 - sft.win_rate().0).abs())
     });
-    format!(
-        "{verdict} But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it: base models and SFT models of one size differ by at most {}. {}.",
+    say!(
+        "{} But the gold reward sees sentiment alone, so a base model that writes a cast list is neutral and loses nothing by it: base models and SFT models of one size differ by at most {}. {}.",
+        verdict,
         format::fixed(apart.fold(0.0, f64::max), 2),
-        format::capital(provenance),
+        format::capital(provenance)
     )
 }
 
@@ -129,7 +131,7 @@ fn summary_of_here(cells: &[Cell]) -> String {
     let Some(opponent) = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters) else {
         return String::new();
     };
-    format!(
+    say!(
         "Lines marked “here” were trained on this page from nothing, with its seed, and met the largest SFT model trained here ({} parameters). {}",
         format::count(opponent.parameters as usize),
         verdict(cells).unwrap_or_default()
@@ -143,15 +145,26 @@ fn verdict(cells: &[Cell]) -> Option<String> {
         return None;
     }
     let (rate, half_width) = small.win_rate();
-    let verdict = match rate - 0.5 {
-        ahead if ahead > half_width => "beats",
-        ahead if -ahead > half_width => "loses to",
-        _ => "is about as good as",
-    };
-    Some(format!(
-        "The smallest aligned model ({} parameters) {verdict} the largest SFT model ({} parameters): win rate {}.",
-        format::count(small.parameters as usize),
-        format::count(large.parameters as usize),
-        format::fixed(rate, 2),
-    ))
+    let [small, large] = [small, large].map(|cell| format::count(cell.parameters as usize));
+    let shown = format::fixed(rate, 2);
+    Some(match rate - 0.5 {
+        ahead if ahead > half_width => say!(
+            "The smallest aligned model ({} parameters) beats the largest SFT model ({} parameters): win rate {}.",
+            small,
+            large,
+            shown
+        ),
+        ahead if -ahead > half_width => say!(
+            "The smallest aligned model ({} parameters) loses to the largest SFT model ({} parameters): win rate {}.",
+            small,
+            large,
+            shown
+        ),
+        _ => say!(
+            "The smallest aligned model ({} parameters) is about as good as the largest SFT model ({} parameters): win rate {}.",
+            small,
+            large,
+            shown
+        ),
+    })
 }

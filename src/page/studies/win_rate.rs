@@ -15,7 +15,7 @@ pub fn draw(state: &mut State) {
     let recorded = state.recorded.win_rates.clone();
     let rows = recorded.as_ref().map_or(&[][..], |table| &table.rows);
     dom::set_text("win-rate-summary", &summary(recorded.as_ref(), &live));
-    let all = rows.iter().map(|point| (point, "recorded")).chain(live.iter().map(|point| (point, "here")));
+    let all = rows.iter().map(|point| (point, say("recorded"))).chain(live.iter().map(|point| (point, say("here"))));
     fill("win-rate-rows", all.map(|(point, origin)| table_row(point, origin)));
     dom::flag("win-rate-run", "disabled", state.ready.is_none());
     dom::flag("win-rate-cancel", "hidden", !state.is_at(Work::Contest));
@@ -24,20 +24,21 @@ pub fn draw(state: &mut State) {
 
 /// The chart without its lines.
 pub const AXES: LineChart<'static> = LineChart {
-    x_name: "sampling temperature →",
-    y_name: "↑ win rate",
+    x_name: key("sampling temperature →"),
+    y_name: key("↑ win rate"),
     lines: &[],
-    level: Some((0.5, "as good as the grammar’s reviews")),
+    level: Some((0.5, key("as good as the grammar’s reviews"))),
     x_at_least: (0.0, 1.15),
     y_at_least: (0.4, 1.0),
 };
+use crate::words::{key, say};
 
 /// Recorded lines, and over them those that were played here.
 pub fn lines(state: &State) -> Vec<Line> {
     let rows = state.recorded.win_rates.as_ref().map_or(&[][..], |table| &table.rows);
     let mut lines: Vec<Line> = rows.chunk_by(|a, b| a.method == b.method).map(|points| line(points, "")).collect();
     lines.iter_mut().for_each(|line| line.pale = !state.win_rates.is_empty());
-    lines.extend(state.win_rates.chunk_by(|a, b| a.method == b.method).map(|points| line(points, ", here")));
+    lines.extend(state.win_rates.chunk_by(|a, b| a.method == b.method).map(|points| line(points, say(", here"))));
     lines
 }
 
@@ -79,17 +80,18 @@ fn table_row(point: &WinRatePoint, origin: &str) -> web_sys::Element {
 
 fn summary(recorded: Option<&Table<WinRatePoint>>, live: &[WinRatePoint]) -> String {
     let Some(table) = recorded else {
-        return "The recorded win rates are not here; “play it here” measures the models of this page.".into();
+        return say("The recorded win rates are not here; “play it here” measures the models of this page.").into();
     };
     let best = table.rows.iter().max_by(|a, b| a.result.win_rate.total_cmp(&b.result.win_rate));
     let best = best.map_or_else(String::new, |it| {
-        format!(
+        say!(
             " The highest recorded rate is {} ({} at temperature {}).",
             format::fixed(it.result.win_rate, 2),
             method_name(&it.method),
             format::fixed(it.temperature, 2)
         )
     });
-    let here = if live.is_empty() { "" } else { " Lines marked “here” were played with the models of this page." };
+    let here =
+        if live.is_empty() { "" } else { say(" Lines marked “here” were played with the models of this page.") };
     format!("{}.{best}{here}", crate::page::format::capital(&table.provenance.words()))
 }

@@ -7,6 +7,8 @@ pub mod view;
 
 pub use stops::{Action, Link, STOPS, Stop};
 
+use crate::words::say;
+
 /// Where the visitor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tour {
@@ -102,14 +104,14 @@ impl Tour {
     /// What stands on the button that opens the tour.
     pub fn invitation(&self) -> String {
         match self.at {
-            0 => "Take the tour: nine short stops".into(),
-            at => format!("Go on with the tour: stop {} of {}", at + 1, STOPS.len()),
+            0 => say("Take the tour: nine short stops").into(),
+            at => say!("Go on with the tour: stop {} of {}", at + 1, STOPS.len()),
         }
     }
 
     /// Where the visitor is, in words.
     pub fn place(&self) -> String {
-        format!("Stop {} of {}", self.at + 1, STOPS.len())
+        say!("Stop {} of {}", self.at + 1, STOPS.len())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{Page, controls, dom, studies};
+use crate::words::say;
 
 const STORED: &str = "klimb-tour";
 /// The class of the part that is spoken of.
@@ -37,7 +38,7 @@ pub fn go(page: &mut Page, to: Move) {
         dom::element(tour.stop().part).scroll_into_view();
     } else if before.is_open {
         dom::focus("tour-open");
-        dom::set_text("said", "The tour is closed; its place is kept.");
+        dom::set_text("said", say("The tour is closed; its place is kept."));
     }
     // The page may have become narrower or wider.
     page.redraw();
@@ -128,10 +129,10 @@ pub fn draw(state: &State) {
     dom::set_text("tour-open", &tour.invitation());
     dom::set_attribute(&dom::element("tour-open"), "aria-expanded", Some(if tour.is_open { "true" } else { "false" }));
     dom::set_text("tour-place", &tour.place());
-    dom::set_text("tour-title", stop.title);
-    dom::set_text("tour-act", stop.act);
-    dom::set_text("tour-then", if tour.has_acted { stop.then } else { "" });
-    dom::set_text("tour-next", if tour.at() + 1 == super::STOPS.len() { "Finish" } else { "Next" });
+    dom::set_text("tour-title", say(stop.title));
+    dom::set_text("tour-act", say(stop.act));
+    dom::set_text("tour-then", if tour.has_acted { say(stop.then) } else { "" });
+    dom::set_text("tour-next", if tour.at() + 1 == super::STOPS.len() { say("Finish") } else { say("Next") });
     dom::flag("tour-back", "disabled", tour.at() == 0);
     dom::flag("tour-act", "disabled", state.ready.is_none());
     let text = dom::element("tour-text");
@@ -142,12 +143,12 @@ pub fn draw(state: &State) {
     dom::set_attribute(&text, "data-stop", Some(&number));
     dom::clear(&text);
     for paragraph in stop.text {
-        dom::append(&text, &[&dom::make("p", "", paragraph)]);
+        dom::append(&text, &[&dom::make("p", "", say(paragraph))]);
     }
     if !stop.links.is_empty() {
         let list = dom::make("ul", "", "");
         for link in stop.links {
-            let (item, anchor) = (dom::make("li", "", ""), dom::make("a", "", link.text));
+            let (item, anchor) = (dom::make("li", "", ""), dom::make_written("a", "", link.text));
             dom::set_attribute(&anchor, "href", Some(link.address));
             dom::set_attribute(&anchor, "rel", Some("noreferrer"));
             dom::append(&item, &[&anchor]);
