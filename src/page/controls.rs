@@ -15,6 +15,7 @@ use super::{
     studies,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
+use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -59,7 +60,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
             page.state.mark(&[View::Samples, View::Runs]);
         }
         ("change", "reading") => {
-            if let Ok(temperature) = dom::select("reading").value().parse() {
+            if let Some(temperature) = json::number(&dom::select("reading").value()) {
                 page.order(Command::ReadAt(temperature));
             }
         }
@@ -215,7 +216,7 @@ fn change(page: &mut Page, id: &str) {
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
         "backend" | "width" | "breadth" => settings.set_from_text(id, &dom::select(id).value()),
-        _ => return page.order(Command::SetPace(dom::select("pace").value().parse().ok())),
+        _ => return page.order(Command::SetPace(json::number(&dom::select("pace").value()))),
     };
     match outcome {
         Ok(()) => settle(page),
