@@ -5,8 +5,10 @@
 
 pub mod backend;
 pub mod hash;
+pub mod json;
 pub mod model;
 pub mod objectives;
+pub mod order;
 pub mod real;
 pub mod rng;
 pub mod stats;

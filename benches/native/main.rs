@@ -9,6 +9,7 @@ mod harness;
 mod kernels;
 mod report;
 mod rollouts;
+mod scaling;
 mod sizes;
 mod steps;
 
@@ -33,6 +34,8 @@ fn main() {
     }
     kernels::all(&mut harness, &mut cpu);
     kernels::all(&mut harness, &mut gpu);
+    scaling::all(&mut harness, &mut cpu);
+    scaling::all(&mut harness, &mut gpu);
     let measured = harness.finish();
     report::write(&measured, gpu.opened().map(Gpu::adapter));
 }

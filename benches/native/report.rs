@@ -8,6 +8,7 @@ use klimb::backend::gpu::Adapter;
 use serde_json::{Value, json};
 
 use super::harness::Measured;
+use super::scaling;
 
 /// The variable that names the file to write.
 const FILE: &str = "KLIMB_BENCH_JSON";
@@ -15,11 +16,13 @@ const FILE: &str = "KLIMB_BENCH_JSON";
 /// Writes what was measured where [`FILE`] says, if it says so.
 pub fn write(measured: &[Measured], adapter: Option<&Adapter>) {
     let Some(path) = std::env::var_os(FILE) else { return };
+    let results: Vec<Value> = measured.iter().filter_map(result).collect();
     let report = json!({
         "program": concat!("klimb ", env!("CARGO_PKG_VERSION")),
         "unix_seconds": SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         "machine": machine(adapter),
-        "results": measured.iter().filter_map(result).collect::<Vec<_>>(),
+        "results": results,
+        "scaling": scaling::laws(&results),
     });
     let text = serde_json::to_string_pretty(&report).expect("numbers and words");
     if let Err(error) = fs::write(&path, text + "\n") {

@@ -7,31 +7,35 @@ use klimb::model::ModelConfig;
 pub struct Size {
     /// What it is called.
     pub name: &'static str,
-    width: usize,
-    layers: usize,
+    /// Numbers that stand for a token.
+    pub width: usize,
+    /// Blocks.
+    pub layers: usize,
     /// Sequences a step; DPO has half as many pairs, so that every objective sees as many tokens.
     pub batch: usize,
+    /// Positions of a sequence.
+    pub length: usize,
 }
 
 /// Distinct tokens.
 pub const VOCABULARY: usize = 160;
-/// Positions of a sequence.
+/// Positions of a sequence on the page.
 pub const LENGTH: usize = 32;
 
 /// The page's two widths, and one that a graphics card can show something with.
 pub const SIZES: [Size; 3] = [
-    Size { name: "small", width: 32, layers: 2, batch: 16 },
+    Size { name: "small", width: 32, layers: 2, batch: 16, length: LENGTH },
     DEFAULT,
-    Size { name: "large", width: 128, layers: 4, batch: 64 },
+    Size { name: "large", width: 128, layers: 4, batch: 64, length: LENGTH },
 ];
 /// What kernels are measured at one by one.
-pub const DEFAULT: Size = Size { name: "default", width: 64, layers: 2, batch: 64 };
+pub const DEFAULT: Size = Size { name: "default", width: 64, layers: 2, batch: 64, length: LENGTH };
 
 impl Size {
     /// The network.
     pub fn config(&self) -> ModelConfig {
-        let Self { width, layers, .. } = *self;
-        ModelConfig { vocabulary: VOCABULARY, context: LENGTH, width, layers, heads: 4, own_unembedding: false }
+        let Self { width, layers, length, .. } = *self;
+        ModelConfig { vocabulary: VOCABULARY, context: length, width, layers, heads: 4, own_unembedding: false }
     }
 
     /// Floating-point operations of the matrix products in a step on `rows` tokens: there, and twice as many back.
@@ -41,7 +45,7 @@ impl Size {
 
     /// Operations of a forward pass through the blocks, with attention counted as if nothing were masked.
     pub fn trunk_flop(&self, rows: usize) -> u64 {
-        let Self { width, layers, .. } = *self;
-        (2 * rows * layers * (12 * width * width + 2 * LENGTH * width)) as u64
+        let Self { width, layers, length, .. } = *self;
+        (2 * rows * layers * (12 * width * width + 2 * length * width)) as u64
     }
 }

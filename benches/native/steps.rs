@@ -8,7 +8,7 @@ use klimb::model::initial_parameters;
 use klimb::rng::Generator;
 
 use super::harness::{Harness, Machine, Subject, finish};
-use super::sizes::{LENGTH, Size, VOCABULARY};
+use super::sizes::{Size, VOCABULARY};
 
 /// Batches that a run goes through in turn, so that none is learned by heart.
 const BATCHES: u64 = 8;
@@ -21,32 +21,34 @@ const SCHEDULE: Schedule = Schedule { peak: 1e-4, floor: 1e-4, warm_up: 0, steps
 pub const WRITING: GenerationSettings = GenerationSettings { temperature: 1.0, end: VOCABULARY as u32, padding: 0 };
 
 pub fn all<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, size: Size) {
-    sft(harness, machine, size);
+    sft(harness, machine, "sft", size);
     dpo(harness, machine, size);
     ppo(harness, machine, size);
 }
 
-fn sft<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, size: Size) {
-    let batches: Vec<TokenBatch> = (0..BATCHES).map(|i| TokenBatch::new(LENGTH, &sequences(size.batch, i))).collect();
+/// A step of SFT, under the name of what it is measured for.
+pub fn sft<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, name: &'static str, size: Size) {
+    let batches: Vec<TokenBatch> =
+        (0..BATCHES).map(|i| TokenBatch::new(size.length, &sequences(size.batch, size.length, i))).collect();
     let make = |k: &mut K| {
         let settings = SftSettings { batch: size.batch, schedule: SCHEDULE, ..SftSettings::default() };
         let network = Network::new(size.config());
-        (Sft::new(k, network, &initial_parameters(&size.config(), 1), LENGTH, settings), batches.iter().cycle())
+        (Sft::new(k, network, &initial_parameters(&size.config(), 1), size.length, settings), batches.iter().cycle())
     };
-    harness.step(machine, subject("sft", size, size.step_flop(size.batch * LENGTH)), make, |k, (sft, batches)| {
+    harness.step(machine, subject(name, size, size.step_flop(size.batch * size.length)), make, |k, (sft, batches)| {
         sft.step_on(k, batches.next().expect("an endless cycle"));
         finish(k);
     });
 }
 
 fn dpo<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, size: Size) {
-    let batches: Vec<PairBatch> = (0..BATCHES).map(|i| pairs(size.batch / 2, i)).collect();
+    let batches: Vec<PairBatch> = (0..BATCHES).map(|i| pairs(size, i)).collect();
     let make = |k: &mut K| {
         let settings = DpoSettings { pairs: size.batch / 2, schedule: SCHEDULE, ..DpoSettings::default() };
         let network = Network::new(size.config());
-        (Dpo::new(k, network, &initial_parameters(&size.config(), 1), LENGTH, settings), batches.iter().cycle())
+        (Dpo::new(k, network, &initial_parameters(&size.config(), 1), size.length, settings), batches.iter().cycle())
     };
-    harness.step(machine, subject("dpo", size, size.step_flop(size.batch * LENGTH)), make, |k, (dpo, batches)| {
+    harness.step(machine, subject("dpo", size, size.step_flop(size.batch * size.length)), make, |k, (dpo, batches)| {
         dpo.step(k, batches.next().expect("an endless cycle"));
         finish(k);
     });
@@ -65,7 +67,7 @@ fn ppo<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>, 
         let rollout = ppo.judge(episodes, &scores);
         (ppo, rollout)
     };
-    let rows = size.batch * (LENGTH - 1);
+    let rows = size.batch * (size.length - 1);
     let flop = size.step_flop(rows) + 3 * size.trunk_flop(rows);
     harness.step(machine, subject("ppo", size, flop), make, |k, (ppo, rollout)| {
         ppo.step(k, rollout, &indices, &[]);
@@ -78,7 +80,7 @@ pub fn new_ppo<K: Kernels<Real = f32>>(k: &mut K, size: Size, episodes: usize) -
     let settings = PpoSettings { episodes, minibatches: 1, schedule: SCHEDULE, ..PpoSettings::default() };
     let parameters = initial_parameters(&size.config(), 1);
     let start = PpoStart { reference: &parameters, value_trunk: &parameters, reward_model: None };
-    Ppo::new(k, size.config(), start, LENGTH, settings)
+    Ppo::new(k, size.config(), start, size.length, settings)
 }
 
 fn subject(name: &'static str, size: Size, flop: u64) -> Subject {
@@ -96,19 +98,20 @@ pub fn prompts(count: usize) -> Vec<Vec<u32>> {
 }
 
 /// Sequences without padding.
-fn sequences(count: usize, batch: u64) -> Vec<Sequence> {
+fn sequences(count: usize, length: usize, batch: u64) -> Vec<Sequence> {
     let mut generator = Generator::numbered(1, "sequences", batch);
     let mut sequence = || {
-        let tokens = tokens(&mut generator, LENGTH + 1);
+        let tokens = tokens(&mut generator, length + 1);
         Sequence::new(&tokens[..PROMPT], &tokens[PROMPT..])
     };
     (0..count).map(|_| sequence()).collect()
 }
 
-fn pairs(count: usize, batch: u64) -> PairBatch {
-    let mut chosen = sequences(2 * count, batch);
+fn pairs(size: Size, batch: u64) -> PairBatch {
+    let count = size.batch / 2;
+    let mut chosen = sequences(2 * count, size.length, batch);
     let rejected = chosen.split_off(count);
     // About what an untrained network gives a completion.
-    let reference = vec![-((LENGTH + 1 - PROMPT) as f64) * (VOCABULARY as f64).ln(); count];
+    let reference = vec![-((size.length + 1 - PROMPT) as f64) * (VOCABULARY as f64).ln(); count];
     PairBatch { chosen, rejected, reference_chosen: reference.clone(), reference_rejected: reference }
 }

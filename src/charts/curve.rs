@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
 use super::{ChartError, Frame, Look, Marker};
+use crate::order;
 use crate::words::say;
 
 /// One series.
@@ -153,7 +154,7 @@ impl CurveChart<'_> {
                 ends.push((x, y - look.px(6.0), curve));
             }
         }
-        ends.sort_by_key(|(_, y, _)| *y);
+        order::sort_by_key(&mut ends, |(_, y, _)| *y);
         let height = look.px(14.0);
         let mut free = i32::MIN;
         for (_, y, _) in &mut ends {

@@ -10,6 +10,7 @@ use super::dashes::dashes;
 use super::frame::spanning;
 use super::{ChartError, Frame, Look, Marker};
 use crate::metrics::{FrontierPoint, OptimumPoint};
+use crate::order;
 use crate::words::say;
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
@@ -148,7 +149,7 @@ impl FrontierChart<'_> {
     ) -> Result<(), ChartError> {
         let mut curve: Vec<&OptimumPoint> =
             self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
-        curve.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        order::sort_by(&mut curve, |a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         let pixels: Vec<(i32, i32)> = curve.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
         let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return Ok(()) };
         let mut above = pixels.clone();
@@ -198,8 +199,7 @@ impl FrontierChart<'_> {
     ) -> Result<(), ChartError> {
         let quiet = || self.ghosts.iter().chain(self.read_off);
         let mut labels: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
-        labels.sort_unstable();
-        labels.dedup();
+        order::sort_and_dedup(&mut labels);
         for label in labels.into_iter().filter(|label| !label.is_empty()) {
             let ghosts = quiet().filter(|ghost| ghost.label == label);
             let points = ghosts.flat_map(|ghost| ghost.points.iter().filter(|point| is_in(point, frame)));
@@ -283,7 +283,7 @@ impl Aim {
             point.effective_sample_size >= USABLE_SAMPLES && frame.x.contains(&point.kl_per_sequence)
         };
         let mut points: Vec<&OptimumPoint> = self.points.iter().filter(is_seen).collect();
-        points.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        order::sort_by(&mut points, |a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         points.iter().map(|point| frame.pixel(point.kl_per_sequence, point.gold_reward)).collect()
     }
 }

@@ -1,10 +1,9 @@
 //! `frontier.csv`, `optimum.csv` and `optimum_learned.csv`, out and in (RFC 4180, one record a line).
 
-use std::str::FromStr;
-
 use thiserror::Error;
 
 use super::{FrontierPoint, LearnedOptimumPoint, OptimumPoint, Setting};
+use crate::json;
 
 /// The header of `frontier.csv`.
 pub const FRONTIER_COLUMNS: [&str; 10] = [
@@ -117,8 +116,8 @@ pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
         let setting = record.text(1);
         Ok(FrontierPoint {
             method: record.text(0).to_owned(),
-            setting: match setting.parse::<f64>() {
-                Ok(number) if number.is_finite() => Setting::Number(number),
+            setting: match json::number(setting) {
+                Some(number) if number.is_finite() => Setting::Number(number),
                 _ => Setting::Label(setting.to_owned()),
             },
             seed: record.count(2)?,
@@ -195,26 +194,18 @@ impl Record<'_> {
     }
 
     pub(super) fn count(&self, column: usize) -> Result<u64, CsvError> {
-        self.parsed(column, "a whole number", |_| true)
+        let found = self.text(column);
+        found.trim().parse().map_err(|_| self.refuse(column, "a whole number"))
     }
 
     pub(super) fn number(&self, column: usize) -> Result<f64, CsvError> {
-        self.parsed(column, "a finite number", |number: &f64| number.is_finite())
+        let number = json::number(self.text(column).trim()).filter(|number| number.is_finite());
+        number.ok_or_else(|| self.refuse(column, "a finite number"))
     }
 
-    fn parsed<T: FromStr>(
-        &self,
-        column: usize,
-        expected: &'static str,
-        is_valid: impl Fn(&T) -> bool,
-    ) -> Result<T, CsvError> {
-        let found = self.text(column);
-        found.trim().parse().ok().filter(is_valid).ok_or_else(|| CsvError::Value {
-            line: self.line,
-            column: self.columns[column],
-            found: found.to_owned(),
-            expected,
-        })
+    fn refuse(&self, column: usize, expected: &'static str) -> CsvError {
+        let found = self.text(column).to_owned();
+        CsvError::Value { line: self.line, column: self.columns[column], found, expected }
     }
 }
 

@@ -39,7 +39,9 @@ pub struct MetricRow {
 impl MetricRow {
     /// The row of a step, from names and values.
     pub fn new(step: u64, values: &[(&str, f64)]) -> Self {
-        Self { step, values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect() }
+        let mut row = Self { step, values: BTreeMap::new() };
+        row.values.extend(values.iter().map(|&(name, value)| (name.to_owned(), value)));
+        row
     }
 }
 

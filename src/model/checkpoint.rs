@@ -4,20 +4,16 @@
 //! format version, sizes, vocabulary fingerprint, step and stage, and a checksum over all of it and the tensors. One
 //! entry, because the order of several would change from run to run: the same checkpoint is the same bytes.
 
-use std::collections::HashMap;
-
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::safetensors::{self, F32, Unreadable};
 use super::{ConfigError, Layout, ModelConfig};
 use crate::hash::fingerprint;
+use crate::json;
 
 /// The version of the format this program writes, and the only one it reads.
 const FORMAT: u32 = 1;
-
-/// The name of the metadata's entry.
-const ENTRY: &str = "klimb";
 
 /// A network at one moment, with what is needed to go on from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,16 +146,11 @@ pub enum CheckpointError {
     },
 }
 
-/// The metadata's JSON.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    checksum: String,
-    #[serde(flatten)]
-    description: Description,
-}
-
+/// The metadata's JSON, and without the checksum what that is computed over.
 #[derive(Serialize, Deserialize)]
 struct Description {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
     format: u32,
     stage: String,
     step: u64,
@@ -182,7 +173,8 @@ impl Checkpoint {
     /// # Panics
     /// If the number of parameters does not fit the sizes and the head.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let description = Description {
+        let mut description = Description {
+            checksum: None,
             format: FORMAT,
             stage: self.stage.clone(),
             step: self.step,
@@ -193,15 +185,8 @@ impl Checkpoint {
         let layout = description.layout();
         let found = self.parameters.len();
         assert_eq!(found, layout.len, "Checkpoint::to_bytes: {found} parameters for sizes with {}", layout.len);
-        let data: Vec<u8> = self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect();
-        let entry = Entry { checksum: checksum(&description, &self.parameters), description };
-        let tensors = layout.tensors.iter().map(|tensor| {
-            let bytes = &data[4 * tensor.offset..4 * (tensor.offset + tensor.len())];
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-            (tensor.name.as_str(), view.expect("the layout's shape fits its own range"))
-        });
-        let metadata = HashMap::from([(ENTRY.to_owned(), json(&entry))]);
-        safetensors::serialize(tensors, Some(metadata)).expect("tensors that fit their shapes can be written")
+        description.checksum = Some(checksum(&description, &self.parameters));
+        safetensors::write(json::to_text(&description), &layout.tensors, &self.parameters)
     }
 
     /// Names the file: 64-bit FNV-1a of its bytes, in hexadecimal.
@@ -218,13 +203,11 @@ impl Checkpoint {
     /// # Errors
     /// The first thing that does not fit, in the order of [`CheckpointError`].
     pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
-        let length = bytes.len();
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| unreadable(error, length))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error, length))?;
-        let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(ENTRY));
+        let (entry, tensors) = safetensors::read(bytes).map_err(|error| refused(error, bytes.len()))?;
         let entry = entry.ok_or_else(|| foreign("its metadata has no entry of Klimb's"))?;
-        let Entry { checksum: announced, description } =
-            serde_json::from_str(entry).map_err(|error| foreign(&format!("its description is unreadable: {error}")))?;
+        let mut description: Description =
+            json::from_text(&entry).map_err(|error| foreign(&format!("its description is unreadable: {error}")))?;
+        let announced = description.checksum.take();
         if description.format != FORMAT {
             return Err(CheckpointError::OtherFormat { found: description.format });
         }
@@ -237,23 +220,27 @@ impl Checkpoint {
         let mut parameters = Vec::with_capacity(layout.len);
         for tensor in &layout.tensors {
             let name = &tensor.name;
-            let view = file.tensor(name).map_err(|_| CheckpointError::MissingTensor { tensor: name.clone() })?;
-            if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+            let stored = tensors.iter().find(|stored| stored.name == *name);
+            let stored = stored.ok_or_else(|| CheckpointError::MissingTensor { tensor: name.clone() })?;
+            if stored.dtype != F32 || stored.shape != tensor.shape {
                 return Err(CheckpointError::WrongShape {
                     tensor: name.clone(),
-                    expected: format!("F32 {:?}", tensor.shape),
-                    found: format!("{} {:?}", view.dtype(), view.shape()),
+                    expected: format!("{F32} {:?}", tensor.shape),
+                    found: format!("{} {:?}", stored.dtype, stored.shape),
                 });
             }
-            let (words, _) = view.data().as_chunks();
+            let (words, rest) = stored.bytes.as_chunks();
+            if words.len() != tensor.len() || !rest.is_empty() {
+                return Err(CheckpointError::Corrupt {
+                    reason: format!("the tensor {name} has not the bytes of its shape"),
+                });
+            }
             parameters.extend(words.iter().copied().map(f32::from_le_bytes));
         }
-        let mut names = file.names();
-        names.sort_unstable();
-        if let Some(extra) = names.into_iter().find(|name| layout.tensor(name).is_none()) {
-            return Err(CheckpointError::ExtraTensor { tensor: extra.to_owned() });
+        if let Some(extra) = tensors.iter().find(|stored| layout.tensor(&stored.name).is_none()) {
+            return Err(CheckpointError::ExtraTensor { tensor: extra.name.clone() });
         }
-        if checksum(&description, &parameters) != announced {
+        if announced != Some(checksum(&description, &parameters)) {
             return Err(CheckpointError::Corrupt { reason: "its checksum does not fit its contents".into() });
         }
         let is_broken =
@@ -300,22 +287,16 @@ fn foreign(reason: &str) -> CheckpointError {
 }
 
 /// What the reader's complaint means for a person.
-fn unreadable(error: SafeTensorError, bytes: usize) -> CheckpointError {
+fn refused(error: Unreadable, bytes: usize) -> CheckpointError {
     match error {
-        SafeTensorError::HeaderTooSmall
-        | SafeTensorError::InvalidHeaderLength
-        | SafeTensorError::MetadataIncompleteBuffer => CheckpointError::Truncated { bytes },
-        SafeTensorError::HeaderTooLarge => foreign("it is not a safetensors file"),
-        other => CheckpointError::Corrupt { reason: other.to_string() },
+        Unreadable::Truncated => CheckpointError::Truncated { bytes },
+        Unreadable::Foreign => foreign("it is not a safetensors file"),
+        Unreadable::Damaged(reason) => CheckpointError::Corrupt { reason },
     }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("a description has nothing that JSON cannot say")
 }
 
 /// Over the description and the parameters.
 fn checksum(description: &Description, parameters: &[f32]) -> String {
     let numbers = parameters.iter().flat_map(|parameter| parameter.to_le_bytes());
-    fingerprint(json(description).into_bytes().into_iter().chain(numbers))
+    fingerprint(json::to_text(description).into_bytes().into_iter().chain(numbers))
 }

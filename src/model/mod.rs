@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod init;
 mod layout;
+mod safetensors;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Expectation};
 pub use config::{ConfigError, ModelConfig};

@@ -1,13 +1,12 @@
 //! What the charts over the steps show of the stage in focus, and what can be read off them at a step. No browser in
 //! here: it is tested natively.
 
-use std::collections::BTreeSet;
-
 use super::state::State;
 use super::{format, trails};
 use crate::charts::{Curve, CurveChart, newest_at};
 use crate::engine::protocol::Stage;
 use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
+use crate::order;
 use crate::stats::smoothed;
 use crate::words::say;
 
@@ -121,10 +120,11 @@ pub fn charted(state: &State) -> [Charted; 4] {
 pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
     let rows = rows(state, state.focused);
     let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
-    let names: BTreeSet<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
+    let mut names: Vec<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
+    order::sort_and_dedup(&mut names);
     let known = names.into_iter().chain([GRADIENT_NORM]).filter_map(definition);
     let mut metrics: Vec<(&str, &str)> = known.map(|it| (it.name, say(it.label))).collect();
-    metrics.sort_by_key(|(_, label)| *label);
+    order::sort_by_key(&mut metrics, |(_, label)| *label);
     metrics.dedup();
     metrics
 }
@@ -139,7 +139,9 @@ pub fn also_shown(state: &State) -> &'static str {
 /// Every step at which some chart has a value, in order.
 pub fn steps(charts: &[Charted]) -> Vec<u64> {
     let points = charts.iter().flat_map(|chart| &chart.curves).flat_map(|curve| &curve.points);
-    points.map(|(step, _)| *step as u64).collect::<BTreeSet<_>>().into_iter().collect()
+    let mut steps = points.map(|(step, _)| *step as u64).collect();
+    order::sort_and_dedup(&mut steps);
+    steps
 }
 
 /// The step that has values nearest to a place across.
@@ -279,7 +281,7 @@ fn also(state: &State) -> Charted {
         let unit = if it.unit.is_empty() { String::new() } else { format!(", {}", say(it.unit)) };
         // A language may write nouns with a capital wherever they stand.
         let label = say(it.label);
-        let label = if label == it.label { label.to_lowercase().replace("kl", "KL") } else { label.to_owned() };
+        let label = if label == it.label { label.to_ascii_lowercase().replace("kl", "KL") } else { label.to_owned() };
         (format!("{label}{unit}"), format!("{} {}", say(it.definition), say(it.how_to_read)))
     });
     let logarithmic = name.ends_with("gradient_norm") || name.ends_with("loss");

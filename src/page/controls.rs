@@ -17,6 +17,7 @@ use super::{
     studies,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
+use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
 use crate::words::{heard, say};
@@ -62,7 +63,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
             page.state.mark(&[View::Samples, View::Runs]);
         }
         ("change", "reading") => {
-            if let Ok(temperature) = dom::select("reading").value().parse() {
+            if let Some(temperature) = json::number(&dom::select("reading").value()) {
                 page.order(Command::ReadAt(temperature));
             }
         }
@@ -218,7 +219,7 @@ fn change(page: &mut Page, id: &str) {
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
         "backend" | "width" | "breadth" => settings.set_from_text(id, &dom::select(id).value()),
-        _ => return page.order(Command::SetPace(dom::select("pace").value().parse().ok())),
+        _ => return page.order(Command::SetPace(json::number(&dom::select("pace").value()))),
     };
     match outcome {
         Ok(()) => settle(page),

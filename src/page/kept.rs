@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, Kept, Point, Stage};
 use crate::engine::settings::Settings;
+use crate::json;
 use crate::metrics::MetricRow;
 use crate::page::trails::is_standing;
 
@@ -60,7 +61,7 @@ impl Entry {
         for row in seen.metrics.values_mut().flatten() {
             row.values.retain(|_, value| value.is_finite());
         }
-        let page = serde_json::to_string(&seen).expect("names, numbers and lists can be written");
+        let page = json::to_text(&seen);
         Self { format: FORMAT, when, page, engine }
     }
 
@@ -72,7 +73,7 @@ impl Entry {
         if self.format != FORMAT {
             return Err(format!("it has format {} and this page reads {FORMAT}", self.format));
         }
-        let seen: Seen = serde_json::from_str(&self.page).map_err(|error| error.to_string())?;
+        let seen: Seen = json::from_text(&self.page).map_err(|error| error.to_string())?;
         seen.settings.validated().map_err(|error| error.to_string())?;
         let earlier = Earlier { when: self.when, seen, engine: self.engine };
         if earlier.newest().is_none() || !self.when.is_finite() {

@@ -7,6 +7,7 @@ use super::export;
 use super::trails::runs;
 use crate::charts::Trail;
 use crate::engine::protocol::{BackendKind, Point};
+use crate::json;
 use crate::metrics::FrontierPoint;
 use crate::page::state::State;
 
@@ -49,7 +50,7 @@ impl Receipt {
 
     /// One line of JSON.
     pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("names and numbers are always JSON")
+        json::to_text(self)
     }
 
     /// Reads lines that somebody pasted.
@@ -60,7 +61,7 @@ impl Receipt {
         let mut receipts = Vec::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let refuse = |reason: String| format!("line {} is no receipt: {reason}", index + 1);
-            let receipt: Self = serde_json::from_str(line).map_err(|error| refuse(error.to_string()))?;
+            let receipt: Self = json::from_text(line).map_err(|error| refuse(error.to_string()))?;
             if receipt.receipt != VERSION {
                 return Err(refuse(format!("its version is {}, and {VERSION} is known here", receipt.receipt)));
             }

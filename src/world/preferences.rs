@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::World;
 use super::vocabulary::Vocabulary;
+use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
 
@@ -197,7 +198,7 @@ pub fn jsonl_line(prompt: &str, chosen: (&str, bool), rejected: (&str, bool)) ->
         chosen_truncated: !chosen.1,
         rejected_truncated: !rejected.1,
     };
-    serde_json::to_string(&line).expect("strings always serialise") + "\n"
+    json::to_text(&line) + "\n"
 }
 
 /// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards. A
@@ -213,7 +214,7 @@ pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
 
 fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> {
     let fields: Line =
-        serde_json::from_str(text).map_err(|problem| PairError::Format { line, problem: problem.to_string() })?;
+        json::from_text(text).map_err(|problem| PairError::Format { line, problem: problem.to_string() })?;
     let encode = |field, text: &str, high: usize| {
         let encoded = world.vocabulary().encode(text);
         if !encoded.unknown.is_empty() {

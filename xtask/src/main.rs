@@ -28,9 +28,15 @@ mod charts;
 #[allow(dead_code)]
 #[path = "../../src/hash.rs"]
 mod hash;
+#[allow(dead_code)]
+#[path = "../../src/json.rs"]
+mod json;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/metrics/mod.rs"]
 mod metrics;
+#[allow(dead_code)]
+#[path = "../../src/order.rs"]
+mod order;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/page/recorded/mod.rs"]
 mod recorded;

@@ -3,12 +3,14 @@
 //! A row's name is the WGSL entry point, the method of [`Kernels`](crate::backend::Kernels), the CPU twin and the
 //! parity test. `tests/shaders.rs` holds every row against the shader's source.
 
+use super::bare::{bare, shader_text};
+
 /// One WGSL file of an operation, with the shared files it calls.
 #[derive(Debug)]
 pub struct Shader {
     /// The path below `shaders/`.
     pub path: &'static str,
-    /// Its text.
+    /// Its text, bare.
     pub text: &'static str,
     /// Texts of `shaders/shared/` that go in front.
     pub shared: &'static [&'static str],
@@ -84,55 +86,36 @@ use Access::{Add, Read, Write};
 use Field::{F32, U32};
 use Grid::{Covers, Items};
 
-const INDEX: &str = include_str!("../../../shaders/shared/index.wgsl");
-const REDUCE: &str = include_str!("../../../shaders/shared/reduce.wgsl");
-const LOGISTIC: &str = include_str!("../../../shaders/shared/logistic.wgsl");
-const GELU: &str = include_str!("../../../shaders/shared/gelu.wgsl");
+const INDEX: &str = shader_text!("shared/index.wgsl");
+const REDUCE: &str = shader_text!("shared/reduce.wgsl");
+const LOGISTIC: &str = shader_text!("shared/logistic.wgsl");
+const GELU: &str = shader_text!("shared/gelu.wgsl");
 
-static EMBEDDING: Shader =
-    Shader { path: "embedding.wgsl", text: include_str!("../../../shaders/embedding.wgsl"), shared: &[INDEX] };
-static LAYER_NORM: Shader = Shader {
-    path: "layer_norm.wgsl",
-    text: include_str!("../../../shaders/layer_norm.wgsl"),
-    shared: &[INDEX, REDUCE],
-};
-static MATMUL: Shader =
-    Shader { path: "matmul.wgsl", text: include_str!("../../../shaders/matmul.wgsl"), shared: &[INDEX, GELU] };
-static ATTENTION: Shader =
-    Shader { path: "attention.wgsl", text: include_str!("../../../shaders/attention.wgsl"), shared: &[INDEX] };
-static LOGPROBS: Shader =
-    Shader { path: "logprobs.wgsl", text: include_str!("../../../shaders/logprobs.wgsl"), shared: &[INDEX] };
-static SFT: Shader = Shader {
-    path: "objectives/sft.wgsl",
-    text: include_str!("../../../shaders/objectives/sft.wgsl"),
-    shared: &[INDEX],
-};
-static DPO: Shader = Shader {
-    path: "objectives/dpo.wgsl",
-    text: include_str!("../../../shaders/objectives/dpo.wgsl"),
-    shared: &[INDEX],
-};
+static EMBEDDING: Shader = Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX] };
+static LAYER_NORM: Shader =
+    Shader { path: "layer_norm.wgsl", text: shader_text!("layer_norm.wgsl"), shared: &[INDEX, REDUCE] };
+static MATMUL: Shader = Shader { path: "matmul.wgsl", text: shader_text!("matmul.wgsl"), shared: &[INDEX, GELU] };
+static ATTENTION: Shader = Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX] };
+static LOGPROBS: Shader = Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX] };
+static SFT: Shader =
+    Shader { path: "objectives/sft.wgsl", text: shader_text!("objectives/sft.wgsl"), shared: &[INDEX] };
+static DPO: Shader =
+    Shader { path: "objectives/dpo.wgsl", text: shader_text!("objectives/dpo.wgsl"), shared: &[INDEX] };
 static UNLIKELIHOOD: Shader = Shader {
     path: "objectives/unlikelihood.wgsl",
-    text: include_str!("../../../shaders/objectives/unlikelihood.wgsl"),
+    text: shader_text!("objectives/unlikelihood.wgsl"),
     shared: &[INDEX],
 };
 static BRADLEY_TERRY: Shader = Shader {
     path: "objectives/bradley_terry.wgsl",
-    text: include_str!("../../../shaders/objectives/bradley_terry.wgsl"),
+    text: shader_text!("objectives/bradley_terry.wgsl"),
     shared: &[INDEX, LOGISTIC],
 };
-static PPO: Shader = Shader {
-    path: "objectives/ppo.wgsl",
-    text: include_str!("../../../shaders/objectives/ppo.wgsl"),
-    shared: &[INDEX],
-};
-static ROLLOUT: Shader =
-    Shader { path: "rollout.wgsl", text: include_str!("../../../shaders/rollout.wgsl"), shared: &[INDEX] };
-static OPTIMISER: Shader =
-    Shader { path: "optimiser.wgsl", text: include_str!("../../../shaders/optimiser.wgsl"), shared: &[REDUCE] };
-static SAMPLE: Shader =
-    Shader { path: "sample.wgsl", text: include_str!("../../../shaders/sample.wgsl"), shared: &[INDEX] };
+static PPO: Shader =
+    Shader { path: "objectives/ppo.wgsl", text: shader_text!("objectives/ppo.wgsl"), shared: &[INDEX] };
+static ROLLOUT: Shader = Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX] };
+static OPTIMISER: Shader = Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE] };
+static SAMPLE: Shader = Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX] };
 
 const EMBED: &[Field] = &[
     U32("batch"),

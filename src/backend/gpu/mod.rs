@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing outside this module names `wgpu`. Invariant: WebGPU's default limits are enough.
 
+mod bare;
 mod device;
 pub mod kernels;
 mod methods;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use knobs::{KNOBS, Knob};
 
+use crate::json;
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
 use crate::world::WorldSettings;
@@ -207,7 +208,7 @@ impl Settings {
         let knob = Knob::named(name)
             .ok_or_else(|| ConfigError::new("address", format!("there is no setting called “{name}”")))?;
         let value = if knob.names.is_empty() {
-            text.parse().map_err(|_| ConfigError::new(knob.name, format!("“{text}” is not a number")))?
+            json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{text}” is not a number")))?
         } else {
             let found = knob.names.iter().position(|name| *name == text);
             let reason = || format!("“{text}” is none of {}", knob.names.join(", "));

@@ -16,6 +16,7 @@ use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels};
 use crate::language::{Adamw, Schedule, Sequence, upload};
 use crate::metrics::OptimumPoint;
+use crate::order;
 use crate::rng::Generator;
 use crate::world::MAX_SEQUENCE;
 
@@ -197,7 +198,7 @@ fn cooling(samples: &[Vec<OptimumSample>], goal: f64) -> impl Iterator<Item = (f
 fn next_target(samples: &[Vec<OptimumSample>], settings: &OptimumSettings) -> OptimumPoint {
     let carried = cooling(samples, settings.goal).take_while(|(_, prompts)| {
         let mut effective: Vec<f64> = prompts.iter().map(|prompt| prompt.effective_sample_size).collect();
-        effective.sort_by(f64::total_cmp);
+        order::sort_by(&mut effective, f64::total_cmp);
         effective[effective.len() / 2] >= settings.rung_effective
     });
     let lowest = carried.last().map_or(f64::INFINITY, |(beta, _)| beta);

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::mixture::effective_temperature;
 use super::{OptimumSample, OptimumSettings, beta_at, optimum};
+use crate::json;
 use crate::metrics::OptimumPoint;
 
 /// Where the recorded grid begins and ends, in steps of the live one: β 0.001 to 500, so that every label temperature
@@ -44,7 +45,8 @@ impl RecordedOptimum {
     /// If they are not the JSON of a curve with finite numbers by rising β.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordedOptimumError> {
         let refuse = |reason: &str| Err(RecordedOptimumError(reason.into()));
-        let recorded: Self = serde_json::from_slice(bytes).map_err(|error| RecordedOptimumError(error.to_string()))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| RecordedOptimumError(error.to_string()))?;
+        let recorded: Self = json::from_text(text).map_err(|error| RecordedOptimumError(error.to_string()))?;
         let is_positive = |number: f64| number > 0.0 && number.is_finite();
         if recorded.points.is_empty() || !recorded.points.windows(2).all(|pair| pair[0].beta < pair[1].beta) {
             return refuse("its β do not rise");
@@ -57,9 +59,8 @@ impl RecordedOptimum {
 
     /// The file's text, one point a line.
     pub fn to_json(&self) -> String {
-        let line = |point: &OptimumPoint| serde_json::to_string(point).expect("a point is numbers");
-        let whole = serde_json::to_string_pretty(&Self { points: Vec::new(), ..self.clone() });
-        let whole = whole.expect("a curve's description is numbers and a name");
+        let line = |point: &OptimumPoint| json::to_text(point);
+        let whole = json::to_pretty_text(&Self { points: Vec::new(), ..self.clone() });
         let points = self.points.iter().map(line).collect::<Vec<_>>().join(",\n    ");
         whole.replace("\"points\": []", &format!("\"points\": [\n    {points}\n  ]")) + "\n"
     }

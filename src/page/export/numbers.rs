@@ -1,22 +1,25 @@
 //! The numbers of every stage and every point, with what made them, as JSON and as one long table.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
 
 use super::{BUILD, program};
-use crate::engine::protocol::{BackendKind, Stage};
-use crate::engine::settings::KNOBS;
-use crate::metrics::{Record, records_csv};
+use crate::engine::protocol::{BackendKind, BestOfNNumbers, Origin, Point, Ready, Stage, StageStatus};
+use crate::engine::settings::{KNOBS, Settings};
+use crate::json;
+use crate::metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
 use crate::page::state::State;
 
 /// What made the numbers: the file's first lines.
-fn about(state: &State, date: &str) -> Vec<(&'static str, Option<String>)> {
+fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
     let ready = state.ready.as_ref();
     let backend = ready.map(|it| match it.backend.kind {
         BackendKind::Cpu => "cpu",
         BackendKind::Gpu => "gpu",
     });
     let adapter = ready.and_then(|it| it.backend.adapter.as_ref()).map(|it| it.name.clone());
-    vec![
+    [
         ("program", Some(program())),
         ("build", BUILD.map(str::to_owned)),
         ("date", Some(date.to_owned())),
@@ -26,36 +29,80 @@ fn about(state: &State, date: &str) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
-/// The numbers as JSON. What is not finite is `null`; `date` is ISO 8601.
-pub fn json(state: &State, date: &str) -> String {
-    let mut file: Map<String, Value> =
-        about(state, date).into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let ready = state.ready.as_ref();
-    file.extend([
-        ("seed".to_owned(), json!(state.settings.seed)),
-        ("settings".into(), json!(state.settings)),
-        (
-            "model".into(),
-            json!(ready.map(|it| json!({
-                "parameters": it.parameters, "vocabulary": it.vocabulary, "width": it.width, "layers": it.layers,
-            }))),
-        ),
-        ("stages".into(), json!(state.stages)),
-        ("metrics".into(), by_stage(state, |stage| json!(state.metrics.get(&stage)))),
-        ("beta_changes".into(), by_stage(state, |stage| json!(state.beta_changes.get(&stage)))),
-        ("points".into(), json!(state.points)),
-        ("optimum".into(), json!({ "origin": state.optimum_origin, "points": state.optimum })),
-        ("best_of_n".into(), json!(state.best_of_n)),
-        ("win_rates".into(), json!(state.win_rates)),
-        ("scaling".into(), json!(state.scaling)),
-    ]);
-    format!("{:#}\n", Value::Object(file))
+/// The file of the numbers, in the order in which it is read.
+#[derive(Serialize)]
+struct File<'a> {
+    program: Option<String>,
+    build: Option<String>,
+    date: Option<String>,
+    backend: Option<String>,
+    adapter: Option<String>,
+    address: Option<String>,
+    seed: u32,
+    settings: Settings,
+    model: Option<Model>,
+    stages: &'a [StageStatus],
+    metrics: ByStage<'a, MetricRow>,
+    beta_changes: ByStage<'a, (u64, f64)>,
+    points: &'a [Point],
+    optimum: Optimum<'a>,
+    best_of_n: &'a [BestOfNNumbers],
+    win_rates: &'a [WinRatePoint],
+    scaling: &'a [ScalingPoint],
 }
 
-/// What there is of each stage, by its id.
-fn by_stage(state: &State, of: impl Fn(Stage) -> Value) -> Value {
-    let stages = state.stages.iter().map(|it| (it.stage.id().to_owned(), of(it.stage)));
-    Value::Object(stages.filter(|(_, value)| !value.is_null()).collect())
+#[derive(Serialize)]
+struct Model {
+    parameters: usize,
+    vocabulary: usize,
+    width: usize,
+    layers: usize,
+}
+
+#[derive(Serialize)]
+struct Optimum<'a> {
+    origin: Origin,
+    points: &'a [OptimumPoint],
+}
+
+/// The numbers as JSON. What is not finite is `null`; `date` is ISO 8601.
+pub fn json(state: &State, date: &str) -> String {
+    let [program, build, date, backend, adapter, address] = about(state, date).map(|(_, value)| value);
+    let model = state.ready.as_ref().map(|&Ready { parameters, vocabulary, width, layers, .. }| Model {
+        parameters,
+        vocabulary,
+        width,
+        layers,
+    });
+    let file = File {
+        program,
+        build,
+        date,
+        backend,
+        adapter,
+        address,
+        seed: state.settings.seed,
+        settings: state.settings,
+        model,
+        stages: &state.stages,
+        metrics: ByStage(&state.metrics),
+        beta_changes: ByStage(&state.beta_changes),
+        points: &state.points,
+        optimum: Optimum { origin: state.optimum_origin, points: &state.optimum },
+        best_of_n: &state.best_of_n,
+        win_rates: &state.win_rates,
+        scaling: &state.scaling,
+    };
+    json::to_pretty_text(&file) + "\n"
+}
+
+/// What there is of each stage, written by its id.
+struct ByStage<'a, T>(&'a BTreeMap<Stage, Vec<T>>);
+
+impl<T: Serialize> Serialize for ByStage<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(stage, numbers)| (stage.id(), numbers)))
+    }
 }
 
 /// The numbers as one long table, a number a line: what is asked of it is a filter and a pivot.
@@ -123,10 +170,11 @@ pub fn csv(state: &State, date: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::engine::protocol::{Event, Point};
-    use crate::engine::settings::Settings;
-    use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
+    use crate::engine::protocol::Event;
+    use crate::metrics::{FrontierPoint, Setting};
 
     const DATE: &str = "2026-01-02T03:04:05Z";
 
@@ -161,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_json_holds_every_stage_every_point_and_what_made_them() {
-        let file: Value = serde_json::from_str(&json(&state(), DATE)).expect("it is JSON");
+        let file: Value = serde_json::from_str(&super::json(&state(), DATE)).expect("it is JSON");
         assert_eq!(
             (&file["seed"], &file["date"], &file["address"]),
             (&json!(7), &json!(DATE), &json!("?seed=7&beta=0.1"))

@@ -5,13 +5,15 @@
 pub mod fetch;
 mod read_off;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::charts::Trail;
+use crate::json;
 use crate::metrics::{
     ComparisonCell, CsvError, FrontierPoint, HackingPoint, ScalingPoint, WinRatePoint, parse_comparison_csv,
     parse_frontier_csv, parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv,
 };
+use crate::order;
 use crate::words::{heard, say};
 
 pub use read_off::{READ_OFF_WIN_RATES, read_off_curves};
@@ -51,6 +53,28 @@ impl Recording {
     }
 }
 
+/// What is read of a `run.json`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Run {
+    program: String,
+    build: String,
+    reference: Option<Model>,
+    models: Vec<Model>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Model {
+    config: Sizes,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sizes {
+    width: Option<u64>,
+}
+
 /// Which build made a recording, and of what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Provenance {
@@ -65,11 +89,9 @@ pub struct Provenance {
 impl Provenance {
     /// What a `run.json` says of it; what it does not say stays empty.
     fn parse(text: &str) -> Self {
-        let run: Value = serde_json::from_str(text).unwrap_or_default();
-        let word = |name: &str| run[name].as_str().unwrap_or_default().to_owned();
-        let width =
-            run["reference"]["config"]["width"].as_u64().or_else(|| run["models"][0]["config"]["width"].as_u64());
-        Self { program: word("program"), build: word("build"), width }
+        let Run { program, build, reference, models } = json::from_text(text).unwrap_or_default();
+        let width = reference.iter().chain(&models).find_map(|model| model.config.width);
+        Self { program, build, width }
     }
 
     /// One clause for a caption.
@@ -198,8 +220,7 @@ impl Recorded {
             };
         };
         let mut seeds: Vec<u64> = rows.iter().map(|point| point.seed).collect();
-        seeds.sort_unstable();
-        seeds.dedup();
+        order::sort_and_dedup(&mut seeds);
         let labels = if self.shown == Ghosts::Noisy {
             say("noisy labels as here")
         } else {

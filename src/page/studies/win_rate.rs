@@ -4,6 +4,7 @@ use super::{chart, fill, row};
 use crate::charts::{Line, LineChart, LinePoint};
 use crate::engine::protocol::Work;
 use crate::metrics::WinRatePoint;
+use crate::order;
 use crate::page::recorded::{READ_OFF_WIN_RATES, Table, method_name};
 use crate::page::state::State;
 use crate::page::study::Study;
@@ -49,7 +50,7 @@ fn line(points: &[WinRatePoint], origin: &str) -> Line {
         half_width: it.result.win_rate_half_width,
     };
     let mut points: Vec<&WinRatePoint> = points.iter().collect();
-    points.sort_by(|a, b| a.temperature.total_cmp(&b.temperature));
+    order::sort_by(&mut points, |a, b| a.temperature.total_cmp(&b.temperature));
     Line {
         label: format!("{}{origin}", method_name(&points[0].method)),
         method: points[0].method.clone(),

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::json::{self, JsonError};
+
 /// Words with their published valences, boosters and negators, and the words known to be neutral.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Lexicon {
@@ -33,7 +35,7 @@ pub struct Example {
 pub enum LexiconError {
     /// Not JSON, or not of this format.
     #[error("the sentiment file is not of the format {{valences, boosters, negations, neutral, examples}}: {0}")]
-    Format(#[from] serde_json::Error),
+    Format(#[from] JsonError),
     /// A number VADER could not have.
     #[error("the sentiment file gives {word:?} the {kind} {value}; it must lie between -4 and 4")]
     Value {
@@ -61,7 +63,7 @@ impl Lexicon {
     /// # Errors
     /// `Format` if the text is not JSON or lacks a list, `Value` if a number lies outside −4 to 4.
     pub fn from_json(text: &str) -> Result<Self, LexiconError> {
-        let lexicon: Self = serde_json::from_str(text)?;
+        let lexicon: Self = json::from_text(text)?;
         for (kind, list) in [("valence", &lexicon.valences), ("booster", &lexicon.boosters)] {
             if let Some((word, &value)) = list.iter().find(|(_, value)| !(-4.0..=4.0).contains(*value)) {
                 return Err(LexiconError::Value { word: word.clone(), kind, value });
@@ -80,7 +82,7 @@ impl Lexicon {
             #[serde(default)]
             examples: Vec<Example>,
         }
-        Ok(serde_json::from_str::<File>(text)?.examples)
+        Ok(json::from_text::<File>(text)?.examples)
     }
 
     /// The word's valence, if it has one.

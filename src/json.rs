@@ -1,0 +1,120 @@
+//! JSON: natively by serde_json, in a browser by the browser's own reader and writer, which need not travel with the page.
+//! Both read and write the same texts, but for the last digits that a number may be written with: `1.0` natively, `1` by
+//! a browser.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// Why a text is not what was expected, in the reader's words.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct JsonError(String);
+
+/// The number, finite or so large that it counts as infinite, that `text` is: digits with a sign, a point or an exponent.
+pub fn number(text: &str) -> Option<f64> {
+    let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    (!text.is_empty() && text.bytes().all(is_part)).then(|| machine::number(text)).flatten()
+}
+
+/// The value that `text` describes.
+///
+/// # Errors
+/// If it is not JSON, or describes something else.
+pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    machine::from_text(text).map_err(JsonError)
+}
+
+/// One line of JSON. What is not finite is `null`.
+///
+/// # Panics
+/// If the value has a part that JSON has no form for, such as a map by anything but names.
+pub fn to_text(value: &impl Serialize) -> String {
+    machine::to_text(value, false).expect("what is written has a form in JSON")
+}
+
+/// JSON for people to read, two spaces a level.
+///
+/// # Panics
+/// As [`to_text`].
+pub fn to_pretty_text(value: &impl Serialize) -> String {
+    machine::to_text(value, true).expect("what is written has a form in JSON")
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod machine {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    pub fn number(text: &str) -> Option<f64> {
+        text.parse().ok()
+    }
+
+    pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    pub fn to_text(value: &impl Serialize, pretty: bool) -> Result<String, String> {
+        let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        text.map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod machine {
+    use js_sys::JSON;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use serde_wasm_bindgen::Serializer;
+    use wasm_bindgen::{JsCast, JsValue};
+
+    /// Spaces a level.
+    const INDENT: u32 = 2;
+
+    pub fn number(text: &str) -> Option<f64> {
+        let number = JsValue::from_str(text).unchecked_into_f64();
+        (!number.is_nan()).then_some(number)
+    }
+
+    pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+        let value = JSON::parse(text).map_err(reason)?;
+        serde_wasm_bindgen::from_value(value).map_err(|error| error.to_string())
+    }
+
+    pub fn to_text(value: &impl Serialize, pretty: bool) -> Result<String, String> {
+        let value = value.serialize(&Serializer::json_compatible()).map_err(|error| error.to_string())?;
+        let indent = if pretty { JsValue::from(INDENT) } else { JsValue::UNDEFINED };
+        JSON::stringify_with_replacer_and_space(&value, &JsValue::NULL, &indent).map(String::from).map_err(reason)
+    }
+
+    fn reason(error: JsValue) -> String {
+        error
+            .dyn_into::<js_sys::Error>()
+            .map_or_else(|_| "it is not JSON".into(), |error| String::from(&error.message()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_whatever_its_form_and_nothing_else() {
+        for (text, number) in [("0.05", 0.05), ("1e-3", 1e-3), ("-7", -7.0), (".5", 0.5), ("+1.", 1.0), ("007", 7.0)] {
+            assert_eq!(super::number(text), Some(number), "{text}");
+        }
+        for text in ["", " 1", "NaN", "inf", "0x10", "1e", "-", ".", "1-2", "1,5", "1_000", "٣"] {
+            assert_eq!(super::number(text), None, "{text}");
+        }
+        assert_eq!(super::number("0.30000000000000004"), Some(0.1 + 0.2), "to the last digit");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_another_kind_is_refused() {
+        let text = to_text(&("a \"word\"", [1.5, 0.1 + 0.2], None::<u32>));
+        assert_eq!(text, r#"["a \"word\"",[1.5,0.30000000000000004],null]"#);
+        assert_eq!(from_text(&text), Ok(("a \"word\"".to_owned(), [1.5, 0.1 + 0.2], None::<u32>)));
+        assert_eq!(to_pretty_text(&[1]), "[\n  1\n]");
+        assert!(from_text::<u32>("\"one\"").is_err() && from_text::<u32>("[").is_err());
+    }
+}
