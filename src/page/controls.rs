@@ -247,8 +247,8 @@ pub fn write_address(state: &State) {
     let parts = [state.settings.to_query(), state.lecture.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let window = dom::window();
-    let path = window.location().pathname().unwrap_or_default();
-    let address = if query.is_empty() { path } else { format!("{path}?{query}") };
+    let (path, hash) = (window.location().pathname().unwrap_or_default(), window.location().hash().unwrap_or_default());
+    let address = if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") };
     if let Ok(history) = window.history() {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));

@@ -59,7 +59,7 @@ fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let details = dom::make("details", "", "");
     let unfinished = if completion.ended { "" } else { say(", never ends") };
     let score = say!("gold reward {}{}", format::fixed(completion.gold_reward, 2), unfinished);
-    dom::append(&details, &[&dom::make("summary", "", &score), &dom::make("p", "working", &working(completion))]);
+    dom::append(&details, &[&dom::make("summary", "", &score), &working(completion)]);
     dom::append(&block, &[&model, &text, &details]);
     block
 }
@@ -102,19 +102,30 @@ fn strengthen(span: &Element, strength: f64) {
 
 /// A word's numbers, for whoever points at it.
 fn told(word: &Word) -> String {
-    let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) };
     let ratio = format::signed(word.log_ratio, 2);
-    say!("sentiment {}{}; log π/π_ref {}", format::signed(word.valence, 2), rule, ratio)
+    say!("sentiment {}{}; log π/π_ref {}", format::signed(word.valence, 2), rules(word), ratio)
 }
 
-fn working(completion: &SampledCompletion) -> String {
+/// The rules that changed what a word counts.
+fn rules(word: &Word) -> String {
+    if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) }
+}
+
+fn working(completion: &SampledCompletion) -> Element {
+    let sentimental = || completion.words.iter().filter(|word| word.valence != 0.0);
     if !completion.ended {
-        return say("A review that never ends earns nothing.").into();
+        return dom::make("p", "working", say("A review that never ends earns nothing."));
     }
-    let told = |word: &Word| {
-        let rule = if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) };
-        format!("{} {}{rule}", word.text, format::signed(word.valence, 2))
-    };
-    let parts: Vec<String> = completion.words.iter().filter(|word| word.valence != 0.0).map(told).collect();
-    if parts.is_empty() { say("No word of it has a sentiment: neutral, 0.5.").into() } else { parts.join("; ") }
+    if sentimental().next().is_none() {
+        return dom::make("p", "working", say("No word of it has a sentiment: neutral, 0.5."));
+    }
+    let working = dom::make("p", "working", "");
+    for (index, word) in sentimental().enumerate() {
+        let before = if index > 0 { "; " } else { "" };
+        let number = format!(" {}{}", format::signed(word.valence, 2), rules(word));
+        let parts =
+            [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", &number)];
+        parts.iter().for_each(|part| dom::append(&working, &[part]));
+    }
+    working
 }

@@ -47,19 +47,21 @@ export const BROWSERS = {
 /**
  * Opens the page in a fresh browser, lets `test(page)` use it, and then insists that nothing went wrong meanwhile: no
  * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
- * the page's own origin. `expected` matches the trouble that the test makes on purpose.
+ * the page's own origin. `expected` matches the trouble that the test makes on purpose; `prepare(page)` comes before the
+ * page is asked for.
  *
  * @param {string} name a key of BROWSERS
  * @param {(page: import('puppeteer-core').Page) => Promise<void>} test
- * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp}} options
+ * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
  */
-export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected } = {}) {
+export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, prepare } = {}) {
   const browser = await puppeteer.launch({ headless: true, ...BROWSERS[name] });
   try {
     const page = await browser.newPage();
     if (viewport) await page.setViewport(viewport);
     if (colorScheme) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: colorScheme }]);
     const troubles = witness(page, new URL(url).origin);
+    await prepare?.(page);
     await page.goto(url, { waitUntil: 'load' });
     await test(page);
     assert.deepEqual(troubles.filter((trouble) => !expected?.test(trouble)), [], `${name} saw trouble on the page`);

@@ -57,6 +57,7 @@ pub fn translated(html: &str, language: &str, catalogue: &BTreeMap<String, Strin
 }
 
 /// The tags of a text, in alphabetical order: a translation has the same.
+#[cfg(test)]
 pub fn tags(text: &str) -> Vec<&str> {
     let parts = text.split('<').skip(1).filter_map(|part| Some(&part[..part.find('>')?]));
     let mut tags: Vec<&str> = parts.collect();

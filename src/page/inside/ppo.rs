@@ -37,7 +37,7 @@ pub fn draw(state: &State) {
     let clipped = token.ratio.clamp(1.0 - round.clip_range, 1.0 + round.clip_range);
     let loss = (-token.advantage * token.ratio).max(-token.advantage * clipped);
     for (id, value) in [
-        ("live-word", format!("“{}”", token.word)),
+        ("live-word", say!("“{}”", token.word)),
         ("live-ratio", format::fixed(token.ratio, 3)),
         ("live-advantage", format::signed(token.advantage, 2)),
         ("live-clipped", format::fixed(clipped, 3)),

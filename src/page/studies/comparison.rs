@@ -46,7 +46,11 @@ fn recorded_row((name, label, meaning): &(&str, &str, &str), cells: &[Comparison
 /// A cell as people read it: counts whole, thousands apart; the rest with an interval, seconds to a tenth.
 fn value(cell: &ComparisonCell) -> String {
     // What the line is called says what is counted.
-    let unit = if matches!(cell.unit.as_str(), "s" | "nats") { format!(" {}", cell.unit) } else { String::new() };
+    let unit = match cell.unit.as_str() {
+        "s" => " s",
+        "nats" => say(" nats"),
+        _ => "",
+    };
     if cell.value.fract() == 0.0 && cell.half_width == 0.0 {
         return format!("{}{unit}", format::count(cell.value as usize));
     }
