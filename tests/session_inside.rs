@@ -13,7 +13,7 @@ use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
 use klimb::language::{Scorer, Sequence, upload};
 use klimb::model::Checkpoint;
-use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
+use klimb::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use pollster::block_on;
 
 fn settings() -> Settings {
@@ -36,7 +36,14 @@ fn model<K: Kernels>(session: &mut Session<K>, stage: Stage) -> Checkpoint {
 fn sequence(prompt: &str, words: &[String]) -> Sequence {
     let world = World::new(WorldSettings::default()).expect("the default world");
     let vocabulary = world.vocabulary();
-    let token = |word: &String| vocabulary.token(word).expect("a word of the vocabulary");
+    let end = vocabulary.word(Vocabulary::END);
+    let token = |word: &String| match vocabulary.token(word) {
+        Some(token) => token,
+        None => {
+            assert_eq!(word, end, "a word of the vocabulary");
+            Vocabulary::END
+        }
+    };
     Sequence::new(&vocabulary.encode(prompt).tokens, &words.iter().map(token).collect::<Vec<_>>())
 }
 
