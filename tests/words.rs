@@ -31,6 +31,7 @@ const REPORTED: &[&str] = &[
     "src/model/config.rs",
     "src/page/controls.rs",
     "src/page/facade.rs",
+    "src/page/former",
     "src/page/kept.rs",
     "src/page/lecture.rs",
     "src/page/notices.rs",

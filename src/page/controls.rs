@@ -13,8 +13,8 @@ use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, annotator, beta, curves, dom, export, format, frontier, inside, keyboard, knobs, lectern, pictures, pipeline,
-    runs, studies,
+    Page, annotator, beta, curves, dom, export, format, former, frontier, inside, keyboard, knobs, lectern, pictures,
+    pipeline, runs, studies,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::json;
@@ -140,7 +140,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
-        id if lectern::click(page, id) => {}
+        id if lectern::click(page, id) || former::view::click(page, id) => {}
         id if runs::click(page, id) => {}
         id if id.starts_with("annotator-") => annotator::click(page, id),
         id => {

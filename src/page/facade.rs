@@ -12,8 +12,8 @@ use super::state::State;
 use super::storage::{News, Storage};
 use super::view::View;
 use super::{
-    annotator, clinic, controls, curves, dom, frontier, inside, knobs, lectern, notices, numbers, pipeline, runs,
-    samples, studies, tour,
+    annotator, clinic, controls, curves, dom, former, frontier, inside, knobs, lectern, notices, numbers, pipeline,
+    runs, samples, studies, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -116,10 +116,14 @@ impl Page {
         }));
     }
 
-    /// Takes over a file that was chosen or dropped: a person's pairs, by its name, or else an SFT model.
+    /// Takes over a file that was chosen or dropped: by its name a person's pairs, or numbers that were exported, or else
+    /// an SFT model.
     pub fn load(&mut self, name: &str, bytes: Vec<u8>) {
-        let is_of_pairs = name.to_ascii_lowercase().ends_with(".jsonl");
-        self.order(if is_of_pairs { Command::LoadPreferences(bytes) } else { Command::LoadCheckpoint(bytes) });
+        match name.to_ascii_lowercase().rsplit('.').next() {
+            Some("jsonl") => self.order(Command::LoadPreferences(bytes)),
+            Some("json") => former::view::take(self, name, &bytes),
+            _ => self.order(Command::LoadCheckpoint(bytes)),
+        }
     }
 
     /// A file that the browser could not read.

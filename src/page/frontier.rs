@@ -64,10 +64,13 @@ pub fn paint<DB: DrawingBackend>(
     chart.draw(area, look)
 }
 
-/// The runs that are shown, and behind them, by number, those of others' receipts.
+/// The runs that are shown, behind them those out of files, and, by number, those of others' receipts.
 fn trails(state: &State) -> Vec<Trail> {
     let own = state.shown().into_iter().map(|(_, trail)| trail);
-    own.chain(state.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose))).collect()
+    let former = state.former.iter().flat_map(|file| file.trails.clone());
+    own.chain(former)
+        .chain(state.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose)))
+        .collect()
 }
 
 /// The optimum at the slider's β, unless the student is still guessing where it is.

@@ -13,6 +13,7 @@ pub mod export;
 #[cfg(test)]
 mod fixtures;
 pub mod format;
+pub mod former;
 pub mod guess;
 pub mod hidden;
 pub mod kept;

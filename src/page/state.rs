@@ -12,6 +12,7 @@ use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRa
 use crate::page::annotator::{Annotator, PairNames};
 use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
+use crate::page::former::FormerRuns;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
@@ -103,6 +104,8 @@ pub struct State {
     pub lecture: Lecture,
     /// What others' runs came to.
     pub receipts: Vec<Receipt>,
+    /// Runs out of files that were exported before.
+    pub former: Vec<FormerRuns>,
     /// What the person made of runs.
     pub marks: BTreeMap<RunId, RunMark>,
     /// How often points were taken out, so that the table is written anew.
@@ -187,6 +190,7 @@ impl State {
             guess: Guess::default(),
             lecture: Lecture::default(),
             receipts: Vec::new(),
+            former: Vec::new(),
             marks: BTreeMap::new(),
             removals: 0,
             open: None,

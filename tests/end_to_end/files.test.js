@@ -151,3 +151,37 @@ test('an engine that dies ends in one sentence and its remedy', () => visit(CHRO
   await failure(page, 'The engine stopped: Uncaught Error: on purpose.');
   assert.match(await text(page, '#failure-remedy'), /Reload the page/);
 }, { expected: /^uncaught: .*on purpose/ }));
+
+test('exported numbers stand in the chart again, with the way to their settings', () => inFolder((folder) => visit(CHROMIUM, async (page) => {
+  const browser = await page.createCDPSession();
+  await browser.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+  await ready(page);
+  await page.click('#step');
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('DPO'), PATIENT);
+  await page.click('#exports summary');
+  await page.click('#export-json');
+  const file = join(folder, 'klimb-run-seed-5.json');
+  const numbers = JSON.parse(await downloaded(file));
+  const runs = new Set(numbers.points.filter(({ point }) => point.method === 'dpo').map(({ run }) => run));
+  assert.equal(runs.size, 1);
+
+  await page.goto(process.env.KLIMB_URL);
+  await ready(page);
+  await page.click('#files summary');
+  const chooser = await page.$('#load-sft');
+  await chooser.uploadFile(file);
+  await page.waitForSelector('#former:not([hidden])', PATIENT);
+  assert.match(await text(page, '#former-said'), /^In the chart now: 1 runs with \d+ points\.$/);
+  assert.match(await page.$eval('#former-address', ({ href }) => href), /\?seed=5&/);
+
+  await writeFile(join(folder, 'other.json'), '{"points": []}');
+  await chooser.uploadFile(join(folder, 'other.json'));
+  await failure(page, 'The file other.json could not be used');
+  // Its points are behind all others.
+  await page.focus('#frontier');
+  await page.keyboard.press('ArrowLeft');
+  assert.match(await text(page, '#frontier-summary'), /^DPO, .*from klimb-run-seed-5\.json/);
+  await page.click('#former-clear');
+  assert.doesNotMatch(await text(page, '#frontier-summary'), /klimb-run/);
+}, { url: `${process.env.KLIMB_URL}?seed=5&evaluation_samples=64&batch_size=16&evaluate_every=2` })));

@@ -1,0 +1,45 @@
+//! Takes former runs into the chart, and says what came of it.
+
+use super::FormerRuns;
+use crate::engine::protocol::{Event, Failure};
+use crate::page::view::View;
+use crate::page::{Page, dom};
+
+/// Shows the runs of a file of numbers; a file of the same name is replaced.
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
+    match FormerRuns::parse(file, bytes) {
+        Ok(former) => {
+            dom::set_text(
+                "former-said",
+                &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
+            );
+            dom::set_text("former-address", &say!("open the settings of {}", file));
+            dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
+            page.state.former.retain(|other| other.file != former.file);
+            page.state.former.push(former);
+        }
+        Err(reason) => page.state.apply(Event::Failure(Failure {
+            sentence: format!("The file {file} could not be used: {reason}."),
+            remedy: "Numbers as JSON, as this page exports them, can be shown again; nothing was replaced.".into(),
+            field: Some("numbers".into()),
+            stopped: false,
+        })),
+    }
+    show(page);
+}
+
+/// A click on the button that takes them out again; whether it was that.
+pub fn click(page: &mut Page, id: &str) -> bool {
+    let is_mine = id == "former-clear";
+    if is_mine {
+        page.state.former.clear();
+        dom::set_text("former-said", "");
+        show(page);
+    }
+    is_mine
+}
+
+fn show(page: &mut Page) {
+    dom::flag("former", "hidden", page.state.former.is_empty());
+    page.state.mark(&[View::Frontier]);
+}
