@@ -23,7 +23,7 @@ pub fn attention_forward<F: Real>(
     let scale = F::of(1.0 / (head_width as f64).sqrt());
     let shape = HeadShape::of(size);
     let [queries, keys, values, scores] =
-        rooms(scratch, [shape.vectors(), shape.turned(), shape.panels(), ROWS * shape.length]);
+        rooms(scratch, [shape.vectors(), shape.vectors(), shape.panels(), ROWS * shape.length]);
     for (b, head) in (0..batch).flat_map(|b| (0..heads).map(move |head| (b, head))) {
         let at = |t: usize, part: usize| {
             &qkv[(b * length + t) * 3 * width + part * width + head * head_width..][..head_width]
@@ -46,10 +46,8 @@ pub fn attention_forward<F: Real>(
             let out = &mut out[(b * length + t) * width + head * head_width..];
             for (panel, first) in shape.each(values) {
                 let mut sums = tile::<F, ROWS>(scores, shape.length, t + rows, [F::zero(); COLUMNS], panel);
-                for i in 0..ROWS {
-                    for lane in 0..COLUMNS {
-                        sums[i][lane] *= shares[i];
-                    }
+                for (sums, share) in sums.iter_mut().zip(shares) {
+                    sums.iter_mut().for_each(|sum| *sum *= share);
                 }
                 store(&sums[..rows], &mut out[first..], width, COLUMNS.min(head_width - first));
             }
@@ -79,9 +77,9 @@ pub fn attention_backward<F: Real>(
         [
             shape.vectors(),
             shape.panels(),
-            shape.turned(),
+            shape.vectors(),
             shape.panels(),
-            shape.turned(),
+            shape.vectors(),
             shape.vectors(),
             shape.panels(),
             square,
@@ -179,17 +177,12 @@ struct HeadShape {
 
 impl HeadShape {
     fn of(size: AttentionSize) -> Self {
-        const { assert!(LANES == COLUMNS && LANES % ROWS == 0, "tiles must cover whole lanes") };
+        const { assert!(LANES == COLUMNS && LANES.is_multiple_of(ROWS), "tiles must cover whole lanes") };
         Self { length: size.length.next_multiple_of(LANES), width: size.head_width }
     }
 
-    /// Numbers of all positions' vectors, one after the other (T, w).
+    /// Numbers of all positions' vectors: one after the other (T, w), or in panels (w, [`COLUMNS`]) of a few positions each.
     fn vectors(self) -> usize {
-        self.length * self.width
-    }
-
-    /// Numbers of panels (w, [`COLUMNS`]) of a few positions each.
-    fn turned(self) -> usize {
         self.length * self.width
     }
 
@@ -248,8 +241,8 @@ impl HeadShape {
 #[inline(always)]
 fn mask<F: Real>(scores: &mut [F], last: usize, value: F) {
     for (lanes, first) in scores.chunks_exact_mut(LANES).zip((0..).step_by(LANES)).skip(last / LANES) {
-        for lane in 0..LANES {
-            lanes[lane] = if first + lane > last { value } else { lanes[lane] };
+        for (position, score) in (first..).zip(lanes) {
+            *score = if position > last { value } else { *score };
         }
     }
 }
