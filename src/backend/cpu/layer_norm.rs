@@ -1,6 +1,7 @@
 //! Twin of `shaders/layer_norm.wgsl` (Ba et al. 2016).
 
 use super::reduce::{dot, sum_of};
+use super::tiles::room;
 use crate::backend::NormSize;
 use crate::real::Real;
 
@@ -28,11 +29,19 @@ pub fn layer_norm_forward<F: Real>(size: NormSize, x: &[F], weights: &[F], out: 
 
 /// `dx (+)= rstd·(g − mean(g) − x̂·mean(g·x̂))`, g = dout·gain.
 #[inline(always)]
-pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], moments: &[F], dout: &[F], dx: &mut [F]) {
+pub fn layer_norm_backward<F: Real>(
+    size: NormSize,
+    x: &[F],
+    weights: &[F],
+    moments: &[F],
+    dout: &[F],
+    dx: &mut [F],
+    scratch: &mut Vec<F>,
+) {
     let NormSize { rows, width, .. } = size;
     let gain = &weights[..width];
     let per_width = F::of(1.0 / width as f64);
-    let (mut g, mut normed) = (vec![F::zero(); width], vec![F::zero(); width]);
+    let (g, normed) = room(scratch, 2 * width).split_at_mut(width);
     for row in 0..rows {
         let (x, dout) = (&x[row * width..][..width], &dout[row * width..][..width]);
         let (mean, rstd) = (moments[2 * row], moments[2 * row + 1]);
@@ -40,8 +49,8 @@ pub fn layer_norm_backward<F: Real>(size: NormSize, x: &[F], weights: &[F], mome
             g[column] = dout[column] * gain[column];
             normed[column] = (x[column] - mean) * rstd;
         }
-        let g_mean = sum_of(&g, |value| value) * per_width;
-        let g_normed_mean = dot(&g, &normed) * per_width;
+        let g_mean = sum_of(g, |value| value) * per_width;
+        let g_normed_mean = dot(g, normed) * per_width;
         for (column, dx) in dx[row * width..][..width].iter_mut().enumerate() {
             let before = if size.accumulate { *dx } else { F::zero() };
             *dx = before + rstd * (g[column] - g_mean - normed[column] * g_normed_mean);

@@ -1,22 +1,29 @@
 //! Twin of `shaders/logprobs.wgsl`: from logits to the per-token numbers every objective works on, and back.
 
 use super::reduce::{dot, softmax};
+use super::tiles::room;
 use crate::backend::{LogitsSize, SequenceSize};
 use crate::real::Real;
 
 /// `numbers` = logprobs | entropies | logsumexps, each of `rows`.
 #[inline(always)]
-pub fn logprobs_forward<F: Real>(size: LogitsSize, logits: &[F], targets: &[u32], numbers: &mut [F]) {
+pub fn logprobs_forward<F: Real>(
+    size: LogitsSize,
+    logits: &[F],
+    targets: &[u32],
+    numbers: &mut [F],
+    scratch: &mut Vec<F>,
+) {
     let LogitsSize { rows, vocabulary } = size;
     let (logprobs, rest) = numbers.split_at_mut(rows);
     let (entropies, logsumexps) = rest.split_at_mut(rows);
-    let mut exponentials = vec![F::zero(); vocabulary];
+    let exponentials = room(scratch, vocabulary);
     for (row, logits) in logits[..rows * vocabulary].chunks_exact(vocabulary).enumerate() {
         exponentials.copy_from_slice(logits);
-        let (total, logsumexp) = softmax(&mut exponentials);
+        let (total, logsumexp) = softmax(exponentials);
         logprobs[row] = logits[targets[row] as usize] - logsumexp;
         // H = log Σ exp − Σ p·logit
-        entropies[row] = logsumexp - dot(&exponentials, logits) / total;
+        entropies[row] = logsumexp - dot(exponentials, logits) / total;
         logsumexps[row] = logsumexp;
     }
 }
@@ -38,20 +45,26 @@ pub fn logprobs_backward<F: Real>(size: LogitsSize, targets: &[u32], numbers: &[
 
 /// Σ_j p_j·(log p_j − log q_j) of each row, p the policy and q the reference.
 #[inline(always)]
-pub fn kl_forward<F: Real>(size: LogitsSize, policy_logits: &[F], reference_logits: &[F], kl_per_token: &mut [F]) {
+pub fn kl_forward<F: Real>(
+    size: LogitsSize,
+    policy_logits: &[F],
+    reference_logits: &[F],
+    kl_per_token: &mut [F],
+    scratch: &mut Vec<F>,
+) {
     let LogitsSize { rows, vocabulary } = size;
-    let (mut weights, mut ratios) = (vec![F::zero(); vocabulary], vec![F::zero(); vocabulary]);
+    let (weights, ratios) = room(scratch, 2 * vocabulary).split_at_mut(vocabulary);
     for row in 0..rows {
         let policy = &policy_logits[row * vocabulary..][..vocabulary];
         let reference = &reference_logits[row * vocabulary..][..vocabulary];
         weights.copy_from_slice(reference);
-        let (_, reference_total) = softmax(&mut weights);
+        let (_, reference_total) = softmax(weights);
         weights.copy_from_slice(policy);
-        let (total, policy_total) = softmax(&mut weights);
+        let (total, policy_total) = softmax(weights);
         for ((ratio, &p), &q) in ratios.iter_mut().zip(policy).zip(reference) {
             *ratio = (p - policy_total) - (q - reference_total);
         }
-        let kl = dot(&weights, &ratios) / total;
+        let kl = dot(weights, ratios) / total;
         kl_per_token[row] = kl;
     }
 }

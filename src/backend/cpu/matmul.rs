@@ -1,10 +1,8 @@
 //! Twin of `shaders/matmul.wgsl`: three matrix products and what is fused with them.
 //!
-//! The products are `ndarray`'s; the loops around them are the shaders' fused ends.
+//! The products themselves are `product.rs`'s; what is done to their sums is the shaders' fused ends.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
-
+use super::product::{Factor, add_product_over_rows, product};
 use crate::backend::MatmulSize;
 use crate::real::Real;
 
@@ -15,88 +13,88 @@ const GELU_CUBIC: f64 = 0.044_715;
 
 /// `out = x·W (+ bias)`.
 #[inline(always)]
-pub fn matmul_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &mut [F]) {
-    let MatmulSize { rows, inner, columns, bias } = size;
-    let out = &mut out[..rows * columns];
-    if bias {
-        let bias = &weights[inner * columns..][..columns];
-        out.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(bias));
-    } else {
-        out.fill(F::zero());
-    }
-    add_product(size, x, weights, out);
+pub fn matmul_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &mut [F], scratch: &mut Vec<F>) {
+    product(size.rows, x, of_weights(size, weights), out, scratch, |_, _| {});
 }
 
 /// `pre = x·W (+ bias)`, `out = gelu(pre)`.
 #[inline(always)]
-pub fn matmul_gelu_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], pre: &mut [F], out: &mut [F]) {
-    matmul_forward(size, x, weights, pre);
-    for (out, &pre) in out.iter_mut().zip(&pre[..size.rows * size.columns]) {
-        *out = gelu(pre);
-    }
+pub fn matmul_gelu_forward<F: Real>(
+    size: MatmulSize,
+    x: &[F],
+    weights: &[F],
+    pre: &mut [F],
+    out: &mut [F],
+    scratch: &mut Vec<F>,
+) {
+    product(size.rows, x, of_weights(size, weights), pre, scratch, |at, pre| {
+        out[at].iter_mut().zip(pre).for_each(|(out, &mut pre)| *out = gelu(pre));
+    });
 }
 
 /// `out = residual + x·W (+ bias)`.
 #[inline(always)]
-pub fn matmul_residual_forward<F: Real>(size: MatmulSize, x: &[F], weights: &[F], residual: &[F], out: &mut [F]) {
-    let MatmulSize { rows, inner, columns, bias } = size;
-    let out = &mut out[..rows * columns];
-    out.copy_from_slice(&residual[..rows * columns]);
-    if bias {
-        let bias = &weights[inner * columns..][..columns];
-        for row in out.chunks_exact_mut(columns) {
-            row.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
-        }
-    }
-    add_product(size, x, weights, out);
+pub fn matmul_residual_forward<F: Real>(
+    size: MatmulSize,
+    x: &[F],
+    weights: &[F],
+    residual: &[F],
+    out: &mut [F],
+    scratch: &mut Vec<F>,
+) {
+    product(size.rows, x, of_weights(size, weights), out, scratch, |at, out| {
+        out.iter_mut().zip(&residual[at]).for_each(|(out, &residual)| *out += residual);
+    });
 }
 
 /// `dx = dout·Wᵀ`.
 #[inline(always)]
-pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], dx: &mut [F]) {
-    let MatmulSize { rows, inner, columns, .. } = size;
-    let weights = view(weights, inner, columns);
-    let mut dx = view_mut(dx, rows, inner);
-    general_mat_mul(F::one(), &view(dout, rows, columns), &weights.t(), F::zero(), &mut dx);
+pub fn matmul_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], dx: &mut [F], scratch: &mut Vec<F>) {
+    product(size.rows, dout, of_transpose(size, weights), dx, scratch, |_, _| {});
 }
 
 /// `dpre = (dout·Wᵀ)·gelu′(pre)`.
 #[inline(always)]
-pub fn matmul_gelu_backward_input<F: Real>(size: MatmulSize, dout: &[F], weights: &[F], pre: &[F], dpre: &mut [F]) {
-    matmul_backward_input(size, dout, weights, dpre);
-    for (dpre, &pre) in dpre.iter_mut().zip(&pre[..size.rows * size.inner]) {
-        *dpre *= gelu_derivative(pre);
-    }
+pub fn matmul_gelu_backward_input<F: Real>(
+    size: MatmulSize,
+    dout: &[F],
+    weights: &[F],
+    pre: &[F],
+    dpre: &mut [F],
+    scratch: &mut Vec<F>,
+) {
+    product(size.rows, dout, of_transpose(size, weights), dpre, scratch, |at, dpre| {
+        dpre.iter_mut().zip(&pre[at]).for_each(|(dpre, &pre)| *dpre *= gelu_derivative(pre));
+    });
 }
 
 /// `dW += xᵀ·dout`, `dbias += Σ_rows dout`.
 #[inline(always)]
 pub fn matmul_backward_weights<F: Real>(size: MatmulSize, x: &[F], dout: &[F], dweights: &mut [F]) {
     let MatmulSize { rows, inner, columns, bias } = size;
+    let (x, dout) = (&x[..rows * inner], &dout[..rows * columns]);
     let (dweights, behind) = dweights.split_at_mut(inner * columns);
-    let mut dweights = view_mut(dweights, inner, columns);
-    general_mat_mul(F::one(), &view(x, rows, inner).t(), &view(dout, rows, columns), F::one(), &mut dweights);
+    add_product_over_rows((x, inner), (dout, columns), dweights);
     if bias {
-        for row in dout[..rows * columns].chunks_exact(columns) {
+        for row in dout.chunks_exact(columns) {
             behind[..columns].iter_mut().zip(row).for_each(|(dbias, &dout)| *dbias += dout);
         }
     }
 }
 
-/// `out += x·W`.
+/// W, with the bias that lies behind it if it has one.
 #[inline(always)]
-fn add_product<F: Real>(size: MatmulSize, x: &[F], weights: &[F], out: &mut [F]) {
-    let MatmulSize { rows, inner, columns, .. } = size;
-    let mut out = view_mut(out, rows, columns);
-    general_mat_mul(F::one(), &view(x, rows, inner), &view(weights, inner, columns), F::one(), &mut out);
+fn of_weights<F>(size: MatmulSize, weights: &[F]) -> Factor<'_, F> {
+    let MatmulSize { inner, columns, bias, .. } = size;
+    let (values, behind) = weights.split_at(inner * columns);
+    Factor { values, inner, columns, transposed: false, bias: bias.then_some(behind) }
 }
 
-fn view<F>(values: &[F], rows: usize, columns: usize) -> ArrayView2<'_, F> {
-    ArrayView2::from_shape((rows, columns), &values[..rows * columns]).expect("the slice has exactly this many")
-}
-
-fn view_mut<F>(values: &mut [F], rows: usize, columns: usize) -> ArrayViewMut2<'_, F> {
-    ArrayViewMut2::from_shape((rows, columns), &mut values[..rows * columns]).expect("the slice has exactly this many")
+/// Wᵀ.
+#[inline(always)]
+fn of_transpose<F>(size: MatmulSize, weights: &[F]) -> Factor<'_, F> {
+    let MatmulSize { inner, columns, .. } = size;
+    Factor { values: weights, inner: columns, columns: inner, transposed: true, bias: None }
 }
 
 /// x·Φ(x) in the tanh form: x·(1 + tanh(√(2/π)(x + 0.044715x³)))/2 (Hendrycks and Gimpel 2016). Written with

@@ -1,7 +1,7 @@
 //! The CPU backend: every shader's twin, in f32 for the page without a GPU and in f64 for proofs.
 //!
 //! A twin has its shader's name, its arguments in the same order, and computes the same numbers in the plainest loop
-//! that is still fast; only `matmul.rs` hands its work to a library, `ndarray`. Twins are `#[inline(always)]`, so that
+//! that is still fast, with room to work in behind them if it needs any; only `product.rs` hands work to a library. Twins are `#[inline(always)]`, so that
 //! `wide.rs` can compile them for the vectors of the processor at hand.
 
 mod attention;
@@ -10,9 +10,11 @@ mod layer_norm;
 mod logprobs;
 mod matmul;
 mod optimiser;
+mod product;
 mod reduce;
 mod rollout;
 mod sample;
+mod tiles;
 mod wide;
 
 use std::future::{Future, ready};
@@ -32,6 +34,8 @@ use crate::real::Real;
 pub struct Cpu<F> {
     counters: Counters,
     recorded: bool,
+    /// What kernels need while they run; it grows to the largest need and stays.
+    scratch: Vec<F>,
     real: std::marker::PhantomData<F>,
 }
 
@@ -42,10 +46,14 @@ impl<F: Real> Cpu<F> {
     }
 
     /// Counts a kernel and computes it at once.
-    fn run(&mut self, kernel: impl FnOnce()) {
+    fn run(&mut self, kernel: impl FnOnce(&mut Vec<F>)) {
         self.counters.dispatches += 1;
         self.recorded = true;
-        widest(kernel);
+        let scratch = &mut self.scratch;
+        widest(
+            #[inline(always)]
+            || kernel(scratch),
+        );
     }
 }
 
@@ -132,7 +140,7 @@ impl<F: Real> Kernels for Cpu<F> {
         self.counters.forward_tokens += size.tokens();
         self.run(
             #[inline(always)]
-            || embedding::embed_forward(size, tokens.slice(), parameters.slice(), x),
+            |_| embedding::embed_forward(size, tokens.slice(), parameters.slice(), x),
         );
     }
 
@@ -140,7 +148,7 @@ impl<F: Real> Kernels for Cpu<F> {
         self.counters.backward_tokens += size.tokens();
         self.run(
             #[inline(always)]
-            || embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice()),
+            |_| embedding::embed_backward(size, occurrences.slice(), dx, dparameters.slice()),
         );
     }
 
@@ -154,7 +162,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || layer_norm::layer_norm_forward(size, x, weights.slice(), out, moments),
+            |_| layer_norm::layer_norm_forward(size, x, weights.slice(), out, moments),
         );
     }
 
@@ -169,7 +177,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx),
+            |scratch| layer_norm::layer_norm_backward(size, x, weights.slice(), moments, dout, dx, scratch),
         );
     }
 
@@ -183,14 +191,14 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice()),
+            |_| layer_norm::layer_norm_backward_weights(size, x, moments, dout, dweights.slice()),
         );
     }
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &Vec<F>, weights: At<Vec<F>>, out: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_forward(size, x, weights.slice(), out),
+            |scratch| matmul::matmul_forward(size, x, weights.slice(), out, scratch),
         );
     }
 
@@ -204,7 +212,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_gelu_forward(size, x, weights.slice(), pre, out),
+            |scratch| matmul::matmul_gelu_forward(size, x, weights.slice(), pre, out, scratch),
         );
     }
 
@@ -218,14 +226,14 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_residual_forward(size, x, weights.slice(), residual, out),
+            |scratch| matmul::matmul_residual_forward(size, x, weights.slice(), residual, out, scratch),
         );
     }
 
     fn matmul_backward_input(&mut self, size: MatmulSize, dout: &Vec<F>, weights: At<Vec<F>>, dx: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_backward_input(size, dout, weights.slice(), dx),
+            |scratch| matmul::matmul_backward_input(size, dout, weights.slice(), dx, scratch),
         );
     }
 
@@ -239,21 +247,21 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre),
+            |scratch| matmul::matmul_gelu_backward_input(size, dout, weights.slice(), pre, dpre, scratch),
         );
     }
 
     fn matmul_backward_weights(&mut self, size: MatmulSize, x: &Vec<F>, dout: &Vec<F>, dweights: AtMut<Vec<F>>) {
         self.run(
             #[inline(always)]
-            || matmul::matmul_backward_weights(size, x, dout, dweights.slice()),
+            |_| matmul::matmul_backward_weights(size, x, dout, dweights.slice()),
         );
     }
 
     fn attention_forward(&mut self, size: AttentionSize, qkv: &Vec<F>, out: &mut Vec<F>, logsumexps: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || attention::attention_forward(size, qkv, out, logsumexps),
+            |scratch| attention::attention_forward(size, qkv, out, logsumexps, scratch),
         );
     }
 
@@ -268,21 +276,21 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || attention::attention_backward(size, qkv, out, logsumexps, dout, dqkv),
+            |scratch| attention::attention_backward(size, qkv, out, logsumexps, dout, dqkv, scratch),
         );
     }
 
     fn attention_decode_forward(&mut self, size: DecodeSize, qkv: &Vec<F>, cache: &mut Vec<F>, out: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || attention::attention_decode_forward(size, qkv, cache, out),
+            |scratch| attention::attention_decode_forward(size, qkv, cache, out, scratch),
         );
     }
 
     fn logprobs_forward(&mut self, size: LogitsSize, logits: &Vec<F>, targets: At<Vec<u32>>, numbers: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || logprobs::logprobs_forward(size, logits, targets.slice(), numbers),
+            |scratch| logprobs::logprobs_forward(size, logits, targets.slice(), numbers, scratch),
         );
     }
 
@@ -296,7 +304,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || logprobs::logprobs_backward(size, targets.slice(), numbers, dnumbers, logits),
+            |_| logprobs::logprobs_backward(size, targets.slice(), numbers, dnumbers, logits),
         );
     }
 
@@ -309,7 +317,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || logprobs::kl_forward(size, policy_logits, reference_logits, kl_per_token),
+            |scratch| logprobs::kl_forward(size, policy_logits, reference_logits, kl_per_token, scratch),
         );
     }
 
@@ -322,7 +330,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || logprobs::sequence_logprobs_forward(size, logprobs, completion_mask.slice(), sequence_logprobs),
+            |_| logprobs::sequence_logprobs_forward(size, logprobs, completion_mask.slice(), sequence_logprobs),
         );
     }
 
@@ -335,7 +343,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || logprobs::sequence_logprobs_backward(size, dsequence_logprobs, completion_mask.slice(), dlogprobs),
+            |_| logprobs::sequence_logprobs_backward(size, dsequence_logprobs, completion_mask.slice(), dlogprobs),
         );
     }
 
@@ -349,7 +357,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || {
+            |_| {
                 let weights = &weights.slice()[..rows];
                 objectives::sft(&logprobs[..rows], weights, &mut dlogprobs[..rows], &mut statistics[..rows]);
             },
@@ -367,7 +375,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || {
+            |_| {
                 let (beta, label_smoothing) = (settings.slice()[0], settings.slice()[1]);
                 let pairs = size.pairs;
                 objectives::dpo(
@@ -393,7 +401,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || {
+            |_| {
                 objectives::unlikelihood(
                     settings.slice()[0],
                     &sequence_logprobs[..2 * pairs],
@@ -428,7 +436,7 @@ impl<F: Real> Kernels for Cpu<F> {
         let statistics = &mut statistics.slice()[..PPO_POLICY_COLUMNS * rows];
         self.run(
             #[inline(always)]
-            || objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics),
+            |_| objectives::ppo_policy(settings[0], settings[1], batch, gradients.0, gradients.1, statistics),
         );
     }
 
@@ -454,7 +462,7 @@ impl<F: Real> Kernels for Cpu<F> {
         let dvalues = &mut dvalues[first..first + rows];
         self.run(
             #[inline(always)]
-            || objectives::ppo_value(settings[0], settings[1], batch, dvalues, statistics),
+            |_| objectives::ppo_value(settings[0], settings[1], batch, dvalues, statistics),
         );
     }
 
@@ -471,14 +479,14 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record),
+            |_| rollout::record_rollout(rows, tokens, numbers, reference_numbers, kl_per_token, values, scores, record),
         );
     }
 
     fn bradley_terry(&mut self, pairs: usize, scores: &Vec<F>, dscores: &mut Vec<F>, statistics: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || {
+            |_| {
                 let (dscores, statistics) = (&mut dscores[..2 * pairs], &mut statistics[..4 * pairs]);
                 objectives::bradley_terry(&scores[..2 * pairs], dscores, statistics);
             },
@@ -488,7 +496,7 @@ impl<F: Real> Kernels for Cpu<F> {
     fn squared_norm(&mut self, len: usize, values: &Vec<F>, partials: &mut Vec<F>) {
         self.run(
             #[inline(always)]
-            || optimiser::squared_norm(len, values, partials),
+            |_| optimiser::squared_norm(len, values, partials),
         );
     }
 
@@ -502,7 +510,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || optimiser::record_metrics(size, statistics, partials, settings.slice(), metrics),
+            |_| optimiser::record_metrics(size, statistics, partials, settings.slice(), metrics),
         );
     }
 
@@ -517,7 +525,7 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || optimiser::adamw(size, settings.slice(), partials, parameters, gradients, moments),
+            |_| optimiser::adamw(size, settings.slice(), partials, parameters, gradients, moments),
         );
     }
 
@@ -532,7 +540,9 @@ impl<F: Real> Kernels for Cpu<F> {
     ) {
         self.run(
             #[inline(always)]
-            || sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens),
+            |scratch| {
+                sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens, scratch)
+            },
         );
     }
 }

@@ -48,13 +48,14 @@ pub fn adamw<F: Real>(
     let (beta1, beta2) = (F::of(f64::from(size.beta1)), F::of(f64::from(size.beta2)));
     let epsilon = F::of(f64::from(size.epsilon));
     let keep = F::one() - learning_rate * F::of(f64::from(size.weight_decay));
-    let (first, second) = moments;
-    for i in 0..len {
-        let gradient = gradients[i] * clip;
-        first[i] = beta1 * first[i] + (F::one() - beta1) * gradient;
-        second[i] = beta2 * second[i] + (F::one() - beta2) * gradient * gradient;
-        let step = (first[i] / correction1) / ((second[i] / correction2).sqrt() + epsilon);
-        parameters[i] = parameters[i] * keep - learning_rate * step;
-        gradients[i] = F::zero();
+    let moments = moments.0[..len].iter_mut().zip(&mut moments.1[..len]);
+    for ((parameter, gradient), (first, second)) in parameters[..len].iter_mut().zip(&mut gradients[..len]).zip(moments)
+    {
+        let clipped = *gradient * clip;
+        *first = beta1 * *first + (F::one() - beta1) * clipped;
+        *second = beta2 * *second + (F::one() - beta2) * clipped * clipped;
+        let step = (*first / correction1) / ((*second / correction2).sqrt() + epsilon);
+        *parameter = *parameter * keep - learning_rate * step;
+        *gradient = F::zero();
     }
 }

@@ -76,15 +76,23 @@ pub fn combine<'a, F: Real>(out: &mut [F], range: Range<usize>, term: impl Fn(us
 /// The largest of a non-empty slice.
 #[inline(always)]
 pub fn largest<F: Real>(a: &[F]) -> F {
+    let larger = |x: F, y: F| if x > y { x } else { y };
     let mut lanes = [F::neg_infinity(); LANES];
     let chunks = a.chunks_exact(LANES);
-    let rest = chunks.remainder().iter().fold(F::neg_infinity(), |high, &x| if x > high { x } else { high });
+    let rest = chunks.remainder().iter().fold(F::neg_infinity(), |high, &x| larger(x, high));
     for x in chunks {
         for lane in 0..LANES {
-            lanes[lane] = if x[lane] > lanes[lane] { x[lane] } else { lanes[lane] };
+            lanes[lane] = larger(x[lane], lanes[lane]);
         }
     }
-    lanes.into_iter().fold(rest, |high, x| if x > high { x } else { high })
+    let mut half = LANES;
+    while half > 1 {
+        half /= 2;
+        for lane in 0..half {
+            lanes[lane] = larger(lanes[lane], lanes[lane + half]);
+        }
+    }
+    larger(lanes[0], rest)
 }
 
 #[cfg(test)]

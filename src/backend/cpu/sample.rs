@@ -1,6 +1,7 @@
 //! Twin of `shaders/sample.wgsl`: one token for every sequence, from given coins.
 
 use super::reduce::{largest, sum_of};
+use super::tiles::room;
 use crate::backend::SampleSize;
 use crate::real::Real;
 
@@ -13,10 +14,11 @@ pub fn sample<F: Real>(
     settings: &[F],
     prompt_lengths: &[u32],
     tokens: &mut [u32],
+    scratch: &mut Vec<F>,
 ) {
     let SampleSize { batch, length, position, vocabulary, end, padding } = size;
     let temperature = settings[0];
-    let mut weights = vec![F::zero(); vocabulary];
+    let weights = room(scratch, vocabulary);
     for b in 0..batch {
         let tokens = &mut tokens[b * length..][..length];
         if position + 1 < prompt_lengths[b] as usize {
@@ -27,7 +29,7 @@ pub fn sample<F: Real>(
         tokens[position + 1] = if finished {
             padding
         } else {
-            draw(&logits[b * vocabulary..][..vocabulary], temperature, coins[b * length + position], &mut weights)
+            draw(&logits[b * vocabulary..][..vocabulary], temperature, coins[b * length + position], weights)
         };
     }
 }
