@@ -19,6 +19,8 @@ worker.onerror = (error) => page.broken(error.message ?? "the worker could not b
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => page.input(event));
 }
+// The page itself moves the focus too, and takes up no event while it is at work.
+document.addEventListener("focusin", (event) => queueMicrotask(() => page.input(event)));
 // A checkpoint is far smaller: of a huge file, the beginning is enough to refuse it.
 const LARGEST = 2 ** 26;
 const load = (chosen) => chosen?.slice(0, LARGEST).arrayBuffer()

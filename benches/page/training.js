@@ -1,5 +1,6 @@
 // How quickly a visitor's training begins, how fast it goes, and whether the page answers meanwhile.
 
+import { readFile } from 'node:fs/promises';
 import { countCalls, playAtOnce } from './inside.js';
 import { sleep, stepsTaken, withBrowser } from './browser.js';
 import { median, quantile, round } from './numbers.js';
@@ -7,6 +8,8 @@ import { median, quantile, round } from './numbers.js';
 const LOADS = 3;
 const WATCHED = 10_000;
 const KEYS = 60;
+/** Steps after which memory is looked at: `--thorough` sees what an hour of a slow machine would show. */
+const LIVED = process.env.KLIMB_BENCH_THOROUGH ? [100, 1000, 5000, 10_000] : [100, 300, 600];
 /** The rarest evaluations and one chunk of pairs: what is left is training. */
 const STEPS_ONLY = { evaluate_every: 1000, pairs: 192 };
 
@@ -85,8 +88,22 @@ export const answers = (backend) => withBrowser(async (open) => {
   };
 });
 
-/** JavaScript heaps of page and worker, megabytes, after more and more steps. */
-export const memory = (backend) => withBrowser(async (open) => {
+/** Renderer processes of `browser`, resident megabytes in all: WebAssembly's memory, which no heap counts, is in there. */
+async function resident(browser) {
+  const session = await browser.target().createCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  const sizes = await Promise.all(processInfo.filter(({ type }) => type === 'renderer').map(async ({ id }) => {
+    const status = await readFile(`/proc/${id}/status`, 'utf8').catch(() => '');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+  }));
+  return round(sizes.reduce((total, size) => total + size, 0) / 1024);
+}
+
+/**
+ * What page and worker hold after more and more steps: JavaScript heaps and resident memory in megabytes, elements of
+ * the document and listeners on them.
+ */
+export const memory = (backend) => withBrowser(async (open, browser) => {
   const page = await open({ backend, ...STEPS_ONLY }, playAtOnce);
   await stepsTaken(page, 'Dpo', 1);
   const [worker] = page.workers();
@@ -96,9 +113,11 @@ export const memory = (backend) => withBrowser(async (open) => {
     return round((await client.send('Runtime.getHeapUsage')).usedSize / 2 ** 20, 2);
   };
   const after = [];
-  for (const steps of [100, 300, 600]) {
+  for (const steps of LIVED) {
     await stepsTaken(page, 'Dpo', steps);
-    after.push({ steps, page_mb: await used(session), worker_mb: await used(worker.client) });
+    const heaps = { page_mb: await used(session), worker_mb: await used(worker.client) };
+    const { Nodes: nodes, JSEventListeners: listeners } = await page.metrics();
+    after.push({ steps, ...heaps, resident_mb: await resident(browser), nodes, listeners });
   }
   return after;
 });

@@ -71,6 +71,11 @@ impl<K: Kernels> Sft<K> {
         &self.learner
     }
 
+    /// The settings.
+    pub fn settings(&self) -> &SftSettings {
+        &self.settings
+    }
+
     /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
     pub fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
         self.learner.resume(k, parameters, steps);

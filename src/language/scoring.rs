@@ -1,5 +1,7 @@
 //! Log-probabilities of given sequences under one policy, or under two at once with the exact KL between them.
 
+use std::ops::Range;
+
 use super::{Sequence, TokenBatch};
 use crate::backend::network::{Activations, Network};
 use crate::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize};
@@ -67,7 +69,21 @@ impl<K: Kernels> Scorer<K> {
         parameters: &K::Floats,
         sequences: &[Sequence],
     ) -> Result<Vec<f64>, BackendError> {
-        let mut sums = Vec::with_capacity(sequences.len());
+        let tokens = self.token_logprobs(k, parameters, sequences).await?;
+        Ok(tokens.iter().map(|logprobs| logprobs.iter().sum()).collect())
+    }
+
+    /// log π of each token of each completion; any number of sequences.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    pub async fn token_logprobs(
+        &mut self,
+        k: &mut K,
+        parameters: &K::Floats,
+        sequences: &[Sequence],
+    ) -> Result<Vec<Vec<f64>>, BackendError> {
+        let mut found = Vec::with_capacity(sequences.len());
         for chunk in sequences.chunks(self.size.batch) {
             let batch = self.load(k, chunk);
             let rows = batch.inputs.len();
@@ -76,11 +92,11 @@ impl<K: Kernels> Scorer<K> {
             self.network.forward(k, size, parameters, inputs, &mut self.policy);
             k.logprobs_forward(logits, &self.policy.logits, targets, &mut self.policy_numbers);
             let logprobs = k.read_floats(&self.policy_numbers, 0..rows).await?;
-            for (row, mask) in logprobs.chunks_exact(size.length).zip(batch.completion_mask.chunks_exact(size.length)) {
-                sums.push(row.iter().zip(mask).map(|(logprob, &counts)| logprob.to_f64() * f64::from(counts)).sum());
-            }
+            found.extend(chunk.iter().enumerate().map(|(b, sequence)| {
+                logprobs[completion_rows(b, size, sequence)].iter().map(|value| value.to_f64()).collect()
+            }));
         }
-        Ok(sums)
+        Ok(found)
     }
 
     /// Both policies' log-probabilities and the exact KL along each completion; any number of sequences.
@@ -110,8 +126,7 @@ impl<K: Kernels> Scorer<K> {
             let kl = k.read_floats(&self.kl_per_token, 0..rows);
             let (numbers, reference_logprobs, kl) = (numbers.await?, reference_logprobs.await?, kl.await?);
             for (b, sequence) in chunk.iter().enumerate() {
-                let first = b * size.length + sequence.prompt_length - 1;
-                let tokens = first..first + sequence.completion().len();
+                let tokens = completion_rows(b, size, sequence);
                 let of = |values: &[K::Real]| values[tokens.clone()].iter().map(|value| value.to_f64()).collect();
                 comparison.push(TokenComparison {
                     logprobs: of(&numbers),
@@ -133,4 +148,10 @@ impl<K: Kernels> Scorer<K> {
     fn logits_size(&self, rows: usize) -> LogitsSize {
         LogitsSize { rows, vocabulary: self.network.config().vocabulary }
     }
+}
+
+/// The rows that predict a completion's tokens, where `sequence` is the batch's row `b`.
+fn completion_rows(b: usize, size: SequenceSize, sequence: &Sequence) -> Range<usize> {
+    let first = b * size.length + sequence.prompt_length - 1;
+    first..first + sequence.completion().len()
 }

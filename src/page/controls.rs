@@ -13,8 +13,8 @@ use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, annotator, beta, curves, dom, export, format, frontier, keyboard, knobs, lectern, pictures, pipeline, runs,
-    studies,
+    Page, annotator, beta, curves, dom, export, format, frontier, inside, keyboard, knobs, lectern, pictures, pipeline,
+    runs, studies,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::json;
@@ -31,6 +31,9 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         return keyboard::press(page, key);
     }
     let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
+    if matches!(event.type_().as_str(), "click" | "focusin") && inside::look(page, &target) {
+        return;
+    }
     let button = target.closest("button").ok().flatten().unwrap_or(target);
     let id = button.id();
     match (event.type_().as_str(), id.as_str()) {

@@ -1,10 +1,10 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β, walk through a chart or choose as annotator, `?` lists them, and `t` opens the tour,
+//! Keys: space plays, `.` steps, `r` resets, arrows move β, walk through a chart or the tokens of a completion, or choose as annotator, `?` lists them, and `t` opens the tour,
 //! inside of which arrows walk and Escape closes.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, annotator, beta, controls, curves, frontier, lectern, runs, studies, tour};
+use super::{Page, annotator, beta, controls, curves, frontier, inside, lectern, runs, studies, tour};
 use crate::engine::protocol::Command;
 use crate::page::tour::Move;
 
@@ -24,6 +24,9 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         return event.prevent_default();
     }
     if within("#annotator-desk") && annotator::press(page, &event.key()) {
+        return event.prevent_default();
+    }
+    if target.as_ref().is_some_and(|target| inside::walk(target, &event.key())) {
         return event.prevent_default();
     }
     let (on_chart, on_curve) = (within("#frontier"), within(".charts canvas"));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::charts::Trail;
 use crate::engine::protocol::{
     Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Moment, Opened, Order, Origin, Point, Progress,
-    Ready, Round, Samples, ScoredBatch, Stage, StageState, StageStatus, Work,
+    Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -81,6 +81,8 @@ pub struct State {
     pub tint: Tint,
     /// Completions of the person's own prompt.
     pub typed: Option<Samples>,
+    /// The last batch of SFT that was looked into.
+    pub sft: Option<SftBatch>,
     /// The last DPO batch that was looked into.
     pub batch: Option<Batch>,
     /// The last batch of unlikelihood and of Preferred-FT that was looked into.
@@ -174,6 +176,7 @@ impl State {
             samples: None,
             tint: Tint::default(),
             typed: None,
+            sft: None,
             batch: None,
             likelihoods: BTreeMap::new(),
             best_of_n: Vec::new(),
@@ -343,6 +346,10 @@ impl State {
                 *place = Some(samples);
                 self.mark(&[View::Samples]);
             }
+            Event::SftBatch(batch) => {
+                self.sft = Some(batch);
+                self.mark(&[View::Inside]);
+            }
             Event::Batch(batch) => {
                 self.batch = Some(batch);
                 self.mark(&[View::Inside]);
@@ -484,6 +491,7 @@ impl State {
         self.likelihoods.remove(&stage);
         match stage {
             Stage::BestOfN => self.best_of_n.clear(),
+            Stage::Sft => self.sft = None,
             Stage::Dpo => self.batch = None,
             Stage::RewardModel => self.scored = None,
             _ => {}

@@ -43,11 +43,14 @@ export const VIEWS = {
   inside: async (page) => {
     await page.click('#step-dpo');
     await page.waitForSelector('#pairs li', PATIENT);
+    await page.click('#pairs [data-token="0-0-1"]');
     await show(page, '.inside');
   },
+  mass: async (page) => show(page, '#mass'),
   'inside PPO': async (page) => {
     await page.click('#step-ppo-gt');
     await page.waitForSelector('#episodes table', PATIENT);
+    await page.click('#episodes [data-token="0-0-1"]');
     await show(page, '.inside');
   },
   curves: async (page) => show(page, '.curves'),
@@ -63,6 +66,13 @@ export const VIEWS = {
   'win rate': async (page) => page.click('#tab-win-rate'),
   scaling: async (page) => page.click('#tab-scaling'),
   hacking: async (page) => page.click('#tab-hacking'),
+  // Behind all others: SFT that has learned is a new reference, and everything starts over from it.
+  'inside SFT': async (page) => {
+    await page.click('#step-sft');
+    await page.waitForSelector('#reviews li', PATIENT);
+    await page.click('#reviews [data-token="0-0-1"]');
+    await show(page, '.inside');
+  },
   clinic: async (page) => show(page, '#clinic'),
   tour: async (page) => {
     await page.click('#tour-open');

@@ -25,7 +25,7 @@ pub enum Part {
 
 /// How it is measured.
 pub struct Options {
-    /// Whether to take ten samples of everything instead of two.
+    /// Whether to take ten samples of everything instead of two, and to follow memory over ten thousand steps.
     pub thorough: bool,
     /// Words that choose among the subjects.
     pub arguments: Vec<String>,
@@ -65,6 +65,9 @@ fn page(workspace: &Workspace, options: &Options) -> Result<()> {
         let mut command = process::command("node", &folder, &["run.js"]);
         command.args(&options.arguments).env("KLIMB_URL", &url).env("KLIMB_DIST", workspace.dist());
         command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?).env("KLIMB_BENCH_JSON", &results);
+        if options.thorough {
+            command.env("KLIMB_BENCH_THOROUGH", "yes");
+        }
         process::run(&mut command)
     })
 }

@@ -2,7 +2,43 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stage;
+use super::{Masses, Stage};
+
+/// The reviews of one SFT step, with the numbers before the update and after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SftBatch {
+    /// Optimiser step, from 1.
+    pub step: usize,
+    /// Reviews in the batch.
+    pub size: usize,
+    /// Tokens that count: of the completions, end tokens included.
+    pub tokens: usize,
+    /// Σ log π over them before the update, nats.
+    pub logprob: f64,
+    /// The loss: mean −log π before the update, nats a token.
+    pub mean_loss: f64,
+    /// The same tokens' mean −log π after the update.
+    pub mean_loss_after: f64,
+    /// L2 norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// The step's learning rate.
+    pub learning_rate: f64,
+    /// The first few reviews.
+    pub reviews: Vec<ReviewNumbers>,
+}
+
+/// One review in SFT's formula.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewNumbers {
+    /// The prompt's text, which is given and does not count.
+    pub prompt: String,
+    /// The tokens of the completion, the end token included.
+    pub words: Vec<String>,
+    /// log π of each before the update.
+    pub logprobs: Vec<f64>,
+    /// log π of each after it.
+    pub logprobs_after: Vec<f64>,
+}
 
 /// The pairs of one DPO step, with the numbers before the update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +57,8 @@ pub struct Batch {
     pub accuracy: f64,
     /// Pairs in the batch.
     pub size: usize,
+    /// Where the probability of the whole batch's completions went.
+    pub masses: Masses,
     /// The first few of them.
     pub pairs: Vec<PairNumbers>,
 }
@@ -47,6 +85,12 @@ pub struct CompletionNumbers {
     pub words: Vec<String>,
     /// log π(token) − log π_ref(token), one per token.
     pub log_ratios: Vec<f64>,
+    /// log π of each token.
+    pub logprobs: Vec<f64>,
+    /// log π of each token after the update.
+    pub logprobs_after: Vec<f64>,
+    /// What each token adds to the implicit reward: β·log π/π_ref, or what the variant has for it.
+    pub shares: Vec<f64>,
     /// Σ log π, nats.
     pub logprob: f64,
     /// Σ log π_ref, nats.
@@ -70,6 +114,8 @@ pub struct LikelihoodBatch {
     pub mean_loss: f64,
     /// Pairs in the batch.
     pub size: usize,
+    /// Where the probability of the whole batch's completions went.
+    pub masses: Masses,
     /// The first few of them.
     pub pairs: Vec<LikelihoodPair>,
 }
@@ -94,6 +140,10 @@ pub struct Likelihood {
     pub words: Vec<String>,
     /// log π(token) − log π_ref(token), one per token.
     pub log_ratios: Vec<f64>,
+    /// log π of each token.
+    pub logprobs: Vec<f64>,
+    /// log π of each token after the update.
+    pub logprobs_after: Vec<f64>,
     /// Σ log π, nats.
     pub logprob: f64,
     /// What the world says.
@@ -209,6 +259,8 @@ pub struct TokenNumbers {
     pub reward: f64,
     /// The value model's forecast of the rewards still to come.
     pub value: f64,
+    /// What the value model is taught to expect: the advantage before whitening, plus the value.
+    pub returns: f64,
     /// Â, whitened over the rollout.
     pub advantage: f64,
     /// ρ = π/π_old before the round's last update.

@@ -6,14 +6,16 @@
 
 mod inside;
 mod kept;
+mod mass;
 
 use serde::{Deserialize, Serialize};
 
 pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
-    Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, TokenNumbers,
+    ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
 pub use kept::{Kept, KeptPolicy, KeptRewardModel};
+pub use mass::{Mass, Masses};
 
 use super::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -42,7 +44,7 @@ pub enum Command {
     /// Stop at the next submit boundary.
     Pause,
     /// One step of a stage: one optimiser step; for `Pairs`, one batch of pairs; for PPO and PPO-GT, the rest of a round,
-    /// that is a rollout and its updates. Answered by `Metrics` and by `Batch`, `ScoredBatch` or `Round`. What has to be
+    /// that is a rollout and its updates. Answered by `Metrics` and by what the step was computed from, such as `Batch`. What has to be
     /// there first (pairs, a reward model) is made first: the engine plays until the step is taken.
     Step(Stage),
     /// Make this the stage that `Play` trains.
@@ -170,6 +172,8 @@ pub enum Event {
     WinRates(Vec<WinRatePoint>),
     /// What alignment against size has measured so far.
     Scaling(Vec<ScalingPoint>),
+    /// The numbers of a batch of SFT, after `Step`.
+    SftBatch(SftBatch),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.

@@ -4,6 +4,7 @@ use super::pipeline::{Policy, RewardModelWork, Subject};
 use super::{MOST_STEPS, SLICE_SECONDS, Session};
 use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Stage, Work};
+use crate::metrics::MetricRow;
 
 impl<K: Kernels> Session<K> {
     /// One step of a stage, told in full. What takes longer than a slice is played until the step is there.
@@ -14,7 +15,7 @@ impl<K: Kernels> Session<K> {
                 self.adopt_sft(events).await?;
                 self.pipeline.extend_pairs(&mut self.k).await?;
             }
-            Stage::Sft => self.train_sft(1, events).await?,
+            Stage::Sft => self.step_sft(events).await?,
             Stage::Dpo => {
                 self.adopt_sft(events).await?;
                 while self.pipeline.dpo_wants_pairs() {
@@ -73,14 +74,30 @@ impl<K: Kernels> Session<K> {
         }
         let rows = self.pipeline.train_sft(&mut self.k, steps).await?;
         self.step_seconds = ((self.clock)() - start) / steps as f64;
-        self.tell_metrics(Stage::Sft, rows, events);
+        self.tell_sft(rows, events);
         let (done, total) = self.pipeline.sft_progress();
-        self.tell_progress(Work::Sft, done, total, (total - done) as f64 * self.step_seconds, events);
         if done == total && self.playing {
             self.play(false, events);
             self.adopt_sft(events).await?;
         }
         Ok(())
+    }
+
+    async fn step_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        if !self.pipeline.sft_is_live() {
+            self.pipeline.begin_sft(&mut self.k);
+        }
+        if let Some((batch, rows)) = self.pipeline.step_sft_in_full(&mut self.k).await? {
+            events.push(Event::SftBatch(batch));
+            self.tell_sft(rows, events);
+        }
+        Ok(())
+    }
+
+    fn tell_sft(&mut self, rows: Vec<MetricRow>, events: &mut Vec<Event>) {
+        self.tell_metrics(Stage::Sft, rows, events);
+        let (done, total) = self.pipeline.sft_progress();
+        self.tell_progress(Work::Sft, done, total, (total - done) as f64 * self.step_seconds, events);
     }
 
     async fn train_dpo(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {

@@ -2,6 +2,7 @@
 
 use web_sys::Element;
 
+use super::tokens::{self, Place};
 use super::{pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
 use crate::page::state::State;
@@ -25,8 +26,8 @@ pub fn draw(state: &State) {
     if let Some(first) = batch.pairs.first() {
         formula(batch, first);
     }
-    for pair in &batch.pairs {
-        dom::append(&list, &[&item(pair)]);
+    for (index, pair) in batch.pairs.iter().enumerate() {
+        dom::append(&list, &[&item(index, pair)]);
     }
 }
 
@@ -40,7 +41,7 @@ fn summary(batch: &Batch) -> String {
         start = say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into();
     }
     say!(
-        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}.",
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}. Choose a word to see its numbers.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
@@ -67,20 +68,47 @@ fn formula(batch: &Batch, pair: &PairNumbers) {
     }
 }
 
-fn item(pair: &PairNumbers) -> Element {
+fn item(index: usize, pair: &PairNumbers) -> Element {
     let item = dom::make("li", "batch-pair", "");
     let prompt = dom::make_written("p", "prompt", &format!("{} …", pair.prompt));
     let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
     let pull = pull(pair.weight, margin, pair.loss);
-    dom::append(&item, &[&prompt, &side(say("chosen"), &pair.chosen), &side(say("rejected"), &pair.rejected), &pull]);
+    let sides = [side(say("chosen"), &pair.chosen, (index, 0)), side(say("rejected"), &pair.rejected, (index, 1))];
+    dom::append(&item, &[&prompt, &sides[0], &sides[1], &pull, &tokens::line()]);
     item
 }
 
-fn side(name: &str, numbers: &CompletionNumbers) -> Element {
+fn side(name: &str, numbers: &CompletionNumbers, place: (usize, usize)) -> Element {
     let row = dom::make("div", "side", "");
-    let tokens = tinted(&numbers.words, &numbers.log_ratios);
-    let reward =
-        say!("r̂ {}   gold {}", format::signed(numbers.implicit_reward, 3), format::fixed(numbers.gold_reward, 2));
-    dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &reward)]);
+    let words = tinted(&numbers.words, &numbers.log_ratios, place);
+    let reward = say!(
+        "r̂ {}   log π {} → {}   gold {}",
+        format::signed(numbers.implicit_reward, 3),
+        format::fixed(numbers.logprob, 2),
+        format::fixed(numbers.logprobs_after.iter().sum(), 2),
+        format::fixed(numbers.gold_reward, 2),
+    );
+    dom::append(&row, &[&dom::make("span", "quiet", name), &words, &dom::make("span", "quiet numeric", &reward)]);
     row
+}
+
+/// The numbers of a token.
+pub fn tell(state: &State, place: Place) -> Option<String> {
+    let pair = state.batch.as_ref()?.pairs.get(place.item)?;
+    let side = if place.side == 0 { &pair.chosen } else { &pair.rejected };
+    let (word, share) = (side.words.get(place.at)?, *side.shares.get(place.at)?);
+    let logprob = *side.logprobs.get(place.at)?;
+    let ratio = *side.log_ratios.get(place.at)?;
+    let after = *side.logprobs_after.get(place.at)?;
+    Some(say!(
+        "“{}”: log π {}, log π_ref {}, log-ratio {}. Its share of the implicit reward: {} of {}. After the update log π {}: Δ {}.",
+        word,
+        format::fixed(logprob, 3),
+        format::fixed(logprob - ratio, 3),
+        format::signed(ratio, 3),
+        format::signed(share, 3),
+        format::signed(side.implicit_reward, 3),
+        format::fixed(after, 3),
+        format::signed(after - logprob, 3),
+    ))
 }

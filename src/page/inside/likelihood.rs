@@ -3,6 +3,7 @@
 use web_sys::Element;
 
 use super::tinted;
+use super::tokens::{self, Place};
 use crate::engine::protocol::{Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
@@ -24,8 +25,8 @@ pub fn draw(state: &State) {
     if let Some(first) = batch.pairs.first() {
         dom::set_text("live-likelihood-words", &formula(batch, first));
     }
-    for pair in &batch.pairs {
-        dom::append(&list, &[&item(pair)]);
+    for (index, pair) in batch.pairs.iter().enumerate() {
+        dom::append(&list, &[&item(index, pair)]);
     }
 }
 
@@ -36,7 +37,7 @@ fn summary(batch: &LikelihoodBatch) -> String {
         (say("a token"), say("The rejected play no part: half of what a preference says is not used."))
     };
     say!(
-        "Step {}: {} pairs, mean loss {} nats {}. {} The first {} follow, each word tinted by how much likelier or rarer it has become.",
+        "Step {}: {} pairs, mean loss {} nats {}. {} The first {} follow, each word tinted by how much likelier or rarer it has become. Choose a word to see its numbers.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
@@ -58,17 +59,40 @@ fn formula(batch: &LikelihoodBatch, pair: &LikelihoodPair) -> String {
     }
 }
 
-fn item(pair: &LikelihoodPair) -> Element {
+fn item(index: usize, pair: &LikelihoodPair) -> Element {
     let item = dom::make("li", "batch-pair", "");
     let prompt = dom::make_written("p", "prompt", &format!("{} …", pair.prompt));
-    dom::append(&item, &[&prompt, &side(say("chosen"), &pair.chosen), &side(say("rejected"), &pair.rejected)]);
+    let sides = [side(say("chosen"), &pair.chosen, (index, 0)), side(say("rejected"), &pair.rejected, (index, 1))];
+    dom::append(&item, &[&prompt, &sides[0], &sides[1], &tokens::line()]);
     item
 }
 
-fn side(name: &str, it: &Likelihood) -> Element {
+fn side(name: &str, it: &Likelihood, place: (usize, usize)) -> Element {
     let row = dom::make("div", "side", "");
-    let numbers = say!("log π {}   gold {}", format::fixed(it.logprob, 2), format::fixed(it.gold_reward, 2));
-    let tokens = tinted(&it.words, &it.log_ratios);
-    dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &numbers)]);
+    let numbers = say!(
+        "log π {} → {}   gold {}",
+        format::fixed(it.logprob, 2),
+        format::fixed(it.logprobs_after.iter().sum(), 2),
+        format::fixed(it.gold_reward, 2),
+    );
+    let words = tinted(&it.words, &it.log_ratios, place);
+    dom::append(&row, &[&dom::make("span", "quiet", name), &words, &dom::make("span", "quiet numeric", &numbers)]);
     row
+}
+
+/// The numbers of a token.
+pub fn tell(state: &State, place: Place) -> Option<String> {
+    let pair = state.likelihoods.get(&state.focused)?.pairs.get(place.item)?;
+    let side = if place.side == 0 { &pair.chosen } else { &pair.rejected };
+    let (word, logprob) = (side.words.get(place.at)?, *side.logprobs.get(place.at)?);
+    let (ratio, after) = (*side.log_ratios.get(place.at)?, *side.logprobs_after.get(place.at)?);
+    Some(say!(
+        "“{}”: log π {}, log π_ref {}, log-ratio {}. After the update log π {}: Δ {}.",
+        word,
+        format::fixed(logprob, 3),
+        format::fixed(logprob - ratio, 3),
+        format::signed(ratio, 3),
+        format::fixed(after, 3),
+        format::signed(after - logprob, 3),
+    ))
 }

@@ -3,19 +3,25 @@
 mod best_of_n;
 mod dpo;
 mod likelihood;
+mod mass;
 mod ppo;
 mod reward_model;
+mod sft;
+mod tokens;
 
 use web_sys::Element;
 
 use super::state::State;
-use super::{dom, format};
+use super::{Page, dom, format};
 use crate::engine::protocol::Stage;
 use crate::words::say;
+use tokens::Place;
 
 /// Writes the step that was looked into.
 pub fn draw(state: &State) {
+    let held = tokens::held();
     let (shown, title) = match state.focused {
+        Stage::Sft => ("inside-sft", say("Inside a step of SFT")),
         Stage::RewardModel => ("inside-reward-model", say("Inside a step of the reward model")),
         Stage::Ppo => ("inside-ppo", say("Inside a round of PPO")),
         Stage::PpoGt => ("inside-ppo", say("Inside a round of PPO-GT")),
@@ -25,14 +31,45 @@ pub fn draw(state: &State) {
         _ => ("inside-dpo", say("Inside a DPO step")),
     };
     dom::set_text("inside-title", title);
-    for id in ["inside-dpo", "inside-reward-model", "inside-ppo", "inside-likelihood", "inside-best-of-n"] {
+    for id in ["inside-sft", "inside-dpo", "inside-reward-model", "inside-ppo", "inside-likelihood", "inside-best-of-n"]
+    {
         dom::flag(id, "hidden", id != shown);
     }
+    sft::draw(state);
     dpo::draw(state);
     reward_model::draw(state);
     ppo::draw(state);
     likelihood::draw(state);
     best_of_n::draw(state);
+    mass::draw(state);
+    if let Some(held) = held {
+        tokens::restore(state, &held);
+    }
+}
+
+/// Takes a click on a token, or the focus that has come to it; answers whether it was one.
+pub fn look(page: &Page, target: &Element) -> bool {
+    let token = tokens::token(target);
+    if let Some(token) = &token {
+        tokens::choose(&page.state, token);
+    }
+    token.is_some()
+}
+
+/// Walks from the token that has the focus; answers whether the key does.
+pub fn walk(target: &Element, key: &str) -> bool {
+    tokens::token(target).is_some_and(|token| tokens::walk(&token, key))
+}
+
+/// The numbers of a token of one of the lists.
+fn tell(state: &State, list: &str, place: Place) -> Option<String> {
+    match list {
+        "reviews" => sft::tell(state, place),
+        "pairs" => dpo::tell(state, place),
+        "likelihood-pairs" => likelihood::tell(state, place),
+        "episodes" => ppo::tell(state, place),
+        _ => None,
+    }
 }
 
 /// How hard a pair pulls, with its margin and loss.
@@ -48,22 +85,27 @@ fn pull(weight: f64, margin: f64, loss: f64) -> Element {
     pull
 }
 
-/// Words tinted by how much likelier or rarer each has become; without log-ratios, plain.
-fn tinted(words: &[String], log_ratios: &[f64]) -> Element {
-    let tokens = dom::make_written("span", "tokens", "");
-    for (at, word) in words.iter().enumerate() {
-        let ratio = log_ratios.get(at).copied();
-        let class = match ratio.unwrap_or_default() {
-            r if r > 0.05 => "word good",
-            r if r < -0.05 => "word bad",
-            _ => "word",
-        };
-        let span = dom::make("span", class, word);
-        let title = ratio.map(|ratio| say!("log π/π_ref {}", format::signed(ratio, 3)));
-        dom::set_attribute(&span, "title", title.as_deref());
-        dom::append(&tokens, &[&span]);
-        // A text node cannot be refused by a span.
-        let _ = tokens.append_child(&dom::document().create_text_node(" "));
+/// How much likelier or rarer a word has become, as a class.
+fn tint(log_ratio: f64) -> &'static str {
+    match log_ratio {
+        r if r > 0.05 => "word good",
+        r if r < -0.05 => "word bad",
+        _ => "word",
+    }
+}
+
+/// The words of a pair's `chosen` or `rejected`, which is side 0 or 1 of a pair, each tinted and a way to its numbers.
+fn tinted(words: &[String], log_ratios: &[f64], (item, side): (usize, usize)) -> Element {
+    let name = if side == 0 { say("chosen") } else { say("rejected") };
+    let tokens = tokens::toolbar(&say!("{} completion of pair {}, token by token", name, item + 1));
+    for (at, (word, ratio)) in words.iter().zip(log_ratios).enumerate() {
+        dom::append(&tokens, &[&tokens::button(word, tint(*ratio), Place { item, side, at })]);
+        space(&tokens);
     }
     tokens
+}
+
+fn space(behind: &Element) {
+    // A text node cannot be refused by a span.
+    let _ = behind.append_child(&dom::document().create_text_node(" "));
 }

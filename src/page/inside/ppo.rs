@@ -2,6 +2,7 @@
 
 use web_sys::Element;
 
+use super::tokens::{self, Place};
 use crate::engine::protocol::{EpisodeNumbers, Round, Stage, TokenNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
@@ -34,9 +35,18 @@ pub fn draw(state: &State) {
         );
     };
     dom::set_text("round-summary", &summary(round));
+    formula(say("The token of the first episode that went farthest"), round, token);
+    for (index, episode) in round.episodes.iter().enumerate() {
+        dom::append(&list, &[&item(index, episode)]);
+    }
+}
+
+/// Puts a token's numbers into the formula; answers with its loss.
+fn formula(which: &str, round: &Round, token: &TokenNumbers) -> f64 {
     let clipped = token.ratio.clamp(1.0 - round.clip_range, 1.0 + round.clip_range);
     let loss = (-token.advantage * token.ratio).max(-token.advantage * clipped);
     for (id, value) in [
+        ("live-which", which.to_owned()),
         ("live-word", say!("“{}”", token.word)),
         ("live-ratio", format::fixed(token.ratio, 3)),
         ("live-advantage", format::signed(token.advantage, 2)),
@@ -46,9 +56,40 @@ pub fn draw(state: &State) {
     ] {
         dom::set_text(id, &value);
     }
-    for episode in &round.episodes {
-        dom::append(&list, &[&item(episode)]);
-    }
+    loss
+}
+
+/// The numbers of a token, which take the formula too.
+pub fn tell(state: &State, place: Place) -> Option<String> {
+    let round = state.rounds.get(&state.focused)?;
+    let episode = round.episodes.get(place.item)?;
+    let token = episode.tokens.get(place.at)?;
+    let loss = formula(say("The token that you chose"), round, token);
+    let ratio = token.logprob - token.reference_logprob;
+    let paid = format!(
+        "−β·log π/π_ref = −{} × ({}) = {}",
+        format::beta(round.kl_coefficient),
+        format::signed(ratio, 3),
+        format::signed(-round.kl_coefficient * ratio, 3),
+    );
+    let earned = if place.at + 1 == episode.tokens.len() {
+        say!(", and the score {}: reward {}", format::signed(episode.score, 2), format::signed(token.reward, 3))
+    } else {
+        say(", its whole reward").into()
+    };
+    let clip = if token.clipped { say("the clip holds it: no gradient") } else { say("not clipped") };
+    Some(say!(
+        "“{}”: {}{}. Return {} against a value of {}: advantage {}, in deviations over the rollout. Ratio {}, {}; loss {}.",
+        token.word,
+        paid,
+        earned,
+        format::signed(token.returns, 2),
+        format::signed(token.value, 2),
+        format::signed(token.advantage, 2),
+        format::fixed(token.ratio, 3),
+        clip,
+        format::signed(loss, 3),
+    ))
 }
 
 /// The token of an episode whose ratio has gone farthest.
@@ -64,7 +105,7 @@ fn summary(round: &Round) -> String {
         ""
     };
     say!(
-        "Round {}: {} completions, judged by {}, and {} updates, {} in all. Before them: mean score {}, KL {} nats, β {}.{} Episodes of the last minibatch follow, token by token.",
+        "Round {}: {} completions, judged by {}, and {} updates, {} in all. Before them: mean score {}, KL {} nats, β {}.{} Episodes of the last minibatch follow, token by token. Choose a token to see how its numbers hang together.",
         round.number,
         round.size,
         judge,
@@ -77,7 +118,7 @@ fn summary(round: &Round) -> String {
     )
 }
 
-fn item(episode: &EpisodeNumbers) -> Element {
+fn item(index: usize, episode: &EpisodeNumbers) -> Element {
     let item = dom::make("li", "batch-pair", "");
     let scroll = dom::make("div", "scroll", "");
     // A table that scrolls must be reachable by key.
@@ -104,18 +145,20 @@ fn item(episode: &EpisodeNumbers) -> Element {
     column(key("token"), key("Token by token, the end token last."));
     COLUMNS.iter().for_each(|(name, meaning)| column(name, meaning));
     dom::append(&head, &[&names]);
-    for token in &episode.tokens {
-        dom::append(&body, &[&row(token)]);
+    dom::set_attribute(&body, "data-tokens", Some(""));
+    for (at, token) in episode.tokens.iter().enumerate() {
+        dom::append(&body, &[&row(token, Place { item: index, side: 0, at })]);
     }
     dom::append(&table, &[&caption, &head, &body]);
     dom::append(&scroll, &[&table]);
-    dom::append(&item, &[&scroll]);
+    dom::append(&item, &[&scroll, &tokens::line()]);
     item
 }
 
-fn row(token: &TokenNumbers) -> Element {
+fn row(token: &TokenNumbers, place: Place) -> Element {
     let row = dom::make("tr", "", "");
-    let word = dom::make_written("th", "", &token.word);
+    let word = dom::make_written("th", "", "");
+    dom::append(&word, &[&tokens::button(&token.word, "word", place)]);
     dom::set_attribute(&word, "scope", Some("row"));
     dom::append(&row, &[&word]);
     let cells = [

@@ -2,7 +2,7 @@
 
 use web_sys::Element;
 
-use super::{pull, tinted};
+use super::pull;
 use crate::engine::protocol::{ScoredBatch, ScoredCompletion, ScoredPairNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
@@ -59,7 +59,7 @@ fn side(name: &str, completion: &ScoredCompletion) -> Element {
     let row = dom::make("div", "side", "");
     let score =
         say!("score {}   gold {}", format::signed(completion.score, 2), format::fixed(completion.gold_reward, 2));
-    let tokens = tinted(&completion.words, &[]);
+    let tokens = dom::make_written("span", "tokens", &completion.words.join(" "));
     dom::append(&row, &[&dom::make("span", "quiet", name), &tokens, &dom::make("span", "quiet numeric", &score)]);
     row
 }

@@ -1,6 +1,7 @@
 //! DPO on the reference's pairs.
 
-use super::{Pipeline, TOLD};
+use super::Pipeline;
+use super::looking::Look;
 use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, PairBatch};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels};
@@ -66,18 +67,17 @@ impl<K: Kernels> Pipeline<K> {
         Ok(metrics.iter().map(DpoMetrics::row).collect())
     }
 
-    /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update.
+    /// One optimiser step of DPO with the numbers of its first pairs, as they were before the update, and where the
+    /// probability of them all went.
     pub async fn step_dpo_in_full(&mut self, k: &mut K) -> Result<(Batch, Vec<MetricRow>), BackendError> {
         let pairs = self.next_dpo_batch();
-        let told: Vec<_> = (0..TOLD.min(pairs.chosen.len()))
-            .flat_map(|pair| [pairs.chosen[pair].clone(), pairs.rejected[pair].clone()])
-            .collect();
-        let policy = &self.dpo.learner().parameters;
-        let numbers = self.scorer.compare(k, policy, &self.reference, &told).await?;
-        self.dpo.step(k, &pairs);
+        let policies = (&self.dpo.learner().parameters, &self.reference);
+        let look = Look::before(k, &mut self.scorer, policies, pairs).await?;
+        self.dpo.step(k, look.pairs());
         let outcomes = self.dpo.outcomes(k).await?;
         let metrics = self.dpo.metrics(k).await?;
-        let batch = reports::batch(&self.world, self.dpo.settings(), &told, &numbers, &outcomes, metrics.last());
+        let seen = look.after(k, &mut self.scorer, &self.dpo.learner().parameters).await?;
+        let batch = reports::batch(&self.world, self.dpo.settings(), &seen, &outcomes, metrics.last());
         Ok((batch, metrics.iter().map(DpoMetrics::row).collect()))
     }
 }

@@ -1,6 +1,7 @@
 //! Unlikelihood and Preferred-FT on the session's pairs, each with an order of its own.
 
-use super::{Pipeline, Policy, TOLD, dpo};
+use super::looking::Look;
+use super::{Pipeline, Policy, dpo};
 use crate::algorithms::{
     DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
     UnlikelihoodSettings,
@@ -8,7 +9,7 @@ use crate::algorithms::{
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::LikelihoodBatch;
-use crate::engine::session::reports;
+use crate::engine::session::reports::{self, SeenPairs};
 use crate::engine::settings::Settings;
 use crate::experiments::PairOrder;
 use crate::language::Learner;
@@ -155,27 +156,34 @@ impl<K: Kernels> Pipeline<K> {
         Ok(())
     }
 
-    /// One optimiser step with the numbers of its first pairs, as they were before the update.
+    /// One optimiser step with the numbers of its first pairs, as they were before the update, and where the probability
+    /// of them all went.
     pub async fn step_likelihood_in_full(
         &mut self,
         k: &mut K,
         policy: Policy,
     ) -> Result<(LikelihoodBatch, Vec<MetricRow>), BackendError> {
         let mut live = self.take_likelihood(k, policy);
-        let pairs = self.data.next_batch_in(&mut live.order, self.settings.batch_size);
-        let told: Vec<_> = (0..TOLD.min(pairs.chosen.len()))
-            .flat_map(|pair| [pairs.chosen[pair].clone(), pairs.rejected[pair].clone()])
-            .collect();
-        let numbers = self.scorer.compare(k, &live.learner().parameters, &self.reference, &told).await;
-        live.step(k, &pairs);
-        let rows = live.metrics(k).await;
+        let looked = self.look_into_likelihood(k, &mut live).await;
         self.keep_likelihood(policy, live);
-        let (numbers, rows) = (numbers?, rows?);
+        let (seen, rows) = looked?;
         let alpha = if policy == Policy::Unlikelihood { self.settings.unlikelihood_alpha } else { 0.0 };
-        let told = (told.as_slice(), numbers.as_slice());
-        let batch =
-            reports::likelihood_batch(&self.world, (policy.stage(), alpha), told, pairs.chosen.len(), rows.last());
+        let batch = reports::likelihood_batch(&self.world, (policy.stage(), alpha), &seen, rows.last());
         Ok((batch, rows))
+    }
+
+    async fn look_into_likelihood(
+        &mut self,
+        k: &mut K,
+        live: &mut LiveLikelihood<K>,
+    ) -> Result<(SeenPairs, Vec<MetricRow>), BackendError> {
+        let pairs = self.data.next_batch_in(&mut live.order, self.settings.batch_size);
+        let policies = (&live.learner().parameters, &self.reference);
+        let look = Look::before(k, &mut self.scorer, policies, pairs).await?;
+        live.step(k, look.pairs());
+        let rows = live.metrics(k).await?;
+        let seen = look.after(k, &mut self.scorer, &live.learner().parameters).await?;
+        Ok((seen, rows))
     }
 
     /// Goes on with a policy that another session trained on the same reference.

@@ -3,6 +3,7 @@
 mod best_of_n;
 mod dpo;
 mod likelihood;
+mod looking;
 mod optimum;
 mod ppo;
 mod preferences;
@@ -39,6 +40,8 @@ const PIECE: usize = 128;
 const READ_PROMPTS: usize = 5;
 /// Pairs or episodes told in full after a step.
 const TOLD: usize = 4;
+/// Sequences that are looked at in one forward pass.
+const LOOKED_AT: usize = 32;
 
 /// A shipped file that cannot be used.
 #[derive(Debug, Error)]
@@ -168,7 +171,7 @@ impl<K: Kernels> Pipeline<K> {
             bytes => Some(preferences::read(&world, bytes)?),
         };
         let network = Network::new(base.config);
-        let scored = SequenceSize { batch: 2 * TOLD, length: MAX_SEQUENCE - 1 };
+        let scored = SequenceSize { batch: LOOKED_AT, length: MAX_SEQUENCE - 1 };
         Ok(Self {
             base_parameters: upload(k, &base.parameters),
             reference: upload(k, &sft.parameters),

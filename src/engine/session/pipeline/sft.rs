@@ -1,8 +1,10 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
-use super::{Pipeline, preferences};
+use super::{Pipeline, TOLD, preferences};
 use crate::algorithms::{Sft, SftMetrics};
 use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::SftBatch;
+use crate::engine::session::reports;
 use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
 use crate::language::upload;
 use crate::metrics::MetricRow;
@@ -52,6 +54,21 @@ impl<K: Kernels> Pipeline<K> {
             k.finished().await?;
         }
         Ok(live.trainer.metrics(k).await?.iter().map(SftMetrics::row).collect())
+    }
+
+    /// One optimiser step of SFT with its first reviews token by token, before the update and after it; `None` unless it
+    /// is live.
+    pub async fn step_sft_in_full(&mut self, k: &mut K) -> Result<Option<(SftBatch, Vec<MetricRow>)>, BackendError> {
+        let Some(LiveSft { trainer, text, .. }) = &mut self.live_sft else { return Ok(None) };
+        let reviews = text.batch(&self.world, trainer.learner().size().batch);
+        let learning_rate = trainer.settings().schedule.at(trainer.learner().steps());
+        trainer.step(k, &reviews);
+        let before = trainer.outcomes(k).await?;
+        let metrics = trainer.metrics(k).await?;
+        let after = self.scorer.token_logprobs(k, &trainer.learner().parameters, &reviews).await?;
+        let logprobs = (before.as_slice(), after.as_slice());
+        let batch = reports::sft_batch(&self.world, &reviews, TOLD, logprobs, learning_rate, metrics.last());
+        Ok(Some((batch, metrics.iter().map(SftMetrics::row).collect())))
     }
 
     /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.

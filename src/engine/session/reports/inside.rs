@@ -1,37 +1,71 @@
 //! The numbers of one step in full.
 
-use crate::algorithms::{DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair};
+use super::seen::{SeenCompletion, SeenPairs};
+use crate::algorithms::{
+    DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics,
+};
 use crate::engine::protocol::{
-    Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ScoredBatch,
-    ScoredCompletion, ScoredPairNumbers, Stage, TokenNumbers,
+    Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ReviewNumbers,
+    ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, Stage, TokenNumbers,
 };
 use crate::experiments::Round;
 use crate::language::{Sequence, TokenComparison};
 use crate::metrics::MetricRow;
 use crate::world::World;
 
-/// The pairs of a DPO step; `told` and `numbers` hold chosen and rejected in turn.
+/// The first `told` reviews of an SFT step, with log π of every token of the batch before the update and after it.
+pub fn sft_batch(
+    world: &World,
+    reviews: &[Sequence],
+    told: usize,
+    (before, after): (&[Vec<f64>], &[Vec<f64>]),
+    learning_rate: f64,
+    metrics: Option<&SftMetrics>,
+) -> SftBatch {
+    let sum = |logprobs: &[Vec<f64>]| logprobs.iter().flatten().sum::<f64>();
+    let tokens = before.iter().map(Vec::len).sum();
+    let review = |(review, (before, after)): (&Sequence, (&Vec<f64>, &Vec<f64>))| ReviewNumbers {
+        prompt: world.vocabulary().text(review.prompt()),
+        words: words(world, review),
+        logprobs: before.clone(),
+        logprobs_after: after.clone(),
+    };
+    SftBatch {
+        step: metrics.map_or(0, |metrics| metrics.step as usize),
+        size: reviews.len(),
+        tokens,
+        logprob: sum(before),
+        mean_loss: metrics.map_or(f64::NAN, |metrics| metrics.loss),
+        mean_loss_after: -sum(after) / tokens as f64,
+        gradient_norm: metrics.map_or(f64::NAN, |metrics| metrics.gradient_norm),
+        learning_rate,
+        reviews: reviews.iter().zip(before.iter().zip(after)).take(told).map(review).collect(),
+    }
+}
+
+/// The first pairs of a DPO step.
 pub fn batch(
     world: &World,
     settings: &DpoSettings,
-    told: &[Sequence],
-    numbers: &[TokenComparison],
+    seen: &SeenPairs,
     outcomes: &[PairOutcome],
     metrics: Option<&DpoMetrics>,
 ) -> Batch {
-    let side = |sequence: &Sequence, numbers: &TokenComparison, implicit_reward: f64| CompletionNumbers {
-        words: words(world, sequence),
-        log_ratios: numbers.log_ratios(),
-        logprob: numbers.logprobs.iter().sum(),
-        reference_logprob: numbers.reference_logprobs.iter().sum(),
+    let side = |seen: SeenCompletion, implicit_reward: f64| CompletionNumbers {
+        words: words(world, seen.sequence),
+        log_ratios: seen.numbers.log_ratios(),
+        logprobs: seen.numbers.logprobs.clone(),
+        logprobs_after: seen.after.to_vec(),
+        shares: shares(settings, seen.numbers),
+        logprob: seen.numbers.logprobs.iter().sum(),
+        reference_logprob: seen.numbers.reference_logprobs.iter().sum(),
         implicit_reward,
-        gold_reward: world.gold_reward(&sequence.tokens),
+        gold_reward: world.gold_reward(&seen.sequence.tokens),
     };
-    let pairs = told.chunks_exact(2).zip(numbers.chunks_exact(2)).zip(outcomes);
-    let pairs = pairs.map(|((sequences, numbers), outcome)| PairNumbers {
-        prompt: world.vocabulary().text(sequences[0].prompt()),
-        chosen: side(&sequences[0], &numbers[0], outcome.chosen_reward),
-        rejected: side(&sequences[1], &numbers[1], outcome.rejected_reward),
+    let pairs = seen.pairs().zip(outcomes).map(|((chosen, rejected), outcome)| PairNumbers {
+        prompt: world.vocabulary().text(chosen.sequence.prompt()),
+        chosen: side(chosen, outcome.chosen_reward),
+        rejected: side(rejected, outcome.rejected_reward),
         weight: outcome.weight,
         loss: outcome.loss,
     });
@@ -44,31 +78,37 @@ pub fn batch(
         accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
         size: settings.pairs,
         pairs: pairs.collect(),
+        masses: seen.masses,
     }
 }
 
-/// The pairs of a step of unlikelihood or Preferred-FT; `told` has chosen and rejected in turn, with their numbers.
+/// What each token adds to its completion's implicit reward.
+fn shares(settings: &DpoSettings, numbers: &TokenComparison) -> Vec<f64> {
+    let tokens = numbers.logprobs.len().max(1) as f64;
+    let weight = settings.beta / if settings.length_normalised { tokens } else { 1.0 };
+    let logs = if settings.reference_free { numbers.logprobs.clone() } else { numbers.log_ratios() };
+    logs.into_iter().map(|log| weight * log).collect()
+}
+
+/// The first pairs of a step of unlikelihood or Preferred-FT.
 pub fn likelihood_batch(
     world: &World,
     (stage, alpha): (Stage, f64),
-    (told, numbers): (&[Sequence], &[TokenComparison]),
-    size: usize,
+    seen: &SeenPairs,
     row: Option<&MetricRow>,
 ) -> LikelihoodBatch {
-    let side = |sequence: &Sequence, numbers: &TokenComparison| Likelihood {
-        words: words(world, sequence),
-        log_ratios: numbers.log_ratios(),
-        logprob: numbers.logprobs.iter().sum(),
-        gold_reward: world.gold_reward(&sequence.tokens),
+    let side = |seen: SeenCompletion| Likelihood {
+        words: words(world, seen.sequence),
+        log_ratios: seen.numbers.log_ratios(),
+        logprobs: seen.numbers.logprobs.clone(),
+        logprobs_after: seen.after.to_vec(),
+        logprob: seen.numbers.logprobs.iter().sum(),
+        gold_reward: world.gold_reward(&seen.sequence.tokens),
     };
-    let pair = |(sequences, numbers): (&[Sequence], &[TokenComparison])| {
-        let (chosen, rejected) = (side(&sequences[0], &numbers[0]), side(&sequences[1], &numbers[1]));
-        LikelihoodPair {
-            prompt: world.vocabulary().text(sequences[0].prompt()),
-            loss: -chosen.logprob + alpha * rejected.logprob,
-            chosen,
-            rejected,
-        }
+    let pair = |(chosen, rejected): (SeenCompletion, SeenCompletion)| {
+        let prompt = world.vocabulary().text(chosen.sequence.prompt());
+        let (chosen, rejected) = (side(chosen), side(rejected));
+        LikelihoodPair { prompt, loss: -chosen.logprob + alpha * rejected.logprob, chosen, rejected }
     };
     let loss = row.and_then(|row| row.values.get("unlikelihood/loss").or_else(|| row.values.get("sft/loss")));
     LikelihoodBatch {
@@ -76,8 +116,9 @@ pub fn likelihood_batch(
         step: row.map_or(0, |row| row.step as usize),
         alpha,
         mean_loss: loss.copied().unwrap_or(f64::NAN),
-        size,
-        pairs: told.chunks_exact(2).zip(numbers.chunks_exact(2)).map(pair).collect(),
+        size: seen.masses.pairs,
+        pairs: seen.pairs().map(pair).collect(),
+        masses: seen.masses,
     }
 }
 
@@ -131,6 +172,7 @@ pub fn episodes<'a>(
                 reference_logprob: episode.reference_logprobs[at],
                 reward: scored.rewards[at],
                 value: episode.values[at],
+                returns: scored.returns[at],
                 advantage,
                 ratio,
                 clipped,

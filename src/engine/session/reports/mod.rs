@@ -1,8 +1,11 @@
 //! From the engine's numbers to what the page is told: texts, rows, working, and failures in words.
 
 mod inside;
+mod mass;
+mod seen;
 
-pub use inside::{batch, episodes, likelihood_batch, scored_batch};
+pub use inside::{batch, episodes, likelihood_batch, scored_batch, sft_batch};
+pub use seen::SeenPairs;
 
 use crate::algorithms::RewardModelMetrics;
 use crate::backend::BackendError;
