@@ -141,10 +141,10 @@ fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectSt
     database.transaction_with_str_and_mode(STORE, mode)?.object_store(STORE)
 }
 
-/// A host may have several pages of Klimb, and they share one store.
+/// A host may have several pages of Klimb, and they share one store; one page in several languages has one folder.
 fn key() -> JsValue {
     let path = dom::window().location().pathname().unwrap_or_default();
-    path.rsplit_once('/').map_or(path.as_str(), |(folder, _)| folder).into()
+    path[..path.rfind('/').map_or(0, |end| end + 1)].into()
 }
 
 /// The request's result, or its error.
