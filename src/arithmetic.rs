@@ -11,4 +11,5 @@ pub mod objectives;
 pub mod order;
 pub mod real;
 pub mod rng;
+pub mod sorted;
 pub mod stats;

@@ -25,6 +25,14 @@ pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     machine::from_text(text).map_err(JsonError)
 }
 
+/// The value that a file's bytes describe.
+///
+/// # Errors
+/// As [`from_text`], and if the bytes are no text.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    from_text(std::str::from_utf8(bytes).map_err(|error| JsonError(error.to_string()))?)
+}
+
 /// One line of JSON. What is not finite is `null`.
 ///
 /// # Panics

@@ -7,7 +7,7 @@ use klimb::engine::protocol::*;
 use klimb::engine::settings::{BackendChoice, Settings};
 use klimb::engine::worker::wire;
 use klimb::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
-use klimb::page::Canvas;
+use klimb::page::Surface;
 use plotters::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -57,7 +57,7 @@ fn optimum() -> Vec<OptimumPoint> {
 
 fn drawn(chart: &FrontierChart, palette: Palette) -> (HtmlCanvasElement, Frame) {
     let canvas = canvas();
-    let area = Canvas::new(&canvas).expect("a 2D context").into_drawing_area();
+    let area = Surface::canvas(&canvas).expect("a 2D context").into_drawing_area();
     let frame = chart.draw(&area, &Look { palette, ..Look::default() }).expect("the chart is drawn");
     (canvas, frame)
 }
@@ -97,7 +97,7 @@ fn every_method_has_its_colour_at_its_data_pixel() {
 #[wasm_bindgen_test]
 fn a_curve_has_its_colour_at_its_last_value() {
     let canvas = canvas();
-    let area = Canvas::new(&canvas).expect("a 2D context").into_drawing_area();
+    let area = Surface::canvas(&canvas).expect("a 2D context").into_drawing_area();
     let points = vec![(1.0, 0.69), (20.0, 0.5)];
     let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, ..Curve::default() }];
     let chart = CurveChart { name: "loss", curves: &curves, at_least: (0.4, 0.8), ..CurveChart::default() };
@@ -110,7 +110,7 @@ fn a_curve_has_its_colour_at_its_last_value() {
 fn text_is_measured_without_touching_the_document() {
     let body = web_sys::window().unwrap().document().unwrap().body().unwrap();
     let before = body.child_element_count();
-    let area = Canvas::new(&canvas()).expect("a 2D context").into_drawing_area();
+    let area = Surface::canvas(&canvas()).expect("a 2D context").into_drawing_area();
     let style = ("sans-serif", 20).into_text_style(&area);
     let (narrow, _) = area.estimate_text_size("iii", &style).unwrap();
     let (wide, height) = area.estimate_text_size("WWW", &style).unwrap();
@@ -150,8 +150,10 @@ fn orders_come_back_as_they_were() {
 
 #[wasm_bindgen_test]
 fn events_come_back_as_they_were() {
-    let row =
-        MetricRow { step: 1, values: [("dpo/loss".to_owned(), 1.0), ("rewards/margins".to_owned(), -0.5)].into() };
+    let row = MetricRow {
+        step: 1,
+        values: [("dpo/loss".to_owned(), 1.0), ("rewards/margins".to_owned(), -0.5)].into_iter().collect(),
+    };
     let label =
         FrontierPoint { setting: Setting::Label("reference".into()), diversity: None, ..point("sft", 0, 0.0, 0.5) };
     let progress = Progress { work: Work::Optimum, done: 1, total: 3, seconds_left: None };

@@ -115,6 +115,6 @@ impl<'a> Look<'a> {
 
     /// Text of `units` height, anchored at its position.
     pub fn text(&self, color: &'a RGBColor, units: f64, across: HPos, down: VPos) -> TextStyle<'a> {
-        (self.family, units * self.scale).into_font().color(color).pos(Pos::new(across, down))
+        (FontFamily::Name(self.family), units * self.scale).into_font().color(color).pos(Pos::new(across, down))
     }
 }

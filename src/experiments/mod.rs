@@ -17,7 +17,6 @@ mod scaling;
 mod study;
 mod sweep;
 mod training;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod verify;
 mod win_rate;
 

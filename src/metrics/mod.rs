@@ -9,10 +9,11 @@ mod definitions;
 mod records;
 mod studies;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::sorted::Map;
 
 pub use ablation::{ABLATION_COLUMNS, AblationPoint, REFERENCE_PROBABILITIES, ablation_csv};
 pub use comparison::{COMPARISON_COLUMNS, ComparisonCell, QUANTITIES, comparison_csv, parse_comparison_csv};
@@ -33,15 +34,13 @@ pub struct MetricRow {
     /// Optimiser updates done, this one included.
     pub step: u64,
     /// Values by metric name, such as `dpo/loss`; the names are those of [`DEFINITIONS`].
-    pub values: BTreeMap<String, f64>,
+    pub values: Map<String, f64>,
 }
 
 impl MetricRow {
     /// The row of a step, from names and values.
     pub fn new(step: u64, values: &[(&str, f64)]) -> Self {
-        let mut row = Self { step, values: BTreeMap::new() };
-        row.values.extend(values.iter().map(|&(name, value)| (name.to_owned(), value)));
-        row
+        Self { step, values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect() }
     }
 }
 
@@ -145,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_series_is_what_the_rows_have_of_it() {
-        let row = |step, name: &str, value| MetricRow { step, values: BTreeMap::from([(name.to_owned(), value)]) };
+        let row =
+            |step, name: &str, value| MetricRow { step, values: [(name.to_owned(), value)].into_iter().collect() };
         let rows = [row(1, "dpo/loss", 0.69), row(2, "sft/loss", 3.0), row(5, "dpo/loss", 0.5)];
         let series = Series::from_rows("dpo/loss", &rows);
         assert_eq!((series.metric.as_str(), series.points), ("dpo/loss", vec![(1, 0.69), (5, 0.5)]));

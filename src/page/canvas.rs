@@ -1,64 +1,84 @@
-//! plotters' canvas and SVG backends, except that text is measured by a canvas: the crate's own way sets a style
-//! attribute, which a strict Content-Security-Policy forbids.
+//! What charts are drawn on: plotters' canvas or an SVG document, as one type, so that each chart is compiled once. Text is
+//! measured by a canvas: the crate's own way sets a style attribute, which a strict Content-Security-Policy forbids.
 
 use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 use plotters_canvas::CanvasBackend;
+use thiserror::Error;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-/// A surface of plotters whose text is measured by a canvas.
-pub struct Measured<B> {
-    inner: B,
+/// A surface of plotters, in device pixels.
+pub struct Surface<'a> {
+    inner: Inner<'a>,
     context: CanvasRenderingContext2d,
     size: (u32, u32),
 }
 
-/// A canvas that plotters draws on, in device pixels.
-pub type Canvas = Measured<CanvasBackend>;
+enum Inner<'a> {
+    Canvas(CanvasBackend),
+    Svg(SVGBackend<'a>),
+}
 
-type Outcome<B> = Result<(), DrawingErrorKind<<B as DrawingBackend>::ErrorType>>;
+/// What a browser refused to draw.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct SurfaceError(String);
+
+type Outcome = Result<(), DrawingErrorKind<SurfaceError>>;
+
+fn told<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
+    outcome.map_err(|error| DrawingErrorKind::DrawingError(SurfaceError(error.to_string())))
+}
+
+/// Hands a call to the surface that is there.
+macro_rules! on {
+    ($surface:expr, $inner:ident => $call:expr) => {
+        match &mut $surface.inner {
+            Inner::Canvas($inner) => told($call),
+            Inner::Svg($inner) => told($call),
+        }
+    };
+}
 
 fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
     canvas.get_context("2d").ok()??.dyn_into().ok()
 }
 
-impl Canvas {
+impl<'a> Surface<'a> {
     /// A canvas of the document; `None` if the browser gives no 2D context.
-    pub fn new(canvas: &HtmlCanvasElement) -> Option<Self> {
-        let size = (canvas.width(), canvas.height());
-        Some(Self { inner: CanvasBackend::with_canvas_object(canvas.clone())?, context: context(canvas)?, size })
+    pub fn canvas(canvas: &HtmlCanvasElement) -> Option<Self> {
+        let inner = Inner::Canvas(CanvasBackend::with_canvas_object(canvas.clone())?);
+        Some(Self { inner, context: context(canvas)?, size: (canvas.width(), canvas.height()) })
     }
-}
 
-impl<'a> Measured<SVGBackend<'a>> {
     /// An SVG document that is written to `text` when this is dropped; `canvas` only measures.
     pub fn svg(text: &'a mut String, size: (u32, u32), canvas: &HtmlCanvasElement) -> Option<Self> {
-        Some(Self { inner: SVGBackend::with_string(text, size), context: context(canvas)?, size })
+        Some(Self { inner: Inner::Svg(SVGBackend::with_string(text, size)), context: context(canvas)?, size })
     }
 }
 
-impl<B: DrawingBackend> DrawingBackend for Measured<B> {
-    type ErrorType = B::ErrorType;
+impl DrawingBackend for Surface<'_> {
+    type ErrorType = SurfaceError;
 
     fn get_size(&self) -> (u32, u32) {
         self.size
     }
 
-    fn ensure_prepared(&mut self) -> Outcome<B> {
-        self.inner.ensure_prepared()
+    fn ensure_prepared(&mut self) -> Outcome {
+        on!(self, inner => inner.ensure_prepared())
     }
 
-    fn present(&mut self) -> Outcome<B> {
-        self.inner.present()
+    fn present(&mut self) -> Outcome {
+        on!(self, inner => inner.present())
     }
 
-    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Outcome<B> {
-        self.inner.draw_pixel(point, color)
+    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Outcome {
+        on!(self, inner => inner.draw_pixel(point, color))
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Outcome<B> {
-        self.inner.draw_line(from, to, style)
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Outcome {
+        on!(self, inner => inner.draw_line(from, to, style))
     }
 
     fn draw_rect<S: BackendStyle>(
@@ -67,35 +87,31 @@ impl<B: DrawingBackend> DrawingBackend for Measured<B> {
         bottom_right: BackendCoord,
         style: &S,
         fill: bool,
-    ) -> Outcome<B> {
-        self.inner.draw_rect(upper_left, bottom_right, style, fill)
+    ) -> Outcome {
+        on!(self, inner => inner.draw_rect(upper_left, bottom_right, style, fill))
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Outcome<B> {
-        self.inner.draw_path(path, style)
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Outcome {
+        on!(self, inner => inner.draw_path(path, style))
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
-        &mut self,
-        path: I,
-        style: &S,
-    ) -> Outcome<B> {
-        self.inner.fill_polygon(path, style)
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Outcome {
+        on!(self, inner => inner.fill_polygon(path, style))
     }
 
-    fn draw_circle<S: BackendStyle>(&mut self, center: BackendCoord, radius: u32, style: &S, fill: bool) -> Outcome<B> {
-        self.inner.draw_circle(center, radius, style, fill)
+    fn draw_circle<S: BackendStyle>(&mut self, center: BackendCoord, radius: u32, style: &S, fill: bool) -> Outcome {
+        on!(self, inner => inner.draw_circle(center, radius, style, fill))
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Outcome<B> {
-        self.inner.draw_text(text, style, position)
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Outcome {
+        on!(self, inner => inner.draw_text(text, style, position))
     }
 
     fn estimate_text_size<S: BackendTextStyle>(
         &self,
         text: &str,
         style: &S,
-    ) -> Result<(u32, u32), DrawingErrorKind<Self::ErrorType>> {
+    ) -> Result<(u32, u32), DrawingErrorKind<SurfaceError>> {
         let font = format!("{} {}px {}", style.style().as_str(), style.size(), style.family().as_str());
         self.context.set_font(&font);
         let width = self.context.measure_text(text).map_or(0.5 * style.size() * text.len() as f64, |size| size.width());

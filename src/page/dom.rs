@@ -5,7 +5,7 @@ use web_sys::{
     Document, Element, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, Window,
 };
 
-use super::Canvas;
+use super::Surface;
 use crate::charts::{Look, Palette};
 
 /// Fonts of the charts, as `www/style.css` has them for figures.
@@ -130,7 +130,7 @@ pub fn sharpness() -> f64 {
 
 /// A canvas as large as it stands in the document, in device pixels, with the look of the theme; `None` while it has
 /// no room.
-pub fn surface(id: &str) -> Option<(Canvas, Look<'static>)> {
+pub fn surface(id: &str) -> Option<(Surface<'static>, Look<'static>)> {
     let canvas = canvas(id);
     let scale = sharpness();
     let size = |css: i32| (f64::from(css) * scale).round() as u32;
@@ -143,5 +143,5 @@ pub fn surface(id: &str) -> Option<(Canvas, Look<'static>)> {
         canvas.set_height(height);
     }
     let palette = if is_dark() { Palette::DARK } else { Palette::LIGHT };
-    Some((Canvas::new(&canvas)?, Look { palette, scale, family: FAMILY }))
+    Some((Surface::canvas(&canvas)?, Look { palette, scale, family: FAMILY }))
 }

@@ -1,8 +1,6 @@
 //! What a browser keeps of a page until the next visit, and what of that is taken up again. No browser in here: it is
 //! tested natively.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, Kept, Point, Stage};
@@ -10,6 +8,7 @@ use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
 use crate::page::trails::is_standing;
+use crate::sorted::Map;
 
 /// The version of [`Entry`] that this page writes, and the only one it reads.
 const FORMAT: u32 = 1;
@@ -37,9 +36,9 @@ pub struct Seen {
     /// Every point of every run.
     pub points: Vec<Point>,
     /// Rows of the runs that were on.
-    pub metrics: BTreeMap<Stage, Vec<MetricRow>>,
+    pub metrics: Map<Stage, Vec<MetricRow>>,
     /// Steps after which β was changed.
-    pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
+    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
     /// Runs of the engines before the kept one.
     pub earlier_runs: u32,
 }

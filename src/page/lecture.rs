@@ -1,6 +1,6 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
 pub const PARTS: [(&str, &str); 13] = [
@@ -27,7 +27,7 @@ pub const STOPS: [&str; 9] =
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lecture {
     /// Indices into [`PARTS`].
-    hidden: BTreeSet<usize>,
+    hidden: Set<usize>,
     /// Whether type is enlarged.
     pub is_large: bool,
 }
@@ -41,7 +41,7 @@ impl Lecture {
                 ("hide", names) => {
                     for name in names.split(',').filter(|name| !name.is_empty()) {
                         match PARTS.iter().position(|(known, _)| *known == name) {
-                            Some(index) => drop(lecture.hidden.insert(index)),
+                            Some(index) => lecture.hidden.insert(index),
                             None => {
                                 let known = PARTS.map(|(name, _)| name).join(", ");
                                 problems.push(format!("hide: “{name}” is none of {known}"));

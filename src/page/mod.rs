@@ -64,6 +64,6 @@ mod storage;
 mod studies;
 
 #[cfg(target_arch = "wasm32")]
-pub use canvas::Canvas;
+pub use canvas::Surface;
 #[cfg(target_arch = "wasm32")]
 pub use facade::Page;

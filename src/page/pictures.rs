@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Blob, HtmlCanvasElement};
 
-use super::canvas::{Canvas, Measured};
+use super::canvas::Surface;
 use super::state::{Export, State};
 use super::{Page, charted, dom, export, frontier, notices, studies};
 use crate::charts::{ChartError, Look, Palette};
@@ -40,7 +40,7 @@ fn look(scale: u32) -> Look<'static> {
 
 fn svg(page: &mut Page, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
     let mut text = String::new();
-    if let Some(surface) = Measured::svg(&mut text, SIZE, canvas) {
+    if let Some(surface) = Surface::svg(&mut text, SIZE, canvas) {
         paint(&page.state, chart, &surface.into_drawing_area(), &look(1))?;
     }
     page.state.export = Some(Export::Document { name, text });
@@ -48,7 +48,7 @@ fn svg(page: &mut Page, chart: &str, name: String, canvas: &HtmlCanvasElement) -
 }
 
 fn png(state: &State, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
-    let Some(surface) = Canvas::new(canvas) else { return Ok(()) };
+    let Some(surface) = Surface::canvas(canvas) else { return Ok(()) };
     paint(state, chart, &surface.into_drawing_area(), &look(SHARPNESS))?;
     let done = Closure::once_into_js(move |blob: Option<Blob>| match blob {
         Some(blob) => notices::offer(&name, &blob),

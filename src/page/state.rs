@@ -1,7 +1,5 @@
 //! What the page knows, gathered from the worker's events. No browser in here: it is tested natively.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::charts::Trail;
 use crate::engine::protocol::{
     Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Moment, Opened, Order, Origin, Point, Progress,
@@ -22,6 +20,7 @@ use crate::page::study::Study;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
+use crate::sorted::{Map, Set};
 
 /// What tints the words of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,9 +66,9 @@ pub struct State {
     /// The pipeline, in order.
     pub stages: Vec<StageStatus>,
     /// The longer works under way.
-    pub works: BTreeMap<Work, Progress>,
+    pub works: Map<Work, Progress>,
     /// Rows of the run that is on, by stage.
-    pub metrics: BTreeMap<Stage, Vec<MetricRow>>,
+    pub metrics: Map<Stage, Vec<MetricRow>>,
     /// Every point of every run since the page was opened.
     pub points: Vec<Point>,
     /// The closed-form optimum.
@@ -87,13 +86,13 @@ pub struct State {
     /// The last DPO batch that was looked into.
     pub batch: Option<Batch>,
     /// The last batch of unlikelihood and of Preferred-FT that was looked into.
-    pub likelihoods: BTreeMap<Stage, LikelihoodBatch>,
+    pub likelihoods: Map<Stage, LikelihoodBatch>,
     /// What Best-of-N came to.
     pub best_of_n: Vec<BestOfNNumbers>,
     /// The last batch of the reward model that was looked into.
     pub scored: Option<ScoredBatch>,
     /// The last round of PPO and of PPO-GT that was looked into.
-    pub rounds: BTreeMap<Stage, Round>,
+    pub rounds: Map<Stage, Round>,
     /// What went wrong last.
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index among those shown.
@@ -107,7 +106,7 @@ pub struct State {
     /// Runs out of files that were exported before.
     pub former: Vec<FormerRuns>,
     /// What the person made of runs.
-    pub marks: BTreeMap<RunId, RunMark>,
+    pub marks: Map<RunId, RunMark>,
     /// How often points were taken out, so that the table is written anew.
     pub removals: usize,
     /// The point that is open, with its run.
@@ -121,7 +120,7 @@ pub struct State {
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
-    pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
+    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
     /// Optimiser steps of every run since the page was opened.
     pub steps: usize,
     /// What the native program measured once.
@@ -146,12 +145,12 @@ pub struct State {
     /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
     toggled: Option<u32>,
     /// What each order that is not taken up yet will start over.
-    starting_over: BTreeMap<u32, &'static [Stage]>,
-    starts: BTreeSet<u32>,
+    starting_over: Map<u32, &'static [Stage]>,
+    starts: Set<u32>,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
-    turned: BTreeMap<u32, f64>,
-    stale: BTreeSet<View>,
+    turned: Map<u32, f64>,
+    stale: Set<View>,
 }
 
 impl State {
@@ -171,8 +170,8 @@ impl State {
                     stage(it, StageState::Waiting, if is_shipped { Origin::Recorded } else { Origin::Live })
                 })
                 .into(),
-            works: BTreeMap::new(),
-            metrics: BTreeMap::new(),
+            works: Map::default(),
+            metrics: Map::default(),
             points: Vec::new(),
             optimum: Vec::new(),
             optimum_origin: Origin::Recorded,
@@ -181,24 +180,24 @@ impl State {
             typed: None,
             sft: None,
             batch: None,
-            likelihoods: BTreeMap::new(),
+            likelihoods: Map::default(),
             best_of_n: Vec::new(),
             scored: None,
-            rounds: BTreeMap::new(),
+            rounds: Map::default(),
             failure: None,
             selected: None,
             guess: Guess::default(),
             lecture: Lecture::default(),
             receipts: Vec::new(),
             former: Vec::new(),
-            marks: BTreeMap::new(),
+            marks: Map::default(),
             removals: 0,
             open: None,
             opened: None,
             is_gone: false,
             curves: Looking::default(),
             export: None,
-            beta_changes: BTreeMap::new(),
+            beta_changes: Map::default(),
             steps: 0,
             recorded: Recorded::default(),
             study: Study::default(),
@@ -211,11 +210,11 @@ impl State {
             pair_names: PairNames::default(),
             orders: 0,
             toggled: None,
-            starting_over: BTreeMap::new(),
-            starts: BTreeSet::new(),
+            starting_over: Map::default(),
+            starts: Set::default(),
             earlier_runs: 0,
-            turned: BTreeMap::new(),
-            stale: View::ALL.into(),
+            turned: Map::default(),
+            stale: View::ALL.into_iter().collect(),
         }
     }
 
@@ -281,7 +280,7 @@ impl State {
                 if let Some(beta) = self.turned.remove(&id) {
                     for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
-                            self.beta_changes.entry(stage).or_default().push((last.step, beta));
+                            self.beta_changes.get_or_default(stage).push((last.step, beta));
                         }
                     }
                 }
@@ -322,7 +321,7 @@ impl State {
             }
             Event::Metrics(stage, rows) => {
                 self.steps += rows.len();
-                let known = self.metrics.entry(stage).or_default();
+                let known = self.metrics.get_or_default(stage);
                 if let Some(first) = rows.first() {
                     // A step that is taken again belongs to a run that began anew, or again from an earlier point.
                     known.retain(|row| row.step < first.step);
@@ -464,11 +463,11 @@ impl State {
 
     /// Asks for views to be drawn at the next frame.
     pub fn mark(&mut self, views: &[View]) {
-        self.stale.extend(views);
+        self.stale.extend(views.iter().copied());
     }
 
     /// The views to draw now, each once.
-    pub fn take_stale(&mut self) -> BTreeSet<View> {
+    pub fn take_stale(&mut self) -> Set<View> {
         std::mem::take(&mut self.stale)
     }
 

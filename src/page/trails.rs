@@ -1,13 +1,12 @@
 //! Points as runs: which belong together, and what each is called.
 
-use std::collections::BTreeMap;
-
 use super::annotator::PairNames;
 use super::format;
 use super::recorded::method_name;
 use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
 use crate::metrics::Setting;
+use crate::sorted::Map;
 use crate::words::{heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
@@ -55,15 +54,15 @@ pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
 
 /// The same, with the runs that they are.
 pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
-    let mut trails: BTreeMap<RunId, Trail> = BTreeMap::new();
-    let mut newest: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
+    let mut trails: Map<RunId, Trail> = Map::default();
+    let mut newest: Map<(&str, Option<&str>), u32> = Map::default();
     for point in points {
-        let newest = newest.entry((&point.point.method, names.of(point))).or_default();
+        let newest = newest.get_or_default((&point.point.method, names.of(point)));
         *newest = (*newest).max(point.run);
     }
     for point in points {
         let method = point.point.method.as_str();
-        let trail = trails.entry(RunId::of(point)).or_insert_with(|| Trail {
+        let trail = trails.get_or_insert_with(RunId::of(point), || Trail {
             label: String::new(),
             method: method.into(),
             live: is_standing(method) || newest.get(&(method, names.of(point))) == Some(&point.run),
@@ -79,7 +78,7 @@ pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
 }
 
 /// The runs that are shown, by the names they have.
-pub fn shown(points: &[Point], names: &PairNames, marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, Trail)> {
+pub fn shown(points: &[Point], names: &PairNames, marks: &Map<RunId, RunMark>) -> Vec<(RunId, Trail)> {
     let named = |(id, mut trail): (RunId, Trail)| {
         let mark = marks.get(&id);
         if let Some(name) = mark.and_then(|mark| mark.name.as_ref()) {
@@ -164,10 +163,12 @@ mod tests {
     fn a_run_can_be_hidden_and_renamed_and_is_found_by_its_id() {
         let points = [(1, "dpo"), (2, "dpo"), (2, "ppo-gt")].map(|(run, method)| point(run, method, 10));
         let id = |run, method: &str| RunId { run, method: method.into() };
-        let marks = BTreeMap::from([
+        let marks = [
             (id(1, "dpo"), RunMark { hidden: true, name: None }),
             (id(2, "ppo-gt"), RunMark { hidden: false, name: Some("mine".into()) }),
-        ]);
+        ]
+        .into_iter()
+        .collect();
         let seen: Vec<String> =
             shown(&points, &PairNames::default(), &marks).into_iter().map(|(_, trail)| trail.label).collect();
         assert_eq!(seen, ["DPO, β 0.30", "mine"]);

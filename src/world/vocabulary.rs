@@ -36,8 +36,13 @@ impl Vocabulary {
     /// tokens everywhere.
     pub(super) fn new(lexicon: &Lexicon) -> Self {
         let lists = PUNCTUATION.into_iter().chain(["but"]).chain(
-            (lexicon.valences.keys().chain(lexicon.boosters.keys()).chain(&lexicon.negations).chain(&lexicon.neutral))
-                .map(String::as_str),
+            (lexicon
+                .valences
+                .keys()
+                .chain(lexicon.boosters.keys())
+                .chain(lexicon.negations.iter())
+                .chain(lexicon.neutral.iter()))
+            .map(String::as_str),
         );
         let mut vocabulary = Self { words: vec!["<padding>".into(), "<end>".into()], tokens: HashMap::new() };
         for word in lists {

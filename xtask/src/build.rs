@@ -51,7 +51,7 @@ pub fn page(workspace: &Workspace, profile: Profile) -> Result<()> {
             process::run(&mut command)
         },
     )?;
-    step("Collecting the page in dist/", "check that index.html and www/ are there", || collect(workspace))
+    step("Collecting the page in dist/", "check that index.html and www/ are there", || collect(workspace, profile))
 }
 
 /// The commit that is built, for files that the page exports; `None` without git.
@@ -69,7 +69,7 @@ pub fn wasm_command(workspace: &Workspace, program: &str, arguments: &[&str]) ->
     Ok(command)
 }
 
-fn collect(workspace: &Workspace) -> Result<()> {
+fn collect(workspace: &Workspace, profile: Profile) -> Result<()> {
     let (root, dist) = (workspace.root(), workspace.dist());
     if dist.exists() {
         fs::remove_dir_all(&dist)?;
@@ -80,7 +80,9 @@ fn collect(workspace: &Workspace) -> Result<()> {
     for file in PACKAGE_FILES {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
-    module::slim(&dist.join("pkg/klimb_bg.wasm"))?;
+    if profile == Profile::Page {
+        module::slim(&dist.join("pkg/klimb_bg.wasm"), &dist.join("pkg/klimb.js"))?;
+    }
     figure::draw(&dist, "")?;
     translate(&dist)?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))

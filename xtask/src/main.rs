@@ -40,6 +40,9 @@ mod order;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/page/recorded/mod.rs"]
 mod recorded;
+#[allow(dead_code)]
+#[path = "../../src/sorted.rs"]
+mod sorted;
 
 use std::process::ExitCode;
 

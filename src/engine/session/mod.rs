@@ -13,8 +13,6 @@ mod snapshot;
 mod stages;
 mod train;
 
-use std::collections::BTreeMap;
-
 use contest::LiveContest;
 use moments::Moments;
 use pipeline::{Pipeline, Policy, Subject};
@@ -31,6 +29,7 @@ use crate::backend::{BackendError, Kernels};
 use crate::experiments::{BestOfNSettings, Evaluation, Place};
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
 use crate::model::{Checkpoint, CheckpointError};
+use crate::sorted::Map;
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
 pub type Clock = fn() -> f64;
@@ -66,7 +65,7 @@ pub struct Session<K: Kernels> {
     /// Alignment against size under way, what it consists of, and the models it has finished, by name.
     scaling: Option<LiveScaling<K>>,
     scale: Scale,
-    scaled: BTreeMap<String, Checkpoint>,
+    scaled: Map<String, Checkpoint>,
     /// The stage trained last, and the seconds that one step of it takes.
     paced: Stage,
     step_seconds: f64,
@@ -123,7 +122,7 @@ impl<K: Kernels> Session<K> {
             moments: Moments::default(),
             scaling: None,
             scale: scaling::scale,
-            scaled: BTreeMap::new(),
+            scaled: Map::default(),
             paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,

@@ -45,8 +45,7 @@ impl RecordedOptimum {
     /// If they are not the JSON of a curve with finite numbers by rising β.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordedOptimumError> {
         let refuse = |reason: &str| Err(RecordedOptimumError(reason.into()));
-        let text = std::str::from_utf8(bytes).map_err(|error| RecordedOptimumError(error.to_string()))?;
-        let recorded: Self = json::from_text(text).map_err(|error| RecordedOptimumError(error.to_string()))?;
+        let recorded: Self = json::from_bytes(bytes).map_err(|error| RecordedOptimumError(error.to_string()))?;
         let is_positive = |number: f64| number > 0.0 && number.is_finite();
         if recorded.points.is_empty() || !recorded.points.windows(2).all(|pair| pair[0].beta < pair[1].beta) {
             return refuse("its β do not rise");

@@ -14,6 +14,7 @@ pub use transformer::Reference;
 use thiserror::Error;
 
 use crate::backend::BackendError;
+use crate::json::JsonError;
 use crate::model::ConfigError;
 use crate::world::gold::LexiconError;
 
@@ -22,7 +23,7 @@ use crate::world::gold::LexiconError;
 pub enum ReferenceError {
     /// Not JSON, or a field is missing or of another type.
     #[error("the golden file is not of the expected format: {0}")]
-    Format(#[from] serde_json::Error),
+    Format(#[from] JsonError),
     /// Not UTF-8, which JSON is.
     #[error("the golden file is not a text: {0}")]
     Text(#[from] std::str::Utf8Error),

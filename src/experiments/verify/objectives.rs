@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Check, ReferenceError, not_empty, same_count};
+use crate::json;
 use crate::objectives::{
     DpoLoss, GaeSettings, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, bradley_terry, dpo,
     gae, ppo_policy, ppo_value,
@@ -89,7 +90,7 @@ impl ObjectiveReference {
     /// # Errors
     /// `Format` or `Mismatch`, with what does not fit.
     pub fn from_json(json: &[u8]) -> Result<Self, ReferenceError> {
-        let reference: Self = serde_json::from_slice(json)?;
+        let reference: Self = json::from_bytes(json)?;
         not_empty("dpo", &reference.dpo)?;
         reference.dpo.iter().try_for_each(Dpo::validate)?;
         reference.bradley_terry.validate()?;

@@ -12,6 +12,7 @@ use super::{Check, ReferenceError, not_empty, same_count};
 use crate::algorithms::{Sft, SftSettings};
 use crate::backend::network::{Network, OutputGradients};
 use crate::backend::{At, Kernels, LogitsSize, SequenceSize};
+use crate::json;
 use crate::language::{Adamw, Schedule, TokenBatch};
 use crate::model::{ModelConfig, TensorSpec};
 use crate::real::Real;
@@ -76,7 +77,7 @@ impl Reference {
     /// # Errors
     /// `Format`, `Config` or `Mismatch`, with what does not fit.
     pub fn from_bytes(json: &[u8], parameters: &[u8], batches: &[u8]) -> Result<Self, ReferenceError> {
-        let golden: Golden = serde_json::from_slice(json)?;
+        let golden: Golden = json::from_bytes(json)?;
         let Sizes { width, layers, heads, vocabulary, length, batch } = golden.cfg;
         let config =
             ModelConfig { vocabulary, context: length, width, layers, heads, own_unembedding: false }.validated()?;

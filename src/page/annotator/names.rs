@@ -1,8 +1,7 @@
 //! What runs are called that were trained on other pairs than generated ones.
 
-use std::collections::BTreeMap;
-
 use crate::engine::protocol::{Command, Point};
+use crate::sorted::Map;
 use crate::words::say;
 
 /// The methods that learn from pairs, by their names in points.
@@ -15,10 +14,10 @@ pub struct PairNames {
     /// The name of the pairs that are ordered next.
     announced: Option<String>,
     /// The names behind orders that are not taken up yet.
-    ordered: BTreeMap<u32, Option<String>>,
+    ordered: Map<u32, Option<String>>,
     now: Option<String>,
     before: Option<String>,
-    runs: BTreeMap<(u32, String), String>,
+    runs: Map<(u32, String), String>,
 }
 
 impl PairNames {

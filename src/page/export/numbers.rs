@@ -1,7 +1,5 @@
 //! The numbers of every stage and every point, with what made them, as JSON and as one long table.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 
 use super::{BUILD, program};
@@ -10,6 +8,7 @@ use crate::engine::settings::{KNOBS, Settings};
 use crate::json;
 use crate::metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
 use crate::page::state::State;
+use crate::sorted::Map;
 
 /// What made the numbers: the file's first lines.
 fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
@@ -97,7 +96,7 @@ pub fn json(state: &State, date: &str) -> String {
 }
 
 /// What there is of each stage, written by its id.
-struct ByStage<'a, T>(&'a BTreeMap<Stage, Vec<T>>);
+struct ByStage<'a, T>(&'a Map<Stage, Vec<T>>);
 
 impl<T: Serialize> Serialize for ByStage<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -116,7 +115,7 @@ pub fn csv(state: &State, date: &str) -> String {
         let value = knob.text(&state.settings);
         records.push(Record { record: "setting", name: knob.name.into(), value, ..Record::default() });
     }
-    for (stage, rows) in &state.metrics {
+    for (stage, rows) in state.metrics.iter() {
         let of = |step, (name, value): (&String, &f64)| Record {
             record: "metric",
             of: stage.id().into(),

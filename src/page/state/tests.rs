@@ -10,7 +10,7 @@ fn point(run: u32, method: &str, step: u64) -> Event {
 }
 
 fn row(step: u64) -> Event {
-    Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: BTreeMap::new() }])
+    Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: Map::default() }])
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
 #[test]
 fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
     let mut state = State::new(Settings::default());
-    let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: BTreeMap::new() }]);
+    let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: Map::default() }]);
     for stage in [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt] {
         state.apply(row(stage));
     }
