@@ -5,6 +5,7 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, KeyboardEvent, 
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
+use super::lent::Lent;
 use super::recorded::Ghosts;
 use super::state::{Export, State, Tint};
 use super::study::Study;
@@ -20,6 +21,7 @@ use crate::rng::Generator;
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
+const LENT: &str = "klimb-lent";
 
 /// Sorts an event of the document to what it means.
 pub fn input(page: &mut Page, event: &BrowserEvent) {
@@ -238,8 +240,16 @@ fn settle(page: &mut Page) {
     page.restart();
 }
 
-/// Keeps the settings in the address.
+/// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write_address(state: &State) {
+    if let Ok(Some(storage)) = dom::window().session_storage() {
+        let lent = Lent::of(state);
+        // Storage may be forbidden; a reload then takes what is lent for the person's own.
+        let _ = match serde_json::to_string(&lent) {
+            Ok(text) if !lent.is_nothing() => storage.set_item(LENT, &text),
+            _ => storage.remove_item(LENT),
+        };
+    }
     let parts = [state.settings.to_query(), state.lecture.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let window = dom::window();
@@ -249,6 +259,13 @@ pub fn write_address(state: &State) {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
     }
+}
+
+/// What was lent when this tab's page was left, if anything was.
+pub fn restore_lent() -> Lent {
+    let storage = dom::window().session_storage().ok().flatten();
+    let text = storage.and_then(|storage| storage.get_item(LENT).ok().flatten());
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 fn share(page: &mut Page) {

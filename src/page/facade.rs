@@ -44,7 +44,9 @@ impl Page {
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
-        let mut state = State::new(settings);
+        let (own, clinic) = controls::restore_lent().reloaded(settings);
+        let mut state = State::new(own);
+        state.clinic = clinic;
         if let Some(problem) = problems.first() {
             state.apply(Event::Failure(Failure {
                 sentence: format!("The address asks for something that cannot be done: {problem}."),
@@ -68,6 +70,9 @@ impl Page {
         clinic::view::build();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
+        if own != settings {
+            controls::write_address(&state);
+        }
         Self {
             state,
             frame: None,

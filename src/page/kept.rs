@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::protocol::{Command, Kept, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::metrics::MetricRow;
+use crate::page::lent::Lent;
 use crate::page::trails::is_standing;
 
 /// The version of [`Entry`] that this page writes, and the only one it reads.
@@ -41,6 +42,9 @@ pub struct Seen {
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Runs of the engines before the kept one.
     pub earlier_runs: u32,
+    /// Which of the settings were only lent.
+    #[serde(default)]
+    pub lent: Lent,
 }
 
 /// A page of an earlier visit.

@@ -17,6 +17,7 @@ pub mod guess;
 pub mod hidden;
 pub mod kept;
 pub mod lecture;
+pub mod lent;
 pub mod receipt;
 pub mod recorded;
 pub mod state;

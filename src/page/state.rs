@@ -15,6 +15,7 @@ use crate::page::clinic::Clinic;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
+use crate::page::lent::Lent;
 use crate::page::receipt::Receipt;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
@@ -506,6 +507,7 @@ impl State {
             metrics: self.metrics.clone(),
             beta_changes: self.beta_changes.clone(),
             earlier_runs: self.earlier_runs,
+            lent: Lent::of(self),
         };
         self.keeping.entry(when, seen)
     }
@@ -521,6 +523,7 @@ impl State {
             None => self.points.iter().map(|point| point.run).max().unwrap_or(0),
         };
         (self.settings, self.dragged_beta) = (seen.settings, seen.settings.beta);
+        self.clinic = seen.lent.clinic(seen.settings);
         (self.metrics, self.beta_changes) = (seen.metrics, seen.beta_changes);
         self.focus(seen.focused);
     }

@@ -75,7 +75,41 @@ test('nine stops, each with a button that does something real', () => visit(CHRO
   assert.deepEqual(await marked(page), []);
   assert.equal(await focused(page), 'tour-open');
   assert.doesNotMatch(await page.evaluate(() => location.search), /reward_model_epochs/, 'the stop about hacking gave the settings back');
+  assert.equal(await text(page, '#beta-value'), '0.50', 'and the one about β its β');
   assert.equal(await page.$('#failure:not([hidden])'), null);
+}, SMALL));
+
+test('what a stop lends is given back over a reload too, and a case of the clinic can still be cured', () => visit(CHROMIUM, async (page) => {
+  const search = () => page.evaluate(() => [...new URLSearchParams(location.search)].map((it) => it.join('=')).sort().join('&'));
+  const again = async () => {
+    await page.reload({ waitUntil: 'load' });
+    await ready(page);
+  };
+  await ready(page);
+  const before = await search();
+  const at = async (stop) => {
+    await page.$eval('#tour-open', (button) => button.click());
+    for (let i = 0; i < 9 && !(await place(page)).startsWith(`Stop ${stop} `); i += 1) await page.click('#tour-next');
+    await page.click('#tour-act');
+  };
+  await at(6);
+  await page.waitForFunction(() => /reward_model_pairs=48/.test(location.search), PATIENT);
+  await again();
+  assert.equal(await search(), before);
+  assert.equal(await text(page, '#beta-value'), '0.50');
+  assert.ok(await page.$('#cure-few-pairs[disabled]'));
+  await at(7);
+  await page.waitForFunction(() => /beta=0\.2/.test(location.search), PATIENT);
+  await again();
+  assert.equal(await search(), before);
+  await page.$eval('#run-unlikelihood', (button) => button.click());
+  await page.waitForFunction(() => /unlikelihood_alpha=1/.test(location.search), PATIENT);
+  await again();
+  assert.match(await search(), /unlikelihood_alpha=1/, 'what she ran herself goes on');
+  assert.match(await text(page, '#clinic-summary'), /^In use now: Unlikelihood/);
+  await page.$eval('#cure-unlikelihood', (button) => button.click());
+  await page.waitForFunction(() => !/unlikelihood_alpha/.test(location.search), PATIENT);
+  assert.equal(await search(), before);
 }, SMALL));
 
 for (const name of [CHROMIUM, 'Firefox without WebGPU']) {

@@ -91,6 +91,15 @@ impl Case {
     pub fn named(id: &str) -> Option<&'static Self> {
         CASES.iter().find(|case| case.id == id)
     }
+
+    /// Whether `settings` have what it changes.
+    pub fn is_in(&self, settings: Settings) -> bool {
+        let is_there = |(name, value): &(&str, &str)| {
+            let mut changed = settings;
+            changed.set_from_text(name, value).is_ok() && changed == settings
+        };
+        self.changes.iter().all(is_there)
+    }
 }
 
 /// What the clinic remembers: the case that is running and the values its knobs had before.
@@ -103,6 +112,11 @@ impl Clinic {
     /// The case whose settings are in use.
     pub fn running(&self) -> Option<&'static Case> {
         self.running.map(|(case, _)| case)
+    }
+
+    /// That case and the settings that were in use before it.
+    pub fn lent(&self) -> Option<(&'static Case, Settings)> {
+        self.running
     }
 
     /// The settings with which `case` fails; a case that is running is cured first.

@@ -158,7 +158,7 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Move β",
         action: Action::MoveBeta(0.2, 2.0),
-        then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift.",
+        then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift. Your β comes back when you leave this stop.",
         part: "chart",
         links: &[],
     },
