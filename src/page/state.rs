@@ -305,6 +305,10 @@ impl State {
                 }
                 self.mark(&[View::Notices, View::Studies]);
             }
+            Event::Reference(fingerprint) => {
+                self.annotator.refer_to(fingerprint);
+                self.mark(&[View::Annotator]);
+            }
             Event::Stage(status) => {
                 if status.steps == 0 {
                     self.forget(status.stage);

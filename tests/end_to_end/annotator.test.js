@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { drawn, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
@@ -54,7 +55,7 @@ test('twenty pairs are labelled by keys alone, trained on, flipped, and given up
 
   await page.focus('#annotator-train');
   await page.keyboard.press('Enter');
-  await page.waitForFunction(() => document.querySelector('#state-pairs').textContent === 'loaded, 20 pairs', PATIENT);
+  await page.waitForFunction(() => document.querySelector('#state-pairs').textContent === 'yours, 20 pairs', PATIENT);
   await trail(page, 'DPO, my labels');
   assert.match(await text(page, '#frontier-summary'), /^Newest: DPO, β 0\.50, my labels, step \d+/);
   assert.match(await text(page, '#annotator-training'), /learns from my labels;.*“DPO, β 0\.50, my labels”/);
@@ -79,6 +80,34 @@ test('twenty pairs are labelled by keys alone, trained on, flipped, and given up
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, { ...SMALL, viewport: { width: 1440, height: 900 } }));
 
+test('another reference writes the waiting pairs anew, and the labels are said to be of the earlier one', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#annotator-begin');
+  for (const key of ['a', 'b', 'a']) {
+    await pair(page);
+    await page.focus('#annotator-desk');
+    await page.keyboard.press(key);
+  }
+  const another = async (change) => {
+    const before = await shown(page);
+    await change();
+    await page.waitForFunction(
+      (old) => document.querySelector('#annotator-pair:not([hidden])') && ['prompt', 'a', 'b'].some((id, at) => document.querySelector(`#annotator-${id}`).textContent.trim() !== old[at]),
+      PATIENT, before,
+    );
+  };
+  assert.doesNotMatch(await text(page, '#annotator-summary'), /earlier model/);
+  await another(() => page.select('#breadth', 'broad'));
+  await page.waitForFunction(() => /labels 3 are of completions by an earlier model/.test(document.querySelector('#annotator-summary').textContent), PATIENT);
+  const file = await page.$('#load-sft');
+  await another(() => file.uploadFile(fileURLToPath(new URL('../../www/assets/sft.safetensors', import.meta.url))));
+  await page.waitForFunction(() => !/earlier model/.test(document.querySelector('#annotator-summary').textContent), PATIENT);
+  await page.focus('#annotator-desk');
+  await page.keyboard.press('b');
+  assert.equal(await text(page, '#annotator-count'), '4 of 20');
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+}, SMALL));
+
 test('on a phone pairs are labelled by touch, and nothing is wider than the screen', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.tap('#annotator-begin');
@@ -91,7 +120,7 @@ test('on a phone pairs are labelled by touch, and nothing is wider than the scre
   assert.ok(width <= 390, `${width} pixels`);
   await shot(page, 'phone');
   await page.tap('#annotator-train');
-  await page.waitForFunction(() => document.querySelector('#state-pairs').textContent === 'loaded, 3 pairs', PATIENT);
+  await page.waitForFunction(() => document.querySelector('#state-pairs').textContent === 'yours, 3 pairs', PATIENT);
   await trail(page, 'DPO, my labels');
   await shot(page, 'frontier-phone', '.frontier');
 }, { ...SMALL, viewport: PHONE }));

@@ -151,6 +151,8 @@ pub enum Event {
     Playing(bool),
     /// Where a longer work stands.
     Progress(Progress),
+    /// The model that everything is measured from is this one now, by its fingerprint.
+    Reference(String),
     /// A stage of the pipeline changed.
     Stage(StageStatus),
     /// Numbers of the optimiser steps since the last event, oldest first.

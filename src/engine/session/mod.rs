@@ -73,6 +73,8 @@ pub struct Session<K: Kernels> {
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
+    /// The reference as the page knows it, by its fingerprint.
+    told_reference: String,
     /// The recorded optimum as the page knows it.
     told_optimum: Option<Vec<OptimumPoint>>,
     /// Training whose progress the page shows.
@@ -128,6 +130,7 @@ impl<K: Kernels> Session<K> {
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
+            told_reference: String::new(),
             told_optimum: None,
             working: None,
             lost: false,

@@ -7,6 +7,9 @@ use crate::engine::protocol::{Command, Point};
 /// The methods that learn from pairs, by their names in points.
 const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];
 
+/// Pairs of a file that somebody chose.
+const LOADED: &str = "loaded pairs";
+
 /// What the engine's pairs are called now, and what they were called when each run was measured. Generated pairs have no
 /// name.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +32,7 @@ impl PairNames {
     /// Notes an order for other pairs.
     pub fn order(&mut self, id: u32, command: &Command) {
         let name = match command {
-            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| "loaded pairs".into())),
+            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| LOADED.into())),
             Command::GeneratePreferences => None,
             _ => return,
         };
@@ -51,6 +54,11 @@ impl PairNames {
     /// What the pairs are called that the engine trains on; `None` where they are generated.
     pub fn now(&self) -> Option<&str> {
         self.now.as_deref()
+    }
+
+    /// Whether the engine trains on what she labelled on this page.
+    pub fn are_hers(&self) -> bool {
+        self.now().is_some_and(|name| name != LOADED)
     }
 
     /// Notes what a measured run was trained on.
@@ -80,10 +88,10 @@ mod tests {
         names.order(2, &Command::Play);
         assert_eq!(names.now(), None, "the engine still trains on others");
         names.acknowledge(1);
-        assert_eq!(names.now(), Some("my labels"));
+        assert_eq!((names.now(), names.are_hers()), (Some("my labels"), true));
         names.order(3, &load);
         names.acknowledge(3);
-        assert_eq!(names.now(), Some("loaded pairs"), "a name is announced for one order");
+        assert_eq!((names.now(), names.are_hers()), (Some("loaded pairs"), false), "a name is announced for one order");
         names.refuse();
         assert_eq!(names.now(), Some("my labels"));
         names.order(4, &Command::GeneratePreferences);
