@@ -13,7 +13,7 @@ use super::tour::{self, Move};
 use super::view::View;
 use super::{
     Page, annotator, beta, curves, dom, export, format, frontier, keyboard, knobs, lectern, pictures, pipeline, runs,
-    studies,
+    studies, sweep,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::model::ConfigError;
@@ -121,6 +121,7 @@ fn click(page: &mut Page, id: &str) {
             page.do_chore();
             page.state.mark(&[View::Notices]);
         }
+        "sweep" => sweep::view::press(page),
         "tour-act" => tour::view::act(page),
         "export-csv" | "export-json" | "export-script" => export_text(page, id),
         "export-svg" | "export-png" => pictures::save(page, &dom::select("export-chart").value(), id == "export-svg"),

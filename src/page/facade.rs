@@ -13,7 +13,7 @@ use super::storage::{News, Storage};
 use super::view::View;
 use super::{
     annotator, clinic, controls, curves, dom, frontier, inside, knobs, lectern, notices, numbers, pipeline, runs,
-    samples, studies, tour,
+    samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -186,6 +186,7 @@ impl Page {
                 View::Notices => notices::draw(&self.state),
                 View::Clinic => clinic::view::draw(&self.state),
                 View::Tour => tour::view::draw(&self.state),
+                View::Sweep => sweep::view::draw(&self.state),
             }
         }
         tour::view::hold(&self.state, part);

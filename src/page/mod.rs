@@ -22,6 +22,7 @@ pub mod receipt;
 pub mod recorded;
 pub mod state;
 pub mod study;
+pub mod sweep;
 pub mod tour;
 pub mod trails;
 pub mod view;

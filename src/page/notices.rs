@@ -14,7 +14,7 @@ use crate::engine::protocol::{Failure, Work};
 /// Writes progress and failure.
 pub fn draw(state: &State) {
     // What trains or measures on the pipeline's behalf is told before an experiment beside it.
-    let shown = state.works.values().next();
+    let shown = state.works.values().find(|it| it.work != Work::Sweep);
     dom::flag("work", "hidden", shown.is_none());
     if let Some(progress) = shown {
         let label = match progress.work {
@@ -26,6 +26,7 @@ pub fn draw(state: &State) {
             Work::Contest => "Writing against the grammar",
             Work::BestOfN => "Drawing completions to choose from",
             Work::Scaling => "Training models of several sizes",
+            Work::Sweep => "Sweeping β",
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;

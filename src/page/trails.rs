@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::annotator::PairNames;
 use super::format;
 use super::recorded::method_name;
@@ -10,7 +12,7 @@ use crate::engine::protocol::{Point, Stage};
 use crate::metrics::Setting;
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId {
     /// As in [`Point`].
     pub run: u32,
@@ -38,7 +40,7 @@ impl RunId {
 }
 
 /// What the person made of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunMark {
     /// Whether it is left out of the chart.
     pub hidden: bool,

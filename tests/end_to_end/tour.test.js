@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { drawn, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
+const FIREFOX = 'Firefox without WebGPU';
 const PATIENT = { timeout: 90_000 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
 const SMALL = {
@@ -112,7 +113,7 @@ test('what a stop lends is given back over a reload too, and a case of the clini
   assert.equal(await search(), before);
 }, SMALL));
 
-for (const name of [CHROMIUM, 'Firefox without WebGPU']) {
+for (const name of [CHROMIUM, FIREFOX]) {
   test(`${name}: the tour is walked by keys, kept over a reload, and links the papers`, () => visit(name, async (page) => {
     await ready(page);
     await page.keyboard.press('t');
@@ -159,18 +160,20 @@ for (const [where, viewport] of [['a desk', { width: 1440, height: 900 }], ['a p
   }, { ...SMALL, viewport }));
 }
 
-test('a case of the clinic fails as it says, and its cure gives the settings back', () => visit(CHROMIUM, async (page) => {
-  await ready(page);
-  assert.equal(await count(page, '#cases details'), 6);
-  await page.click('#case-learning-rate summary');
-  await page.click('#run-learning-rate');
-  await page.waitForFunction(() => /learning_rate=0\.03/.test(location.search), PATIENT);
-  await page.waitForFunction(
-    () => [...document.querySelectorAll('#frontier-rows tr')].some(({ cells }) => cells[0].textContent === 'DPO' && parseFloat(cells[3].textContent) > 20),
-    PATIENT,
-  );
-  await page.click('#cure-learning-rate');
-  await page.waitForFunction(() => !/learning_rate/.test(location.search), PATIENT);
-  assert.ok(await page.$('#cure-learning-rate[disabled]'));
-  assert.equal(await text(page, '#play'), 'Pause', 'it plays again');
-}, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: a case of the clinic fails as it says, and its cure gives the settings back`, () => visit(name, async (page) => {
+    await ready(page);
+    assert.equal(await count(page, '#cases details'), 6);
+    await page.click('#case-learning-rate summary');
+    await page.click('#run-learning-rate');
+    await page.waitForFunction(() => /learning_rate=0\.03/.test(location.search), PATIENT);
+    await page.waitForFunction(
+      () => [...document.querySelectorAll('#frontier-rows tr')].some(({ cells }) => cells[0].textContent === 'DPO' && parseFloat(cells[3].textContent) > 20),
+      PATIENT,
+    );
+    await page.click('#cure-learning-rate');
+    await page.waitForFunction(() => !/learning_rate/.test(location.search), PATIENT);
+    assert.ok(await page.$('#cure-learning-rate[disabled]'));
+    assert.equal(await text(page, '#play'), 'Pause', 'it plays again');
+  }, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
+}

@@ -6,6 +6,7 @@
 
 mod inside;
 mod kept;
+mod sweep;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
     Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, TokenNumbers,
 };
-pub use kept::{Kept, KeptPolicy, KeptRewardModel};
+pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
+pub use sweep::{Sweep, SweepRun};
 
 use super::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -64,6 +66,9 @@ pub enum Command {
     /// Train models of several sizes and let each write against the largest SFT model, or stop that; what was finished
     /// is not repeated. Answered by `Progress` and `Scaling`; training takes turns with it.
     Scaling(Option<Extent>),
+    /// Train the focused policy from the reference at one β after another, or end that; β is then where it was.
+    /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run.
+    Sweep(Option<Sweep>),
     /// What the policy behind a point writes. Answered by `Opened` or `Failure`.
     Open(Moment),
     /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
@@ -172,6 +177,8 @@ pub enum Event {
     WinRates(Vec<WinRatePoint>),
     /// What alignment against size has measured so far.
     Scaling(Vec<ScalingPoint>),
+    /// A run of a sweep has begun, or, without one, the sweep is over.
+    Sweep(Option<SweepRun>),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.
@@ -245,6 +252,15 @@ impl Stage {
             Self::Unlikelihood => "unlikelihood",
             Self::PreferredFt => "preferred-ft",
             Self::BestOfN => "best-of-n",
+        }
+    }
+
+    /// What its policy is called among the points of the frontier.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::PreferredFt => "preferred_ft",
+            Self::BestOfN => "best_of_n",
+            stage => stage.id(),
         }
     }
 
@@ -366,6 +382,8 @@ pub enum Work {
     BestOfN,
     /// Models of several sizes, and their contests.
     Scaling,
+    /// Runs at several β.
+    Sweep,
 }
 
 /// One stage of the pipeline.

@@ -5,7 +5,7 @@ mod names;
 #[cfg(target_arch = "wasm32")]
 mod view;
 
-pub use names::PairNames;
+pub use names::{KeptNames, PairNames};
 #[cfg(target_arch = "wasm32")]
 pub use view::{click, draw, press, set_flips};
 

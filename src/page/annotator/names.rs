@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::protocol::{Command, Point};
 
 /// The methods that learn from pairs, by their names in points.
@@ -23,7 +25,28 @@ pub struct PairNames {
     runs: BTreeMap<(u32, String), String>,
 }
 
+/// Names as they are kept until another visit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptNames {
+    now: Option<String>,
+    /// Run, method, name.
+    runs: Vec<(u32, String, String)>,
+}
+
 impl PairNames {
+    /// The names, to be kept.
+    pub fn kept(&self) -> KeptNames {
+        let runs = self.runs.iter().map(|((run, method), name)| (*run, method.clone(), name.clone())).collect();
+        KeptNames { now: self.now.clone(), runs }
+    }
+
+    /// Takes up names of an earlier visit, whose runs now come after `own` others. Without an engine that has those pairs,
+    /// the pairs are generated ones.
+    pub fn take_up(&mut self, KeptNames { now, runs }: KeptNames, own: u32, has_pairs: bool) {
+        self.now = now.filter(|_| has_pairs);
+        self.runs.extend(runs.into_iter().map(|(run, method, name)| ((own + run, method), name)));
+    }
+
     /// Says what the pairs are called that the next order brings; those of a file have a name of their own.
     pub fn announce(&mut self, name: String) {
         self.announced = Some(name);

@@ -89,13 +89,7 @@ impl Policy {
 
     /// Its name among the points of the frontier.
     pub fn method(self) -> &'static str {
-        match self {
-            Self::Dpo => "dpo",
-            Self::Ppo => "ppo",
-            Self::PpoGt => "ppo-gt",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "preferred_ft",
-        }
+        self.stage().method()
     }
 }
 

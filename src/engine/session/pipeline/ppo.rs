@@ -121,6 +121,11 @@ impl<K: Kernels> Pipeline<K> {
         Ok((rows, true))
     }
 
+    /// Optimiser steps of a round.
+    pub fn steps_per_rollout(&self) -> usize {
+        ppo_settings(&self.settings).steps_per_rollout() as usize
+    }
+
     /// Rounds that are over.
     pub fn ppo_rounds(&self, policy: Policy) -> usize {
         let live = if policy == Policy::PpoGt { &self.ppo_gt } else { &self.ppo };
