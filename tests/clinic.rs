@@ -19,6 +19,11 @@ const REFERENCE: f64 = 0.53;
 
 /// A stage's points until its run has `steps`, and its last value of the metric `name`.
 fn run(id: &str, steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
+    run_with(id, |_| {}, steps, name)
+}
+
+/// The same with something changed about the case.
+fn run_with(id: &str, change: fn(&mut Settings), steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
     let checkpoints = Checkpoints {
         base: include_bytes!("../www/assets/base.safetensors").to_vec(),
         sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
@@ -28,26 +33,32 @@ fn run(id: &str, steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
     let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
     let case = Case::named(id).expect("the case is listed");
     let quick = Settings { evaluate_every: 25, evaluate_rollouts: 5, evaluation_samples: 256, ..Settings::default() };
-    let settings = Clinic::default().run(case, quick);
+    let mut settings = Clinic::default().run(case, quick);
+    change(&mut settings);
     let mut session = Session::new(Cpu::<f32>::new(), clock, badge, settings, &checkpoints).expect("shipped models");
     block_on(session.open());
     for command in [Command::Focus(case.stage), Command::Reset, Command::Play] {
         block_on(session.handle(command));
     }
+    play(&mut session, case.stage, steps, name)
+}
+
+/// The same, of a session that plays.
+fn play(session: &mut Session<Cpu<f32>>, stage: Stage, steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
     let (mut points, mut last) = (Vec::<FrontierPoint>::new(), f64::NAN);
     while points.last().is_none_or(|point| point.step < steps) {
-        assert!(session.busy(), "{id}: the session rests");
+        assert!(session.busy(), "the session rests");
         for event in block_on(session.advance()) {
             match event {
                 Event::Point(point) if point.point.method != "sft" => points.push(point.point),
-                Event::Metrics(stage, rows) if stage == case.stage => {
+                Event::Metrics(its, rows) if its == stage => {
                     last = rows.iter().rev().find_map(|row| row.values.get(name).copied()).unwrap_or(last);
                 }
                 _ => {}
             }
         }
     }
-    println!("{id}: {points:?}, {name} {last}");
+    println!("{stage:?}: {points:?}, {name} {last}");
     (points, last)
 }
 
@@ -93,4 +104,35 @@ fn a_reward_model_of_few_pairs_is_hacked() {
     let (points, score) = run("few-pairs", 320, "objective/score");
     assert!(score > 1.5, "the score climbs: {score}");
     assert!(end(&points).gold_reward < REFERENCE + 0.06 && end(&points).kl_per_sequence > 4.0);
+}
+
+#[test]
+fn without_an_end_penalty_completions_stop_ending_and_with_one_they_end() {
+    let (points, ended) = run("no-end-penalty", 480, "objective/ended");
+    assert!(ended < 0.5, "{ended} end");
+    assert!(end(&points).gold_reward < REFERENCE - 0.2);
+    let (points, ended) = run_with("no-end-penalty", |it| it.missing_eos_penalty = 3.0, 480, "objective/ended");
+    assert!(ended > 0.9, "{ended} end");
+    assert!(end(&points).gold_reward > REFERENCE - 0.1);
+}
+
+/// One run may be lucky, so there are three.
+#[test]
+fn a_dead_critic_explains_nothing_and_the_reward_rises_less_far() {
+    type Change = fn(&mut Settings);
+    let of = |changes: [Change; 3]| -> [f64; 2] {
+        let ends = changes.map(|change| {
+            let (points, explained) = run_with("dead-critic", change, 640, "ppo/explained_variance");
+            [end(&points).gold_reward, explained]
+        });
+        [0, 1].map(|index| ends.iter().map(|it| it[index]).sum::<f64>() / 3.0)
+    };
+    let [dead, explained] = of([|it| it.seed = 1, |it| it.seed = 2, |it| it.seed = 3]);
+    assert!(explained.abs() < 1e-6 && dead > REFERENCE, "{explained}, {dead}");
+    let [alive, explained] = of([
+        |it| (it.seed, it.vf_coef) = (1, 0.1),
+        |it| (it.seed, it.vf_coef) = (2, 0.1),
+        |it| (it.seed, it.vf_coef) = (3, 0.1),
+    ]);
+    assert!(explained > 0.1 && dead < alive, "{explained}, {dead} and {alive}");
 }

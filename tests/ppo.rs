@@ -282,6 +282,7 @@ fn settings_that_cannot_be_used_are_named() {
     let field = |settings: PpoSettings| settings.validated().expect_err("a bad setting").field;
     let good = PpoSettings::default();
     assert_eq!(good.validated(), Ok(good));
+    assert_eq!(field(PpoSettings { missing_eos_penalty: -1.0, ..good }), "missing eos penalty");
     assert_eq!(field(PpoSettings { minibatches: 3, ..good }), "minibatches");
     assert_eq!(field(PpoSettings { target_kl: Some(3.0), kl_coefficient: 0.0, ..good }), "beta");
     assert_eq!(field(PpoSettings { value_clip_range: Some(0.0), ..good }), "value clip range");

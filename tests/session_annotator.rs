@@ -64,3 +64,18 @@ fn drawn_pairs_are_trained_on_once_they_are_labelled_and_outlive_a_reset() {
     let events = block_on(session.handle(Command::ExportPreferences));
     assert!(events.contains(&Event::Preferences(lines)), "{events:?}");
 }
+
+#[test]
+fn another_reference_is_told_before_what_it_writes_and_writes_other_pairs() {
+    let mut session = session(1);
+    let references = |events: &[Event]| -> Vec<String> {
+        events.iter().filter_map(|it| if let Event::Reference(it) = it { Some(it.clone()) } else { None }).collect()
+    };
+    let before = draw(&mut session, 0, 3);
+    let base = include_bytes!("../www/assets/base.safetensors").to_vec();
+    let told = references(&block_on(session.handle(Command::LoadCheckpoint(base.clone()))));
+    assert_eq!(told.len(), 1);
+    assert_ne!(draw(&mut session, 0, 3), before);
+    assert!(references(&block_on(session.handle(Command::LoadCheckpoint(base)))).is_empty(), "it is the same model");
+    assert!(references(&block_on(session.handle(Command::LoadCheckpoint(vec![1])))).is_empty(), "it was refused");
+}

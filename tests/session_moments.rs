@@ -6,7 +6,9 @@ mod shipped;
 #[path = "common/student.rs"]
 mod student;
 
+use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
+use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::Settings;
 use klimb::metrics::Setting;
 use student::Student;
@@ -107,4 +109,44 @@ fn another_reference_forgets_what_was_kept() {
     let moment = Moment { stage: Stage::Dpo, run: first.run, step: first.point.step };
     let events = student.handle(Command::GoOn(moment, None));
     assert!(failure(&events).sentence.contains("no longer kept"), "{events:?}");
+}
+
+/// A session that was kept, with the policies behind its points as a page gathers them.
+#[test]
+fn a_point_still_opens_in_a_session_that_was_kept_and_a_damaged_one_says_that_it_is_gone() {
+    let mut student = student(settings());
+    let events = train(&mut student, Stage::Dpo, "dpo", 3);
+    let mut moments = Vec::new();
+    let mut newest = None;
+    for event in &events {
+        match event {
+            Event::Point(point) if point.point.method == "dpo" => newest = Some(point.clone()),
+            Event::Kept(kept) => {
+                assert!(kept.moments.is_empty(), "what is told is small");
+                let KeptPolicy { stage, seconds, checkpoint, .. } =
+                    kept.policies.iter().find(|policy| policy.stage == Stage::Dpo).unwrap().clone();
+                moments.push(KeptMoment { stage, point: newest.clone().unwrap(), seconds, checkpoint });
+            }
+            _ => {}
+        }
+    }
+    let opened = |student: &mut Student, moment: Moment| {
+        student.handle(Command::Open(moment)).into_iter().find_map(|event| match event {
+            Event::Opened(opened) => Some(opened.samples),
+            _ => None,
+        })
+    };
+    let moment = |kept: &KeptMoment| Moment { stage: kept.stage, run: kept.point.run, step: kept.point.point.step };
+    let first = opened(&mut student, moment(&moments[0]));
+    assert!(first.is_some());
+    moments[1].checkpoint[1000] ^= 1;
+    let kept = Kept { moments: moments.clone(), ..student.0.snapshot().kept() };
+    let snapshot = Snapshot::from_kept(kept).expect("what was kept can be read");
+    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+    let session = Session::restore(Cpu::<f32>::new(), || 0.0, badge, &snapshot).expect("and restored");
+    let mut again = Student(session);
+    assert_eq!(opened(&mut again, moment(&moments[0])), first);
+    assert_eq!(opened(&mut again, moment(&moments[1])), None, "a damaged policy is left out");
+    let fork = points(&again.handle(Command::GoOn(moment(&moments[0]), Some(1.5))), "dpo").remove(0);
+    assert_eq!((fork.run, fork.point.gold_reward), (2, moments[0].point.point.gold_reward));
 }

@@ -124,10 +124,17 @@ impl Round {
     /// The rollout by the field's names, gold reward included.
     pub fn row(&self) -> MetricRow {
         let mut row = self.rollout.metrics.row();
+        let ended = self.rollout.episodes.iter().filter(|scored| ends(&scored.episode)).count();
+        row.values.insert("objective/ended".into(), ended as f64 / self.rollout.episodes.len() as f64);
         row.values.insert("objective/gold_reward".into(), mean(&self.gold_rewards));
         row.values.insert("objective/gold_score".into(), self.gold_score);
         row
     }
+}
+
+/// Whether a completion has its end token, and did not run to the length limit.
+fn ends(episode: &Episode) -> bool {
+    episode.sequence.tokens.last() == Some(&Vocabulary::END)
 }
 
 impl Rounds {
@@ -149,7 +156,8 @@ impl Rounds {
 
     /// Lets the policy write and judges what it wrote: the reward model's score, or else r* = (gold − mean)/τ with the
     /// mean of the reference, which the first round knows, for the reference writes it. (A reward model's scores are
-    /// shifted to the reference's mean when it is trained.)
+    /// shifted to the reference's mean when it is trained.) From the score of a completion that never ends,
+    /// `missing_eos_penalty` is taken off.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
@@ -198,7 +206,11 @@ impl Rounds {
         let gold_rewards: Vec<f64> =
             episodes.iter().map(|episode| world.gold_reward(&episode.sequence.tokens)).collect();
         let reference_mean = *self.reference_mean.get_or_insert_with(|| mean(&gold_rewards) * self.scale);
-        let score = |(episode, gold): (&Episode, &f64)| episode.score.unwrap_or(gold * self.scale - reference_mean);
+        let penalty = ppo.settings().missing_eos_penalty;
+        let score = |(episode, gold): (&Episode, &f64)| {
+            let score = episode.score.unwrap_or(gold * self.scale - reference_mean);
+            if ends(episode) { score } else { score - penalty }
+        };
         let scores: Vec<f64> = episodes.iter().zip(&gold_rewards).map(score).collect();
         self.done += 1;
         let gold_score = mean(&gold_rewards) * self.scale - reference_mean;

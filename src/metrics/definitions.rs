@@ -114,6 +114,13 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         how_to_read: "Around .1 is usual: near 0 the steps are timid, above .3 most of the batch no longer teaches.",
     },
     MetricDefinition {
+        name: "objective/ended",
+        label: "Completions that end",
+        unit: "0 to 1",
+        definition: "The share of a rollout's completions that have their end token before the length limit.",
+        how_to_read: "If it falls, the policy has found that going on pays; a missing-EOS penalty makes it cost.",
+    },
+    MetricDefinition {
         name: "ppo/explained_variance",
         label: "Explained variance",
         unit: "at most 1",
@@ -294,7 +301,8 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
 mod tests {
     use super::*;
 
-    const REPORTED: [&str; 38] = [
+    const REPORTED: [&str; 39] = [
+        "objective/ended",
         "objective/gold_score",
         "objective/kl",
         "objective/score",

@@ -7,6 +7,7 @@ use web_sys::{
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
+use super::lent::Lent;
 use super::recorded::Ghosts;
 use super::state::{Export, State, Tint};
 use super::study::Study;
@@ -14,7 +15,7 @@ use super::tour::{self, Move};
 use super::view::View;
 use super::{
     Page, annotator, beta, curves, dom, export, format, former, frontier, inside, keyboard, knobs, lectern, pictures,
-    pipeline, runs, studies,
+    pipeline, runs, studies, sweep,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::json;
@@ -24,6 +25,7 @@ use crate::words::{heard, say};
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
+const LENT: &str = "klimb-lent";
 
 /// Sorts an event of the document to what it means.
 pub fn input(page: &mut Page, event: &BrowserEvent) {
@@ -126,6 +128,7 @@ fn click(page: &mut Page, id: &str) {
             page.do_chore();
             page.state.mark(&[View::Notices]);
         }
+        "sweep" => sweep::view::press(page),
         "tour-act" => tour::view::act(page),
         "export-csv" | "export-json" | "export-script" => export_text(page, id),
         "export-svg" | "export-png" => pictures::save(page, &dom::select("export-chart").value(), id == "export-svg"),
@@ -245,8 +248,14 @@ fn settle(page: &mut Page) {
     page.restart();
 }
 
-/// Keeps the settings in the address.
+/// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write_address(state: &State) {
+    if let Ok(Some(storage)) = dom::window().session_storage() {
+        let lent = Lent::of(state);
+        // Storage may be forbidden; a reload then takes what is lent for the person's own.
+        let _ =
+            if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };
+    }
     let parts = [state.settings.to_query(), state.lecture.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let window = dom::window();
@@ -266,6 +275,13 @@ pub fn carry_address() {
         link.set_search(&location.search().unwrap_or_default());
         link.set_hash(&location.hash().unwrap_or_default());
     }
+}
+
+/// What was lent when this tab's page was left, if anything was.
+pub fn restore_lent() -> Lent {
+    let storage = dom::window().session_storage().ok().flatten();
+    let text = storage.and_then(|storage| storage.get_item(LENT).ok().flatten());
+    text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 
 fn share(page: &mut Page) {

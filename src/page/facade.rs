@@ -13,7 +13,7 @@ use super::storage::{News, Storage};
 use super::view::View;
 use super::{
     annotator, clinic, controls, curves, dom, former, frontier, inside, knobs, lectern, notices, numbers, pipeline,
-    runs, samples, studies, tour,
+    runs, samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -47,7 +47,9 @@ impl Page {
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
-        let mut state = State::new(settings);
+        let (own, clinic) = controls::restore_lent().reloaded(settings);
+        let mut state = State::new(own);
+        state.clinic = clinic;
         if let Some(problem) = problems.first() {
             state.apply(Event::Failure(Failure {
                 sentence: format!("The address asks for something that cannot be done: {problem}."),
@@ -72,6 +74,9 @@ impl Page {
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
         controls::carry_address();
+        if own != settings {
+            controls::write_address(&state);
+        }
         Self {
             state,
             frame: None,
@@ -189,6 +194,7 @@ impl Page {
                 View::Notices => notices::draw(&self.state),
                 View::Clinic => clinic::view::draw(&self.state),
                 View::Tour => tour::view::draw(&self.state),
+                View::Sweep => sweep::view::draw(&self.state),
             }
         }
         tour::view::hold(&self.state, part);

@@ -15,7 +15,7 @@ use crate::words::{heard, say};
 /// Writes progress and failure.
 pub fn draw(state: &State) {
     // What trains or measures on the pipeline's behalf is told before an experiment beside it.
-    let shown = state.works.values().next();
+    let shown = state.works.values().find(|it| it.work != Work::Sweep);
     dom::flag("work", "hidden", shown.is_none());
     if let Some(progress) = shown {
         let label = match progress.work {
@@ -27,6 +27,7 @@ pub fn draw(state: &State) {
             Work::Contest => say("Writing against the grammar"),
             Work::BestOfN => say("Drawing completions to choose from"),
             Work::Scaling => say("Training models of several sizes"),
+            Work::Sweep => say("Sweeping β"),
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;

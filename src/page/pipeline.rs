@@ -31,7 +31,7 @@ pub fn named(name: &str) -> Option<Stage> {
 pub fn draw(state: &State) {
     for stage in Stage::ALL {
         let (id, Some(status)) = (stage.id(), state.stage(stage)) else { continue };
-        dom::set_text(&format!("state-{id}"), &describe(status));
+        dom::set_text(&format!("state-{id}"), &describe(status, state.pair_names.are_hers()));
         let name = match status.state {
             StageState::Waiting => "waiting",
             StageState::Ready => "ready",
@@ -40,6 +40,14 @@ pub fn draw(state: &State) {
         };
         dom::set_attribute(&dom::element(&format!("card-{id}")), "data-state", Some(name));
     }
+    let pairs = match state.stage(Stage::Pairs).map(|pairs| pairs.origin) {
+        Some(Origin::Loaded) if state.pair_names.are_hers() => {
+            say("The reference wrote two completions of each prompt, and you chose the better.")
+        }
+        Some(Origin::Loaded) => say("From a file: a person chose the better of two completions."),
+        _ => say("The reference writes four completions a prompt; the happier of two is “chosen”."),
+    };
+    dom::set_text("what-pairs", pairs);
     let idle = state.ready.is_some() && !state.playing;
     for (stage, metric) in TRAINED {
         let id = stage.id();
@@ -58,11 +66,12 @@ pub fn draw(state: &State) {
     dom::flag("retrain", "disabled", !idle);
 }
 
-fn describe(status: &StageStatus) -> String {
+fn describe(status: &StageStatus, pairs_are_hers: bool) -> String {
     let steps = format::count(status.steps);
     match (status.stage, status.state, status.origin) {
         (Stage::Ppo, StageState::Waiting, Origin::Live) => say("waiting for the reward model").into(),
         (_, StageState::Waiting, _) => say("waiting").into(),
+        (Stage::Pairs, _, Origin::Loaded) if pairs_are_hers => say!("yours, {} pairs", steps),
         (Stage::Pairs, _, Origin::Loaded) => say!("loaded, {} pairs", steps),
         (_, StageState::Ready, _) if status.steps == 0 => say("ready").into(),
         (Stage::Pairs, StageState::Done, _) => say!("done, {} pairs", steps),

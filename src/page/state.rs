@@ -14,9 +14,11 @@ use crate::page::former::FormerRuns;
 use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
+use crate::page::lent::Lent;
 use crate::page::receipt::Receipt;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
+use crate::page::sweep::Sweeping;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
@@ -131,6 +133,8 @@ pub struct State {
     pub tour: Tour,
     /// The failure clinic.
     pub clinic: Clinic,
+    /// Runs at several β.
+    pub sweep: Sweeping,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
     /// Win rates of models of several sizes, trained here.
@@ -203,6 +207,7 @@ impl State {
             study: Study::default(),
             tour: Tour::default(),
             clinic: Clinic::default(),
+            sweep: Sweeping::default(),
             win_rates: Vec::new(),
             scaling: Vec::new(),
             keeping: Keeping::default(),
@@ -243,6 +248,10 @@ impl State {
                 self.playing = command == Command::Play;
                 self.toggled = Some(self.orders);
             }
+            Command::Sweep(plan) => {
+                self.playing = plan.is_some();
+                self.toggled = Some(self.orders);
+            }
             Command::Focus(stage) => self.focus(*stage),
             Command::GoOn(moment, beta) => {
                 self.playing = false;
@@ -260,7 +269,7 @@ impl State {
             }
             _ => {}
         }
-        self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic]);
+        self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic, View::Sweep]);
         Order { id: self.orders, command }
     }
 
@@ -274,10 +283,12 @@ impl State {
                     self.start_over(stages);
                 }
                 if self.starts.remove(&id) {
+                    self.keeping.another_engine();
                     self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
                 self.keeping.acknowledged(id);
-                if let Some(beta) = self.turned.remove(&id) {
+                // In a sweep her β waits for its end.
+                if let Some(beta) = self.turned.remove(&id).filter(|_| self.sweep.on.is_none()) {
                     for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
                             self.beta_changes.get_or_default(stage).push((last.step, beta));
@@ -294,6 +305,7 @@ impl State {
                 self.win_rates.clear();
                 self.scaling.clear();
                 self.works.clear();
+                self.sweep.forget();
                 self.annotator.forget_unanswered();
                 self.mark(&View::ALL);
             }
@@ -301,14 +313,19 @@ impl State {
                 if self.toggled.is_none() {
                     self.playing = playing;
                 }
-                self.mark(&[View::Controls, View::Pipeline]);
+                self.mark(&[View::Controls, View::Pipeline, View::Sweep]);
             }
             Event::Progress(progress) => {
                 self.works.remove(&progress.work);
                 if progress.done < progress.total {
                     self.works.insert(progress.work, progress);
                 }
-                self.mark(&[View::Notices, View::Studies]);
+                self.mark(&[View::Notices, View::Studies, View::Sweep]);
+            }
+            Event::Reference(fingerprint) => {
+                self.annotator.refer_to(fingerprint);
+                self.keeping.reference();
+                self.mark(&[View::Annotator]);
             }
             Event::Stage(status) => {
                 if status.steps == 0 {
@@ -338,7 +355,11 @@ impl State {
                 self.points.push(point);
                 self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers, View::Studies]);
             }
-            Event::Kept(kept) => self.keeping.engine_at(*kept),
+            Event::Kept(kept) => {
+                let newest = self.points.last().cloned();
+                let newest = newest.map(|it| Point { run: it.run.saturating_sub(self.earlier_runs), ..it });
+                self.keeping.engine_at(*kept, newest);
+            }
             Event::Optimum(origin, curve) => {
                 self.optimum = curve;
                 self.optimum_origin = origin;
@@ -385,6 +406,11 @@ impl State {
                 self.scaling = points;
                 self.mark(&[View::Studies]);
             }
+            Event::Sweep(run) => {
+                let id = run.map(|it| RunId { run: it.run + self.earlier_runs, method: it.stage.method().into() });
+                self.sweep.take(run, id);
+                self.mark(&[View::Frontier, View::Runs, View::Sweep]);
+            }
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::DrawnPairs(pairs) => {
@@ -425,7 +451,9 @@ impl State {
 
     /// The trails that are shown, with their runs.
     pub fn shown(&self) -> Vec<(RunId, Trail)> {
-        trails::shown(&self.points, &self.pair_names, &self.marks)
+        let mut shown = trails::shown(&self.points, &self.pair_names, &self.marks);
+        shown.iter_mut().for_each(|(id, trail)| trail.live |= self.sweep.has(id));
+        shown
     }
 
     /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.
@@ -517,6 +545,9 @@ impl State {
             metrics: self.metrics.clone(),
             beta_changes: self.beta_changes.clone(),
             earlier_runs: self.earlier_runs,
+            lent: Lent::of(self),
+            pair_names: self.pair_names.kept(),
+            marks: self.marks.clone().into_iter().collect(),
         };
         self.keeping.entry(when, seen)
     }
@@ -532,6 +563,11 @@ impl State {
             None => self.points.iter().map(|point| point.run).max().unwrap_or(0),
         };
         (self.settings, self.dragged_beta) = (seen.settings, seen.settings.beta);
+        let has_pairs = engine.as_ref().is_some_and(|engine| !engine.preferences.is_empty());
+        self.pair_names.take_up(seen.pair_names, own, has_pairs);
+        let behind = |id: RunId| RunId { run: if id.run == 0 { 0 } else { own + id.run }, ..id };
+        self.marks.extend(seen.marks.into_iter().map(|(id, mark)| (behind(id), mark)));
+        self.clinic = seen.lent.clinic(seen.settings);
         (self.metrics, self.beta_changes) = (seen.metrics, seen.beta_changes);
         self.focus(seen.focused);
     }

@@ -9,7 +9,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransactionMode};
 
 use super::dom;
-use super::kept::{Earlier, Entry};
+use super::kept::{Earlier, Entry, MOST_SLOTS};
 use crate::engine::worker::wire;
 
 const DATABASE: &str = "klimb";
@@ -46,9 +46,8 @@ impl Storage {
         spawn_local(async move {
             match read().await {
                 Err(error) => storage.forbid(&error),
-                Ok(value) if value.is_undefined() => {}
-                Ok(value) => {
-                    let entry = wire::decode::<Entry>(value).map_err(|error| error.to_string());
+                Ok(None) => {}
+                Ok(Some(entry)) => {
                     let news = match entry.and_then(Entry::read) {
                         Ok(earlier) => News::Found(Box::new(earlier)),
                         Err(reason) => News::Broken(reason),
@@ -65,7 +64,12 @@ impl Storage {
         if inner.is_forbidden {
             return;
         }
-        inner.waiting = Some(entry);
+        // An entry that never was written hands on what it would have put beside it.
+        let former = inner.waiting.take().flatten().map_or_else(Vec::new, |former| former.fresh);
+        inner.waiting = Some(entry.map(|mut entry| {
+            entry.fresh.splice(..0, former);
+            entry
+        }));
         if !std::mem::replace(&mut inner.is_working, true) {
             let storage = self.clone();
             spawn_local(async move { storage.work().await });
@@ -102,11 +106,24 @@ impl Storage {
     }
 }
 
-async fn read() -> Result<JsValue, JsValue> {
+/// What is kept, with the policies beside it; inside, why it cannot be read. A policy that cannot is left out.
+async fn read() -> Result<Option<Result<Entry, String>>, JsValue> {
     let database = open().await?;
-    let value = done(&store(&database, IdbTransactionMode::Readonly)?.get(&key())?).await;
+    let store = store(&database, IdbTransactionMode::Readonly)?;
+    let value = done(&store.get(&key())?).await?;
+    if value.is_undefined() {
+        database.close();
+        return Ok(None);
+    }
+    let mut entry = wire::decode::<Entry>(value).map_err(|error| error.to_string());
+    if let Ok(entry) = &mut entry {
+        for slot in entry.moments().to_vec() {
+            let value = done(&store.get(&slot_key(slot))?).await?;
+            wire::decode(value).into_iter().for_each(|moment| entry.add(moment));
+        }
+    }
     database.close();
-    value
+    Ok(Some(entry))
 }
 
 async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
@@ -114,10 +131,18 @@ async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
     let store = store(&database, IdbTransactionMode::Readwrite)?;
     let request = match entry {
         Some(entry) => {
-            let value = wire::encode(&entry).map_err(|error| js_sys::Error::new(&error.to_string()))?;
-            store.put_with_key(&value, &key())?
+            let refused = |error: wire::ProtocolError| js_sys::Error::new(&error.to_string());
+            for (slot, moment) in &entry.fresh {
+                store.put_with_key(&wire::encode(moment).map_err(refused)?, &slot_key(*slot))?;
+            }
+            store.put_with_key(&wire::encode(&entry).map_err(refused)?, &key())?
         }
-        None => store.delete(&key())?,
+        None => {
+            for slot in 0..MOST_SLOTS {
+                store.delete(&slot_key(slot))?;
+            }
+            store.delete(&key())?
+        }
     };
     let outcome = done(&request).await;
     database.close();
@@ -143,8 +168,18 @@ fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectSt
 
 /// A host may have several pages of Klimb, and they share one store; one page in several languages has one folder.
 fn key() -> JsValue {
-    let path = dom::window().location().pathname().unwrap_or_default();
-    path[..path.rfind('/').map_or(0, |end| end + 1)].into()
+    folder().into()
+}
+
+fn folder() -> String {
+    let mut path = dom::window().location().pathname().unwrap_or_default();
+    path.truncate(path.rfind('/').map_or(0, |end| end + 1));
+    path
+}
+
+/// Beside the run lie the policies behind its points.
+fn slot_key(slot: u32) -> JsValue {
+    format!("{}#{slot}", folder()).into()
 }
 
 /// The request's result, or its error.

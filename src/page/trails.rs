@@ -1,5 +1,7 @@
 //! Points as runs: which belong together, and what each is called.
 
+use serde::{Deserialize, Serialize};
+
 use super::annotator::PairNames;
 use super::format;
 use super::recorded::method_name;
@@ -10,7 +12,7 @@ use crate::sorted::Map;
 use crate::words::{heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId {
     /// As in [`Point`].
     pub run: u32,
@@ -38,7 +40,7 @@ impl RunId {
 }
 
 /// What the person made of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunMark {
     /// Whether it is left out of the chart.
     pub hidden: bool,
@@ -115,7 +117,7 @@ pub fn table_name(point: &Point, names: &PairNames) -> String {
 }
 
 fn with_pairs(name: String, pairs: Option<&str>) -> String {
-    pairs.map_or(name.clone(), |pairs| format!("{name}, {pairs}"))
+    pairs.map_or(name.clone(), |pairs| format!("{name}, {}", say(pairs)))
 }
 
 fn method_label(point: &Point) -> &str {

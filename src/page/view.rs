@@ -29,11 +29,13 @@ pub enum View {
     Clinic,
     /// The tour's panel.
     Tour,
+    /// The sweep under the slider.
+    Sweep,
 }
 
 impl View {
     /// Every view.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Controls,
         Self::Pipeline,
         Self::Frontier,
@@ -47,5 +49,6 @@ impl View {
         Self::Notices,
         Self::Clinic,
         Self::Tour,
+        Self::Sweep,
     ];
 }

@@ -90,6 +90,49 @@ for (const name of Object.keys(BROWSERS)) {
   }, { url: QUICK }));
 }
 
+test('a resumed run has its pairs’ name and hers, and its earlier points still open', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    const line = (prompt) => `{"prompt":"${prompt}","chosen":"was superb .","rejected":"was dull ."}\n`;
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([line('the plot') + line('the music')], 'mine.jsonl'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  await has(page, '#state-pairs', 'loaded, 2 pairs');
+  const called = () => page.$$eval('#run-list [type=text]', (all) => all.map((field) => field.value));
+  for (const step of [1, 2, 3]) {
+    await page.click('#step');
+    await page.waitForFunction((it) => document.querySelector('#frontier-summary').textContent.includes(`step ${it}:`), PATIENT, step);
+  }
+  await page.$eval('#runs', (details) => { details.open = true; });
+  assert.equal((await called()).at(-1), 'DPO, β 0.50, loaded pairs');
+  const field = (await page.$$('#run-list [type=text]')).at(-1);
+  await field.focus();
+  await field.evaluate((it) => it.select());
+  await page.keyboard.type('two pairs');
+  await page.keyboard.press('Tab');
+  await page.click('#step');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 4:'), PATIENT);
+  await isKept(page, 4);
+  await again(page);
+  await page.click('#kept-resume');
+  await has(page, '#frontier-summary', 'Newest: DPO, β 0.50, loaded pairs, step 4');
+  await page.$eval('#runs', (details) => { details.open = true; });
+  await drawn(page);
+  assert.equal((await called()).at(-1), 'two pairs');
+  await page.focus('#frontier');
+  await page.keyboard.press('ArrowRight');
+  for (let i = 0; i < 3; i += 1) await page.keyboard.press('ArrowLeft');
+  assert.match(await text(page, '#frontier-summary'), /^two pairs, step 1:/);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#opened-list .sample', PATIENT);
+  assert.equal(await text(page, '#opened-title'), 'two pairs, step 1');
+  await page.click('#go-on');
+  await page.waitForFunction(() => document.querySelectorAll('#run-list li').length === 3, PATIENT);
+  assert.match((await called()).at(-1), /^DPO, β 0\.50, loaded pairs/);
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+}, { url: QUICK, viewport: { width: 1440, height: 900 } }));
+
 test('a discarded run is forgotten', () => visit(CHROMIUM, async (page) => {
   await train(page);
   await again(page);

@@ -39,6 +39,7 @@ for (const name of Object.keys(BROWSERS)) {
 }
 
 const CHROMIUM = 'Chromium without WebGPU';
+const FIREFOX = 'Firefox without WebGPU';
 
 test('the GPU, chosen by hand, lands a point and is called emulated', () => visit('Chromium with WebGPU', async (page) => {
   await ready(page);
@@ -95,42 +96,44 @@ test('β moves the optimum’s marker at once, without a step', () => visit(CHRO
   assert.equal(await text(page, '#state-dpo'), 'ready');
 }));
 
-test('a guess is placed before the answer is shown, by a click or by numbers, and is asked for once', () => visit(CHROMIUM, async (page) => {
-  await ready(page);
-  await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
-  await page.focus('#beta');
-  await page.keyboard.press('ArrowLeft');
-  await page.waitForSelector('#guess:not([hidden])', PATIENT);
-  assert.match(await text(page, '#guess-question'), /^Guess first: β goes from 0\.50 to 0\.47/);
-  await page.focus('#guess-kl');
-  await page.keyboard.type('3');
-  await page.focus('#guess-reward');
-  await page.keyboard.type('0.9');
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('#guess[hidden]', PATIENT);
-  assert.match(await text(page, '#guess-answer'), /^You said 3\.0 nats and 0\.90\. It is at .* off by .* A looser leash/);
-  assert.match(await text(page, '#beta-target'), /π\*/);
-  await page.focus('#beta');
-  await page.keyboard.press('ArrowLeft');
-  await drawn(page);
-  assert.equal(await text(page, '#guess-answer'), '', 'the answer was to another β');
-  await page.reload({ waitUntil: 'load' });
-  await ready(page);
-  await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
-  await page.focus('#beta');
-  await page.keyboard.press('ArrowLeft');
-  await drawn(page);
-  assert.ok(await page.$('#guess[hidden]'), 'it was asked for on an earlier visit');
-  await page.evaluate(() => localStorage.clear());
-  await page.reload({ waitUntil: 'load' });
-  await ready(page);
-  await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
-  await page.focus('#beta');
-  await page.keyboard.press('ArrowLeft');
-  await page.waitForSelector('#guess:not([hidden])', PATIENT);
-  await page.click('#frontier');
-  await page.waitForFunction(() => document.querySelector('#guess-answer').textContent.startsWith('You said'), PATIENT);
-}));
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: a guess is placed before the answer is shown, by a click or by numbers, and is asked for once`, () => visit(name, async (page) => {
+    await ready(page);
+    await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
+    await page.focus('#beta');
+    await page.keyboard.press('ArrowLeft');
+    await page.waitForSelector('#guess:not([hidden])', PATIENT);
+    assert.match(await text(page, '#guess-question'), /^Guess first: β goes from 0\.50 to 0\.47/);
+    await page.focus('#guess-kl');
+    await page.keyboard.type('3');
+    await page.focus('#guess-reward');
+    await page.keyboard.type('0.9');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#guess[hidden]', PATIENT);
+    assert.match(await text(page, '#guess-answer'), /^You said 3\.0 nats and 0\.90\. It is at .* off by .* A looser leash/);
+    assert.match(await text(page, '#beta-target'), /π\*/);
+    await page.focus('#beta');
+    await page.keyboard.press('ArrowLeft');
+    await drawn(page);
+    assert.equal(await text(page, '#guess-answer'), '', 'the answer was to another β');
+    await page.reload({ waitUntil: 'load' });
+    await ready(page);
+    await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
+    await page.focus('#beta');
+    await page.keyboard.press('ArrowLeft');
+    await drawn(page);
+    assert.ok(await page.$('#guess[hidden]'), 'it was asked for on an earlier visit');
+    await page.evaluate(() => localStorage.clear());
+    await page.reload({ waitUntil: 'load' });
+    await ready(page);
+    await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
+    await page.focus('#beta');
+    await page.keyboard.press('ArrowLeft');
+    await page.waitForSelector('#guess:not([hidden])', PATIENT);
+    await page.click('#frontier');
+    await page.waitForFunction(() => document.querySelector('#guess-answer').textContent.startsWith('You said'), PATIENT);
+  }));
+}
 
 test('samples are tinted by what training did to a word, and written at another temperature', () => visit(CHROMIUM, async (page) => {
   await ready(page);
@@ -152,47 +155,50 @@ test('samples are tinted by what training did to a word, and written at another 
   await page.waitForFunction((old) => [...document.querySelectorAll('#sample-list .completion:has([data-method=sft]) .word')].map((word) => word.textContent).join() !== old, PATIENT, before.join());
 }));
 
-test('a point opens with what its policy wrote, and a fork is a run of its own', () => visit(CHROMIUM, async (page) => {
-  await ready(page);
-  await page.click('#play');
-  await points(page, 3);
-  await page.click('#play');
-  await page.focus('#frontier');
-  await page.keyboard.press('ArrowRight');
-  await page.keyboard.press('ArrowLeft');
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('#opened-list .sample', PATIENT);
-  const title = await text(page, '#opened-title');
-  assert.match(title, /^DPO, β 0\.50, step \d+$/);
-  const runs = () => page.$$eval('#run-list [type=text]', (names) => names.map((name) => name.value));
-  assert.deepEqual(await runs(), ['SFT', 'DPO, β 0.50']);
-  await page.$eval('#beta', (slider) => {
-    slider.value = '90';
-    slider.dispatchEvent(new Event('input', { bubbles: true }));
-  });
-  await drawn(page);
-  assert.match(await text(page, '#fork'), /^Fork at β 2\.69/);
-  await page.click('#fork');
-  await page.waitForFunction(() => document.querySelectorAll('#run-list li').length === 3, PATIENT);
-  await page.click('#play');
-  assert.match((await runs())[2], /^DPO, β 2\.69/);
-  await page.$eval('#runs', (details) => { details.open = true; });
-  const name = await page.$$('#run-list [type=text]');
-  await name[1].click({ clickCount: 3 });
-  await page.keyboard.type('mine');
-  await page.keyboard.press('Tab');
-  await drawn(page);
-  assert.match(await text(page, '#opened-title'), /^mine, step/);
-  const pixels = () => page.$eval('#frontier', (canvas) => canvas.toDataURL());
-  const before = await pixels();
-  await (await page.$$('#run-list [type=checkbox]'))[1].click();
-  await drawn(page);
-  assert.notEqual(await pixels(), before, 'a hidden run is still drawn');
-  await (await page.$$('#run-list button'))[1].click();
-  await drawn(page);
-  assert.equal((await runs()).length, 2);
-  assert.ok(await page.$('#opened[hidden]'), 'its point is closed');
-}));
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: a point opens with what its policy wrote, and a fork is a run of its own`, () => visit(name, async (page) => {
+    await ready(page);
+    await page.click('#play');
+    await points(page, 3);
+    await page.click('#play');
+    await page.focus('#frontier');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#opened-list .sample', PATIENT);
+    const title = await text(page, '#opened-title');
+    assert.match(title, /^DPO, β 0\.50, step \d+$/);
+    const runs = () => page.$$eval('#run-list [type=text]', (names) => names.map((name) => name.value));
+    assert.deepEqual(await runs(), ['SFT', 'DPO, β 0.50']);
+    await page.$eval('#beta', (slider) => {
+      slider.value = '90';
+      slider.dispatchEvent(new Event('input', { bubbles: true }));
+    });
+    await drawn(page);
+    assert.match(await text(page, '#fork'), /^Fork at β 2\.69/);
+    await page.click('#fork');
+    await page.waitForFunction(() => document.querySelectorAll('#run-list li').length === 3, PATIENT);
+    await page.click('#play');
+    assert.match((await runs())[2], /^DPO, β 2\.69/);
+    await page.$eval('#runs', (details) => { details.open = true; });
+    const fields = await page.$$('#run-list [type=text]');
+    await fields[1].focus();
+    await fields[1].evaluate((field) => field.select());
+    await page.keyboard.type('mine');
+    await page.keyboard.press('Tab');
+    await drawn(page);
+    assert.match(await text(page, '#opened-title'), /^mine, step/);
+    const pixels = () => page.$eval('#frontier', (canvas) => canvas.toDataURL());
+    const before = await pixels();
+    await (await page.$$('#run-list [type=checkbox]'))[1].click();
+    await drawn(page);
+    assert.notEqual(await pixels(), before, 'a hidden run is still drawn');
+    await (await page.$$('#run-list button'))[1].click();
+    await drawn(page);
+    assert.equal((await runs()).length, 2);
+    assert.ok(await page.$('#opened[hidden]'), 'its point is closed');
+  }));
+}
 
 test('reset starts the same run over', () => visit(CHROMIUM, async (page) => {
   const stepped = async () => {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { drawn, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
+const FIREFOX = 'Firefox without WebGPU';
 const PATIENT = { timeout: 90_000 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
 const SMALL = {
@@ -75,10 +76,44 @@ test('nine stops, each with a button that does something real', () => visit(CHRO
   assert.deepEqual(await marked(page), []);
   assert.equal(await focused(page), 'tour-open');
   assert.doesNotMatch(await page.evaluate(() => location.search), /reward_model_epochs/, 'the stop about hacking gave the settings back');
+  assert.equal(await text(page, '#beta-value'), '0.50', 'and the one about β its β');
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, SMALL));
 
-for (const name of [CHROMIUM, 'Firefox without WebGPU']) {
+test('what a stop lends is given back over a reload too, and a case of the clinic can still be cured', () => visit(CHROMIUM, async (page) => {
+  const search = () => page.evaluate(() => [...new URLSearchParams(location.search)].map((it) => it.join('=')).sort().join('&'));
+  const again = async () => {
+    await page.reload({ waitUntil: 'load' });
+    await ready(page);
+  };
+  await ready(page);
+  const before = await search();
+  const at = async (stop) => {
+    await page.$eval('#tour-open', (button) => button.click());
+    for (let i = 0; i < 9 && !(await place(page)).startsWith(`Stop ${stop} `); i += 1) await page.click('#tour-next');
+    await page.click('#tour-act');
+  };
+  await at(6);
+  await page.waitForFunction(() => /reward_model_pairs=48/.test(location.search), PATIENT);
+  await again();
+  assert.equal(await search(), before);
+  assert.equal(await text(page, '#beta-value'), '0.50');
+  assert.ok(await page.$('#cure-few-pairs[disabled]'));
+  await at(7);
+  await page.waitForFunction(() => /beta=0\.2/.test(location.search), PATIENT);
+  await again();
+  assert.equal(await search(), before);
+  await page.$eval('#run-unlikelihood', (button) => button.click());
+  await page.waitForFunction(() => /unlikelihood_alpha=1/.test(location.search), PATIENT);
+  await again();
+  assert.match(await search(), /unlikelihood_alpha=1/, 'what she ran herself goes on');
+  assert.match(await text(page, '#clinic-summary'), /^In use now: Unlikelihood/);
+  await page.$eval('#cure-unlikelihood', (button) => button.click());
+  await page.waitForFunction(() => !/unlikelihood_alpha/.test(location.search), PATIENT);
+  assert.equal(await search(), before);
+}, SMALL));
+
+for (const name of [CHROMIUM, FIREFOX]) {
   test(`${name}: the tour is walked by keys, kept over a reload, and links the papers`, () => visit(name, async (page) => {
     await ready(page);
     await page.keyboard.press('t');
@@ -125,18 +160,20 @@ for (const [where, viewport] of [['a desk', { width: 1440, height: 900 }], ['a p
   }, { ...SMALL, viewport }));
 }
 
-test('a case of the clinic fails as it says, and its cure gives the settings back', () => visit(CHROMIUM, async (page) => {
-  await ready(page);
-  assert.equal(await count(page, '#cases details'), 6);
-  await page.click('#case-learning-rate summary');
-  await page.click('#run-learning-rate');
-  await page.waitForFunction(() => /learning_rate=0\.03/.test(location.search), PATIENT);
-  await page.waitForFunction(
-    () => [...document.querySelectorAll('#frontier-rows tr')].some(({ cells }) => cells[0].textContent === 'DPO' && parseFloat(cells[3].textContent) > 20),
-    PATIENT,
-  );
-  await page.click('#cure-learning-rate');
-  await page.waitForFunction(() => !/learning_rate/.test(location.search), PATIENT);
-  assert.ok(await page.$('#cure-learning-rate[disabled]'));
-  assert.equal(await text(page, '#play'), 'Pause', 'it plays again');
-}, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: a case of the clinic fails as it says, and its cure gives the settings back`, () => visit(name, async (page) => {
+    await ready(page);
+    assert.equal(await count(page, '#cases details'), 8);
+    await page.click('#case-learning-rate summary');
+    await page.click('#run-learning-rate');
+    await page.waitForFunction(() => /learning_rate=0\.03/.test(location.search), PATIENT);
+    await page.waitForFunction(
+      () => [...document.querySelectorAll('#frontier-rows tr')].some(({ cells }) => cells[0].textContent === 'DPO' && parseFloat(cells[3].textContent) > 20),
+      PATIENT,
+    );
+    await page.click('#cure-learning-rate');
+    await page.waitForFunction(() => !/learning_rate/.test(location.search), PATIENT);
+    assert.ok(await page.$('#cure-learning-rate[disabled]'));
+    assert.equal(await text(page, '#play'), 'Pause', 'it plays again');
+  }, { url: `${process.env.KLIMB_URL}?evaluation_samples=64` }));
+}

@@ -30,7 +30,8 @@ pub struct PpoSettings {
     pub clip_range: f64,
     /// How far a value may leave its old value before a token stops pulling; `None` never clips.
     pub value_clip_range: Option<f64>,
-    /// Weight of the value loss; with a value model of its own, only against the limit of the gradient's norm.
+    /// Weight of the value loss; with a value model of its own, only against the limit of the gradient's norm. At 0 the
+    /// values are never learned.
     pub value_coefficient: f64,
     /// Weight of the entropy bonus; 0 is none.
     pub entropy_coefficient: f64,
@@ -44,6 +45,10 @@ pub struct PpoSettings {
     pub target_kl: Option<f64>,
     /// Episodes over which the controller would correct an error of 100 %.
     pub kl_horizon: f64,
+    /// What is taken off the score of a completion that runs to the length limit without its end token, as TRL has it
+    /// (von Werra et al. 2020, `missing_eos_penalty`); 0 takes nothing off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_eos_penalty: f64,
     /// Whether rewards are divided by their standard deviation over the rollout. **Changes what β means**: the leash
     /// then depends on how much rewards happen to vary.
     pub whiten_rewards: bool,
@@ -56,6 +61,11 @@ pub struct PpoSettings {
     pub schedule: Schedule,
     /// The optimiser's constants, of policy and value model.
     pub adamw: Adamw,
+}
+
+/// So that the settings of earlier runs, which had no such penalty, are written as they were.
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl Default for PpoSettings {
@@ -73,6 +83,7 @@ impl Default for PpoSettings {
             kl_coefficient: 0.3,
             target_kl: None,
             kl_horizon: 1024.0,
+            missing_eos_penalty: 0.0,
             whiten_rewards: false,
             ptx_coefficient: 0.0,
             value_network: ValueNetwork::Own,
@@ -101,7 +112,7 @@ impl PpoSettings {
         }
         positive("clip range", self.clip_range)?;
         self.value_clip_range.map_or(Ok(()), |range| positive("value clip range", range))?;
-        positive("value coefficient", self.value_coefficient)?;
+        not_negative("value coefficient", self.value_coefficient)?;
         not_negative("entropy coefficient", self.entropy_coefficient)?;
         share("gamma", self.gamma)?;
         share("gae lambda", self.gae_lambda)?;
@@ -112,6 +123,7 @@ impl PpoSettings {
             positive("beta", self.kl_coefficient)?;
         }
         positive("kl horizon", self.kl_horizon)?;
+        not_negative("missing eos penalty", self.missing_eos_penalty)?;
         not_negative("ptx coefficient", self.ptx_coefficient)?;
         positive("learning rate", self.schedule.peak)?;
         Ok(self)

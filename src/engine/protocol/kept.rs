@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stage;
+use super::{Point, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::RewardModelReport;
 
@@ -29,6 +29,23 @@ pub struct Kept {
     pub policies: Vec<KeptPolicy>,
     /// The finished reward model.
     pub reward_model: Option<KeptRewardModel>,
+    /// The policies behind earlier points, oldest first, for [`super::Command::Resume`]; what is told has none.
+    #[serde(default)]
+    pub moments: Vec<KeptMoment>,
+}
+
+/// The policy behind a point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptMoment {
+    /// Whose.
+    pub stage: Stage,
+    /// What was measured, with the session's run.
+    pub point: Point,
+    /// Seconds of training there.
+    pub seconds: f64,
+    /// The policy.
+    #[serde(with = "serde_bytes")]
+    pub checkpoint: Vec<u8>,
 }
 
 /// A policy's run.

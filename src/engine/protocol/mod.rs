@@ -7,6 +7,7 @@
 mod inside;
 mod kept;
 mod mass;
+mod sweep;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,9 @@ pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
     ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
-pub use kept::{Kept, KeptPolicy, KeptRewardModel};
+pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
 pub use mass::{Mass, Masses};
+pub use sweep::{Sweep, SweepRun};
 
 use super::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -66,6 +68,9 @@ pub enum Command {
     /// Train models of several sizes and let each write against the largest SFT model, or stop that; what was finished
     /// is not repeated. Answered by `Progress` and `Scaling`; training takes turns with it.
     Scaling(Option<Extent>),
+    /// Train the focused policy from the reference at one β after another, or end that; β is then where it was.
+    /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run.
+    Sweep(Option<Sweep>),
     /// What the policy behind a point writes. Answered by `Opened` or `Failure`.
     Open(Moment),
     /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
@@ -153,6 +158,8 @@ pub enum Event {
     Playing(bool),
     /// Where a longer work stands.
     Progress(Progress),
+    /// The model that everything is measured from is this one now, by its fingerprint.
+    Reference(String),
     /// A stage of the pipeline changed.
     Stage(StageStatus),
     /// Numbers of the optimiser steps since the last event, oldest first.
@@ -174,6 +181,8 @@ pub enum Event {
     Scaling(Vec<ScalingPoint>),
     /// The numbers of a batch of SFT, after `Step`.
     SftBatch(SftBatch),
+    /// A run of a sweep has begun, or, without one, the sweep is over.
+    Sweep(Option<SweepRun>),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.
@@ -247,6 +256,15 @@ impl Stage {
             Self::Unlikelihood => "unlikelihood",
             Self::PreferredFt => "preferred-ft",
             Self::BestOfN => "best-of-n",
+        }
+    }
+
+    /// What its policy is called among the points of the frontier.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::PreferredFt => "preferred_ft",
+            Self::BestOfN => "best_of_n",
+            stage => stage.id(),
         }
     }
 
@@ -368,6 +386,8 @@ pub enum Work {
     BestOfN,
     /// Models of several sizes, and their contests.
     Scaling,
+    /// Runs at several β.
+    Sweep,
 }
 
 /// One stage of the pipeline.

@@ -11,6 +11,7 @@ mod reports;
 mod scaling;
 mod snapshot;
 mod stages;
+mod sweep;
 mod train;
 
 use contest::LiveContest;
@@ -19,6 +20,7 @@ use pipeline::{Pipeline, Policy, Subject};
 use scaling::LiveScaling;
 pub use scaling::Scale;
 pub use snapshot::{Snapshot, unusable};
+use sweep::LiveSweep;
 
 use super::protocol::{
     Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
@@ -62,6 +64,8 @@ pub struct Session<K: Kernels> {
     contest: Option<LiveContest>,
     /// The policies behind the points.
     moments: Moments,
+    /// Runs at several β under way.
+    sweep: Option<LiveSweep>,
     /// Alignment against size under way, what it consists of, and the models it has finished, by name.
     scaling: Option<LiveScaling<K>>,
     scale: Scale,
@@ -72,6 +76,8 @@ pub struct Session<K: Kernels> {
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
+    /// The reference as the page knows it, by its fingerprint.
+    told_reference: String,
     /// The recorded optimum as the page knows it.
     told_optimum: Option<Vec<OptimumPoint>>,
     /// Training whose progress the page shows.
@@ -120,6 +126,7 @@ impl<K: Kernels> Session<K> {
             evaluating: None,
             contest: None,
             moments: Moments::default(),
+            sweep: None,
             scaling: None,
             scale: scaling::scale,
             scaled: Map::default(),
@@ -127,6 +134,7 @@ impl<K: Kernels> Session<K> {
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
+            told_reference: String::new(),
             told_optimum: None,
             working: None,
             lost: false,
@@ -199,6 +207,7 @@ impl<K: Kernels> Session<K> {
     /// Does one slice of work.
     pub async fn advance(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
+        let start = (self.clock)();
         self.slices += 1;
         let optimum_turn = !self.pipeline.optimum_is_complete() && self.slices.is_multiple_of(OPTIMUM_TURN);
         let scaling_turn = self.scaling.is_some() && (!self.is_needed() || self.slices.is_multiple_of(2));
@@ -215,6 +224,7 @@ impl<K: Kernels> Session<K> {
         } else {
             Ok(())
         };
+        self.tell_sweep((self.clock)() - start, &mut events);
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
@@ -235,9 +245,10 @@ impl<K: Kernels> Session<K> {
             Command::Focus(stage) => {
                 self.focus = stage;
                 self.stepping = None;
+                self.refocus_sweep();
             }
             Command::SetBeta(beta) => {
-                let settings = Settings { beta, ..self.pipeline.settings };
+                let settings = Settings { beta, ..self.own_settings() };
                 self.configure(settings, events).await?;
             }
             Command::Configure(settings) => self.configure(settings, events).await?,
@@ -249,6 +260,7 @@ impl<K: Kernels> Session<K> {
             Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
             Command::Contest(begin) => self.contest(begin, events).await?,
             Command::Scaling(extent) => self.scaling(extent, events),
+            Command::Sweep(plan) => self.sweep(plan, events).await?,
             Command::Open(moment) => self.open_moment(moment, events).await?,
             Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
             Command::ReadAt(temperature) => {
@@ -314,6 +326,7 @@ impl<K: Kernels> Session<K> {
         match settings.validated() {
             Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
             Ok(settings) => {
+                let settings = self.beside_sweep(settings);
                 let consequences = self.pipeline.configure(&mut self.k, settings);
                 if !consequences.stages.is_empty() {
                     self.restart(&consequences.stages, consequences.remeasure, events);
@@ -328,6 +341,9 @@ impl<K: Kernels> Session<K> {
     fn restart(&mut self, stages: &[Stage], is_new: bool, events: &mut Vec<Event>) {
         let measure = is_new || matches!(self.evaluating, Some((Subject::Reference, _)));
         self.abandon_evaluation(events);
+        if self.sweeps(stages) {
+            self.end_sweep(events);
+        }
         for policy in Policy::ALL.into_iter().filter(|policy| stages.contains(&policy.stage())) {
             let began = self.pipeline.steps(policy) > 0;
             let number = self.run(policy).number + u32::from(began);
@@ -454,6 +470,7 @@ impl<K: Kernels> Session<K> {
             Ok(more) => events.extend(more),
             Err(error) => {
                 (self.evaluating, self.contest, self.scaling) = (None, None, None);
+                self.end_sweep(events);
                 self.lost = matches!(error, BackendError::DeviceLost(_));
                 self.play(false, events);
                 events.push(Event::Failure(reports::backend_failure(&error)));

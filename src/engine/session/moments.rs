@@ -1,6 +1,7 @@
 //! The policies behind the points of the frontier, kept so that a point can be opened, gone on from, or forked.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::pipeline::Policy;
 use super::{Run, Session, reports};
@@ -13,23 +14,24 @@ use crate::model::Checkpoint;
 const MOST_PARAMETERS: usize = 1 << 24;
 
 /// A policy as it was measured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Measured {
     moment: Moment,
     point: Point,
-    policy: Checkpoint,
+    /// Shared, so that a snapshot copies none of them.
+    policy: Arc<Checkpoint>,
     seconds: f64,
 }
 
 /// Every measured policy that is kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Moments(VecDeque<Measured>);
 
 impl Moments {
     pub fn keep(&mut self, policy: Policy, point: &Point, checkpoint: &Checkpoint, seconds: f64) {
         let moment = Moment { stage: policy.stage(), run: point.run, step: checkpoint.step };
         self.0.retain(|kept| kept.moment != moment);
-        self.0.push_back(Measured { moment, point: point.clone(), policy: checkpoint.clone(), seconds });
+        self.0.push_back(Measured { moment, point: point.clone(), policy: Arc::new(checkpoint.clone()), seconds });
         let most = (MOST_PARAMETERS / checkpoint.parameters.len()).max(1);
         while self.0.len() > most {
             self.0.pop_front();
@@ -44,7 +46,7 @@ impl Moments {
     fn find(&self, moment: Moment) -> Result<Measured, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
-            remedy: "The newest 64 MiB are kept, until the reference changes; its numbers stay in the chart.".into(),
+            remedy: "The newest 64 MiB are kept until the reference changes, and over a reload the newest 12; its numbers stay in the chart.".into(),
             field: Some("moment".into()),
             stopped: false,
         })
@@ -78,6 +80,8 @@ impl<K: Kernels> Session<K> {
                 return Ok(());
             }
         };
+        // A sweep has a β of its own, which the new run must not take over.
+        self.end_sweep(events);
         let settings = Settings { beta: beta.unwrap_or(self.pipeline.settings.beta), ..self.pipeline.settings };
         if let Err(error) = settings.validated() {
             events.push(Event::Failure(reports::setting_failure(&error)));
@@ -90,7 +94,7 @@ impl<K: Kernels> Session<K> {
         self.pipeline.resume(&mut self.k, policy, &kept.policy);
         let run = self.run(policy);
         let number = run.number.max(moment.run + 1);
-        *run = Run { number, seconds: kept.seconds, measured: Some((kept.policy.clone(), kept.seconds)) };
+        *run = Run { number, seconds: kept.seconds, measured: Some(((*kept.policy).clone(), kept.seconds)) };
         self.focus = moment.stage;
         let mut point = Point { run: number, ..kept.point };
         // The run is named by what it is trained with from here on.

@@ -1,9 +1,10 @@
 //! What survives a lost device: enough to go on elsewhere from the last point.
 
+use super::moments::Moments;
 use super::pipeline::Policy;
 use super::{Clock, Failure, Run, Session};
 use crate::backend::Kernels;
-use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptPolicy, KeptRewardModel, Stage};
+use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::TrainedRewardModel;
 use crate::model::{Checkpoint, CheckpointError, Expectation};
@@ -18,10 +19,13 @@ pub struct Snapshot {
     runs: [Run; 5],
     /// The finished reward model and the steps it took; one in training is lost.
     reward_model: Option<(TrainedRewardModel, u64)>,
+    /// The policies behind the points.
+    moments: Moments,
 }
 
 impl Snapshot {
-    /// The snapshot to be written down, models as files.
+    /// The snapshot to be written down, models as files; the policies behind earlier points are not among them, because
+    /// whoever writes has them from earlier snapshots.
     pub fn kept(&self) -> Kept {
         let Checkpoints { base, sft, optimum, preferences } = self.checkpoints.clone();
         let policies = Policy::ALL.map(|policy| {
@@ -49,16 +53,16 @@ impl Snapshot {
             })
         });
         let (settings, focus, policies) = (self.settings, self.focus, policies.into());
-        Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model }
+        Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: Vec::new() }
     }
 
     /// The snapshot that was written down.
     ///
     /// # Errors
-    /// A model that is damaged, or none of this reference's. Base, reference, optimum, pairs and settings are checked
+    /// A model that is damaged, or none of this reference's; the policy behind an earlier point is then left out. Base, reference, optimum, pairs and settings are checked
     /// by [`Session::restore`].
     pub fn from_kept(kept: Kept) -> Result<Self, Failure> {
-        let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model } = kept;
+        let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: earlier } = kept;
         let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
         let read = |bytes: &[u8], head: bool| -> Result<Checkpoint, CheckpointError> {
             let (config, vocabulary_fingerprint) = (Some(reference.config), reference.vocabulary_fingerprint.clone());
@@ -80,8 +84,14 @@ impl Snapshot {
                 Some((TrainedRewardModel { parameters, report, reference_mean, reference_deviation }, steps))
             }
         };
+        let mut moments = Moments::default();
+        for KeptMoment { stage, point, seconds, checkpoint } in earlier {
+            if let (Some(policy), Ok(checkpoint)) = (Policy::of(stage), read(&checkpoint, false)) {
+                moments.keep(policy, &point, &checkpoint, seconds);
+            }
+        }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
-        Ok(Self { settings, checkpoints, focus, runs, reward_model })
+        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments })
     }
 
     /// The knobs.
@@ -110,11 +120,12 @@ impl<K: Kernels> Session<K> {
     /// The session at its last points. Asks nothing of the device.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            settings: self.pipeline.settings,
+            settings: self.own_settings(),
             checkpoints: self.pipeline.checkpoints(),
             focus: self.focus,
             runs: self.runs.clone(),
             reward_model: self.pipeline.trained_reward_model().cloned(),
+            moments: self.moments.clone(),
         }
     }
 
@@ -127,6 +138,7 @@ impl<K: Kernels> Session<K> {
         let mut session = Self::new(k, clock, badge, snapshot.settings, &snapshot.checkpoints)?;
         session.focus = snapshot.focus;
         session.runs = snapshot.runs.clone();
+        session.moments = snapshot.moments.clone();
         if let Some(trained) = &snapshot.reward_model {
             session.pipeline.resume_reward_model(trained.clone());
         }

@@ -6,8 +6,13 @@ use crate::backend::Kernels;
 use crate::engine::protocol::{Event, Origin, Stage, StageState, StageStatus};
 
 impl<K: Kernels> Session<K> {
-    /// Tells every stage that changed since the last time.
+    /// Tells every stage that changed since the last time, and before them the reference, if it is another.
     pub(super) fn tell_stages(&mut self, events: &mut Vec<Event>) {
+        let reference = self.pipeline.reference_fingerprint();
+        if self.told_reference != reference {
+            reference.clone_into(&mut self.told_reference);
+            events.push(Event::Reference(self.told_reference.clone()));
+        }
         let stages = self.stages();
         let changed = stages.iter().filter(|status| !self.told.contains(status)).cloned().map(Event::Stage);
         events.extend(changed);

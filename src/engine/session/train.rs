@@ -51,6 +51,10 @@ impl<K: Kernels> Session<K> {
 
     /// A slice of training.
     pub(super) async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        if self.run_is_over(stage) {
+            self.next_run(events);
+            return Ok(());
+        }
         if self.paced != stage {
             (self.paced, self.step_seconds) = (stage, SLICE_SECONDS);
         }

@@ -42,7 +42,7 @@ const FROM_LABELS: &[Stage] =
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 27] = [
+pub const KNOBS: [Knob; 29] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -284,6 +284,28 @@ pub const KNOBS: [Knob; 27] = [
         stages: PPO,
         get: |settings| settings.ppo_learning_rate,
         set: |settings, value| settings.ppo_learning_rate = value,
+    },
+    Knob {
+        name: "missing_eos_penalty",
+        label: "missing-EOS penalty",
+        meaning: "Taken off the score of a completion that runs to the length limit without an end; 0 takes nothing off.",
+        range: (0.0, 100.0),
+        grain: 0.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.missing_eos_penalty,
+        set: |settings, value| settings.missing_eos_penalty = value,
+    },
+    Knob {
+        name: "vf_coef",
+        label: "value coefficient",
+        meaning: "Weight of PPO’s value loss; at 0 the value model, the critic, never learns.",
+        range: (0.0, 10.0),
+        grain: 0.0,
+        names: &[],
+        stages: PPO,
+        get: |settings| settings.vf_coef,
+        set: |settings, value| settings.vf_coef = value,
     },
     Knob {
         name: "target_kl",

@@ -12,7 +12,10 @@ use crate::objectives::DpoLoss;
 use crate::world::WorldSettings;
 
 /// Every knob of a session.
+///
+/// Where they were written down before a knob was there, that has its default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Names the run: equal seeds and settings give equal runs on one backend.
     pub seed: u32,
@@ -64,6 +67,10 @@ pub struct Settings {
     pub ppo_epochs: usize,
     /// AdamW's learning rate for PPO's policy and value model.
     pub ppo_learning_rate: f64,
+    /// What PPO takes off the score of a completion that runs to the length limit without an end; 0 takes nothing off.
+    pub missing_eos_penalty: f64,
+    /// Weight of PPO's value loss; at 0 the value model never learns.
+    pub vf_coef: f64,
     /// KL in nats a completion that PPO's adaptive controller steers β towards; 0 keeps β.
     pub target_kl: f64,
     /// Rollouts of PPO between two points of the frontier.
@@ -132,6 +139,8 @@ impl Default for Settings {
             rollout_size: 256,
             ppo_epochs: 4,
             ppo_learning_rate: 5e-4,
+            missing_eos_penalty: 0.0,
+            vf_coef: 0.1,
             target_kl: 0.0,
             evaluate_rollouts: 2,
         }

@@ -5,7 +5,7 @@ mod names;
 #[cfg(target_arch = "wasm32")]
 mod view;
 
-pub use names::PairNames;
+pub use names::{KeptNames, PairNames};
 #[cfg(target_arch = "wasm32")]
 pub use view::{click, draw, press, set_flips};
 
@@ -50,6 +50,8 @@ pub struct Label<'a> {
     pub pair: &'a DrawnPair,
     /// The better one, to her.
     pub side: Side,
+    /// Whether another reference than the one in use wrote the pair.
+    pub is_earlier: bool,
 }
 
 impl Label<'_> {
@@ -85,6 +87,10 @@ impl Label<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Annotator {
     pairs: Vec<DrawnPair>,
+    /// Which reference wrote each pair, by its fingerprint.
+    writers: Vec<String>,
+    /// The reference in use.
+    reference: String,
     /// One a pair, in order; `None` where she skipped it.
     answers: Vec<Option<Side>>,
     goal: usize,
@@ -98,7 +104,16 @@ pub struct Annotator {
 
 impl Default for Annotator {
     fn default() -> Self {
-        Self { pairs: Vec::new(), answers: Vec::new(), goal: FIRST_GOAL, is_waiting: false, next: 0, flips: 0 }
+        Self {
+            pairs: Vec::new(),
+            writers: Vec::new(),
+            reference: String::new(),
+            answers: Vec::new(),
+            goal: FIRST_GOAL,
+            is_waiting: false,
+            next: 0,
+            flips: 0,
+        }
     }
 }
 
@@ -115,7 +130,12 @@ impl Annotator {
 
     /// Her labels, in the order she gave them.
     pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
-        self.pairs.iter().zip(&self.answers).filter_map(|(pair, answer)| answer.map(|side| Label { pair, side }))
+        (0..self.answers.len()).filter_map(|index| self.label(index))
+    }
+
+    fn label(&self, index: usize) -> Option<Label<'_>> {
+        let side = (*self.answers.get(index)?)?;
+        Some(Label { pair: self.pairs.get(index)?, side, is_earlier: self.writers[index] != self.reference })
     }
 
     /// How many labels there are.
@@ -140,8 +160,7 @@ impl Annotator {
 
     /// The last answer, where it was a label.
     pub fn last(&self) -> Option<Label<'_>> {
-        let side = (*self.answers.last()?)?;
-        Some(Label { pair: self.pairs.get(self.answers.len() - 1)?, side })
+        self.label(self.answers.len().checked_sub(1)?)
     }
 
     /// The better one of the pair at hand.
@@ -158,9 +177,13 @@ impl Annotator {
         }
     }
 
-    /// Takes the last answer back: its pair is at hand again.
+    /// Takes the last answer back: its pair is at hand again, unless an earlier reference wrote it.
     pub fn undo(&mut self) {
-        self.answers.pop();
+        let index = self.answers.len().saturating_sub(1);
+        if self.answers.pop().is_some() && self.writers[index] != self.reference {
+            self.pairs.remove(index);
+            self.writers.remove(index);
+        }
     }
 
     /// Begins, or begins again.
@@ -196,6 +219,7 @@ impl Annotator {
     pub fn take(&mut self, drawn: Vec<DrawnPair>) {
         if self.is_waiting {
             self.is_waiting = false;
+            self.writers.resize(self.pairs.len() + drawn.len(), self.reference.clone());
             self.pairs.extend(drawn);
         }
     }
@@ -205,6 +229,15 @@ impl Annotator {
     pub fn forget_unanswered(&mut self) {
         self.is_waiting = false;
         self.pairs.truncate(self.answers.len());
+        self.writers.truncate(self.answers.len());
+    }
+
+    /// The reference is another, by its fingerprint: what has no answer yet is to be written anew.
+    pub fn refer_to(&mut self, reference: String) {
+        if reference != self.reference {
+            self.forget_unanswered();
+            self.reference = reference;
+        }
     }
 
     /// The share of labels that is turned round, in percent.
@@ -271,13 +304,25 @@ impl Annotator {
             1 => say("You have labelled 1 pair.").to_owned(),
             count => say!("You have labelled {} pairs.", count),
         };
+        let earlier = match self.labels().filter(|label| label.is_earlier).count() {
+            0 => String::new(),
+            1 => say(
+                " One of these labels is of completions by an earlier model: it holds as before, but is less about what this model writes. “Save my labels” keeps all of them in a file.",
+            )
+            .into(),
+            several => say!(
+                " {} of these labels are of completions by an earlier model: they hold as before, but are less about what this model writes. “Save my labels” keeps all of them in a file.",
+                several
+            ),
+        };
         say!(
-            "{} The oracle agrees with {} % of your choices (95 % interval {} to {} %).{} Few labels are soon known by heart: generated data would have {} pairs, and from {} a policy learns these completions more than it learns your taste.",
+            "{} The oracle agrees with {} % of your choices (95 % interval {} to {} %).{}{} Few labels are soon known by heart: generated data would have {} pairs, and from {} a policy learns these completions more than it learns your taste.",
             labelled,
             percent(agreed / count as f64),
             percent(low),
             percent(high),
             ties,
+            earlier,
             format::count(generated),
             count
         )
@@ -382,6 +427,32 @@ mod tests {
         annotator.forget_unanswered();
         annotator.take(vec![pair(0)]);
         assert_eq!(annotator.current(), None, "what the old engine still sends is not taken");
+    }
+
+    #[test]
+    fn another_reference_writes_anew_what_has_no_answer_and_the_labels_are_said_to_be_of_the_earlier_one() {
+        let mut annotator = Annotator::default();
+        annotator.refer_to("first".into());
+        annotator.wanted();
+        annotator.take((0..20).map(pair).collect());
+        annotator.choose(Side::A);
+        annotator.choose(Side::B);
+        annotator.refer_to("first".into());
+        assert!(annotator.current().is_some() && annotator.labels().all(|label| !label.is_earlier));
+        annotator.refer_to("second".into());
+        assert_eq!((annotator.count(), annotator.current()), (2, None));
+        assert_eq!(annotator.wanted(), Some(Command::DrawPairs { from: 20, count: 18 }));
+        annotator.take((20..38).map(pair).collect());
+        annotator.choose(Side::A);
+        assert_eq!(annotator.labels().map(|label| label.is_earlier).collect::<Vec<_>>(), [true, true, false]);
+        assert!(annotator.summary(1).contains("labels 2 are of completions by an earlier model"));
+        assert_eq!(annotator.jsonl().lines().count(), 3, "they are labels all the same");
+        annotator.undo();
+        assert_eq!(annotator.current().unwrap().number, 20, "its pair is at hand again");
+        annotator.undo();
+        assert_eq!((annotator.count(), annotator.current().unwrap().number), (1, 20), "an earlier model's is not");
+        annotator.refer_to("first".into());
+        assert!(annotator.labels().all(|label| !label.is_earlier), "it is back");
     }
 
     #[test]

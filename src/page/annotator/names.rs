@@ -1,11 +1,16 @@
 //! What runs are called that were trained on other pairs than generated ones.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::protocol::{Command, Point};
 use crate::sorted::Map;
-use crate::words::say;
+use crate::words::key;
 
 /// The methods that learn from pairs, by their names in points.
 const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];
+
+/// Pairs of a file that somebody chose.
+const LOADED: &str = key("loaded pairs");
 
 /// What the engine's pairs are called now, and what they were called when each run was measured. Generated pairs have no
 /// name.
@@ -20,7 +25,28 @@ pub struct PairNames {
     runs: Map<(u32, String), String>,
 }
 
+/// Names as they are kept until another visit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptNames {
+    now: Option<String>,
+    /// Run, method, name.
+    runs: Vec<(u32, String, String)>,
+}
+
 impl PairNames {
+    /// The names, to be kept.
+    pub fn kept(&self) -> KeptNames {
+        let runs = self.runs.iter().map(|((run, method), name)| (*run, method.clone(), name.clone())).collect();
+        KeptNames { now: self.now.clone(), runs }
+    }
+
+    /// Takes up names of an earlier visit, whose runs now come after `own` others. Without an engine that has those pairs,
+    /// the pairs are generated ones.
+    pub fn take_up(&mut self, KeptNames { now, runs }: KeptNames, own: u32, has_pairs: bool) {
+        self.now = now.filter(|_| has_pairs);
+        self.runs.extend(runs.into_iter().map(|(run, method, name)| ((own + run, method), name)));
+    }
+
     /// Says what the pairs are called that the next order brings; those of a file have a name of their own.
     pub fn announce(&mut self, name: String) {
         self.announced = Some(name);
@@ -29,7 +55,7 @@ impl PairNames {
     /// Notes an order for other pairs.
     pub fn order(&mut self, id: u32, command: &Command) {
         let name = match command {
-            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| say("loaded pairs").into())),
+            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| LOADED.into())),
             Command::GeneratePreferences => None,
             _ => return,
         };
@@ -51,6 +77,11 @@ impl PairNames {
     /// What the pairs are called that the engine trains on; `None` where they are generated.
     pub fn now(&self) -> Option<&str> {
         self.now.as_deref()
+    }
+
+    /// Whether the engine trains on what she labelled on this page.
+    pub fn are_hers(&self) -> bool {
+        self.now().is_some_and(|name| name != LOADED)
     }
 
     /// Notes what a measured run was trained on.
@@ -80,10 +111,10 @@ mod tests {
         names.order(2, &Command::Play);
         assert_eq!(names.now(), None, "the engine still trains on others");
         names.acknowledge(1);
-        assert_eq!(names.now(), Some("my labels"));
+        assert_eq!((names.now(), names.are_hers()), (Some("my labels"), true));
         names.order(3, &load);
         names.acknowledge(3);
-        assert_eq!(names.now(), Some("loaded pairs"), "a name is announced for one order");
+        assert_eq!((names.now(), names.are_hers()), (Some("loaded pairs"), false), "a name is announced for one order");
         names.refuse();
         assert_eq!(names.now(), Some("my labels"));
         names.order(4, &Command::GeneratePreferences);

@@ -169,6 +169,9 @@ fn training(state: &State) -> String {
 fn row(number: usize, label: &Label, is_flipped: bool) -> Element {
     let row = dom::make("tr", "", "");
     let head = dom::make("th", "", &number.to_string());
+    if label.is_earlier {
+        dom::append(&head, &[&dom::make("span", "quiet", say(" by an earlier model"))]);
+    }
     dom::set_attribute(&head, "scope", Some("row"));
     let prompt = dom::make_written("td", "prompt", &format!("{} …", label.pair.prompt));
     dom::append(&row, &[&head, &prompt]);

@@ -29,7 +29,7 @@ pub struct Case {
 }
 
 /// Every case, in the order of the page.
-pub const CASES: [Case; 6] = [
+pub const CASES: [Case; 8] = [
     Case {
         id: "no-leash",
         title: "DPO almost without a leash: β = 0.01",
@@ -84,12 +84,39 @@ pub const CASES: [Case; 6] = [
         why: "A score learned from a handful of pairs is right only near them. PPO goes wherever the score is high, and finds where it is wrong: reward hacking.",
         cure: "More pairs for the reward model, and a shorter leash, which keeps the policy where the pairs were written.",
     },
+    Case {
+        id: "no-end-penalty",
+        title: "No end penalty, under a reward model of 384 pairs",
+        stage: Stage::Ppo,
+        changes: &[("missing_eos_penalty", "0"), ("reward_model_pairs", "384"), ("beta", "0.03")],
+        see: "For some fifteen rounds completions still end. Then fewer and fewer do, until after thirty rounds nearly all run to the length limit. The reward model’s score climbs all the while, and the gold reward, which is 0 for a review without an end, falls to almost nothing. Choose “Completions that end” in the fourth chart of the steps.",
+        why: "The pairs hold hardly a completion without an end, so the reward model never learned that such a one is worth nothing. It scores whatever stands there, and the policy finds that going on costs it nothing.",
+        cure: "A missing-EOS penalty: with 3 taken off each score without an end, every completion of the same run ended, and its gold reward stayed at the reference’s, 0.53. The reward model is still hacked; more pairs cure that.",
+    },
+    Case {
+        id: "dead-critic",
+        title: "A dead critic: value coefficient 0, in small rollouts",
+        stage: Stage::PpoGt,
+        changes: &[("vf_coef", "0"), ("rollout_size", "16"), ("ppo_learning_rate", "0.002")],
+        see: "The explained variance stands at 0 and never moves: the value model answers 0 whatever is written. The reward rises all the same, but less far: at β 0.5 three seeds stood at gold rewards of 0.84, 0.84 and 0.73 after forty rounds, and with a critic at 0.86, 0.89 and 0.82. One run alone may be lucky.",
+        why: "The critic is what an advantage is measured against. Without it every token is credited with all the reward that comes later, and in a rollout of 16 that is mostly chance: the steps follow noise. In rollouts of 256 it averages out, and a dead critic costs about 0.04 of gold reward, hardly to be seen.",
+        cure: "A value coefficient above 0: at its default of 0.1 the explained variance rises within a few rounds.",
+    },
 ];
 
 impl Case {
     /// The case of this id.
     pub fn named(id: &str) -> Option<&'static Self> {
         CASES.iter().find(|case| case.id == id)
+    }
+
+    /// Whether `settings` have what it changes.
+    pub fn is_in(&self, settings: Settings) -> bool {
+        let is_there = |(name, value): &(&str, &str)| {
+            let mut changed = settings;
+            changed.set_from_text(name, value).is_ok() && changed == settings
+        };
+        self.changes.iter().all(is_there)
     }
 }
 
@@ -103,6 +130,11 @@ impl Clinic {
     /// The case whose settings are in use.
     pub fn running(&self) -> Option<&'static Case> {
         self.running.map(|(case, _)| case)
+    }
+
+    /// That case and the settings that were in use before it.
+    pub fn lent(&self) -> Option<(&'static Case, Settings)> {
+        self.running
     }
 
     /// The settings with which `case` fails; a case that is running is cured first.

@@ -5,12 +5,13 @@ mod stops;
 #[cfg(target_arch = "wasm32")]
 pub mod view;
 
+use crate::engine::settings::Settings;
 pub use stops::{Action, Link, STOPS, Stop};
 
 use crate::words::say;
 
 /// Where the visitor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tour {
     /// Whether the panel is there.
     pub is_open: bool,
@@ -19,6 +20,10 @@ pub struct Tour {
     at: usize,
     /// Optimiser steps of DPO after which training pauses.
     until: Option<usize>,
+    /// The case of the clinic that this stop has run.
+    case: Option<&'static str>,
+    /// β before this stop moved it, and where it has moved it.
+    beta: Option<(f64, f64)>,
 }
 
 /// What a button or a key of the tour asks for.
@@ -86,7 +91,40 @@ impl Tour {
             Move::Close => (false, self.at),
         };
         let has_acted = self.has_acted && at == self.at;
-        *self = Self { is_open, at, has_acted, until: self.until };
+        *self = Self { is_open, at, has_acted, ..*self };
+    }
+
+    /// The stop runs a case of the clinic.
+    pub fn ran(&mut self, case: &'static str) {
+        self.case = Some(case);
+    }
+
+    /// Whether it was the tour that ran this case last.
+    pub fn has_run(&self, case: &str) -> bool {
+        self.case == Some(case)
+    }
+
+    /// The stop moves β from where it was to `to`. Moved twice, it is the first place that is remembered.
+    pub fn move_beta(&mut self, from: f64, to: f64) {
+        let former = self.beta.filter(|(_, lent)| *lent == from).map_or(from, |(former, _)| former);
+        self.beta = Some((former, to));
+    }
+
+    /// β before the tour moved it, and where it has moved it.
+    pub fn lent_beta(&self) -> Option<(f64, f64)> {
+        self.beta
+    }
+
+    /// The stop is left: `settings` with the β that was there before, unless another was chosen meanwhile.
+    pub fn leave(&mut self, settings: Settings) -> Settings {
+        self.case = None;
+        Self::beta_given_back(self.beta.take(), settings)
+    }
+
+    /// `settings` with the first β where they have the second.
+    pub fn beta_given_back(lent: Option<(f64, f64)>, settings: Settings) -> Settings {
+        let former = lent.filter(|(_, lent)| *lent == settings.beta).map_or(settings.beta, |(former, _)| former);
+        Settings { beta: former, ..settings }
     }
 
     /// Training is to pause after `count` more steps than the `steps` there are.
@@ -158,6 +196,21 @@ mod tests {
         assert_eq!(moves(false), [open, None, None, None, None]);
         let buttons = ["tour-open", "tour-back", "tour-next", "tour-close", "play"].map(Move::of_button);
         assert_eq!(buttons, [open, back, next, close, None]);
+    }
+
+    #[test]
+    fn beta_is_given_back_unless_another_was_chosen() {
+        let at = |beta| Settings { beta, ..Settings::default() };
+        let mut tour = Tour::default();
+        tour.move_beta(0.5, 0.2);
+        tour.move_beta(0.2, 2.0);
+        assert_eq!((tour.lent_beta(), tour.leave(at(2.0)).beta), (Some((0.5, 2.0)), 0.5));
+        assert_eq!((tour.lent_beta(), tour.leave(at(2.0)).beta), (None, 2.0), "once");
+        tour.move_beta(0.5, 0.2);
+        assert_eq!(tour.leave(at(1.0)).beta, 1.0);
+        tour.move_beta(0.5, 0.2);
+        tour.move_beta(1.0, 0.2);
+        assert_eq!(tour.leave(at(0.2)).beta, 1.0, "what she chose in between is hers");
     }
 
     #[test]

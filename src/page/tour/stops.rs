@@ -158,7 +158,7 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Move β",
         action: Action::MoveBeta(0.2, 2.0),
-        then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift.",
+        then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift. Your β comes back when you leave this stop.",
         part: "chart",
         links: &[],
     },
@@ -178,7 +178,7 @@ pub const STOPS: [Stop; 9] = [
         title: "The frontier",
         text: &[
             "Up is more gold reward, right is more drift from the reference. Better is higher at the same drift, and the curve is the most that any policy can have.",
-            "Train a little and watch where points land; then compare PPO, another β or another seed. How training fails is further down, in the clinic.",
+            "Train a little and watch where points land; then press Sweep β for five leashes, or compare PPO and another seed. How training fails is further down, in the clinic.",
         ],
         act: "Train fifty steps of DPO",
         action: Action::Steps(50),

@@ -51,11 +51,18 @@ fn leave(page: &mut Page, action: Action) {
         Action::Fail(case) if page.state.clinic.running() == Case::named(case) => clinic::view::restore(page),
         _ => {}
     }
+    let settings = page.state.settings;
+    let former = page.state.tour.leave(settings);
+    if former != settings {
+        page.order(Command::SetBeta(former.beta));
+    }
+    controls::write_address(&page.state);
 }
 
 /// Does what the stop's button says.
 pub fn act(page: &mut Page) {
     let stop = page.state.tour.stop();
+    let before = page.state.settings.beta;
     for command in stop.action.commands(page.state.settings.beta) {
         page.order(command);
     }
@@ -63,10 +70,14 @@ pub fn act(page: &mut Page) {
         Action::Contest => studies::open(page, Study::WinRate),
         Action::Fail(case) => {
             if let Some(case) = Case::named(case) {
+                page.state.tour.ran(case.id);
                 clinic::view::run(page, case);
             }
         }
-        Action::MoveBeta(..) => controls::write_address(&page.state),
+        Action::MoveBeta(..) => {
+            page.state.tour.move_beta(before, page.state.settings.beta);
+            controls::write_address(&page.state);
+        }
         Action::Steps(count) => {
             let steps = dpo_steps(&page.state);
             page.state.tour.pause_after(steps, count);

@@ -92,13 +92,7 @@ impl Policy {
 
     /// Its name among the points of the frontier.
     pub fn method(self) -> &'static str {
-        match self {
-            Self::Dpo => "dpo",
-            Self::Ppo => "ppo",
-            Self::PpoGt => "ppo-gt",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "preferred_ft",
-        }
+        self.stage().method()
     }
 }
 
@@ -223,7 +217,8 @@ impl<K: Kernels> Pipeline<K> {
         let of_policies = relabel || remeasure;
         let of_labels = of_policies || reflip;
         let reward_model = relabel || reflip || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
-        let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs));
+        let judged = |it: &Settings| (it.missing_eos_penalty, it.vf_coef);
+        let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs)) || judged(&old) != judged(&settings);
         let likelihoods =
             of_labels || old.batch_size != settings.batch_size || old.learning_rate != settings.learning_rate;
         let stages = [

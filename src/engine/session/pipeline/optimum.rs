@@ -16,20 +16,29 @@ pub(super) struct Optimum {
     pieces: usize,
     /// Shipped with the checkpoints, whichever reference is in use.
     recorded: Option<RecordedOptimum>,
-    /// Whether that is the reference in use.
+    /// The fingerprint of the reference in use.
+    reference: String,
+    /// Whether the recorded curve is that reference's.
     is_recorded: bool,
 }
 
 impl Optimum {
     pub(super) fn new(prompts: usize, recorded: Option<RecordedOptimum>, reference: &Checkpoint) -> Self {
-        let mut new = Self { samples: vec![Vec::new(); prompts], pieces: 0, recorded, is_recorded: false };
+        let mut new = Self {
+            samples: vec![Vec::new(); prompts],
+            pieces: 0,
+            recorded,
+            reference: String::new(),
+            is_recorded: false,
+        };
         new.adopt(reference);
         new
     }
 
     /// Begins anew for this reference.
     pub(super) fn adopt(&mut self, reference: &Checkpoint) {
-        self.is_recorded = self.recorded.as_ref().is_some_and(|it| it.reference == reference.fingerprint());
+        self.reference = reference.fingerprint();
+        self.is_recorded = self.recorded.as_ref().is_some_and(|it| it.reference == self.reference);
         self.restart();
     }
 
@@ -45,6 +54,11 @@ impl Optimum {
 }
 
 impl<K: Kernels> Pipeline<K> {
+    /// The fingerprint of the reference in use.
+    pub fn reference_fingerprint(&self) -> &str {
+        &self.optimum.reference
+    }
+
     pub fn optimum_is_complete(&self) -> bool {
         let (done, total) = self.optimum_progress();
         done == total

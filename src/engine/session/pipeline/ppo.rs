@@ -34,6 +34,8 @@ fn ppo_settings(settings: &Settings) -> PpoSettings {
     PpoSettings {
         episodes: settings.rollout_size,
         epochs: settings.ppo_epochs,
+        missing_eos_penalty: settings.missing_eos_penalty,
+        value_coefficient: settings.vf_coef,
         kl_coefficient: settings.beta,
         target_kl: (settings.target_kl > 0.0).then_some(settings.target_kl),
         schedule: Schedule { peak, floor: peak, warm_up: 0, steps: 0 },
@@ -119,6 +121,11 @@ impl<K: Kernels> Pipeline<K> {
         }
         *learned = learning.take().map(|(round, _)| (round, ratios));
         Ok((rows, true))
+    }
+
+    /// Optimiser steps of a round.
+    pub fn steps_per_rollout(&self) -> usize {
+        ppo_settings(&self.settings).steps_per_rollout() as usize
     }
 
     /// Rounds that are over.

@@ -1,13 +1,18 @@
 //! What a browser keeps of a page until the next visit, and what of that is taken up again. No browser in here: it is
 //! tested natively.
 
+mod slots;
+
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::{Command, Kept, Point, Stage};
+pub use self::slots::{MOST_SLOTS, Slots};
+use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
-use crate::page::trails::is_standing;
+use crate::page::annotator::KeptNames;
+use crate::page::lent::Lent;
+use crate::page::trails::{RunId, RunMark, is_standing};
 use crate::sorted::Map;
 
 /// The version of [`Entry`] that this page writes, and the only one it reads.
@@ -24,6 +29,12 @@ pub struct Entry {
     page: String,
     /// The engine's part; `None` where no policy was measured.
     engine: Option<Kept>,
+    /// Where the policies behind the points lie beside it, oldest first.
+    #[serde(default)]
+    moments: Vec<u32>,
+    /// Those that are not there yet, and where they belong.
+    #[serde(skip)]
+    pub fresh: Vec<(u32, KeptMoment)>,
 }
 
 /// The views' part.
@@ -41,6 +52,15 @@ pub struct Seen {
     pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
     /// Runs of the engines before the kept one.
     pub earlier_runs: u32,
+    /// Which of the settings were only lent.
+    #[serde(default)]
+    pub lent: Lent,
+    /// What pairs were called.
+    #[serde(default)]
+    pub pair_names: KeptNames,
+    /// What the person made of runs.
+    #[serde(default)]
+    pub marks: Vec<(RunId, RunMark)>,
 }
 
 /// A page of an earlier visit.
@@ -56,12 +76,24 @@ pub struct Earlier {
 
 impl Entry {
     /// An entry of this moment. Metrics that are not finite have no place in JSON, and are left out.
-    pub fn new(when: f64, mut seen: Seen, engine: Option<Kept>) -> Self {
+    fn new(when: f64, mut seen: Seen, engine: Option<Kept>, slots: &mut Slots) -> Self {
         for row in seen.metrics.values_mut().flatten() {
             row.values.retain(|_, value| value.is_finite());
         }
         let page = json::to_text(&seen);
-        Self { format: FORMAT, when, page, engine }
+        Self { format: FORMAT, when, page, engine, moments: slots.taken(), fresh: slots.take_fresh() }
+    }
+
+    /// Where the policies behind its points lie.
+    pub fn moments(&self) -> &[u32] {
+        &self.moments
+    }
+
+    /// Takes what lay there.
+    pub fn add(&mut self, moment: KeptMoment) {
+        if let Some(engine) = &mut self.engine {
+            engine.moments.push(moment);
+        }
     }
 
     /// What was kept, or why it is of no use.
@@ -122,14 +154,37 @@ pub struct Keeping {
     resuming: Option<(u32, bool, Box<Earlier>)>,
     /// The engine at its last point.
     engine: Option<Kept>,
+    /// The policies behind the points.
+    slots: Slots,
+    /// Whether the engine has just been built.
+    is_new: bool,
     /// Whether this visit has put its own run in the place of the offered one.
     has_written: bool,
 }
 
 impl Keeping {
-    /// The engine at a point of a policy.
-    pub fn engine_at(&mut self, kept: Kept) {
+    /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
+    pub fn engine_at(&mut self, kept: Kept, newest: Option<Point>) {
+        let its = |policy: &&KeptPolicy| {
+            newest.as_ref().is_some_and(|point| point.run == policy.run && policy.stage.method() == point.point.method)
+        };
+        if let (Some(policy), Some(point)) = (kept.policies.iter().find(its), newest.clone()) {
+            let KeptPolicy { stage, seconds, ref checkpoint, .. } = *policy;
+            self.slots.put(KeptMoment { stage, point, seconds, checkpoint: checkpoint.clone() });
+        }
         self.engine = Some(kept);
+    }
+
+    /// Another engine is being built: it does not know the policies behind the points of this one.
+    pub fn another_engine(&mut self) {
+        self.slots.clear();
+    }
+
+    /// The engine tells its reference: at first, and then each time it is another, for which those policies are of no use.
+    pub fn reference(&mut self) {
+        if !std::mem::take(&mut self.is_new) {
+            self.slots.clear();
+        }
     }
 
     /// A point has come that is worth keeping.
@@ -140,7 +195,7 @@ impl Keeping {
     /// An entry of what is `seen`.
     pub fn entry(&mut self, when: f64, seen: Seen) -> Entry {
         self.has_written = true;
-        Entry::new(when, seen, self.engine.clone())
+        Entry::new(when, seen, self.engine.clone(), &mut self.slots)
     }
 
     /// The person does not want the offered run. What this visit wrote in its place stays.
@@ -172,7 +227,13 @@ impl Keeping {
     /// Another engine is there. Answers with the run that it resumed, if it did.
     pub fn ready(&mut self) -> Option<Earlier> {
         self.engine = None;
-        let (_, _, earlier) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up)?;
+        self.is_new = true;
+        let (_, _, mut earlier) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up)?;
+        if let Some(engine) = &mut earlier.engine {
+            self.slots.clear();
+            // This visit may have put its own in their places: they are written once more.
+            engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
+        }
         self.engine = earlier.engine.clone();
         Some(*earlier)
     }
@@ -201,6 +262,7 @@ mod tests {
             preferences: Vec::new(),
             policies: Vec::new(),
             reward_model: None,
+            moments: Vec::new(),
         }
     }
 

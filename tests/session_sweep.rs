@@ -1,0 +1,149 @@
+//! A sweep over β: the same runs as a person starts by hand, one after another, and everything else where it was.
+#![cfg(not(target_arch = "wasm32"))]
+
+#[path = "common/session.rs"]
+mod shipped;
+#[path = "common/student.rs"]
+mod student;
+
+use klimb::engine::protocol::*;
+use klimb::engine::settings::Settings;
+use klimb::metrics::Setting;
+use student::Student;
+
+const BETAS: [f64; 3] = [2.0, 0.3, 0.05];
+
+fn settings() -> Settings {
+    Settings {
+        batch_size: 8,
+        pairs: 96,
+        evaluate_every: 3,
+        evaluation_samples: 64,
+        rollout_size: 8,
+        ppo_epochs: 1,
+        evaluate_rollouts: 2,
+        ..Settings::default()
+    }
+}
+
+fn student() -> Student {
+    Student(shipped::session(settings()))
+}
+
+fn plan(steps: u64) -> Command {
+    Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps }))
+}
+
+fn points(events: &[Event], method: &str) -> Vec<Point> {
+    let of = |event: &Event| match event {
+        Event::Point(point) if point.point.method == method => Some(point.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+fn is_over(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Sweep(None)))
+}
+
+fn runs(events: &[Event]) -> Vec<SweepRun> {
+    events.iter().filter_map(|event| if let Event::Sweep(run) = event { *run } else { None }).collect()
+}
+
+#[test]
+fn its_points_are_those_of_runs_started_by_hand_bit_for_bit() {
+    for (stage, steps, a_run) in [(Stage::Dpo, 5, 2), (Stage::PpoGt, 1, 1)] {
+        let mut sweeper = student();
+        sweeper.handle(Command::Focus(stage));
+        let mut events = sweeper.handle(plan(steps));
+        events.extend(sweeper.until(is_over));
+        let swept = points(&events, stage.method());
+        assert_eq!(swept.len(), BETAS.len() * a_run, "each run ends with its next point: {swept:?}");
+
+        let mut hand = student();
+        hand.handle(Command::Focus(stage));
+        let mut by_hand = Vec::new();
+        for beta in BETAS {
+            for command in [Command::SetBeta(beta), Command::Reset, Command::Play] {
+                hand.handle(command);
+            }
+            let events = hand.until(|events| points(events, stage.method()).len() == a_run);
+            by_hand.extend(points(&events, stage.method()));
+            hand.handle(Command::Pause);
+        }
+        assert_eq!(swept, by_hand, "{stage:?}");
+        let began: Vec<(f64, u32, usize)> = runs(&events).iter().map(|it| (it.beta, it.run, it.number)).collect();
+        assert_eq!(began, [(2.0, 1, 1), (0.3, 2, 2), (0.05, 3, 3)]);
+    }
+}
+
+#[test]
+fn afterwards_beta_is_where_it_was_and_play_begins_a_run_of_its_own() {
+    let mut student = student();
+    let mut events = student.handle(plan(3));
+    let progress = |events: &[Event]| -> Vec<(usize, usize)> {
+        let of = |event: &Event| match event {
+            Event::Progress(it) if it.work == Work::Sweep => Some((it.done, it.total)),
+            _ => None,
+        };
+        events.iter().filter_map(of).collect()
+    };
+    events.extend(student.until(is_over));
+    let told = progress(&events);
+    assert!(told.windows(2).all(|two| two[0].0 <= two[1].0 || two[1] == (1, 1)), "{told:?}");
+    assert_eq!((told[0], told.last()), ((0, 9), Some(&(1, 1))));
+    assert!(events.contains(&Event::Playing(false)));
+    student.handle(Command::Play);
+    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    assert_eq!((next.run, next.point.step, next.point.setting), (4, 3, Setting::Number(0.5)));
+}
+
+#[test]
+fn it_is_paused_and_resumed_cancelled_and_left_for_another_stage() {
+    let mut student = student();
+    student.handle(plan(6));
+    let mut seen = student.until(|events| !points(events, "dpo").is_empty());
+    student.handle(Command::Pause);
+    // Her β, moved meanwhile, waits for the end.
+    student.handle(Command::SetBeta(1.5));
+    student.handle(Command::Focus(Stage::PpoGt));
+    student.handle(Command::Play);
+    let other = points(&student.until(|events| !points(events, "ppo-gt").is_empty()), "ppo-gt").remove(0);
+    assert_eq!(other.point.setting, Setting::Number(1.5), "another stage has her β");
+    student.handle(Command::Focus(Stage::Dpo));
+    seen.extend(student.until(|events| points(events, "dpo").len() == 2));
+    let at: Vec<(u32, u64, Setting)> =
+        points(&seen, "dpo").into_iter().map(|it| (it.run, it.point.step, it.point.setting)).collect();
+    let number = Setting::Number;
+    assert_eq!(at, [(1, 3, number(2.0)), (1, 6, number(2.0)), (2, 3, number(0.3))]);
+    assert!(is_over(&student.handle(Command::Sweep(None))));
+    assert!(!student.handle(Command::Pause).contains(&Event::Playing(false)), "cancelled, it rests already");
+    student.handle(Command::Play);
+    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    assert_eq!((next.run, next.point.setting), (3, number(1.5)));
+}
+
+#[test]
+fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
+    let mut student = student();
+    for command in [Command::Reset, Command::Configure(Settings { seed: 2, beta: 0.7, ..settings() })] {
+        student.handle(plan(6));
+        student.until(|events| !points(events, "dpo").is_empty());
+        assert!(is_over(&student.handle(command)));
+    }
+    student.handle(Command::Play);
+    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    assert_eq!(next.point.setting, Setting::Number(0.7), "the β that came with the settings");
+    student.handle(Command::Pause);
+    let refused = |events: Vec<Event>| -> Option<String> {
+        events.into_iter().find_map(|it| if let Event::Failure(it) = it { it.field } else { None })
+    };
+    student.handle(Command::Focus(Stage::Unlikelihood));
+    assert_eq!(refused(student.handle(plan(3))).as_deref(), Some("beta"));
+    student.handle(Command::Focus(Stage::Dpo));
+    let beyond = Command::Sweep(Some(Sweep { betas: vec![0.5, 900.0], steps: 3 }));
+    assert_eq!(refused(student.handle(beyond)).as_deref(), Some("beta"));
+    student.handle(Command::Configure(Settings { target_kl: 3.0, ..settings() }));
+    student.handle(Command::Focus(Stage::PpoGt));
+    assert_eq!(refused(student.handle(plan(3))).as_deref(), Some("target_kl"));
+}
