@@ -62,10 +62,12 @@ test('twenty pairs are labelled by keys alone, trained on, flipped, and given up
   await page.focus('#annotator-flips');
   for (let step = 0; step < 4; step += 1) await page.keyboard.press('ArrowRight');
   assert.equal(await text(page, '#annotator-flips-value'), '20 %, 4 of 20');
-  await page.click('#annotator-train');
+  await page.focus('#annotator-train');
+  await page.keyboard.press('Enter');
   await trail(page, 'DPO, my labels, 20 % flipped');
 
-  await page.click('#annotator-generated');
+  await page.focus('#annotator-generated');
+  await page.keyboard.press('Enter');
   await trail(page, 'DPO');
   assert.match(await text(page, '#annotator-training'), /generated ones/);
   await shot(page, 'frontier', '.frontier');

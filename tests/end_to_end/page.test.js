@@ -147,8 +147,8 @@ test('samples are tinted by what training did to a word, and written at another 
   assert.ok(sft.length > 0 && sft.every((title) => /log π\/π_ref [+−]?0\.00$/.test(title)), 'the reference is where it was');
   const dpo = await of('dpo', 'title');
   assert.ok(dpo.some((title) => !/[+−]?0\.00$/.test(title)), 'DPO has moved no word');
-  await page.select('#reading', '0');
   const before = await of('sft', 'textContent');
+  await page.select('#reading', '0');
   await page.waitForFunction((old) => [...document.querySelectorAll('#sample-list .completion:has([data-method=sft]) .word')].map((word) => word.textContent).join() !== old, PATIENT, before.join());
 }));
 
