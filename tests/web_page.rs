@@ -165,6 +165,7 @@ fn events_come_back_as_they_were() {
         reference_logprob: -1.0,
         reward: 0.25,
         value: 0.5,
+        returns: 0.75,
         advantage: -2.0,
         ratio: 1.0,
         clipped: false,

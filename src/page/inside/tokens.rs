@@ -45,7 +45,7 @@ pub fn toolbar(label: &str) -> Element {
 
 /// A token that can be chosen.
 pub fn button(word: &str, class: &str, place: Place) -> Element {
-    let button = dom::make("button", class, word);
+    let button = dom::make_written("button", class, word);
     let Place { item, side, at } = place;
     let stop = if at == 0 { "0" } else { "-1" };
     for (name, value) in [("type", "button"), ("tabindex", stop), ("data-token", &format!("{item}-{side}-{at}"))] {
