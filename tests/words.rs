@@ -32,7 +32,7 @@ const REPORTED: &[&str] = &[
     "src/page/controls.rs",
     "src/page/facade.rs",
     "src/page/former",
-    "src/page/kept.rs",
+    "src/page/kept",
     "src/page/lecture.rs",
     "src/page/notices.rs",
     "src/page/receipt.rs",
