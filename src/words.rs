@@ -8,6 +8,8 @@
 use std::cell::Cell;
 use std::fmt::{Display, Write};
 
+use crate::{json, order};
+
 thread_local! {
     /// English and the other language, by the English. Set once, before anything is said.
     static CATALOGUE: Cell<&'static [(String, String)]> = const { Cell::new(&[]) };
@@ -22,7 +24,7 @@ const PLACE: &str = "{}";
 ///
 /// The entries are never freed: a page has one language as long as it is there.
 pub fn speak(mut entries: Vec<(String, String)>) {
-    entries.sort_unstable();
+    order::sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
     CATALOGUE.set(entries.leak());
 }
 
@@ -97,7 +99,7 @@ fn recognised(text: &str) -> Option<String> {
     if text.is_empty() || CATALOGUE.get().is_empty() {
         return None;
     }
-    let is_number = |text: &str| text.trim_start_matches(['+', '−']).parse::<f64>().is_ok_and(f64::is_finite);
+    let is_number = |text: &str| json::number(text.trim_start_matches(['+', '−'])).is_some_and(f64::is_finite);
     entry(text)
         .map(str::to_owned)
         .or_else(|| is_number(text).then(|| decimal(text.to_owned())))

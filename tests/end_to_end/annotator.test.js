@@ -103,7 +103,7 @@ test('another reference writes the waiting pairs anew, and the labels are said t
   };
   assert.doesNotMatch(await text(page, '#annotator-summary'), /earlier model/);
   await another(() => page.select('#breadth', 'broad'));
-  await page.waitForFunction(() => /labels 3 are of completions by an earlier model/.test(document.querySelector('#annotator-summary').textContent), PATIENT);
+  await page.waitForFunction(() => /3 of these labels are of completions by an earlier model/.test(document.querySelector('#annotator-summary').textContent), PATIENT);
   const file = await page.$('#load-sft');
   await another(() => file.uploadFile(fileURLToPath(new URL('../../www/assets/sft.safetensors', import.meta.url))));
   await page.waitForFunction(() => !/earlier model/.test(document.querySelector('#annotator-summary').textContent), PATIENT);

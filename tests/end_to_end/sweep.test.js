@@ -27,7 +27,7 @@ for (const name of [CHROMIUM, FIREFOX]) {
   test(`${name}: one press trains at five β, and β is afterwards where it was`, () => visit(name, async (page) => {
     await ready(page);
     const before = await search(page);
-    assert.match(await text(page, '#sweep-words'), /^Trains DPO from the reference at β 5\.00, 1\.00, 0\.30, 0\.10, 0\.050, 200 steps each/);
+    assert.match(await text(page, '#sweep-words'), /^Trains DPO from the reference at β 5\.00 · 1\.00 · 0\.30 · 0\.10 · 0\.050, 200 steps each/);
     await page.focus('#sweep');
     await page.keyboard.press('Enter');
     await says(page, /^Run 1 of 5: DPO at β 5\.00/);
