@@ -445,7 +445,7 @@ mod tests {
         annotator.take((20..38).map(pair).collect());
         annotator.choose(Side::A);
         assert_eq!(annotator.labels().map(|label| label.is_earlier).collect::<Vec<_>>(), [true, true, false]);
-        assert!(annotator.summary(1).contains("labels 2 are of completions by an earlier model"));
+        assert!(annotator.summary(1).contains(" 2 of these labels are of completions by an earlier model"));
         assert_eq!(annotator.jsonl().lines().count(), 3, "they are labels all the same");
         annotator.undo();
         assert_eq!(annotator.current().unwrap().number, 20, "its pair is at hand again");
