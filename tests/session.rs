@@ -265,7 +265,9 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
     assert_eq!(snapshot.step(), last.point.step);
 
     let kept = snapshot.kept();
-    assert_eq!(Snapshot::from_kept(kept.clone()).as_ref(), Ok(&snapshot), "written down and read again");
+    // But for the policies behind points, which the page keeps elsewhere.
+    let again = Snapshot::from_kept(kept.clone()).map(|snapshot| snapshot.kept());
+    assert!(again.as_ref() == Ok(&kept), "written down and read again");
     let mut broken = kept;
     let middle = broken.policies[0].checkpoint.len() / 2;
     broken.policies[0].checkpoint[middle] ^= 1;

@@ -59,8 +59,8 @@ impl Snapshot {
     /// The snapshot that was written down.
     ///
     /// # Errors
-    /// A model that is damaged, or none of this reference's; the policy behind an earlier point is then left out. Base, reference, optimum, pairs and settings are checked
-    /// by [`Session::restore`].
+    /// A model that is damaged, or none of this reference's; the policy behind an earlier point is then left out. Base,
+    /// reference, optimum, pairs and settings are checked by [`Session::restore`].
     pub fn from_kept(kept: Kept) -> Result<Self, Failure> {
         let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: earlier } = kept;
         let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
