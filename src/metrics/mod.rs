@@ -107,6 +107,14 @@ pub struct FrontierPoint {
     pub diversity: Option<f64>,
 }
 
+impl FrontierPoint {
+    /// Whether a chart can show it: finite numbers, and a gold reward that there can be.
+    pub fn is_plausible(&self) -> bool {
+        let numbers = [self.kl_per_sequence, self.kl_half_width, self.gold_reward_half_width];
+        numbers.iter().all(|number| number.is_finite()) && (0.0..=1.0).contains(&self.gold_reward)
+    }
+}
+
 /// A point of the best that any policy can do (Rafailov et al. 2023, equation 4): π_ref·exp(r*/β)/Z.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OptimumPoint {

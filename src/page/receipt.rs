@@ -65,11 +65,7 @@ impl Receipt {
             if receipt.receipt != VERSION {
                 return Err(refuse(format!("its version is {}, and {VERSION} is known here", receipt.receipt)));
             }
-            let is_good = |p: &FrontierPoint| {
-                let numbers = [p.kl_per_sequence, p.kl_half_width, p.gold_reward_half_width];
-                numbers.iter().all(|number| number.is_finite()) && (0.0..=1.0).contains(&p.gold_reward)
-            };
-            if receipt.points.len() > MOST_RUNS || !receipt.points.iter().all(is_good) {
+            if receipt.points.len() > MOST_RUNS || !receipt.points.iter().all(FrontierPoint::is_plausible) {
                 return Err(refuse("its numbers are out of range".into()));
             }
             receipts.push(receipt);

@@ -42,11 +42,7 @@ impl FormerRuns {
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
         let File { address, points } = json::from_text(text).map_err(|error| error.to_string())?;
-        let is_good = |Point { point: p, .. }: &Point| {
-            let numbers = [p.kl_per_sequence, p.kl_half_width, p.gold_reward_half_width];
-            numbers.iter().all(|number| number.is_finite()) && (0.0..=1.0).contains(&p.gold_reward)
-        };
-        if points.len() > MOST_POINTS || !points.iter().all(is_good) {
+        if points.len() > MOST_POINTS || !points.iter().all(|it| it.point.is_plausible()) {
             return Err("its numbers are out of range".into());
         }
         let name = |mut trail: Trail| {
