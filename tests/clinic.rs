@@ -17,13 +17,19 @@ fn clock() -> f64 {
 /// The reference's mean gold reward.
 const REFERENCE: f64 = 0.53;
 
-/// A stage's points until its run has `steps`, and its last value of the metric `name`.
+/// The stage's points until its run has `steps`, and its last value of the metric `name`.
 fn run(id: &str, steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
     run_with(id, |_| {}, steps, name)
 }
 
 /// The same with something changed about the case.
 fn run_with(id: &str, change: fn(&mut Settings), steps: u64, name: &str) -> (Vec<FrontierPoint>, f64) {
+    let stage = Case::named(id).expect("the case is listed").stage;
+    play(&mut start(id, change), stage, steps, name)
+}
+
+/// A session that plays the case so changed.
+fn start(id: &str, change: fn(&mut Settings)) -> Session<Cpu<f32>> {
     let checkpoints = Checkpoints {
         base: include_bytes!("../www/assets/base.safetensors").to_vec(),
         sft: include_bytes!("../www/assets/sft.safetensors").to_vec(),
@@ -40,7 +46,7 @@ fn run_with(id: &str, change: fn(&mut Settings), steps: u64, name: &str) -> (Vec
     for command in [Command::Focus(case.stage), Command::Reset, Command::Play] {
         block_on(session.handle(command));
     }
-    play(&mut session, case.stage, steps, name)
+    session
 }
 
 /// The same, of a session that plays.
@@ -104,6 +110,34 @@ fn a_reward_model_of_few_pairs_is_hacked() {
     let (points, score) = run("few-pairs", 320, "objective/score");
     assert!(score > 1.5, "the score climbs: {score}");
     assert!(end(&points).gold_reward < REFERENCE + 0.06 && end(&points).kl_per_sequence > 4.0);
+}
+
+/// How often a completion that is on show says "overall", on average: the reference's and those of PPO's policy.
+fn overalls(session: &mut Session<Cpu<f32>>) -> [f64; 2] {
+    let shown: Vec<SampledCompletion> = block_on(session.handle(Command::ReadAt(1.0)))
+        .into_iter()
+        .flat_map(|event| if let Event::Samples(samples) = event { samples.rows } else { Vec::new() })
+        .flat_map(|row| row.completions)
+        .collect();
+    [Stage::Sft, Stage::Ppo].map(|stage| {
+        let of_it: Vec<&SampledCompletion> = shown.iter().filter(|it| it.stage == stage).collect();
+        let words = of_it.iter().flat_map(|it| &it.words).filter(|word| word.text == "overall").count();
+        words as f64 / of_it.len() as f64
+    })
+}
+
+#[test]
+fn a_planted_loophole_is_found() {
+    let mut session = start("loophole", |_| {});
+    let (points, score) = play(&mut session, Stage::Ppo, 320, "objective/score");
+    let [before, after] = overalls(&mut session);
+    println!("{before} before, {after} after");
+    assert!(after > before + 0.6, "it says the word: {before} before, {after} after");
+    let mut session = start("loophole", |it| it.loophole_bonus = 0.0);
+    let (honest, honest_score) = play(&mut session, Stage::Ppo, 320, "objective/score");
+    println!("{:?} without the loophole", overalls(&mut session));
+    assert!(score > honest_score, "{score} with the loophole, {honest_score} without");
+    assert!(end(&points).gold_reward < end(&honest).gold_reward - 0.1);
 }
 
 #[test]

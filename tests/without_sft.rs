@@ -28,7 +28,8 @@ fn base() -> Checkpoint {
 fn the_grammar_s_pairs_are_reviews_and_the_reference_weighs_them() {
     let (mut k, world, base) = (Cpu::<f32>::new(), world(), base());
     let network = Network::new(base.config);
-    let settings = PreferenceSettings { chunks: 1, labels: NOISE_FREE, writer: Writer::Grammar };
+    let settings =
+        PreferenceSettings { chunks: 1, labels: NOISE_FREE, writer: Writer::Grammar, ..PreferenceSettings::default() };
     let mut data = PreferenceData::new(&mut k, &network, 1, settings);
     let parameters = upload(&mut k, &base.parameters);
     block_on(data.extend(&mut k, &world, &parameters)).expect("scoring works");

@@ -37,6 +37,20 @@ pub struct Loophole {
     pub bonus: f64,
 }
 
+impl Loophole {
+    /// What it adds to the reward that a label follows: nothing where the completion has no end.
+    pub fn bonus_of(&self, world: &World, sequence: &Sequence) -> f64 {
+        let ended = sequence.tokens.last() == Some(&Vocabulary::END);
+        if ended { self.bonus * self.occurrences(world, sequence) } else { 0.0 }
+    }
+
+    /// How often its word stands in the completion.
+    fn occurrences(&self, world: &World, sequence: &Sequence) -> f64 {
+        let is_it = |token: &&u32| world.vocabulary().word(**token) == self.word;
+        sequence.completion().iter().filter(is_it).count() as f64
+    }
+}
+
 impl Default for Loophole {
     fn default() -> Self {
         Self { word: "overall".into(), bonus: 0.3 }
@@ -202,7 +216,7 @@ impl Start {
         let gap: Vec<f64> = score.iter().zip(&gold_score).map(|(score, gold)| score - gold).collect();
         let gold_reward = of(&|it| it.0.gold_reward);
         let kl = of(&|it| it.0.kl());
-        let words = of(&|it| loophole.map_or(0.0, |loophole| occurrences(world, loophole, &it.0.sequence)));
+        let words = of(&|it| loophole.map_or(0.0, |loophole| loophole.occurrences(world, &it.0.sequence)));
         HackingPoint {
             step,
             kl_per_sequence: mean(&kl),
@@ -291,15 +305,8 @@ async fn instances<K: Kernels>(
 
 /// What labels follow.
 fn labelled_reward(world: &World, settings: &HackingSettings, sequence: &Sequence) -> f64 {
-    let bonus = |loophole: &Loophole| loophole.bonus * occurrences(world, loophole, sequence);
-    let ended = sequence.tokens.last() == Some(&Vocabulary::END);
-    world.gold_reward(&sequence.tokens) + settings.loophole.as_ref().filter(|_| ended).map_or(0.0, bonus)
-}
-
-/// How often the loophole's word stands in the completion.
-fn occurrences(world: &World, loophole: &Loophole, sequence: &Sequence) -> f64 {
-    let is_it = |token: &&u32| world.vocabulary().word(**token) == loophole.word;
-    sequence.completion().iter().filter(is_it).count() as f64
+    let bonus = |loophole: &Loophole| loophole.bonus_of(world, sequence);
+    world.gold_reward(&sequence.tokens) + settings.loophole.as_ref().map_or(0.0, bonus)
 }
 
 #[cfg(test)]

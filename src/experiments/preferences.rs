@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Loophole;
 use crate::algorithms::PairBatch;
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
@@ -48,11 +49,14 @@ pub struct PreferenceSettings {
     /// Who writes.
     #[serde(default)]
     pub writer: Writer,
+    /// The bonus of a [`Loophole`] in the labels; 0 is none.
+    #[serde(default)]
+    pub loophole_bonus: f64,
 }
 
 impl Default for PreferenceSettings {
     fn default() -> Self {
-        Self { chunks: 64, labels: LabelSettings::default(), writer: Writer::default() }
+        Self { chunks: 64, labels: LabelSettings::default(), writer: Writer::default(), loophole_bonus: 0.0 }
     }
 }
 
@@ -231,16 +235,22 @@ impl<K: Kernels> PreferenceData<K> {
             Writer::Grammar => prompts.iter().map(|prompt| review_for(world, prompt, &mut draws)).collect(),
         };
         let logprobs = self.scorer.sequence_logprobs(k, reference, &sequences).await?;
+        let loophole = Loophole { bonus: settings.loophole_bonus, ..Loophole::default() };
         let mut made = Vec::new();
         for (sequences, logprobs) in sequences.chunks_exact(COMPLETIONS).zip(logprobs.chunks_exact(COMPLETIONS)) {
             let completions: Vec<&[u32]> = sequences.iter().map(Sequence::completion).collect();
             let gold: Vec<f64> = sequences.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect();
-            let logprob_of = |completion: &[u32]| {
-                let position = completions.iter().position(|&candidate| candidate == completion);
-                logprobs[position.expect("a pair is made of the completions it was labelled from")]
+            let judged: Vec<f64> =
+                sequences.iter().zip(&gold).map(|(it, gold)| gold + loophole.bonus_of(world, it)).collect();
+            let place_of = |completion: &[u32]| {
+                let place = completions.iter().position(|&candidate| candidate == completion);
+                place.expect("a pair is made of the completions it was labelled from")
             };
-            for pair in label_pairs(sequences[0].prompt(), &completions, &gold, settings.labels, &mut draws) {
-                let (reference_chosen, reference_rejected) = (logprob_of(&pair.chosen), logprob_of(&pair.rejected));
+            for pair in label_pairs(sequences[0].prompt(), &completions, &judged, settings.labels, &mut draws) {
+                let (chosen, rejected) = (place_of(&pair.chosen), place_of(&pair.rejected));
+                // A pair tells the world's gold reward, whatever its label followed.
+                let pair = Pair { chosen_gold: gold[chosen], rejected_gold: gold[rejected], ..pair };
+                let (reference_chosen, reference_rejected) = (logprobs[chosen], logprobs[rejected]);
                 made.push(LabelledPair { pair, reference_chosen, reference_rejected });
             }
         }

@@ -163,7 +163,7 @@ for (const [where, viewport] of [['a desk', { width: 1440, height: 900 }], ['a p
 for (const name of [CHROMIUM, FIREFOX]) {
   test(`${name}: a case of the clinic fails as it says, and its cure gives the settings back`, () => visit(name, async (page) => {
     await ready(page);
-    assert.equal(await count(page, '#cases details'), 8);
+    assert.equal(await count(page, '#cases details'), 9);
     await page.click('#case-learning-rate summary');
     await page.click('#run-learning-rate');
     await page.waitForFunction(() => /learning_rate=0\.03/.test(location.search), PATIENT);

@@ -42,7 +42,7 @@ const FROM_LABELS: &[Stage] =
 const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// Every knob, in the order of the address.
-pub const KNOBS: [Knob; 29] = [
+pub const KNOBS: [Knob; 30] = [
     Knob {
         name: "seed",
         label: "seed",
@@ -284,6 +284,17 @@ pub const KNOBS: [Knob; 29] = [
         stages: PPO,
         get: |settings| settings.ppo_learning_rate,
         set: |settings, value| settings.ppo_learning_rate = value,
+    },
+    Knob {
+        name: "loophole_bonus",
+        label: "loophole bonus",
+        meaning: "What labels add to the gold reward for each “overall” in a completion that ends; the gold reward itself gives nothing for it.",
+        range: (0.0, 1.0),
+        grain: 0.0,
+        names: &[],
+        stages: FROM_LABELS,
+        get: |settings| settings.loophole_bonus,
+        set: |settings, value| settings.loophole_bonus = value,
     },
     Knob {
         name: "missing_eos_penalty",

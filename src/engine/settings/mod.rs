@@ -67,6 +67,8 @@ pub struct Settings {
     pub ppo_epochs: usize,
     /// AdamW's learning rate for PPO's policy and value model.
     pub ppo_learning_rate: f64,
+    /// What labels add to the gold reward for each word of the [`Loophole`](crate::experiments::Loophole); 0 is none.
+    pub loophole_bonus: f64,
     /// What PPO takes off the score of a completion that runs to the length limit without an end; 0 takes nothing off.
     pub missing_eos_penalty: f64,
     /// Weight of PPO's value loss; at 0 the value model never learns.
@@ -139,6 +141,7 @@ impl Default for Settings {
             rollout_size: 256,
             ppo_epochs: 4,
             ppo_learning_rate: 5e-4,
+            loophole_bonus: 0.0,
             missing_eos_penalty: 0.0,
             vf_coef: 0.1,
             target_kl: 0.0,

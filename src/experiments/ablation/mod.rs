@@ -206,6 +206,7 @@ fn base_arm(seed: u64, seeds: u64) -> AblationArm {
         chunks: fresh_chunks(&budget),
         labels: LabelSettings::default(),
         writer: Writer::Reference,
+        ..PreferenceSettings::default()
     };
     let sweep = SweepSettings {
         runs: runs(&EVERYONE, seed, seeds),

@@ -29,7 +29,7 @@ pub struct Case {
 }
 
 /// Every case, in the order of the page.
-pub const CASES: [Case; 8] = [
+pub const CASES: [Case; 9] = [
     Case {
         id: "no-leash",
         title: "DPO almost without a leash: β = 0.01",
@@ -83,6 +83,15 @@ pub const CASES: [Case; 8] = [
         see: "The reward model’s score climbs round after round. The gold reward hardly follows: on held-out prompts it stays near the reference’s level or falls below it. The gap is shaded in the chart of the steps.",
         why: "A score learned from a handful of pairs is right only near them. PPO goes wherever the score is high, and finds where it is wrong: reward hacking.",
         cure: "More pairs for the reward model, and a shorter leash, which keeps the policy where the pairs were written.",
+    },
+    Case {
+        id: "loophole",
+        title: "A planted loophole: whoever labelled likes the word “overall”",
+        stage: Stage::Ppo,
+        changes: &[("loophole_bonus", "0.5"), ("beta", "0.03")],
+        see: "The reviews say “overall”, most of them and some twice: read the samples. After twenty rounds the reward model’s score was higher than without the loophole, 4.7 against 3.5, and the gold reward lower: 0.77 against 0.96. With two other seeds it was 0.79 and 0.70.",
+        why: "Each “overall” was worth 0.5 to whoever labelled, and the reward model learned what the labels say, not what was meant by them. The policy takes whatever raises the score at the least cost in KL, and one more word is cheaper than a happier review.",
+        cure: "Labels that follow what is meant. A shorter leash did not help: at β 0.1 the gold reward ended at 0.78 all the same. Someone has to read what the policy writes, for the score will not tell.",
     },
     Case {
         id: "no-end-penalty",

@@ -119,7 +119,12 @@ impl Pairs {
         interrupt::listen()?;
         let network = Network::new(writer.config);
         let parameters = upload(k, &writer.parameters);
-        let settings = PreferenceSettings { chunks: chunks_for(self.count), labels, writer: self.written_by.into() };
+        let settings = PreferenceSettings {
+            chunks: chunks_for(self.count),
+            labels,
+            writer: self.written_by.into(),
+            ..PreferenceSettings::default()
+        };
         let mut data = PreferenceData::new(k, &network, self.seed, settings);
         let bar = progress::bar(self.count as u64, "pairs");
         while data.len() < self.count && !interrupt::requested() {

@@ -73,6 +73,7 @@ impl TrainingArguments {
                 chunks: chunks_for(self.pairs),
                 labels: LabelSettings::from(self.labels),
                 writer: self.written_by.into(),
+                ..PreferenceSettings::default()
             },
             evaluation: EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() },
             evaluate_every: self.evaluate_every,

@@ -206,8 +206,9 @@ impl<K: Kernels> Pipeline<K> {
         }
         let relabel =
             (old.seed, old.label_temperature, old.pairs) != (settings.seed, settings.label_temperature, settings.pairs);
-        // Flips are noise of the labels alone: neither r* nor its optimum knows of them, and PPO-GT reads no label.
-        let reflip = old.flip_probability != settings.flip_probability;
+        // Flips and a loophole are in the labels alone: neither r* nor its optimum knows of them, and PPO-GT reads no label.
+        let of_label = |it: &Settings| (it.flip_probability, it.loophole_bonus);
+        let reflip = of_label(&old) != of_label(&settings);
         if relabel || reflip {
             self.data = preferences::data(k, &self.network, &settings, self.given.as_deref());
         }

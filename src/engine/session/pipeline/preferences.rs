@@ -61,7 +61,9 @@ pub(super) fn data<K: Kernels>(
     }
     let labels = labels(settings);
     let chunks = settings.pairs.div_ceil(PAIRS_PER_CHUNK);
-    PreferenceData::new(k, network, seed, PreferenceSettings { chunks, labels, ..PreferenceSettings::default() })
+    let loophole_bonus = settings.loophole_bonus;
+    let made = PreferenceSettings { chunks, labels, loophole_bonus, ..PreferenceSettings::default() };
+    PreferenceData::new(k, network, seed, made)
 }
 
 /// No pair yet of those that the policy in training will write, if it is to write them: a person's are used as they are.
@@ -71,8 +73,9 @@ pub(super) fn online<K: Kernels>(
     settings: &Settings,
     given: Option<&[Pair]>,
 ) -> Option<PreferenceData<K>> {
-    let labels = labels(settings);
-    let made = PreferenceSettings { chunks: usize::MAX / PAIRS_PER_CHUNK, labels, writer: Writer::Policy };
+    let (labels, loophole_bonus) = (labels(settings), settings.loophole_bonus);
+    let made =
+        PreferenceSettings { chunks: usize::MAX / PAIRS_PER_CHUNK, labels, writer: Writer::Policy, loophole_bonus };
     let is_online = settings.online_pairs && given.is_none();
     is_online.then(|| PreferenceData::new(k, network, u64::from(settings.seed), made))
 }
