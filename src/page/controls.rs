@@ -251,7 +251,7 @@ fn settle(page: &mut Page) {
 /// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write_address(state: &State) {
     if let Ok(Some(storage)) = dom::window().session_storage() {
-        let lent = Lent::of(state);
+        let lent = Lent::of(&state.clinic, &state.tour);
         // Storage may be forbidden; a reload then takes what is lent for the person's own.
         let _ =
             if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::clinic::{Case, Clinic};
-use super::state::State;
 use super::tour::Tour;
 use crate::engine::settings::Settings;
 
@@ -21,7 +20,7 @@ pub struct Lent {
 
 impl Lent {
     /// What is lent now.
-    pub fn of(State { clinic, tour, .. }: &State) -> Self {
+    pub fn of(clinic: &Clinic, tour: &Tour) -> Self {
         let case = clinic.lent().map(|(case, former)| (case.id.to_owned(), former));
         let by_tour = case.as_ref().is_some_and(|(case, _)| tour.has_run(case));
         Self { case, by_tour, beta: tour.lent_beta() }
@@ -94,6 +93,6 @@ mod tests {
             let text = serde_json::to_string(&lent).unwrap();
             assert_eq!(serde_json::from_str::<Lent>(&text).unwrap().reloaded(ill).1.running(), Some(case));
         }
-        assert!(Lent::of(&State::new(Settings::default())).is_nothing());
+        assert!(Lent::of(&Clinic::default(), &Tour::default()).is_nothing());
     }
 }

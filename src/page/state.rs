@@ -545,7 +545,7 @@ impl State {
             metrics: self.metrics.clone(),
             beta_changes: self.beta_changes.clone(),
             earlier_runs: self.earlier_runs,
-            lent: Lent::of(self),
+            lent: Lent::of(&self.clinic, &self.tour),
             pair_names: self.pair_names.kept(),
             marks: self.marks.clone().into_iter().collect(),
         };

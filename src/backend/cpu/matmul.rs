@@ -2,7 +2,8 @@
 //!
 //! The products themselves are `product.rs`'s; what is done to their sums is the shaders' fused ends.
 
-use super::product::{Factor, add_product_over_rows, product};
+use super::factor::Factor;
+use super::product::{add_product_over_rows, product};
 use crate::backend::MatmulSize;
 use crate::real::Real;
 

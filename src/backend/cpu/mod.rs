@@ -6,6 +6,7 @@
 
 mod attention;
 mod embedding;
+mod factor;
 mod layer_norm;
 mod logprobs;
 mod matmul;

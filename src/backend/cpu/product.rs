@@ -6,23 +6,9 @@ use std::ops::Range;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::factor::Factor;
 use super::tiles;
 use crate::real::Real;
-
-/// The right factor (K, N) of a product.
-#[derive(Clone, Copy)]
-pub struct Factor<'a, F> {
-    /// (inner, columns), or (columns, inner) where it is `transposed`.
-    pub values: &'a [F],
-    /// K.
-    pub inner: usize,
-    /// N.
-    pub columns: usize,
-    /// Whether it is the transpose of `values`.
-    pub transposed: bool,
-    /// What is added to every row of the product (N).
-    pub bias: Option<&'a [F]>,
-}
 
 /// `out (rows, N) = left (rows, K)·factor + bias`. `end` is given all of `out`, in order, and where each stretch lies,
 /// while it is in the nearest cache.

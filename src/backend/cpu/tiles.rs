@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::product::Factor;
+use super::factor::Factor;
 use crate::real::Real;
 
 /// Rows of a tile.

@@ -7,6 +7,7 @@
 mod inside;
 mod kept;
 mod mass;
+mod samples;
 mod sweep;
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,11 @@ pub use inside::{
 };
 pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
 pub use mass::{Mass, Masses};
+pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};
 pub use sweep::{Sweep, SweepRun};
 
 use super::settings::Settings;
+pub use super::stage::Stage;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
@@ -203,105 +206,6 @@ pub enum Event {
     Failure(Failure),
 }
 
-/// The stages of the pipeline: base, SFT and pairs, then DPO on one road, reward model and PPO on the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Stage {
-    /// Pre-trained on the mixture of texts; shipped.
-    Base,
-    /// Supervised fine-tuning on reviews: the reference of DPO.
-    Sft,
-    /// Preference pairs: completions of the SFT model, labelled by the gold reward.
-    Pairs,
-    /// Direct preference optimisation on the pairs.
-    Dpo,
-    /// A model that scores completions, trained on the pairs.
-    RewardModel,
-    /// Proximal policy optimisation of the reward model's score.
-    Ppo,
-    /// Proximal policy optimisation of the gold reward itself: what PPO could do with a perfect reward model.
-    PpoGt,
-    /// Up with the chosen, down with the rejected, and no leash.
-    Unlikelihood,
-    /// SFT on the chosen.
-    PreferredFt,
-    /// The best of N completions of the reference: no training at all.
-    BestOfN,
-}
-
-impl Stage {
-    /// Every stage.
-    pub const ALL: [Self; 10] = [
-        Self::Base,
-        Self::Sft,
-        Self::Pairs,
-        Self::Dpo,
-        Self::RewardModel,
-        Self::Ppo,
-        Self::PpoGt,
-        Self::Unlikelihood,
-        Self::PreferredFt,
-        Self::BestOfN,
-    ];
-
-    /// What it is called in the page's ids and in file names.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Sft => "sft",
-            Self::Pairs => "pairs",
-            Self::Dpo => "dpo",
-            Self::RewardModel => "reward-model",
-            Self::Ppo => "ppo",
-            Self::PpoGt => "ppo-gt",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "preferred-ft",
-            Self::BestOfN => "best-of-n",
-        }
-    }
-
-    /// What its policy is called among the points of the frontier.
-    pub fn method(self) -> &'static str {
-        match self {
-            Self::PreferredFt => "preferred_ft",
-            Self::BestOfN => "best_of_n",
-            stage => stage.id(),
-        }
-    }
-
-    /// What people call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base model",
-            Self::Sft => "SFT",
-            Self::Pairs => "preferences",
-            Self::Dpo => "DPO",
-            Self::RewardModel => "reward model",
-            Self::Ppo => "PPO",
-            Self::PpoGt => "PPO-GT",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "Preferred-FT",
-            Self::BestOfN => "Best-of-N",
-        }
-    }
-
-    /// What a reset starts over while this stage is in focus: itself with what was made from it, or, before the roads
-    /// part, every policy. The reward model outlives the policies.
-    pub fn restarted(self) -> &'static [Self] {
-        match self {
-            Self::Dpo => &[Self::Dpo],
-            Self::RewardModel => &[Self::RewardModel, Self::Ppo],
-            Self::Ppo => &[Self::Ppo],
-            Self::PpoGt => &[Self::PpoGt],
-            Self::Unlikelihood => &[Self::Unlikelihood],
-            Self::PreferredFt => &[Self::PreferredFt],
-            Self::BestOfN => &[Self::BestOfN],
-            Self::Base | Self::Sft | Self::Pairs => {
-                &[Self::Dpo, Self::Ppo, Self::PpoGt, Self::Unlikelihood, Self::PreferredFt]
-            }
-        }
-    }
-}
-
 /// The engine that was built.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
@@ -434,63 +338,6 @@ pub struct Point {
     pub run: u32,
     /// Reward, KL, diversity, and what it was trained with.
     pub point: FrontierPoint,
-}
-
-/// Completions to read side by side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Samples {
-    /// Whether the person typed the prompt; otherwise these replace the standing ones.
-    pub typed: bool,
-    /// One per prompt.
-    pub rows: Vec<SampleRow>,
-}
-
-/// One prompt through every model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SampleRow {
-    /// The prompt's text.
-    pub prompt: String,
-    /// By stage: base, SFT, then each policy that has a step.
-    pub completions: Vec<SampledCompletion>,
-}
-
-/// One completion with its gold reward's working.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SampledCompletion {
-    /// The model that wrote it.
-    pub stage: Stage,
-    /// Optimiser steps done when it was written.
-    pub step: usize,
-    /// The completion's words, without the end token.
-    pub words: Vec<Word>,
-    /// Gold reward of prompt and completion; 0 without an end token.
-    pub gold_reward: f64,
-    /// Whether the end token came.
-    pub ended: bool,
-}
-
-/// Two completions of a training prompt that nobody has judged yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DrawnPair {
-    /// Which of the seed's pairs it is, from 0.
-    pub number: usize,
-    /// The prompt's text.
-    pub prompt: String,
-    /// Both by the reference, neither empty, and not alike.
-    pub completions: [SampledCompletion; 2],
-}
-
-/// A word and what it did to the gold reward.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Word {
-    /// The word.
-    pub text: String,
-    /// Its share of the sum of valences, after every rule; 0 for a neutral word.
-    pub valence: f64,
-    /// The rules that changed it, in words ("negated by not"); empty where none did.
-    pub rule: String,
-    /// log π/π_ref of the word where it stands: above 0 it has become likelier than under the reference. Nats.
-    pub log_ratio: f64,
 }
 
 /// Something that could not be done, told to the person.

@@ -1,7 +1,7 @@
 //! Every knob with its name, meaning, range and the stages it matters to.
 
 use super::{BackendChoice, Breadth, Settings, WidthChoice};
-use crate::engine::protocol::Stage;
+use crate::engine::stage::Stage;
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
 
