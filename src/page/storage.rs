@@ -153,13 +153,16 @@ async fn open() -> Result<IdbDatabase, JsValue> {
     let factory = dom::window().indexed_db()?.ok_or_else(|| js_sys::Error::new("it has no IndexedDB"))?;
     let request: IdbOpenDbRequest = factory.open_with_u32(DATABASE, 1)?;
     let opened = request.clone();
-    let make = Closure::once_into_js(move || {
+    // It holds the request and is called at most once in a browser's life: it must not be left to that call to be freed.
+    let make = Closure::once(move || {
         // Only an open request of the same connection gets here, and its new database has no store yet.
         let made = opened.result().and_then(|it| it.unchecked_into::<IdbDatabase>().create_object_store(STORE));
         drop(made);
     });
-    request.set_onupgradeneeded(Some(make.unchecked_ref()));
-    Ok(done(&request).await?.unchecked_into())
+    request.set_onupgradeneeded(Some(make.as_ref().unchecked_ref()));
+    let outcome = done(&request).await;
+    request.set_onupgradeneeded(None);
+    Ok(outcome?.unchecked_into())
 }
 
 fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectStore, JsValue> {
