@@ -350,14 +350,19 @@ impl<K: Kernels> Session<K> {
         Ok(())
     }
 
-    /// Metrics, or the end of training if a number among them is not finite: AdamW has then left the parameters alone.
-    fn tell_metrics(&mut self, stage: Stage, rows: Vec<MetricRow>, events: &mut Vec<Event>) {
-        let broken = rows.iter().any(|row| row.values.values().any(|value| !value.is_finite()));
+    /// Metrics, or the end of training if a number among them is not finite: AdamW has then left the parameters alone. In a
+    /// sweep it is the end of that run. Answers whether all are finite: otherwise there is nothing new to measure.
+    fn tell_metrics(&mut self, stage: Stage, rows: Vec<MetricRow>, events: &mut Vec<Event>) -> bool {
+        let is_sound = rows.iter().all(|row| row.values.values().all(|value| value.is_finite()));
         events.push(Event::Metrics(stage, rows));
-        if broken {
-            self.play(false, events);
-            events.push(Event::Failure(reports::not_finite(stage)));
+        if !is_sound {
+            let failure = self.give_run_up(stage).unwrap_or_else(|| {
+                self.play(false, events);
+                reports::not_finite(stage)
+            });
+            events.push(Event::Failure(failure));
         }
+        is_sound
     }
 
     /// Keeps what went well, or tells what went wrong and stops.
