@@ -9,6 +9,8 @@ mod student;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
 use klimb::metrics::Setting;
+use klimb::model::{Checkpoint, Layout};
+use pollster::block_on;
 use student::Student;
 
 const BETAS: [f64; 3] = [2.0, 0.3, 0.05];
@@ -146,4 +148,52 @@ fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
     student.handle(Command::Configure(Settings { target_kl: 3.0, ..settings() }));
     student.handle(Command::Focus(Stage::PpoGt));
     assert_eq!(refused(student.handle(plan(3))).as_deref(), Some("target_kl"));
+}
+
+/// A reference so sure of itself that gradients, which grow with β, overflow at a β of some units and not at one of tenths.
+fn sure() -> Vec<u8> {
+    let shipped = include_bytes!("../www/assets/sft.safetensors");
+    let mut sft = Checkpoint::from_bytes(shipped, None).expect("a shipped checkpoint");
+    let layout = Layout::new(&sft.config);
+    for name in ["lnfg", "lnfb"] {
+        let range = layout.tensor(name).expect("the final norm").range();
+        sft.parameters[range].iter_mut().for_each(|it| *it *= 1e19);
+    }
+    sft.to_bytes()
+}
+
+#[test]
+fn a_run_that_breaks_down_is_told_and_the_others_are_made_all_the_same() {
+    let pairs = ["the plot", "the music"]
+        .map(|prompt| format!(r#"{{"prompt":"{prompt}","chosen":"was superb .","rejected":"was dull ."}}"#))
+        .join("\n");
+    let one = "The run of DPO at β 5 produced a number that is not finite, so it was stopped at its last good step.";
+    let two = "2 runs of this sweep have produced a number that is not finite and were stopped at their last good step, \
+               the newest that of DPO at β 4.";
+    for (betas, made, told) in
+        [([0.05, 5.0, 0.1], vec![0.05, 0.1], vec![one]), ([5.0, 0.05, 4.0], vec![0.05], vec![one, two])]
+    {
+        let mut student = student();
+        for command in [Command::LoadCheckpoint(sure()), Command::LoadPreferences(pairs.clone().into_bytes())] {
+            student.handle(command);
+        }
+        let mut events = student.handle(Command::Sweep(Some(Sweep { betas: betas.to_vec(), steps: 3 })));
+        while !is_over(&events) {
+            assert!(student.0.busy(), "it rests before its end");
+            events.extend(block_on(student.0.advance()));
+        }
+        let is_broken = |row: &klimb::metrics::MetricRow| row.values.values().any(|it| !it.is_finite());
+        let rows = events.iter().filter_map(|it| if let Event::Metrics(_, rows) = it { Some(rows) } else { None });
+        assert!(rows.flatten().any(is_broken), "a number was really not finite");
+        let failures: Vec<&Failure> =
+            events.iter().filter_map(|it| if let Event::Failure(it) = it { Some(it) } else { None }).collect();
+        assert_eq!(failures.iter().map(|it| it.sentence.as_str()).collect::<Vec<_>>(), told);
+        assert!(failures.iter().all(|it| !it.stopped && it.field.as_deref() == Some("learning_rate")));
+        let is_last = |it: &Failure| it.remedy.starts_with("It was the sweep’s last run");
+        assert_eq!(is_last(failures.last().expect("one at least")), betas[2] > 1.0);
+        let at: Vec<Setting> = points(&events, "dpo").into_iter().map(|it| it.point.setting).collect();
+        assert_eq!(at, made.into_iter().map(Setting::Number).collect::<Vec<_>>(), "a point of every other run");
+        assert_eq!(runs(&events).iter().map(|it| it.beta).collect::<Vec<_>>(), betas, "each was begun");
+        assert!(!student.handle(Command::Pause).contains(&Event::Playing(false)), "over, it rests");
+    }
 }

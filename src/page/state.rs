@@ -343,6 +343,7 @@ impl State {
                     // A step that is taken again belongs to a run that began anew, or again from an earlier point.
                     known.retain(|row| row.step < first.step);
                 }
+                self.keeping.rows_changed(stage, known.len());
                 known.extend(rows);
                 self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
             }
@@ -517,6 +518,7 @@ impl State {
     /// Forgets the run of a stage; its points stay.
     fn forget(&mut self, stage: Stage) {
         self.metrics.remove(&stage);
+        self.keeping.rows_changed(stage, 0);
         self.beta_changes.remove(&stage);
         self.rounds.remove(&stage);
         self.likelihoods.remove(&stage);
@@ -542,7 +544,7 @@ impl State {
             settings: self.settings,
             focused: self.focused,
             points: self.points.clone(),
-            metrics: self.metrics.clone(),
+            metrics: self.keeping.newest(&self.metrics),
             beta_changes: self.beta_changes.clone(),
             earlier_runs: self.earlier_runs,
             lent: Lent::of(&self.clinic, &self.tour),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{IdbDatabase, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransactionMode};
+use web_sys::{IdbDatabase, IdbKeyRange, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransactionMode};
 
 use super::dom;
 use super::kept::{Earlier, Entry, MOST_SLOTS};
@@ -65,9 +65,11 @@ impl Storage {
             return;
         }
         // An entry that never was written hands on what it would have put beside it.
-        let former = inner.waiting.take().flatten().map_or_else(Vec::new, |former| former.fresh);
+        let former = inner.waiting.take().flatten();
+        let (policies, rows) = former.map_or_else(Default::default, |former| (former.fresh, former.fresh_rows));
         inner.waiting = Some(entry.map(|mut entry| {
-            entry.fresh.splice(..0, former);
+            entry.fresh.splice(..0, policies);
+            entry.fresh_rows.splice(..0, rows);
             entry
         }));
         if !std::mem::replace(&mut inner.is_working, true) {
@@ -121,6 +123,12 @@ async fn read() -> Result<Option<Result<Entry, String>>, JsValue> {
             let value = done(&store.get(&slot_key(slot))?).await?;
             wire::decode(value).into_iter().for_each(|moment| entry.add(moment));
         }
+        for (stage, places) in entry.stretches().to_vec() {
+            for place in places {
+                let value = done(&store.get(&rows_key(place))?).await?;
+                value.as_string().into_iter().for_each(|text| entry.add_rows(stage, text));
+            }
+        }
     }
     database.close();
     Ok(Some(entry))
@@ -135,9 +143,15 @@ async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
             for (slot, moment) in &entry.fresh {
                 store.put_with_key(&wire::encode(moment).map_err(refused)?, &slot_key(*slot))?;
             }
+            for (place, text) in &entry.fresh_rows {
+                store.put_with_key(&text.into(), &rows_key(*place))?;
+            }
+            let places = entry.stretches().iter().flat_map(|(_, places)| places);
+            store.delete(&rows_from(places.max().map_or(0, |last| last + 1))?)?;
             store.put_with_key(&wire::encode(&entry).map_err(refused)?, &key())?
         }
         None => {
+            store.delete(&rows_from(0)?)?;
             for slot in 0..MOST_SLOTS {
                 store.delete(&slot_key(slot))?;
             }
@@ -153,13 +167,16 @@ async fn open() -> Result<IdbDatabase, JsValue> {
     let factory = dom::window().indexed_db()?.ok_or_else(|| js_sys::Error::new("it has no IndexedDB"))?;
     let request: IdbOpenDbRequest = factory.open_with_u32(DATABASE, 1)?;
     let opened = request.clone();
-    let make = Closure::once_into_js(move || {
+    // It holds the request and is called at most once in a browser's life: it must not be left to that call to be freed.
+    let make = Closure::once(move || {
         // Only an open request of the same connection gets here, and its new database has no store yet.
         let made = opened.result().and_then(|it| it.unchecked_into::<IdbDatabase>().create_object_store(STORE));
         drop(made);
     });
-    request.set_onupgradeneeded(Some(make.unchecked_ref()));
-    Ok(done(&request).await?.unchecked_into())
+    request.set_onupgradeneeded(Some(make.as_ref().unchecked_ref()));
+    let outcome = done(&request).await;
+    request.set_onupgradeneeded(None);
+    Ok(outcome?.unchecked_into())
 }
 
 fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectStore, JsValue> {
@@ -180,6 +197,17 @@ fn folder() -> String {
 /// Beside the run lie the policies behind its points.
 fn slot_key(slot: u32) -> JsValue {
     format!("{}#{slot}", folder()).into()
+}
+
+/// And rows of steps.
+fn rows_key(place: u32) -> JsValue {
+    format!("{}#rows{place:06}", folder()).into()
+}
+
+/// The keys of all places from this one on: a longer run has left something there.
+fn rows_from(place: u32) -> Result<JsValue, JsValue> {
+    let behind_all = format!("{}#rows~", folder()).into();
+    IdbKeyRange::bound(&rows_key(place), &behind_all).map(JsValue::from)
 }
 
 /// The request's result, or its error.

@@ -133,6 +133,49 @@ test('a resumed run has its pairs’ name and hers, and its earlier points still
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, { url: QUICK, viewport: { width: 1440, height: 900 } }));
 
+test('a long run comes back from its first step on, and nothing of it stays once it is discarded', () => visit(CHROMIUM, async (page) => {
+  const first = async () => {
+    await page.focus('#curve-kl');
+    await page.keyboard.press('Home');
+    return text(page, '#curve-readout');
+  };
+  const keys = () => page.evaluate(() => new Promise((resolve, reject) => {
+    const opened = indexedDB.open('klimb', 1);
+    opened.onerror = () => reject(opened.error);
+    opened.onsuccess = () => {
+      const all = opened.result.transaction('runs').objectStore('runs').getAllKeys();
+      all.onsuccess = () => {
+        opened.result.close();
+        resolve(all.result.map((key) => key.slice(location.pathname.length)));
+      };
+    };
+  }));
+  await ready(page);
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 150:'), PATIENT);
+  await page.click('#play');
+  // What was under way when Pause was pressed may have come as far as another point.
+  const last = await page.waitForFunction(() => {
+    const [steps, point] = ['#state-dpo', '#frontier-summary'].map((id) => Number(/step (\d+)/.exec(document.querySelector(id).textContent)[1]));
+    return document.querySelector('#play').textContent === 'Play' && point === steps - steps % 150 && point;
+  }, PATIENT);
+  const step = await last.jsonValue();
+  await isKept(page, step);
+  const before = await first();
+  assert.match(before, /^Step 1 · loss, nats: 0\.69/);
+  assert.equal((await keys()).filter((key) => key.startsWith('#rows')).length, Math.floor(step / 128), 'rows lie beside the run');
+  await again(page);
+  await page.click('#kept-resume');
+  await has(page, '#state-dpo', `step ${step}`);
+  assert.equal(await first(), before);
+  await page.keyboard.press('End');
+  assert.match(await text(page, '#curve-readout'), new RegExp(`^Step ${step} ·`));
+  await again(page);
+  await page.click('#kept-discard');
+  await isKept(page, null);
+  assert.deepEqual(await keys(), []);
+}, { url: `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=8&pairs=960&seed=3&evaluate_every=150` }));
+
 test('a discarded run is forgotten', () => visit(CHROMIUM, async (page) => {
   await train(page);
   await again(page);

@@ -4,6 +4,7 @@
 //! work at hand, a few tens of milliseconds, and both answer with events. Between two slices nothing is in flight, so
 //! whoever drives the session can look at new commands there.
 
+mod commands;
 mod contest;
 mod moments;
 mod pipeline;
@@ -30,7 +31,7 @@ use super::settings::{Breadth, Settings};
 use crate::backend::{BackendError, Kernels};
 use crate::experiments::{BestOfNSettings, Evaluation, Place};
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
-use crate::model::{Checkpoint, CheckpointError};
+use crate::model::Checkpoint;
 use crate::sorted::Map;
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
@@ -231,111 +232,6 @@ impl<K: Kernels> Session<K> {
         events
     }
 
-    async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        match command {
-            // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::Resume(_) | Command::SetPace(_) => {}
-            Command::Play => self.play(true, events),
-            Command::Pause => self.play(false, events),
-            Command::Step(stage) => {
-                self.play(false, events);
-                self.abandon_evaluation(events);
-                self.step(stage, events).await?;
-            }
-            Command::Focus(stage) => {
-                self.focus = stage;
-                self.stepping = None;
-                self.refocus_sweep();
-            }
-            Command::SetBeta(beta) => {
-                let settings = Settings { beta, ..self.own_settings() };
-                self.configure(settings, events).await?;
-            }
-            Command::Configure(settings) => self.configure(settings, events).await?,
-            Command::Reset => self.restart(self.focus.restarted(), false, events),
-            Command::Retrain => {
-                self.pipeline.begin_sft(&mut self.k);
-                self.focus = Stage::Sft;
-            }
-            Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
-            Command::Contest(begin) => self.contest(begin, events).await?,
-            Command::Scaling(extent) => self.scaling(extent, events),
-            Command::Sweep(plan) => self.sweep(plan, events).await?,
-            Command::Open(moment) => self.open_moment(moment, events).await?,
-            Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
-            Command::ReadAt(temperature) => {
-                self.pipeline.reading = temperature.clamp(0.0, 2.0);
-                events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
-            }
-            Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
-                Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
-                Err(failure) => events.push(Event::Failure(failure)),
-            },
-            Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
-                Ok(()) => {
-                    self.pipeline.adopt(&mut self.k).await?;
-                    self.restart(&Stage::ALL, true, events);
-                    events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
-                }
-                Err(error) => events.push(Event::Failure(checkpoint_failure(&error))),
-            },
-            Command::ExportCheckpoint(stage) => {
-                let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
-                events.push(match checkpoint {
-                    Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
-                    None => Event::Failure(reports::no_model(stage)),
-                });
-            }
-            Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
-                Ok(()) => self.restart(&LEARNED_FROM_PAIRS, false, events),
-                Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
-            },
-            Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {
-                self.pipeline.generate_preferences(&mut self.k);
-                self.restart(&LEARNED_FROM_PAIRS, false, events);
-            }
-            Command::GeneratePreferences => {}
-            Command::DrawPairs { from, count } => {
-                let drawn = self.pipeline.draw_pairs(&mut self.k, from, count).await?;
-                events.push(if drawn.is_empty() && count > 0 {
-                    Event::Failure(reports::nothing_to_choose())
-                } else {
-                    Event::DrawnPairs(drawn)
-                });
-            }
-            Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
-                Some(lines) => Event::Preferences(lines),
-                None => Event::Failure(reports::no_pairs()),
-            }),
-        }
-        Ok(())
-    }
-
-    fn play(&mut self, playing: bool, events: &mut Vec<Event>) {
-        self.stepping = None;
-        if let Some(work) = self.working.take().filter(|_| !playing) {
-            events.push(progress(work, 1, 1, 0.0));
-        }
-        if self.playing != playing {
-            self.playing = playing;
-            events.push(Event::Playing(playing));
-        }
-    }
-
-    async fn configure(&mut self, settings: Settings, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        match settings.validated() {
-            Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
-            Ok(settings) => {
-                let settings = self.beside_sweep(settings);
-                let consequences = self.pipeline.configure(&mut self.k, settings);
-                if !consequences.stages.is_empty() {
-                    self.restart(&consequences.stages, consequences.remeasure, events);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Stages start over from the reference, their policies as new runs. The reference is measured again if it is new,
     /// or if how it is measured is, or if its measurement was not finished.
     fn restart(&mut self, stages: &[Stage], is_new: bool, events: &mut Vec<Event>) {
@@ -454,14 +350,19 @@ impl<K: Kernels> Session<K> {
         Ok(())
     }
 
-    /// Metrics, or the end of training if a number among them is not finite: AdamW has then left the parameters alone.
-    fn tell_metrics(&mut self, stage: Stage, rows: Vec<MetricRow>, events: &mut Vec<Event>) {
-        let broken = rows.iter().any(|row| row.values.values().any(|value| !value.is_finite()));
+    /// Metrics, or the end of training if a number among them is not finite: AdamW has then left the parameters alone. In a
+    /// sweep it is the end of that run. Answers whether all are finite: otherwise there is nothing new to measure.
+    fn tell_metrics(&mut self, stage: Stage, rows: Vec<MetricRow>, events: &mut Vec<Event>) -> bool {
+        let is_sound = rows.iter().all(|row| row.values.values().all(|value| value.is_finite()));
         events.push(Event::Metrics(stage, rows));
-        if broken {
-            self.play(false, events);
-            events.push(Event::Failure(reports::not_finite(stage)));
+        if !is_sound {
+            let failure = self.give_run_up(stage).unwrap_or_else(|| {
+                self.play(false, events);
+                reports::not_finite(stage)
+            });
+            events.push(Event::Failure(failure));
         }
+        is_sound
     }
 
     /// Keeps what went well, or tells what went wrong and stops.
@@ -498,10 +399,6 @@ impl<K: Kernels> Session<K> {
 
 fn progress(work: Work, done: usize, total: usize, seconds_left: f64) -> Event {
     Event::Progress(Progress { work, done, total, seconds_left: Some(seconds_left) })
-}
-
-fn checkpoint_failure(error: &CheckpointError) -> Failure {
-    asset_failure(error, "checkpoint")
 }
 
 fn asset_failure(error: &impl std::fmt::Display, field: &str) -> Failure {

@@ -1,5 +1,6 @@
 //! A sweep over β: the policy in focus is trained from the reference at one β after another, as if a person set β, reset and
-//! played each time. Meanwhile her own β waits, and comes back with the end.
+//! played each time. Meanwhile her own β waits, and comes back with the end. A run that breaks down is left where it was
+//! good, and the others are made all the same.
 
 use super::pipeline::Policy;
 use super::{Session, progress, reports};
@@ -15,6 +16,8 @@ pub(super) struct LiveSweep {
     plan: Sweep,
     /// The run that is on, from 0.
     at: usize,
+    /// The runs that broke down, in order.
+    broken: Vec<usize>,
     /// The person's own β.
     own_beta: f64,
     /// Seconds of its runs so far, their points included.
@@ -43,7 +46,10 @@ impl<K: Kernels> Session<K> {
         }
         // What SFT has learned since would end the sweep when it begins.
         self.adopt_sft(events).await?;
-        self.begin_run(LiveSweep { stage: self.focus, policy, plan, at: 0, own_beta: own.beta, seconds: 0.0 }, events);
+        self.begin_run(
+            LiveSweep { stage: self.focus, policy, plan, at: 0, broken: Vec::new(), own_beta: own.beta, seconds: 0.0 },
+            events,
+        );
         self.play(true, events);
         Ok(())
     }
@@ -72,10 +78,20 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// Whether the run of the sweep that is on has its steps and its last point.
+    /// Whether the run of the sweep that is on has its steps and its last point, or broke down.
     pub(super) fn run_is_over(&self, stage: Stage) -> bool {
         let sweep = self.sweep.as_ref().filter(|sweep| sweep.stage == stage);
-        sweep.is_some_and(|sweep| self.pipeline.steps(sweep.policy) >= self.steps_of(sweep))
+        sweep.is_some_and(|it| it.broken.last() == Some(&it.at) || self.pipeline.steps(it.policy) >= self.steps_of(it))
+    }
+
+    /// The run of the sweep that is on broke down, and is over. `None` if it is not `stage` that is swept.
+    pub(super) fn give_run_up(&mut self, stage: Stage) -> Option<Failure> {
+        let sweep = self.sweep.as_mut().filter(|sweep| sweep.stage == stage)?;
+        if sweep.broken.last() != Some(&sweep.at) {
+            sweep.broken.push(sweep.at);
+        }
+        let (beta, is_last) = (sweep.plan.betas[sweep.at], sweep.at + 1 == sweep.plan.betas.len());
+        Some(reports::run_given_up(stage, beta, sweep.broken.len(), is_last))
     }
 
     /// The next run of the sweep, or its end.

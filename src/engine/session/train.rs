@@ -25,8 +25,9 @@ impl<K: Kernels> Session<K> {
                 let (batch, rows) = self.pipeline.step_dpo_in_full(&mut self.k).await?;
                 self.run(Policy::Dpo).seconds += (self.clock)() - start;
                 events.push(Event::Batch(batch));
-                self.tell_metrics(Stage::Dpo, rows, events);
-                self.measure(Subject::Policy(Policy::Dpo));
+                if self.tell_metrics(Stage::Dpo, rows, events) {
+                    self.measure(Subject::Policy(Policy::Dpo));
+                }
             }
             Stage::Unlikelihood | Stage::PreferredFt => {
                 self.adopt_sft(events).await?;
@@ -38,8 +39,9 @@ impl<K: Kernels> Session<K> {
                 let (batch, rows) = self.pipeline.step_likelihood_in_full(&mut self.k, policy).await?;
                 self.run(policy).seconds += (self.clock)() - start;
                 events.push(Event::LikelihoodBatch(batch));
-                self.tell_metrics(stage, rows, events);
-                self.measure(Subject::Policy(policy));
+                if self.tell_metrics(stage, rows, events) {
+                    self.measure(Subject::Policy(policy));
+                }
             }
             Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::BestOfN => {
                 self.play(true, events);
@@ -116,8 +118,8 @@ impl<K: Kernels> Session<K> {
         let elapsed = (self.clock)() - start;
         self.step_seconds = elapsed / steps as f64;
         self.run(Policy::Dpo).seconds += elapsed;
-        self.tell_metrics(Stage::Dpo, rows, events);
-        if self.pipeline.steps(Policy::Dpo).is_multiple_of(every as u64) {
+        let is_sound = self.tell_metrics(Stage::Dpo, rows, events);
+        if is_sound && self.pipeline.steps(Policy::Dpo).is_multiple_of(every as u64) {
             self.measure(Subject::Policy(Policy::Dpo));
         }
         Ok(())
@@ -140,8 +142,8 @@ impl<K: Kernels> Session<K> {
         let elapsed = (self.clock)() - start;
         self.step_seconds = elapsed / steps as f64;
         self.run(policy).seconds += elapsed;
-        self.tell_metrics(policy.stage(), rows, events);
-        if self.pipeline.steps(policy).is_multiple_of(every as u64) {
+        let is_sound = self.tell_metrics(policy.stage(), rows, events);
+        if is_sound && self.pipeline.steps(policy).is_multiple_of(every as u64) {
             self.measure(Subject::Policy(policy));
         }
         Ok(())
@@ -217,7 +219,7 @@ impl<K: Kernels> Session<K> {
             self.step_seconds = elapsed / rows.len() as f64;
         }
         self.run(policy).seconds += elapsed;
-        self.tell_metrics(policy.stage(), rows, events);
+        let is_sound = self.tell_metrics(policy.stage(), rows, events);
         if !is_over {
             return Ok(());
         }
@@ -226,7 +228,8 @@ impl<K: Kernels> Session<K> {
             events.extend(self.pipeline.told_round(policy).map(Event::Round));
             self.play(false, events);
         }
-        if is_stepping || self.pipeline.ppo_rounds(policy).is_multiple_of(self.pipeline.settings.evaluate_rollouts) {
+        let is_due = self.pipeline.ppo_rounds(policy).is_multiple_of(self.pipeline.settings.evaluate_rollouts);
+        if is_sound && (is_stepping || is_due) {
             self.measure(Subject::Policy(policy));
         }
         Ok(())

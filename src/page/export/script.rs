@@ -2,6 +2,7 @@
 
 use super::{BUILD, program};
 use crate::engine::protocol::Stage;
+use crate::engine::settings::{Knob, Settings};
 use crate::objectives::DpoLoss;
 use crate::page::state::State;
 use crate::world::{MAX_COMPLETION, MAX_SEQUENCE};
@@ -17,20 +18,18 @@ const SFT_STEPS: usize = 1000;
 pub fn script(state: &State) -> String {
     let settings = &state.settings;
     let stage = state.focused;
-    let method = match stage {
-        Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::PreferredFt => stage.id(),
-        _ => "dpo",
-    };
+    let method = method(stage);
     let taken = state.stage(stage).map_or(0, |status| status.steps);
-    let steps = if taken > 0 && method == stage.id() { taken } else { STEPS };
+    let steps = if taken > 0 && method == stage { taken } else { STEPS };
     let (width, layers) = state.ready.as_ref().map_or((32, 2), |ready| (ready.width, ready.layers));
     let loss = match settings.loss {
+        DpoLoss::Sigmoid if settings.length_normalised => "sigmoid_norm",
         DpoLoss::Sigmoid => "sigmoid",
         DpoLoss::Hinge => "hinge",
         DpoLoss::Ipo => "ipo",
     };
     let numbers: Vec<(&str, String, &str)> = vec![
-        ("METHOD", format!("\"{method}\""), ""),
+        ("METHOD", format!("\"{}\"", method.id()), ""),
         ("SEED", settings.seed.to_string(), "names other random numbers than on the page"),
         ("BETA", settings.beta.to_string(), "the leash: high is short"),
         ("LEARNING_RATE", settings.learning_rate.to_string(), "of what learns from pairs"),
@@ -48,6 +47,7 @@ pub fn script(state: &State) -> String {
         ("ROLLOUT_SIZE", settings.rollout_size.to_string(), "episodes"),
         ("PPO_EPOCHS", settings.ppo_epochs.to_string(), "passes over a rollout"),
         ("PPO_LEARNING_RATE", settings.ppo_learning_rate.to_string(), ""),
+        ("MISSING_EOS_PENALTY", settings.missing_eos_penalty.to_string(), "off the reward of what never ends"),
         ("MAX_COMPLETION", MAX_COMPLETION.to_string(), "tokens"),
         ("CONTEXT", (MAX_SEQUENCE + 5).to_string(), "tokens"),
         ("WIDTH", width.to_string(), ""),
@@ -64,6 +64,14 @@ pub fn script(state: &State) -> String {
     format!("{}{differences}{IMPORTS}{numbers}\n{BODY}", header(&program, &build, &address))
 }
 
+/// What the script trains: DPO for what TRL does not train.
+fn method(stage: Stage) -> Stage {
+    match stage {
+        Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::PreferredFt => stage,
+        _ => Stage::Dpo,
+    }
+}
+
 fn header(program: &str, build: &str, address: &str) -> String {
     format!(
         r#"#!/usr/bin/env python3
@@ -74,7 +82,8 @@ fn header(program: &str, build: &str, address: &str) -> String {
 
 Written by {program}{build}; the page's address ended in "?{address}".
 This file itself was not run. Its pattern was, on a processor with TRL 1.16.0 and transformers 5.24.0, every method for a
-few steps, to see that nothing is refused; what a whole run comes to was not compared with the page.
+few steps, to see that nothing is refused; the reward function missing_eos and the loss sigmoid_norm came later, and were
+only held against the source of TRL 1.16.0. What a whole run comes to was not compared with the page.
 """
 
 # What differs from the page:
@@ -107,13 +116,15 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, RLOOConfig, 
 /// What the script does otherwise than the page, a sentence each.
 fn differences(state: &State) -> Vec<String> {
     let settings = &state.settings;
-    let mut all = vec![
-        "Another base model: a tiny GPT-2 of the page's sizes, which first learns the chosen completions, or any that\n#   --model names. The page's own checkpoints have an architecture that transformers does not know.".into(),
-        "Learning rates are the page's, for a tiny model; for a pretrained one of --model take 1e-6 to 1e-5.".into(),
-        "No warm-up, and a cosine that ends at 0 where the page's ends above; other random numbers for the same seed."
-            .into(),
-        "The pairs are those of the file, once shuffled by the trainer; the page writes new ones as it goes.".into(),
-    ];
+    let mut all: Vec<String> = [
+        "Another base model: a tiny GPT-2 of the page's sizes, which first learns the chosen completions, or any that\n#   --model names. The page's own checkpoints have an architecture that transformers does not know.",
+        "Learning rates are the page's, for a tiny model; for a pretrained one of --model take 1e-6 to 1e-5.",
+        "No warm-up, and a cosine that ends at 0 where the page's ends above; other random numbers for the same seed.",
+        "The pairs are those of the file, labelled as the page's settings had it and once shuffled by the trainer; the page\n#   writes new ones as it goes.",
+        "Nothing is measured on the way: the page's points, and how often and with how many samples it makes them, are left out.",
+    ]
+    .map(Into::into)
+    .into();
     match state.focused {
         Stage::Ppo => all.push(
             "No PPO: TRL 1.x has none. RLOO stands in for it, with the same reward, beta, rollout and clipping, but with the\n#   mean of four completions of a prompt as its baseline in place of a value model."
@@ -131,14 +142,29 @@ fn differences(state: &State) -> Vec<String> {
         Stage::PreferredFt => all.push("The tiny reference has learned the chosen completions already.".into()),
         Stage::Dpo | Stage::RewardModel => {}
     }
+    let trains = |stages: &[Stage]| stages.contains(&method(state.focused));
+    if trains(&[Stage::RewardModel, Stage::Ppo]) {
+        all.push("The reward model learns from all of its pairs; the page holds a tenth back to judge it by.".into());
+    }
+    if trains(&[Stage::Ppo, Stage::PpoGt]) {
+        all.push(format!(
+            "The value coefficient (vf_coef {}) has no counterpart: RLOO learns no values. The missing-EOS penalty is a reward\n#   function of its own, for RLOO has no setting of that name.",
+            settings.vf_coef
+        ));
+    }
+    if trains(&[Stage::Dpo]) {
+        all.extend(dpo_differences(settings).map(Into::into));
+    }
     let flags = [
-        (settings.length_normalised, "length-normalised log-probabilities"),
-        (settings.reference_free, "no reference"),
-        (settings.online_pairs, "pairs by the policy"),
-        (settings.target_kl > 0.0, "an adaptive beta"),
+        ("reference_free", "no reference"),
+        ("online_pairs", "pairs by the policy"),
+        ("target_kl", "an adaptive beta"),
     ];
-    for (_, what) in flags.into_iter().filter(|(is_on, _)| *is_on) {
-        all.push(format!("The page's run had {what}, which this script leaves out."));
+    for (name, what) in flags {
+        let is_on = |knob: &Knob| trains(knob.stages) && knob.value(settings) > 0.0;
+        if Knob::named(name).is_some_and(is_on) {
+            all.push(format!("The page's run had {what}, which this script leaves out."));
+        }
     }
     if state.beta_changes.get(&state.focused).is_some_and(|changes| !changes.is_empty()) {
         all.push("Beta was moved while the page trained; this is its last value.".into());
@@ -146,10 +172,31 @@ fn differences(state: &State) -> Vec<String> {
     all
 }
 
+/// In what DPO's losses are others in TRL.
+fn dpo_differences(settings: &Settings) -> impl Iterator<Item = &'static str> {
+    let Settings { loss, length_normalised, label_smoothing, .. } = *settings;
+    let is_plain = loss == DpoLoss::Sigmoid && !length_normalised;
+    let said = [
+        (
+            loss == DpoLoss::Ipo && !length_normalised,
+            "TRL's IPO takes the mean of a completion's log-ratios; the page's run took their sum.",
+        ),
+        (
+            loss == DpoLoss::Hinge && length_normalised,
+            "The page's run had length-normalised log-probabilities, which this script leaves out: TRL's hinge has none.",
+        ),
+        (
+            label_smoothing > 0.0 && !is_plain,
+            "TRL smooths labels in the plain sigmoid loss alone; the page's run smoothed those of this loss too.",
+        ),
+    ];
+    said.into_iter().filter(|(is_so, _)| *is_so).map(|(_, sentence)| sentence)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::settings::Settings;
+    use crate::engine::settings::KNOBS;
 
     fn of(stage: Stage, settings: Settings) -> String {
         let mut state = State::new(settings);
@@ -210,5 +257,55 @@ mod tests {
         let online = of(Stage::Dpo, Settings { online_pairs: true, ..Settings::default() });
         assert!(online.contains("pairs by the policy, which this script leaves out"));
         assert!(!of(Stage::Dpo, Settings::default()).contains("leaves out"));
+        let steered = Settings { target_kl: 3.0, online_pairs: true, ..Settings::default() };
+        let (dpo, ppo) = (of(Stage::Dpo, steered), of(Stage::Ppo, steered));
+        assert!(ppo.contains("an adaptive beta") && !dpo.contains("an adaptive beta"), "of PPO alone");
+        assert!(!ppo.contains("pairs by the policy"), "of DPO alone");
+    }
+
+    #[test]
+    fn a_length_normalised_loss_is_trl_s_where_it_has_one_and_otherwise_said() {
+        let with = |loss, length_normalised, label_smoothing| {
+            of(Stage::Dpo, Settings { loss, length_normalised, label_smoothing, ..Settings::default() })
+        };
+        let has = |text: &str, loss: &str| text.contains(&format!("DPO_LOSS = \"{loss}\"\n"));
+        let [plain, mean] = [false, true].map(|normalised| with(DpoLoss::Sigmoid, normalised, 0.1));
+        assert!(has(&plain, "sigmoid") && !plain.contains("smooths labels"));
+        assert!(has(&mean, "sigmoid_norm") && mean.contains("smooths labels"));
+        let [sum, mean] = [false, true].map(|normalised| with(DpoLoss::Ipo, normalised, 0.0));
+        assert!(sum.contains("took their sum") && !mean.contains("took their sum") && has(&mean, "ipo"));
+        assert!(with(DpoLoss::Hinge, true, 0.0).contains("TRL's hinge has none"));
+    }
+
+    /// The page's knobs that the script has no need of: the file of pairs has them in it, the reference is another one, or
+    /// they are about what is measured or which machine computes, which is said for every run.
+    const ELSEWHERE: [&str; 12] = [
+        "pairs",
+        "flip_probability",
+        "loophole_bonus",
+        "unlikelihood_alpha",
+        "largest_n",
+        "best_of_n_completions",
+        "evaluate_every",
+        "evaluation_samples",
+        "evaluate_rollouts",
+        "backend",
+        "width",
+        "breadth",
+    ];
+
+    #[test]
+    fn every_other_knob_is_a_number_of_the_script_or_a_sentence_in_it() {
+        // Without the header, in which the address tells every knob.
+        let told = |stage, settings| of(stage, settings).split_once("# What differs").expect("a header").1.to_owned();
+        for knob in &KNOBS {
+            let mut other = Settings::default();
+            let now = knob.value(&other);
+            let values = [knob.range.0, knob.range.1];
+            let value = values.into_iter().find(|value| *value != now).expect("two values at least");
+            knob.set(&mut other, value).expect("a value in range");
+            let differs = knob.stages.iter().any(|&stage| told(stage, other) != told(stage, Settings::default()));
+            assert_eq!(differs, !ELSEWHERE.contains(&knob.name), "{}", knob.name);
+        }
     }
 }

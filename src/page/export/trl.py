@@ -107,6 +107,15 @@ def gold_scores(tokenizer):
     return gold_score
 
 
+def missing_eos(tokenizer):
+    """What is taken off for a completion that runs to the length limit without an end, as a reward of its own."""
+
+    def missing_eos_penalty(completion_ids, **_):
+        return [0.0 if tokenizer.eos_token_id in ids else -MISSING_EOS_PENALTY for ids in completion_ids]
+
+    return missing_eos_penalty
+
+
 def policy_gradient(reference, pairs, tokenizer, out, name, steps, reward):
     """TRL 1.x has no PPO trainer. RLOO is the nearest: beta pays for KL in the reward, but there is no value model; the
     baseline is the mean of the other completions of the same prompt, and a completion is one action."""
@@ -119,8 +128,8 @@ def policy_gradient(reference, pairs, tokenizer, out, name, steps, reward):
     )
     trainer = RLOOTrainer(
         model=reference,
-        reward_funcs=reward,
-        reward_processing_classes=tokenizer if isinstance(reward, torch.nn.Module) else None,
+        reward_funcs=[reward, missing_eos(tokenizer)],
+        reward_processing_classes=[tokenizer if isinstance(reward, torch.nn.Module) else None, None],
         args=RLOOConfig(**settings),
         train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
         processing_class=tokenizer,

@@ -2,10 +2,12 @@
 //! tested natively.
 
 mod slots;
+mod stretches;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::slots::{MOST_SLOTS, Slots};
+use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::json;
@@ -35,6 +37,15 @@ pub struct Entry {
     /// Those that are not there yet, and where they belong.
     #[serde(skip)]
     pub fresh: Vec<(u32, KeptMoment)>,
+    /// Where the rows before those in `page` lie beside it, in stretches.
+    #[serde(default)]
+    stretches: Vec<(Stage, Vec<u32>)>,
+    /// Those that are not there yet, as JSON, and where they belong.
+    #[serde(skip)]
+    pub fresh_rows: Vec<(u32, String)>,
+    /// Those that were found there.
+    #[serde(skip)]
+    rows: Vec<(Stage, String)>,
 }
 
 /// The views' part.
@@ -46,7 +57,7 @@ pub struct Seen {
     pub focused: Stage,
     /// Every point of every run.
     pub points: Vec<Point>,
-    /// Rows of the runs that were on.
+    /// Rows of the runs that were on, the newest of each alone while others lie beside it.
     pub metrics: Map<Stage, Vec<MetricRow>>,
     /// Steps after which β was changed.
     pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
@@ -75,15 +86,6 @@ pub struct Earlier {
 }
 
 impl Entry {
-    /// An entry of this moment. Metrics that are not finite have no place in JSON, and are left out.
-    fn new(when: f64, mut seen: Seen, engine: Option<Kept>, slots: &mut Slots) -> Self {
-        for row in seen.metrics.values_mut().flatten() {
-            row.values.retain(|_, value| value.is_finite());
-        }
-        let page = json::to_text(&seen);
-        Self { format: FORMAT, when, page, engine, moments: slots.taken(), fresh: slots.take_fresh() }
-    }
-
     /// Where the policies behind its points lie.
     pub fn moments(&self) -> &[u32] {
         &self.moments
@@ -96,7 +98,17 @@ impl Entry {
         }
     }
 
-    /// What was kept, or why it is of no use.
+    /// Where rows lie in stretches, by stage and in the order of its steps.
+    pub fn stretches(&self) -> &[(Stage, Vec<u32>)] {
+        &self.stretches
+    }
+
+    /// Takes what lay there. They are to come in that order.
+    pub fn add_rows(&mut self, stage: Stage, text: String) {
+        self.rows.push((stage, text));
+    }
+
+    /// What was kept, or why it is of no use. Rows that lay beside it and cannot be read are left out.
     ///
     /// # Errors
     /// Another format, a damaged text, settings out of range, or nothing to take up.
@@ -104,7 +116,15 @@ impl Entry {
         if self.format != FORMAT {
             return Err(format!("it has format {} and this page reads {FORMAT}", self.format));
         }
-        let seen: Seen = json::from_text(&self.page).map_err(|error| error.to_string())?;
+        let mut seen: Seen = json::from_text(&self.page).map_err(|error| error.to_string())?;
+        let newest = std::mem::take(&mut seen.metrics);
+        for (stage, text) in &self.rows {
+            let rows: Vec<MetricRow> = json::from_text(text).unwrap_or_default();
+            seen.metrics.get_or_default(*stage).extend(rows);
+        }
+        for (stage, rows) in newest {
+            seen.metrics.get_or_default(stage).extend(rows);
+        }
         seen.settings.validated().map_err(|error| error.to_string())?;
         let earlier = Earlier { when: self.when, seen, engine: self.engine };
         if earlier.newest().is_none() || !self.when.is_finite() {
@@ -156,6 +176,8 @@ pub struct Keeping {
     engine: Option<Kept>,
     /// The policies behind the points.
     slots: Slots,
+    /// The rows that lie beside the run.
+    stretches: Stretches,
     /// Whether the engine has just been built.
     is_new: bool,
     /// Whether this visit has put its own run in the place of the offered one.
@@ -192,10 +214,30 @@ impl Keeping {
         self.chore = Some(Chore::Write);
     }
 
-    /// An entry of what is `seen`.
+    /// Of a stage's rows only the first `rows` are as they were.
+    pub fn rows_changed(&mut self, stage: Stage, rows: usize) {
+        self.stretches.shorten(stage, rows);
+    }
+
+    /// The rows of all stages that do not lie beside the run.
+    pub fn newest(&mut self, metrics: &Map<Stage, Vec<MetricRow>>) -> Map<Stage, Vec<MetricRow>> {
+        metrics.iter().map(|(stage, rows)| (*stage, self.stretches.put(*stage, rows))).collect()
+    }
+
+    /// An entry of what is `seen`, with the newest rows, at this moment.
     pub fn entry(&mut self, when: f64, seen: Seen) -> Entry {
         self.has_written = true;
-        Entry::new(when, seen, self.engine.clone(), &mut self.slots)
+        Entry {
+            format: FORMAT,
+            when,
+            page: json::to_text(&seen),
+            engine: self.engine.clone(),
+            moments: self.slots.taken(),
+            fresh: self.slots.take_fresh(),
+            stretches: self.stretches.taken(),
+            fresh_rows: self.stretches.take_fresh(),
+            rows: Vec::new(),
+        }
     }
 
     /// The person does not want the offered run. What this visit wrote in its place stays.
@@ -246,125 +288,4 @@ impl Keeping {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::protocol::{Event, Failure, Ready};
-    use crate::page::fixtures;
-    use crate::page::state::State;
-
-    fn kept() -> Kept {
-        Kept {
-            settings: Settings { beta: 0.1, ..Settings::default() },
-            focus: Stage::Ppo,
-            base: Vec::new(),
-            sft: Vec::new(),
-            optimum: Vec::new(),
-            preferences: Vec::new(),
-            policies: Vec::new(),
-            reward_model: None,
-            moments: Vec::new(),
-        }
-    }
-
-    fn point(run: u32, method: &str, step: u64) -> Event {
-        Event::Point(fixtures::point(run, method, step))
-    }
-
-    fn ready() -> Event {
-        let badge = crate::engine::protocol::Badge {
-            kind: crate::engine::protocol::BackendKind::Cpu,
-            adapter: None,
-            why: "this is a test.".into(),
-            remedy: None,
-        };
-        Event::Ready(Ready { backend: badge, parameters: 1, vocabulary: 1, width: 32, layers: 1, words: Vec::new() })
-    }
-
-    /// A page that has trained for a while, as an entry.
-    fn entry() -> Entry {
-        let mut state = State::new(Settings { beta: 0.1, ..Settings::default() });
-        state.order(Command::Focus(Stage::Ppo));
-        state.apply(point(1, "sft", 0));
-        assert_eq!(state.keeping.chore, None, "the reference is no run");
-        state.apply(Event::Metrics(Stage::Ppo, vec![MetricRow::new(120, &[("loss", f64::NAN), ("kl", 1.5)])]));
-        state.apply(point(2, "ppo", 120));
-        state.apply(Event::Kept(Box::new(kept())));
-        assert_eq!(state.keeping.chore.take(), Some(Chore::Write));
-        state.entry(1000.0)
-    }
-
-    #[test]
-    fn a_kept_run_is_offered_in_words_and_taken_up_behind_what_is_there() {
-        let earlier = entry().read().unwrap();
-        assert_eq!(earlier.words(), "PPO, 120 steps");
-        let mut state = State::new(Settings::default());
-        state.apply(point(1, "sft", 0));
-        state.apply(point(3, "dpo", 10));
-        state.keeping.offer = Some(Box::new(earlier));
-        let command = state.resume().expect("a run is offered");
-        let order = state.order(command);
-        assert_eq!(order.command, Command::Resume(Box::new(kept())));
-        state.apply(Event::Acknowledged(order.id));
-        assert_eq!(state.points.len(), 2, "nothing is taken up before the engine is there");
-        state.apply(ready());
-        let runs: Vec<u32> = state.points.iter().map(|point| point.run).collect();
-        assert_eq!(runs, [1, 3, 4, 5]);
-        assert_eq!((state.settings.beta, state.dragged_beta, state.focused), (0.1, 0.1, Stage::Ppo));
-        assert_eq!(state.metrics[&Stage::Ppo], [MetricRow::new(120, &[("kl", 1.5)])]);
-        state.apply(point(2, "ppo", 240));
-        assert_eq!(state.points.last().unwrap().run, 5, "the run goes on");
-    }
-
-    #[test]
-    fn without_an_engine_points_and_settings_return_as_earlier_runs() {
-        let earlier = Earlier { engine: None, ..entry().read().unwrap() };
-        let mut state = State::new(Settings::default());
-        state.keeping.offer = Some(Box::new(earlier));
-        let command = state.resume().unwrap();
-        let order = state.order(command);
-        state.apply(Event::Acknowledged(order.id));
-        state.apply(ready());
-        state.apply(point(1, "dpo", 10));
-        assert_eq!(state.points.iter().map(|point| point.run).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(state.settings.beta, 0.1);
-    }
-
-    #[test]
-    fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
-        let mut state = State::new(Settings::default());
-        state.keeping.offer = Some(Box::new(entry().read().unwrap()));
-        let command = state.resume().unwrap();
-        let order = state.order(command);
-        state.apply(Event::Acknowledged(order.id));
-        let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
-        state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
-        assert_eq!(state.keeping.chore.take(), Some(Chore::Forget));
-        state.apply(ready());
-        assert!(state.points.is_empty() && state.settings == Settings::default());
-    }
-
-    #[test]
-    fn a_discarded_run_is_forgotten_unless_another_has_its_place() {
-        let mut state = State::new(Settings::default());
-        state.keeping.offer = Some(Box::new(entry().read().unwrap()));
-        state.keeping.discard();
-        assert_eq!(state.keeping.chore.take(), Some(Chore::Forget));
-        state.entry(1.0);
-        state.keeping.discard();
-        assert_eq!(state.keeping.chore, None);
-    }
-
-    #[test]
-    fn a_broken_entry_says_what_is_wrong() {
-        for (broken, word) in [
-            (Entry { format: 2, ..entry() }, "format 2"),
-            (Entry { page: "{".into(), ..entry() }, "EOF"),
-            (Entry { page: entry().page.replace("\"beta\":0.1", "\"beta\":900"), ..entry() }, "beta"),
-            (Entry { page: entry().page.replace("\"ppo\"", "\"sft\""), ..entry() }, "no run"),
-            (Entry { when: f64::NAN, ..entry() }, "no run"),
-        ] {
-            let reason = broken.read().unwrap_err();
-            assert!(reason.contains(word), "{reason}");
-        }
-    }
-}
+mod tests;

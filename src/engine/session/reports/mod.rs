@@ -135,18 +135,42 @@ pub fn typed_prompt(world: &World, text: &str) -> Result<Vec<u32>, Failure> {
 
 /// Training that broke down.
 pub fn not_finite(stage: Stage) -> Failure {
-    let field = match stage {
-        Stage::Ppo | Stage::PpoGt => "ppo_learning_rate",
-        _ => "learning_rate",
-    };
     Failure {
         sentence: format!(
             "Training of {} produced a number that is not finite, so training has stopped at the last good step.",
             stage.name()
         ),
         remedy: "Lower the learning rate, or reset and try again.".into(),
-        field: Some(field.into()),
+        field: Some(pace_of(stage).into()),
         stopped: true,
+    }
+}
+
+/// A run of a sweep that broke down at `beta`, the sweep's last one or not; with it, `broken` have.
+pub fn run_given_up(stage: Stage, beta: f64, broken: usize, is_last: bool) -> Failure {
+    let name = stage.name();
+    let sentence = if broken == 1 {
+        format!(
+            "The run of {name} at β {beta} produced a number that is not finite, so it was stopped at its last good step."
+        )
+    } else {
+        format!(
+            "{broken} runs of this sweep have produced a number that is not finite and were stopped at their last good step, the newest that of {name} at β {beta}."
+        )
+    };
+    let remedy = if is_last {
+        "It was the sweep’s last run; a lower learning rate is steadier."
+    } else {
+        "The sweep goes on with the next β; a lower learning rate is steadier."
+    };
+    Failure { sentence, remedy: remedy.into(), field: Some(pace_of(stage).into()), stopped: false }
+}
+
+/// The knob that sets how fast a stage learns.
+fn pace_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Ppo | Stage::PpoGt => "ppo_learning_rate",
+        _ => "learning_rate",
     }
 }
 

@@ -1,0 +1,117 @@
+//! What each command of the page does to a session.
+
+use super::pipeline::{Policy, Subject};
+use super::{LEARNED_FROM_PAIRS, Session, asset_failure, progress, reports};
+use crate::backend::{BackendError, Kernels};
+use crate::engine::protocol::{Command, Event, Stage};
+use crate::engine::settings::Settings;
+
+impl<K: Kernels> Session<K> {
+    /// Does what `command` asks for, or fails with the device.
+    pub(super) async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        match command {
+            // Another start is another session: whoever drives this one builds it.
+            Command::Start(_) | Command::Resume(_) | Command::SetPace(_) => {}
+            Command::Play => self.play(true, events),
+            Command::Pause => self.play(false, events),
+            Command::Step(stage) => {
+                self.play(false, events);
+                self.abandon_evaluation(events);
+                self.step(stage, events).await?;
+            }
+            Command::Focus(stage) => {
+                self.focus = stage;
+                self.stepping = None;
+                self.refocus_sweep();
+            }
+            Command::SetBeta(beta) => {
+                let settings = Settings { beta, ..self.own_settings() };
+                self.configure(settings, events).await?;
+            }
+            Command::Configure(settings) => self.configure(settings, events).await?,
+            Command::Reset => self.restart(self.focus.restarted(), false, events),
+            Command::Retrain => {
+                self.pipeline.begin_sft(&mut self.k);
+                self.focus = Stage::Sft;
+            }
+            Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
+            Command::Contest(begin) => self.contest(begin, events).await?,
+            Command::Scaling(extent) => self.scaling(extent, events),
+            Command::Sweep(plan) => self.sweep(plan, events).await?,
+            Command::Open(moment) => self.open_moment(moment, events).await?,
+            Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
+            Command::ReadAt(temperature) => {
+                self.pipeline.reading = temperature.clamp(0.0, 2.0);
+                events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+            }
+            Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
+                Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
+                Err(failure) => events.push(Event::Failure(failure)),
+            },
+            Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
+                Ok(()) => {
+                    self.pipeline.adopt(&mut self.k).await?;
+                    self.restart(&Stage::ALL, true, events);
+                    events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+                }
+                Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
+            },
+            Command::ExportCheckpoint(stage) => {
+                let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
+                events.push(match checkpoint {
+                    Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
+                    None => Event::Failure(reports::no_model(stage)),
+                });
+            }
+            Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
+                Ok(()) => self.restart(&LEARNED_FROM_PAIRS, false, events),
+                Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
+            },
+            Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {
+                self.pipeline.generate_preferences(&mut self.k);
+                self.restart(&LEARNED_FROM_PAIRS, false, events);
+            }
+            Command::GeneratePreferences => {}
+            Command::DrawPairs { from, count } => {
+                let drawn = self.pipeline.draw_pairs(&mut self.k, from, count).await?;
+                events.push(if drawn.is_empty() && count > 0 {
+                    Event::Failure(reports::nothing_to_choose())
+                } else {
+                    Event::DrawnPairs(drawn)
+                });
+            }
+            Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
+                Some(lines) => Event::Preferences(lines),
+                None => Event::Failure(reports::no_pairs()),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Lets training go on or rest; what was only to be one step is that no longer.
+    pub(super) fn play(&mut self, playing: bool, events: &mut Vec<Event>) {
+        self.stepping = None;
+        if let Some(work) = self.working.take().filter(|_| !playing) {
+            events.push(progress(work, 1, 1, 0.0));
+        }
+        if self.playing != playing {
+            self.playing = playing;
+            events.push(Event::Playing(playing));
+        }
+    }
+
+    /// Takes over `settings` and starts over what they concern, or says which of them cannot be used.
+    pub(super) async fn configure(&mut self, settings: Settings, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        match settings.validated() {
+            Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
+            Ok(settings) => {
+                let settings = self.beside_sweep(settings);
+                let consequences = self.pipeline.configure(&mut self.k, settings);
+                if !consequences.stages.is_empty() {
+                    self.restart(&consequences.stages, consequences.remeasure, events);
+                }
+            }
+        }
+        Ok(())
+    }
+}
