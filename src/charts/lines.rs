@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::frame::spanning;
-use super::frontier::place_label;
+use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 
 /// A measured value.
@@ -77,11 +77,15 @@ impl LineChart<'_> {
         for line in self.lines {
             draw_line(line, area, look, &frame)?;
         }
-        let mut taken = Vec::new();
+        let mut labels = Labels::new(&frame, look);
         for line in self.lines {
-            let Some(last) = line.points.last() else { continue };
-            let hue = look.palette.method(&line.method);
-            place_label(&line.label, frame.pixel(last.x, last.y), &hue, area, look, &frame, &mut taken)?;
+            let pixels: Vec<(i32, i32)> = line.points.iter().map(|point| frame.pixel(point.x, point.y)).collect();
+            labels.keep_clear(&pixels, true, if line.pale { 0.4 } else { 1.0 });
+        }
+        for line in self.lines {
+            if let Some(last) = line.points.last() {
+                labels.write(&line.label, frame.pixel(last.x, last.y), &look.palette.method(&line.method), area)?;
+            }
         }
         area.present()?;
         Ok(frame)

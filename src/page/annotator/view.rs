@@ -127,7 +127,8 @@ fn draw_pair(annotator: &Annotator) {
 /// A completion without anything the oracle makes of it.
 fn as_read(completion: &SampledCompletion) -> String {
     let unfinished = if completion.ended { "" } else { say(" … (never ends)") };
-    format!("{}{unfinished}", super::text(completion))
+    // A full stop never stands alone on a line.
+    format!("{}{unfinished}", super::text(completion).replace(" .", "\u{a0}."))
 }
 
 fn draw_outcome(state: &State) {
@@ -176,9 +177,9 @@ fn row(number: usize, label: &Label, is_flipped: bool) -> Element {
     let prompt = dom::make_written("td", "prompt", &format!("{} …", label.pair.prompt));
     dom::append(&row, &[&head, &prompt]);
     for completion in [label.chosen(), label.rejected()] {
-        let (cell, text) = (dom::make("td", "", ""), dom::make_written("span", "", ""));
+        let (cell, text) = (dom::make("td", "", ""), dom::make("span", "", ""));
         samples::write_words(&text, completion, Tint::Sentiment);
-        let reward = dom::make("span", "quiet numeric", &format::fixed(completion.gold_reward, 2));
+        let reward = dom::make("span", "quiet numeric", &format!(" {}", format::fixed(completion.gold_reward, 2)));
         dom::append(&cell, &[&text, &reward]);
         dom::append(&row, &[&cell]);
     }
