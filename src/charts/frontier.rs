@@ -18,8 +18,6 @@ use crate::words::say;
 pub const RELIABLE_SAMPLES: f64 = 100.0;
 /// Below this effective sample size not even what bounds nothing is drawn.
 const USABLE_SAMPLES: f64 = 10.0;
-/// Below this width, in CSS pixels, a frame is a phone's.
-const NARROW: f64 = 420.0;
 /// What it weighs that a label lies on a run or on the optimum, and on something recorded.
 const LIVE: f64 = 1.0;
 const PALE: f64 = 0.1;
@@ -97,8 +95,9 @@ impl FrontierChart<'_> {
         }
         self.draw_guess(area, look, &frame)?;
         self.draw_target(area, look, &frame, &mut labels)?;
-        for (text, end, color) in self.named(look, &frame) {
-            labels.write(text, end, &color, area)?;
+        self.describe_optimum(area, look, &frame, &mut labels)?;
+        for (text, end, color, is_behind) in self.named(look, &frame) {
+            labels.write(text, end, &color, is_behind, area)?;
         }
         if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
             let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
@@ -173,39 +172,52 @@ impl FrontierChart<'_> {
                 }
             }
         }
-        // A narrow frame has no room above the curve; below it, on the right, nothing ever lies early.
-        let (corner, side) = if frame.across.end - frame.across.start < look.px(NARROW) {
-            ((frame.across.end - look.px(4.0), frame.down.end - look.px(42.0)), HPos::Right)
-        } else {
-            ((frame.across.start + look.px(10.0), frame.down.start + look.px(6.0)), HPos::Left)
-        };
-        let quiet = look.text(&look.palette.quiet, 12.0, side, VPos::Top);
-        let words = say("closed-form optimum: no policy lies above");
-        let (width, _) = area.estimate_text_size(words, &quiet)?;
-        let left = if matches!(side, HPos::Left) { corner.0 } else { corner.0 - width as i32 };
-        labels.reserve((left, corner.1), (width as i32, look.px(34.0)));
-        area.draw(&Text::new(words, corner, quiet.clone()))?;
-        if reliable.contains(&false) {
-            let below = (corner.0, corner.1 + look.px(17.0));
-            area.draw(&Text::new(say("dashed: fewer than 100 samples carry it"), below, quiet))?;
+        Ok(())
+    }
+
+    /// Says what the curve is: above it, or, where there is no room, at the bottom on the right, where runs come last.
+    fn describe_optimum<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let shown = || self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence));
+        if shown().next().is_none() {
+            return Ok(());
+        }
+        let mut lines = vec![say("closed-form optimum: no policy lies above")];
+        if shown().any(|point| point.effective_sample_size < RELIABLE_SAMPLES) {
+            lines.push(say("dashed: fewer than 100 samples carry it"));
+        }
+        let style = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
+        let widths = lines.iter().map(|line| area.estimate_text_size(line, &style).map(|(width, _)| width as i32));
+        let width = widths.collect::<Result<Vec<i32>, _>>()?.into_iter().max().unwrap_or(0);
+        let height = look.px(17.0) * lines.len() as i32;
+        let above = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
+        let below = (frame.across.end - look.px(4.0) - width, frame.down.end - look.px(8.0) - height);
+        let (left, top) = labels.clearest(&[above, below], (width, height));
+        for (line, row) in lines.into_iter().zip(0..) {
+            area.draw(&Text::new(line.to_owned(), (left, top + row * look.px(17.0)), style.clone()))?;
         }
         Ok(())
     }
 
-    /// What has a name, with where it ends and the name's colour, the most important first: a place that is taken is
-    /// given to no other.
-    fn named(&self, look: &Look, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor)> {
+    /// What has a name, with where it ends, the name's colour, and whether it only stands behind; the most important
+    /// first, since a place that is taken is given to no other.
+    fn named(&self, look: &Look, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
         let (palette, at) = (look.palette, |p: &FrontierPoint| frame.pixel(p.kl_per_sequence, p.gold_reward));
-        let target = self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink));
-        let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink));
+        let target =
+            self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
+        let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink, false));
         let trails = self.trails.iter().rev().filter_map(|trail| {
             let color = if trail.live { palette.method(&trail.method) } else { palette.quiet };
-            Some((trail.label.as_str(), at(trail.points.last()?), color))
+            Some((trail.label.as_str(), at(trail.points.last()?), color, false))
         });
-        let aims = self
-            .aims
-            .iter()
-            .filter_map(|aim| Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(&aim.method))));
+        let aims = self.aims.iter().filter_map(|aim| {
+            Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(&aim.method), true))
+        });
         // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
         let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
         let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
@@ -215,7 +227,7 @@ impl FrontierChart<'_> {
             let last = points
                 .filter(|point| is_in(point, frame))
                 .max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence))?;
-            Some((kind, at(last), palette.quiet))
+            Some((kind, at(last), palette.quiet, true))
         });
         target.into_iter().chain(guess).chain(trails).chain(ghosts).chain(aims).collect()
     }

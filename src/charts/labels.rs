@@ -15,6 +15,8 @@ const LINE: f64 = 17.0;
 const NEAR: f64 = 8.0;
 /// A label further from its point than this is tied to it by a thin line.
 const TIED: f64 = 20.0;
+/// What only stands behind is not named from further away than this.
+const FAR: f64 = 45.0;
 /// How far the places are apart that a label may take, and how many there are in each direction.
 const STEP: f64 = 9.0;
 const STEPS: usize = 9;
@@ -24,7 +26,7 @@ const DIRECTIONS: [(f64, f64); 8] =
 /// What it costs to lie on another label; on what is drawn it costs what that weighs.
 const ON_A_LABEL: f64 = 1000.0;
 /// What a step away from the point costs.
-const FARTHER: f64 = 0.15;
+const FARTHER: f64 = 0.25;
 
 /// A rectangle: left and top edge inside, right and bottom edge outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,28 +95,45 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// Remembers a text that stands somewhere already.
-    pub fn reserve(&mut self, (left, top): Pixel, (width, height): Pixel) {
-        self.written.push(Place { left, top, right: left + width, bottom: top + height });
-    }
-
-    /// Writes `text` beside a point where it lies on nothing, or on what matters least.
+    /// Writes `text` beside a point where it lies on nothing, or on what matters least; where it `is_behind`, only if that
+    /// is near.
     pub fn write<DB: DrawingBackend>(
         &mut self,
         text: &str,
         point: Pixel,
         color: &RGBColor,
+        is_behind: bool,
         area: &DrawingArea<DB, Shift>,
     ) -> Result<(), ChartError> {
         let style = self.look.text(color, 13.0, HPos::Left, VPos::Top);
         let (width, _) = area.estimate_text_size(text, &style)?;
         let place = self.place(point, (width as i32, self.look.px(LINE)));
         let end = place.nearest(point);
-        if f64::from(end.0 - point.0).hypot(f64::from(end.1 - point.1)) > TIED * self.look.scale {
+        let away = f64::from(end.0 - point.0).hypot(f64::from(end.1 - point.1)) / self.look.scale;
+        if is_behind && away > FAR {
+            self.written.pop();
+            return Ok(());
+        }
+        if self.drawn_on(&place) >= 1.0 {
+            let ground = self.look.palette.paper.mix(0.7).filled();
+            area.draw(&Rectangle::new([(place.left, place.top), (place.right, place.bottom)], ground))?;
+        }
+        if away > TIED {
             area.draw(&PathElement::new(vec![point, end], self.look.line(color.mix(0.5), 1.0)))?;
         }
         area.draw(&Text::new(text.to_owned(), (place.left, place.top), style))?;
         Ok(())
+    }
+
+    /// Which of some places for a text lies on the least, by its left upper corner; it is taken from now on.
+    pub fn clearest(&mut self, corners: &[Pixel], (width, height): Pixel) -> Pixel {
+        let place = |&(left, top): &Pixel| Place { left, top, right: left + width, bottom: top + height };
+        let places = corners.iter().map(place).map(|place| (self.cost(&place), place));
+        let best = places.min_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.map_or((0, 0), |(_, place)| {
+            self.written.push(place);
+            (place.left, place.top)
+        })
     }
 
     /// The cheapest place for a label of that size, which is taken from now on. Of equal ones the nearest, and of those the
@@ -153,10 +172,15 @@ impl<'a> Labels<'a> {
         Place { left, top, right: left + width, bottom: top + height }
     }
 
+    /// What all weighs that a place lies on, labels left out.
+    fn drawn_on(&self, place: &Place) -> f64 {
+        let drawn = self.drawn.iter().filter(|(from, to, _)| place.is_crossed(*from, *to));
+        drawn.map(|(.., weight)| weight).sum()
+    }
+
     fn cost(&self, place: &Place) -> f64 {
         let labels = self.written.iter().filter(|label| label.overlaps(place)).count();
-        let drawn = self.drawn.iter().filter(|(from, to, _)| place.is_crossed(*from, *to)).map(|(.., weight)| weight);
-        ON_A_LABEL * labels as f64 + drawn.sum::<f64>()
+        ON_A_LABEL * labels as f64 + self.drawn_on(place)
     }
 }
 

@@ -41,11 +41,11 @@ fn summary(batch: &Batch) -> String {
         start = say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into();
     }
     say!(
-        "Step {}: {} pairs, mean loss {} nats, {} % of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}. Choose a word to see its numbers.",
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}. Choose a word to see its numbers.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
-        format::fixed(100.0 * batch.accuracy, 0),
+        format!("{}\u{a0}%", format::fixed(100.0 * batch.accuracy, 0)),
         start,
         batch.pairs.len(),
         pull

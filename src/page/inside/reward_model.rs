@@ -37,11 +37,11 @@ pub fn draw(state: &State) {
 fn summary(batch: &ScoredBatch) -> String {
     let start = if batch.step == 1 { say(" Its head is still random: near ln 2 = 0.693, a coin’s.") } else { "" };
     say!(
-        "Step {}: {} pairs, mean loss {} nats, {} % of them in order before the update.{} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
+        "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow; the pull of a pair is σ(rejected − chosen) of its scores.",
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
-        format::fixed(100.0 * batch.accuracy, 0),
+        format!("{}\u{a0}%", format::fixed(100.0 * batch.accuracy, 0)),
         start,
         batch.pairs.len()
     )
