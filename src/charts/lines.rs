@@ -88,7 +88,8 @@ impl LineChart<'_> {
             let (width, height) = (width as i32, look.px(14.0));
             let (left, right) = (frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width);
             let columns = [left, (left + right) / 2, right];
-            let rows = [row + look.px(3.0), row - look.px(2.0) - height];
+            let (below, above) = (row + look.px(3.0), row - look.px(2.0) - height);
+            let rows = [below, above, below + height, above - height];
             let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
             let corner = labels.clearest(&corners, (width, height));
             area.draw(&Text::new(name.to_owned(), corner, style))?;
