@@ -73,6 +73,7 @@ impl Page {
         controls::restore_theme();
         knobs::build();
         clinic::view::build();
+        state.annotator = annotator::restore();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
         controls::carry_address();
