@@ -8,6 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::dashes::dashes;
 use super::frame::spanning;
+use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 use crate::metrics::{FrontierPoint, OptimumPoint};
 use crate::order;
@@ -17,8 +18,9 @@ use crate::words::say;
 pub const RELIABLE_SAMPLES: f64 = 100.0;
 /// Below this effective sample size not even what bounds nothing is drawn.
 const USABLE_SAMPLES: f64 = 10.0;
-/// Below this width, in CSS pixels, a frame is a phone's.
-const NARROW: f64 = 420.0;
+/// What it weighs that a label lies on a run or on the optimum, and on something recorded.
+const LIVE: f64 = 1.0;
+const PALE: f64 = 0.1;
 
 /// The checkpoints of one run, in the order of training.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,11 +79,11 @@ impl FrontierChart<'_> {
         area.fill(&look.palette.paper)?;
         let (x, y) = self.ranges();
         let frame = Frame::new(area, look, x, y)?;
-        let mut taken = Vec::new();
-        self.draw_optimum(area, look, &frame, &mut taken)?;
+        let mut labels = Labels::new(&frame, look);
+        self.draw_optimum(area, look, &frame, &mut labels)?;
         frame.draw_axes(area, look, say("KL to the reference, nats →"), say("↑ gold reward"))?;
         for ghost in self.ghosts {
-            draw_ghost(ghost, area, look, &frame)?;
+            draw_ghost(ghost, area, look, &frame, &mut labels)?;
         }
         for curve in self.read_off {
             draw_read_off(curve, area, look, &frame)?;
@@ -89,15 +91,14 @@ impl FrontierChart<'_> {
         self.draw_aims(area, look, &frame)?;
         for (index, trail) in self.trails.iter().enumerate() {
             let selected = self.selected.filter(|(which, _)| *which == index).map(|(_, point)| point);
-            draw_trail(trail, selected, area, look, &frame)?;
+            draw_trail(trail, selected, area, look, &frame, &mut labels)?;
         }
-        for trail in self.trails.iter().rev() {
-            label_trail(trail, area, look, &frame, &mut taken)?;
+        self.draw_guess(area, look, &frame)?;
+        self.draw_target(area, look, &frame, &mut labels)?;
+        self.describe_optimum(area, look, &frame, &mut labels)?;
+        for (text, end, color, is_behind) in self.named(look, &frame) {
+            labels.write(text, end, &color, is_behind, area)?;
         }
-        self.draw_guess(area, look, &frame, &mut taken)?;
-        self.draw_target(area, look, &frame, &mut taken)?;
-        self.label_ghosts(area, look, &frame, &mut taken)?;
-        self.label_aims(area, look, &frame, &mut taken)?;
         if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
             let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
             let style = look.text(&look.palette.quiet, 14.0, HPos::Center, VPos::Center);
@@ -145,13 +146,14 @@ impl FrontierChart<'_> {
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
-        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+        labels: &mut Labels,
     ) -> Result<(), ChartError> {
         let mut curve: Vec<&OptimumPoint> =
             self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
         order::sort_by(&mut curve, |a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         let pixels: Vec<(i32, i32)> = curve.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
         let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return Ok(()) };
+        labels.keep_clear(&pixels, false, LIVE);
         let mut above = pixels.clone();
         above.extend([(last.0, frame.down.start), (first.0.min(frame.across.start), frame.down.start)]);
         above.push((frame.across.start, first.1));
@@ -170,44 +172,64 @@ impl FrontierChart<'_> {
                 }
             }
         }
-        // A narrow frame has no room above the curve; below it, on the right, nothing ever lies early.
-        let (corner, side) = if frame.across.end - frame.across.start < look.px(NARROW) {
-            ((frame.across.end - look.px(4.0), frame.down.end - look.px(42.0)), HPos::Right)
-        } else {
-            ((frame.across.start + look.px(10.0), frame.down.start + look.px(6.0)), HPos::Left)
-        };
-        let quiet = look.text(&look.palette.quiet, 12.0, side, VPos::Top);
-        let words = say("closed-form optimum: no policy lies above");
-        let (width, _) = area.estimate_text_size(words, &quiet)?;
-        let left = if matches!(side, HPos::Left) { corner.0 } else { corner.0 - width as i32 };
-        taken.push((left..left + width as i32, corner.1..corner.1 + look.px(34.0)));
-        area.draw(&Text::new(words, corner, quiet.clone()))?;
-        if reliable.contains(&false) {
-            let below = (corner.0, corner.1 + look.px(17.0));
-            area.draw(&Text::new(say("dashed: fewer than 100 samples carry it"), below, quiet))?;
-        }
         Ok(())
     }
 
-    /// Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
-    fn label_ghosts<DB: DrawingBackend>(
+    /// Says what the curve is: above it, or, where there is no room, at the bottom on the right, where runs come last.
+    fn describe_optimum<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
-        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+        labels: &mut Labels,
     ) -> Result<(), ChartError> {
-        let quiet = || self.ghosts.iter().chain(self.read_off);
-        let mut labels: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
-        order::sort_and_dedup(&mut labels);
-        for label in labels.into_iter().filter(|label| !label.is_empty()) {
-            let ghosts = quiet().filter(|ghost| ghost.label == label);
-            let points = ghosts.flat_map(|ghost| ghost.points.iter().filter(|point| is_in(point, frame)));
-            let Some(last) = points.max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence)) else { continue };
-            let at = frame.pixel(last.kl_per_sequence, last.gold_reward);
-            place_label(label, at, &look.palette.quiet, area, look, frame, taken)?;
+        let shown = || self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence));
+        if shown().next().is_none() {
+            return Ok(());
+        }
+        let mut lines = vec![say("closed-form optimum: no policy lies above")];
+        if shown().any(|point| point.effective_sample_size < RELIABLE_SAMPLES) {
+            lines.push(say("dashed: fewer than 100 samples carry it"));
+        }
+        let style = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
+        let widths = lines.iter().map(|line| area.estimate_text_size(line, &style).map(|(width, _)| width as i32));
+        let width = widths.collect::<Result<Vec<i32>, _>>()?.into_iter().max().unwrap_or(0);
+        let height = look.px(17.0) * lines.len() as i32;
+        let above = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
+        let below = (frame.across.end - look.px(4.0) - width, frame.down.end - look.px(8.0) - height);
+        let (left, top) = labels.clearest(&[above, below], (width, height));
+        for (line, row) in lines.into_iter().zip(0..) {
+            area.draw(&Text::new(line.to_owned(), (left, top + row * look.px(17.0)), style.clone()))?;
         }
         Ok(())
+    }
+
+    /// What has a name, with where it ends, the name's colour, and whether it only stands behind; the most important
+    /// first, since a place that is taken is given to no other.
+    fn named(&self, look: &Look, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
+        let (palette, at) = (look.palette, |p: &FrontierPoint| frame.pixel(p.kl_per_sequence, p.gold_reward));
+        let target =
+            self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
+        let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink, false));
+        let trails = self.trails.iter().rev().filter_map(|trail| {
+            let color = if trail.live { palette.method(&trail.method) } else { palette.quiet };
+            Some((trail.label.as_str(), at(trail.points.last()?), color, false))
+        });
+        let aims = self.aims.iter().filter_map(|aim| {
+            Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(&aim.method), true))
+        });
+        // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
+        let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
+        let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
+        order::sort_and_dedup(&mut kinds);
+        let ghosts = kinds.into_iter().filter_map(|kind| {
+            let points = quiet().filter(|ghost| ghost.label == kind).flat_map(|ghost| &ghost.points);
+            let last = points
+                .filter(|point| is_in(point, frame))
+                .max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence))?;
+            Some((kind, at(last), palette.quiet, true))
+        });
+        target.into_iter().chain(guess).chain(trails).chain(ghosts).chain(aims).collect()
     }
 
     fn draw_aims<DB: DrawingBackend>(
@@ -226,19 +248,10 @@ impl FrontierChart<'_> {
         Ok(())
     }
 
-    fn label_aims<DB: DrawingBackend>(
-        &self,
-        area: &DrawingArea<DB, Shift>,
-        look: &Look,
-        frame: &Frame,
-        taken: &mut Vec<(Range<i32>, Range<i32>)>,
-    ) -> Result<(), ChartError> {
-        for aim in self.aims {
-            if let Some(end) = aim.pixels(frame).last() {
-                place_label(&aim.label, *end, &look.palette.method(&aim.method), area, look, frame, taken)?;
-            }
-        }
-        Ok(())
+    /// Where somebody thought that the optimum would be, if that lies in the frame.
+    fn guessed(&self, frame: &Frame) -> Option<((i32, i32), &str)> {
+        let ((kl, reward), label) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl))?;
+        Some((frame.pixel(kl, reward), label))
     }
 
     /// A cross, with a line to the optimum that it was a guess of.
@@ -247,18 +260,15 @@ impl FrontierChart<'_> {
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
-        taken: &mut Vec<(Range<i32>, Range<i32>)>,
     ) -> Result<(), ChartError> {
-        let Some(((kl, reward), label)) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl)) else { return Ok(()) };
-        let center = frame.pixel(kl, reward);
+        let Some((center, _)) = self.guessed(frame) else { return Ok(()) };
         if let Some((point, _)) = &self.target {
             let path = [center, frame.pixel(point.kl_per_sequence, point.gold_reward)];
             for dash in dashes(&path, f64::from(look.px(3.0))) {
                 area.draw(&PathElement::new(dash, look.line(look.palette.quiet, 1.0)))?;
             }
         }
-        Marker::Cross.draw(area, center, look.px(6.0), look.line(look.palette.ink, 2.0))?;
-        place_label(label, center, &look.palette.ink, area, look, frame, taken)
+        Marker::Cross.draw(area, center, look.px(6.0), look.line(look.palette.ink, 2.0))
     }
 
     fn draw_target<DB: DrawingBackend>(
@@ -266,13 +276,13 @@ impl FrontierChart<'_> {
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
-        taken: &mut Vec<(Range<i32>, Range<i32>)>,
+        labels: &mut Labels,
     ) -> Result<(), ChartError> {
-        let Some((point, label)) = &self.target else { return Ok(()) };
+        let Some((point, _)) = &self.target else { return Ok(()) };
         let center = frame.pixel(point.kl_per_sequence, point.gold_reward);
         Marker::Diamond.draw(area, center, look.px(7.0), look.palette.paper.filled())?;
-        Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))?;
-        place_label(label, center, &look.palette.ink, area, look, frame, taken)
+        labels.keep_clear(&[center], true, LIVE);
+        Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))
     }
 }
 
@@ -294,11 +304,13 @@ fn draw_trail<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     look: &Look,
     frame: &Frame,
+    labels: &mut Labels,
 ) -> Result<(), ChartError> {
     let hue = look.palette.method(&trail.method);
     let color = if trail.live { hue.mix(1.0) } else { hue.mix(0.45) };
     let marker = Marker::of(&trail.method);
     let pixels: Vec<(i32, i32)> = trail.points.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+    labels.keep_clear(&pixels, true, LIVE);
     if pixels.len() > 1 {
         area.draw(&PathElement::new(pixels.clone(), look.line(color, 1.0)))?;
     }
@@ -327,6 +339,7 @@ fn draw_ghost<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     look: &Look,
     frame: &Frame,
+    labels: &mut Labels,
 ) -> Result<(), ChartError> {
     let hue = look.palette.method(&ghost.method);
     for stretch in ghost.points.chunk_by(|a, b| is_in(a, frame) == is_in(b, frame)) {
@@ -334,6 +347,7 @@ fn draw_ghost<DB: DrawingBackend>(
             continue;
         }
         let pixels: Vec<(i32, i32)> = stretch.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+        labels.keep_clear(&pixels, true, PALE);
         if pixels.len() > 1 {
             area.draw(&PathElement::new(pixels.clone(), look.line(hue.mix(0.16), 1.0)))?;
         }
@@ -377,45 +391,5 @@ fn draw_error_bars<DB: DrawingBackend>(
     let up = [reward - p.gold_reward_half_width, reward + p.gold_reward_half_width].map(|r| frame.pixel(kl, r));
     area.draw(&PathElement::new(across.to_vec(), style))?;
     area.draw(&PathElement::new(up.to_vec(), style))?;
-    Ok(())
-}
-
-fn label_trail<DB: DrawingBackend>(
-    trail: &Trail,
-    area: &DrawingArea<DB, Shift>,
-    look: &Look,
-    frame: &Frame,
-    taken: &mut Vec<(Range<i32>, Range<i32>)>,
-) -> Result<(), ChartError> {
-    let Some(last) = trail.points.last() else { return Ok(()) };
-    let hue = look.palette.method(&trail.method);
-    let color = if trail.live { hue } else { look.palette.quiet };
-    place_label(&trail.label, frame.pixel(last.kl_per_sequence, last.gold_reward), &color, area, look, frame, taken)
-}
-
-/// Writes `text` right below and beside a point, further down where another label stands already.
-pub(super) fn place_label<DB: DrawingBackend>(
-    text: &str,
-    (x, y): (i32, i32),
-    color: &RGBColor,
-    area: &DrawingArea<DB, Shift>,
-    look: &Look,
-    frame: &Frame,
-    taken: &mut Vec<(Range<i32>, Range<i32>)>,
-) -> Result<(), ChartError> {
-    let style = look.text(color, 13.0, HPos::Left, VPos::Top);
-    let (width, _) = area.estimate_text_size(text, &style)?;
-    let (width, height) = (width as i32, look.px(17.0));
-    let left = (x + look.px(9.0)).min(frame.across.end - width).max(frame.across.start);
-    let mut top = y + look.px(7.0);
-    let overlaps = |a: &Range<i32>, b: &Range<i32>| a.start < b.end && b.start < a.end;
-    while let Some((_, down)) = taken
-        .iter()
-        .find(|(across, down)| overlaps(across, &(left..left + width)) && overlaps(down, &(top..top + height)))
-    {
-        top = down.end;
-    }
-    taken.push((left..left + width, top..top + height));
-    area.draw(&Text::new(text.to_owned(), (left, top), style))?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::frame::spanning;
-use super::frontier::place_label;
+use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 
 /// A measured value.
@@ -67,21 +67,43 @@ impl LineChart<'_> {
         let x = spanning(points().map(|point| point.x), self.x_at_least.0..self.x_at_least.1);
         let y = spanning(ends, self.y_at_least.0..self.y_at_least.1);
         let frame = Frame::new(area, look, x, y)?;
+        let mut level = None;
         if let Some((value, name)) = self.level.filter(|(value, _)| frame.y.contains(value)) {
             let (left, right) = (frame.pixel(frame.x.start, value), frame.pixel(frame.x.end, value));
             area.draw(&PathElement::new(vec![left, right], look.line(look.palette.hairline, 1.0)))?;
-            let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
-            area.draw(&Text::new(name.to_owned(), (left.0 + look.px(6.0), left.1 + look.px(3.0)), style))?;
+            level = Some((left.1, name));
         }
         frame.draw_axes(area, look, self.x_name, self.y_name)?;
         for line in self.lines {
             draw_line(line, area, look, &frame)?;
         }
-        let mut taken = Vec::new();
+        let mut labels = Labels::new(&frame, look);
         for line in self.lines {
-            let Some(last) = line.points.last() else { continue };
-            let hue = look.palette.method(&line.method);
-            place_label(&line.label, frame.pixel(last.x, last.y), &hue, area, look, &frame, &mut taken)?;
+            let pixels: Vec<(i32, i32)> = line.points.iter().map(|point| frame.pixel(point.x, point.y)).collect();
+            labels.keep_clear(&pixels, true, if line.pale { 0.4 } else { 1.0 });
+        }
+        if let Some((row, name)) = level {
+            let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
+            let (width, _) = area.estimate_text_size(name, &style)?;
+            let (width, height) = (width as i32, look.px(14.0));
+            let (left, right) = (frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width);
+            let columns = [left, (left + right) / 2, right];
+            let (below, above) = (row + look.px(3.0), row - look.px(2.0) - height);
+            let rows = [below, above, below + height, above - height];
+            let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
+            let corner = labels.clearest(&corners, (width, height));
+            area.draw(&Text::new(name.to_owned(), corner, style))?;
+        }
+        for line in self.lines {
+            if let Some(last) = line.points.last() {
+                labels.write(
+                    &line.label,
+                    frame.pixel(last.x, last.y),
+                    &look.palette.method(&line.method),
+                    false,
+                    area,
+                )?;
+            }
         }
         area.present()?;
         Ok(frame)

@@ -8,6 +8,7 @@ mod curve;
 mod dashes;
 mod frame;
 mod frontier;
+mod labels;
 mod lines;
 mod look;
 mod marker;

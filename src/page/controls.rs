@@ -346,7 +346,6 @@ pub fn draw(state: &State) {
     let ready = state.ready.is_some();
     let trainable = ready && state.stage(state.focused).is_some_and(|stage| stage.state != StageState::Waiting);
     dom::set_text("play", if state.playing { say("Pause") } else { say("Play") });
-    dom::set_attribute(&dom::element("play"), "aria-pressed", Some(if state.playing { "true" } else { "false" }));
     dom::flag("play", "disabled", !ready);
     dom::flag("step", "disabled", !trainable || state.playing);
     for id in ["reset", "save-sft", "save-dpo", "load-sft"] {

@@ -36,11 +36,12 @@ pub fn input(id: &str) -> HtmlInputElement {
     typed(id)
 }
 
-/// A choice.
+/// A field for several lines.
 pub fn text_area(id: &str) -> HtmlTextAreaElement {
     element(id).dyn_into().unwrap_or_else(|_| panic!("#{id} is no text area"))
 }
 
+/// A choice.
 pub fn select(id: &str) -> HtmlSelectElement {
     typed(id)
 }

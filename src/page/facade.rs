@@ -10,10 +10,11 @@ use super::lecture::Lecture;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::storage::{News, Storage};
+use super::telling::Telling;
 use super::view::View;
 use super::{
-    annotator, clinic, controls, curves, dom, former, frontier, inside, knobs, lectern, notices, numbers, pipeline,
-    runs, samples, studies, sweep, tour,
+    annotator, clinic, controls, curves, dom, focus, former, frontier, inside, knobs, lectern, notices, numbers,
+    pipeline, runs, samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -31,6 +32,7 @@ pub struct Page {
     /// Where the values of each chart over the steps lie.
     pub(super) curve_frames: Vec<(&'static str, Frame)>,
     pace: Pace,
+    telling: Telling,
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
@@ -71,6 +73,7 @@ impl Page {
         controls::restore_theme();
         knobs::build();
         clinic::view::build();
+        state.annotator = annotator::restore();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
         controls::carry_address();
@@ -82,6 +85,7 @@ impl Page {
             frame: None,
             curve_frames: Vec::new(),
             pace: Pace::default(),
+            telling: Telling::default(),
             post,
             inbox: Inbox::default(),
             storage: Storage::default(),
@@ -164,9 +168,10 @@ impl Page {
         }
     }
 
-    /// Asks for everything to be drawn anew: another size or theme.
+    /// Asks for the charts to be drawn anew: another size or theme. All else follows by itself, and a list that is written
+    /// anew would close what is open in it, and be read out once more.
     pub fn redraw(&mut self) {
-        self.state.mark(&View::ALL);
+        self.state.mark(&[View::Frontier, View::Curves, View::Studies]);
     }
 
     /// Draws what has changed since the last frame.
@@ -178,8 +183,25 @@ impl Page {
         for news in self.storage.take_news() {
             self.hear(news);
         }
-        let part = tour::view::top(&self.state);
-        for view in self.state.take_stale() {
+        let stale: Vec<View> = self.state.take_stale().into_iter().collect();
+        if !stale.is_empty() {
+            let (part, held) = (tour::view::top(&self.state), focus::held());
+            self.draw(stale);
+            tour::view::hold(&self.state, part);
+            held.iter().for_each(focus::restore);
+        }
+        if let Some(told) = self.telling.next(&self.state, js_sys::Date::now() / 1000.0) {
+            dom::set_text("said", &told);
+        }
+        if let Some(export) = self.state.export.take() {
+            notices::save(&export);
+        }
+    }
+}
+
+impl Page {
+    fn draw(&mut self, stale: Vec<View>) {
+        for view in stale {
             match view {
                 View::Controls => controls::draw(&self.state),
                 View::Pipeline => pipeline::draw(&self.state),
@@ -197,14 +219,8 @@ impl Page {
                 View::Sweep => sweep::view::draw(&self.state),
             }
         }
-        tour::view::hold(&self.state, part);
-        if let Some(export) = self.state.export.take() {
-            notices::save(&export);
-        }
     }
-}
 
-impl Page {
     /// Sends a command.
     pub(super) fn order(&mut self, command: Command) {
         if command == Command::Play {

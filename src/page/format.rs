@@ -21,7 +21,7 @@ pub fn signed(value: f64, decimals: usize) -> String {
 
 /// Four significant digits, as far as six decimals go.
 pub fn significant(value: f64) -> String {
-    let size = if value == 0.0 || !value.is_finite() { 0.0 } else { value.abs().log10().floor() };
+    let size = if value.abs() < 5e-7 || !value.is_finite() { 0.0 } else { value.abs().log10().floor() };
     fixed(value, (3.0 - size).clamp(0.0, 6.0) as usize)
 }
 

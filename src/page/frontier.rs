@@ -22,7 +22,7 @@ const REACH: f64 = 24.0;
 pub fn draw(state: &mut State) -> Option<Frame> {
     write_target(&target(state), state.optimum_origin);
     write_guess(state);
-    write_readout(state, &trails(state));
+    dom::set_text("frontier-summary", &readout(state, &trails(state)));
     write_table(state);
     write_recorded(state);
     if !state.has_a_chart() {
@@ -95,10 +95,14 @@ fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
 
 fn write_guess(state: &State) {
     let (question, answer) = (state.guess.question(), state.guess.answer(&state.optimum));
-    dom::flag("guess", "hidden", question.is_none());
-    if let Some(question) = question {
-        dom::set_text("guess-question", &question);
+    if let Some(question) = &question {
+        // Told once: it changes with every move of the slider, which tells its own.
+        if dom::element("guess").has_attribute("hidden") {
+            dom::set_text("said", question);
+        }
+        dom::set_text("guess-question", question);
     }
+    dom::flag("guess", "hidden", question.is_none());
     dom::set_text("guess-answer", answer.as_deref().unwrap_or_default());
 }
 
@@ -114,7 +118,8 @@ fn sentence(name: &str, point: &FrontierPoint) -> String {
     )
 }
 
-fn write_readout(state: &State, trails: &[Trail]) {
+/// What is pointed at, or else the newest point, in numbers.
+fn readout(state: &State, trails: &[Trail]) -> String {
     let pointed = state.selected.and_then(|(trail, point)| {
         let trail = trails.get(trail)?;
         Some(sentence(&trail.label, trail.points.get(point)?))
@@ -123,8 +128,7 @@ fn write_readout(state: &State, trails: &[Trail]) {
         let point = state.latest()?;
         Some(say!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
     };
-    let text = pointed.or_else(newest).unwrap_or_else(|| say("No point yet. Press Play.").into());
-    dom::set_text("frontier-summary", &text);
+    pointed.or_else(newest).unwrap_or_else(|| say("No point yet. Press Play.").into())
 }
 
 /// Adds the rows of new points; old rows stay as they are, unless some were taken out.
@@ -235,5 +239,5 @@ pub fn walk(page: &mut Page, by: isize) {
         None => all.len().saturating_sub(1),
     };
     select(page, all.get(next).copied());
-    dom::set_text("said", &dom::element("frontier-summary").text_content().unwrap_or_default());
+    dom::set_text("said", &readout(&page.state, &trails));
 }

@@ -3,7 +3,7 @@
 use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
-use super::{Page, dom};
+use super::{Page, dom, focus};
 use crate::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
@@ -18,12 +18,13 @@ pub fn show(lecture: &Lecture) {
     }
 }
 
-/// Goes to the part of a key from 1 to 9; whether it was one.
+/// Goes to the part of a key from 1 to 9, and takes the focus along; whether it was one.
 pub fn go(key: &str) -> bool {
     let stop = key.parse::<usize>().ok().and_then(|number| STOPS.get(number.checked_sub(1)?));
     let Some(part) = stop.and_then(|selector| dom::document().query_selector(selector).ok().flatten()) else {
         return false;
     };
+    focus::go(&part);
     part.scroll_into_view();
     true
 }

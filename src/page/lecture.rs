@@ -1,5 +1,6 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
+use crate::engine::settings::excerpt;
 use crate::sorted::Set;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
@@ -43,14 +44,14 @@ impl Lecture {
                         match PARTS.iter().position(|(known, _)| *known == name) {
                             Some(index) => lecture.hidden.insert(index),
                             None => {
-                                let known = PARTS.map(|(name, _)| name).join(", ");
+                                let (name, known) = (excerpt(name), PARTS.map(|(name, _)| name).join(", "));
                                 problems.push(format!("hide: “{name}” is none of {known}"));
                             }
                         }
                     }
                 }
                 ("type", "large") => lecture.is_large = true,
-                ("type", other) => problems.push(format!("type: “{other}” is not large")),
+                ("type", other) => problems.push(format!("type: “{}” is not large", excerpt(other))),
                 _ => rest.push(part),
             }
         }

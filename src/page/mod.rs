@@ -24,6 +24,7 @@ pub mod recorded;
 pub mod state;
 pub mod study;
 pub mod sweep;
+pub mod telling;
 pub mod tour;
 pub mod trails;
 pub mod view;
@@ -38,6 +39,8 @@ mod curves;
 mod dom;
 #[cfg(target_arch = "wasm32")]
 mod facade;
+#[cfg(target_arch = "wasm32")]
+mod focus;
 #[cfg(target_arch = "wasm32")]
 mod frontier;
 #[cfg(target_arch = "wasm32")]

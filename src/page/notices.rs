@@ -52,6 +52,9 @@ fn draw_kept(keeping: &Keeping) {
     dom::flag("kept", "hidden", text.is_empty());
     dom::flag("kept-resume", "hidden", keeping.offer.is_none());
     dom::set_text("kept-discard", if keeping.offer.is_some() { say("Discard") } else { say("Dismiss") });
+    if !text.is_empty() && dom::element("kept-summary").text_content().as_ref() != Some(&text) {
+        dom::set_text("said", &text);
+    }
     dom::set_text("kept-summary", &text);
 }
 

@@ -5,9 +5,12 @@ use web_sys::Element;
 use super::state::State;
 use super::trails::{RunId, runs};
 use super::view::View;
-use super::{Page, dom, format, frontier, samples};
+use super::{Page, dom, focus, format, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
 use crate::words::say;
+
+/// Which run a row is of.
+const RUN: &str = "data-run";
 
 /// Writes the list and the open point.
 pub fn draw(state: &State) {
@@ -15,24 +18,36 @@ pub fn draw(state: &State) {
     write_open(state);
 }
 
-/// Rows are made anew only when there are other runs: a name may be under the fingers.
+/// The row of a run stays as long as the run: a name may be under the fingers.
 fn write_list(state: &State) {
     let runs = runs(&state.points, &state.pair_names);
     dom::flag("runs", "hidden", runs.is_empty());
     let list = dom::element("run-list");
-    let ids: Vec<String> = runs.iter().map(|(id, _)| id.id()).collect();
-    let ids = ids.join(" ");
-    if list.get_attribute("data-runs").as_deref() != Some(&ids) {
-        dom::set_attribute(&list, "data-runs", Some(&ids));
-        dom::clear(&list);
-        for (id, trail) in &runs {
-            dom::append(&list, &[&row(id, &trail.method)]);
+    let is_of = |row: &Element, id: &RunId| row.get_attribute(RUN).is_some_and(|it| it == id.id());
+    let mut next = list.first_element_child();
+    while let Some(old) = next {
+        next = old.next_element_sibling();
+        if !runs.iter().any(|(id, _)| is_of(&old, id)) {
+            old.remove();
+        }
+    }
+    // Runs keep their order, so what does not stand here yet is new.
+    let mut next = list.first_element_child();
+    for (id, trail) in &runs {
+        if next.as_ref().is_some_and(|row| is_of(row, id)) {
+            next = next.and_then(|row| row.next_element_sibling());
+        } else {
+            // The list refuses no row.
+            let _ = list.insert_before(&row(id, &trail.method), next.as_deref());
         }
     }
     for (id, trail) in &runs {
         let (mark, id) = (state.marks.get(id), id.id());
         let name = mark.and_then(|mark| mark.name.clone()).unwrap_or_else(|| trail.label.clone());
-        dom::input(&format!("run-shown-{id}")).set_checked(!mark.is_some_and(|mark| mark.hidden));
+        let shown = dom::input(&format!("run-shown-{id}"));
+        shown.set_checked(!mark.is_some_and(|mark| mark.hidden));
+        dom::set_attribute(&shown, "aria-label", Some(&say!("{} in the chart", name)));
+        dom::set_attribute(&dom::element(&format!("run-remove-{id}")), "aria-label", Some(&say!("remove {}", name)));
         super::controls::write_unless_focused(&format!("run-name-{id}"), &name);
         let count = match trail.points.len() {
             1 => say("1 point").to_owned(),
@@ -44,16 +59,16 @@ fn write_list(state: &State) {
 
 fn row(id: &RunId, method: &str) -> Element {
     let (row, id) = (dom::make("li", "run", ""), id.id());
+    dom::set_attribute(&row, RUN, Some(&id));
     dom::set_attribute(&row, "data-method", Some(&method.replace('_', "-")));
-    let field = |kind: &str, role: &str, label: &str| {
+    let field = |kind: &str, role: &str| {
         let field = dom::make("input", "", "");
         dom::set_attribute(&field, "type", Some(kind));
         dom::set_attribute(&field, "id", Some(&format!("run-{role}-{id}")));
-        dom::set_attribute(&field, "aria-label", Some(label));
         field
     };
-    let shown = field("checkbox", "shown", say("In the chart"));
-    let name = field("text", "name", say("Name of the run"));
+    let (shown, name) = (field("checkbox", "shown"), field("text", "name"));
+    dom::set_attribute(&name, "aria-label", Some(say("Name of the run")));
     let count = dom::make("span", "quiet numeric", "");
     dom::set_attribute(&count, "id", Some(&format!("run-count-{id}")));
     let remove = dom::make("button", "plain", say("remove"));
@@ -131,7 +146,9 @@ pub fn open_selected(page: &mut Page) {
         if let Some(moment) = page.state.open(id, point) {
             page.order(Command::Open(moment));
         }
-        dom::set_text("said", say("Opened below the chart."));
+        // At once, so that it can be gone to.
+        draw(&page.state);
+        focus::go(&dom::element("opened-title"));
     }
 }
 

@@ -54,34 +54,46 @@ fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let block = dom::make("div", "completion", "");
     let model = dom::make("p", "model", &name);
     dom::set_attribute(&model, "data-method", Some(method));
-    let text = dom::make_written("p", "", "");
+    let text = dom::make("p", "", "");
     write_words(&text, completion, by);
     let details = dom::make("details", "", "");
     let unfinished = if completion.ended { "" } else { say(", never ends") };
     let score = say!("gold reward {}{}", format::fixed(completion.gold_reward, 2), unfinished);
     dom::append(&details, &[&dom::make("summary", "", &score), &working(completion)]);
+    if by == Tint::LogRatio {
+        dom::append(&details, &[&ratios(completion)]);
+    }
     dom::append(&block, &[&model, &text, &details]);
     block
 }
 
 /// Writes a completion's words, each tinted.
 pub(super) fn write_words(text: &Element, completion: &SampledCompletion, by: Tint) {
-    for word in &completion.words {
+    for (index, word) in completion.words.iter().enumerate() {
         let strength = match by {
             Tint::Sentiment => word.valence / STRONGEST_VALENCE,
             Tint::LogRatio if word.log_ratio.abs() < FAINTEST_RATIO => 0.0,
             Tint::LogRatio => word.log_ratio / STRONGEST_RATIO,
         };
-        let span = dom::make("span", tint(strength), &word.text);
+        // What is told of a word is in the page's language, the word itself is not.
+        let (span, written) = (dom::make("span", tint(strength), ""), dom::make_written("span", "", &word.text));
         dom::set_attribute(&span, "title", Some(&told(word)));
+        dom::append(&span, &[&written]);
         if strength != 0.0 {
             strengthen(&span, strength);
         }
-        let space = dom::document().create_text_node(" ");
+        // A full stop never stands alone on a line.
+        let space = dom::document().create_text_node(if index > 0 && is_mark(word) { "\u{a0}" } else { " " });
+        if index > 0 {
+            // A text node cannot be refused by an element of text.
+            let _ = text.append_child(&space);
+        }
         dom::append(text, &[&span]);
-        // A text node cannot be refused by an element of text.
-        let _ = text.append_child(&space);
     }
+}
+
+fn is_mark(word: &Word) -> bool {
+    matches!(word.text.as_str(), "." | "?" | ",")
 }
 
 fn tint(strength: f64) -> &'static str {
@@ -111,6 +123,23 @@ fn rules(word: &Word) -> String {
     if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) }
 }
 
+/// Every word with what its tint says, for whoever cannot point at it.
+fn ratios(completion: &SampledCompletion) -> Element {
+    let line = dom::make("p", "working", say("log π/π_ref: "));
+    for (index, word) in completion.words.iter().enumerate() {
+        let before = if index > 0 { "; " } else { "" };
+        let number = format!(" {}", format::signed(word.log_ratio, 2));
+        write_told(&line, before, word, &number);
+    }
+    line
+}
+
+/// Writes a word with what is told of it.
+fn write_told(line: &Element, before: &str, word: &Word, told: &str) {
+    let parts = [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", told)];
+    parts.iter().for_each(|part| dom::append(line, &[part]));
+}
+
 fn working(completion: &SampledCompletion) -> Element {
     let sentimental = || completion.words.iter().filter(|word| word.valence != 0.0);
     if !completion.ended {
@@ -123,9 +152,7 @@ fn working(completion: &SampledCompletion) -> Element {
     for (index, word) in sentimental().enumerate() {
         let before = if index > 0 { "; " } else { "" };
         let number = format!(" {}{}", format::signed(word.valence, 2), rules(word));
-        let parts =
-            [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", &number)];
-        parts.iter().for_each(|part| dom::append(&working, &[part]));
+        write_told(&working, before, word, &number);
     }
     working
 }

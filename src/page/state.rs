@@ -509,7 +509,8 @@ impl State {
     fn start_over(&mut self, stages: &[Stage]) {
         stages.iter().for_each(|stage| self.forget(*stage));
         self.works.retain(|work, _| *work == Work::Scaling);
-        self.failure = None;
+        // What the address asked for in vain is told when the first engine is there, too.
+        self.failure = self.failure.take().filter(|_| self.started.is_none());
         self.selected = None;
         self.curves.at = None;
         self.mark(&View::ALL);

@@ -129,3 +129,19 @@ test('on a phone pairs are labelled by touch, and nothing is wider than the scre
   await trail(page, 'DPO, my labels');
   await shot(page, 'frontier-phone', '.frontier');
 }, { ...SMALL, viewport: PHONE }));
+
+test('labels outlast a reload, and more can be given', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.click('#annotator-begin');
+  await pair(page);
+  for (const key of ['a', 'b', 's', 'a']) await page.keyboard.press(key);
+  assert.equal(await text(page, '#annotator-count'), '3 of 20');
+  await page.reload({ waitUntil: 'load' });
+  await pair(page);
+  assert.equal(await text(page, '#annotator-count'), '3 of 20');
+  assert.match(await text(page, '#annotator-summary'), /labelled 3 pairs/);
+  assert.doesNotMatch(await text(page, '#annotator-summary'), /earlier model/, 'the same reference wrote them');
+  await page.focus('#annotator-desk');
+  await page.keyboard.press('b');
+  assert.equal(await text(page, '#annotator-count'), '4 of 20');
+}, SMALL));

@@ -248,6 +248,8 @@ test('a bad address is named, and the default used', () => visit(CHROMIUM, async
   await page.waitForSelector('#failure:not([hidden])');
   assert.match(await text(page, '#failure-sentence'), /beta/);
   assert.equal(await text(page, '#beta-value'), '0.50');
+  await ready(page);
+  assert.match(await text(page, '#failure:not([hidden])'), /beta/, 'the engine is there, and it still stands');
 }, { url: `${process.env.KLIMB_URL}?beta=900` }));
 
 for (const colorScheme of ['light', 'dark']) {

@@ -80,6 +80,6 @@ export const VIEWS = {
   },
   keys: async (page) => {
     await page.keyboard.press('Escape');
-    await page.click('#help');
+    await page.keyboard.press('?');
   },
 };

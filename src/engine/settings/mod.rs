@@ -217,13 +217,16 @@ impl Settings {
 
     /// Sets the knob `name` from text, or says why it cannot be.
     pub fn set_from_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        let knob = Knob::named(name)
-            .ok_or_else(|| ConfigError::new("address", format!("there is no setting called “{name}”")))?;
+        let knob = Knob::named(name).ok_or_else(|| {
+            let name = excerpt(name);
+            ConfigError::new("address", format!("there is no setting called “{name}”"))
+        })?;
+        let shown = excerpt(text);
         let value = if knob.names.is_empty() {
-            json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{text}” is not a number")))?
+            json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{shown}” is not a number")))?
         } else {
             let found = knob.names.iter().position(|name| *name == text);
-            let reason = || format!("“{text}” is none of {}", knob.names.join(", "));
+            let reason = || format!("“{shown}” is none of {}", knob.names.join(", "));
             found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
         };
         knob.set(self, value)
@@ -237,9 +240,29 @@ impl Settings {
     }
 }
 
+/// The beginning of what somebody wrote: enough to be recognised, and never a screenful.
+pub fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_huge_value_is_named_by_its_beginning() {
+        for query in
+            [format!("seed={}", "é".repeat(10_000)), "x".repeat(10_000), format!("loss={}", "y".repeat(10_000))]
+        {
+            let (_, errors) = Settings::from_query(&query);
+            let told = errors[0].to_string();
+            assert!(told.contains('…') && told.len() < 250, "{} bytes", told.len());
+        }
+        assert_eq!(excerpt("0.5"), "0.5");
+    }
 
     #[test]
     fn an_address_gives_its_settings_back() {

@@ -1,13 +1,16 @@
 //! Being the annotator: pairs that a person labels one by one, what the oracle thinks of her choices, and the labels as the
 //! engine trains on them. No browser in here, but for the view.
 
+mod kept;
 mod names;
 #[cfg(target_arch = "wasm32")]
 mod view;
 
 pub use names::{KeptNames, PairNames};
 #[cfg(target_arch = "wasm32")]
-pub use view::{click, draw, press, set_flips};
+pub use view::{click, draw, press, restore, set_flips};
+
+use serde::{Deserialize, Serialize};
 
 use super::format;
 use crate::engine::protocol::{Command, DrawnPair, SampledCompletion};
@@ -22,7 +25,7 @@ const FIRST_GOAL: usize = 20;
 const MORE: usize = 10;
 
 /// One of the two completions of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
     /// The first.
     A,
@@ -84,7 +87,7 @@ impl Label<'_> {
 }
 
 /// The pairs, her answers to the first of them, and what is asked of her.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Annotator {
     pairs: Vec<DrawnPair>,
     /// Which reference wrote each pair, by its fingerprint.
@@ -95,6 +98,7 @@ pub struct Annotator {
     answers: Vec<Option<Side>>,
     goal: usize,
     /// Whether pairs have been ordered that have not come.
+    #[serde(skip)]
     is_waiting: bool,
     /// The first pair that was never asked for.
     next: usize,

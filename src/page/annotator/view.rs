@@ -10,6 +10,25 @@ use crate::page::view::View;
 use crate::page::{Page, dom, format, samples};
 use crate::words::say;
 
+/// Where a tab keeps the labels.
+const KEPT: &str = "klimb-labels";
+
+/// The labels that this tab kept when it was left.
+pub fn restore() -> Annotator {
+    let storage = dom::window().session_storage().ok().flatten();
+    Annotator::kept(storage.and_then(|storage| storage.get_item(KEPT).ok().flatten()).as_deref())
+}
+
+fn keep(annotator: &Annotator) {
+    if let Ok(Some(storage)) = dom::window().session_storage() {
+        // Storage may be forbidden or full; labels then last as long as the page.
+        let _ = match annotator.to_text() {
+            Some(text) => storage.set_item(KEPT, &text),
+            None => storage.remove_item(KEPT),
+        };
+    }
+}
+
 /// What a button of the section does.
 pub fn click(page: &mut Page, id: &str) {
     let annotator = &mut page.state.annotator;
@@ -54,11 +73,13 @@ pub fn press(page: &mut Page, key: &str) -> bool {
 /// Takes over the share of flipped labels from its slider.
 pub fn set_flips(page: &mut Page) {
     page.state.annotator.set_flips(dom::input("annotator-flips").value_as_number() as u32);
+    keep(&page.state.annotator);
     page.state.mark(&[View::Annotator]);
 }
 
 fn answered(page: &mut Page) {
     page.draw_pairs();
+    keep(&page.state.annotator);
     // At once, so that what is focused next is there.
     draw(&page.state);
 }
@@ -127,7 +148,8 @@ fn draw_pair(annotator: &Annotator) {
 /// A completion without anything the oracle makes of it.
 fn as_read(completion: &SampledCompletion) -> String {
     let unfinished = if completion.ended { "" } else { say(" … (never ends)") };
-    format!("{}{unfinished}", super::text(completion))
+    // A full stop never stands alone on a line.
+    format!("{}{unfinished}", super::text(completion).replace(" .", "\u{a0}."))
 }
 
 fn draw_outcome(state: &State) {
@@ -176,9 +198,9 @@ fn row(number: usize, label: &Label, is_flipped: bool) -> Element {
     let prompt = dom::make_written("td", "prompt", &format!("{} …", label.pair.prompt));
     dom::append(&row, &[&head, &prompt]);
     for completion in [label.chosen(), label.rejected()] {
-        let (cell, text) = (dom::make("td", "", ""), dom::make_written("span", "", ""));
+        let (cell, text) = (dom::make("td", "", ""), dom::make("span", "", ""));
         samples::write_words(&text, completion, Tint::Sentiment);
-        let reward = dom::make("span", "quiet numeric", &format::fixed(completion.gold_reward, 2));
+        let reward = dom::make("span", "quiet numeric", &format!(" {}", format::fixed(completion.gold_reward, 2)));
         dom::append(&cell, &[&text, &reward]);
         dom::append(&row, &[&cell]);
     }

@@ -45,7 +45,7 @@ fn summary(batch: &Batch) -> String {
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
-        format::fixed(batch.accuracy, 2),
+        format!("{}\u{a0}%", format::fixed(100.0 * batch.accuracy, 0)),
         start,
         batch.pairs.len(),
         pull

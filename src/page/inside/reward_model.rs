@@ -41,7 +41,7 @@ fn summary(batch: &ScoredBatch) -> String {
         batch.step,
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
-        format::fixed(batch.accuracy, 2),
+        format!("{}\u{a0}%", format::fixed(100.0 * batch.accuracy, 0)),
         start,
         batch.pairs.len()
     )

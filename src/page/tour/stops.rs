@@ -17,6 +17,8 @@ pub struct Stop {
     pub then: &'static str,
     /// The id of the part of the page that it speaks of.
     pub part: &'static str,
+    /// The id of what inside of it the button changes.
+    pub result: &'static str,
     /// What to read.
     pub links: &'static [Link],
 }
@@ -81,13 +83,14 @@ pub const STOPS: [Stop; 9] = [
     Stop {
         title: "A model that was never asked",
         text: &[
-            "A language model continues a text: it gives every possible next word a probability, draws one, and goes on. The base model here learned that from reviews mixed with cast lists, showtimes and questions, so it often answers the beginning of a review with something else: that is misalignment.",
+            "A language model continues a text: it gives every possible next word a probability, draws one, and goes on. The base model here learned that from reviews mixed with cast lists, showtimes and questions, so it often answers a prompt, the given beginning of a review, with something else: that is misalignment.",
             "Wishes for an assistant are often summed up as helpfulness, honesty and harmlessness (Askell et al. 2021, arXiv 2112.00861). This toy has one reward only: how happy a film review sounds.",
         ],
         act: "Let it go on from “the acting in this film”",
         action: Action::Complete("the acting in this film"),
         then: "Read what the base model wrote. Beside it stands the model of the next stop, under the same random draws.",
         part: "samples",
+        result: "typed-list",
         links: &[],
     },
     Stop {
@@ -98,20 +101,22 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Play the match",
         action: Action::Contest,
-        then: "The line “here” grows from temperature to temperature. Temperature says how freely words are drawn; at 0 the likeliest is taken.",
+        then: "The line “SFT, here” grows from temperature to temperature. Temperature says how freely words are drawn; at 0 the likeliest is taken.",
         part: "studies",
+        result: "win-rate-chart",
         links: &[],
     },
     Stop {
         title: "Preferences",
         text: &[
-            "To get further than imitation, somebody must say what is better. The reference writes four completions of a prompt, the given beginning of a text; of every two, one is called chosen and the other rejected: a preference pair.",
+            "To get further than imitation, somebody must say what is better. The reference writes four completions of a prompt; of every two, one is called chosen and the other rejected: a preference pair.",
             "Here a lexicon of sentiment judges in the place of people: it gives each text a gold reward from 0 to 1. The happier text is usually chosen, with some noise, since people do not always agree either.",
         ],
         act: "Write some pairs",
         action: Action::Step(Stage::Pairs),
-        then: "Each press adds 192 pairs: 32 prompts, and six pairs from the four completions of each.",
+        then: "Each press adds 192 pairs: 32 prompts, and six pairs from the four completions of each. You will read some of them at the last stop but one.",
         part: "card-pairs",
+        result: "card-pairs",
         links: &[],
     },
     Stop {
@@ -122,20 +127,22 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Train it",
         action: Action::Play(Stage::RewardModel),
-        then: "Pairs are written first, then the loss falls from ln 2 = 0.693, a coin toss. Training stops by itself.",
+        then: "More pairs are written first. Then the small curve, the loss, falls from ln 2 = 0.693, which is that of a coin toss, and training stops by itself.",
         part: "card-reward-model",
+        result: "card-reward-model",
         links: &[],
     },
     Stop {
         title: "Reinforcement learning: PPO",
         text: &[
             "In reinforcement learning the model writes, is scored, and what scored well becomes more likely. The model in training is called the policy, and proximal policy optimisation, PPO, moves it in small, bounded steps.",
-            "Every word also pays for leaving the reference. The whole drift is measured as a KL divergence in nats, 0 for no change, and β is its price: a high β is a short leash.",
+            "Every word also pays for leaving the reference. The whole drift is measured as a KL divergence in nats, units of natural logarithms, 0 for no change; β is its price, and a high β is a short leash.",
         ],
         act: "Play one round",
         action: Action::Step(Stage::Ppo),
-        then: "If the reward model is not ready, it is trained first. Then the policy writes a set of completions and learns from them; some stand here word by word.",
+        then: "If the reward model is not ready, it is trained first. Then the policy writes a set of completions, a rollout, and learns from them; some stand here word by word.",
         part: "inside",
+        result: "inside",
         links: &[],
     },
     Stop {
@@ -146,8 +153,9 @@ pub const STOPS: [Stop; 9] = [
         ],
         act: "Let it hack",
         action: Action::Fail("few-pairs"),
-        then: "Wait for some points in the chart of rewards: the score climbs, the gold reward hardly follows, and the gap between them is shaded.",
+        then: "Wait for some steps in the first chart: the score climbs, the gold reward hardly follows, and the gap between them is shaded.",
         part: "curves",
+        result: "curve-loss",
         links: &[],
     },
     Stop {
@@ -160,6 +168,7 @@ pub const STOPS: [Stop; 9] = [
         action: Action::MoveBeta(0.2, 2.0),
         then: "π* walked along the curve, and nothing was trained. A low β buys more reward for more drift. Your β comes back when you leave this stop.",
         part: "chart",
+        result: "chart",
         links: &[],
     },
     Stop {
@@ -172,18 +181,20 @@ pub const STOPS: [Stop; 9] = [
         action: Action::Step(Stage::Dpo),
         then: "Here are pairs of that batch with the weight of their pull, and the loss in the paper’s formula.",
         part: "inside",
+        result: "inside",
         links: &[],
     },
     Stop {
         title: "The frontier",
         text: &[
             "Up is more gold reward, right is more drift from the reference. Better is higher at the same drift, and the curve is the most that any policy can have.",
-            "Train a little and watch where points land; then press Sweep β for five leashes, or compare PPO and another seed. How training fails is further down, in the clinic.",
+            "Train a little and watch where points land; then press Sweep β for five leashes, or compare PPO, or another seed, which is other random numbers. How training fails is further down, in the clinic.",
         ],
         act: "Train fifty steps of DPO",
         action: Action::Steps(50),
-        then: "It pauses after fifty steps, with a point every few of them. Play goes on from there.",
+        then: "It pauses after fifty steps, with a point every ten unless you have set it otherwise. Play goes on from there.",
         part: "chart",
+        result: "chart",
         links: &[OUYANG, RAFAILOV, ASKELL],
     },
 ];
@@ -212,7 +223,9 @@ mod tests {
             let all = [stop.text, &[stop.title, stop.act, stop.then]].concat().join(" ");
             assert!(!all.contains('!') && !all.contains('—'), "{all}");
             assert!(stop.then.ends_with('.'), "{}", stop.then);
-            assert!(html.contains(&format!("id=\"{}\"", stop.part)), "index.html has no #{}", stop.part);
+            for id in [stop.part, stop.result] {
+                assert!(html.contains(&format!("id=\"{id}\"")), "index.html has no #{id}");
+            }
         }
     }
 

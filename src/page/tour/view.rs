@@ -1,5 +1,7 @@
 //! The tour's panel: it stands beside the page, never over it, and marks the part that it speaks of.
 
+use web_sys::Element;
+
 use super::{Action, Move, Tour};
 use crate::engine::protocol::{Command, Stage, Work};
 use crate::page::clinic::{self, Case};
@@ -29,6 +31,9 @@ pub fn go(page: &mut Page, to: Move) {
     if let Ok(Some(storage)) = dom::window().local_storage() {
         // Storage may be forbidden; the place then lasts as long as the page.
         let _ = storage.set_item(STORED, &tour.at().to_string());
+    }
+    if tour.is_open && tour.stop().action == Action::Contest {
+        studies::open(page, Study::WinRate);
     }
     draw(&page.state);
     mark(tour);
@@ -88,7 +93,15 @@ pub fn act(page: &mut Page) {
     draw(&page.state);
     // In a panel that scrolls by itself; then the page.
     dom::element("tour-then").scroll_into_view();
-    dom::element(stop.part).scroll_into_view();
+    let (part, result) = (dom::element(stop.part), dom::element(stop.result));
+    let seen = if is_near(&part, &result) { part } else { result };
+    seen.scroll_into_view();
+}
+
+/// Whether a result is to be seen with the beginning of its part, where the panel takes half of a phone's window.
+fn is_near(part: &Element, result: &Element) -> bool {
+    let height = dom::window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or_default();
+    result.get_bounding_client_rect().top() - part.get_bounding_client_rect().top() < 0.33 * height
 }
 
 /// Pauses training when the steps that the tour asked for are there.
