@@ -30,8 +30,8 @@ impl Gpu {
     pub async fn new(preference: Preference) -> Result<Self, BackendError> {
         let (device, queue, adapter, failure) = device::open(&preference).await?;
         Ok(Self {
+            recorder: recorder::Recorder::new(device.clone(), queue, adapter.is_software),
             adapter,
-            recorder: recorder::Recorder::new(device.clone(), queue),
             storage: storage::Storage::new(device, failure),
         })
     }
