@@ -99,16 +99,36 @@ const REDUCE: &str = shader_text!("shared/reduce.wgsl");
 const LOGISTIC: &str = shader_text!("shared/logistic.wgsl");
 const GELU: &str = shader_text!("shared/gelu.wgsl");
 
-static EMBEDDING: Shader = Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX], on_software: &[] };
-static LAYER_NORM: Shader =
-    Shader { path: "layer_norm.wgsl", text: shader_text!("layer_norm.wgsl"), shared: &[INDEX, REDUCE], on_software: &[] };
-static MATMUL: Shader = Shader { path: "matmul.wgsl", text: shader_text!("matmul.wgsl"), shared: &[INDEX, GELU], on_software: &[("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)] };
-static ATTENTION: Shader = Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX], on_software: &[] };
-static LOGPROBS: Shader = Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX], on_software: &[] };
-static SFT: Shader =
-    Shader { path: "objectives/sft.wgsl", text: shader_text!("objectives/sft.wgsl"), shared: &[INDEX], on_software: &[] };
-static DPO: Shader =
-    Shader { path: "objectives/dpo.wgsl", text: shader_text!("objectives/dpo.wgsl"), shared: &[INDEX], on_software: &[] };
+static EMBEDDING: Shader =
+    Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX], on_software: &[] };
+static LAYER_NORM: Shader = Shader {
+    path: "layer_norm.wgsl",
+    text: shader_text!("layer_norm.wgsl"),
+    shared: &[INDEX, REDUCE],
+    on_software: &[],
+};
+static MATMUL: Shader = Shader {
+    path: "matmul.wgsl",
+    text: shader_text!("matmul.wgsl"),
+    shared: &[INDEX, GELU],
+    on_software: &[("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)],
+};
+static ATTENTION: Shader =
+    Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX], on_software: &[] };
+static LOGPROBS: Shader =
+    Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX], on_software: &[] };
+static SFT: Shader = Shader {
+    path: "objectives/sft.wgsl",
+    text: shader_text!("objectives/sft.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
+static DPO: Shader = Shader {
+    path: "objectives/dpo.wgsl",
+    text: shader_text!("objectives/dpo.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
 static UNLIKELIHOOD: Shader = Shader {
     path: "objectives/unlikelihood.wgsl",
     text: shader_text!("objectives/unlikelihood.wgsl"),
@@ -121,11 +141,18 @@ static BRADLEY_TERRY: Shader = Shader {
     shared: &[INDEX, LOGISTIC],
     on_software: &[],
 };
-static PPO: Shader =
-    Shader { path: "objectives/ppo.wgsl", text: shader_text!("objectives/ppo.wgsl"), shared: &[INDEX], on_software: &[] };
-static ROLLOUT: Shader = Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX], on_software: &[] };
-static OPTIMISER: Shader = Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE], on_software: &[] };
-static SAMPLE: Shader = Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX], on_software: &[] };
+static PPO: Shader = Shader {
+    path: "objectives/ppo.wgsl",
+    text: shader_text!("objectives/ppo.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
+static ROLLOUT: Shader =
+    Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX], on_software: &[] };
+static OPTIMISER: Shader =
+    Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE], on_software: &[] };
+static SAMPLE: Shader =
+    Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX], on_software: &[] };
 
 const EMBED: &[Field] = &[
     U32("batch"),
@@ -151,6 +178,38 @@ const PPO_ROWS: &[Field] = &[
     U32("rollout_offset"),
     U32("settings_offset"),
     U32("statistics_offset"),
+];
+
+/// What a model writes with.
+pub const WRITING: [&str; 9] = [
+    "embed_forward",
+    "layer_norm_forward",
+    "matmul_forward",
+    "attention_decode_forward",
+    "matmul_residual_forward",
+    "matmul_gelu_forward",
+    "matmul_backward_input",
+    "sample",
+    "attention_forward",
+];
+
+/// What measuring a policy, and then a step of DPO, need beside that, in this order.
+pub const LEARNING: [&str; 15] = [
+    "logprobs_forward",
+    "kl_forward",
+    "sequence_logprobs_forward",
+    "dpo",
+    "sequence_logprobs_backward",
+    "logprobs_backward",
+    "matmul_backward_weights",
+    "layer_norm_backward",
+    "layer_norm_backward_weights",
+    "matmul_gelu_backward_input",
+    "attention_backward",
+    "embed_backward",
+    "squared_norm",
+    "record_metrics",
+    "adamw",
 ];
 
 /// Every kernel.

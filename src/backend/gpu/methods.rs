@@ -255,7 +255,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = tiles(size.inner, size.columns) * shares(self.adapter.is_software);
+        let items = tiles(size.inner, size.columns) * shares(self.recorder.is_software());
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
         self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, [items, 1]);
     }

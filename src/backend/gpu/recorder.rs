@@ -1,7 +1,7 @@
 //! Recording dispatches: one encoder and one compute pass from submit to submit, and a memory of everything a dispatch
 //! needs, so that the second time it creates nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::kernels::{Access, Grid, KERNELS, Kernel};
 use super::storage::Stored;
@@ -55,6 +55,8 @@ pub struct Recorder {
     modules: HashMap<&'static str, wgpu::ShaderModule>,
     kernels: HashMap<&'static str, usize>,
     compiled: Vec<Option<Compiled>>,
+    /// Kernels to be compiled while the device is at work.
+    meanwhile: VecDeque<usize>,
     pages: Vec<Page>,
     slots: HashMap<Box<[u32]>, Slot>,
     bind_groups: HashMap<Box<[u32]>, wgpu::BindGroup>,
@@ -72,6 +74,7 @@ impl Recorder {
             modules: HashMap::new(),
             kernels: KERNELS.iter().enumerate().map(|(i, kernel)| (kernel.name, i)).collect(),
             compiled: KERNELS.iter().map(|_| None).collect(),
+            meanwhile: VecDeque::new(),
             pages: Vec::new(),
             slots: HashMap::new(),
             bind_groups: HashMap::new(),
@@ -81,6 +84,25 @@ impl Recorder {
     /// Where command buffers go.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// Whether kernels are compiled for a processor that plays the device.
+    pub fn is_software(&self) -> bool {
+        self.is_software
+    }
+
+    /// Compiles `now` at once and one of `meanwhile` after each submit.
+    pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
+        for name in now {
+            self.compile(self.kernels[name]);
+        }
+        self.meanwhile = meanwhile.iter().map(|name| self.kernels[name]).collect();
+    }
+
+    /// The names of the kernels that are compiled, in the table's order.
+    pub fn compiled(&self) -> Vec<&'static str> {
+        let compiled = KERNELS.iter().zip(&self.compiled).filter(|(_, compiled)| compiled.is_some());
+        compiled.map(|(kernel, _)| kernel.name).collect()
     }
 
     /// Records `name` on `buffers` (the row's bindings, in order) with `uniforms` (the row's fields, in order; floats
@@ -130,7 +152,8 @@ impl Recorder {
         }
     }
 
-    /// Sends what was recorded, preceded by the uniform blocks it is the first to use.
+    /// Sends what was recorded, preceded by the uniform blocks it is the first to use, and compiles what is wanted later
+    /// while the device is at work.
     pub fn submit(&mut self) {
         let Some(recording) = self.recording.take() else { return };
         for page in &mut self.pages {
@@ -143,6 +166,9 @@ impl Recorder {
         drop(recording.pass);
         self.queue.submit([recording.encoder.finish()]);
         self.counters.submits += 1;
+        if let Some(index) = self.meanwhile.pop_front() {
+            self.compile(index);
+        }
     }
 
     /// Sends what was recorded and drops every bind group and uniform block; the pipelines stay.
