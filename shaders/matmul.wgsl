@@ -9,9 +9,12 @@
 //
 // All write but the last, which adds. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
 // 4×4. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide: sixteen loads
-// of four numbers feed 256 multiply-adds. That needs rows of a multiple of four numbers, which the network has; a
-// second loop takes what the first one cannot, number by number. Tiles that stick out repeat the last row or column and
-// do not store it, so that the inner loop has no branch.
+// of four numbers feed 256 multiply-adds. That needs rows of a multiple of four numbers, which all maps of the network
+// have but a scalar head; what has not is computed number by number. Tiles that stick out repeat the last row or column
+// and do not store it, so that the inner loop has no branch.
+//
+// A driver that compiles on the processor takes its time by the length of what it is given, functions written out at
+// every call: so what follows a product is a short loop, and the other way is as short as it can be.
 
 struct MatmulSize {
     rows: u32,
@@ -55,29 +58,12 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(a.x * b, a.y * b, a.z * b, a.w * b);
+// The quad that begins at column `column`, or the last one of a row of `columns`.
+fn quad(column: u32, columns: u32) -> u32 {
+    return min(column, columns - 4u);
 }
 
-// Numbers one by one (gather) and four rows of four, beginning at multiples of four (rows).
-
-fn gather_x(i: vec4<u32>) -> vec4<f32> {
-    let q = i / 4u;
-    let r = i % 4u;
-    return vec4<f32>(x[q.x][r.x], x[q.y][r.y], x[q.z][r.z], x[q.w][r.w]);
-}
-
-fn gather_weights(i: vec4<u32>) -> vec4<f32> {
-    let q = i / 4u;
-    let r = i % 4u;
-    return vec4<f32>(weights[q.x][r.x], weights[q.y][r.y], weights[q.z][r.z], weights[q.w][r.w]);
-}
-
-fn gather_dout(i: vec4<u32>) -> vec4<f32> {
-    let q = i / 4u;
-    let r = i % 4u;
-    return vec4<f32>(dout[q.x][r.x], dout[q.y][r.y], dout[q.z][r.z], dout[q.w][r.w]);
-}
+// Four rows of four numbers, which begin at multiples of four.
 
 fn rows_of_x(i: vec4<u32>) -> mat4x4<f32> {
     let q = i / 4u;
@@ -98,37 +84,27 @@ fn rows_of_dout(i: vec4<u32>) -> mat4x4<f32> {
 fn forward_tile(row: u32, column: u32) -> Tile {
     let top = four(row, size.rows) * size.inner;
     let bottom = four(row + 4u, size.rows) * size.inner;
-    let left = four(column, size.columns) + size.weights_offset;
-    let right = four(column + 4u, size.columns) + size.weights_offset;
+    let left = quad(column, size.columns) + size.weights_offset;
+    let right = quad(column + 4u, size.columns) + size.weights_offset;
     var tile = Tile();
     if (size.bias == 1u) {
-        let bias = size.inner * size.columns;
-        tile.top_left = outer(vec4<f32>(1.0), gather_weights(left + bias));
-        tile.top_right = outer(vec4<f32>(1.0), gather_weights(right + bias));
+        let bias_left = weights[(left + size.inner * size.columns) / 4u];
+        let bias_right = weights[(right + size.inner * size.columns) / 4u];
+        tile.top_left = mat4x4<f32>(bias_left, bias_left, bias_left, bias_left);
+        tile.top_right = mat4x4<f32>(bias_right, bias_right, bias_right, bias_right);
         tile.bottom_left = tile.top_left;
         tile.bottom_right = tile.top_right;
     }
-    var k = 0u;
-    for (; k < size.inner && in_fours(); k += 4u) {
+    for (var k = 0u; k < size.inner; k += 4u) {
         let w_rows = (vec4<u32>(0u, 1u, 2u, 3u) + k) * size.columns;
         let x_top = rows_of_x(top + k);
         let x_bottom = rows_of_x(bottom + k);
-        let w_left = rows_of_weights(w_rows + left.x);
-        let w_right = rows_of_weights(w_rows + right.x);
+        let w_left = rows_of_weights(w_rows + left);
+        let w_right = rows_of_weights(w_rows + right);
         tile.top_left += w_left * x_top;
         tile.top_right += w_right * x_top;
         tile.bottom_left += w_left * x_bottom;
         tile.bottom_right += w_right * x_bottom;
-    }
-    for (; k < size.inner; k++) {
-        let x_top = gather_x(top + k);
-        let x_bottom = gather_x(bottom + k);
-        let w_left = gather_weights(left + k * size.columns);
-        let w_right = gather_weights(right + k * size.columns);
-        tile.top_left += outer(x_top, w_left);
-        tile.top_right += outer(x_top, w_right);
-        tile.bottom_left += outer(x_bottom, w_left);
-        tile.bottom_right += outer(x_bottom, w_right);
     }
     return tile;
 }
@@ -140,8 +116,7 @@ fn backward_tile(row: u32, input: u32) -> Tile {
     let left = four(input, size.inner) * size.columns + size.weights_offset;
     let right = four(input + 4u, size.inner) * size.columns + size.weights_offset;
     var tile = Tile();
-    var c = 0u;
-    for (; c < size.columns && in_fours(); c += 4u) {
+    for (var c = 0u; c < size.columns; c += 4u) {
         let dout_top = rows_of_dout(top + c);
         let dout_bottom = rows_of_dout(bottom + c);
         let w_left = transpose(rows_of_weights(left + c));
@@ -151,48 +126,65 @@ fn backward_tile(row: u32, input: u32) -> Tile {
         tile.bottom_left += w_left * dout_bottom;
         tile.bottom_right += w_right * dout_bottom;
     }
-    for (; c < size.columns; c++) {
-        let dout_top = gather_dout(top + c);
-        let dout_bottom = gather_dout(bottom + c);
-        let w_left = gather_weights(left + c);
-        let w_right = gather_weights(right + c);
-        tile.top_left += outer(dout_top, w_left);
-        tile.top_right += outer(dout_top, w_right);
-        tile.bottom_left += outer(dout_bottom, w_left);
-        tile.bottom_right += outer(dout_bottom, w_right);
-    }
     return tile;
 }
 
-// What follows a tile: each row of its blocks, four numbers, goes to its place in a matrix of `columns`.
-struct Place {
-    first: u32,
-    count: u32, // of the four numbers that are inside the matrix
-}
+// The same number by number: one of x·W + b, and one of dout·Wᵀ.
 
-fn place_of(row: u32, column: u32, columns: u32) -> Place {
-    return Place(row * columns + column, select(0u, min(4u, columns - column), row < size.rows && column < columns));
-}
-
-fn put_out(place: Place, values: vec4<f32>) {
-    if (place.count == 4u && place.first % 4u == 0u) {
-        out[place.first / 4u] = values;
-        return;
+fn forward_number(row: u32, column: u32) -> f32 {
+    var sum = 0.0;
+    if (size.bias == 1u) {
+        let bias = size.weights_offset + size.inner * size.columns + column;
+        sum = weights[bias / 4u][bias % 4u];
     }
-    for (var c = 0u; c < place.count; c++) {
-        out[(place.first + c) / 4u][(place.first + c) % 4u] = values[c];
+    for (var k = 0u; k < size.inner; k++) {
+        let i = row * size.inner + k;
+        let w = size.weights_offset + k * size.columns + column;
+        sum += x[i / 4u][i % 4u] * weights[w / 4u][w % 4u];
     }
+    return sum;
 }
 
-fn put_row(row: u32, column: u32, values: vec4<f32>) {
-    put_out(place_of(row, column, size.columns), values);
+fn backward_number(row: u32, input: u32) -> f32 {
+    var sum = 0.0;
+    for (var c = 0u; c < size.columns; c++) {
+        let i = row * size.columns + c;
+        let w = size.weights_offset + input * size.columns + c;
+        sum += dout[i / 4u][i % 4u] * weights[w / 4u][w % 4u];
+    }
+    return sum;
 }
 
-fn put(row: u32, column: u32, block: mat4x4<f32>) {
-    put_row(row, column, block[0]);
-    put_row(row + 1u, column, block[1]);
-    put_row(row + 2u, column, block[2]);
-    put_row(row + 3u, column, block[3]);
+// What follows a tile: a loop over the first rows of its blocks, each of which goes to its place, and the next ones.
+// The blocks are turned, not indexed: a number known only at run time would put them in memory.
+fn turned(tile: Tile) -> Tile {
+    let a = tile.top_left;
+    let b = tile.top_right;
+    let c = tile.bottom_left;
+    let d = tile.bottom_right;
+    return Tile(
+        mat4x4<f32>(a[1], a[2], a[3], a[0]),
+        mat4x4<f32>(b[1], b[2], b[3], b[0]),
+        mat4x4<f32>(c[1], c[2], c[3], c[0]),
+        mat4x4<f32>(d[1], d[2], d[3], d[0]),
+    );
+}
+
+// Place number `i` of a tile, row by row.
+fn place_in_tile(first: vec2<u32>, i: u32) -> vec2<u32> {
+    return first + vec2<u32>(i / 8u, i % 8u);
+}
+
+// Whether a place is in the matrix of `size.rows` and `columns`.
+fn is_in(place: vec2<u32>, columns: u32) -> bool {
+    return place.x < size.rows && place.y < columns;
+}
+
+fn put(place: vec2<u32>, values: vec4<f32>) {
+    if (is_in(place, size.columns)) {
+        let at = (place.x * size.columns + place.y) / 4u;
+        out[at] = values;
+    }
 }
 
 @compute @workgroup_size(64)
@@ -201,34 +193,33 @@ fn matmul_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     if (first.x >= size.rows) {
         return;
     }
-    let tile = forward_tile(first.x, first.y);
-    put(first.x, first.y, tile.top_left);
-    put(first.x, first.y + 4u, tile.top_right);
-    put(first.x + 4u, first.y, tile.bottom_left);
-    put(first.x + 4u, first.y + 4u, tile.bottom_right);
-}
-
-fn put_pre(place: Place, values: vec4<f32>) {
-    if (place.count == 4u && place.first % 4u == 0u) {
-        pre[place.first / 4u] = values;
+    if (!in_fours()) {
+        for (var i = 0u; i < 64u; i++) {
+            let place = place_in_tile(first, i);
+            if (is_in(place, size.columns)) {
+                let at = place.x * size.columns + place.y;
+                let value = forward_number(place.x, place.y);
+                out[at / 4u][at % 4u] = value;
+            }
+        }
         return;
     }
-    for (var c = 0u; c < place.count; c++) {
-        pre[(place.first + c) / 4u][(place.first + c) % 4u] = values[c];
+    var tile = forward_tile(first.x, first.y);
+    for (var r = 0u; r < 4u; r++) {
+        put(first + vec2<u32>(r, 0u), tile.top_left[0]);
+        put(first + vec2<u32>(r, 4u), tile.top_right[0]);
+        put(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+        put(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        tile = turned(tile);
     }
 }
 
-fn put_gelu_row(row: u32, column: u32, values: vec4<f32>) {
-    let place = place_of(row, column, size.columns);
-    put_pre(place, values);
-    put_out(place, gelu(values));
-}
-
-fn put_gelu(row: u32, column: u32, block: mat4x4<f32>) {
-    put_gelu_row(row, column, block[0]);
-    put_gelu_row(row + 1u, column, block[1]);
-    put_gelu_row(row + 2u, column, block[2]);
-    put_gelu_row(row + 3u, column, block[3]);
+fn put_gelu(place: vec2<u32>, values: vec4<f32>) {
+    if (is_in(place, size.columns)) {
+        let at = (place.x * size.columns + place.y) / 4u;
+        pre[at] = values;
+        out[at] = gelu(values);
+    }
 }
 
 @compute @workgroup_size(64)
@@ -237,26 +228,33 @@ fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(nu
     if (first.x >= size.rows) {
         return;
     }
-    let tile = forward_tile(first.x, first.y);
-    put_gelu(first.x, first.y, tile.top_left);
-    put_gelu(first.x, first.y + 4u, tile.top_right);
-    put_gelu(first.x + 4u, first.y, tile.bottom_left);
-    put_gelu(first.x + 4u, first.y + 4u, tile.bottom_right);
+    if (!in_fours()) {
+        for (var i = 0u; i < 64u; i++) {
+            let place = place_in_tile(first, i);
+            if (is_in(place, size.columns)) {
+                let at = place.x * size.columns + place.y;
+                let value = forward_number(place.x, place.y);
+                pre[at / 4u][at % 4u] = value;
+                out[at / 4u][at % 4u] = gelu(vec4<f32>(value)).x;
+            }
+        }
+        return;
+    }
+    var tile = forward_tile(first.x, first.y);
+    for (var r = 0u; r < 4u; r++) {
+        put_gelu(first + vec2<u32>(r, 0u), tile.top_left[0]);
+        put_gelu(first + vec2<u32>(r, 4u), tile.top_right[0]);
+        put_gelu(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+        put_gelu(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        tile = turned(tile);
+    }
 }
 
-fn put_residual_row(row: u32, column: u32, values: vec4<f32>) {
-    let i = four(column, size.columns) + min(row, size.rows - 1u) * size.columns;
-    let q = i / 4u;
-    let r = i % 4u;
-    let before = vec4<f32>(residual[q.x][r.x], residual[q.y][r.y], residual[q.z][r.z], residual[q.w][r.w]);
-    put_out(place_of(row, column, size.columns), before + values);
-}
-
-fn put_residual(row: u32, column: u32, block: mat4x4<f32>) {
-    put_residual_row(row, column, block[0]);
-    put_residual_row(row + 1u, column, block[1]);
-    put_residual_row(row + 2u, column, block[2]);
-    put_residual_row(row + 3u, column, block[3]);
+fn put_residual(place: vec2<u32>, values: vec4<f32>) {
+    if (is_in(place, size.columns)) {
+        let at = (place.x * size.columns + place.y) / 4u;
+        out[at] = residual[at] + values;
+    }
 }
 
 @compute @workgroup_size(64)
@@ -265,32 +263,32 @@ fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>, @builti
     if (first.x >= size.rows) {
         return;
     }
-    let tile = forward_tile(first.x, first.y);
-    put_residual(first.x, first.y, tile.top_left);
-    put_residual(first.x, first.y + 4u, tile.top_right);
-    put_residual(first.x + 4u, first.y, tile.bottom_left);
-    put_residual(first.x + 4u, first.y + 4u, tile.bottom_right);
-}
-
-fn put_dx(place: Place, values: vec4<f32>) {
-    if (place.count == 4u && place.first % 4u == 0u) {
-        dx[place.first / 4u] = values;
+    if (!in_fours()) {
+        for (var i = 0u; i < 64u; i++) {
+            let place = place_in_tile(first, i);
+            if (is_in(place, size.columns)) {
+                let at = place.x * size.columns + place.y;
+                let value = forward_number(place.x, place.y);
+                out[at / 4u][at % 4u] = residual[at / 4u][at % 4u] + value;
+            }
+        }
         return;
     }
-    for (var c = 0u; c < place.count; c++) {
-        dx[(place.first + c) / 4u][(place.first + c) % 4u] = values[c];
+    var tile = forward_tile(first.x, first.y);
+    for (var r = 0u; r < 4u; r++) {
+        put_residual(first + vec2<u32>(r, 0u), tile.top_left[0]);
+        put_residual(first + vec2<u32>(r, 4u), tile.top_right[0]);
+        put_residual(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+        put_residual(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        tile = turned(tile);
     }
 }
 
-fn put_dx_row(row: u32, column: u32, values: vec4<f32>) {
-    put_dx(place_of(row, column, size.inner), values);
-}
-
-fn put_dx_block(row: u32, column: u32, block: mat4x4<f32>) {
-    put_dx_row(row, column, block[0]);
-    put_dx_row(row + 1u, column, block[1]);
-    put_dx_row(row + 2u, column, block[2]);
-    put_dx_row(row + 3u, column, block[3]);
+fn put_dx(place: vec2<u32>, values: vec4<f32>) {
+    if (is_in(place, size.inner)) {
+        let at = (place.x * size.inner + place.y) / 4u;
+        dx[at] = values;
+    }
 }
 
 @compute @workgroup_size(64)
@@ -299,26 +297,32 @@ fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(
     if (first.x >= size.rows) {
         return;
     }
-    let tile = backward_tile(first.x, first.y);
-    put_dx_block(first.x, first.y, tile.top_left);
-    put_dx_block(first.x, first.y + 4u, tile.top_right);
-    put_dx_block(first.x + 4u, first.y, tile.bottom_left);
-    put_dx_block(first.x + 4u, first.y + 4u, tile.bottom_right);
+    if (!in_fours()) {
+        for (var i = 0u; i < 64u; i++) {
+            let place = place_in_tile(first, i);
+            if (is_in(place, size.inner)) {
+                let at = place.x * size.inner + place.y;
+                let value = backward_number(place.x, place.y);
+                dx[at / 4u][at % 4u] = value;
+            }
+        }
+        return;
+    }
+    var tile = backward_tile(first.x, first.y);
+    for (var r = 0u; r < 4u; r++) {
+        put_dx(first + vec2<u32>(r, 0u), tile.top_left[0]);
+        put_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
+        put_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+        put_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        tile = turned(tile);
+    }
 }
 
-fn put_gelu_dx_row(row: u32, column: u32, values: vec4<f32>) {
-    let i = four(column, size.inner) + min(row, size.rows - 1u) * size.inner;
-    let q = i / 4u;
-    let r = i % 4u;
-    let before = vec4<f32>(pre[q.x][r.x], pre[q.y][r.y], pre[q.z][r.z], pre[q.w][r.w]);
-    put_dx(place_of(row, column, size.inner), values * gelu_derivative(before));
-}
-
-fn put_gelu_dx(row: u32, column: u32, block: mat4x4<f32>) {
-    put_gelu_dx_row(row, column, block[0]);
-    put_gelu_dx_row(row + 1u, column, block[1]);
-    put_gelu_dx_row(row + 2u, column, block[2]);
-    put_gelu_dx_row(row + 3u, column, block[3]);
+fn put_gelu_dx(place: vec2<u32>, values: vec4<f32>) {
+    if (is_in(place, size.inner)) {
+        let at = (place.x * size.inner + place.y) / 4u;
+        dx[at] = values * gelu_derivative(pre[at]);
+    }
 }
 
 @compute @workgroup_size(64)
@@ -327,44 +331,80 @@ fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @bui
     if (first.x >= size.rows) {
         return;
     }
-    let tile = backward_tile(first.x, first.y);
-    put_gelu_dx(first.x, first.y, tile.top_left);
-    put_gelu_dx(first.x, first.y + 4u, tile.top_right);
-    put_gelu_dx(first.x + 4u, first.y, tile.bottom_left);
-    put_gelu_dx(first.x + 4u, first.y + 4u, tile.bottom_right);
+    if (!in_fours()) {
+        for (var i = 0u; i < 64u; i++) {
+            let place = place_in_tile(first, i);
+            if (is_in(place, size.inner)) {
+                let at = place.x * size.inner + place.y;
+                let value = backward_number(place.x, place.y);
+                dx[at / 4u][at % 4u] = value * gelu_derivative(vec4<f32>(pre[at / 4u][at % 4u])).x;
+            }
+        }
+        return;
+    }
+    var tile = backward_tile(first.x, first.y);
+    for (var r = 0u; r < 4u; r++) {
+        put_gelu_dx(first + vec2<u32>(r, 0u), tile.top_left[0]);
+        put_gelu_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
+        put_gelu_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+        put_gelu_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        tile = turned(tile);
+    }
 }
 
 // The gradient of W sums over all rows, of which there are many more than tiles: the 32 invocations of a workgroup share
-// the rows of one tile, and add up what they have through workgroup memory, eight rows of four numbers and the bias's.
+// the rows of one tile, and add up what they have through workgroup memory, first for its upper half, then for the lower
+// one: four rows of eight numbers and, in the last of nine quads, four of the bias's. On a software adapter, which has
+// few processors and clears that memory number by number, each invocation has a tile for itself.
+override SHARES: u32 = 32u; // 32 or 1
+override PARTIAL_SUMS: u32 = 288u; // 9 of each of 32 invocations, or 1 where nothing is shared
 const QUADS = 9u;
-var<workgroup> partial_sums: array<vec4<f32>, 288>;
+var<workgroup> partial_sums: array<vec4<f32>, PARTIAL_SUMS>;
 
-// The sum over all invocations, row number `lane` of it, for the first nine.
-fn sum_over_lanes(lane: u32, left: mat4x4<f32>, right: mat4x4<f32>, bias: vec4<f32>) -> vec4<f32> {
-    let mine = lane * QUADS;
-    workgroupBarrier(); // the sums of an earlier call have been read
-    partial_sums[mine] = left[0];
-    partial_sums[mine + 1u] = left[1];
-    partial_sums[mine + 2u] = left[2];
-    partial_sums[mine + 3u] = left[3];
-    partial_sums[mine + 4u] = right[0];
-    partial_sums[mine + 5u] = right[1];
-    partial_sums[mine + 6u] = right[2];
-    partial_sums[mine + 7u] = right[3];
-    partial_sums[mine + 8u] = bias;
-    workgroupBarrier();
-    var sum = vec4<f32>();
-    for (var i = lane; i < 32u * QUADS && lane < QUADS; i += QUADS) {
-        sum += partial_sums[i];
+// Where quad `q` of a half of the tile at `first` belongs: row and column of the gradient. The bias's row is behind the
+// last one of W, and wanted once, of the first tile of a column; what is not wanted gets a row beyond that.
+fn place_of_quad(first: vec2<u32>, half: u32, q: u32) -> vec2<u32> {
+    if (q == 8u) {
+        return vec2<u32>(select(size.inner + 1u, size.inner, first.x == 0u && size.bias == 1u), first.y + 4u * half);
     }
-    return sum;
+    let row = first.x + 4u * half + q % 4u;
+    return vec2<u32>(select(size.inner + 1u, row, row < size.inner), first.y + 4u * (q / 4u));
 }
 
-// Adds four numbers to the gradient of W, whose last row, number `inner`, is the bias's.
-fn add_dweights(input: u32, column: u32, values: vec4<f32>) {
-    for (var c = column; c < min(column + 4u, size.columns); c++) {
-        dweights[size.weights_offset + input * size.columns + c] += values[c - column];
+fn add_dweights(place: vec2<u32>, values: vec4<f32>) {
+    for (var c = 0u; c < 4u && place.x <= size.inner && place.y + c < size.columns; c++) {
+        dweights[size.weights_offset + place.x * size.columns + place.y + c] += values[c];
     }
+}
+
+// A quad of one invocation: a part of a sum or, where nothing is shared, all of it.
+fn give(first: vec2<u32>, half: u32, q: u32, lane: u32, values: vec4<f32>) {
+    if (SHARES == 1u) {
+        add_dweights(place_of_quad(first, half, q), values);
+    } else {
+        partial_sums[lane * QUADS + q] = values;
+    }
+}
+
+// A quad number by number, over an invocation's share of the rows.
+fn weights_numbers(place: vec2<u32>, share: u32) -> vec4<f32> {
+    var sums = vec4<f32>();
+    for (var c = 0u; c < 4u && place.x <= size.inner && place.y + c < size.columns; c++) {
+        var sum = 0.0;
+        for (var row = share; row < size.rows; row += SHARES) {
+            let i = row * size.inner + min(place.x, size.inner - 1u);
+            let o = row * size.columns + place.y + c;
+            sum += select(x[i / 4u][i % 4u], 1.0, place.x == size.inner) * dout[o / 4u][o % 4u];
+        }
+        sums[c] = sum;
+    }
+    return sums;
+}
+
+// The first `count` rows of a block, and zeros.
+fn first_rows(block: mat4x4<f32>, count: u32) -> mat4x4<f32> {
+    let kept = vec4<f32>(vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
+    return mat4x4<f32>(block[0] * kept.x, block[1] * kept.y, block[2] * kept.z, block[3] * kept.w);
 }
 
 @compute @workgroup_size(32)
@@ -372,56 +412,60 @@ fn matmul_backward_weights(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let input = 8u * group.y;
-    let column = 8u * group.x;
-    let top = four(input, size.inner);
-    let bottom = four(input + 4u, size.inner);
-    let left = four(column, size.columns);
-    let right = four(column + 4u, size.columns);
+    let i = group.x * 32u + lane;
+    let first = tile_place(i / SHARES, size.columns);
+    let share = i % SHARES;
     var tile = Tile();
     var bias_left = vec4<f32>();
     var bias_right = vec4<f32>();
-    var row = 4u * lane;
-    for (; row + 4u <= size.rows && in_fours(); row += 128u) {
-        let rows = vec4<u32>(row, row + 1u, row + 2u, row + 3u);
-        let x_top = transpose(rows_of_x(rows * size.inner + top.x));
-        let x_bottom = transpose(rows_of_x(rows * size.inner + bottom.x));
-        let dout_left = rows_of_dout(rows * size.columns + left.x);
-        let dout_right = rows_of_dout(rows * size.columns + right.x);
-        tile.top_left += dout_left * x_top;
-        tile.top_right += dout_right * x_top;
-        tile.bottom_left += dout_left * x_bottom;
-        tile.bottom_right += dout_right * x_bottom;
-        bias_left += dout_left * vec4<f32>(1.0);
-        bias_right += dout_right * vec4<f32>(1.0);
-    }
-    for (; row < size.rows; row += 128u) {
-        for (var r = row; r < min(row + 4u, size.rows); r++) {
-            let x_top = gather_x(top + r * size.inner);
-            let x_bottom = gather_x(bottom + r * size.inner);
-            let dout_left = gather_dout(left + r * size.columns);
-            let dout_right = gather_dout(right + r * size.columns);
-            tile.top_left += outer(x_top, dout_left);
-            tile.top_right += outer(x_top, dout_right);
-            tile.bottom_left += outer(x_bottom, dout_left);
-            tile.bottom_right += outer(x_bottom, dout_right);
-            bias_left += dout_left;
-            bias_right += dout_right;
+    if (in_fours() && first.x < size.inner) {
+        let top = quad(first.x, size.inner);
+        let bottom = quad(first.x + 4u, size.inner);
+        let left = quad(first.y, size.columns);
+        let right = quad(first.y + 4u, size.columns);
+        for (var row = 4u * share; row < size.rows; row += 4u * SHARES) {
+            let rows = four(row, size.rows);
+            let x_top = transpose(rows_of_x(rows * size.inner + top));
+            let x_bottom = transpose(rows_of_x(rows * size.inner + bottom));
+            var dout_left = rows_of_dout(rows * size.columns + left);
+            var dout_right = rows_of_dout(rows * size.columns + right);
+            if (row + 4u > size.rows) {
+                dout_left = first_rows(dout_left, size.rows - row);
+                dout_right = first_rows(dout_right, size.rows - row);
+            }
+            tile.top_left += dout_left * x_top;
+            tile.top_right += dout_right * x_top;
+            tile.bottom_left += dout_left * x_bottom;
+            tile.bottom_right += dout_right * x_bottom;
+            bias_left += dout_left * vec4<f32>(1.0);
+            bias_right += dout_right * vec4<f32>(1.0);
         }
     }
-    let upper = sum_over_lanes(lane, tile.top_left, tile.top_right, bias_left);
-    let lower = sum_over_lanes(lane, tile.bottom_left, tile.bottom_right, bias_right);
-    if (lane < 8u) {
-        let r = input + lane % 4u;
-        let c = column + 4u * (lane / 4u);
-        if (r < size.inner) {
-            add_dweights(r, c, upper);
+    for (var half = 0u; half < 2u; half++) {
+        if (in_fours()) {
+            for (var r = 0u; r < 4u; r++) {
+                give(first, half, r, lane, tile.top_left[0]);
+                give(first, half, r + 4u, lane, tile.top_right[0]);
+                tile = turned(tile);
+            }
+            give(first, half, 8u, lane, bias_left);
+            tile = Tile(tile.bottom_left, tile.bottom_right, tile.top_left, tile.top_right);
+            bias_left = bias_right;
+        } else {
+            for (var q = 0u; q < QUADS; q++) {
+                give(first, half, q, lane, weights_numbers(place_of_quad(first, half, q), share));
+            }
         }
-        if (r + 4u < size.inner) {
-            add_dweights(r + 4u, c, lower);
+        if (SHARES > 1u) {
+            workgroupBarrier();
+            if (lane < QUADS) {
+                var sum = vec4<f32>();
+                for (var s = lane; s < 32u * QUADS; s += QUADS) {
+                    sum += partial_sums[s];
+                }
+                add_dweights(place_of_quad(first, half, lane), sum);
+            }
+            workgroupBarrier(); // the sums have been read
         }
-    } else if (lane == 8u && input == 0u && size.bias == 1u) {
-        add_dweights(size.inner, column, upper);
-        add_dweights(size.inner, column + 4u, lower);
     }
 }

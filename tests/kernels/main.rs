@@ -28,6 +28,12 @@ fn gpu() -> Gpu {
     pollster::block_on(Gpu::new(Preference::default())).expect("these tests need a graphics adapter; lavapipe will do")
 }
 
+/// The same adapter with the shaders of a graphics card.
+fn gpu_as_card() -> Gpu {
+    let preference = Preference { as_card: true, ..Default::default() };
+    pollster::block_on(Gpu::new(preference)).expect("these tests need a graphics adapter; lavapipe will do")
+}
+
 fn cpu() -> Cpu<f32> {
     Cpu::new()
 }

@@ -1,6 +1,6 @@
 use klimb::backend::{At, AtMut, Kernels, MatmulSize};
 
-use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
+use super::{Tensors, assert_parity, cpu, floats, gpu, gpu_as_card, noise, read};
 
 /// The weights do not begin at the buffer's beginning. Shaders read four numbers at once where everything begins at a
 /// multiple of four: both ways are wanted.
@@ -120,8 +120,10 @@ fn matmul_backward_weights() {
         k.matmul_backward_weights(size, &x, &dout, AtMut::new(&mut dweights, offset(size)));
         vec![("dweights", read(k, &dweights, offset(size) + (size.inner + 1) * size.columns))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, rows shared"), &case(&mut card, size), &twin);
     }
 }

@@ -1,5 +1,6 @@
 //! What is recorded, in which order it happens, and what it costs.
 
+use klimb::backend::gpu::kernels::{LEARNING, WRITING};
 use klimb::backend::gpu::{Gpu, GpuFloats, Preference};
 use klimb::backend::{At, BackendError, Kernels, MatmulSize};
 
@@ -36,6 +37,32 @@ fn a_dispatch_creates_objects_only_the_first_time() {
     let before = gpu.counters();
     gpu.submit();
     assert_eq!(gpu.counters(), before, "nothing recorded, nothing sent");
+}
+
+#[test]
+fn what_is_prepared_is_compiled_at_once_or_one_kernel_after_each_submit() {
+    let mut gpu = gpu();
+    gpu.prepare(&["matmul_forward"], &["squared_norm", "adamw"]);
+    assert_eq!(gpu.compiled(), ["matmul_forward"]);
+    let (x, w) = (floats(&mut gpu, &[3.0]), floats(&mut gpu, &[2.0]));
+    let mut out = gpu.floats("out", 1);
+    let mut submit = |gpu: &mut Gpu| {
+        multiply(gpu, &x, &w, &mut out);
+        gpu.submit();
+        gpu.compiled()
+    };
+    assert_eq!(submit(&mut gpu), ["matmul_forward", "squared_norm"]);
+    assert_eq!(submit(&mut gpu), ["matmul_forward", "squared_norm", "adamw"]);
+    assert_eq!(submit(&mut gpu), ["matmul_forward", "squared_norm", "adamw"]);
+}
+
+/// The page would be no slower than it was if a kernel's name were wrong here: it would not start.
+#[test]
+fn a_session_prepares_kernels_that_are_there() {
+    let prepared: Vec<_> = WRITING.into_iter().chain(LEARNING).collect();
+    let mut gpu = gpu();
+    gpu.prepare(&prepared, &[]);
+    assert_eq!(gpu.compiled().len(), prepared.len(), "each of them once");
 }
 
 #[test]

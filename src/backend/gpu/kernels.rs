@@ -14,6 +14,8 @@ pub struct Shader {
     pub text: &'static str,
     /// Texts of `shaders/shared/` that go in front.
     pub shared: &'static [&'static str],
+    /// What its `override` constants are on an adapter that a processor plays; elsewhere they are as in the text.
+    pub on_software: &'static [(&'static str, f64)],
 }
 
 impl Shader {
@@ -86,36 +88,71 @@ use Access::{Add, Read, Write};
 use Field::{F32, U32};
 use Grid::{Covers, Items};
 
+/// How many invocations share the rows of a tile of `matmul_backward_weights`, `SHARES` in its text: a graphics card has
+/// many more invocations than there are tiles, a processor that plays one has not.
+pub const fn shares(is_software: bool) -> usize {
+    if is_software { 1 } else { 32 }
+}
+
 const INDEX: &str = shader_text!("shared/index.wgsl");
 const REDUCE: &str = shader_text!("shared/reduce.wgsl");
 const LOGISTIC: &str = shader_text!("shared/logistic.wgsl");
 const GELU: &str = shader_text!("shared/gelu.wgsl");
 
-static EMBEDDING: Shader = Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX] };
-static LAYER_NORM: Shader =
-    Shader { path: "layer_norm.wgsl", text: shader_text!("layer_norm.wgsl"), shared: &[INDEX, REDUCE] };
-static MATMUL: Shader = Shader { path: "matmul.wgsl", text: shader_text!("matmul.wgsl"), shared: &[INDEX, GELU] };
-static ATTENTION: Shader = Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX] };
-static LOGPROBS: Shader = Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX] };
-static SFT: Shader =
-    Shader { path: "objectives/sft.wgsl", text: shader_text!("objectives/sft.wgsl"), shared: &[INDEX] };
-static DPO: Shader =
-    Shader { path: "objectives/dpo.wgsl", text: shader_text!("objectives/dpo.wgsl"), shared: &[INDEX] };
+static EMBEDDING: Shader =
+    Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX], on_software: &[] };
+static LAYER_NORM: Shader = Shader {
+    path: "layer_norm.wgsl",
+    text: shader_text!("layer_norm.wgsl"),
+    shared: &[INDEX, REDUCE],
+    on_software: &[],
+};
+static MATMUL: Shader = Shader {
+    path: "matmul.wgsl",
+    text: shader_text!("matmul.wgsl"),
+    shared: &[INDEX, GELU],
+    on_software: &[("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)],
+};
+static ATTENTION: Shader =
+    Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX], on_software: &[] };
+static LOGPROBS: Shader =
+    Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX], on_software: &[] };
+static SFT: Shader = Shader {
+    path: "objectives/sft.wgsl",
+    text: shader_text!("objectives/sft.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
+static DPO: Shader = Shader {
+    path: "objectives/dpo.wgsl",
+    text: shader_text!("objectives/dpo.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
 static UNLIKELIHOOD: Shader = Shader {
     path: "objectives/unlikelihood.wgsl",
     text: shader_text!("objectives/unlikelihood.wgsl"),
     shared: &[INDEX],
+    on_software: &[],
 };
 static BRADLEY_TERRY: Shader = Shader {
     path: "objectives/bradley_terry.wgsl",
     text: shader_text!("objectives/bradley_terry.wgsl"),
     shared: &[INDEX, LOGISTIC],
+    on_software: &[],
 };
-static PPO: Shader =
-    Shader { path: "objectives/ppo.wgsl", text: shader_text!("objectives/ppo.wgsl"), shared: &[INDEX] };
-static ROLLOUT: Shader = Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX] };
-static OPTIMISER: Shader = Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE] };
-static SAMPLE: Shader = Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX] };
+static PPO: Shader = Shader {
+    path: "objectives/ppo.wgsl",
+    text: shader_text!("objectives/ppo.wgsl"),
+    shared: &[INDEX],
+    on_software: &[],
+};
+static ROLLOUT: Shader =
+    Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX], on_software: &[] };
+static OPTIMISER: Shader =
+    Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE], on_software: &[] };
+static SAMPLE: Shader =
+    Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX], on_software: &[] };
 
 const EMBED: &[Field] = &[
     U32("batch"),
@@ -143,6 +180,38 @@ const PPO_ROWS: &[Field] = &[
     U32("statistics_offset"),
 ];
 
+/// What a model writes with.
+pub const WRITING: [&str; 9] = [
+    "embed_forward",
+    "layer_norm_forward",
+    "matmul_forward",
+    "attention_decode_forward",
+    "matmul_residual_forward",
+    "matmul_gelu_forward",
+    "matmul_backward_input",
+    "sample",
+    "attention_forward",
+];
+
+/// What measuring a policy, and then a step of DPO, need beside that, in this order.
+pub const LEARNING: [&str; 15] = [
+    "logprobs_forward",
+    "kl_forward",
+    "sequence_logprobs_forward",
+    "dpo",
+    "sequence_logprobs_backward",
+    "logprobs_backward",
+    "matmul_backward_weights",
+    "layer_norm_backward",
+    "layer_norm_backward_weights",
+    "matmul_gelu_backward_input",
+    "attention_backward",
+    "embed_backward",
+    "squared_norm",
+    "record_metrics",
+    "adamw",
+];
+
 /// Every kernel.
 #[rustfmt::skip]
 pub static KERNELS: [Kernel; 30] = [
@@ -168,7 +237,7 @@ pub static KERNELS: [Kernel; 30] = [
         bindings: &[(6, "dout", Read), (2, "weights", Read), (7, "dx", Write)] },
     Kernel { name: "matmul_gelu_backward_input", shader: &MATMUL, uniforms: LINEAR, workgroup: [64, 1], grid: Items,
         bindings: &[(6, "dout", Read), (2, "weights", Read), (4, "pre", Read), (7, "dx", Write)] },
-    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(8, 8),
+    Kernel { name: "matmul_backward_weights", shader: &MATMUL, uniforms: LINEAR, workgroup: [32, 1], grid: Covers(32, 1),
         bindings: &[(1, "x", Read), (6, "dout", Read), (8, "dweights", Add)] },
 
     Kernel { name: "attention_forward", shader: &ATTENTION, uniforms: HEADS, workgroup: [64, 1], grid: Items,

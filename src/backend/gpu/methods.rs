@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::ops::Range;
 
+use super::kernels::shares;
 use super::{Gpu, GpuFloats, GpuIntegers};
 use crate::backend::{
     AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
@@ -254,9 +255,9 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = [size.columns, size.inner];
+        let items = tiles(size.inner, size.columns) * shares(self.recorder.is_software());
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
-        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, items);
+        self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, [items, 1]);
     }
 
     fn attention_forward(

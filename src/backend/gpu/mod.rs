@@ -29,11 +29,23 @@ impl Gpu {
     /// `NoAdapter` if the machine offers none that suits the preference, `NoDevice` if the adapter refuses.
     pub async fn new(preference: Preference) -> Result<Self, BackendError> {
         let (device, queue, adapter, failure) = device::open(&preference).await?;
+        let is_software = adapter.is_software && !preference.as_card;
         Ok(Self {
+            recorder: recorder::Recorder::new(device.clone(), queue, is_software),
             adapter,
-            recorder: recorder::Recorder::new(device.clone(), queue),
             storage: storage::Storage::new(device, failure),
         })
+    }
+
+    /// Compiles kernels ahead of their first use: `now` at once, and one of `meanwhile` after each submit, so that the
+    /// processor compiles while the device is at work.
+    pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
+        self.recorder.prepare(now, meanwhile);
+    }
+
+    /// The names of the kernels that are compiled, in the table's order.
+    pub fn compiled(&self) -> Vec<&'static str> {
+        self.recorder.compiled()
     }
 
     /// What the device runs on.

@@ -1,7 +1,7 @@
 //! Recording dispatches: one encoder and one compute pass from submit to submit, and a memory of everything a dispatch
 //! needs, so that the second time it creates nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::kernels::{Access, Grid, KERNELS, Kernel};
 use super::storage::Stored;
@@ -47,12 +47,16 @@ struct Recording {
 pub struct Recorder {
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// Whether a processor plays the device.
+    is_software: bool,
     /// What was asked of the device so far.
     pub counters: Counters,
     recording: Option<Recording>,
     modules: HashMap<&'static str, wgpu::ShaderModule>,
     kernels: HashMap<&'static str, usize>,
     compiled: Vec<Option<Compiled>>,
+    /// Kernels to be compiled while the device is at work.
+    meanwhile: VecDeque<usize>,
     pages: Vec<Page>,
     slots: HashMap<Box<[u32]>, Slot>,
     bind_groups: HashMap<Box<[u32]>, wgpu::BindGroup>,
@@ -60,15 +64,17 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder that has compiled nothing yet.
-    pub fn new(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue, is_software: bool) -> Self {
         Self {
             device,
             queue,
+            is_software,
             counters: Counters::default(),
             recording: None,
             modules: HashMap::new(),
             kernels: KERNELS.iter().enumerate().map(|(i, kernel)| (kernel.name, i)).collect(),
             compiled: KERNELS.iter().map(|_| None).collect(),
+            meanwhile: VecDeque::new(),
             pages: Vec::new(),
             slots: HashMap::new(),
             bind_groups: HashMap::new(),
@@ -78,6 +84,25 @@ impl Recorder {
     /// Where command buffers go.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// Whether kernels are compiled for a processor that plays the device.
+    pub fn is_software(&self) -> bool {
+        self.is_software
+    }
+
+    /// Compiles `now` at once and one of `meanwhile` after each submit.
+    pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
+        for name in now {
+            self.compile(self.kernels[name]);
+        }
+        self.meanwhile = meanwhile.iter().map(|name| self.kernels[name]).collect();
+    }
+
+    /// The names of the kernels that are compiled, in the table's order.
+    pub fn compiled(&self) -> Vec<&'static str> {
+        let compiled = KERNELS.iter().zip(&self.compiled).filter(|(_, compiled)| compiled.is_some());
+        compiled.map(|(kernel, _)| kernel.name).collect()
     }
 
     /// Records `name` on `buffers` (the row's bindings, in order) with `uniforms` (the row's fields, in order; floats
@@ -127,7 +152,8 @@ impl Recorder {
         }
     }
 
-    /// Sends what was recorded, preceded by the uniform blocks it is the first to use.
+    /// Sends what was recorded, preceded by the uniform blocks it is the first to use, and compiles what is wanted later
+    /// while the device is at work.
     pub fn submit(&mut self) {
         let Some(recording) = self.recording.take() else { return };
         for page in &mut self.pages {
@@ -140,6 +166,9 @@ impl Recorder {
         drop(recording.pass);
         self.queue.submit([recording.encoder.finish()]);
         self.counters.submits += 1;
+        if let Some(index) = self.meanwhile.pop_front() {
+            self.compile(index);
+        }
     }
 
     /// Sends what was recorded and drops every bind group and uniform block; the pipelines stay.
@@ -233,7 +262,10 @@ impl Recorder {
             layout: Some(&pipeline_layout),
             module,
             entry_point: Some(kernel.name),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: if self.is_software { kernel.shader.on_software } else { &[] },
+                ..Default::default()
+            },
             cache: None,
         });
         self.compiled[index] = Some(Compiled { layout, pipeline });
@@ -271,7 +303,7 @@ mod tests {
         let kernel = |name| KERNELS.iter().find(|kernel| kernel.name == name).unwrap();
         assert_eq!(workgroups(kernel("sft"), [65, 1]), [2, 1]);
         assert_eq!(workgroups(kernel("sft"), [0, 1]), [0, 0]);
-        assert_eq!(workgroups(kernel("matmul_backward_weights"), [65, 1]), [9, 1]);
+        assert_eq!(workgroups(kernel("matmul_backward_weights"), [65, 1]), [3, 1]);
         let items = 64 * 65_535 + 1;
         assert_eq!(workgroups(kernel("embed_forward"), [items, 1]), [65_535, 2]);
     }

@@ -6,6 +6,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::shipped;
 use crate::backend::either::{Either, EitherBackend};
+use crate::backend::gpu::kernels::{LEARNING, WRITING};
 use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
 use crate::engine::session::{Session, Snapshot, unusable};
@@ -114,7 +115,9 @@ async fn built(settings: Settings, source: Source) -> Result<Session<EitherBacke
             .await;
     }
     match Gpu::new(Preference::default()).await {
-        Ok(gpu) => {
+        Ok(mut gpu) => {
+            // Compiling is most of the way to the first step: it begins before the models are there.
+            gpu.prepare(&WRITING, &LEARNING);
             let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
             let chosen = settings.backend == BackendChoice::Gpu;
             let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
