@@ -33,6 +33,6 @@ export function open(subject) {
   return {
     begin: () => ask(problem(subject)),
     round: ask,
-    close: () => program.stdin.end(),
+    close: () => program.kill(),
   };
 }

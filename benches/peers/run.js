@@ -34,6 +34,13 @@ async function within(milliseconds, work) {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
+/** Whoever fails or is given up is closed at once, for what it is still at would slow the others. */
+async function failed(its, error) {
+  its.error = String(error.message ?? error);
+  await its.opened?.close();
+  its.opened = undefined;
+}
+
 /** Opens one that takes turns, and lets it compute what all of them must agree on. */
 async function begun(subject, port) {
   const its = { subject, rounds: [], opened: undefined, first: undefined, error: undefined };
@@ -41,7 +48,7 @@ async function begun(subject, port) {
     its.opened = subject.backend === 'native' ? openNative(subject) : await openPage(port, subject);
     Object.assign(its, await within(PATIENCE[subject.work], its.opened.begin()));
   } catch (error) {
-    its.error = String(error.message ?? error);
+    await failed(its, error);
   }
   return its;
 }
@@ -51,7 +58,7 @@ async function takeTurn(its) {
   try {
     its.rounds.push(await within(PATIENCE[its.subject.work], its.opened.round(SECONDS)));
   } catch (error) {
-    its.error = String(error.message ?? error);
+    await failed(its, error);
   }
 }
 
@@ -78,10 +85,10 @@ function agreed({ work }, first) {
 }
 
 function report({ subject, rounds, first, firstTime, error }, klimb, load) {
-  if (rounds.length < ROUNDS) return { ...subject, load, error };
+  if (error) return { ...subject, load, error };
   const times = rounds.flatMap((it) => it.times);
   const medians = (all) => all.map((it) => median(it.times));
-  const ratios = klimb?.rounds.length === ROUNDS && subject.library !== 'klimb'
+  const ratios = klimb && !klimb.error && subject.library !== 'klimb'
     ? { times_klimb: spread(medians(rounds).map((time, i) => time / medians(klimb.rounds)[i]), 2) } : {};
   return {
     ...subject,
