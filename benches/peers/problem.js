@@ -1,5 +1,5 @@
 // The one problem that every library gets: a decoder-only transformer (pre-norm, learned positions, tanh-GELU, tied
-// unembedding, biases), its initial weights, its batches, and AdamW's constants.
+// unembedding, biases), its initial weights, its batches, its prompts, and AdamW's constants.
 
 export const SIZES = {
   small: { width: 32, layers: 2, heads: 4, vocabulary: 160, length: 32, batch: 16 },
@@ -8,9 +8,11 @@ export const SIZES = {
 export const OPTIMISER = { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.01 };
 export const NORM_EPSILON = 1e-5;
 export const BATCHES = 8;
+/** How many prompts a rollout has, how long each is, and how many tokens are written behind it. */
+export const ROLLOUT = { batch: 64, prompt: 12, written: 20 };
 
 /** Uniform numbers in (0, 1), the same everywhere: a linear congruence of 32 bits, of which the upper 24 are used. */
-function generator(seed) {
+export function generator(seed) {
   let state = seed;
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -41,18 +43,29 @@ export function initial(size) {
   });
 }
 
-/** Batches of a stream that can be learned: each token follows from the one before, a fifth of the time it is drawn. */
-export function batches({ vocabulary, length, batch }) {
-  const uniform = generator(77);
+/** Rows of a stream that can be learned: each token follows from the one before, a fifth of the time it is drawn. */
+function stream(seed, vocabulary) {
+  const uniform = generator(seed);
   const draw = () => Math.floor(uniform() * vocabulary);
-  const row = () => {
+  return (length) => {
     const tokens = [draw()];
-    for (let t = 0; t < length; t += 1) tokens.push(uniform() < 0.2 ? draw() : (5 * tokens[t] + 11) % vocabulary);
+    while (tokens.length < length) tokens.push(uniform() < 0.2 ? draw() : (5 * tokens.at(-1) + 11) % vocabulary);
     return tokens;
   };
+}
+
+/** Batches of that stream: inputs and targets, (batch, length) each. */
+export function batches({ vocabulary, length, batch }) {
+  const row = stream(77, vocabulary);
   return Array.from({ length: BATCHES }, () => {
-    const rows = Array.from({ length: batch }, row);
+    const rows = Array.from({ length: batch }, () => row(length + 1));
     const part = (from) => Int32Array.from(rows.flatMap((tokens) => tokens.slice(from, from + length)));
     return { inputs: part(0), targets: part(1) };
   });
+}
+
+/** What a rollout begins with, (ROLLOUT.batch, ROLLOUT.prompt). */
+export function prompts({ vocabulary }) {
+  const row = stream(78, vocabulary);
+  return Int32Array.from(Array.from({ length: ROLLOUT.batch }, () => row(ROLLOUT.prompt)).flat());
 }

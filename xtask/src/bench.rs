@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::{self, step};
-use crate::setup::{browsers, node};
+use crate::setup::{browsers, node, torch};
 use crate::workspace::Workspace;
 use crate::{build, programs, serve};
 
@@ -19,13 +19,23 @@ pub enum Part {
     Native,
     /// The served page in headless Chromium: loading, steps a second, answers, memory, bytes, calls of WebGPU
     Page,
-    /// The same training step by Klimb, jax-js and TensorFlow.js, each alone on a page in headless Chromium
+    /// The same training step and rollout by Klimb, jax-js and TensorFlow.js, each alone on a page in headless Chromium, and
+    /// by PyTorch
     Peers,
 }
 
+/// What the measurements that ask for PyTorch are called.
+const PYTORCH: [&str; 4] = [
+    "step/small/native/pytorch",
+    "step/default/native/pytorch",
+    "rollout/small/native/pytorch",
+    "rollout/default/native/pytorch",
+];
+
 /// How it is measured.
 pub struct Options {
-    /// Whether to take ten samples of everything instead of two, and to follow memory over ten thousand steps.
+    /// Whether to take ten samples of everything instead of two, to follow memory over ten thousand steps, and to let peers
+    /// take fifteen turns instead of five.
     pub thorough: bool,
     /// Words that choose among the subjects.
     pub arguments: Vec<String>,
@@ -83,13 +93,29 @@ fn peers(workspace: &Workspace, options: &Options) -> Result<()> {
         let mut command = build::wasm_command(workspace, "wasm-pack", &arguments)?;
         process::run(command.arg("--out-dir").arg(&package))
     })?;
+    let python = if asks_for_pytorch(&options.arguments) { pytorch(workspace) } else { None };
     let results = results(workspace, "peers")?;
     step("Measuring Klimb beside other libraries", "read the message above", || {
         let mut command = process::command("node", &folder, &["run.js"]);
         command.args(&options.arguments).env("KLIMB_PEER", &package);
         command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?).env("KLIMB_BENCH_JSON", &results);
+        if let Some(python) = &python {
+            command.env("KLIMB_PYTHON", python);
+        }
+        if options.thorough {
+            command.env("KLIMB_BENCH_THOROUGH", "yes");
+        }
         process::run(&mut command)
     })
+}
+
+/// A Python with PyTorch. Without one the other libraries are measured all the same.
+fn pytorch(workspace: &Workspace) -> Option<PathBuf> {
+    torch::ensure(workspace).inspect_err(|error| println!("  PyTorch is left out: {error:#}")).ok()
+}
+
+fn asks_for_pytorch(words: &[String]) -> bool {
+    words.is_empty() || PYTORCH.iter().any(|name| words.iter().any(|word| name.contains(word)))
 }
 
 /// Where the results of a part go.
@@ -97,4 +123,16 @@ fn results(workspace: &Workspace, part: &str) -> Result<PathBuf> {
     let folder = workspace.target().join("bench");
     fs::create_dir_all(&folder)?;
     Ok(folder.join(format!("{part}.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pytorch_is_set_up_only_for_what_asks_for_it() {
+        let asks = |words: &[&str]| asks_for_pytorch(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        assert!(asks(&[]) && asks(&["pytorch"]) && asks(&["klimb", "step/small"]));
+        assert!(!asks(&["klimb"]) && !asks(&["wasm", "webgpu"]) && !asks(&["small/webgpu"]));
+    }
 }

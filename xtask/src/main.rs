@@ -84,7 +84,7 @@ enum Command {
         /// What to measure, in the order given; everything when nothing is named
         #[arg(value_enum)]
         parts: Vec<bench::Part>,
-        /// Take ten samples of everything instead of two, and follow memory over ten thousand steps
+        /// Take ten samples of everything instead of two, follow memory over ten thousand steps, let peers take fifteen turns
         #[arg(long)]
         thorough: bool,
         /// Which subjects to measure: a word of their names, such as `small`, `dpo/default` or `cpu`

@@ -4,6 +4,7 @@ pub mod apt;
 pub mod bindgen;
 pub mod browsers;
 pub mod node;
+pub mod torch;
 pub mod wasm_target;
 
 use anyhow::Result;
