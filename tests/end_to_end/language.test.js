@@ -113,7 +113,7 @@ test('the German page trains, with German words and numbers, and no rule of axe-
   await page.waitForFunction(() => /DPO.*\d,\d{3} ± \d,\d{3}/s.test(document.querySelector('#frontier-rows').textContent), PATIENT);
   await page.click('#play');
   assert.match(await text(page, '#number-kl'), /^\d,\d\d± \d,\d\d Nats$/);
-  assert.equal(await page.$eval('.completion p[lang]', (words) => words.lang), 'en');
+  assert.equal(await page.$eval('.completion .word [lang]', (words) => words.lang), 'en');
   await settled(page);
   await page.evaluate(AXE);
   const broken = await page.evaluate(async (rules) => {

@@ -190,10 +190,11 @@ for (const name of [CHROMIUM, FIREFOX]) {
     assert.match(await text(page, '#opened-title'), /^mine, step/);
     const pixels = () => page.$eval('#frontier', (canvas) => canvas.toDataURL());
     const before = await pixels();
-    await (await page.$$('#run-list [type=checkbox]'))[1].click();
+    // Not by the pointer, for which the list would have to have come to rest.
+    await page.$$eval('#run-list [type=checkbox]', (boxes) => boxes[1].click());
     await drawn(page);
     assert.notEqual(await pixels(), before, 'a hidden run is still drawn');
-    await (await page.$$('#run-list button'))[1].click();
+    await page.$$eval('#run-list button', (buttons) => buttons[1].click());
     await drawn(page);
     assert.equal((await runs()).length, 2);
     assert.ok(await page.$('#opened[hidden]'), 'its point is closed');
