@@ -125,6 +125,26 @@ fn opening_tells_the_engine_its_stages_and_samples() {
     assert!(samples.rows.iter().all(|row| row.completions.len() == 2), "base and SFT; DPO has no step yet");
 }
 
+#[test]
+fn the_first_step_does_not_wait_until_the_reference_is_measured_and_changes_nothing_of_it() {
+    let (mut resting, _) = Student::new(settings());
+    let measured = resting.points_of("sft", 1);
+
+    let (mut playing, _) = Student::new(settings());
+    playing.handle(Command::Play);
+    let mut events = Vec::new();
+    while !events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method == "dpo")) {
+        events.extend(block_on(playing.0.advance()));
+    }
+    let steps = |event: &Event| if let Event::Metrics(Stage::Dpo, rows) = event { rows.len() } else { 0 };
+    let reference = events.iter().position(|event| matches!(event, Event::Point(point) if point.point.method == "sft"));
+    let (before, after) = events.split_at(reference.expect("the reference is measured before the first policy"));
+    assert_eq!(before.iter().map(steps).sum::<usize>(), 1, "one step, and not more");
+    assert_eq!(after.iter().map(steps).sum::<usize>(), settings().evaluate_every - 1);
+    let Event::Point(point) = &after[0] else { unreachable!("found above") };
+    assert_eq!(numbers(std::slice::from_ref(point)), numbers(&measured));
+}
+
 fn optimum(events: &[Event]) -> Option<(Origin, &[OptimumPoint])> {
     let curve =
         |event| if let &Event::Optimum(origin, ref curve) = event { Some((origin, curve.as_slice())) } else { None };

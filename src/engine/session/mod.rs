@@ -190,6 +190,16 @@ impl<K: Kernels> Session<K> {
         self.scaling.is_some() || self.is_needed() || !self.pipeline.optimum_is_complete()
     }
 
+    /// Whether DPO's first step comes before what is left of measuring the reference: whoever presses Play wants to see
+    /// something happen, and the reference stays what it is.
+    fn begins(&self) -> bool {
+        let measures_reference = matches!(self.evaluating, Some((Subject::Reference, _)));
+        let is_first = self.active() == Stage::Dpo && self.pipeline.steps(Policy::Dpo) == 0;
+        // A step that is a point of its own has to be measured at once.
+        let is_point = self.pipeline.settings.evaluate_every == 1;
+        self.playing && self.sweep.is_none() && measures_reference && is_first && !is_point
+    }
+
     /// Whether the pipeline has something to do that somebody waits for.
     fn is_needed(&self) -> bool {
         self.playing || self.evaluating.is_some() || self.contest.is_some()
@@ -216,7 +226,7 @@ impl<K: Kernels> Session<K> {
             self.advance_scaling(&mut events).await
         } else if self.contest.is_some() {
             self.play_contest(&mut events).await
-        } else if self.evaluating.is_some() {
+        } else if self.evaluating.is_some() && !self.begins() {
             self.evaluate(&mut events).await
         } else if self.playing && !optimum_turn {
             self.train(self.active(), &mut events).await

@@ -60,7 +60,9 @@ impl<K: Kernels> Session<K> {
         if self.paced != stage {
             (self.paced, self.step_seconds) = (stage, SLICE_SECONDS);
         }
-        let planned = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, MOST_STEPS);
+        // What is still being measured waits for the first step alone.
+        let most_steps = if self.evaluating.is_some() { 1 } else { MOST_STEPS };
+        let planned = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, most_steps);
         match stage {
             Stage::Sft => self.train_sft(planned, events).await,
             Stage::Base | Stage::Pairs | Stage::Dpo => self.train_dpo(planned, events).await,
