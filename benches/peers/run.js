@@ -81,7 +81,7 @@ function agree(all) {
 /** What all agree on, short: losses, or the first completion and how many different tokens all completions have. */
 function agreed({ work }, first) {
   if (work === 'step') return { losses: first.map((loss) => round(loss, 4)) };
-  return { completion: first.slice(0, 20), tokens: first.length, distinct_tokens: new Set(first).size };
+  return { completion: first.slice(0, 20).join(' '), tokens: first.length, distinct_tokens: new Set(first).size };
 }
 
 function report({ subject, rounds, first, firstTime, error }, klimb, load) {
