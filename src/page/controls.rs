@@ -49,6 +49,8 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
                 runs::open_selected(page);
             }
         }
+        // By the time it is drawn, the browser has opened or closed it.
+        ("click", "curve-summary") => page.state.mark(&[View::Curves]),
         ("pointerout", "frontier") => frontier::select(page, None),
         ("click" | "pointermove", id) if id.starts_with("curve-") => {
             if let (Some(chart), Some(pointer)) = (id.strip_prefix("curve-"), event.dyn_ref::<MouseEvent>()) {

@@ -3,11 +3,12 @@
 use plotters::drawing::IntoDrawingArea;
 use web_sys::MouseEvent;
 
-use super::charted::{self, SMOOTHEST};
+use super::charted::{self, Charted, SMOOTHEST, Table};
 use super::state::State;
 use super::view::View;
 use super::{Page, dom, format, notices};
 use crate::charts::Frame;
+use crate::words::say;
 
 /// Draws the charts, their captions and the reading; answers where each chart's values lie.
 pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
@@ -25,10 +26,39 @@ pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
     }
     dom::set_text("curve-readout", &charted::reading(&charts, state.curves.at));
     write_controls(state);
+    write_table(&charts);
     if let Some(error) = failed {
         notices::chart_failed(state, &error);
     }
     frames
+}
+
+/// Writes the table while it is open.
+fn write_table(charts: &[Charted]) {
+    if !dom::element("curve-table").has_attribute("open") {
+        return;
+    }
+    let Table { columns, rows } = charted::table(charts);
+    let (head, body) = (dom::element("curve-heads"), dom::element("curve-rows"));
+    dom::clear(&head);
+    dom::clear(&body);
+    let heading = |scope, text: &str| {
+        let heading = dom::make("th", "", text);
+        dom::set_attribute(&heading, "scope", Some(scope));
+        heading
+    };
+    dom::append(&head, &[&heading("col", say("step"))]);
+    for column in columns {
+        dom::append(&head, &[&heading("col", &column)]);
+    }
+    for (step, values) in rows {
+        let row = dom::make("tr", "", "");
+        dom::append(&row, &[&heading("row", &step.to_string())]);
+        for value in values {
+            dom::append(&row, &[&dom::make("td", "", &value)]);
+        }
+        dom::append(&body, &[&row]);
+    }
 }
 
 fn write_controls(state: &State) {

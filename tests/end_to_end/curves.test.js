@@ -63,6 +63,21 @@ test('mouse and keys point every chart at the same step and read the same values
   assert.equal(await readout(page), newest);
 }));
 
+test('the curves stand in a table while it is open', () => visit(CHROMIUM, async (page) => {
+  await trained(page);
+  const cells = () => page.$$eval('#curve-rows tr', (rows) => rows.map(({ cells: of }) => [...of].map(({ textContent }) => textContent)));
+  assert.deepEqual(await cells(), [], 'closed, it costs nothing');
+  await page.focus('#curve-summary');
+  await press(page, 'Enter');
+  const heads = await page.$$eval('#curve-heads th', (all) => all.map(({ textContent }) => textContent));
+  assert.deepEqual([heads[0], heads[1], heads.at(-1)], ['step', 'loss, nats', 'gradient norm']);
+  const [step, loss] = (await cells()).at(-1);
+  await page.focus('#curve-loss');
+  await press(page, 'End');
+  while (!(await readout(page)).startsWith(`Step ${step} ·`)) await press(page, 'ArrowLeft');
+  assert.ok((await readout(page)).includes(`loss, nats: ${loss}`), `${loss} is not in ${await readout(page)}`);
+}));
+
 test('smoothing, the log scale and another metric change what is drawn', () => visit(CHROMIUM, async (page) => {
   await trained(page);
   const [loss, also] = [await picture(page, 'loss'), await picture(page, 'also')];
