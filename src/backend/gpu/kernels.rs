@@ -180,7 +180,7 @@ const PPO_ROWS: &[Field] = &[
     U32("statistics_offset"),
 ];
 
-/// What a model writes with.
+/// What a session's first samples need, and the dearest of what measuring needs beside it.
 pub const WRITING: [&str; 9] = [
     "embed_forward",
     "layer_norm_forward",
@@ -193,7 +193,7 @@ pub const WRITING: [&str; 9] = [
     "attention_forward",
 ];
 
-/// What measuring a policy, and then a step of DPO, need beside that, in this order.
+/// What the rest of measuring a policy, and then a step of DPO, need beside that, in this order.
 pub const LEARNING: [&str; 15] = [
     "logprobs_forward",
     "kl_forward",
