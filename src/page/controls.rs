@@ -1,20 +1,17 @@
-//! The bar, the slider and every listener: what the person does becomes a command.
+//! The bar, the slider, and every event but a key's: what the person does becomes a command.
 
 use wasm_bindgen::JsCast;
-use web_sys::{
-    Element, Event as BrowserEvent, HtmlAnchorElement, HtmlDialogElement, KeyboardEvent, MouseEvent, PointerEvent,
-};
+use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, PointerEvent};
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
-use super::lent::Lent;
 use super::recorded::Ghosts;
 use super::state::{Export, State, Tint};
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, annotator, beta, curves, dom, export, format, former, frontier, inside, keyboard, knobs, lectern, pictures,
+    Page, address, annotator, beta, curves, dom, export, format, former, frontier, inside, knobs, lectern, pictures,
     pipeline, runs, studies, sweep,
 };
 use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
@@ -25,13 +22,9 @@ use crate::words::{heard, say};
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
-const LENT: &str = "klimb-lent";
 
 /// Sorts an event of the document to what it means.
 pub fn input(page: &mut Page, event: &BrowserEvent) {
-    if let Some(key) = event.dyn_ref::<KeyboardEvent>() {
-        return keyboard::press(page, key);
-    }
     let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
     if matches!(event.type_().as_str(), "click" | "focusin") && inside::look(page, &target) {
         return;
@@ -218,7 +211,7 @@ pub fn drag_beta(page: &mut Page, position: f64) {
 pub fn release_beta(page: &mut Page) {
     if page.state.dragged_beta != page.state.settings.beta {
         page.order(Command::SetBeta(page.state.dragged_beta));
-        write_address(&page.state);
+        address::write(&page.state);
     }
 }
 
@@ -246,48 +239,12 @@ fn refuse(page: &mut Page, error: &ConfigError) {
 
 /// A new seed, backend, width or breadth: start over with it, and keep it in the address.
 fn settle(page: &mut Page) {
-    write_address(&page.state);
+    address::write(&page.state);
     page.restart();
 }
 
-/// Keeps the settings in the address, and beside it which of them are only lent.
-pub fn write_address(state: &State) {
-    if let Ok(Some(storage)) = dom::window().session_storage() {
-        let lent = Lent::of(&state.clinic, &state.tour);
-        // Storage may be forbidden; a reload then takes what is lent for the person's own.
-        let _ =
-            if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };
-    }
-    let parts = [state.settings.to_query(), state.lecture.to_query()];
-    let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
-    let window = dom::window();
-    let (path, hash) = (window.location().pathname().unwrap_or_default(), window.location().hash().unwrap_or_default());
-    let address = if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") };
-    if let Ok(history) = window.history() {
-        // A browser may refuse too many changes a minute; the next one brings the address up to date.
-        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
-    }
-    carry_address();
-}
-
-/// Lets the links to the page in other languages lead to the same settings.
-pub fn carry_address() {
-    let (location, links) = (dom::window().location(), dom::document().get_elements_by_class_name("language"));
-    for link in (0..links.length()).filter_map(|index| links.item(index)?.dyn_into::<HtmlAnchorElement>().ok()) {
-        link.set_search(&location.search().unwrap_or_default());
-        link.set_hash(&location.hash().unwrap_or_default());
-    }
-}
-
-/// What was lent when this tab's page was left, if anything was.
-pub fn restore_lent() -> Lent {
-    let storage = dom::window().session_storage().ok().flatten();
-    let text = storage.and_then(|storage| storage.get_item(LENT).ok().flatten());
-    text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
-}
-
 fn share(page: &mut Page) {
-    write_address(&page.state);
+    address::write(&page.state);
     if let Ok(address) = dom::window().location().href() {
         // The promise is not awaited: a browser that refuses leaves the address where it stands, in the address bar.
         let _ = dom::window().navigator().clipboard().write_text(&address);
@@ -371,7 +328,7 @@ pub fn draw(state: &State) {
         dom::flag(id, "disabled", !state.stage(stage).is_some_and(is_there));
     }
     knobs::draw(state);
-    write_unless_focused("seed", &state.settings.seed.to_string());
+    dom::write_unless_focused("seed", &state.settings.seed.to_string());
     for id in ["backend", "width", "breadth"] {
         dom::select(id).set_value(&knobs::text(id, &state.settings));
     }
@@ -381,15 +338,6 @@ pub fn draw(state: &State) {
     dom::set_attribute(&slider, "aria-valuetext", Some(&format!("β {value}")));
     dom::set_text("beta-value", &value);
     dom::set_text("badge", &badge(state));
-}
-
-/// Writes a field in which nobody is typing.
-pub fn write_unless_focused(id: &str, value: &str) {
-    let field = dom::input(id);
-    let focused = dom::document().active_element().is_some_and(|active| active.id() == id);
-    if !focused && field.value() != value {
-        field.set_value(value);
-    }
 }
 
 fn badge(state: &State) -> String {

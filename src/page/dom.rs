@@ -59,6 +59,15 @@ pub fn set_text(id: &str, text: &str) {
     }
 }
 
+/// Writes a field in which nobody is typing.
+pub fn write_unless_focused(id: &str, value: &str) {
+    let field = input(id);
+    let focused = document().active_element().is_some_and(|active| active.id() == id);
+    if !focused && field.value() != value {
+        field.set_value(value);
+    }
+}
+
 /// Sets or removes an attribute. An element that refuses one would be a bug in its name.
 pub fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
     let outcome = match value {

@@ -2,7 +2,7 @@
 
 use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
-use web_sys::Event as BrowserEvent;
+use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
 use super::hidden::Pace;
 use super::kept::Chore;
@@ -13,8 +13,8 @@ use super::storage::{News, Storage};
 use super::telling::Telling;
 use super::view::View;
 use super::{
-    annotator, clinic, controls, curves, dom, focus, former, frontier, inside, knobs, lectern, notices, numbers,
-    pipeline, runs, samples, studies, sweep, tour,
+    address, annotator, clinic, controls, curves, dom, focus, former, frontier, inside, keyboard, knobs, lectern,
+    notices, numbers, pipeline, runs, samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
 use crate::engine::protocol::{Command, Event, Failure};
@@ -49,7 +49,7 @@ impl Page {
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
-        let (own, clinic) = controls::restore_lent().reloaded(settings);
+        let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = State::new(own);
         state.clinic = clinic;
         if let Some(problem) = problems.first() {
@@ -76,9 +76,9 @@ impl Page {
         state.annotator = annotator::restore();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
-        controls::carry_address();
+        address::carry();
         if own != settings {
-            controls::write_address(&state);
+            address::write(&state);
         }
         Self {
             state,
@@ -110,7 +110,7 @@ impl Page {
         self.draw_pairs();
         if self.state.settings != before {
             // A choice was taken back: the address must not ask for it again.
-            controls::write_address(&self.state);
+            address::write(&self.state);
         }
         self.do_chore();
     }
@@ -147,7 +147,10 @@ impl Page {
 
     /// A click, key, movement or change anywhere in the document.
     pub fn input(&mut self, event: BrowserEvent) {
-        controls::input(self, &event);
+        match event.dyn_ref::<KeyboardEvent>() {
+            Some(key) => keyboard::press(self, key),
+            None => controls::input(self, &event),
+        }
     }
 
     /// The tab was hidden, or came back into sight.

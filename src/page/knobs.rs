@@ -1,8 +1,7 @@
 //! The fields of the other knobs, built from the engine's table: label, help, and what is wrong with a value.
 
-use super::controls::{write_address, write_unless_focused};
 use super::state::State;
-use super::{Page, dom};
+use super::{Page, address, dom};
 use crate::engine::protocol::Command;
 use crate::engine::settings::{KNOBS, Knob, Settings};
 use crate::words::{decimal, heard, say, typed};
@@ -62,7 +61,7 @@ pub fn change(page: &mut Page, field: &str) {
         Ok(()) => {
             dom::set_text(&format!("{field}-error"), "");
             page.order(Command::Configure(settings));
-            write_address(&page.state);
+            address::write(&page.state);
         }
         Err(error) => dom::set_text(
             &format!("{field}-error"),
@@ -85,7 +84,7 @@ pub fn draw(state: &State) {
         if !knob.names.is_empty() {
             dom::select(&id).set_value(&text);
         } else if !dom::element(&id).has_attribute("aria-invalid") {
-            write_unless_focused(&id, &decimal(text));
+            dom::write_unless_focused(&id, &decimal(text));
         }
     }
 }

@@ -30,6 +30,8 @@ pub mod trails;
 pub mod view;
 
 #[cfg(target_arch = "wasm32")]
+mod address;
+#[cfg(target_arch = "wasm32")]
 mod canvas;
 #[cfg(target_arch = "wasm32")]
 mod controls;

@@ -5,7 +5,7 @@ use web_sys::Element;
 use super::state::State;
 use super::trails::{RunId, runs};
 use super::view::View;
-use super::{Page, dom, focus, format, frontier, samples};
+use super::{Page, address, dom, focus, format, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
 use crate::words::say;
 
@@ -48,7 +48,7 @@ fn write_list(state: &State) {
         shown.set_checked(!mark.is_some_and(|mark| mark.hidden));
         dom::set_attribute(&shown, "aria-label", Some(&say!("{} in the chart", name)));
         dom::set_attribute(&dom::element(&format!("run-remove-{id}")), "aria-label", Some(&say!("remove {}", name)));
-        super::controls::write_unless_focused(&format!("run-name-{id}"), &name);
+        dom::write_unless_focused(&format!("run-name-{id}"), &name);
         let count = match trail.points.len() {
             1 => say("1 point").to_owned(),
             several => say!("{} points", several),
@@ -177,7 +177,7 @@ pub fn click(page: &mut Page, id: &str) -> bool {
 
 fn go_on(page: &mut Page, command: Command) {
     page.order(command);
-    super::controls::write_address(&page.state);
+    address::write(&page.state);
     page.order(Command::Play);
 }
 

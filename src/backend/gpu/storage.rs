@@ -153,32 +153,47 @@ impl Storage {
 #[cfg(not(target_arch = "wasm32"))]
 mod poller {
     use std::sync::mpsc;
-    use std::thread;
+    use std::thread::{self, JoinHandle};
 
     use super::Failure;
     use crate::backend::BackendError;
 
     /// Ends with the storage that owns it.
     #[derive(Debug)]
-    pub struct Poller(mpsc::Sender<()>);
+    pub struct Poller {
+        /// `None` only while it is dropped, which is what ends the thread.
+        waits: Option<mpsc::Sender<()>>,
+        thread: Option<JoinHandle<()>>,
+    }
 
     impl Poller {
         pub fn new(device: wgpu::Device, failure: Failure) -> Self {
             let (sender, receiver) = mpsc::channel();
-            thread::spawn(move || {
+            let thread = thread::spawn(move || {
                 while receiver.recv().is_ok() {
                     if let Err(error) = device.poll(wgpu::PollType::wait_indefinitely()) {
                         failure.set(BackendError::Readback(error.to_string()));
                     }
                 }
             });
-            Self(sender)
+            Self { waits: Some(sender), thread: Some(thread) }
         }
 
         /// Waits, on the thread, for everything sent so far.
         pub fn wake(&self) {
             // The thread outlives the sender, so that sending cannot fail unless polling panicked.
-            self.0.send(()).expect("the polling thread runs");
+            self.waits.as_ref().and_then(|waits| waits.send(()).ok()).expect("the polling thread runs");
+        }
+    }
+
+    /// A thread that held the device's last handle while the process ends would take the driver apart beneath it.
+    impl Drop for Poller {
+        fn drop(&mut self) {
+            drop(self.waits.take());
+            if let Some(thread) = self.thread.take() {
+                // It panicked only if polling did, and whoever waited was told.
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{CASES, Case};
 use crate::engine::protocol::Command;
 use crate::page::state::State;
-use crate::page::{Page, controls, dom};
+use crate::page::{Page, address, dom};
 use crate::words::say;
 
 /// Puts the cases into the document, once.
@@ -65,14 +65,14 @@ pub fn restore(page: &mut Page) {
         let settings = page.state.clinic.cure(settings);
         page.order(Command::Pause);
         page.order(Command::Configure(settings));
-        controls::write_address(&page.state);
+        address::write(&page.state);
     }
 }
 
 fn play_anew(page: &mut Page) {
     page.order(Command::Reset);
     page.order(Command::Play);
-    controls::write_address(&page.state);
+    address::write(&page.state);
 }
 
 /// Says which case is running.

@@ -7,7 +7,7 @@ use crate::engine::protocol::{Command, Stage, Work};
 use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
-use crate::page::{Page, controls, dom, studies};
+use crate::page::{Page, address, dom, studies};
 use crate::words::say;
 
 const STORED: &str = "klimb-tour";
@@ -61,7 +61,7 @@ fn leave(page: &mut Page, action: Action) {
     if former != settings {
         page.order(Command::SetBeta(former.beta));
     }
-    controls::write_address(&page.state);
+    address::write(&page.state);
 }
 
 /// Does what the stop's button says.
@@ -81,7 +81,7 @@ pub fn act(page: &mut Page) {
         }
         Action::MoveBeta(..) => {
             page.state.tour.move_beta(before, page.state.settings.beta);
-            controls::write_address(&page.state);
+            address::write(&page.state);
         }
         Action::Steps(count) => {
             let steps = dpo_steps(&page.state);

@@ -1,0 +1,47 @@
+//! The address, which holds the settings: written when they change, and carried on to the page in other languages.
+
+use wasm_bindgen::JsCast;
+use web_sys::HtmlAnchorElement;
+
+use super::dom;
+use super::lent::Lent;
+use super::state::State;
+use crate::json;
+
+const LENT: &str = "klimb-lent";
+
+/// Keeps the settings in the address, and beside it which of them are only lent.
+pub fn write(state: &State) {
+    if let Ok(Some(storage)) = dom::window().session_storage() {
+        let lent = Lent::of(&state.clinic, &state.tour);
+        // Storage may be forbidden; a reload then takes what is lent for the person's own.
+        let _ =
+            if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };
+    }
+    let parts = [state.settings.to_query(), state.lecture.to_query()];
+    let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+    let window = dom::window();
+    let (path, hash) = (window.location().pathname().unwrap_or_default(), window.location().hash().unwrap_or_default());
+    let address = if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") };
+    if let Ok(history) = window.history() {
+        // A browser may refuse too many changes a minute; the next one brings the address up to date.
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+    }
+    carry();
+}
+
+/// Lets the links to the page in other languages lead to the same settings.
+pub fn carry() {
+    let (location, links) = (dom::window().location(), dom::document().get_elements_by_class_name("language"));
+    for link in (0..links.length()).filter_map(|index| links.item(index)?.dyn_into::<HtmlAnchorElement>().ok()) {
+        link.set_search(&location.search().unwrap_or_default());
+        link.set_hash(&location.hash().unwrap_or_default());
+    }
+}
+
+/// What was lent when this tab's page was left, if anything was.
+pub fn restore_lent() -> Lent {
+    let storage = dom::window().session_storage().ok().flatten();
+    let text = storage.and_then(|storage| storage.get_item(LENT).ok().flatten());
+    text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
