@@ -182,7 +182,7 @@ pub fn reading(charts: &[Charted], at: Option<u64>) -> String {
 pub struct Table {
     /// What the columns are, beside the step.
     pub columns: Vec<String>,
-    /// Steps in order, each with a value a column; a dash where that curve has none.
+    /// Steps in order, each with a value a column; a dash where that curve has had none since the row before.
     pub rows: Vec<(u64, Vec<String>)>,
 }
 
@@ -201,12 +201,15 @@ pub fn table(charts: &[Charted]) -> Table {
     let column = |(chart, curve): (&Charted, &Curve)| {
         if chart.curves.len() > 1 { format!("{}: {}", chart.name, curve.label) } else { chart.name.clone() }
     };
-    let value = |curve: &Curve, step: u64| {
-        let at_step = newest_at(curve.exact(), step as f64).filter(|(at, _)| *at as u64 == step);
-        at_step.map_or_else(|| "–".into(), |(_, value)| format::significant(value))
+    // PPO's rollouts come between its evaluations: each belongs to the row that follows.
+    let value = |curve: &Curve, above: Option<u64>, step: u64| {
+        let is_new = |(at, _): &(f64, f64)| above.is_none_or(|above| *at as u64 > above);
+        let newest = newest_at(curve.exact(), step as f64).filter(is_new);
+        newest.map_or_else(|| "–".into(), |(_, value)| format::significant(value))
     };
-    let row = |step: u64| (step, curves().map(|(_, curve)| value(curve, step)).collect());
-    Table { columns: curves().map(column).collect(), rows: shown.into_iter().map(row).collect() }
+    let above = std::iter::once(None).chain(shown.iter().copied().map(Some));
+    let row = |(above, step)| (step, curves().map(|(_, curve)| value(curve, above, step)).collect());
+    Table { columns: curves().map(column).collect(), rows: above.zip(shown.iter().copied()).map(row).collect() }
 }
 
 fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
@@ -369,6 +372,7 @@ mod tests {
     use super::*;
     use crate::engine::protocol::Event;
     use crate::engine::settings::Settings;
+    use crate::page::fixtures::point;
 
     fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
         let mut state = State::new(Settings::default());
@@ -412,6 +416,20 @@ mod tests {
         let rows = table(&charted(&state(&long, Stage::Dpo))).rows;
         assert_eq!((rows.len(), rows[0].0, rows[19].0), (20, 5, 100));
         assert_eq!(rows[0].1, ["0.5000", "–"].map(dash), "a curve without a value there has a dash");
+        let rollouts: [(u64, &[(&str, f64)]); 4] = [
+            (1, &[("objective/kl", 1.5)]),
+            (2, &[("optimiser/gradient_norm", 3.0)]),
+            (3, &[("objective/kl", 2.5)]),
+            (4, &[("optimiser/gradient_norm", 4.0)]),
+        ];
+        let mut state = state(&rollouts, Stage::Ppo);
+        for step in [2, 4] {
+            state.points.push(point(1, "ppo", step));
+        }
+        let table = table(&charted(&state));
+        let kl = table.columns.iter().position(|name| name == "KL, nats: exact").expect("it has a column");
+        let told: Vec<(u64, &str)> = table.rows.iter().map(|(step, values)| (*step, values[kl].as_str())).collect();
+        assert_eq!(told, [(2, "1.500"), (4, "2.500")], "a rollout's number stands at the evaluation that follows");
     }
 
     #[test]
