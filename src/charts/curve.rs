@@ -171,6 +171,9 @@ impl CurveChart<'_> {
             let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
             let (width, _) = area.estimate_text_size(&curve.label, &style)?;
             let x = (x - look.px(7.0)).max(frame.across.start + look.px(4.0) + width as i32);
+            // A curve that is noisy runs through its own name; it is seen through what makes that legible.
+            let ground = look.palette.paper.mix(0.7).filled();
+            area.draw(&Rectangle::new([(x - width as i32 - look.px(2.0), y - height), (x + look.px(2.0), y)], ground))?;
             area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
         }
         Ok(())
