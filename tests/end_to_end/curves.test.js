@@ -11,8 +11,6 @@ const STEPS = 12;
 
 /** Trains until the charts have something to show, and stops. */
 async function trained(page) {
-  // So that what is scrolled to stands still at once, where the pointer will look for it.
-  await page.emulateMediaFeatures([{ name: 'prefers-reduced-motion', value: 'reduce' }]);
   await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
   await page.click('#play');
   await page.waitForFunction((least) => {

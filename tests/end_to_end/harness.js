@@ -16,6 +16,8 @@ const QUIET_CHROMIUM = [
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
+  // What is scrolled to stands still at once, where the pointer will look for it.
+  '--force-prefers-reduced-motion',
   // Whatever is asked of any other host fails, and failing is noticed.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost',
 ];
@@ -40,7 +42,7 @@ export const BROWSERS = {
   'Firefox without WebGPU': {
     browser: 'firefox',
     executablePath: setting('KLIMB_FIREFOX'),
-    extraPrefsFirefox: { 'dom.webgpu.enabled': false },
+    extraPrefsFirefox: { 'dom.webgpu.enabled': false, 'ui.prefersReducedMotion': 1 },
   },
 };
 
