@@ -16,7 +16,10 @@ const KEPT: &str = "klimb-labels";
 /// The labels that this tab kept when it was left.
 pub fn restore() -> Annotator {
     let storage = dom::window().session_storage().ok().flatten();
-    Annotator::kept(storage.and_then(|storage| storage.get_item(KEPT).ok().flatten()).as_deref())
+    let mut annotator = Annotator::kept(storage.and_then(|storage| storage.get_item(KEPT).ok().flatten()).as_deref());
+    // The engine that is to come draws those anew: nothing is shown that would be taken away under her hands.
+    annotator.forget_unanswered();
+    annotator
 }
 
 fn keep(annotator: &Annotator) {
