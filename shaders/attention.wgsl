@@ -8,8 +8,9 @@
 //   attention_decode_forward   one position, qkv (batch, 3D): stores its key and value in cache (batch, capacity, 2D),
 //                              rows [k|v], and writes out (batch, D)
 //
-// One invocation per sequence, position and head. It accumulates at most 16 channels at a time, in the registers of a
-// mat4x4; wider heads take several turns, each with its own softmax.
+// One invocation for two rows of a sequence, a head, and eight of its channels, which it has in registers; the backward
+// pass has two, one for the rows as queries and one for them as keys. Wider heads fetch the rest of their dot products
+// channel by channel, and each invocation does its own softmax.
 
 struct AttentionSize {
     batch: u32,
@@ -138,38 +139,53 @@ fn put_out(start: u32, first: u32, head_width: u32, seen: Online) {
 // neighbour: it comes twice, and counts once.
 struct Rows { first: u32, a: u32, b: u32, end: u32 }
 
-fn rows_of(i: u32) -> Rows {
+// What number `i` of the invocations works at. There are as many as `number_of_places()`.
+struct Place { rows: Rows, head: u32, channel: u32 }
+
+fn eighths() -> u32 {
+    return (size.head_width + 7u) / 8u;
+}
+
+fn number_of_places() -> u32 {
+    return size.batch * ((size.length + 1u) / 2u) * size.heads * eighths();
+}
+
+fn place_of(i: u32) -> Place {
     let pairs = (size.length + 1u) / 2u;
-    let first = i / pairs * size.length;
-    let a = first + 2u * (i % pairs);
-    return Rows(first, a, min(a + 1u, first + size.length - 1u), first + size.length);
+    let pair = i / eighths() / size.heads;
+    let first = pair / pairs * size.length;
+    let a = first + 2u * (pair % pairs);
+    let rows = Rows(first, a, min(a + 1u, first + size.length - 1u), first + size.length);
+    return Place(rows, i / eighths() % size.heads, 8u * (i % eighths()));
 }
 
 @compute @workgroup_size(64)
 fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = item(id, groups);
-    if (i >= size.batch * ((size.length + 1u) / 2u) * size.heads) {
+    if (i >= number_of_places()) {
         return;
     }
-    let head = i % size.heads;
-    let rows = rows_of(i / size.heads);
+    let place = place_of(i);
+    let head = place.head;
+    let first = place.channel;
+    let rows = place.rows;
     let width = size.heads * size.head_width;
     let scale = inverseSqrt(f32(size.head_width));
-    for (var first = 0u; first < size.head_width; first += 8u) {
-        let q_a = load_qkv(qkv_start(rows.a, head), first);
-        let q_b = load_qkv(qkv_start(rows.b, head), first);
-        var seen_a = Online(LOWEST, 0.0, mat2x4<f32>());
-        var seen_b = Online(LOWEST, 0.0, mat2x4<f32>());
-        for (var s = rows.first; s <= rows.b; s++) {
-            let k = load_qkv(qkv_start(s, head) + width, first);
-            let v = load_qkv(qkv_start(s, head) + 2u * width, first);
-            let elsewhere = scores_elsewhere(vec2<u32>(rows.a, rows.b), s, head, first);
-            let scores = scale * (vec2<f32>(dot_held(q_a, k), dot_held(q_b, k)) + elsewhere);
-            seen_a = meet(seen_a, select(LOWEST, scores.x, s <= rows.a), v);
-            seen_b = meet(seen_b, scores.y, v);
-        }
-        put_out(out_start(rows.a, head), first, size.head_width, seen_a);
-        put_out(out_start(rows.b, head), first, size.head_width, seen_b);
+    let q_a = load_qkv(qkv_start(rows.a, head), first);
+    let q_b = load_qkv(qkv_start(rows.b, head), first);
+    var seen_a = Online(LOWEST, 0.0, mat2x4<f32>());
+    var seen_b = Online(LOWEST, 0.0, mat2x4<f32>());
+    for (var s = rows.first; s <= rows.b; s++) {
+        let k = load_qkv(qkv_start(s, head) + width, first);
+        let v = load_qkv(qkv_start(s, head) + 2u * width, first);
+        let elsewhere = scores_elsewhere(vec2<u32>(rows.a, rows.b), s, head, first);
+        let scores = scale * (vec2<f32>(dot_held(q_a, k), dot_held(q_b, k)) + elsewhere);
+        seen_a = meet(seen_a, select(LOWEST, scores.x, s <= rows.a), v);
+        seen_b = meet(seen_b, scores.y, v);
+    }
+    put_out(out_start(rows.a, head), first, size.head_width, seen_a);
+    put_out(out_start(rows.b, head), first, size.head_width, seen_b);
+    if (first == 0u) {
         logsumexps[rows.a * size.heads + head] = seen_a.largest + log(seen_a.total);
         logsumexps[rows.b * size.heads + head] = seen_b.largest + log(seen_b.total);
     }
@@ -243,50 +259,61 @@ fn put_dqkv(start: u32, first: u32, values: mat2x4<f32>) {
     }
 }
 
+fn queries_backward(place: Place) {
+    let head = place.head;
+    let first = place.channel;
+    let rows = place.rows;
+    let query_a = query_of(rows.a, head, first);
+    let query_b = query_of(rows.b, head, first);
+    var dq_a = mat2x4<f32>();
+    var dq_b = mat2x4<f32>();
+    for (var s = rows.first; s <= rows.b; s++) {
+        let key = key_of(s, head, first);
+        let elsewhere = products_of_queries(vec2<u32>(rows.a, rows.b), s, head, first);
+        dq_a += key.k * weight_and_dscore(query_a, key, elsewhere.xz, s <= rows.a).y;
+        dq_b += key.k * weight_and_dscore(query_b, key, elsewhere.yw, s <= rows.b).y;
+    }
+    put_dqkv(qkv_start(rows.a, head), first, dq_a);
+    put_dqkv(qkv_start(rows.b, head), first, dq_b);
+}
+
+fn keys_backward(place: Place) {
+    let head = place.head;
+    let first = place.channel;
+    let rows = place.rows;
+    let width = size.heads * size.head_width;
+    let key_a = key_of(rows.a, head, first);
+    let key_b = key_of(rows.b, head, first);
+    var dk_a = mat2x4<f32>();
+    var dk_b = mat2x4<f32>();
+    var dv_a = mat2x4<f32>();
+    var dv_b = mat2x4<f32>();
+    for (var t = rows.a; t < rows.end; t++) {
+        let query = query_of(t, head, first);
+        let elsewhere = products_of_keys(t, vec2<u32>(rows.a, rows.b), head, first);
+        let pair_a = weight_and_dscore(query, key_a, elsewhere.xz, rows.a <= t);
+        let pair_b = weight_and_dscore(query, key_b, elsewhere.yw, rows.b <= t);
+        dk_a += query.q * pair_a.y;
+        dk_b += query.q * pair_b.y;
+        dv_a += query.dout * pair_a.x;
+        dv_b += query.dout * pair_b.x;
+    }
+    put_dqkv(qkv_start(rows.a, head) + width, first, dk_a);
+    put_dqkv(qkv_start(rows.b, head) + width, first, dk_b);
+    put_dqkv(qkv_start(rows.a, head) + 2u * width, first, dv_a);
+    put_dqkv(qkv_start(rows.b, head) + 2u * width, first, dv_b);
+}
+
 @compute @workgroup_size(64)
 fn attention_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = item(id, groups);
-    if (i >= size.batch * ((size.length + 1u) / 2u) * size.heads) {
+    if (i >= 2u * number_of_places()) {
         return;
     }
-    let head = i % size.heads;
-    let rows = rows_of(i / size.heads);
-    let both = vec2<u32>(rows.a, rows.b);
-    let width = size.heads * size.head_width;
-    for (var first = 0u; first < size.head_width; first += 8u) {
-        let query_a = query_of(rows.a, head, first);
-        let query_b = query_of(rows.b, head, first);
-        var dq_a = mat2x4<f32>();
-        var dq_b = mat2x4<f32>();
-        for (var s = rows.first; s <= rows.b; s++) {
-            let key = key_of(s, head, first);
-            let elsewhere = products_of_queries(both, s, head, first);
-            dq_a += key.k * weight_and_dscore(query_a, key, elsewhere.xz, s <= rows.a).y;
-            dq_b += key.k * weight_and_dscore(query_b, key, elsewhere.yw, s <= rows.b).y;
-        }
-        put_dqkv(qkv_start(rows.a, head), first, dq_a);
-        put_dqkv(qkv_start(rows.b, head), first, dq_b);
-
-        let key_a = key_of(rows.a, head, first);
-        let key_b = key_of(rows.b, head, first);
-        var dk_a = mat2x4<f32>();
-        var dk_b = mat2x4<f32>();
-        var dv_a = mat2x4<f32>();
-        var dv_b = mat2x4<f32>();
-        for (var t = rows.a; t < rows.end; t++) {
-            let query = query_of(t, head, first);
-            let elsewhere = products_of_keys(t, both, head, first);
-            let pair_a = weight_and_dscore(query, key_a, elsewhere.xz, rows.a <= t);
-            let pair_b = weight_and_dscore(query, key_b, elsewhere.yw, rows.b <= t);
-            dk_a += query.q * pair_a.y;
-            dk_b += query.q * pair_b.y;
-            dv_a += query.dout * pair_a.x;
-            dv_b += query.dout * pair_b.x;
-        }
-        put_dqkv(qkv_start(rows.a, head) + width, first, dk_a);
-        put_dqkv(qkv_start(rows.b, head) + width, first, dk_b);
-        put_dqkv(qkv_start(rows.a, head) + 2u * width, first, dv_a);
-        put_dqkv(qkv_start(rows.b, head) + 2u * width, first, dv_b);
+    if (i < number_of_places()) {
+        queries_backward(place_of(i));
+    } else {
+        keys_backward(place_of(i - number_of_places()));
     }
 }
 

@@ -7,11 +7,11 @@
 //   matmul_gelu_backward_input   dx = (dout·Wᵀ)·gelu′(pre)         pre, dx (rows, inner)
 //   matmul_backward_weights      dW += xᵀ·dout, db += Σ_rows dout
 //
-// All write but the last, which adds. Each invocation computes a tile of 8×8 outputs in registers, as four blocks of
-// 4×4. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide: sixteen loads
-// of four numbers feed 256 multiply-adds. That needs rows of a multiple of four numbers, which all maps of the network
-// have but a scalar head; what has not is computed number by number. Tiles that stick out repeat the last row or column
-// and do not store it, so that the inner loop has no branch.
+// All write but the last, which adds. Each invocation computes a tile of outputs in registers: 8×8 as four blocks of 4×4,
+// or one block alone. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide:
+// sixteen loads of four numbers feed 256 multiply-adds, or eight 64. That needs rows of a multiple of four numbers, which
+// all maps of the network have but a scalar head; what has not is computed number by number. Tiles that stick out repeat
+// the last row or column and do not store it, so that the inner loop has no branch.
 //
 // A driver that compiles on the processor takes its time by the length of what it is given, functions written out at
 // every call: so what follows a product is a short loop, and the other way is as short as it can be.
@@ -34,6 +34,10 @@ struct MatmulSize {
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> dweights: array<f32>;
 
+// The edge of a tile of outputs: a block or four. A graphics card has more invocations at work than there are large
+// tiles, a processor that plays one has not.
+override EDGE: u32 = 4u; // 4 or 8
+
 // Blocks of 4×4: rows 0 to 3 or 4 to 7, columns 0 to 3 or 4 to 7. Row r of a block is block[r].
 struct Tile {
     top_left: mat4x4<f32>,
@@ -43,9 +47,9 @@ struct Tile {
 }
 
 // Row and column where tile number `i` of a matrix of `columns` begins.
-fn tile_place(i: u32, columns: u32) -> vec2<u32> {
-    let across = (columns + 7u) / 8u;
-    return vec2<u32>(i / across, i % across) * 8u;
+fn tile_place(i: u32, columns: u32, edge: u32) -> vec2<u32> {
+    let across = (columns + edge - 1u) / edge;
+    return vec2<u32>(i / across, i % across) * edge;
 }
 
 // Whether every row of every matrix begins at a multiple of four numbers.
@@ -98,13 +102,15 @@ fn forward_tile(row: u32, column: u32) -> Tile {
     for (var k = 0u; k < size.inner; k += 4u) {
         let w_rows = (vec4<u32>(0u, 1u, 2u, 3u) + k) * size.columns;
         let x_top = rows_of_x(top + k);
-        let x_bottom = rows_of_x(bottom + k);
         let w_left = rows_of_weights(w_rows + left);
-        let w_right = rows_of_weights(w_rows + right);
         tile.top_left += w_left * x_top;
-        tile.top_right += w_right * x_top;
-        tile.bottom_left += w_left * x_bottom;
-        tile.bottom_right += w_right * x_bottom;
+        if (EDGE == 8u) {
+            let x_bottom = rows_of_x(bottom + k);
+            let w_right = rows_of_weights(w_rows + right);
+            tile.top_right += w_right * x_top;
+            tile.bottom_left += w_left * x_bottom;
+            tile.bottom_right += w_right * x_bottom;
+        }
     }
     return tile;
 }
@@ -118,13 +124,15 @@ fn backward_tile(row: u32, input: u32) -> Tile {
     var tile = Tile();
     for (var c = 0u; c < size.columns; c += 4u) {
         let dout_top = rows_of_dout(top + c);
-        let dout_bottom = rows_of_dout(bottom + c);
         let w_left = transpose(rows_of_weights(left + c));
-        let w_right = transpose(rows_of_weights(right + c));
         tile.top_left += w_left * dout_top;
-        tile.top_right += w_right * dout_top;
-        tile.bottom_left += w_left * dout_bottom;
-        tile.bottom_right += w_right * dout_bottom;
+        if (EDGE == 8u) {
+            let dout_bottom = rows_of_dout(bottom + c);
+            let w_right = transpose(rows_of_weights(right + c));
+            tile.top_right += w_right * dout_top;
+            tile.bottom_left += w_left * dout_bottom;
+            tile.bottom_right += w_right * dout_bottom;
+        }
     }
     return tile;
 }
@@ -172,7 +180,7 @@ fn turned(tile: Tile) -> Tile {
 
 // Place number `i` of a tile, row by row.
 fn place_in_tile(first: vec2<u32>, i: u32) -> vec2<u32> {
-    return first + vec2<u32>(i / 8u, i % 8u);
+    return first + vec2<u32>(i / EDGE, i % EDGE);
 }
 
 // Whether a place is in the matrix of `size.rows` and `columns`.
@@ -189,12 +197,12 @@ fn put(place: vec2<u32>, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn matmul_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.columns);
+    let first = tile_place(item(id, groups), size.columns, EDGE);
     if (first.x >= size.rows) {
         return;
     }
     if (!in_fours()) {
-        for (var i = 0u; i < 64u; i++) {
+        for (var i = 0u; i < EDGE * EDGE; i++) {
             let place = place_in_tile(first, i);
             if (is_in(place, size.columns)) {
                 let at = place.x * size.columns + place.y;
@@ -207,9 +215,11 @@ fn matmul_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     var tile = forward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put(first + vec2<u32>(r, 0u), tile.top_left[0]);
-        put(first + vec2<u32>(r, 4u), tile.top_right[0]);
-        put(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
-        put(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        if (EDGE == 8u) {
+            put(first + vec2<u32>(r, 4u), tile.top_right[0]);
+            put(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+            put(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        }
         tile = turned(tile);
     }
 }
@@ -224,12 +234,12 @@ fn put_gelu(place: vec2<u32>, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.columns);
+    let first = tile_place(item(id, groups), size.columns, EDGE);
     if (first.x >= size.rows) {
         return;
     }
     if (!in_fours()) {
-        for (var i = 0u; i < 64u; i++) {
+        for (var i = 0u; i < EDGE * EDGE; i++) {
             let place = place_in_tile(first, i);
             if (is_in(place, size.columns)) {
                 let at = place.x * size.columns + place.y;
@@ -243,9 +253,11 @@ fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(nu
     var tile = forward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_gelu(first + vec2<u32>(r, 0u), tile.top_left[0]);
-        put_gelu(first + vec2<u32>(r, 4u), tile.top_right[0]);
-        put_gelu(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
-        put_gelu(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        if (EDGE == 8u) {
+            put_gelu(first + vec2<u32>(r, 4u), tile.top_right[0]);
+            put_gelu(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+            put_gelu(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        }
         tile = turned(tile);
     }
 }
@@ -259,12 +271,12 @@ fn put_residual(place: vec2<u32>, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.columns);
+    let first = tile_place(item(id, groups), size.columns, EDGE);
     if (first.x >= size.rows) {
         return;
     }
     if (!in_fours()) {
-        for (var i = 0u; i < 64u; i++) {
+        for (var i = 0u; i < EDGE * EDGE; i++) {
             let place = place_in_tile(first, i);
             if (is_in(place, size.columns)) {
                 let at = place.x * size.columns + place.y;
@@ -277,9 +289,11 @@ fn matmul_residual_forward(@builtin(global_invocation_id) id: vec3<u32>, @builti
     var tile = forward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_residual(first + vec2<u32>(r, 0u), tile.top_left[0]);
-        put_residual(first + vec2<u32>(r, 4u), tile.top_right[0]);
-        put_residual(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
-        put_residual(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        if (EDGE == 8u) {
+            put_residual(first + vec2<u32>(r, 4u), tile.top_right[0]);
+            put_residual(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+            put_residual(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        }
         tile = turned(tile);
     }
 }
@@ -293,12 +307,12 @@ fn put_dx(place: vec2<u32>, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.inner);
+    let first = tile_place(item(id, groups), size.inner, EDGE);
     if (first.x >= size.rows) {
         return;
     }
     if (!in_fours()) {
-        for (var i = 0u; i < 64u; i++) {
+        for (var i = 0u; i < EDGE * EDGE; i++) {
             let place = place_in_tile(first, i);
             if (is_in(place, size.inner)) {
                 let at = place.x * size.inner + place.y;
@@ -311,9 +325,11 @@ fn matmul_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(
     var tile = backward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_dx(first + vec2<u32>(r, 0u), tile.top_left[0]);
-        put_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
-        put_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
-        put_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        if (EDGE == 8u) {
+            put_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
+            put_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+            put_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        }
         tile = turned(tile);
     }
 }
@@ -327,12 +343,12 @@ fn put_gelu_dx(place: vec2<u32>, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = tile_place(item(id, groups), size.inner);
+    let first = tile_place(item(id, groups), size.inner, EDGE);
     if (first.x >= size.rows) {
         return;
     }
     if (!in_fours()) {
-        for (var i = 0u; i < 64u; i++) {
+        for (var i = 0u; i < EDGE * EDGE; i++) {
             let place = place_in_tile(first, i);
             if (is_in(place, size.inner)) {
                 let at = place.x * size.inner + place.y;
@@ -345,9 +361,11 @@ fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @bui
     var tile = backward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_gelu_dx(first + vec2<u32>(r, 0u), tile.top_left[0]);
-        put_gelu_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
-        put_gelu_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
-        put_gelu_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        if (EDGE == 8u) {
+            put_gelu_dx(first + vec2<u32>(r, 4u), tile.top_right[0]);
+            put_gelu_dx(first + vec2<u32>(r + 4u, 0u), tile.bottom_left[0]);
+            put_gelu_dx(first + vec2<u32>(r + 4u, 4u), tile.bottom_right[0]);
+        }
         tile = turned(tile);
     }
 }
@@ -413,7 +431,7 @@ fn matmul_backward_weights(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group.x * 32u + lane;
-    let first = tile_place(i / SHARES, size.columns);
+    let first = tile_place(i / SHARES, size.columns, 8u);
     let share = i % SHARES;
     var tile = Tile();
     var bias_left = vec4<f32>();

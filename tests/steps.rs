@@ -9,6 +9,7 @@ use klimb::algorithms::{
     Sft, SftSettings, Unlikelihood, UnlikelihoodSettings, ValueNetwork,
 };
 use klimb::backend::cpu::Cpu;
+use klimb::backend::gpu::{Gpu, Preference};
 use klimb::backend::network::Network;
 use klimb::backend::{Counters, Kernels};
 use klimb::language::{Episode, Generation, GenerationSettings, Sequence};
@@ -151,8 +152,8 @@ fn assert_steps<K: Kernels>(mut k: K) {
     assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 3), "Preferred-FT");
     // The head takes the unembedding's place; no log-probabilities are made.
     assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2, 6), "reward model");
-    // Eight positions, the first of them without logits: one token is prompt everywhere.
-    let positions = (length - 1) * (1 + 7 * 2) + (length - 2) * 3;
+    // Eight positions, the first of them without logits: one token is prompt everywhere. A card takes them all at once.
+    let positions = if k.generates(&CONFIG, LENGTH) { 1 } else { (length - 1) * (1 + 7 * 2) + (length - 2) * 3 };
     let one_read = |dispatches, forward_tokens| Counters {
         dispatches,
         submits: 1,
@@ -197,4 +198,10 @@ fn a_step_on_the_cpu_asks_for_what_the_design_says() {
 #[test]
 fn a_step_on_the_gpu_asks_for_what_the_design_says() {
     assert_steps(common::gpu());
+}
+
+#[test]
+fn a_step_on_a_card_asks_for_what_the_design_says() {
+    let preference = Preference { as_card: true, ..Default::default() };
+    assert_steps(pollster::block_on(Gpu::new(preference)).expect("the adapter of the test above"));
 }

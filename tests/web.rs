@@ -8,10 +8,11 @@ use klimb::backend::network::Network;
 use klimb::backend::{Counters, Kernels};
 use klimb::experiments::verify::Reference;
 use klimb::experiments::{EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings};
-use klimb::language::Schedule;
+use klimb::language::{Generation, GenerationSettings, Schedule, Sequence};
 use klimb::model::{Checkpoint, Expectation};
+use klimb::rng::Generator;
 use klimb::world::preferences::LabelSettings;
-use klimb::world::{MAX_SEQUENCE, World, WorldSettings};
+use klimb::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -46,6 +47,38 @@ async fn agrees_with_pytorch<K: Kernels>(k: &mut K) {
 #[wasm_bindgen_test]
 async fn the_gpu_backend_agrees_with_pytorch() {
     agrees_with_pytorch(&mut gpu().await).await;
+}
+
+/// The shaders as a graphics card gets them, which this browser compiles for the adapter that it has.
+async fn gpu_as_card() -> Gpu {
+    let preference = Preference { as_card: true, ..Default::default() };
+    Gpu::new(preference).await.expect("these tests need a browser with WebGPU; a software adapter will do")
+}
+
+#[wasm_bindgen_test]
+async fn the_gpu_backend_agrees_with_pytorch_as_on_a_card() {
+    agrees_with_pytorch(&mut gpu_as_card().await).await;
+}
+
+/// Completions of the shipped SFT model, from given coins.
+async fn written<K: Kernels<Real = f32>>(k: &mut K) -> Vec<Sequence> {
+    let sft = sft();
+    let mut parameters = k.floats("policy", sft.parameters.len());
+    k.write_floats(&mut parameters, 0, &sft.parameters);
+    let settings = GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
+    let world = world();
+    let prompts: Vec<&[u32]> = world.held_out_prompts().iter().map(Vec::as_slice).collect();
+    let mut generation = Generation::new(k, Network::new(sft.config), prompts.len(), MAX_SEQUENCE);
+    let coins = Generator::new(1, "web").coins(generation.coins());
+    generation.generate(k, &parameters, &prompts, &coins, settings).await.expect("the backend works")
+}
+
+#[wasm_bindgen_test]
+async fn a_card_writes_in_one_dispatch_what_the_processor_writes() {
+    let mut card = gpu_as_card().await;
+    let by_card = written(&mut card).await;
+    assert_eq!(card.counters().dispatches, 1);
+    assert_eq!(by_card, written(&mut Cpu::<f32>::new()).await);
 }
 
 #[wasm_bindgen_test]

@@ -10,9 +10,10 @@ use std::ops::Range;
 use super::cpu::Cpu;
 use super::gpu::{Gpu, GpuFloats, GpuIntegers};
 use super::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, GenerateSize, Kernels,
+    LogitsSize, MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
 };
+use crate::model::ModelConfig;
 
 /// What belongs to one of two backends: the backend, a buffer, an answer to come.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ same!(
     DecodeSize,
     DpoSize,
     EmbedSize,
+    GenerateSize,
     LogitsSize,
     MatmulSize,
     MetricsSize,
@@ -227,6 +229,13 @@ impl Kernels for EitherBackend {
         }
     }
 
+    fn generates(&self, model: &ModelConfig, length: usize) -> bool {
+        match self {
+            Self::Cpu(k) => k.generates(model, length),
+            Self::Gpu(k) => k.generates(model, length),
+        }
+    }
+
     hand_on! {
         fn copy_floats(source: &Floats, destination: &mut Floats);
         fn submit();
@@ -261,5 +270,6 @@ impl Kernels for EitherBackend {
         fn record_metrics(size: MetricsSize, statistics: &Floats, partials: &Floats, settings: At<Floats>, metrics: &mut Floats);
         fn adamw(size: AdamwSize, settings: At<Floats>, partials: &Floats, parameters: &mut Floats, gradients: &mut Floats, moments: (&mut Floats, &mut Floats));
         fn sample(size: SampleSize, logits: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: At<Integers>, tokens: &mut Integers);
+        fn generate(size: GenerateSize, parameters: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: &Integers, cache: &mut Floats, tokens: &mut Integers);
     }
 }

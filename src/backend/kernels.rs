@@ -11,6 +11,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::sizes::*;
+use crate::model::ModelConfig;
 use crate::real::Real;
 
 /// What can go wrong below the network. A wrong shape is not here: that is a bug, and asserts.
@@ -140,6 +141,10 @@ pub trait Kernels {
     fn counters(&self) -> Counters;
     /// Forgets what was remembered about buffers that are no longer used. Call after dropping a network.
     fn forget(&mut self);
+
+    /// Whether [`Kernels::generate`] has room for such sequences and is how this device writes them soonest: one with many
+    /// processors is, one that takes kernel after kernel at its pace anyway is not.
+    fn generates(&self, model: &ModelConfig, length: usize) -> bool;
 
     // embedding.wgsl
 
@@ -452,6 +457,24 @@ pub trait Kernels {
         coins: At<Self::Floats>,
         settings: At<Self::Floats>,
         prompt_lengths: At<Self::Integers>,
+        tokens: &mut Self::Integers,
+    );
+
+    // generate.wgsl
+
+    /// Completes the sequences of `tokens` (B, length) from their prompts of `prompt_lengths` (B): what
+    /// [`crate::backend::network::Network::decode`] and `sample` do position by position, at once. `parameters` are all of
+    /// the model's; `coins` of (B, length); `settings`: temperature; `cache` of (L, B, length, 2D) gets keys and values.
+    /// Only for models that [`Kernels::generates`].
+    #[allow(clippy::too_many_arguments)]
+    fn generate(
+        &mut self,
+        size: GenerateSize,
+        parameters: &Self::Floats,
+        coins: At<Self::Floats>,
+        settings: At<Self::Floats>,
+        prompt_lengths: &Self::Integers,
+        cache: &mut Self::Floats,
         tokens: &mut Self::Integers,
     );
 }

@@ -4,7 +4,10 @@
 //! attention(norm(x)) and then mlp(norm(x)) to the residual stream x. That is the trunk; it ends in h = norm(x_L). From
 //! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
-use super::{At, AtMut, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};
+use super::{
+    At, AtMut, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize,
+    SequenceSize,
+};
 use crate::model::{LayerLayout, Layout, ModelConfig};
 
 /// Sizes and offsets of one transformer. Holds no number of its own: parameters and activations are arguments.
@@ -67,7 +70,7 @@ pub struct Gradients<K: Kernels> {
 
 /// Keys and values of the positions decoded so far, for each block.
 pub struct Cache<K: Kernels> {
-    layers: Vec<K::Floats>,
+    pub(super) layers: Vec<K::Floats>,
     batch: usize,
     capacity: usize,
 }
@@ -245,6 +248,33 @@ impl Network {
         if with_logits {
             self.final_norm(k, batch, parameters, activations);
             self.logits_forward(k, batch, parameters, activations);
+        }
+    }
+
+    /// Completes the prompts in `tokens`, position by position: what [`Kernels::generate`] does at once. `given` are coins,
+    /// settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
+    #[allow(clippy::too_many_arguments)]
+    pub fn generate<K: Kernels>(
+        &self,
+        k: &mut K,
+        size: GenerateSize,
+        shortest: usize,
+        parameters: &K::Floats,
+        given: (At<K::Floats>, At<K::Floats>, &K::Integers),
+        room: (&mut Cache<K>, &mut Activations<K>),
+        tokens: &mut K::Integers,
+    ) {
+        let GenerateSize { batch, length, end, padding, .. } = size;
+        let ((coins, settings, prompt_lengths), (cache, activations)) = (given, room);
+        for position in 0..length - 1 {
+            // Within every prompt only keys and values are wanted.
+            let is_drawn = position + 1 >= shortest;
+            self.decode(k, (batch, length, position), is_drawn, parameters, tokens, cache, activations);
+            if is_drawn {
+                let vocabulary = self.config.vocabulary;
+                let size = SampleSize { batch, length, position, vocabulary, end, padding };
+                k.sample(size, &activations.logits, coins, settings, At::new(prompt_lengths, 0), tokens);
+            }
         }
     }
 

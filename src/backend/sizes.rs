@@ -1,5 +1,6 @@
 //! What a kernel is told of its operands' sizes, one type for each family of kernels.
 
+use crate::model::ModelConfig;
 use crate::objectives::DpoLoss;
 
 /// Sizes of the embedding kernels. Token (b, t) is `tokens[b·stride + first + t]` at position `first + t`.
@@ -122,6 +123,28 @@ pub struct SampleSize {
     pub end: u32,
     /// The token written behind the end.
     pub padding: u32,
+}
+
+/// Sizes of writing whole sequences. Row b holds `length` tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GenerateSize {
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens stored per sequence, and coins.
+    pub length: usize,
+    /// The language model whose parameters are given.
+    pub model: ModelConfig,
+    /// The token that ends a completion.
+    pub end: u32,
+    /// The token written behind the end.
+    pub padding: u32,
+}
+
+impl GenerateSize {
+    /// Positions embedded, for [`super::Counters`]: of each sequence all but the last, which nothing follows.
+    pub(super) fn tokens(&self) -> u64 {
+        (self.batch * (self.length - 1)) as u64
+    }
 }
 
 /// Where the rows of a minibatch of PPO lie in a batch, which may hold more.

@@ -1,7 +1,7 @@
 //! Writing completions: token by token with cached keys and values, from given coins, in one submit.
 
 use crate::backend::network::{Activations, Cache, Network};
-use crate::backend::{At, BackendError, Kernels, SampleSize};
+use crate::backend::{At, BackendError, GenerateSize, Kernels};
 use crate::language::Sequence;
 use crate::real::Real;
 
@@ -16,13 +16,20 @@ pub struct GenerationSettings {
     pub padding: u32,
 }
 
+/// What a device needs to write with.
+enum Room<K: Kernels> {
+    /// All tokens at once: keys and values, (L, B, length, 2D).
+    Whole { cache: K::Floats },
+    /// Position by position.
+    Stepwise { cache: Cache<K>, activations: Activations<K> },
+}
+
 /// Buffers for generating `batch` sequences of up to `length` tokens at once.
 pub struct Generation<K: Kernels> {
     network: Network,
     batch: usize,
     length: usize,
-    activations: Activations<K>,
-    cache: Cache<K>,
+    room: Room<K>,
     /// Tokens written, (B, length).
     pub(super) tokens: K::Integers,
     prompt_lengths: K::Integers,
@@ -33,11 +40,16 @@ pub struct Generation<K: Kernels> {
 impl<K: Kernels> Generation<K> {
     /// Room for `batch` sequences of `length` tokens, prompt included.
     pub fn new(k: &mut K, network: Network, batch: usize, length: usize) -> Self {
+        let config = network.config();
+        let room = if k.generates(config, length) {
+            Room::Whole { cache: k.floats("cache", config.layers * batch * length * 2 * config.width) }
+        } else {
+            Room::Stepwise { cache: network.cache(k, batch, length), activations: network.activations(k, batch) }
+        };
         Self {
             batch,
             length,
-            activations: network.activations(k, batch),
-            cache: network.cache(k, batch, length),
+            room,
             // One more, so that `tokens` from the second on are targets: position t of a row predicts token t + 1.
             tokens: k.integers("tokens", batch * length + 1),
             prompt_lengths: k.integers("prompt_lengths", batch),
@@ -100,7 +112,6 @@ impl<K: Kernels> Generation<K> {
             row[..prompt.len()].copy_from_slice(prompt);
         }
         let prompt_lengths: Vec<u32> = prompts.iter().map(|prompt| prompt.len() as u32).collect();
-        let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(1);
         k.write_integers(&mut self.tokens, 0, &tokens);
         k.write_integers(&mut self.prompt_lengths, 0, &prompt_lengths);
         let floats: Vec<K::Real> = std::iter::once(settings.temperature)
@@ -108,18 +119,16 @@ impl<K: Kernels> Generation<K> {
             .map(K::Real::of)
             .collect();
         k.write_floats(&mut self.floats, 0, &floats);
-        for position in 0..length - 1 {
-            let size = (batch, length, position);
-            // Within every prompt only keys and values are wanted.
-            let sampled = position + 1 >= shortest;
-            self.network.decode(k, size, sampled, parameters, &self.tokens, &mut self.cache, &mut self.activations);
-            if sampled {
-                let vocabulary = self.network.config().vocabulary;
-                let GenerationSettings { end, padding, .. } = settings;
-                let size = SampleSize { batch, length, position, vocabulary, end, padding };
-                let (temperature, coins) = (At::new(&self.floats, 0), At::new(&self.floats, 1));
-                let prompt_lengths = At::new(&self.prompt_lengths, 0);
-                k.sample(size, &self.activations.logits, coins, temperature, prompt_lengths, &mut self.tokens);
+        let GenerationSettings { end, padding, .. } = settings;
+        let size = GenerateSize { batch, length, model: *self.network.config(), end, padding };
+        let (settings, coins) = (At::new(&self.floats, 0), At::new(&self.floats, 1));
+        let (prompt_lengths, tokens) = (&self.prompt_lengths, &mut self.tokens);
+        match &mut self.room {
+            Room::Whole { cache } => k.generate(size, parameters, coins, settings, prompt_lengths, cache, tokens),
+            Room::Stepwise { cache, activations } => {
+                let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(1);
+                let given = (coins, settings, prompt_lengths);
+                self.network.generate(k, size, shortest, parameters, given, (cache, activations), tokens);
             }
         }
     }

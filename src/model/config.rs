@@ -28,7 +28,7 @@ pub struct ModelConfig {
     pub vocabulary: usize,
     /// Longest sequence the position embedding covers, T.
     pub context: usize,
-    /// Width of the residual stream, D: 16 to 128.
+    /// Width of the residual stream, D: 16 to 128, a multiple of 4, in which the shaders read it.
     pub width: usize,
     /// Blocks, L: 1 to 4.
     pub layers: usize,
@@ -52,6 +52,9 @@ impl ModelConfig {
         within("vocabulary", self.vocabulary, 2, 4096)?;
         within("context", self.context, 1, 256)?;
         within("width", self.width, 16, 128)?;
+        if !self.width.is_multiple_of(4) {
+            return Err(ConfigError::new("width", format!("{} is not a multiple of 4", self.width)));
+        }
         within("layers", self.layers, 1, 4)?;
         within("heads", self.heads, 1, self.width)?;
         if !self.width.is_multiple_of(self.heads) {
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(field(ModelConfig { heads: 5, ..good }), "heads");
         assert_eq!(field(ModelConfig { heads: 0, ..good }), "heads");
         assert_eq!(field(ModelConfig { width: 130, ..good }), "width");
+        assert_eq!(field(ModelConfig { width: 34, heads: 2, ..good }), "width");
         assert_eq!(field(ModelConfig { layers: 0, ..good }), "layers");
         assert_eq!(field(ModelConfig { context: 0, ..good }), "context");
     }

@@ -2,10 +2,10 @@ use klimb::backend::{At, AtMut, Kernels, NormSize};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
-const OFFSET: usize = 7;
+const OFFSET: usize = 8;
 
 fn sizes() -> [NormSize; 4] {
-    [(1, 2, true), (3, 5, false), (65, 16, true), (200, 33, false)].map(|(rows, width, accumulate)| NormSize {
+    [(1, 4, true), (3, 12, false), (65, 16, true), (200, 36, false)].map(|(rows, width, accumulate)| NormSize {
         rows,
         width,
         accumulate,

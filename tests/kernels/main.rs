@@ -7,6 +7,7 @@
 mod attention;
 mod bradley_terry;
 mod embedding;
+mod generate;
 mod layer_norm;
 mod logprobs;
 mod matmul;

@@ -40,9 +40,11 @@ fn matmul_forward() {
         k.matmul_forward(size, &x, At::new(&weights, offset(size)), &mut out);
         vec![("out", read(k, &out, size.rows * size.columns))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, small tiles"), &case(&mut card, size), &twin);
     }
 }
 
@@ -56,9 +58,11 @@ fn matmul_gelu_forward() {
         k.matmul_gelu_forward(size, &x, At::new(&weights, offset(size)), &mut pre, &mut out);
         vec![("pre", read(k, &pre, len)), ("out", read(k, &out, len))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, small tiles"), &case(&mut card, size), &twin);
     }
 }
 
@@ -73,9 +77,11 @@ fn matmul_residual_forward() {
         k.matmul_residual_forward(size, &x, At::new(&weights, offset(size)), &residual, &mut out);
         vec![("out", read(k, &out, len))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, small tiles"), &case(&mut card, size), &twin);
     }
 }
 
@@ -88,9 +94,11 @@ fn matmul_backward_input() {
         k.matmul_backward_input(size, &dout, At::new(&weights, offset(size)), &mut dx);
         vec![("dx", read(k, &dx, size.rows * size.inner))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, small tiles"), &case(&mut card, size), &twin);
     }
 }
 
@@ -105,9 +113,11 @@ fn matmul_gelu_backward_input() {
         k.matmul_gelu_backward_input(size, &dout, At::new(&weights, offset(size)), &pre, &mut dpre);
         vec![("dpre", read(k, &dpre, len))]
     }
-    let (mut gpu, mut cpu) = (gpu(), cpu());
+    let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
     for size in sizes() {
-        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &case(&mut cpu, size));
+        let twin = case(&mut cpu, size);
+        assert_parity(&format!("{size:?}"), &case(&mut gpu, size), &twin);
+        assert_parity(&format!("{size:?}, small tiles"), &case(&mut card, size), &twin);
     }
 }
 

@@ -4,7 +4,9 @@ use klimb::backend::gpu::kernels::{LEARNING, WRITING};
 use klimb::backend::gpu::{Gpu, GpuFloats, Preference};
 use klimb::backend::{At, BackendError, Kernels, MatmulSize};
 
-use super::{assert_parity, cpu, floats, gpu, noise, read};
+use klimb::model::ModelConfig;
+
+use super::{assert_parity, cpu, floats, gpu, gpu_as_card, noise, read};
 
 const SIZE: MatmulSize = MatmulSize { rows: 1, inner: 1, columns: 1, bias: false };
 
@@ -60,9 +62,15 @@ fn what_is_prepared_is_compiled_at_once_or_one_kernel_after_each_submit() {
 #[test]
 fn a_session_prepares_kernels_that_are_there() {
     let prepared: Vec<_> = WRITING.into_iter().chain(LEARNING).collect();
-    let mut gpu = gpu();
-    gpu.prepare(&prepared, &[]);
-    assert_eq!(gpu.compiled().len(), prepared.len(), "each of them once");
+    let model = ModelConfig { vocabulary: 9, context: 9, width: 16, layers: 1, heads: 4, own_unembedding: false };
+    for mut gpu in [gpu(), gpu_as_card()] {
+        let at_once = gpu.generates(&model, 9);
+        let left_out: &[&str] = if at_once { &["attention_decode_forward", "sample"] } else { &["generate"] };
+        gpu.prepare(&prepared, &[]);
+        let compiled = gpu.compiled();
+        assert_eq!(compiled.len() + left_out.len(), prepared.len(), "each of them once");
+        assert!(left_out.iter().all(|name| !compiled.contains(name)), "{left_out:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod attention;
 mod embedding;
 mod factor;
+mod generate;
 mod layer_norm;
 mod logprobs;
 mod matmul;
@@ -24,9 +25,10 @@ use std::ops::Range;
 use wide::widest;
 
 use super::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, GenerateSize, Kernels,
+    LogitsSize, MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
 };
+use crate::model::ModelConfig;
 use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
 use crate::real::Real;
 
@@ -136,6 +138,11 @@ impl<F: Real> Kernels for Cpu<F> {
     }
 
     fn forget(&mut self) {}
+
+    /// Kernel by kernel is how a processor writes soonest: a matrix product wants many rows.
+    fn generates(&self, _model: &ModelConfig, _length: usize) -> bool {
+        false
+    }
 
     fn embed_forward(&mut self, size: EmbedSize, tokens: At<Vec<u32>>, parameters: At<Vec<F>>, x: &mut Vec<F>) {
         self.counters.forward_tokens += size.tokens();
@@ -545,5 +552,24 @@ impl<F: Real> Kernels for Cpu<F> {
                 sample::sample(size, logits, coins.slice(), settings.slice(), prompt_lengths.slice(), tokens, scratch)
             },
         );
+    }
+
+    fn generate(
+        &mut self,
+        size: GenerateSize,
+        parameters: &Vec<F>,
+        coins: At<Vec<F>>,
+        settings: At<Vec<F>>,
+        prompt_lengths: &Vec<u32>,
+        cache: &mut Vec<F>,
+        tokens: &mut Vec<u32>,
+    ) {
+        let before = self.counters;
+        generate::generate(self, size, parameters, coins, settings, prompt_lengths, cache, tokens);
+        self.counters = Counters {
+            dispatches: before.dispatches + 1,
+            forward_tokens: before.forward_tokens + size.tokens(),
+            ..before
+        };
     }
 }

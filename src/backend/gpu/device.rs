@@ -1,5 +1,7 @@
 //! Opening a graphics device, knowing what it is, and noticing when it is gone.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::BackendError;
@@ -71,7 +73,7 @@ impl Failure {
 /// # Errors
 /// `NoAdapter` if nothing suits the preference, `NoDevice` if the adapter refuses.
 pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue, Adapter, Failure), BackendError> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let instance = instance();
     let adapter = find_adapter(&instance, preference).await?;
     let adapter_info = Adapter::new(&adapter.get_info());
     let descriptor = wgpu::DeviceDescriptor { required_limits: wgpu::Limits::default(), ..Default::default() };
@@ -90,6 +92,23 @@ pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue,
         on_error.set(BackendError::Refused(error.to_string()));
     }));
     Ok((device, queue, adapter_info, failure))
+}
+
+/// Where adapters are asked for: natively one for the whole process, which never ends. With the last one the driver would
+/// be unloaded, and a thread that had opened a device would find NVIDIA's clean-up gone when it ends.
+#[cfg(not(target_arch = "wasm32"))]
+fn instance() -> wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(new_instance).clone()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn instance() -> wgpu::Instance {
+    new_instance()
+}
+
+fn new_instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
 }
 
 async fn find_adapter(instance: &wgpu::Instance, preference: &Preference) -> Result<wgpu::Adapter, BackendError> {

@@ -88,6 +88,12 @@ use Access::{Add, Read, Write};
 use Field::{F32, U32};
 use Grid::{Covers, Items};
 
+/// The edge of a tile of a product's outputs, `EDGE` in the text of `matmul.wgsl`: a large one loads less, but leaves most of
+/// a graphics card without work.
+pub const fn edge(is_software: bool) -> usize {
+    if is_software { 8 } else { 4 }
+}
+
 /// How many invocations share the rows of a tile of `matmul_backward_weights`, `SHARES` in its text: a graphics card has
 /// many more invocations than there are tiles, a processor that plays one has not.
 pub const fn shares(is_software: bool) -> usize {
@@ -111,7 +117,7 @@ static MATMUL: Shader = Shader {
     path: "matmul.wgsl",
     text: shader_text!("matmul.wgsl"),
     shared: &[INDEX, GELU],
-    on_software: &[("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)],
+    on_software: &[("EDGE", edge(true) as f64), ("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)],
 };
 static ATTENTION: Shader =
     Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX], on_software: &[] };
@@ -151,6 +157,8 @@ static ROLLOUT: Shader =
     Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX], on_software: &[] };
 static OPTIMISER: Shader =
     Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE], on_software: &[] };
+static GENERATE: Shader =
+    Shader { path: "generate.wgsl", text: shader_text!("generate.wgsl"), shared: &[GELU], on_software: &[] };
 static SAMPLE: Shader =
     Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX], on_software: &[] };
 
@@ -180,8 +188,9 @@ const PPO_ROWS: &[Field] = &[
     U32("statistics_offset"),
 ];
 
-/// What a session's first samples need, and the dearest of what measuring needs beside it.
-pub const WRITING: [&str; 9] = [
+/// What a session's first samples need, by either way of writing, and the dearest of what measuring needs beside it.
+pub const WRITING: [&str; 10] = [
+    "generate",
     "embed_forward",
     "layer_norm_forward",
     "matmul_forward",
@@ -192,6 +201,11 @@ pub const WRITING: [&str; 9] = [
     "sample",
     "attention_forward",
 ];
+
+/// The kernels that a device has no use for, by how it writes: all tokens in one dispatch, or position by position.
+pub const fn unused(is_software: bool) -> &'static [&'static str] {
+    if is_software { &["generate"] } else { &["attention_decode_forward", "sample"] }
+}
 
 /// What the rest of measuring a policy, and then a step of DPO, need beside that, in this order.
 pub const LEARNING: [&str; 15] = [
@@ -214,7 +228,7 @@ pub const LEARNING: [&str; 15] = [
 
 /// Every kernel.
 #[rustfmt::skip]
-pub static KERNELS: [Kernel; 30] = [
+pub static KERNELS: [Kernel; 31] = [
     Kernel { name: "embed_forward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
         bindings: &[(1, "tokens", Read), (2, "parameters", Read), (3, "x", Write)] },
     Kernel { name: "embed_backward", shader: &EMBEDDING, uniforms: EMBED, workgroup: [64, 1], grid: Items,
@@ -303,4 +317,10 @@ pub static KERNELS: [Kernel; 30] = [
             U32("coins_offset"), U32("settings_offset"), U32("prompt_lengths_offset")],
         bindings: &[(1, "logits", Read), (2, "coins", Read), (3, "settings", Read), (4, "prompt_lengths", Read),
             (5, "tokens", Add)] },
+
+    Kernel { name: "generate", shader: &GENERATE, workgroup: [256, 1], grid: Covers(1, 1),
+        uniforms: &[U32("batch"), U32("length"), U32("vocabulary"), U32("context"), U32("width"), U32("layers"),
+            U32("heads"), U32("own_unembedding"), U32("end"), U32("padding"), U32("coins_offset"), U32("settings_offset")],
+        bindings: &[(1, "parameters", Read), (2, "coins", Read), (3, "settings", Read), (4, "prompt_lengths", Read),
+            (5, "cache", Add), (6, "tokens", Add)] },
 ];

@@ -4,21 +4,23 @@
 use std::future::Future;
 use std::ops::Range;
 
-use super::kernels::shares;
+use super::kernels::{edge, shares};
+use super::storage::Stored;
 use super::{Gpu, GpuFloats, GpuIntegers};
 use crate::backend::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, Kernels, LogitsSize,
-    MatmulSize, MetricsSize, NORM_PARTIALS, NormSize, PpoSize, SampleSize, SequenceSize,
+    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, GenerateSize, Kernels,
+    LogitsSize, MatmulSize, MetricsSize, NORM_PARTIALS, NormSize, PpoSize, SampleSize, SequenceSize,
 };
+use crate::model::ModelConfig;
 
 /// Sizes as the uniform block has them.
 fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     sizes.map(|size| u32::try_from(size).expect("a size beyond 32 bits"))
 }
 
-/// Tiles of 8×8 numbers that cover a matrix.
-fn tiles(rows: usize, columns: usize) -> usize {
-    rows.div_ceil(8) * columns.div_ceil(8)
+/// Tiles of outputs that cover a matrix, one for each invocation.
+fn tiles(rows: usize, columns: usize, edge: usize) -> usize {
+    rows.div_ceil(edge) * columns.div_ceil(edge)
 }
 
 impl EmbedSize {
@@ -30,6 +32,8 @@ impl EmbedSize {
 
 impl NormSize {
     fn words(self, weights_offset: usize) -> [u32; 4] {
+        let in_fours = self.width.is_multiple_of(4) && weights_offset.is_multiple_of(4);
+        assert!(in_fours, "norm: a width of {} at {weights_offset}, no multiples of 4", self.width);
         words([self.rows, self.width, usize::from(self.accumulate), weights_offset])
     }
 }
@@ -44,6 +48,11 @@ impl AttentionSize {
     fn words(self) -> [u32; 4] {
         words([self.batch, self.length, self.heads, self.head_width])
     }
+
+    /// Pairs of rows, with a head and eight of its channels.
+    fn places(self) -> usize {
+        self.batch * self.length.div_ceil(2) * self.heads * self.head_width.div_ceil(8)
+    }
 }
 
 impl PpoSize {
@@ -51,6 +60,21 @@ impl PpoSize {
     fn words(self, offsets: [usize; 4]) -> [u32; 7] {
         let [weights, rollout, settings, statistics] = offsets;
         words([self.rows, self.first, self.stride, weights, rollout, settings, statistics])
+    }
+}
+
+impl Gpu {
+    /// Dispatches a product of `size.rows` rows and `columns` columns of outputs.
+    fn product(
+        &mut self,
+        name: &'static str,
+        size: MatmulSize,
+        columns: usize,
+        weights_offset: usize,
+        buffers: &[&Stored],
+    ) {
+        let items = [tiles(size.rows, columns, edge(self.recorder.is_software())), 1];
+        self.recorder.dispatch(name, &size.words(weights_offset), buffers, items);
     }
 }
 
@@ -110,6 +134,12 @@ impl Kernels for Gpu {
 
     fn forget(&mut self) {
         self.recorder.forget();
+    }
+
+    /// One dispatch for each position and map is as long as a graphics card takes to begin it, whatever there is to do; an
+    /// adapter that a processor plays begins soon, but pays for every barrier.
+    fn generates(&self, model: &ModelConfig, length: usize) -> bool {
+        !self.recorder.is_software() && has_room(model, length)
     }
 
     fn embed_forward(
@@ -181,12 +211,7 @@ impl Kernels for Gpu {
 
     fn matmul_forward(&mut self, size: MatmulSize, x: &GpuFloats, weights: At<GpuFloats>, out: &mut GpuFloats) {
         let buffers = [&x.0, &weights.buffer.0, &out.0];
-        self.recorder.dispatch(
-            "matmul_forward",
-            &size.words(weights.offset),
-            &buffers,
-            [tiles(size.rows, size.columns), 1],
-        );
+        self.product("matmul_forward", size, size.columns, weights.offset, &buffers);
     }
 
     fn matmul_gelu_forward(
@@ -198,12 +223,7 @@ impl Kernels for Gpu {
         out: &mut GpuFloats,
     ) {
         let buffers = [&x.0, &weights.buffer.0, &pre.0, &out.0];
-        self.recorder.dispatch(
-            "matmul_gelu_forward",
-            &size.words(weights.offset),
-            &buffers,
-            [tiles(size.rows, size.columns), 1],
-        );
+        self.product("matmul_gelu_forward", size, size.columns, weights.offset, &buffers);
     }
 
     fn matmul_residual_forward(
@@ -214,9 +234,8 @@ impl Kernels for Gpu {
         residual: &GpuFloats,
         out: &mut GpuFloats,
     ) {
-        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.columns), 1]);
         let buffers = [&x.0, &weights.buffer.0, &residual.0, &out.0];
-        self.recorder.dispatch("matmul_residual_forward", &uniforms, &buffers, items);
+        self.product("matmul_residual_forward", size, size.columns, weights.offset, &buffers);
     }
 
     fn matmul_backward_input(
@@ -227,12 +246,7 @@ impl Kernels for Gpu {
         dx: &mut GpuFloats,
     ) {
         let buffers = [&dout.0, &weights.buffer.0, &dx.0];
-        self.recorder.dispatch(
-            "matmul_backward_input",
-            &size.words(weights.offset),
-            &buffers,
-            [tiles(size.rows, size.inner), 1],
-        );
+        self.product("matmul_backward_input", size, size.inner, weights.offset, &buffers);
     }
 
     fn matmul_gelu_backward_input(
@@ -243,9 +257,8 @@ impl Kernels for Gpu {
         pre: &GpuFloats,
         dpre: &mut GpuFloats,
     ) {
-        let (uniforms, items) = (size.words(weights.offset), [tiles(size.rows, size.inner), 1]);
         let buffers = [&dout.0, &weights.buffer.0, &pre.0, &dpre.0];
-        self.recorder.dispatch("matmul_gelu_backward_input", &uniforms, &buffers, items);
+        self.product("matmul_gelu_backward_input", size, size.inner, weights.offset, &buffers);
     }
 
     fn matmul_backward_weights(
@@ -255,7 +268,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = tiles(size.inner, size.columns) * shares(self.recorder.is_software());
+        let items = tiles(size.inner, size.columns, 8) * shares(self.recorder.is_software());
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
         self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, [items, 1]);
     }
@@ -267,9 +280,8 @@ impl Kernels for Gpu {
         out: &mut GpuFloats,
         logsumexps: &mut GpuFloats,
     ) {
-        let items = size.batch * size.length.div_ceil(2) * size.heads;
         let buffers = [&qkv.0, &out.0, &logsumexps.0];
-        self.recorder.dispatch("attention_forward", &size.words(), &buffers, [items, 1]);
+        self.recorder.dispatch("attention_forward", &size.words(), &buffers, [size.places(), 1]);
     }
 
     fn attention_backward(
@@ -281,9 +293,8 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dqkv: &mut GpuFloats,
     ) {
-        let items = size.batch * size.length.div_ceil(2) * size.heads;
         let buffers = [&qkv.0, &out.0, &logsumexps.0, &dout.0, &dqkv.0];
-        self.recorder.dispatch("attention_backward", &size.words(), &buffers, [items, 1]);
+        self.recorder.dispatch("attention_backward", &size.words(), &buffers, [2 * size.places(), 1]);
     }
 
     fn attention_decode_forward(
@@ -513,4 +524,32 @@ impl Kernels for Gpu {
         let buffers = [&logits.0, &coins.buffer.0, &settings.buffer.0, &prompt_lengths.buffer.0, &tokens.0];
         self.recorder.dispatch("sample", &[&sizes[..], &offsets].concat(), &buffers, [size.batch, 1]);
     }
+
+    fn generate(
+        &mut self,
+        size: GenerateSize,
+        parameters: &GpuFloats,
+        coins: At<GpuFloats>,
+        settings: At<GpuFloats>,
+        prompt_lengths: &GpuIntegers,
+        cache: &mut GpuFloats,
+        tokens: &mut GpuIntegers,
+    ) {
+        let GenerateSize { batch, length, model, end, padding } = size;
+        assert!(has_room(&model, length), "generate: no room for {model:?} and {length} tokens");
+        self.recorder.counters.forward_tokens += size.tokens();
+        let ModelConfig { vocabulary, context, width, layers, heads, own_unembedding } = model;
+        let sizes = words([batch, length, vocabulary, context, width, layers, heads, usize::from(own_unembedding)]);
+        let offsets = words([coins.offset, settings.offset]);
+        let uniforms = [&sizes[..], &[end, padding], &offsets].concat();
+        let (coins, settings) = (&coins.buffer.0, &settings.buffer.0);
+        let buffers = [&parameters.0, coins, settings, &prompt_lengths.0, &cache.0, &tokens.0];
+        self.recorder.dispatch("generate", &uniforms, &buffers, [batch, 1]);
+    }
+}
+
+/// Whether the workgroup memory of `generate` is enough, and all it reads lies in fours.
+fn has_room(model: &ModelConfig, length: usize) -> bool {
+    let ModelConfig { vocabulary, width, heads, .. } = *model;
+    width <= 256 && vocabulary <= 256 && heads * length <= 1024 && model.head_width().is_multiple_of(4)
 }

@@ -38,9 +38,11 @@ impl Gpu {
     }
 
     /// Compiles kernels ahead of their first use: `now` at once, and one of `meanwhile` after each submit, so that the
-    /// processor compiles while the device is at work.
+    /// processor compiles while the device is at work. Leaves out what only the other kind of device uses.
     pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
-        self.recorder.prepare(now, meanwhile);
+        let unused = kernels::unused(self.recorder.is_software());
+        let now: Vec<_> = now.iter().copied().filter(|name| !unused.contains(name)).collect();
+        self.recorder.prepare(&now, meanwhile);
     }
 
     /// The names of the kernels that are compiled, in the table's order.

@@ -40,7 +40,7 @@ pub struct Pretrain {
     /// The checkpoint to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Width of the residual stream, 16 to 128
+    /// Width of the residual stream, 16 to 128, a multiple of 4
     #[arg(long, default_value_t = 32)]
     width: usize,
     /// Blocks, 1 to 4
