@@ -73,7 +73,9 @@ impl Failure {
 /// # Errors
 /// `NoAdapter` if nothing suits the preference, `NoDevice` if the adapter refuses.
 pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue, Adapter, Failure), BackendError> {
-    let instance = instance();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    #[cfg(not(target_arch = "wasm32"))]
+    keep_driver(&instance);
     let adapter = find_adapter(&instance, preference).await?;
     let adapter_info = Adapter::new(&adapter.get_info());
     let descriptor = wgpu::DeviceDescriptor { required_limits: wgpu::Limits::default(), ..Default::default() };
@@ -94,21 +96,12 @@ pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue,
     Ok((device, queue, adapter_info, failure))
 }
 
-/// Where adapters are asked for: natively one for the whole process, which never ends. With the last one the driver would
-/// be unloaded, and a thread that had opened a device would find NVIDIA's clean-up gone when it ends.
+/// Keeps the driver loaded for as long as the process lives. It would be unloaded with the last instance, and a thread that
+/// had opened a device would find NVIDIA's clean-up gone when it ends.
 #[cfg(not(target_arch = "wasm32"))]
-fn instance() -> wgpu::Instance {
+fn keep_driver(instance: &wgpu::Instance) {
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
-    INSTANCE.get_or_init(new_instance).clone()
-}
-
-#[cfg(target_arch = "wasm32")]
-fn instance() -> wgpu::Instance {
-    new_instance()
-}
-
-fn new_instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+    INSTANCE.get_or_init(|| instance.clone());
 }
 
 async fn find_adapter(instance: &wgpu::Instance, preference: &Preference) -> Result<wgpu::Adapter, BackendError> {

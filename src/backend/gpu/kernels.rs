@@ -19,6 +19,11 @@ pub struct Shader {
 }
 
 impl Shader {
+    /// A shader that is the same on every adapter.
+    const fn new(path: &'static str, text: &'static str, shared: &'static [&'static str]) -> Self {
+        Self { path, text, shared, on_software: &[] }
+    }
+
     /// What the device compiles: the shared files, then the file.
     pub fn source(&self) -> String {
         self.shared.iter().copied().chain([self.text]).collect::<Vec<_>>().join("\n")
@@ -105,62 +110,25 @@ const REDUCE: &str = shader_text!("shared/reduce.wgsl");
 const LOGISTIC: &str = shader_text!("shared/logistic.wgsl");
 const GELU: &str = shader_text!("shared/gelu.wgsl");
 
-static EMBEDDING: Shader =
-    Shader { path: "embedding.wgsl", text: shader_text!("embedding.wgsl"), shared: &[INDEX], on_software: &[] };
-static LAYER_NORM: Shader = Shader {
-    path: "layer_norm.wgsl",
-    text: shader_text!("layer_norm.wgsl"),
-    shared: &[INDEX, REDUCE],
-    on_software: &[],
-};
+static EMBEDDING: Shader = Shader::new("embedding.wgsl", shader_text!("embedding.wgsl"), &[INDEX]);
+static LAYER_NORM: Shader = Shader::new("layer_norm.wgsl", shader_text!("layer_norm.wgsl"), &[INDEX, REDUCE]);
 static MATMUL: Shader = Shader {
-    path: "matmul.wgsl",
-    text: shader_text!("matmul.wgsl"),
-    shared: &[INDEX, GELU],
     on_software: &[("EDGE", edge(true) as f64), ("SHARES", shares(true) as f64), ("PARTIAL_SUMS", 1.0)],
+    ..Shader::new("matmul.wgsl", shader_text!("matmul.wgsl"), &[INDEX, GELU])
 };
-static ATTENTION: Shader =
-    Shader { path: "attention.wgsl", text: shader_text!("attention.wgsl"), shared: &[INDEX], on_software: &[] };
-static LOGPROBS: Shader =
-    Shader { path: "logprobs.wgsl", text: shader_text!("logprobs.wgsl"), shared: &[INDEX], on_software: &[] };
-static SFT: Shader = Shader {
-    path: "objectives/sft.wgsl",
-    text: shader_text!("objectives/sft.wgsl"),
-    shared: &[INDEX],
-    on_software: &[],
-};
-static DPO: Shader = Shader {
-    path: "objectives/dpo.wgsl",
-    text: shader_text!("objectives/dpo.wgsl"),
-    shared: &[INDEX],
-    on_software: &[],
-};
-static UNLIKELIHOOD: Shader = Shader {
-    path: "objectives/unlikelihood.wgsl",
-    text: shader_text!("objectives/unlikelihood.wgsl"),
-    shared: &[INDEX],
-    on_software: &[],
-};
-static BRADLEY_TERRY: Shader = Shader {
-    path: "objectives/bradley_terry.wgsl",
-    text: shader_text!("objectives/bradley_terry.wgsl"),
-    shared: &[INDEX, LOGISTIC],
-    on_software: &[],
-};
-static PPO: Shader = Shader {
-    path: "objectives/ppo.wgsl",
-    text: shader_text!("objectives/ppo.wgsl"),
-    shared: &[INDEX],
-    on_software: &[],
-};
-static ROLLOUT: Shader =
-    Shader { path: "rollout.wgsl", text: shader_text!("rollout.wgsl"), shared: &[INDEX], on_software: &[] };
-static OPTIMISER: Shader =
-    Shader { path: "optimiser.wgsl", text: shader_text!("optimiser.wgsl"), shared: &[REDUCE], on_software: &[] };
-static GENERATE: Shader =
-    Shader { path: "generate.wgsl", text: shader_text!("generate.wgsl"), shared: &[GELU], on_software: &[] };
-static SAMPLE: Shader =
-    Shader { path: "sample.wgsl", text: shader_text!("sample.wgsl"), shared: &[INDEX], on_software: &[] };
+static ATTENTION: Shader = Shader::new("attention.wgsl", shader_text!("attention.wgsl"), &[INDEX]);
+static LOGPROBS: Shader = Shader::new("logprobs.wgsl", shader_text!("logprobs.wgsl"), &[INDEX]);
+static SFT: Shader = Shader::new("objectives/sft.wgsl", shader_text!("objectives/sft.wgsl"), &[INDEX]);
+static DPO: Shader = Shader::new("objectives/dpo.wgsl", shader_text!("objectives/dpo.wgsl"), &[INDEX]);
+static UNLIKELIHOOD: Shader =
+    Shader::new("objectives/unlikelihood.wgsl", shader_text!("objectives/unlikelihood.wgsl"), &[INDEX]);
+static BRADLEY_TERRY: Shader =
+    Shader::new("objectives/bradley_terry.wgsl", shader_text!("objectives/bradley_terry.wgsl"), &[INDEX, LOGISTIC]);
+static PPO: Shader = Shader::new("objectives/ppo.wgsl", shader_text!("objectives/ppo.wgsl"), &[INDEX]);
+static ROLLOUT: Shader = Shader::new("rollout.wgsl", shader_text!("rollout.wgsl"), &[INDEX]);
+static OPTIMISER: Shader = Shader::new("optimiser.wgsl", shader_text!("optimiser.wgsl"), &[REDUCE]);
+static GENERATE: Shader = Shader::new("generate.wgsl", shader_text!("generate.wgsl"), &[GELU]);
+static SAMPLE: Shader = Shader::new("sample.wgsl", shader_text!("sample.wgsl"), &[INDEX]);
 
 const EMBED: &[Field] = &[
     U32("batch"),
