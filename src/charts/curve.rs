@@ -6,9 +6,13 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
+use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 use crate::order;
 use crate::words::say;
+
+/// Height of a curve's name, in units of length.
+const SIZE: f64 = 12.0;
 
 /// One series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,7 +89,10 @@ impl CurveChart<'_> {
         let y = if self.logarithmic { spanning_ratios(values, at_least) } else { spanning(values, at_least) };
         let frame = Frame { logarithmic: self.logarithmic, ..Frame::new(area, look, x, y)? };
         self.draw_gap(area, look, &frame)?;
-        self.draw_level(area, look, &frame)?;
+        if let Some((row, _)) = self.level_row(&frame) {
+            let line = vec![(frame.across.start, row), (frame.across.end, row)];
+            area.draw(&PathElement::new(line, look.line(look.palette.hairline, 1.0)))?;
+        }
         self.draw_changes(area, look, &frame)?;
         let name = if self.logarithmic { say!("{} (log scale)", self.name) } else { self.name.to_owned() };
         frame.draw_axes(area, look, say("step →"), &name)?;
@@ -93,11 +100,10 @@ impl CurveChart<'_> {
             draw_curve(curve, area, look, &frame)?;
         }
         self.draw_cross(area, look, &frame)?;
-        self.draw_labels(area, look, &frame)?;
+        let mut labels = self.draw_labels(area, look, &frame)?;
+        self.draw_level(area, look, &frame, &mut labels)?;
         if self.curves.iter().all(|curve| curve.points.len() < 2) {
-            let middle = |range: &std::ops::Range<i32>| range.start + range.len() as i32 / 2;
-            let style = look.text(&look.palette.quiet, 13.0, HPos::Center, VPos::Center);
-            area.draw(&Text::new(self.empty.to_owned(), (middle(&frame.across), middle(&frame.down)), style))?;
+            self.draw_empty(area, look, &frame, &mut labels)?;
         }
         area.present()?;
         Ok(frame)
@@ -140,57 +146,105 @@ impl CurveChart<'_> {
         Ok(())
     }
 
-    /// A name beside the end of each curve, from the highest end down, none over another.
-    fn draw_labels<DB: DrawingBackend>(
+    /// A name beside the end of each curve, from the highest end down, none over another; and what they and the markers
+    /// take up. It stands before the end, where the eye comes from, or behind it, where there is no room before it.
+    fn draw_labels<'a, DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
-        frame: &Frame,
-    ) -> Result<(), ChartError> {
-        let mut ends: Vec<(i32, i32, &Curve)> = Vec::new();
-        for curve in self.curves {
-            if let Some((x, y)) = curve.points.last().filter(|(_, y)| frame.has_place(*y)) {
-                let (x, y) = frame.pixel(*x, *y);
-                ends.push((x, y - look.px(6.0), curve));
-            }
+        look: &'a Look,
+        frame: &'a Frame,
+    ) -> Result<Labels<'a>, ChartError> {
+        let has_end = |curve: &Curve| curve.points.last().copied().filter(|(_, y)| frame.has_place(*y));
+        let ends: Vec<(i32, i32)> = self.curves.iter().filter_map(has_end).map(|(x, y)| frame.pixel(x, y)).collect();
+        let (height, away) = (look.px(15.0), look.px(7.0));
+        let mut names: Vec<Name> = Vec::new();
+        for (curve, &(x, y)) in self.curves.iter().filter(|curve| has_end(curve).is_some()).zip(&ends) {
+            let style = look.text(&look.palette.quiet, SIZE, HPos::Left, VPos::Bottom);
+            let width = area.estimate_text_size(&curve.label, &style)?.0 as i32;
+            // As many lines up or down a name may have to give way.
+            let reach = height * ends.len() as i32;
+            let mut near: Vec<i32> =
+                ends.iter().filter(|(_, other)| (other - y).abs() < reach).map(|(x, _)| *x).collect();
+            order::sort_and_dedup(&mut near);
+            let (first, before) = (frame.across.start + look.px(4.0), x - away - width);
+            let has_room = before >= first && !near.iter().any(|other| (before - away..x).contains(other));
+            let past =
+                |left: i32, &other: &i32| if other - away < left + width { left.max(other + away) } else { left };
+            let behind = near.iter().filter(|other| **other >= x).fold(x + away, past);
+            let left = if has_room || behind + width > frame.across.end { before.max(first) } else { behind };
+            names.push(Name { left, right: left + width, bottom: y - look.px(6.0), curve });
         }
-        order::sort_by_key(&mut ends, |(_, y, _)| *y);
-        let height = look.px(14.0);
-        let mut free = i32::MIN;
-        for (_, y, _) in &mut ends {
-            *y = (*y).max(free);
-            free = *y + height;
+        order::sort_by_key(&mut names, |name| name.bottom);
+        for index in 0..names.len() {
+            let (above, from) = names.split_at_mut(index);
+            let lowest = above.iter().filter(|it| it.meets(&from[0])).map(|it| it.bottom).max();
+            let highest = frame.down.start.max(lowest.unwrap_or(i32::MIN));
+            from[0].bottom = from[0].bottom.max(highest + height);
         }
-        let mut free = frame.down.end - look.px(2.0);
-        for (_, y, _) in ends.iter_mut().rev() {
-            *y = (*y).min(free);
-            free = *y - height;
+        for index in (0..names.len()).rev() {
+            let (to, below) = names.split_at_mut(index + 1);
+            let highest = below.iter().filter(|it| it.meets(&to[index])).map(|it| it.bottom - height).min();
+            let lowest = (frame.down.end - look.px(2.0)).min(highest.unwrap_or(i32::MAX));
+            to[index].bottom = to[index].bottom.min(lowest);
         }
-        for (x, y, curve) in ends {
+        let mut labels = Labels::new(frame, look);
+        ends.iter().for_each(|end| labels.keep_clear(&[*end], true, 1.0));
+        for Name { left, right, bottom, curve } in names {
             let hue = look.palette.method(&curve.method);
-            let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
-            let (width, _) = area.estimate_text_size(&curve.label, &style)?;
-            let x = (x - look.px(7.0)).max(frame.across.start + look.px(4.0) + width as i32);
+            let style = look.text(&hue, SIZE, HPos::Left, VPos::Bottom);
+            let (top, edge) = (bottom - height, look.px(2.0));
             // A curve that is noisy runs through its own name; it is seen through what makes that legible.
             let ground = look.palette.paper.mix(0.7).filled();
-            area.draw(&Rectangle::new([(x - width as i32 - look.px(2.0), y - height), (x + look.px(2.0), y)], ground))?;
-            area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
+            area.draw(&Rectangle::new([(left - edge, top), (right + edge, bottom)], ground))?;
+            area.draw(&Text::new(curve.label.clone(), (left, bottom), style))?;
+            labels.take((left - edge, top), (right - left + 2 * edge, height));
         }
-        Ok(())
+        Ok(labels)
     }
 
+    /// The name of the level, below its line or above it, at the left or, where that is taken, at the right.
     fn draw_level<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
+        labels: &mut Labels,
     ) -> Result<(), ChartError> {
-        let Some((value, name)) = self.level.filter(|(value, _)| frame.y.contains(value)) else { return Ok(()) };
-        let (left, right) = (frame.pixel(frame.x.start, value), frame.pixel(frame.x.end, value));
-        area.draw(&PathElement::new(vec![left, right], look.line(look.palette.hairline, 1.0)))?;
+        let Some((row, name)) = self.level_row(frame) else { return Ok(()) };
         let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
-        area.draw(&Text::new(name.to_owned(), (left.0 + look.px(6.0), left.1 + look.px(3.0)), style))?;
+        let (width, height) = (area.estimate_text_size(name, &style)?.0 as i32, look.px(13.0));
+        let columns = [frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width];
+        let rows = [row + look.px(3.0), row - look.px(2.0) - height];
+        let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
+        let corner = labels.clearest(&corners, (width, height));
+        labels.keep_clear(&[(frame.across.start, row), (frame.across.end, row)], false, 1.0);
+        area.draw(&Text::new(name.to_owned(), corner, style))?;
         Ok(())
+    }
+
+    /// What is said while no curve has two points: in the middle, or as near to it as it lies on nothing.
+    fn draw_empty<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let style = look.text(&look.palette.quiet, 13.0, HPos::Left, VPos::Top);
+        let (width, height) = (area.estimate_text_size(self.empty, &style)?.0 as i32, look.px(17.0));
+        let left = frame.across.start + (frame.across.len() as i32 - width) / 2;
+        let middle = frame.down.start + (frame.down.len() as i32 - height) / 2;
+        let most = (middle - frame.down.start) / height;
+        let aways = (0..=most).flat_map(|rows| [-rows, rows]).map(|rows| rows * height);
+        let corners: Vec<(i32, i32)> = aways.map(|away| (left, middle + away)).collect();
+        let corner = labels.clearest(&corners, (width, height));
+        area.draw(&Text::new(self.empty.to_owned(), corner, style))?;
+        Ok(())
+    }
+
+    fn level_row(&self, frame: &Frame) -> Option<(i32, &str)> {
+        let (value, name) = self.level.filter(|(value, _)| frame.y.contains(value))?;
+        Some((frame.pixel(frame.x.start, value).1, name))
     }
 
     fn draw_changes<DB: DrawingBackend>(
@@ -207,6 +261,21 @@ impl CurveChart<'_> {
             area.draw(&Text::new(text.clone(), (x + look.px(3.0), frame.down.start), style))?;
         }
         Ok(())
+    }
+}
+
+/// The name of a curve, and where it stands.
+struct Name<'a> {
+    left: i32,
+    right: i32,
+    bottom: i32,
+    curve: &'a Curve,
+}
+
+impl Name<'_> {
+    /// Whether two names would meet on the same line.
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.right && other.left < self.right
     }
 }
 
