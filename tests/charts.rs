@@ -507,6 +507,15 @@ fn after_a_single_step_nothing_is_written_on_anything() {
                 }
                 assert!(place[0] >= 0 && place[2] <= size.0 as i32, "“{text}” is cut off: {place:?} in {size:?}");
             }
+            let is_before = |curve: &Curve| {
+                let (_, place) = all.iter().find(|(text, _)| *text == curve.label).expect("it is there");
+                place[2] <= frame.pixel(curve.points[0].0, 0.0).0
+            };
+            let ends_with = |one: &Curve, other: &Curve| one.points[0].0 == other.points[0].0;
+            for one in curves {
+                let others = curves.iter().filter(|other| ends_with(one, other));
+                assert!(others.map(is_before).all(|it| it == is_before(one)), "names on both sides of one end");
+            }
             let row = frame.pixel(0.0, 0.5).1;
             let words = all.iter().filter(|(text, _)| text == empty || curves.iter().any(|it| it.label == *text));
             for (text, place) in words {

@@ -11,8 +11,9 @@ use super::{ChartError, Frame, Look, Marker};
 use crate::order;
 use crate::words::say;
 
-/// Height of a curve's name, in units of length.
+/// Height of a curve's name and of the line it stands on, in units of length.
 const SIZE: f64 = 12.0;
+const LINE: f64 = 15.0;
 
 /// One series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -147,57 +148,36 @@ impl CurveChart<'_> {
     }
 
     /// A name beside the end of each curve, from the highest end down, none over another; and what they and the markers
-    /// take up. It stands before the end, where the eye comes from, or behind it, where there is no room before it.
+    /// take up.
     fn draw_labels<'a, DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
         look: &'a Look,
         frame: &'a Frame,
     ) -> Result<Labels<'a>, ChartError> {
-        let has_end = |curve: &Curve| curve.points.last().copied().filter(|(_, y)| frame.has_place(*y));
-        let ends: Vec<(i32, i32)> = self.curves.iter().filter_map(has_end).map(|(x, y)| frame.pixel(x, y)).collect();
-        let (height, away) = (look.px(15.0), look.px(7.0));
         let mut names: Vec<Name> = Vec::new();
-        for (curve, &(x, y)) in self.curves.iter().filter(|curve| has_end(curve).is_some()).zip(&ends) {
-            let style = look.text(&look.palette.quiet, SIZE, HPos::Left, VPos::Bottom);
-            let width = area.estimate_text_size(&curve.label, &style)?.0 as i32;
-            // As many lines up or down a name may have to give way.
-            let reach = height * ends.len() as i32;
-            let mut near: Vec<i32> =
-                ends.iter().filter(|(_, other)| (other - y).abs() < reach).map(|(x, _)| *x).collect();
-            order::sort_and_dedup(&mut near);
-            let (first, before) = (frame.across.start + look.px(4.0), x - away - width);
-            let has_room = before >= first && !near.iter().any(|other| (before - away..x).contains(other));
-            let past =
-                |left: i32, &other: &i32| if other - away < left + width { left.max(other + away) } else { left };
-            let behind = near.iter().filter(|other| **other >= x).fold(x + away, past);
-            let left = if has_room || behind + width > frame.across.end { before.max(first) } else { behind };
-            names.push(Name { left, right: left + width, bottom: y - look.px(6.0), curve });
+        for curve in self.curves {
+            if let Some((x, y)) = curve.points.last().filter(|(_, y)| frame.has_place(*y)) {
+                let style = look.text(&look.palette.quiet, SIZE, HPos::Left, VPos::Bottom);
+                let width = area.estimate_text_size(&curve.label, &style)?.0 as i32;
+                let end = frame.pixel(*x, *y);
+                names.push(Name { curve, end, width, left: end.0, bottom: end.1 - look.px(6.0) });
+            }
         }
-        order::sort_by_key(&mut names, |name| name.bottom);
-        for index in 0..names.len() {
-            let (above, from) = names.split_at_mut(index);
-            let lowest = above.iter().filter(|it| it.meets(&from[0])).map(|it| it.bottom).max();
-            let highest = frame.down.start.max(lowest.unwrap_or(i32::MIN));
-            from[0].bottom = from[0].bottom.max(highest + height);
-        }
-        for index in (0..names.len()).rev() {
-            let (to, below) = names.split_at_mut(index + 1);
-            let highest = below.iter().filter(|it| it.meets(&to[index])).map(|it| it.bottom - height).min();
-            let lowest = (frame.down.end - look.px(2.0)).min(highest.unwrap_or(i32::MAX));
-            to[index].bottom = to[index].bottom.min(lowest);
-        }
+        set_beside_ends(&mut names, frame, look);
+        stack(&mut names, frame, look);
+        let height = look.px(LINE);
         let mut labels = Labels::new(frame, look);
-        ends.iter().for_each(|end| labels.keep_clear(&[*end], true, 1.0));
-        for Name { left, right, bottom, curve } in names {
+        names.iter().for_each(|name| labels.keep_clear(&[name.end], true, 1.0));
+        for Name { curve, width, left, bottom, .. } in names {
             let hue = look.palette.method(&curve.method);
             let style = look.text(&hue, SIZE, HPos::Left, VPos::Bottom);
             let (top, edge) = (bottom - height, look.px(2.0));
             // A curve that is noisy runs through its own name; it is seen through what makes that legible.
             let ground = look.palette.paper.mix(0.7).filled();
-            area.draw(&Rectangle::new([(left - edge, top), (right + edge, bottom)], ground))?;
+            area.draw(&Rectangle::new([(left - edge, top), (left + width + edge, bottom)], ground))?;
             area.draw(&Text::new(curve.label.clone(), (left, bottom), style))?;
-            labels.take((left - edge, top), (right - left + 2 * edge, height));
+            labels.take((left - edge, top), (width + 2 * edge, height));
         }
         Ok(labels)
     }
@@ -266,16 +246,57 @@ impl CurveChart<'_> {
 
 /// The name of a curve, and where it stands.
 struct Name<'a> {
-    left: i32,
-    right: i32,
-    bottom: i32,
     curve: &'a Curve,
+    end: (i32, i32),
+    width: i32,
+    left: i32,
+    bottom: i32,
 }
 
 impl Name<'_> {
     /// Whether two names would meet on the same line.
     fn meets(&self, other: &Self) -> bool {
-        self.left < other.right && other.left < self.right
+        self.left < other.left + other.width && other.left < self.left + self.width
+    }
+}
+
+/// Names stand before their ends, where the eye comes from; or behind them and all others near, where there is no room
+/// for each of those that end together.
+fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
+    let away = look.px(7.0);
+    // As many lines up or down a name may have to give way.
+    let reach = look.px(LINE) * names.len() as i32;
+    let ends: Vec<((i32, i32), i32)> = names.iter().map(|name| (name.end, name.width)).collect();
+    for name in names {
+        let (x, y) = name.end;
+        let widest = ends.iter().filter(|(end, _)| end.0 == x).map(|(_, width)| *width).max().unwrap_or(name.width);
+        let mut near: Vec<i32> =
+            ends.iter().filter(|(end, _)| (end.1 - y).abs() < reach).map(|(end, _)| end.0).collect();
+        order::sort_and_dedup(&mut near);
+        let (first, before) = (frame.across.start + look.px(4.0), x - away - widest);
+        let has_room = before >= first && !near.iter().any(|other| (before - away..x).contains(other));
+        let past = |left: i32, other: &i32| if other - away < left + widest { left.max(other + away) } else { left };
+        let behind = near.iter().filter(|other| **other >= x).fold(x + away, past);
+        let stands_before = has_room || behind + widest > frame.across.end;
+        name.left = if stands_before { (x - away - name.width).max(first) } else { behind };
+    }
+}
+
+/// Moves names that would meet down, and up again where they would leave the chart.
+fn stack(names: &mut [Name], frame: &Frame, look: &Look) {
+    let height = look.px(LINE);
+    order::sort_by_key(names, |name| name.bottom);
+    for index in 0..names.len() {
+        let (above, from) = names.split_at_mut(index);
+        let lowest = above.iter().filter(|it| it.meets(&from[0])).map(|it| it.bottom).max();
+        let highest = frame.down.start.max(lowest.unwrap_or(i32::MIN));
+        from[0].bottom = from[0].bottom.max(highest + height);
+    }
+    for index in (0..names.len()).rev() {
+        let (to, below) = names.split_at_mut(index + 1);
+        let highest = below.iter().filter(|it| it.meets(&to[index])).map(|it| it.bottom - height).min();
+        let lowest = (frame.down.end - look.px(2.0)).min(highest.unwrap_or(i32::MAX));
+        to[index].bottom = to[index].bottom.min(lowest);
     }
 }
 
