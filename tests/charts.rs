@@ -448,3 +448,85 @@ fn a_curve_of_fewer_than_two_points_says_so() {
     assert!(says_so(&[]) && says_so(&[curve(vec![(1.0, 0.5)])]));
     assert!(!says_so(&[curve(vec![(1.0, 0.5), (2.0, 0.4)])]));
 }
+
+/// Every text of a chart with the left, top, right and bottom edge of what it takes up.
+fn written(svg: &str) -> Vec<(String, [i32; 4])> {
+    let mut measure = String::new();
+    let area = SVGBackend::with_string(&mut measure, (1, 1)).into_drawing_area();
+    let of = |(text, element): (String, &str)| {
+        let attribute = |name| attributes(&format!("<text {element}"), "text", name)[0].clone();
+        let number = |name| attribute(name).parse::<f64>().expect("a number");
+        let height = (number("font-size") * 1.24).round();
+        let (width, _) =
+            area.estimate_text_size(&text, &("sans-serif", height).into_text_style(&area)).expect("a size");
+        let before = |share: f64, length: f64| (share * length).round() as i32;
+        let left = number("x") as i32
+            - match attribute("text-anchor").as_str() {
+                "start" => 0,
+                "middle" => before(0.5, f64::from(width)),
+                _ => width as i32,
+            };
+        let top = number("y") as i32
+            - match attribute("dy").as_str() {
+                "0.76em" => 0,
+                "0.5ex" => before(0.5, height),
+                _ => height as i32,
+            };
+        (text, [left, top, left + width as i32, top + height as i32])
+    };
+    texts(svg).into_iter().zip(svg.split("<text ").skip(1)).map(of).collect()
+}
+
+#[test]
+fn after_a_single_step_nothing_is_written_on_anything() {
+    let at = |label: &str, step: f64, value: f64| Curve { label: label.into(), ..curve(vec![(step, value)]) };
+    let estimators = ["exact", "k1", "k2", "k3"];
+    let mut cases: Vec<Vec<Curve>> = Vec::new();
+    for value in [0.0, 0.02, 0.5, 0.9, 1.0] {
+        for count in 1..=estimators.len() {
+            cases.push(estimators[..count].iter().map(|label| at(label, 1.0, value)).collect());
+        }
+        let methods = [("DPO, β 0.50", 2.0), ("PPO-GT, β 0.50", 16.0), ("unlikelihood, α 0.10", 1.0)];
+        cases.push(methods.iter().map(|(label, step)| at(label, *step, value)).collect());
+    }
+    for curves in &cases {
+        for size in [(640, 250), (340, 220)] {
+            let level = Some((0.5, "reference"));
+            let empty = "One step so far; a line needs two";
+            let chart = CurveChart { level, empty, at_least: (0.0, 1.0), ..curve_chart(curves) };
+            let mut svg = String::new();
+            let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let frame = chart.draw(&area, &Look::default()).expect("it can be drawn");
+            drop(area);
+            let all = written(&svg);
+            assert!(curves.iter().all(|curve| all.iter().any(|(text, _)| *text == curve.label)), "{all:?}");
+            let meet = |a: &[i32; 4], b: &[i32; 4]| a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+            for (index, (text, place)) in all.iter().enumerate() {
+                for (other, its) in &all[..index] {
+                    assert!(!meet(place, its), "“{text}” lies on “{other}”: {place:?} and {its:?} in {size:?}");
+                }
+                assert!(place[0] >= 0 && place[2] <= size.0 as i32, "“{text}” is cut off: {place:?} in {size:?}");
+            }
+            let is_before = |curve: &Curve| {
+                let (_, place) = all.iter().find(|(text, _)| *text == curve.label).expect("it is there");
+                place[2] <= frame.pixel(curve.points[0].0, 0.0).0
+            };
+            let ends_with = |one: &Curve, other: &Curve| one.points[0].0 == other.points[0].0;
+            for one in curves {
+                let others = curves.iter().filter(|other| ends_with(one, other));
+                assert!(others.map(is_before).all(|it| it == is_before(one)), "names on both sides of one end");
+            }
+            let row = frame.pixel(0.0, 0.5).1;
+            let words = all.iter().filter(|(text, _)| text == empty || curves.iter().any(|it| it.label == *text));
+            for (text, place) in words {
+                for (x, y) in curves.iter().map(|it| frame.pixel(it.points[0].0, it.points[0].1)) {
+                    assert!(
+                        !meet(place, &[x - 2, y - 2, x + 3, y + 3]),
+                        "“{text}” lies on a marker: {place:?}, {x},{y}"
+                    );
+                }
+                assert!(text != empty || !(place[1]..place[3]).contains(&row), "the level runs through “{text}”");
+            }
+        }
+    }
+}

@@ -62,28 +62,8 @@ export function playAtOnce() {
   });
 }
 
-/**
- * Counts a worker's calls of WebGPU by wrapping the prototypes that they go through, and keeps what they were whenever
- * the engine reported steps: it reports between two of them, never within.
- */
-export function countCalls() {
-  const calls = {};
-  const count = (owner, method, name) => {
-    const original = owner.prototype[method];
-    calls[name] = 0;
-    owner.prototype[method] = function counted(...options) {
-      calls[name] += 1;
-      return original.apply(this, options);
-    };
-  };
-  count(GPUComputePassEncoder, 'dispatchWorkgroups', 'dispatches');
-  count(GPUCommandEncoder, 'beginComputePass', 'passes');
-  count(GPUQueue, 'submit', 'submits');
-  count(GPUQueue, 'writeBuffer', 'writes');
-  count(GPUBuffer, 'mapAsync', 'maps');
-  count(GPUDevice, 'createBindGroup', 'bind groups');
-  count(GPUDevice, 'createBuffer', 'buffers');
-
+/** Keeps a worker's counts of calls whenever the engine reports steps: it reports between two of them, never within. */
+export function reportCalls(calls) {
   const reports = [];
   self.klimbReports = reports;
   const post = self.postMessage.bind(self);

@@ -1,7 +1,8 @@
 // How quickly a visitor's training begins, how fast it goes, and whether the page answers meanwhile.
 
 import { readFile } from 'node:fs/promises';
-import { countCalls, playAtOnce } from './inside.js';
+import { countCalls } from '../peers/calls.js';
+import { playAtOnce, reportCalls } from './inside.js';
 import { sleep, stepsTaken, withBrowser } from './browser.js';
 import { median, quantile, round } from './numbers.js';
 
@@ -122,10 +123,12 @@ export const memory = (backend) => withBrowser(async (open, browser) => {
   return after;
 });
 
+const COUNTED = ['dispatches', 'passes', 'submits', 'writes', 'readbacks', 'bind groups', 'buffers'];
+
 /** Calls of WebGPU a step of `stage`, between two reports that lie some steps apart. */
 async function callsPerStep(page, least) {
   const [worker] = page.workers();
-  await worker.evaluate(countCalls);
+  await worker.evaluate(`(${reportCalls})((${countCalls})(...${JSON.stringify(COUNTED)}))`);
   const reports = async () => {
     for (;;) {
       const all = await worker.evaluate(() => self.klimbReports);

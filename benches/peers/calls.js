@@ -1,19 +1,26 @@
-// Counts a page's calls of WebGPU from outside of the library that makes them.
+// Counts calls of WebGPU from outside of whatever makes them. The benchmarks of the page send this into a worker as text,
+// so it stands alone.
 
-/** Wraps the prototypes that such calls go through. The numbers grow from then on. */
-export function countCalls() {
+/** Wraps the prototypes that calls of those names go through. The numbers grow from then on. */
+export function countCalls(...names) {
   const calls = {};
-  const count = (owner, method, name) => {
-    const original = owner.prototype[method];
+  const through = {
+    dispatches: [GPUComputePassEncoder, 'dispatchWorkgroups'],
+    passes: [GPUCommandEncoder, 'beginComputePass'],
+    submits: [GPUQueue, 'submit'],
+    writes: [GPUQueue, 'writeBuffer'],
+    readbacks: [GPUBuffer, 'mapAsync'],
+    'bind groups': [GPUDevice, 'createBindGroup'],
+    buffers: [GPUDevice, 'createBuffer'],
+  };
+  for (const name of names) {
+    const [{ prototype }, method] = through[name];
+    const original = prototype[method];
     calls[name] = 0;
-    owner.prototype[method] = function counted(...options) {
+    prototype[method] = function counted(...options) {
       calls[name] += 1;
       return original.apply(this, options);
     };
-  };
-  count(GPUComputePassEncoder, 'dispatchWorkgroups', 'dispatches');
-  count(GPUCommandEncoder, 'beginComputePass', 'passes');
-  count(GPUQueue, 'submit', 'submits');
-  count(GPUBuffer, 'mapAsync', 'readbacks');
+  }
   return calls;
 }

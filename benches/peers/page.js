@@ -25,7 +25,7 @@ const WORKS = {
 
 /** Lays `begin` and `round` where the driver calls them; `library` has a `step` and a `rollout`. */
 export function offer(library) {
-  const calls = countCalls();
+  const calls = countCalls('dispatches', 'passes', 'submits', 'readbacks');
   let again;
   let done = 0;
   /** Opens a subject. Its first results are losses before each of four steps, or the likeliest tokens of a rollout. */

@@ -6,9 +6,14 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
+use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 use crate::order;
 use crate::words::say;
+
+/// Height of a curve's name and of the line it stands on, in units of length.
+const SIZE: f64 = 12.0;
+const LINE: f64 = 15.0;
 
 /// One series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,7 +90,10 @@ impl CurveChart<'_> {
         let y = if self.logarithmic { spanning_ratios(values, at_least) } else { spanning(values, at_least) };
         let frame = Frame { logarithmic: self.logarithmic, ..Frame::new(area, look, x, y)? };
         self.draw_gap(area, look, &frame)?;
-        self.draw_level(area, look, &frame)?;
+        if let Some((row, _)) = self.level_row(&frame) {
+            let line = vec![(frame.across.start, row), (frame.across.end, row)];
+            area.draw(&PathElement::new(line, look.line(look.palette.hairline, 1.0)))?;
+        }
         self.draw_changes(area, look, &frame)?;
         let name = if self.logarithmic { say!("{} (log scale)", self.name) } else { self.name.to_owned() };
         frame.draw_axes(area, look, say("step →"), &name)?;
@@ -93,11 +101,10 @@ impl CurveChart<'_> {
             draw_curve(curve, area, look, &frame)?;
         }
         self.draw_cross(area, look, &frame)?;
-        self.draw_labels(area, look, &frame)?;
+        let mut labels = self.draw_labels(area, look, &frame)?;
+        self.draw_level(area, look, &frame, &mut labels)?;
         if self.curves.iter().all(|curve| curve.points.len() < 2) {
-            let middle = |range: &std::ops::Range<i32>| range.start + range.len() as i32 / 2;
-            let style = look.text(&look.palette.quiet, 13.0, HPos::Center, VPos::Center);
-            area.draw(&Text::new(self.empty.to_owned(), (middle(&frame.across), middle(&frame.down)), style))?;
+            self.draw_empty(area, look, &frame, &mut labels)?;
         }
         area.present()?;
         Ok(frame)
@@ -140,57 +147,84 @@ impl CurveChart<'_> {
         Ok(())
     }
 
-    /// A name beside the end of each curve, from the highest end down, none over another.
-    fn draw_labels<DB: DrawingBackend>(
+    /// A name beside the end of each curve, from the highest end down, none over another; and what they and the markers
+    /// take up.
+    fn draw_labels<'a, DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
-        frame: &Frame,
-    ) -> Result<(), ChartError> {
-        let mut ends: Vec<(i32, i32, &Curve)> = Vec::new();
+        look: &'a Look,
+        frame: &'a Frame,
+    ) -> Result<Labels<'a>, ChartError> {
+        let mut names: Vec<Name> = Vec::new();
         for curve in self.curves {
             if let Some((x, y)) = curve.points.last().filter(|(_, y)| frame.has_place(*y)) {
-                let (x, y) = frame.pixel(*x, *y);
-                ends.push((x, y - look.px(6.0), curve));
+                let style = look.text(&look.palette.quiet, SIZE, HPos::Left, VPos::Bottom);
+                let width = area.estimate_text_size(&curve.label, &style)?.0 as i32;
+                let end = frame.pixel(*x, *y);
+                names.push(Name { curve, end, width, left: end.0, bottom: end.1 - look.px(6.0) });
             }
         }
-        order::sort_by_key(&mut ends, |(_, y, _)| *y);
-        let height = look.px(14.0);
-        let mut free = i32::MIN;
-        for (_, y, _) in &mut ends {
-            *y = (*y).max(free);
-            free = *y + height;
-        }
-        let mut free = frame.down.end - look.px(2.0);
-        for (_, y, _) in ends.iter_mut().rev() {
-            *y = (*y).min(free);
-            free = *y - height;
-        }
-        for (x, y, curve) in ends {
+        set_beside_ends(&mut names, frame, look);
+        stack(&mut names, frame, look);
+        let height = look.px(LINE);
+        let mut labels = Labels::new(frame, look);
+        names.iter().for_each(|name| labels.keep_clear(&[name.end], true, 1.0));
+        for Name { curve, width, left, bottom, .. } in names {
             let hue = look.palette.method(&curve.method);
-            let style = look.text(&hue, 12.0, HPos::Right, VPos::Bottom);
-            let (width, _) = area.estimate_text_size(&curve.label, &style)?;
-            let x = (x - look.px(7.0)).max(frame.across.start + look.px(4.0) + width as i32);
+            let style = look.text(&hue, SIZE, HPos::Left, VPos::Bottom);
+            let (top, edge) = (bottom - height, look.px(2.0));
             // A curve that is noisy runs through its own name; it is seen through what makes that legible.
             let ground = look.palette.paper.mix(0.7).filled();
-            area.draw(&Rectangle::new([(x - width as i32 - look.px(2.0), y - height), (x + look.px(2.0), y)], ground))?;
-            area.draw(&Text::new(curve.label.clone(), (x, y), style))?;
+            area.draw(&Rectangle::new([(left - edge, top), (left + width + edge, bottom)], ground))?;
+            area.draw(&Text::new(curve.label.clone(), (left, bottom), style))?;
+            labels.take((left - edge, top), (width + 2 * edge, height));
         }
-        Ok(())
+        Ok(labels)
     }
 
+    /// The name of the level, below its line or above it, at the left or, where that is taken, at the right.
     fn draw_level<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
         look: &Look,
         frame: &Frame,
+        labels: &mut Labels,
     ) -> Result<(), ChartError> {
-        let Some((value, name)) = self.level.filter(|(value, _)| frame.y.contains(value)) else { return Ok(()) };
-        let (left, right) = (frame.pixel(frame.x.start, value), frame.pixel(frame.x.end, value));
-        area.draw(&PathElement::new(vec![left, right], look.line(look.palette.hairline, 1.0)))?;
+        let Some((row, name)) = self.level_row(frame) else { return Ok(()) };
         let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
-        area.draw(&Text::new(name.to_owned(), (left.0 + look.px(6.0), left.1 + look.px(3.0)), style))?;
+        let (width, height) = (area.estimate_text_size(name, &style)?.0 as i32, look.px(13.0));
+        let columns = [frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width];
+        let rows = [row + look.px(3.0), row - look.px(2.0) - height];
+        let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
+        let corner = labels.clearest(&corners, (width, height));
+        labels.keep_clear(&[(frame.across.start, row), (frame.across.end, row)], false, 1.0);
+        area.draw(&Text::new(name.to_owned(), corner, style))?;
         Ok(())
+    }
+
+    /// What is said while no curve has two points: in the middle, or as near to it as it lies on nothing.
+    fn draw_empty<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let style = look.text(&look.palette.quiet, 13.0, HPos::Left, VPos::Top);
+        let (width, height) = (area.estimate_text_size(self.empty, &style)?.0 as i32, look.px(17.0));
+        let left = frame.across.start + (frame.across.len() as i32 - width) / 2;
+        let middle = frame.down.start + (frame.down.len() as i32 - height) / 2;
+        let most = (middle - frame.down.start) / height;
+        let aways = (0..=most).flat_map(|rows| [-rows, rows]).map(|rows| rows * height);
+        let corners: Vec<(i32, i32)> = aways.map(|away| (left, middle + away)).collect();
+        let corner = labels.clearest(&corners, (width, height));
+        area.draw(&Text::new(self.empty.to_owned(), corner, style))?;
+        Ok(())
+    }
+
+    fn level_row(&self, frame: &Frame) -> Option<(i32, &str)> {
+        let (value, name) = self.level.filter(|(value, _)| frame.y.contains(value))?;
+        Some((frame.pixel(frame.x.start, value).1, name))
     }
 
     fn draw_changes<DB: DrawingBackend>(
@@ -207,6 +241,62 @@ impl CurveChart<'_> {
             area.draw(&Text::new(text.clone(), (x + look.px(3.0), frame.down.start), style))?;
         }
         Ok(())
+    }
+}
+
+/// The name of a curve, and where it stands.
+struct Name<'a> {
+    curve: &'a Curve,
+    end: (i32, i32),
+    width: i32,
+    left: i32,
+    bottom: i32,
+}
+
+impl Name<'_> {
+    /// Whether two names would meet on the same line.
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.left + other.width && other.left < self.left + self.width
+    }
+}
+
+/// Names stand before their ends, where the eye comes from; or behind them and all others near, where there is no room
+/// for each of those that end together.
+fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
+    let away = look.px(7.0);
+    // As many lines up or down a name may have to give way.
+    let reach = look.px(LINE) * names.len() as i32;
+    let ends: Vec<((i32, i32), i32)> = names.iter().map(|name| (name.end, name.width)).collect();
+    for name in names {
+        let (x, y) = name.end;
+        let widest = ends.iter().filter(|(end, _)| end.0 == x).map(|(_, width)| *width).max().unwrap_or(name.width);
+        let mut near: Vec<i32> =
+            ends.iter().filter(|(end, _)| (end.1 - y).abs() < reach).map(|(end, _)| end.0).collect();
+        order::sort_and_dedup(&mut near);
+        let (first, before) = (frame.across.start + look.px(4.0), x - away - widest);
+        let has_room = before >= first && !near.iter().any(|other| (before - away..x).contains(other));
+        let past = |left: i32, other: &i32| if other - away < left + widest { left.max(other + away) } else { left };
+        let behind = near.iter().filter(|other| **other >= x).fold(x + away, past);
+        let stands_before = has_room || behind + widest > frame.across.end;
+        name.left = if stands_before { (x - away - name.width).max(first) } else { behind };
+    }
+}
+
+/// Moves names that would meet down, and up again where they would leave the chart.
+fn stack(names: &mut [Name], frame: &Frame, look: &Look) {
+    let height = look.px(LINE);
+    order::sort_by_key(names, |name| name.bottom);
+    for index in 0..names.len() {
+        let (above, from) = names.split_at_mut(index);
+        let lowest = above.iter().filter(|it| it.meets(&from[0])).map(|it| it.bottom).max();
+        let highest = frame.down.start.max(lowest.unwrap_or(i32::MIN));
+        from[0].bottom = from[0].bottom.max(highest + height);
+    }
+    for index in (0..names.len()).rev() {
+        let (to, below) = names.split_at_mut(index + 1);
+        let highest = below.iter().filter(|it| it.meets(&to[index])).map(|it| it.bottom - height).min();
+        let lowest = (frame.down.end - look.px(2.0)).min(highest.unwrap_or(i32::MAX));
+        to[index].bottom = to[index].bottom.min(lowest);
     }
 }
 

@@ -125,6 +125,11 @@ impl<'a> Labels<'a> {
         Ok(())
     }
 
+    /// Takes a place for what is written by others.
+    pub fn take(&mut self, (left, top): Pixel, (width, height): Pixel) {
+        self.written.push(Place { left, top, right: left + width, bottom: top + height });
+    }
+
     /// Which of some places for a text lies on the least, by its left upper corner; it is taken from now on.
     pub fn clearest(&mut self, corners: &[Pixel], (width, height): Pixel) -> Pixel {
         let place = |&(left, top): &Pixel| Place { left, top, right: left + width, bottom: top + height };

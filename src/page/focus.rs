@@ -11,6 +11,9 @@ const FOCUSABLE: &str = ":is(button, input, select, textarea, summary, a[href], 
     :not(:disabled, [tabindex=\"-1\"], [hidden], [hidden] *, \
     details:not([open]) > :not(summary), details:not([open]) > :not(summary) *)";
 
+/// The group of Play, Step and Reset: it has the focus only where it waits for Play.
+const BUTTONS_OF_TRAINING: &str = ".transport";
+
 /// What had the focus before the page was drawn, and what that stood in, from the inside out.
 pub struct Held {
     element: Element,
@@ -26,25 +29,40 @@ pub fn held() -> Option<Held> {
 
 /// Where drawing took away, hid or disabled what had the focus, gives it to what is nearest.
 pub fn restore(held: &Held) {
-    if can_hold(&held.element) || is_elsewhere(held) {
+    let waits_for_play = is(&held.element, BUTTONS_OF_TRAINING);
+    if can_hold(&held.element) && !waits_for_play || is_elsewhere(held) {
         return;
     }
-    let heir = held.around.iter().filter(|it| it.is_connected() && !is(it, "[hidden], [hidden] *")).find_map(|it| {
-        if it.tag_name() == "MAIN" {
-            // As far out as this nothing is near: the bar has what is wanted next.
-            return Some(dom::element("play")).filter(can_hold);
+    let is_shown = |it: &&Element| it.is_connected() && !is(it, "[hidden], [hidden] *");
+    // Further out nothing is near, and the first that takes the focus there is the way past the bar.
+    let around = held.around.iter().take_while(|it| !is(it, "main, body")).filter(is_shown);
+    let near = around
+        .filter(|_| !waits_for_play)
+        .find_map(|it| if is(it, FOCUSABLE) { Some(it.clone()) } else { it.query_selector(FOCUSABLE).ok().flatten() });
+    match near.as_ref().and_then(|it| it.dyn_ref::<HtmlElement>()) {
+        Some(near) => {
+            // Only an element that is not in the document refuses the focus.
+            let _ = near.focus();
         }
-        if is(it, FOCUSABLE) { Some(it.clone()) } else { it.query_selector(FOCUSABLE).ok().flatten() }
-    });
-    if let Some(heir) = heir.as_ref().and_then(|it| it.dyn_ref::<HtmlElement>()) {
-        // Only an element that is not in the document refuses the focus.
-        let _ = heir.focus();
+        None => go_to_play(),
+    }
+}
+
+/// Moves the focus to Play, which is what is wanted next; until the engine is there, to the group that it stands in.
+fn go_to_play() {
+    let Some(group) = dom::document().query_selector(BUTTONS_OF_TRAINING).ok().flatten() else { return };
+    let play = dom::element("play");
+    if can_hold(&play) {
+        go(&play);
+        dom::set_attribute(&group, "tabindex", None);
+    } else {
+        go(&group);
     }
 }
 
 /// Moves the focus to a part of the page that the Tab key passes over.
 pub fn go(part: &Element) {
-    if !is(part, "[tabindex]") {
+    if !is(part, "button, [tabindex]") {
         dom::set_attribute(part, "tabindex", Some("-1"));
     }
     if let Some(part) = part.dyn_ref::<HtmlElement>() {

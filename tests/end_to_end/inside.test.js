@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { drawn, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
+const FIREFOX = 'Firefox without WebGPU';
 const PATIENT = { timeout: 60_000 };
 const SMALL = { url: `${process.env.KLIMB_URL}?evaluation_samples=64&pairs=384&batch_size=32&rollout_size=32&learning_rate=0.003` };
 const PHONE = { ...SMALL, viewport: { width: 360, height: 740, isMobile: true, hasTouch: true } };
@@ -159,3 +160,20 @@ test('a phone shows SFT and the shares without scrolling sideways', () => visit(
   widths.push(await page.evaluate(() => document.documentElement.scrollWidth));
   assert.ok(widths.every((wide) => wide <= 360), `the page is ${widths} pixels wide`);
 }, PHONE));
+
+for (const [name, file, width] of [[CHROMIUM, '', 360], [CHROMIUM, 'de.html', 360], [FIREFOX, 'de.html', 360], [CHROMIUM, '', 1440]]) {
+  test(`${name}, ${file || 'index.html'}: at ${width} px no formula is wider than the page`, () => visit(name, async (page) => {
+    await ready(page);
+    for (const [step, numbers] of [['#step-dpo', '#live-formula'], ['#step-reward-model', '#live-score'], ['#step-ppo-gt', '#live-token']]) {
+      await page.$eval(step, (button) => button.click());
+      await page.waitForSelector(`${numbers}:not([hidden])`, PATIENT);
+      await drawn(page);
+      const formula = await page.waitForSelector(`.formula:has(${numbers})`);
+      const [inside, room] = await formula.evaluate((it) => [it.scrollWidth, it.clientWidth]);
+      assert.ok(inside <= room, `${numbers} is ${inside} pixels wide in ${room}`);
+      const starts = await page.$$eval(`${numbers} math > *`, (parts) => parts.map((part) => part.getBoundingClientRect().left));
+      const isBroken = starts.some((start, index) => start < starts[index - 1]);
+      assert.equal(isBroken, width < 1440, `${numbers} has parts at ${starts}`);
+    }
+  }, { url: SMALL.url.replace('?', `${file}?`), viewport: { width, height: 740 } }));
+}

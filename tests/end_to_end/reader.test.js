@@ -27,6 +27,38 @@ const told = async (page, selector) => {
   const { role, name, description, value, valuetext } = await page.accessibility.snapshot({ root: await page.$(selector), interestingOnly: false });
   return { role, name, description, value: valuetext ?? value };
 };
+/** Whether the browser keeps a run. */
+const isKept = () => new Promise((resolve) => {
+  const opened = indexedDB.open('klimb', 1);
+  opened.onsuccess = () => {
+    const found = opened.result.transaction('runs').objectStore('runs').get(location.pathname);
+    found.onsuccess = () => {
+      opened.result.close();
+      resolve(found.result !== undefined);
+    };
+  };
+});
+/** In a page whose engine comes late: presses Resume as soon as it is offered, and notes whatever has the focus. */
+const resumeAtOnce = () => {
+  window.Worker = class extends Worker {
+    postMessage(order) {
+      setTimeout(() => super.postMessage(order), 1000);
+    }
+  };
+  window.seen = { focused: [] };
+  document.addEventListener('focusin', ({ target }) => window.seen.focused.push(target.id || target.className));
+  document.addEventListener('DOMContentLoaded', () => {
+    const offer = document.querySelector('#kept');
+    new MutationObserver((_, watch) => {
+      if (offer.hidden) return;
+      watch.disconnect();
+      const button = document.querySelector('#kept-resume');
+      button.focus();
+      window.seen.ready = !document.querySelector('#play').disabled;
+      button.click();
+    }).observe(offer, { attributeFilter: ['hidden'] });
+  });
+};
 /** Points to walk through: three checkpoints of DPO. */
 const train = async (page) => {
   await press(page, '#play');
@@ -104,6 +136,23 @@ for (const name of [CHROMIUM, FIREFOX]) {
     await page.keyboard.press('Escape');
     assert.notEqual(await focused(page), 'BODY');
   }));
+}
+
+for (const [name, width] of [[CHROMIUM, 1440], [CHROMIUM, 390], [FIREFOX, 390]]) {
+  test(`${name}, ${width} px: Resume gives the focus to Play, however late that comes`, () => visit(name, async (page) => {
+    await ready(page);
+    await press(page, '#step');
+    await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 1:'), PATIENT);
+    await page.waitForFunction(isKept, PATIENT);
+    await page.evaluateOnNewDocument(resumeAtOnce);
+    await page.reload({ waitUntil: 'load' });
+    await page.waitForFunction(() => document.querySelector('#state-dpo').textContent.includes('step 1'), PATIENT);
+    await drawn(page);
+    const { ready: wasReady, focused: all } = await page.evaluate(() => window.seen);
+    assert.equal(wasReady, false, 'the engine was there before Resume');
+    assert.deepEqual([all[0], all.at(-1), await focused(page)], ['kept-resume', 'play', 'play']);
+    assert.ok(!all.includes('skip'), `the way past the bar had the focus: ${all}`);
+  }, { viewport: { width, height: 844 }, url: `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16` }));
 }
 
 test('what was opened stays open when the window changes', () => visit(CHROMIUM, async (page) => {

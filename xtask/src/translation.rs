@@ -26,7 +26,7 @@ pub struct Text {
 
 /// Every text of a page, in order.
 pub fn texts(html: &str) -> Vec<Text> {
-    let mut reader = Reader { html, texts: Vec::new(), open: Vec::new(), begin: 0, is_numeric: false };
+    let mut reader = Reader { html, texts: Vec::new(), open: Vec::new(), begin: 0, has_decimals: false };
     // Reading from memory cannot fail.
     for Ok(token) in Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span()) {
         match token {
@@ -76,8 +76,9 @@ struct Reader<'a> {
     open: Vec<Open>,
     /// Where the last text ended, or could not begin earlier.
     begin: usize,
-    /// Whether the formula has numbers in it: what stands between them is punctuation of the language, too.
-    is_numeric: bool,
+    /// Whether the formula has decimals in it, or numbers that the page writes: what stands between them is punctuation of
+    /// the language, too.
+    has_decimals: bool,
 }
 
 impl Reader<'_> {
@@ -92,7 +93,9 @@ impl Reader<'_> {
             self.begin = tag.span.end;
         }
         if name == "math" {
-            self.is_numeric = self.html[tag.span.end..].split("</math>").next().is_some_and(|it| it.contains("<mn"));
+            let formula = self.html[tag.span.end..].split("</math>").next().unwrap_or_default();
+            let mut numbers = formula.split("</mn>").filter_map(|it| it.split_once("<mn")?.1.split_once('>'));
+            self.has_decimals = numbers.any(|(_, number)| number.is_empty() || number.contains('.'));
         }
         if !is_foreign {
             self.attributes(&name, tag);
@@ -141,7 +144,7 @@ impl Reader<'_> {
         let is_written = match parent {
             _ if !is_formula => true,
             "mtext" | "mn" => true,
-            "mo" => self.is_numeric && self.html[self.begin..end].trim() == ",",
+            "mo" => self.has_decimals && self.html[self.begin..end].trim() == ",",
             _ => false,
         };
         if is_written {
@@ -208,6 +211,7 @@ mod tests {
 <p><span class="wrapped">Alone.</span> <button>Go</button> <a lang="de" title="Auf Deutsch">Deutsch</a></p>
 <p><em>One</em> and <em lang="la">duo</em></p><input lang="en" placeholder="a film">
 <math aria-label="A loss"><mi>log</mi><mo>,</mo><mtext>old</mtext></math><math><mn>0.8</mn><mo>,</mo><mo>=</mo></math>
+<math><mn>1</mn><mo>,</mo></math><math><mn id="b"></mn><mo>,</mo></math>
 </body></html>"#;
 
     #[test]
@@ -232,6 +236,7 @@ mod tests {
                 "old",
                 "0.8",
                 ",",
+                ",",
             ]
         );
     }
@@ -250,10 +255,11 @@ mod tests {
             "<a lang=\"de\" title=\"Auf Deutsch\">Deutsch</a>",
             "<mi>log</mi><mo>,</mo><mtext>[old]</mtext>",
             "<mo>[,]</mo>",
+            "<mn>1</mn><mo>,</mo>",
         ] {
             assert!(page.contains(part), "{part} is not in {page}");
         }
-        assert_eq!(translated(PAGE, "de", &BTreeMap::new()).unwrap_err().len(), 16);
+        assert_eq!(translated(PAGE, "de", &BTreeMap::new()).unwrap_err().len(), 17);
     }
 
     #[test]
