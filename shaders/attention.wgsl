@@ -10,7 +10,8 @@
 //
 // One invocation for two rows of a sequence, a head, and eight of its channels, which it has in registers; the backward
 // pass has two, one for the rows as queries and one for them as keys. Wider heads fetch the rest of their dot products
-// channel by channel, and each invocation does its own softmax.
+// channel by channel, and each invocation does its own softmax. Decoding, which has but one row, has one invocation for
+// all of a head's channels.
 
 struct AttentionSize {
     batch: u32,
@@ -191,7 +192,7 @@ fn attention_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_
     }
 }
 
-// q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not held: for two rows t,
+// For two rows t, q_t·k_s (x, y) and dout_t·(v_s − out_t) (z, w) over the channels that are not held.
 fn products_of_queries(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec4<f32> {
     let width = size.heads * size.head_width;
     let q = vec2<u32>(qkv_start(t.x, head), qkv_start(t.y, head));
@@ -207,7 +208,7 @@ fn products_of_queries(t: vec2<u32>, s: u32, head: u32, first: u32) -> vec4<f32>
     return products;
 }
 
-// and for two rows s.
+// The same for two rows s.
 fn products_of_keys(t: u32, s: vec2<u32>, head: u32, first: u32) -> vec4<f32> {
     let width = size.heads * size.head_width;
     let q = qkv_start(t, head);
@@ -332,6 +333,7 @@ fn attention_decode_forward(@builtin(global_invocation_id) id: vec3<u32>, @built
         cache[keys + decode.position * 2u * width + c] = qkv[q + width + c];
         cache[keys + decode.position * 2u * width + width + c] = qkv[q + 2u * width + c];
     }
+    // Eight channels at a time, with their scores anew: registers do not hold all of a wide head.
     for (var first = 0u; first < decode.head_width; first += 8u) {
         var seen = Online(LOWEST, 0.0, mat2x4<f32>());
         for (var s = 0u; s <= decode.position; s++) {

@@ -35,20 +35,21 @@ struct GenerateSize {
 @group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
 
 const INVOCATIONS = 256u;
+const MOST_PARTS = 16u;
 const EPSILON = 1e-5;
 const LOWEST = -3.4e38;
 
-// Where the vectors of the current position lie in `vectors`, in quads: the residual stream x (D), what a map is given
-// (D), and what a map made, which is [q|k|v] (3D) or the hidden layer (4D).
+// A quad is four numbers, one vec4. Where the vectors of the current position lie in `vectors`, counted in quads: the
+// residual stream x (D), what a map is given (D), and what a map made, which is [q|k|v] (3D) or the hidden layer (4D).
 const X = 0u;
 const GIVEN = 64u;
 const MADE = 128u;
 var<workgroup> vectors: array<vec4<f32>, 384>;
 var<workgroup> partial_sums: array<vec4<f32>, INVOCATIONS>;
-var<workgroup> numbers: array<f32, 1024>; // attention's scores (heads, length), or logits (V)
+var<workgroup> numbers: array<f32, 1024>; // attention's scores (heads, positions so far), or logits (V)
 var<workgroup> token: u32;
 
-// The vector's quads in D, where every tensor's sizes are counted from.
+// Quads of a vector of D numbers.
 fn width_quads() -> u32 {
     return size.width / 4u;
 }
@@ -74,11 +75,12 @@ fn norm(at: u32, lane: u32) {
     workgroupBarrier();
 }
 
-// Quad `lane` of v·W + b, v the `inner` numbers from quad `input` on, W (inner, columns) at quad `at`. A map has fewer quads of
-// columns than there are invocations, so several share a quad, each with its part of v.
+// Quad `lane` of v·W + b, v the `inner` numbers from quad `input` on, W (inner, columns) at quad `at`. A map has no more
+// quads of columns than there are invocations; where it has far fewer, up to MOST_PARTS invocations share a quad, each with
+// its part of v. More parts would take longer to add up than they save.
 fn linear(input: u32, inner: u32, columns: u32, at: u32, lane: u32) -> vec4<f32> {
     let quads = columns / 4u;
-    let parts = min(INVOCATIONS / quads, 16u);
+    let parts = min(INVOCATIONS / quads, MOST_PARTS);
     let part = lane / quads;
     if (part < parts) {
         var sum = vec4<f32>();
@@ -113,7 +115,7 @@ fn attend(rows: u32, position: u32, lane: u32) {
     if (lane < 2u * quads) {
         cache[rows + 2u * quads * position + lane] = vectors[MADE + quads + lane];
     }
-    storageBarrier();
+    storageBarrier(); // a workgroup's barrier for what lies in buffers: all see the key
     let scale = inverseSqrt(f32(size.width / size.heads));
     let seen = position + 1u;
     for (var i = lane; i < size.heads * seen; i += INVOCATIONS) {
@@ -196,9 +198,8 @@ fn trunk(sequence: u32, position: u32, current: u32, lane: u32) -> u32 {
 fn draw(unembedding: u32, coin: f32, lane: u32) {
     let quads = width_quads();
     let temperature = settings[size.settings_offset];
-    var logit = LOWEST;
+    var logit = 0.0;
     if (lane < size.vocabulary) {
-        logit = 0.0;
         for (var q = 0u; q < quads; q++) {
             logit += dot(vectors[GIVEN + q], parameters[unembedding + lane * quads + q]);
         }
@@ -231,7 +232,7 @@ fn draw(unembedding: u32, coin: f32, lane: u32) {
         }
     }
     let threshold = coin * total;
-    let is_beyond = threshold >= total && lane == last_possible;
+    let is_beyond = !(threshold < total) && lane == last_possible; // also where nothing is a number
     let is_drawn = lane < size.vocabulary && before <= threshold && before + numbers[lane] > threshold;
     if (select(is_drawn || is_beyond, lane == likeliest, temperature <= 0.0)) {
         token = lane;

@@ -10,8 +10,9 @@
 // All write but the last, which adds. Each invocation computes a tile of outputs in registers: 8×8 as four blocks of 4×4,
 // or one block alone. Arithmetic is cheap and loads are dear, above all on a software adapter, so they are few and wide:
 // sixteen loads of four numbers feed 256 multiply-adds, or eight 64. That needs rows of a multiple of four numbers, which
-// all maps of the network have but a scalar head; what has not is computed number by number. Tiles that stick out repeat
-// the last row or column and do not store it, so that the inner loop has no branch.
+// all maps of the network have but a scalar head, and the unembedding where V is none; what has not is computed number by
+// number, but not by the two kernels of the hidden layer. Tiles that stick out repeat the last row or column and do not
+// store it, so that the inner loop has no branch.
 //
 // A driver that compiles on the processor takes its time by the length of what it is given, functions written out at
 // every call: so what follows a product is a short loop, and the other way is as short as it can be.
@@ -34,9 +35,10 @@ struct MatmulSize {
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> dweights: array<f32>;
 
-// The edge of a tile of outputs: a block or four. A graphics card has more invocations at work than there are large
-// tiles, a processor that plays one has not.
+// The edge of a tile of outputs: 4, one block, or 8, which is four. A graphics card has more invocations at work than
+// there are large tiles, a processor that plays one has not. Tiles of the gradient of W are large everywhere.
 override EDGE: u32 = 4u; // 4 or 8
+const WEIGHTS_EDGE = 8u;
 
 // Blocks of 4×4: rows 0 to 3 or 4 to 7, columns 0 to 3 or 4 to 7. Row r of a block is block[r].
 struct Tile {
@@ -238,18 +240,6 @@ fn matmul_gelu_forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(nu
     if (first.x >= size.rows) {
         return;
     }
-    if (!in_fours()) {
-        for (var i = 0u; i < EDGE * EDGE; i++) {
-            let place = place_in_tile(first, i);
-            if (is_in(place, size.columns)) {
-                let at = place.x * size.columns + place.y;
-                let value = forward_number(place.x, place.y);
-                pre[at / 4u][at % 4u] = value;
-                out[at / 4u][at % 4u] = gelu(vec4<f32>(value)).x;
-            }
-        }
-        return;
-    }
     var tile = forward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_gelu(first + vec2<u32>(r, 0u), tile.top_left[0]);
@@ -347,17 +337,6 @@ fn matmul_gelu_backward_input(@builtin(global_invocation_id) id: vec3<u32>, @bui
     if (first.x >= size.rows) {
         return;
     }
-    if (!in_fours()) {
-        for (var i = 0u; i < EDGE * EDGE; i++) {
-            let place = place_in_tile(first, i);
-            if (is_in(place, size.inner)) {
-                let at = place.x * size.inner + place.y;
-                let value = backward_number(place.x, place.y);
-                dx[at / 4u][at % 4u] = value * gelu_derivative(vec4<f32>(pre[at / 4u][at % 4u])).x;
-            }
-        }
-        return;
-    }
     var tile = backward_tile(first.x, first.y);
     for (var r = 0u; r < 4u; r++) {
         put_gelu_dx(first + vec2<u32>(r, 0u), tile.top_left[0]);
@@ -431,7 +410,7 @@ fn matmul_backward_weights(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group.x * 32u + lane;
-    let first = tile_place(i / SHARES, size.columns, 8u);
+    let first = tile_place(i / SHARES, size.columns, WEIGHTS_EDGE);
     let share = i % SHARES;
     var tile = Tile();
     var bias_left = vec4<f32>();

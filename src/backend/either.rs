@@ -120,7 +120,6 @@ same!(
     DecodeSize,
     DpoSize,
     EmbedSize,
-    GenerateSize,
     LogitsSize,
     MatmulSize,
     MetricsSize,
@@ -270,6 +269,28 @@ impl Kernels for EitherBackend {
         fn record_metrics(size: MetricsSize, statistics: &Floats, partials: &Floats, settings: At<Floats>, metrics: &mut Floats);
         fn adamw(size: AdamwSize, settings: At<Floats>, partials: &Floats, parameters: &mut Floats, gradients: &mut Floats, moments: (&mut Floats, &mut Floats));
         fn sample(size: SampleSize, logits: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: At<Integers>, tokens: &mut Integers);
-        fn generate(size: GenerateSize, parameters: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: &Integers, cache: &mut Floats, tokens: &mut Integers);
+    }
+
+    /// Only a graphics device generates: the processor's twin, compiled in here, would be a second network that never runs.
+    fn generate(
+        &mut self,
+        size: GenerateSize,
+        parameters: &Floats,
+        coins: At<Floats>,
+        settings: At<Floats>,
+        prompt_lengths: &Integers,
+        cache: &mut Floats,
+        tokens: &mut Integers,
+    ) {
+        let Self::Gpu(k) = self else { panic!("generate on a device that does not generate") };
+        k.generate(
+            size,
+            parameters.gpu(),
+            coins.gpu(),
+            settings.gpu(),
+            prompt_lengths.gpu(),
+            cache.gpu(),
+            tokens.gpu(),
+        );
     }
 }

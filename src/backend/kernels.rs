@@ -142,8 +142,7 @@ pub trait Kernels {
     /// Forgets what was remembered about buffers that are no longer used. Call after dropping a network.
     fn forget(&mut self);
 
-    /// Whether [`Kernels::generate`] has room for such sequences and is how this device writes them soonest: one with many
-    /// processors is, one that takes kernel after kernel at its pace anyway is not.
+    /// Whether [`Kernels::generate`] has room for such sequences and is how this device writes them fastest.
     fn generates(&self, model: &ModelConfig, length: usize) -> bool;
 
     // embedding.wgsl
@@ -463,7 +462,7 @@ pub trait Kernels {
     // generate.wgsl
 
     /// Completes the sequences of `tokens` (B, length) from their prompts of `prompt_lengths` (B): what
-    /// [`crate::backend::network::Network::decode`] and `sample` do position by position, at once. `parameters` are all of
+    /// [`crate::backend::network::Network::generate`] does position by position, at once. `parameters` are all of
     /// the model's; `coins` of (B, length); `settings`: temperature; `cache` of (L, B, length, 2D) gets keys and values.
     /// Only for models that [`Kernels::generates`].
     #[allow(clippy::too_many_arguments)]

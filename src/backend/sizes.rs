@@ -34,7 +34,7 @@ impl EmbedSize {
 pub struct NormSize {
     /// Vectors.
     pub rows: usize,
-    /// D.
+    /// D: a multiple of 4 for the shaders, which read it so; offsets likewise.
     pub width: usize,
     /// Whether the backward pass adds to dx, as the residual stream wants, or replaces it.
     pub accumulate: bool,

@@ -102,7 +102,10 @@ impl CurveChart<'_> {
         }
         self.draw_cross(area, look, &frame)?;
         let mut labels = self.draw_labels(area, look, &frame)?;
-        self.draw_level(area, look, &frame, &mut labels)?;
+        if let Some((row, name)) = self.level_row(&frame) {
+            labels.name_level(row, name, area)?;
+            labels.keep_clear(&[(frame.across.start, row), (frame.across.end, row)], false, 1.0);
+        }
         if self.curves.iter().all(|curve| curve.points.len() < 2) {
             self.draw_empty(area, look, &frame, &mut labels)?;
         }
@@ -180,26 +183,6 @@ impl CurveChart<'_> {
             labels.take((left - edge, top), (width + 2 * edge, height));
         }
         Ok(labels)
-    }
-
-    /// The name of the level, below its line or above it, at the left or, where that is taken, at the right.
-    fn draw_level<DB: DrawingBackend>(
-        &self,
-        area: &DrawingArea<DB, Shift>,
-        look: &Look,
-        frame: &Frame,
-        labels: &mut Labels,
-    ) -> Result<(), ChartError> {
-        let Some((row, name)) = self.level_row(frame) else { return Ok(()) };
-        let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
-        let (width, height) = (area.estimate_text_size(name, &style)?.0 as i32, look.px(13.0));
-        let columns = [frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width];
-        let rows = [row + look.px(3.0), row - look.px(2.0) - height];
-        let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
-        let corner = labels.clearest(&corners, (width, height));
-        labels.keep_clear(&[(frame.across.start, row), (frame.across.end, row)], false, 1.0);
-        area.draw(&Text::new(name.to_owned(), corner, style))?;
-        Ok(())
     }
 
     /// What is said while no curve has two points: in the middle, or as near to it as it lies on nothing.

@@ -95,6 +95,26 @@ impl<'a> Labels<'a> {
         }
     }
 
+    /// Writes the name of a level, the line across at `row`, near it, where it lies on nothing else if there is such a place.
+    pub fn name_level<DB: DrawingBackend>(
+        &mut self,
+        row: i32,
+        name: &str,
+        area: &DrawingArea<DB, Shift>,
+    ) -> Result<(), ChartError> {
+        let style = self.look.text(&self.look.palette.quiet, 11.0, HPos::Left, VPos::Top);
+        let (width, height) = (area.estimate_text_size(name, &style)?.0 as i32, self.look.px(14.0));
+        let across = &self.frame.across;
+        let (left, right) = (across.start + self.look.px(6.0), across.end - self.look.px(6.0) - width);
+        let columns = [left, (left + right) / 2, right];
+        let (below, above) = (row + self.look.px(3.0), row - self.look.px(2.0) - height);
+        let rows = [below, above, below + height, above - height];
+        let corners: Vec<Pixel> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
+        let corner = self.clearest(&corners, (width, height));
+        area.draw(&Text::new(name.to_owned(), corner, style))?;
+        Ok(())
+    }
+
     /// Writes `text` beside a point where it lies on nothing, or on what matters least; where it `is_behind`, only if that
     /// is near.
     pub fn write<DB: DrawingBackend>(

@@ -2,7 +2,6 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::frame::spanning;
 use super::labels::Labels;
@@ -83,16 +82,7 @@ impl LineChart<'_> {
             labels.keep_clear(&pixels, true, if line.pale { 0.4 } else { 1.0 });
         }
         if let Some((row, name)) = level {
-            let style = look.text(&look.palette.quiet, 11.0, HPos::Left, VPos::Top);
-            let (width, _) = area.estimate_text_size(name, &style)?;
-            let (width, height) = (width as i32, look.px(14.0));
-            let (left, right) = (frame.across.start + look.px(6.0), frame.across.end - look.px(6.0) - width);
-            let columns = [left, (left + right) / 2, right];
-            let (below, above) = (row + look.px(3.0), row - look.px(2.0) - height);
-            let rows = [below, above, below + height, above - height];
-            let corners: Vec<(i32, i32)> = rows.iter().flat_map(|row| columns.map(|column| (column, *row))).collect();
-            let corner = labels.clearest(&corners, (width, height));
-            area.draw(&Text::new(name.to_owned(), corner, style))?;
+            labels.name_level(row, name, area)?;
         }
         for line in self.lines {
             if let Some(last) = line.points.last() {

@@ -39,8 +39,12 @@ pub struct Generation<K: Kernels> {
 
 impl<K: Kernels> Generation<K> {
     /// Room for `batch` sequences of `length` tokens, prompt included.
+    ///
+    /// # Panics
+    /// If the network's context is shorter.
     pub fn new(k: &mut K, network: Network, batch: usize, length: usize) -> Self {
         let config = network.config();
+        assert!(length <= config.context, "generate: {length} tokens, context {}", config.context);
         let room = if k.generates(config, length) {
             Room::Whole { cache: k.floats("cache", config.layers * batch * length * 2 * config.width) }
         } else {

@@ -22,7 +22,13 @@ pub struct Held {
 
 /// What has the focus; none where only the page as a whole has.
 pub fn held() -> Option<Held> {
-    let element = dom::document().active_element().filter(|it| it.tag_name() != "BODY")?;
+    let element = dom::document().active_element().filter(|it| it.tag_name() != "BODY");
+    let waiting = dom::document().query_selector(BUTTONS_OF_TRAINING).ok().flatten();
+    if let Some(group) = waiting.filter(|it| it.has_attribute("tabindex") && Some(it) != element.as_ref()) {
+        // Whoever went on by herself is not waiting, and a click beside the buttons must not begin it again.
+        dom::set_attribute(&group, "tabindex", None);
+    }
+    let element = element?;
     let around = std::iter::successors(element.parent_element(), |it| it.parent_element()).collect();
     Some(Held { element, around })
 }
@@ -60,7 +66,7 @@ fn go_to_play() {
     }
 }
 
-/// Moves the focus to a part of the page that the Tab key passes over.
+/// Moves the focus to a part of the page, also to one that the Tab key passes over.
 pub fn go(part: &Element) {
     if !is(part, "button, [tabindex]") {
         dom::set_attribute(part, "tabindex", Some("-1"));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{IdbDatabase, IdbKeyRange, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransactionMode};
+use web_sys::{IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode};
 
 use super::dom;
 use super::kept::{Earlier, Entry, MOST_SLOTS};
@@ -111,7 +111,7 @@ impl Storage {
 /// What is kept, with the policies beside it; inside, why it cannot be read. A policy that cannot is left out.
 async fn read() -> Result<Option<Result<Entry, String>>, JsValue> {
     let database = open().await?;
-    let store = store(&database, IdbTransactionMode::Readonly)?;
+    let store = database.transaction_with_str_and_mode(STORE, IdbTransactionMode::Readonly)?.object_store(STORE)?;
     let value = done(&store.get(&key())?).await?;
     if value.is_undefined() {
         database.close();
@@ -136,8 +136,9 @@ async fn read() -> Result<Option<Result<Entry, String>>, JsValue> {
 
 async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
     let database = open().await?;
-    let store = store(&database, IdbTransactionMode::Readwrite)?;
-    let request = match entry {
+    let transaction = database.transaction_with_str_and_mode(STORE, IdbTransactionMode::Readwrite)?;
+    let store = transaction.object_store(STORE)?;
+    match entry {
         Some(entry) => {
             let refused = |error: wire::ProtocolError| js_sys::Error::new(&error.to_string());
             for (slot, moment) in &entry.fresh {
@@ -148,19 +149,19 @@ async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
             }
             let places = entry.stretches().iter().flat_map(|(_, places)| places);
             store.delete(&rows_from(places.max().map_or(0, |last| last + 1))?)?;
-            store.put_with_key(&wire::encode(&entry).map_err(refused)?, &key())?
+            store.put_with_key(&wire::encode(&entry).map_err(refused)?, &key())?;
         }
         None => {
             store.delete(&rows_from(0)?)?;
             for slot in 0..MOST_SLOTS {
                 store.delete(&slot_key(slot))?;
             }
-            store.delete(&key())?
+            store.delete(&key())?;
         }
-    };
-    let outcome = done(&request).await;
+    }
+    let outcome = completed(&transaction).await;
     database.close();
-    outcome.map(drop)
+    outcome
 }
 
 async fn open() -> Result<IdbDatabase, JsValue> {
@@ -177,10 +178,6 @@ async fn open() -> Result<IdbDatabase, JsValue> {
     let outcome = done(&request).await;
     request.set_onupgradeneeded(None);
     Ok(outcome?.unchecked_into())
-}
-
-fn store(database: &IdbDatabase, mode: IdbTransactionMode) -> Result<IdbObjectStore, JsValue> {
-    database.transaction_with_str_and_mode(STORE, mode)?.object_store(STORE)
 }
 
 /// A host may have several pages of Klimb, and they share one store; one page in several languages has one folder.
@@ -219,5 +216,18 @@ async fn done(request: &IdbRequest) -> Result<JsValue, JsValue> {
     match JsFuture::from(promise).await {
         Ok(_) => request.result(),
         Err(_) => Err(request.error()?.map_or(JsValue::UNDEFINED, JsValue::from)),
+    }
+}
+
+/// Whether all of a transaction's requests have come to rest in the store: each may succeed, and all be undone when it is to
+/// be committed, for want of room say.
+async fn completed(transaction: &IdbTransaction) -> Result<(), JsValue> {
+    let promise = Promise::new(&mut |resolve, reject| {
+        transaction.set_oncomplete(Some(&resolve));
+        transaction.set_onabort(Some(&reject));
+    });
+    match JsFuture::from(promise).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(transaction.error().map_or(JsValue::UNDEFINED, JsValue::from)),
     }
 }

@@ -1,5 +1,6 @@
 //! Twin of `shaders/generate.wgsl`: what the shader does in one dispatch is here one kernel after another, each of all
-//! sequences at once, which is also how this backend writes soonest.
+//! sequences at once, which is also how this backend writes fastest. A list of kernel calls, it is the one twin that is not
+//! inlined.
 
 use super::Cpu;
 use crate::backend::network::Network;

@@ -1,8 +1,9 @@
 //! The CPU backend: every shader's twin, in f32 for the page without a GPU and in f64 for proofs.
 //!
 //! A twin has its shader's name, its arguments in the same order, and computes the same numbers in the plainest loop
-//! that is still fast, with room to work in behind them if it needs any; only `product.rs` hands work to a library. Twins are `#[inline(always)]`, so that
-//! `wide.rs` can compile them for the vectors of the processor at hand.
+//! that is still fast, with room to work in behind them if it needs any; only `product.rs` hands work to a library. Twins are
+//! `#[inline(always)]`, so that `wide.rs` can compile them for the vectors of the processor at hand, but for `generate`,
+//! which is a list of kernel calls.
 
 mod attention;
 mod embedding;
@@ -139,7 +140,7 @@ impl<F: Real> Kernels for Cpu<F> {
 
     fn forget(&mut self) {}
 
-    /// Kernel by kernel is how a processor writes soonest: a matrix product wants many rows.
+    /// Kernel by kernel is how a processor writes fastest: a matrix product wants many rows.
     fn generates(&self, _model: &ModelConfig, _length: usize) -> bool {
         false
     }

@@ -45,11 +45,15 @@ fn draw<F: Real>(logits: &[F], temperature: F, coin: F, weights: &mut [F]) -> u3
         *weight = ((logit - high) / temperature).fast_exp();
     }
     let mut rest = coin * sum_of(weights, |weight| weight);
+    let mut last_possible = 0; // the answer if rounding leaves the sum at or below the coin
     for (token, &weight) in weights.iter().enumerate() {
         rest -= weight;
         if rest < F::zero() {
             return token as u32;
         }
+        if weight > F::zero() {
+            last_possible = token;
+        }
     }
-    logits.len() as u32 - 1
+    last_possible as u32
 }

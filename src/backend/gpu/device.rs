@@ -14,7 +14,8 @@ pub struct Preference {
     /// Natively, take the first adapter whose name or driver contains this, in any case. Without it, the environment
     /// variable `KLIMB_ADAPTER` says the same. A browser offers no choice.
     pub name: Option<String>,
-    /// Compile the shaders as for a graphics card, even where a processor plays one: the tests want both ways.
+    /// Treat the adapter as a graphics card, even where a processor plays one: its shaders' constants and its way of
+    /// writing. The tests want both.
     pub as_card: bool,
 }
 

@@ -99,6 +99,9 @@ pub const fn edge(is_software: bool) -> usize {
     if is_software { 8 } else { 4 }
 }
 
+/// The edge of a tile of a gradient of weights, `WEIGHTS_EDGE` in that text.
+pub const WEIGHTS_EDGE: usize = 8;
+
 /// How many invocations share the rows of a tile of `matmul_backward_weights`, `SHARES` in its text: a graphics card has
 /// many more invocations than there are tiles, a processor that plays one has not.
 pub const fn shares(is_software: bool) -> usize {
@@ -170,7 +173,8 @@ pub const WRITING: [&str; 10] = [
     "attention_forward",
 ];
 
-/// The kernels that a device has no use for, by how it writes: all tokens in one dispatch, or position by position.
+/// The kernels of the way of writing that a device does not prefer. A card takes it for models that `generate` has no room
+/// for, and compiles them then.
 pub const fn unused(is_software: bool) -> &'static [&'static str] {
     if is_software { &["generate"] } else { &["attention_decode_forward", "sample"] }
 }

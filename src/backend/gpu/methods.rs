@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::ops::Range;
 
-use super::kernels::{edge, shares};
+use super::kernels::{WEIGHTS_EDGE, edge, shares};
 use super::storage::Stored;
 use super::{Gpu, GpuFloats, GpuIntegers};
 use crate::backend::{
@@ -21,6 +21,12 @@ fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
 /// Tiles of outputs that cover a matrix, one for each invocation.
 fn tiles(rows: usize, columns: usize, edge: usize) -> usize {
     rows.div_ceil(edge) * columns.div_ceil(edge)
+}
+
+/// The kernels of the hidden layer have no other way than by fours: its maps are D×4D and back.
+fn assert_in_fours(size: MatmulSize, weights_offset: usize) {
+    let in_fours = [size.inner, size.columns, weights_offset].iter().all(|number| number.is_multiple_of(4));
+    assert!(in_fours, "{size:?} at {weights_offset}: no multiples of 4");
 }
 
 impl EmbedSize {
@@ -136,8 +142,8 @@ impl Kernels for Gpu {
         self.recorder.forget();
     }
 
-    /// One dispatch for each position and map is as long as a graphics card takes to begin it, whatever there is to do; an
-    /// adapter that a processor plays begins soon, but pays for every barrier.
+    /// On a card so small a dispatch takes as long as it takes to launch, so one for all positions is fastest; an adapter
+    /// that a processor plays launches quickly, but pays for every barrier.
     fn generates(&self, model: &ModelConfig, length: usize) -> bool {
         !self.recorder.is_software() && has_room(model, length)
     }
@@ -222,6 +228,7 @@ impl Kernels for Gpu {
         pre: &mut GpuFloats,
         out: &mut GpuFloats,
     ) {
+        assert_in_fours(size, weights.offset);
         let buffers = [&x.0, &weights.buffer.0, &pre.0, &out.0];
         self.product("matmul_gelu_forward", size, size.columns, weights.offset, &buffers);
     }
@@ -257,6 +264,7 @@ impl Kernels for Gpu {
         pre: &GpuFloats,
         dpre: &mut GpuFloats,
     ) {
+        assert_in_fours(size, weights.offset);
         let buffers = [&dout.0, &weights.buffer.0, &pre.0, &dpre.0];
         self.product("matmul_gelu_backward_input", size, size.inner, weights.offset, &buffers);
     }
@@ -268,7 +276,7 @@ impl Kernels for Gpu {
         dout: &GpuFloats,
         dweights: AtMut<GpuFloats>,
     ) {
-        let items = tiles(size.inner, size.columns, 8) * shares(self.recorder.is_software());
+        let items = tiles(size.inner, size.columns, WEIGHTS_EDGE) * shares(self.recorder.is_software());
         let buffers = [&x.0, &dout.0, &dweights.buffer.0];
         self.recorder.dispatch("matmul_backward_weights", &size.words(dweights.offset), &buffers, [items, 1]);
     }
@@ -548,7 +556,8 @@ impl Kernels for Gpu {
     }
 }
 
-/// Whether the workgroup memory of `generate` is enough, and all it reads lies in fours.
+/// Whether the workgroup memory of `generate` is enough, there is an invocation for each token of the vocabulary, and all it
+/// reads lies in fours.
 fn has_room(model: &ModelConfig, length: usize) -> bool {
     let ModelConfig { vocabulary, width, heads, .. } = *model;
     width <= 256 && vocabulary <= 256 && heads * length <= 1024 && model.head_width().is_multiple_of(4)

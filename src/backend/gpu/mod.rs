@@ -38,11 +38,12 @@ impl Gpu {
     }
 
     /// Compiles kernels ahead of their first use: `now` at once, and one of `meanwhile` after each submit, so that the
-    /// processor compiles while the device is at work. Leaves out what only the other kind of device uses.
+    /// processor compiles while the device is at work. Leaves out the way of writing that this kind of device does not prefer.
     pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
         let unused = kernels::unused(self.recorder.is_software());
-        let now: Vec<_> = now.iter().copied().filter(|name| !unused.contains(name)).collect();
-        self.recorder.prepare(&now, meanwhile);
+        let used = |names: &[&'static str]| names.iter().copied().filter(|name| !unused.contains(name)).collect();
+        let (now, meanwhile): (Vec<_>, Vec<_>) = (used(now), used(meanwhile));
+        self.recorder.prepare(&now, &meanwhile);
     }
 
     /// The names of the kernels that are compiled, in the table's order.
