@@ -90,7 +90,7 @@ impl Team {
             for event in events {
                 let Event::Brought(news) = event else { panic!("a hand tells of its errand alone: {event:?}") };
                 assert_eq!(Some(news.run), it.run);
-                if matches!(news.news, News::Over { .. }) {
+                if matches!(news.news, News::Over | News::Broken) {
                     it.run = None;
                 }
                 it.lasts = it.lasts.saturating_sub(usize::from(matches!(news.news, News::Point(_))));
@@ -268,7 +268,7 @@ fn policies_of_hands_are_kept_and_the_next_run_has_a_number_of_its_own() {
     team.order(Command::Sweep(None));
     assert!(is_over(&team.told));
     let told = team.points(Stage::Dpo).len();
-    let late = Brought { run: 2, news: News::Over { is_broken: true } };
+    let late = Brought { run: 2, news: News::Broken };
     team.order(Command::Adopt(late));
     assert!(!team.told.iter().any(|it| matches!(it, Event::Failure(_))), "what comes too late is left aside");
     for command in [Command::SetBeta(0.7), Command::Play] {

@@ -257,13 +257,14 @@ impl Page {
             self.give_errands_back();
         }
         let order = self.state.order(command);
-        let sent = wire::encode(&order)
-            .map_err(|error| error.to_string())
-            .and_then(|message| self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}")));
+        let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
+            self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
+            self.tell_hands(&order.command, &message);
+            Ok(())
+        });
         if let Err(reason) = sent {
             self.broken(reason);
         }
-        self.tell_hands(&order.command);
     }
 
     /// Lets the browser do what is to be done about the kept run.

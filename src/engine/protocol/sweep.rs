@@ -59,11 +59,10 @@ pub enum News {
     Steps(usize),
     /// A point, with the policy behind it.
     Point(Box<KeptMoment>),
-    /// The run is over: it has its last point, or broke down.
-    Over {
-        /// Whether a number was not finite.
-        is_broken: bool,
-    },
+    /// The run has its last point.
+    Over,
+    /// A number was not finite: the run is over where it was good.
+    Broken,
     /// The hand is gone, or cannot make the run: somebody else has to, from its start.
     Returned,
 }

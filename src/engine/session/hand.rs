@@ -65,7 +65,7 @@ impl<K: Kernels> Hand<K> {
                 Some(News::Point(Box::new(KeptMoment { stage, point, seconds, checkpoint })))
             }
             Event::Sweep(None) if self.session.lost => Some(News::Returned),
-            Event::Sweep(None) => Some(News::Over { is_broken }),
+            Event::Sweep(None) => Some(if is_broken { News::Broken } else { News::Over }),
             _ => None,
         });
         let brought: Vec<Event> = news.map(|news| Event::Brought(Brought { run: run.run, news })).collect();

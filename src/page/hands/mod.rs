@@ -28,15 +28,17 @@ pub fn helpful(badge: Option<&Badge>, runs: usize, processors: f64, gigabytes: O
     (free as usize).min(runs.saturating_sub(1))
 }
 
-/// What is to be done about a worker.
+/// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
-    /// Make one, with this number.
+    /// Make a worker of this number.
     Hire(u32),
     /// Send it a command.
     Tell(u32, Command),
     /// End it.
     Dismiss(u32),
+    /// Send the person's engine a command.
+    Order(Command),
 }
 
 /// A hand and the run it is at.
@@ -61,68 +63,63 @@ pub struct Hands {
 impl Hands {
     /// Gives an errand to a hand that is free, or to a new one.
     pub fn send(&mut self, errand: Errand) -> Vec<Task> {
-        let (run, mut tasks) = (errand.run.run, Vec::new());
-        let free = self.hands.iter().position(|hand| hand.run.is_none());
-        let at = free.unwrap_or_else(|| {
-            self.hired += 1;
-            self.hands.push(Hand { number: self.hired, run: None });
-            tasks.push(Task::Hire(self.hired));
-            tasks.extend(self.pace.map(|pace| Task::Tell(self.hired, Command::SetPace(Some(pace)))));
-            self.hands.len() - 1
-        });
-        let hand = &mut self.hands[at];
-        hand.run = Some(run);
-        tasks.push(Task::Tell(hand.number, Command::Errand(Box::new(errand))));
+        let (run, mut tasks) = (Some(errand.run.run), Vec::new());
+        let number = match self.hands.iter_mut().find(|hand| hand.run.is_none()) {
+            Some(free) => {
+                free.run = run;
+                free.number
+            }
+            None => {
+                self.hired += 1;
+                self.hands.push(Hand { number: self.hired, run });
+                tasks.push(Task::Hire(self.hired));
+                if self.pace.is_some() {
+                    tasks.push(Task::Tell(self.hired, Command::SetPace(self.pace)));
+                }
+                self.hired
+            }
+        };
+        tasks.push(Task::Tell(number, Command::Errand(Box::new(errand))));
         if !self.playing {
-            tasks.push(Task::Tell(hand.number, Command::Pause));
+            tasks.push(Task::Tell(number, Command::Pause));
         }
         tasks
     }
 
-    /// What a hand told, as commands for the person's engine. An engine that tells of a failure is of no use any more.
-    pub fn hear(&mut self, number: u32, events: Vec<Event>) -> (Vec<Task>, Vec<Command>) {
-        let (mut tasks, mut commands) = (Vec::new(), Vec::new());
-        for event in events {
-            match event {
-                Event::Brought(Brought { run, news: News::Returned }) if self.is_at(number, run) => {
-                    let (task, command) = self.lose(number);
-                    tasks.extend(task);
-                    commands.extend(command);
+    /// What a hand told goes to the person's engine. One that tells of a failure is of no use any more.
+    pub fn hear(&mut self, number: u32, event: Event) -> Vec<Task> {
+        match event {
+            Event::Brought(brought) => {
+                let its = self.hands.iter_mut().find(|hand| hand.number == number && hand.run == Some(brought.run));
+                let Some(hand) = its else { return Vec::new() };
+                match brought.news {
+                    News::Returned => return self.lose(number),
+                    News::Over | News::Broken => hand.run = None,
+                    News::Steps(_) | News::Point(_) => {}
                 }
-                Event::Brought(brought) if self.is_at(number, brought.run) => {
-                    if matches!(brought.news, News::Over { .. }) {
-                        self.hands.iter_mut().filter(|hand| hand.number == number).for_each(|hand| hand.run = None);
-                    }
-                    commands.push(Command::Adopt(brought));
-                }
-                Event::Failure(failure) if failure.stopped => {
-                    let (task, command) = self.lose(number);
-                    tasks.extend(task);
-                    commands.extend(command);
-                }
-                _ => {}
+                vec![Task::Order(Command::Adopt(brought))]
             }
+            Event::Failure(failure) if failure.stopped => self.lose(number),
+            _ => Vec::new(),
         }
-        (tasks, commands)
     }
 
     /// A hand is gone or of no use: it is ended, and its errand given back.
-    pub fn lose(&mut self, number: u32) -> (Option<Task>, Option<Command>) {
-        let Some(at) = self.hands.iter().position(|hand| hand.number == number) else { return (None, None) };
-        let run = self.hands.remove(at).run;
-        let command = run.map(|run| Command::Adopt(Brought { run, news: News::Returned }));
-        (Some(Task::Dismiss(number)), command)
+    pub fn lose(&mut self, number: u32) -> Vec<Task> {
+        let Some(at) = self.hands.iter().position(|hand| hand.number == number) else { return Vec::new() };
+        let mut tasks = vec![Task::Dismiss(number)];
+        if let Some(run) = self.hands.remove(at).run {
+            tasks.push(Task::Order(Command::Adopt(Brought { run, news: News::Returned })));
+        }
+        tasks
     }
 
-    /// What a command of the person is to the hands as well.
-    pub fn follow(&mut self, command: &Command) -> Vec<Task> {
+    /// Whether a command to the person's engine is one to every hand as well.
+    pub fn follow(&mut self, command: &Command) -> bool {
         if let Command::SetPace(pace) = command {
             self.pace = *pace;
         }
-        match command {
-            Command::SetPace(_) | Command::Configure(_) => self.tell_all(command),
-            _ => Vec::new(),
-        }
+        matches!(command, Command::SetPace(_) | Command::Configure(_))
     }
 
     /// The sweep goes on, or rests.
@@ -130,7 +127,8 @@ impl Hands {
         if std::mem::replace(&mut self.playing, playing) == playing {
             return Vec::new();
         }
-        self.tell_all(&if playing { Command::Play } else { Command::Pause })
+        let told = |hand: &Hand| Task::Tell(hand.number, if playing { Command::Play } else { Command::Pause });
+        self.hands.iter().map(told).collect()
     }
 
     /// The sweep is over: nobody asks for its runs any more.
@@ -138,19 +136,9 @@ impl Hands {
         self.hands.drain(..).map(|hand| Task::Dismiss(hand.number)).collect()
     }
 
-    /// The person's engine may be built anew. Should that be refused, her sweep goes on, and makes these runs itself.
-    pub fn give_back(&mut self) -> (Vec<Task>, Vec<Command>) {
-        let numbers: Vec<u32> = self.hands.iter().map(|hand| hand.number).collect();
-        let (tasks, commands): (Vec<_>, Vec<_>) = numbers.into_iter().map(|number| self.lose(number)).unzip();
-        (tasks.into_iter().flatten().collect(), commands.into_iter().flatten().collect())
-    }
-
-    fn is_at(&self, number: u32, run: u32) -> bool {
-        self.hands.contains(&Hand { number, run: Some(run) })
-    }
-
-    fn tell_all(&self, command: &Command) -> Vec<Task> {
-        self.hands.iter().map(|hand| Task::Tell(hand.number, command.clone())).collect()
+    /// The hand that was hired first.
+    pub fn first(&self) -> Option<u32> {
+        self.hands.first().map(|hand| hand.number)
     }
 }
 

@@ -24,8 +24,8 @@ fn brought(run: u32, news: News) -> Event {
     Event::Brought(Brought { run, news })
 }
 
-fn returned(run: u32) -> Command {
-    Command::Adopt(Brought { run, news: News::Returned })
+fn returned(run: u32) -> Task {
+    Task::Order(Command::Adopt(Brought { run, news: News::Returned }))
 }
 
 /// Hands at work at runs 2 and 3.
@@ -55,12 +55,12 @@ fn as_many_help_as_processors_are_free_and_none_where_they_would_be_in_the_way()
 #[test]
 fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_errand() {
     let mut hands = at_work();
-    let news = vec![brought(2, News::Steps(3)), brought(2, News::Over { is_broken: false })];
-    let (tasks, commands) = hands.hear(1, news.clone());
-    assert!(tasks.is_empty());
-    let adopted = |event| if let Event::Brought(it) = event { Command::Adopt(it) } else { unreachable!() };
-    assert_eq!(commands, news.into_iter().map(adopted).collect::<Vec<_>>());
-    assert_eq!(hands.hear(1, vec![brought(2, News::Steps(1))]).1, [], "what is over brings nothing more");
+    for news in [News::Steps(3), News::Over] {
+        let adopted = Command::Adopt(Brought { run: 2, news: news.clone() });
+        assert_eq!(hands.hear(1, brought(2, news)), [Task::Order(adopted)]);
+    }
+    assert_eq!(hands.hear(1, brought(2, News::Steps(1))), [], "what is over brings nothing more");
+    assert_eq!(hands.hear(2, brought(2, News::Steps(1))), [], "nor does somebody else's");
     assert_eq!(hands.send(errand(4)), [Task::Tell(1, Command::Errand(Box::new(errand(4))))]);
 }
 
@@ -69,10 +69,14 @@ fn a_hand_that_fails_is_ended_and_gives_its_errand_back() {
     let failure =
         |stopped| Event::Failure(Failure { sentence: "A fault.".into(), remedy: String::new(), field: None, stopped });
     let mut hands = at_work();
-    assert_eq!(hands.hear(2, vec![failure(false)]), (vec![], vec![]));
-    assert_eq!(hands.hear(2, vec![failure(true), failure(true)]), (vec![Task::Dismiss(2)], vec![returned(3)]));
-    assert_eq!(hands.hear(1, vec![brought(2, News::Returned)]), (vec![Task::Dismiss(1)], vec![returned(2)]));
-    assert_eq!(hands.lose(1), (None, None), "it is gone already");
+    assert_eq!(hands.hear(2, failure(false)), []);
+    assert_eq!(hands.hear(2, failure(true)), [Task::Dismiss(2), returned(3)]);
+    assert_eq!(hands.hear(2, failure(true)), [], "it is gone already");
+    assert_eq!(hands.hear(1, brought(2, News::Returned)), [Task::Dismiss(1), returned(2)]);
+    assert_eq!((hands.lose(1), hands.first()), (Vec::new(), None));
+    let mut hands = at_work();
+    hands.hear(1, brought(2, News::Broken));
+    assert_eq!(hands.lose(1), [Task::Dismiss(1)], "a free one has nothing to give back");
 }
 
 #[test]
@@ -82,14 +86,9 @@ fn hands_rest_keep_the_pace_and_are_ended_as_the_sweep_is() {
     assert_eq!(hands.play(false), [1, 2].map(|it| Task::Tell(it, Command::Pause)));
     let sent = hands.send(errand(4));
     assert_eq!(sent.last(), Some(&Task::Tell(3, Command::Pause)), "who comes while it rests, rests");
-    let pace = Command::SetPace(Some(2.0));
-    assert_eq!(hands.follow(&pace), [1, 2, 3].map(|it| Task::Tell(it, pace.clone())));
-    assert_eq!(hands.follow(&Command::SetBeta(0.2)), [], "her β waits for the end");
-    assert!(hands.send(errand(5)).contains(&Task::Tell(4, pace)));
-    let (tasks, commands) = hands.give_back();
-    assert_eq!(tasks, [1, 2, 3, 4].map(Task::Dismiss));
-    assert_eq!(commands, [2, 3, 4, 5].map(returned));
-    assert_eq!(hands.dismiss(), [], "nobody is left");
-    let mut hands = at_work();
-    assert_eq!(hands.dismiss(), [1, 2].map(Task::Dismiss));
+    assert!(hands.follow(&Command::SetPace(Some(2.0))) && hands.follow(&Command::Configure(Settings::default())));
+    assert!(!hands.follow(&Command::SetBeta(0.2)), "her β waits for the end");
+    assert!(hands.send(errand(5)).contains(&Task::Tell(4, Command::SetPace(Some(2.0)))));
+    assert_eq!(hands.dismiss(), [1, 2, 3, 4].map(Task::Dismiss));
+    assert_eq!((hands.first(), hands.dismiss()), (None, Vec::new()), "nobody is left");
 }

@@ -24,25 +24,20 @@ impl Workers {
         Self { hire, workers: Map::default() }
     }
 
-    /// Does a task; answers with the hand for which it could not be done.
-    fn carry_out(&mut self, task: Task) -> Result<(), u32> {
-        match task {
-            Task::Hire(number) => {
-                let worker = self.hire.call1(&JsValue::NULL, &number.into()).map_err(|_| number)?;
-                self.workers.insert(number, worker.unchecked_into());
-            }
-            Task::Tell(number, command) => {
-                let worker = self.workers.get(&number).ok_or(number)?;
-                let order = wire::encode(&Order { id: 0, command }).map_err(|_| number)?;
-                worker.post_message(&order).map_err(|_| number)?;
-            }
-            Task::Dismiss(number) => {
-                if let Some(worker) = self.workers.remove(&number) {
-                    worker.terminate();
-                }
-            }
-        }
-        Ok(())
+    /// Makes a worker; answers whether it could be made.
+    fn hire(&mut self, number: u32) -> bool {
+        let made = self.hire.call1(&JsValue::NULL, &number.into());
+        made.is_ok_and(|worker| {
+            self.workers.insert(number, worker.unchecked_into());
+            true
+        })
+    }
+
+    /// Sends a worker a command; answers whether that could be done.
+    fn tell(&self, number: u32, command: Command) -> bool {
+        let order = wire::encode(&Order { id: 0, command });
+        let worker = self.workers.get(&number);
+        worker.zip(order.ok()).is_some_and(|(worker, order)| worker.post_message(&order).is_ok())
     }
 }
 
@@ -58,21 +53,17 @@ pub fn available(state: &State, runs: usize) -> usize {
 impl Page {
     /// A hand's worker tells something.
     pub fn heard(&mut self, number: u32, message: JsValue) {
-        match wire::decode::<Vec<Event>>(message) {
-            Ok(events) => {
-                let (tasks, commands) = self.hands.hear(number, events);
-                self.carry_out(tasks);
-                commands.into_iter().for_each(|command| self.order(command));
-            }
-            Err(_) => self.lost(number),
+        let Ok(events) = wire::decode::<Vec<Event>>(message) else { return self.lost(number) };
+        for event in events {
+            let tasks = self.hands.hear(number, event);
+            self.carry_out(tasks);
         }
     }
 
     /// A hand's worker has ended, or could not begin.
     pub fn lost(&mut self, number: u32) {
-        let (task, command) = self.hands.lose(number);
-        self.carry_out(task);
-        command.into_iter().for_each(|command| self.order(command));
+        let tasks = self.hands.lose(number);
+        self.carry_out(tasks);
     }
 }
 
@@ -84,32 +75,51 @@ impl Page {
         self.carry_out(tasks);
     }
 
-    /// What is ordered of the person's engine is so of the hands.
-    pub(in crate::page) fn tell_hands(&mut self, command: &Command) {
-        let tasks = self.hands.follow(command);
-        self.carry_out(tasks);
+    /// What is ordered of the person's engine, as a message, is so of the hands.
+    pub(in crate::page) fn tell_hands(&mut self, command: &Command, order: &JsValue) {
+        if self.hands.follow(command) {
+            for worker in self.workers.workers.values() {
+                // One that is gone says so itself.
+                let _ = worker.post_message(order);
+            }
+        }
         self.keep_hands_in_step();
     }
 
     /// Hands work while the sweep goes on, rest while it does, and are gone when it is over.
     pub(in crate::page) fn keep_hands_in_step(&mut self) {
         let State { sweep, playing, focused, .. } = &self.state;
-        let (is_on, goes_on) = (sweep.stage.is_some(), *playing && sweep.stage == Some(*focused));
-        let tasks = if is_on { self.hands.play(goes_on) } else { self.hands.dismiss() };
+        let goes_on = *playing && sweep.stage == Some(*focused);
+        let tasks = if sweep.stage.is_some() { self.hands.play(goes_on) } else { self.hands.dismiss() };
         self.carry_out(tasks);
     }
 
-    /// Ends the hands, and gives their errands back.
+    /// Ends the hands, and gives their errands back: should the person's sweep go on, her engine makes these runs.
     pub(in crate::page) fn give_errands_back(&mut self) {
-        let (tasks, commands) = self.hands.give_back();
-        self.carry_out(tasks);
-        commands.into_iter().for_each(|command| self.order(command));
+        while let Some(number) = self.hands.first() {
+            self.lost(number);
+        }
     }
 
-    fn carry_out(&mut self, tasks: impl IntoIterator<Item = Task>) {
+    fn carry_out(&mut self, tasks: Vec<Task>) {
         for task in tasks {
-            if let Err(number) = self.workers.carry_out(task) {
-                self.lost(number);
+            match task {
+                Task::Hire(number) => {
+                    if !self.workers.hire(number) {
+                        self.lost(number);
+                    }
+                }
+                Task::Tell(number, command) => {
+                    if !self.workers.tell(number, command) {
+                        self.lost(number);
+                    }
+                }
+                Task::Dismiss(number) => {
+                    if let Some(worker) = self.workers.workers.remove(&number) {
+                        worker.terminate();
+                    }
+                }
+                Task::Order(command) => self.order(command),
             }
         }
     }

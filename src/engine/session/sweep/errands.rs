@@ -69,17 +69,22 @@ impl<K: Kernels> Session<K> {
         match brought.news {
             News::Steps(steps) => sweep.runs[index].steps += steps as u64,
             News::Point(moment) => self.adopt_point(index, *moment, events),
-            News::Over { is_broken } => {
-                sweep.runs[index].state = State::Over;
-                events.push(Event::Swept(brought.run));
-                if is_broken {
-                    events.push(Event::Failure(sweep.give_up(index)));
-                }
-                self.lend(events);
+            News::Over => self.end_errand(index, events),
+            News::Broken => {
+                let failure = sweep.give_up(index);
+                self.end_errand(index, events);
+                events.push(Event::Failure(failure));
             }
             News::Returned => self.take_back(index, events),
         }
         self.tell_sweep(events);
+    }
+
+    fn end_errand(&mut self, index: usize, events: &mut Vec<Event>) {
+        let Some(sweep) = &mut self.sweep else { return };
+        sweep.runs[index].state = State::Over;
+        events.push(Event::Swept(sweep.number(index)));
+        self.lend(events);
     }
 
     fn adopt_point(&mut self, index: usize, moment: KeptMoment, events: &mut Vec<Event>) {
