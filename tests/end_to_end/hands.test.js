@@ -150,3 +150,15 @@ test('where no other worker can begin, the engine makes every run itself', () =>
     };
   }),
 }));
+
+test('a phone of eight processors has four hands, and nothing is wider than its screen', () => visit(CHROMIUM, async (page) => {
+  await sweep(page);
+  await workers(page, 5);
+  await says(page, /^Runs 1, 2, 3, 4 and 5 of 5: DPO at β 5\.00 · 1\.00 · 0\.30 · 0\.10 · 0\.050, about .* left\.$/);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 390, `${wide} pixels`);
+  await page.$eval('.sweep', (it) => it.scrollIntoView({ block: 'center', behavior: 'instant' }));
+  await shot(page, 'hands-phone');
+  await page.click('#sweep');
+  await workers(page, 1);
+}, { ...HELPED, processors: 8, viewport: { width: 390, height: 844, isMobile: true, hasTouch: true } }));
