@@ -280,6 +280,17 @@ fn policies_of_hands_are_kept_and_the_next_run_has_a_number_of_its_own() {
 }
 
 #[test]
+fn a_point_that_a_person_asks_for_before_the_first_step_is_told() {
+    let mut team = Team::new(settings());
+    team.sweep(3, 1);
+    team.until(|told| !points(told, Stage::Sft).is_empty());
+    team.order(Command::Evaluate);
+    team.until(|told| !points(told, Stage::Dpo).is_empty());
+    let first = &team.points(Stage::Dpo)[0];
+    assert_eq!((first.run, first.point.step), (1, 0));
+}
+
+#[test]
 fn hands_rest_and_take_knobs_as_the_session_does() {
     let mut team = Team::new(settings());
     team.sweep(6, 1);

@@ -90,6 +90,14 @@ test('hands make the same points, of all β, and are gone with the sweep', async
   }, HELPED);
 });
 
+test('Firefox: hands make runs beside the engine there too', () => visit('Firefox without WebGPU', async (page) => {
+  await sweep(page);
+  await says(page, /^Runs 1, 2 and 3 of 5: DPO at β 5\.00 · 1\.00 · 0\.30, about .* left\.$/);
+  await says(page, /^Trains DPO again/);
+  assert.equal((await rows(page)).length, 20);
+  assert.equal(await page.$('#failure:not([hidden])'), null);
+}, HELPED));
+
 test('hands rest with the sweep, and none is left when it is cancelled or its engine built anew', () => visit(CHROMIUM, async (page) => {
   await sweep(page);
   await workers(page, 3);

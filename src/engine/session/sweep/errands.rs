@@ -98,10 +98,11 @@ impl<K: Kernels> Session<K> {
         };
         let Some(sweep) = &mut self.sweep else { return };
         let step = moment.point.point.step;
-        if step <= sweep.runs[index].told {
+        let told = &mut sweep.runs[index].told;
+        if told.is_some_and(|told| step <= told) {
             return;
         }
-        sweep.runs[index].told = step;
+        *told = Some(step);
         let point = Point { run: sweep.number(index), ..moment.point };
         self.moments.keep(sweep.policy, &point, &policy, moment.seconds);
         events.push(Event::Point(point.clone()));

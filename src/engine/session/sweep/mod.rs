@@ -36,8 +36,8 @@ struct Standing {
     state: State,
     /// Steps that a hand has taken in it.
     steps: u64,
-    /// The step of its last point that was told: where a run is made once more, its first points are not told again.
-    told: u64,
+    /// The step of the last point that a hand brought: where the run is made once more, it is not told again up to there.
+    told: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -220,7 +220,7 @@ impl<K: Kernels> Session<K> {
     /// Whether a point is one that was told already, by a hand that did not come to the end of the run.
     pub(super) fn is_told(&self, subject: Subject, step: u64) -> bool {
         let its = self.sweep.as_ref().filter(|sweep| subject == Subject::Policy(sweep.policy));
-        its.is_some_and(|sweep| step <= sweep.runs[sweep.at].told)
+        its.is_some_and(|sweep| sweep.runs[sweep.at].told.is_some_and(|told| step <= told))
     }
 
     /// Steps of a run: those that are asked for, and on to the next point.
