@@ -68,11 +68,13 @@ test('hands make the same points, of all β, and are gone with the sweep', async
     await says(page, /^Runs 1, 2 and 3 of 5: DPO at β 5\.00 · 1\.00 · 0\.30, about .* left\.$/);
     await workers(page, 3);
     await shot(page, 'hands');
-    const fetched = () => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname);
-    const [engine, ...hands] = await Promise.all(page.workers().map((worker) => worker.evaluate(fetched)));
-    for (const its of hands) {
-      assert.ok(its.length > 0 && its.every((path) => engine.includes(path)), `${its}`);
-      assert.ok(its.every((path) => path.includes('/pkg/')), `the module alone, and no model: ${its}`);
+    const [engine, ...hands] = page.workers();
+    const its = (worker) => worker.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
+    const module = (await its(engine)).filter((path) => path.includes('/pkg/')).sort();
+    for (const hand of hands) {
+      // What a worker has begun to fetch is listed once it is there.
+      while ((await its(hand)).length < module.length) await new Promise((resolve) => { setTimeout(resolve, 50); });
+      assert.deepEqual((await its(hand)).sort(), module, 'the module alone, and no model');
     }
     // One that is done has the next run, while the others go on.
     await says(page, /4/);
