@@ -76,7 +76,7 @@ impl Team {
                 self.hands.push(Hired { hand, run: None, lasts });
             }
             let free = self.hands.iter_mut().find(|it| it.run.is_none()).expect("one was hired");
-            free.run = Some(errand.run.run);
+            free.run = Some(errand.run);
             assert!(block_on(free.hand.take((**errand).clone())).is_empty(), "a hand can do what it is asked");
         }
         self.told.extend(events);

@@ -35,11 +35,12 @@ pub struct SweepRun {
 /// A run that a hand is to make, and all that it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Errand {
-    /// The run.
-    pub run: SweepRun,
+    /// The run, as in [`SweepRun`].
+    pub run: u32,
     /// Optimiser steps, as in [`Sweep`].
     pub steps: u64,
-    /// Knobs, reference, pairs that a person labelled and the finished reward model; no policy.
+    /// Knobs with the run's β, the stage to train in focus, reference, pairs that a person labelled and the finished reward
+    /// model; no policy.
     pub kept: Kept,
 }
 

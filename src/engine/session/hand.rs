@@ -4,14 +4,14 @@ use super::pipeline::Policy;
 use super::{Clock, Session, Snapshot};
 use crate::backend::Kernels;
 use crate::engine::protocol::{
-    BackendKind, Badge, Brought, Command, Errand, Event, Failure, Kept, KeptMoment, News, Sweep, SweepRun,
+    BackendKind, Badge, Brought, Command, Errand, Event, Failure, Kept, KeptMoment, News, Sweep,
 };
 
 /// A session for errands.
 pub struct Hand<K: Kernels> {
     session: Session<K>,
-    /// The errand it is on, and whether that broke down.
-    errand: Option<(SweepRun, bool)>,
+    /// The run that it makes, and whether that broke down.
+    errand: Option<(u32, bool)>,
 }
 
 impl<K: Kernels> Hand<K> {
@@ -31,12 +31,12 @@ impl<K: Kernels> Hand<K> {
     pub async fn take(&mut self, errand: Errand) -> Vec<Event> {
         let Errand { run, steps, kept } = errand;
         self.errand = None;
-        let sweep = Sweep { betas: vec![run.beta], steps, hands: 0 };
-        for command in [Command::Configure(kept.settings), Command::Focus(run.stage), Command::Sweep(Some(sweep))] {
+        let sweep = Sweep { betas: vec![kept.settings.beta], steps, hands: 0 };
+        for command in [Command::Configure(kept.settings), Command::Focus(kept.focus), Command::Sweep(Some(sweep))] {
             self.session.handle(command).await;
         }
         if self.session.sweep.is_none() {
-            return vec![Event::Brought(Brought { run: run.run, news: News::Returned })];
+            return vec![Event::Brought(Brought { run, news: News::Returned })];
         }
         self.errand = Some((run, false));
         Vec::new()
@@ -56,19 +56,20 @@ impl<K: Kernels> Hand<K> {
         let events = self.session.advance().await;
         let Some((run, is_broken)) = &mut self.errand else { return Vec::new() };
         *is_broken |= self.session.sweep.as_ref().is_some_and(|sweep| sweep.has_broken());
-        let (run, is_broken) = (*run, *is_broken);
+        let (run, is_broken, stage) = (*run, *is_broken, self.session.focus);
+        let is_lost = events.iter().any(|event| matches!(event, Event::Failure(failure) if failure.stopped));
         let news = events.into_iter().filter_map(|event| match event {
-            Event::Metrics(stage, rows) if stage == run.stage => Some(News::Steps(rows.len())),
-            Event::Point(point) if point.point.method == run.stage.method() => {
-                let (policy, seconds) = self.session.runs[Policy::of(run.stage)? as usize].measured.as_ref()?;
-                let (stage, seconds, checkpoint) = (run.stage, *seconds, policy.to_bytes());
+            Event::Metrics(its, rows) if its == stage => Some(News::Steps(rows.len())),
+            Event::Point(point) if point.point.method == stage.method() => {
+                let (policy, seconds) = self.session.runs[Policy::of(stage)? as usize].measured.as_ref()?;
+                let (seconds, checkpoint) = (*seconds, policy.to_bytes());
                 Some(News::Point(Box::new(KeptMoment { stage, point, seconds, checkpoint })))
             }
-            Event::Sweep(None) if self.session.lost => Some(News::Returned),
+            Event::Sweep(None) if is_lost => Some(News::Returned),
             Event::Sweep(None) => Some(if is_broken { News::Broken } else { News::Over }),
             _ => None,
         });
-        let brought: Vec<Event> = news.map(|news| Event::Brought(Brought { run: run.run, news })).collect();
+        let brought = news.map(|news| Event::Brought(Brought { run, news })).collect();
         if self.session.sweep.is_none() {
             self.errand = None;
         }

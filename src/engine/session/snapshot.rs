@@ -95,9 +95,10 @@ impl Snapshot {
         Ok(Self { settings, checkpoints, focus, runs, reward_model, moments })
     }
 
-    /// What a hand needs to train `stage`: models and knobs, and no policy.
-    pub(super) fn for_errand(self, stage: Stage) -> Kept {
-        Self { focus: stage, runs: Default::default(), moments: Moments::default(), ..self }.kept()
+    /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
+    pub(super) fn for_errand(self, beta: f64) -> Kept {
+        let settings = Settings { beta, ..self.settings };
+        Self { settings, runs: Default::default(), moments: Moments::default(), ..self }.kept()
     }
 
     /// The knobs.

@@ -49,7 +49,7 @@ impl Machine {
         if !matches!(self, Self::Hand(_)) {
             match Hand::new(cpu(), seconds, &errand.kept) {
                 Ok(hand) => *self = Self::Hand(Box::new(hand)),
-                Err(_) => return vec![Event::Brought(Brought { run: errand.run.run, news: News::Returned })],
+                Err(_) => return vec![Event::Brought(Brought { run: errand.run, news: News::Returned })],
             }
         }
         let Self::Hand(hand) = self else { return Vec::new() };

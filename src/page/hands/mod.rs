@@ -63,7 +63,7 @@ pub struct Hands {
 impl Hands {
     /// Gives an errand to a hand that is free, or to a new one.
     pub fn send(&mut self, errand: Errand) -> Vec<Task> {
-        let (run, mut tasks) = (Some(errand.run.run), Vec::new());
+        let (run, mut tasks) = (Some(errand.run), Vec::new());
         let number = match self.hands.iter_mut().find(|hand| hand.run.is_none()) {
             Some(free) => {
                 free.run = run;

@@ -1,7 +1,7 @@
 //! Who is at which errand.
 
 use super::*;
-use crate::engine::protocol::{Failure, Kept, Stage, SweepRun};
+use crate::engine::protocol::{Failure, Kept, Stage};
 use crate::engine::settings::Settings;
 
 fn errand(run: u32) -> Errand {
@@ -16,7 +16,6 @@ fn errand(run: u32) -> Errand {
         reward_model: None,
         moments: Vec::new(),
     };
-    let run = SweepRun { stage: Stage::Dpo, beta: 0.3, run, number: run as usize, of: 5, is_errand: true };
     Errand { run, steps: 200, kept }
 }
 

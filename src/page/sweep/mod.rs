@@ -115,21 +115,21 @@ impl Sweeping {
 
     /// Which runs are on.
     fn words_of_runs(&self) -> String {
-        let betas: Vec<String> = self.on.iter().map(|run| format::beta(run.beta)).collect();
-        let numbers: Vec<String> = self.on.iter().map(|run| run.number.to_string()).collect();
-        match (self.on.last(), numbers.split_last()) {
-            (Some(last), Some((number, others))) if !others.is_empty() => say!(
-                "Runs {} and {} of {}: {} at β {}",
-                others.join(", "),
-                number,
-                last.of,
-                say(last.stage.name()),
-                betas.join(" · ")
-            ),
-            (Some(run), _) => {
-                say!("Run {} of {}: {} at β {}", run.number, run.of, say(run.stage.name()), format::beta(run.beta))
+        let (mut betas, mut others) = (String::new(), String::new());
+        for (i, run) in self.on.iter().enumerate() {
+            betas += if i > 0 { " · " } else { "" };
+            betas += &format::beta(run.beta);
+            if i + 1 < self.on.len() {
+                others += if i > 0 { ", " } else { "" };
+                others += &run.number.to_string();
             }
-            (None, _) => say("The next run is about to begin").into(),
+        }
+        match self.on.last() {
+            Some(last) if !others.is_empty() => {
+                say!("Runs {} and {} of {}: {} at β {}", others, last.number, last.of, say(last.stage.name()), betas)
+            }
+            Some(run) => say!("Run {} of {}: {} at β {}", run.number, run.of, say(run.stage.name()), betas),
+            None => say("The next run is about to begin").into(),
         }
     }
 }

@@ -52,8 +52,8 @@ impl<K: Kernels> Session<K> {
             let (run, steps, policy) = (sweep.run(index), sweep.plan.steps, sweep.policy);
             let last = &mut self.run(policy).last;
             *last = run.run.max(*last);
-            events.push(Event::Sweep(Some(run)));
-            events.push(Event::Errand(Box::new(Errand { run, steps, kept: kept.for_errand(run.stage) })));
+            let errand = Errand { run: run.run, steps, kept: kept.for_errand(run.beta) };
+            events.extend([Event::Sweep(Some(run)), Event::Errand(Box::new(errand))]);
         }
     }
 
