@@ -13,7 +13,7 @@ use crate::engine::protocol::{BackendKind, Badge, Brought, Command, Errand, Even
 const MOST: f64 = 4.0;
 /// Processors that are left to the page and the person's engine.
 const TAKEN_PROCESSORS: f64 = 2.0;
-/// Gigabytes of memory, as browsers tell it, below which there is none for hands: each takes some 175 MB.
+/// Gigabytes of memory, as browsers tell it, below which there is none for hands: each takes some 190 MB.
 const LEAST_MEMORY: f64 = 4.0;
 
 /// How many hands help an engine with so many runs, on a machine of which a browser tells this much. A graphics card has
