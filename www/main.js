@@ -1,13 +1,21 @@
-// What only JavaScript has: the worker, the listeners and the animation frame. Everything else is in src/page/.
+// What only JavaScript has: the workers, the listeners and the animation frame. Everything else is in src/page/.
 import init, { Page } from "../pkg/klimb.js";
 
-const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const engine = () => new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const worker = engine();
+// Another one, for runs beside the first one's.
+const hire = (number) => {
+  const hand = engine();
+  hand.onmessage = (message) => page.heard(number, message.data);
+  hand.onerror = hand.onmessageerror = () => page.lost(number);
+  return hand;
+};
 
 // A page in another language than English brings its texts along; without them it speaks English.
 const { lang } = document.documentElement;
 const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init()]);
-const page = new Page((order) => worker.postMessage(order), words);
+const page = new Page((order) => worker.postMessage(order), hire, words);
 worker.onmessage = (message) => page.receive(message.data);
 worker.onmessageerror = () => page.broken("a message could not be read");
 // The first message says that the engine is there: only then are the files kept for a visit without a network. Where a

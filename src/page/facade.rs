@@ -4,6 +4,8 @@ use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
+use super::hands::Hands;
+use super::hands::workers::Workers;
 use super::hidden::Pace;
 use super::kept::Chore;
 use super::lecture::Lecture;
@@ -37,14 +39,17 @@ pub struct Page {
     /// Recorded files as they arrive.
     inbox: Inbox,
     storage: Storage,
+    pub(super) hands: Hands,
+    pub(super) workers: Workers,
 }
 
 #[wasm_bindgen]
 impl Page {
-    /// A page with the settings of the address. `post` sends a message to the worker; `words` is an object with what is
-    /// said in the document's language, by the English, and empty where that is English.
+    /// A page with the settings of the address. `post` sends a message to the worker, `hire` makes another one, of a
+    /// number, for a hand; `words` is an object with what is said in the document's language, by the English, and empty
+    /// where that is English.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function, words: &Object) -> Self {
+    pub fn new(post: Function, hire: Function, words: &Object) -> Self {
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
@@ -89,6 +94,8 @@ impl Page {
             post,
             inbox: Inbox::default(),
             storage: Storage::default(),
+            hands: Hands::default(),
+            workers: Workers::new(hire),
         }
     }
 
@@ -103,9 +110,10 @@ impl Page {
     pub fn receive(&mut self, message: JsValue) {
         let before = self.state.settings;
         match wire::decode::<Vec<Event>>(message) {
-            Ok(events) => events.into_iter().for_each(|event| self.state.apply(event)),
+            Ok(events) => events.into_iter().for_each(|event| self.take(event)),
             Err(error) => self.broken(error.to_string()),
         }
+        self.keep_hands_in_step();
         tour::view::watch(self);
         self.draw_pairs();
         if self.state.settings != before {
@@ -115,8 +123,12 @@ impl Page {
         self.do_chore();
     }
 
-    /// The worker or one of its files is not there.
+    /// The worker or one of its files is not there, or it has ended. What it said of that itself stands.
     pub fn broken(&mut self, reason: String) {
+        self.give_errands_back();
+        if self.state.failure.as_ref().is_some_and(|failure| failure.stopped) {
+            return;
+        }
         self.state.apply(Event::Failure(Failure {
             sentence: format!("The engine stopped: {reason}."),
             remedy: "Reload the page; seed and settings are kept in the address.".into(),
@@ -203,6 +215,18 @@ impl Page {
 }
 
 impl Page {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Errand(errand) => self.send_hand(*errand),
+            // The hands of this sweep are gone before another may begin.
+            Event::Sweep(None) | Event::Ready(_) => {
+                self.state.apply(event);
+                self.keep_hands_in_step();
+            }
+            event => self.state.apply(event),
+        }
+    }
+
     fn draw(&mut self, stale: Vec<View>) {
         for view in stale {
             match view {
@@ -229,10 +253,15 @@ impl Page {
         if command == Command::Play {
             self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
         }
+        if matches!(command, Command::Start(_) | Command::Resume(_)) {
+            self.give_errands_back();
+        }
         let order = self.state.order(command);
-        let sent = wire::encode(&order)
-            .map_err(|error| error.to_string())
-            .and_then(|message| self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}")));
+        let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
+            self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
+            self.tell_hands(&order.command, &message);
+            Ok(())
+        });
         if let Err(reason) = sent {
             self.broken(reason);
         }

@@ -15,6 +15,7 @@ use crate::page::guess::Guess;
 use crate::page::kept::{Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
 use crate::page::lent::Lent;
+use crate::page::orders::{Orders, TakenUp};
 use crate::page::receipt::Receipt;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
@@ -145,15 +146,9 @@ pub struct State {
     pub annotator: Annotator,
     /// What the pairs are called that runs were trained on.
     pub pair_names: PairNames,
-    orders: u32,
-    /// The last order to play or pause, until it is taken up: what the worker reports before that is out of date.
-    toggled: Option<u32>,
-    /// What each order that is not taken up yet will start over.
-    starting_over: Map<u32, &'static [Stage]>,
-    starts: Set<u32>,
+    orders: Orders,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
-    turned: Map<u32, f64>,
     stale: Set<View>,
 }
 
@@ -213,45 +208,26 @@ impl State {
             keeping: Keeping::default(),
             annotator: Annotator::default(),
             pair_names: PairNames::default(),
-            orders: 0,
-            toggled: None,
-            starting_over: Map::default(),
-            starts: Set::default(),
+            orders: Orders::default(),
             earlier_runs: 0,
-            turned: Map::default(),
             stale: View::ALL.into_iter().collect(),
         }
     }
 
     /// Gives a command its number, and shows at once what the person expects of it.
     pub fn order(&mut self, command: Command) -> Order {
-        self.orders += 1;
-        self.pair_names.order(self.orders, &command);
-        if matches!(command, Command::Start(_)) {
-            self.starts.insert(self.orders);
-        }
+        let id = self.orders.number(&command, self.focused);
+        self.pair_names.order(id, &command);
         match &command {
-            Command::Start(_) | Command::Reset | Command::Retrain => {
+            Command::Start(_) | Command::Reset | Command::Resume(_) => self.playing = false,
+            Command::Retrain => {
                 self.playing = false;
-                let stages = match command {
-                    Command::Reset => self.focused.restarted(),
-                    Command::Retrain => &[Stage::Sft],
-                    _ => &Stage::ALL,
-                };
-                self.starting_over.insert(self.orders, stages);
-                if command == Command::Retrain {
-                    self.focus(Stage::Sft);
-                }
+                self.focus(Stage::Sft);
             }
-            Command::Resume(_) => self.playing = false,
-            Command::Play | Command::Pause => {
-                self.playing = command == Command::Play;
-                self.toggled = Some(self.orders);
-            }
-            Command::Sweep(plan) => {
-                self.playing = plan.is_some();
-                self.toggled = Some(self.orders);
-            }
+            Command::Play | Command::Pause => self.playing = command == Command::Play,
+            Command::Sweep(plan) => self.playing = plan.is_some(),
+            // The person has asked for nothing.
+            Command::Adopt(_) => return Order { id, command },
             Command::Focus(stage) => self.focus(*stage),
             Command::GoOn(moment, beta) => {
                 self.playing = false;
@@ -261,7 +237,6 @@ impl State {
             }
             Command::SetBeta(beta) => {
                 (self.settings.beta, self.dragged_beta) = (*beta, *beta);
-                self.turned.insert(self.orders, *beta);
             }
             Command::Configure(settings) => {
                 self.dragged_beta = settings.beta;
@@ -270,25 +245,25 @@ impl State {
             _ => {}
         }
         self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic, View::Sweep]);
-        Order { id: self.orders, command }
+        Order { id, command }
     }
 
     /// Takes up what the worker reports.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Acknowledged(id) => {
-                self.toggled = self.toggled.filter(|&toggled| toggled > id);
+                let TakenUp { starts_over, is_start, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
-                if let Some(stages) = self.starting_over.remove(&id) {
+                if let Some(stages) = starts_over {
                     self.start_over(stages);
                 }
-                if self.starts.remove(&id) {
+                if is_start {
                     self.keeping.another_engine();
                     self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
                 self.keeping.acknowledged(id);
                 // In a sweep her β waits for its end.
-                if let Some(beta) = self.turned.remove(&id).filter(|_| self.sweep.on.is_none()) {
+                if let Some(beta) = beta.filter(|_| self.sweep.stage.is_none()) {
                     for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
                             self.beta_changes.get_or_default(stage).push((last.step, beta));
@@ -310,7 +285,7 @@ impl State {
                 self.mark(&View::ALL);
             }
             Event::Playing(playing) => {
-                if self.toggled.is_none() {
+                if self.orders.has_toggled() {
                     self.playing = playing;
                 }
                 self.mark(&[View::Controls, View::Pipeline, View::Sweep]);
@@ -412,6 +387,12 @@ impl State {
                 self.sweep.take(run, id);
                 self.mark(&[View::Frontier, View::Runs, View::Sweep]);
             }
+            Event::Swept(run) => {
+                self.sweep.end(run);
+                self.mark(&[View::Sweep]);
+            }
+            // Between engines: what comes of it, the session tells as its own.
+            Event::Errand(_) | Event::Brought(_) => {}
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::DrawnPairs(pairs) => {
@@ -536,7 +517,7 @@ impl State {
     /// The command that takes up the run of an earlier visit, to be ordered next.
     pub fn resume(&mut self) -> Option<Command> {
         self.mark(&[View::Notices]);
-        self.keeping.resume(self.orders + 1)
+        self.keeping.resume(self.orders.next())
     }
 
     /// The page as it can be kept at this moment.

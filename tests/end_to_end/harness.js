@@ -50,19 +50,23 @@ export const BROWSERS = {
  * Opens the page in a fresh browser, lets `test(page)` use it, and then insists that nothing went wrong meanwhile: no
  * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
  * the page's own origin. `expected` matches the trouble that the test makes on purpose; `prepare(page)` comes before the
- * page is asked for.
+ * page is asked for. `processors` is what the browser tells of the machine, whichever runs the tests: with two, the page
+ * has no hands.
  *
  * @param {string} name a key of BROWSERS
  * @param {(page: import('puppeteer-core').Page) => Promise<void>} test
- * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
+ * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, processors?: number, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
  */
-export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, prepare } = {}) {
+export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, processors = 2, prepare } = {}) {
   const browser = await puppeteer.launch({ headless: true, ...BROWSERS[name] });
   try {
     const page = await browser.newPage();
     if (viewport) await page.setViewport(viewport);
     if (colorScheme) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: colorScheme }]);
     const troubles = witness(page, new URL(url).origin);
+    await page.evaluateOnNewDocument((count) => {
+      Object.defineProperty(Navigator.prototype, 'hardwareConcurrency', { get: () => count });
+    }, processors);
     await prepare?.(page);
     await page.goto(url, { waitUntil: 'load' });
     await test(page);

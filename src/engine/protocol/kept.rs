@@ -29,7 +29,8 @@ pub struct Kept {
     pub policies: Vec<KeptPolicy>,
     /// The finished reward model.
     pub reward_model: Option<KeptRewardModel>,
-    /// The policies behind earlier points, oldest first, for [`super::Command::Resume`]; what is told has none.
+    /// The policies behind earlier points, oldest first, for [`super::Command::Resume`]; what is told has that of a point
+    /// which a hand brought, and else none.
     #[serde(default)]
     pub moments: Vec<KeptMoment>,
 }
@@ -55,6 +56,9 @@ pub struct KeptPolicy {
     pub stage: Stage,
     /// Which run of the session, from 1.
     pub run: u32,
+    /// The highest number that a run of this policy has had; of an older page 0, which is none.
+    #[serde(default)]
+    pub last: u32,
     /// Seconds of training at the last point.
     pub seconds: f64,
     /// The policy there; empty where the run has no point.

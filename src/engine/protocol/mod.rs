@@ -19,7 +19,7 @@ pub use inside::{
 pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
 pub use mass::{Mass, Masses};
 pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};
-pub use sweep::{Sweep, SweepRun};
+pub use sweep::{Brought, Errand, News, Sweep, SweepRun};
 
 use super::settings::Settings;
 pub use super::stage::Stage;
@@ -72,8 +72,15 @@ pub enum Command {
     /// is not repeated. Answered by `Progress` and `Scaling`; training takes turns with it.
     Scaling(Option<Extent>),
     /// Train the focused policy from the reference at one β after another, or end that; β is then where it was.
-    /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run.
+    /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run. Where
+    /// hands help, each run for one of them is an `Errand`.
     Sweep(Option<Sweep>),
+    /// Make this run of another engine's sweep. Answered by `Brought` alone: an engine that was given an errand is a hand
+    /// from then on, on the CPU, and obeys but `Play`, `Pause`, `Configure` and `SetPace` beside further errands.
+    Errand(Box<Errand>),
+    /// What a hand brought of its errand. It is told as if it had been made here; what is no errand of the sweep that is
+    /// on is left aside.
+    Adopt(Brought),
     /// What the policy behind a point writes. Answered by `Opened` or `Failure`.
     Open(Moment),
     /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
@@ -186,6 +193,12 @@ pub enum Event {
     SftBatch(SftBatch),
     /// A run of a sweep has begun, or, without one, the sweep is over.
     Sweep(Option<SweepRun>),
+    /// The run of this number, as in [`SweepRun`], is over, or was given back and will begin anew.
+    Swept(u32),
+    /// A run for a hand to make.
+    Errand(Box<Errand>),
+    /// What has become of the errand, told by a hand.
+    Brought(Brought),
     /// The numbers of a DPO batch, after `Step`.
     Batch(Batch),
     /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.

@@ -1,8 +1,8 @@
-//! A sweep over β: one run after another, from the reference.
+//! A sweep over β: several runs from the reference, made by one engine or, with hands that help it, by several.
 
 use serde::{Deserialize, Serialize};
 
-use super::Stage;
+use super::{Kept, KeptMoment, Stage};
 
 /// What is swept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ pub struct Sweep {
     pub betas: Vec<f64>,
     /// Optimiser steps a run, at least: each ends with its next point.
     pub steps: u64,
+    /// Engines beside this one that can be given a run each. With 0 it makes one run after another.
+    pub hands: usize,
 }
 
 /// A run of a sweep that has begun.
@@ -26,4 +28,42 @@ pub struct SweepRun {
     pub number: usize,
     /// How many there are.
     pub of: usize,
+    /// Whether a hand makes it.
+    pub is_errand: bool,
+}
+
+/// A run that a hand is to make, and all that it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Errand {
+    /// The run, as in [`SweepRun`].
+    pub run: u32,
+    /// Optimiser steps, as in [`Sweep`].
+    pub steps: u64,
+    /// Knobs with the run's β, the stage to train in focus, reference, pairs that a person labelled and the finished reward
+    /// model; no policy.
+    pub kept: Kept,
+}
+
+/// What has become of an errand so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Brought {
+    /// The run, as in [`SweepRun`].
+    pub run: u32,
+    /// What is new.
+    pub news: News,
+}
+
+/// What a hand has to say of its errand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum News {
+    /// So many more optimiser steps.
+    Steps(usize),
+    /// A point, with the policy behind it.
+    Point(Box<KeptMoment>),
+    /// The run has its last point.
+    Over,
+    /// A number was not finite: the run is over where it was good.
+    Broken,
+    /// The hand is gone, or cannot make the run: somebody else has to, from its start.
+    Returned,
 }

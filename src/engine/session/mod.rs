@@ -6,6 +6,7 @@
 
 mod commands;
 mod contest;
+mod hand;
 mod moments;
 mod pipeline;
 mod reports;
@@ -16,6 +17,7 @@ mod sweep;
 mod train;
 
 use contest::LiveContest;
+pub use hand::Hand;
 use moments::Moments;
 use pipeline::{Pipeline, Policy, Subject};
 use scaling::LiveScaling;
@@ -83,6 +85,8 @@ pub struct Session<K: Kernels> {
     told_optimum: Option<Vec<OptimumPoint>>,
     /// Training whose progress the page shows.
     working: Option<Work>,
+    /// Whether it makes runs for another session, and nothing that nobody would see of them.
+    is_hand: bool,
     lost: bool,
 }
 
@@ -91,6 +95,8 @@ pub struct Session<K: Kernels> {
 struct Run {
     /// From 1.
     number: u32,
+    /// The highest number that a run of this policy has had: in a sweep, later ones may be under way elsewhere.
+    last: u32,
     /// Seconds of training.
     seconds: f64,
     /// The policy at the last point of this run, and the run's seconds then.
@@ -99,7 +105,7 @@ struct Run {
 
 impl Default for Run {
     fn default() -> Self {
-        Self { number: 1, seconds: 0.0, measured: None }
+        Self { number: 1, last: 1, seconds: 0.0, measured: None }
     }
 }
 
@@ -138,6 +144,7 @@ impl<K: Kernels> Session<K> {
             told_reference: String::new(),
             told_optimum: None,
             working: None,
+            is_hand: false,
             lost: false,
         })
     }
@@ -187,7 +194,12 @@ impl<K: Kernels> Session<K> {
 
     /// Whether [`Session::advance`] has something to do.
     pub fn busy(&self) -> bool {
-        self.scaling.is_some() || self.is_needed() || !self.pipeline.optimum_is_complete()
+        self.scaling.is_some() || self.is_needed() || self.wants_optimum()
+    }
+
+    /// Whether samples for the optimum are still to be drawn.
+    fn wants_optimum(&self) -> bool {
+        !self.is_hand && !self.pipeline.optimum_is_complete()
     }
 
     /// Whether DPO's first step comes before what is left of measuring the reference: whoever presses Play wants to see
@@ -202,7 +214,12 @@ impl<K: Kernels> Session<K> {
 
     /// Whether the pipeline has something to do that somebody waits for.
     fn is_needed(&self) -> bool {
-        self.playing || self.evaluating.is_some() || self.contest.is_some()
+        self.is_training() || self.evaluating.is_some() || self.contest.is_some()
+    }
+
+    /// Whether it trains: it plays, and does not wait for the hands that help it.
+    fn is_training(&self) -> bool {
+        self.playing && !self.waits_for_hands()
     }
 
     /// Obeys `command`.
@@ -218,9 +235,8 @@ impl<K: Kernels> Session<K> {
     /// Does one slice of work.
     pub async fn advance(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        let start = (self.clock)();
         self.slices += 1;
-        let optimum_turn = !self.pipeline.optimum_is_complete() && self.slices.is_multiple_of(OPTIMUM_TURN);
+        let optimum_turn = self.wants_optimum() && self.slices.is_multiple_of(OPTIMUM_TURN);
         let scaling_turn = self.scaling.is_some() && (!self.is_needed() || self.slices.is_multiple_of(2));
         let result = if scaling_turn {
             self.advance_scaling(&mut events).await
@@ -228,14 +244,14 @@ impl<K: Kernels> Session<K> {
             self.play_contest(&mut events).await
         } else if self.evaluating.is_some() && !self.begins() {
             self.evaluate(&mut events).await
-        } else if self.playing && !optimum_turn {
+        } else if self.is_training() && !optimum_turn {
             self.train(self.active(), &mut events).await
-        } else if !self.pipeline.optimum_is_complete() {
+        } else if self.wants_optimum() {
             self.sample_optimum(&mut events).await
         } else {
             Ok(())
         };
-        self.tell_sweep((self.clock)() - start, &mut events);
+        self.tell_sweep(&mut events);
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
@@ -251,9 +267,8 @@ impl<K: Kernels> Session<K> {
             self.end_sweep(events);
         }
         for policy in Policy::ALL.into_iter().filter(|policy| stages.contains(&policy.stage())) {
-            let began = self.pipeline.steps(policy) > 0;
-            let number = self.run(policy).number + u32::from(began);
-            *self.run(policy) = Run { number, ..Run::default() };
+            let number = self.next_number(policy);
+            *self.run(policy) = Run { number, last: number, ..Run::default() };
         }
         self.pipeline.restart(&mut self.k, stages);
         if is_new {
@@ -262,6 +277,13 @@ impl<K: Kernels> Session<K> {
         if measure {
             self.measure(Subject::Reference);
         }
+    }
+
+    /// The number of a policy's run once it has started over: the same, as long as nothing was made of it.
+    fn next_number(&self, policy: Policy) -> u32 {
+        let run = &self.runs[policy as usize];
+        let is_used = self.pipeline.steps(policy) > 0 || run.number < run.last;
+        if is_used { run.last + 1 } else { run.number }
     }
 
     fn measure(&mut self, subject: Subject) {
@@ -299,11 +321,17 @@ impl<K: Kernels> Session<K> {
             self.evaluating = None;
             let evaluation = self.pipeline.evaluator.finish();
             let point = self.point(subject, &evaluation);
-            events.push(Event::Point(point.clone()));
+            let is_told = self.is_told(subject, point.point.step);
+            if !is_told {
+                events.push(Event::Point(point.clone()));
+            }
             if let Subject::Policy(policy) = subject {
                 let checkpoint = self.pipeline.checkpoint(&mut self.k, policy.stage()).await?;
                 let run = self.run(policy);
                 run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
+                if self.is_hand || is_told {
+                    return Ok(());
+                }
                 if let Some((checkpoint, seconds)) = &self.runs[policy as usize].measured {
                     self.moments.keep(policy, &point, checkpoint, *seconds);
                 }

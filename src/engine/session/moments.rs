@@ -94,7 +94,8 @@ impl<K: Kernels> Session<K> {
         self.pipeline.resume(&mut self.k, policy, &kept.policy);
         let run = self.run(policy);
         let number = run.number.max(moment.run + 1);
-        *run = Run { number, seconds: kept.seconds, measured: Some(((*kept.policy).clone(), kept.seconds)) };
+        *run =
+            Run { number, last: number, seconds: kept.seconds, measured: Some(((*kept.policy).clone(), kept.seconds)) };
         self.focus = moment.stage;
         let mut point = Point { run: number, ..kept.point };
         // The run is named by what it is trained with from here on.

@@ -29,10 +29,10 @@ impl Snapshot {
     pub fn kept(&self) -> Kept {
         let Checkpoints { base, sft, optimum, preferences } = self.checkpoints.clone();
         let policies = Policy::ALL.map(|policy| {
-            let Run { number, measured, .. } = &self.runs[policy as usize];
+            let Run { number, last, measured, .. } = &self.runs[policy as usize];
             let (checkpoint, seconds) =
                 measured.as_ref().map_or((Vec::new(), 0.0), |(policy, seconds)| (policy.to_bytes(), *seconds));
-            KeptPolicy { stage: policy.stage(), run: *number, seconds, checkpoint }
+            KeptPolicy { stage: policy.stage(), run: *number, last: *last, seconds, checkpoint }
         });
         let reward_model = self.reward_model.as_ref().and_then(|(trained, steps)| {
             // The sizes are the reference's, which was checked when the session began.
@@ -69,13 +69,14 @@ impl Snapshot {
             Checkpoint::from_bytes(bytes, Some(&Expectation { config, vocabulary_fingerprint, head }))
         };
         let mut runs: [Run; 5] = Default::default();
-        for KeptPolicy { stage, run, seconds, checkpoint } in policies {
+        for KeptPolicy { stage, run, last, seconds, checkpoint } in policies {
             let Some(policy) = Policy::of(stage) else { continue };
             let measured = match checkpoint.as_slice() {
                 [] => None,
                 bytes => Some((read(bytes, false).map_err(|error| unusable(&error))?, seconds)),
             };
-            runs[policy as usize] = Run { number: run.max(1), seconds, measured };
+            let number = run.max(1);
+            runs[policy as usize] = Run { number, last: last.max(number), seconds, measured };
         }
         let reward_model = match reward_model {
             None => None,
@@ -92,6 +93,12 @@ impl Snapshot {
         }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
         Ok(Self { settings, checkpoints, focus, runs, reward_model, moments })
+    }
+
+    /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
+    pub(super) fn for_errand(self, beta: f64) -> Kept {
+        let settings = Settings { beta, ..self.settings };
+        Self { settings, runs: Default::default(), moments: Moments::default(), ..self }.kept()
     }
 
     /// The knobs.

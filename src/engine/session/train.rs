@@ -53,6 +53,7 @@ impl<K: Kernels> Session<K> {
 
     /// A slice of training.
     pub(super) async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.lend(events);
         if self.run_is_over(stage) {
             self.next_run(events);
             return Ok(());

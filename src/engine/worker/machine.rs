@@ -8,13 +8,23 @@ use super::shipped;
 use crate::backend::either::{Either, EitherBackend};
 use crate::backend::gpu::kernels::{LEARNING, WRITING};
 use crate::backend::gpu::{Gpu, Preference, is_software};
-use crate::engine::protocol::{Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure};
-use crate::engine::session::{Session, Snapshot, unusable};
+use crate::engine::protocol::{
+    Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
+};
+use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
 
-/// What the worker drives: a session, or nothing as long as no `Start` has come that could be obeyed.
+/// What the worker drives.
 #[derive(Default)]
-pub struct Machine(Option<Box<Session<EitherBackend>>>);
+pub enum Machine {
+    /// Nothing, as long as no command has come that builds an engine and could be obeyed.
+    #[default]
+    Nothing,
+    /// A person's session.
+    Session(Box<Session<EitherBackend>>),
+    /// A session that makes runs for another.
+    Hand(Box<Hand<EitherBackend>>),
+}
 
 impl Machine {
     /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` and `Resume` build another session, and a refused one leaves the old as it was.
@@ -24,6 +34,29 @@ impl Machine {
     }
 
     async fn obey(&mut self, command: Command) -> Vec<Event> {
+        match (self, command) {
+            (machine, Command::Errand(errand)) => machine.help(*errand).await,
+            (Self::Hand(hand), command) => {
+                hand.handle(command).await;
+                Vec::new()
+            }
+            (machine, command) => machine.obey_person(command).await,
+        }
+    }
+
+    /// Begins an errand, on the CPU as the engine that gave it.
+    async fn help(&mut self, errand: Errand) -> Vec<Event> {
+        if !matches!(self, Self::Hand(_)) {
+            match Hand::new(cpu(), seconds, &errand.kept) {
+                Ok(hand) => *self = Self::Hand(Box::new(hand)),
+                Err(_) => return vec![Event::Brought(Brought { run: errand.run, news: News::Returned })],
+            }
+        }
+        let Self::Hand(hand) = self else { return Vec::new() };
+        hand.take(errand).await
+    }
+
+    async fn obey_person(&mut self, command: Command) -> Vec<Event> {
         let begun = match command {
             Command::Start(settings) => Some(built(settings, Source::Models(self.checkpoints())).await),
             Command::Resume(ref kept) => Some(match Snapshot::from_kept((**kept).clone()) {
@@ -33,27 +66,32 @@ impl Machine {
             _ => None,
         };
         match begun {
-            Some(Ok(session)) => self.0.insert(Box::new(session)).open().await,
+            Some(Ok(mut session)) => {
+                let events = session.open().await;
+                *self = Self::Session(Box::new(session));
+                events
+            }
             Some(Err(failure)) => vec![Event::Failure(failure)],
-            None => match &mut self.0 {
-                Some(session) => session.handle(command).await,
-                None => Vec::new(),
+            None => match self {
+                Self::Session(session) => session.handle(command).await,
+                _ => Vec::new(),
             },
         }
     }
 
     /// Does one slice of work, and moves to the CPU if the device is lost over it.
     pub async fn advance(&mut self) -> Vec<Event> {
-        let events = match &mut self.0 {
-            Some(session) => session.advance().await,
-            None => Vec::new(),
+        let events = match self {
+            Self::Session(session) => session.advance().await,
+            Self::Hand(hand) => hand.advance().await,
+            Self::Nothing => Vec::new(),
         };
         self.rescue(events).await
     }
 
     /// If the device is lost, goes on from the last point on the CPU, and says so instead of what the device said.
     async fn rescue(&mut self, mut events: Vec<Event>) -> Vec<Event> {
-        let Some(session) = &self.0 else { return events };
+        let Self::Session(session) = self else { return events };
         if !session.lost() {
             return events;
         }
@@ -74,7 +112,7 @@ impl Machine {
                     field: None,
                     stopped: true,
                 }));
-                self.0 = Some(Box::new(session));
+                *self = Self::Session(Box::new(session));
             }
             Err(failure) => events.push(Event::Failure(failure)),
         }
@@ -83,12 +121,16 @@ impl Machine {
 
     /// The models of the session, if there is one, and which they are.
     fn checkpoints(&self) -> Option<(Which, Checkpoints)> {
-        self.0.as_ref().map(|session| session.checkpoints())
+        if let Self::Session(session) = self { Some(session.checkpoints()) } else { None }
     }
 
     /// Whether there is work.
     pub fn busy(&self) -> bool {
-        self.0.as_ref().is_some_and(|session| session.busy())
+        match self {
+            Self::Session(session) => session.busy(),
+            Self::Hand(hand) => hand.busy(),
+            Self::Nothing => false,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 
 use machine::Machine;
 
-use super::protocol::{Command, Event, Failure, Order};
+use super::protocol::{Brought, Command, Event, Failure, News, Order};
 
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;
@@ -151,7 +151,12 @@ impl Line {
 
 /// Optimiser steps among these events.
 fn count_steps(events: &[Event]) -> usize {
-    events.iter().map(|event| if let Event::Metrics(_, rows) = event { rows.len() } else { 0 }).sum()
+    let of = |event: &Event| match event {
+        Event::Metrics(_, rows) => rows.len(),
+        Event::Brought(Brought { news: News::Steps(steps), .. }) => *steps,
+        _ => 0,
+    };
+    events.iter().map(of).sum()
 }
 
 pub(super) fn scope() -> DedicatedWorkerGlobalScope {

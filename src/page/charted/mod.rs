@@ -6,8 +6,9 @@ mod table;
 pub use table::{Table, table};
 
 use super::state::State;
+use super::trails::RunId;
 use super::{format, trails};
-use crate::charts::{Curve, CurveChart, newest_at};
+use crate::charts::{Curve, CurveChart, Trail, newest_at};
 use crate::engine::protocol::Stage;
 use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
 use crate::order;
@@ -320,11 +321,16 @@ fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     // What is not trained has no steps.
     let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
-    let live = trails::trails(&state.points, &state.pair_names)
+    // In a sweep, the curves beside these are of the engine's own run; a hand's may be newer.
+    let own = state.sweep.own.as_ref();
+    let is_shown =
+        |id: &RunId, trail: &Trail| own.filter(|own| own.method == id.method).map_or(trail.live, |own| own == id);
+    let live = trails::runs(&state.points, &state.pair_names)
         .into_iter()
-        .filter(|trail| trail.live && is_trained(&trail.method));
+        .filter(|(id, trail)| is_shown(id, trail) && is_trained(&trail.method))
+        .map(|(_, trail)| trail);
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
-    let of = |trail: crate::charts::Trail| Curve {
+    let of = |trail: Trail| Curve {
         points: curve(trail.points),
         label: trail.label,
         method: trail.method,
@@ -337,7 +343,7 @@ fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::Event;
+    use crate::engine::protocol::{Event, SweepRun};
     use crate::engine::settings::Settings;
 
     pub fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
@@ -376,6 +382,26 @@ mod tests {
         let charts = charted(&state(&rows, Stage::Ppo));
         let expected = "Step 2 · KL, nats: exact 1.500 (at step 1); k1 1.250 (at step 1) · gradient norm: 3.000";
         assert_eq!(reading(&charts, Some(2)), expected);
+    }
+
+    #[test]
+    fn in_a_sweep_all_curves_are_of_the_run_that_the_engine_makes_itself() {
+        let mut state = state(&DPO, Stage::Dpo);
+        [(1, 10), (2, 20)].into_iter().for_each(|(run, step)| state.apply(Event::Point(point(run, "dpo", step))));
+        let steps = |state: &State| -> Vec<f64> {
+            evaluated(state, |point| point.gold_reward)
+                .iter()
+                .flat_map(|it| &it.points)
+                .map(|(step, _)| *step)
+                .collect()
+        };
+        assert_eq!(steps(&state), [20.0], "the newest");
+        let begun =
+            |run, is_errand| SweepRun { stage: Stage::Dpo, beta: 0.3, run, number: run as usize, of: 2, is_errand };
+        [begun(1, false), begun(2, true)].into_iter().for_each(|run| state.apply(Event::Sweep(Some(run))));
+        assert_eq!(steps(&state), [10.0], "a hand's is not beside the engine's loss");
+        state.apply(Event::Sweep(None));
+        assert_eq!(steps(&state), [20.0]);
     }
 
     #[test]

@@ -186,7 +186,8 @@ pub struct Keeping {
 
 impl Keeping {
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
-    pub fn engine_at(&mut self, kept: Kept, newest: Option<Point>) {
+    pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
+        kept.moments.drain(..).for_each(|moment| self.slots.put(moment));
         let its = |policy: &&KeptPolicy| {
             newest.as_ref().is_some_and(|point| point.run == policy.run && policy.stage.method() == point.point.method)
         };

@@ -19,6 +19,18 @@ fn kept() -> Kept {
     }
 }
 
+#[test]
+fn the_policy_behind_a_point_that_a_hand_brought_is_kept_with_it() {
+    let mut state = State::new(Settings::default());
+    let point = fixtures::point(3, "ppo", 60);
+    state.apply(Event::Point(point.clone()));
+    let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![7] };
+    state.apply(Event::Kept(Box::new(Kept { moments: vec![moment.clone()], ..kept() })));
+    let entry = state.entry(1000.0);
+    assert_eq!(entry.fresh, [(0, moment)]);
+    assert!(entry.engine.expect("it was told").moments.is_empty(), "beside the engine, not in it");
+}
+
 fn point(run: u32, method: &str, step: u64) -> Event {
     Event::Point(fixtures::point(run, method, step))
 }

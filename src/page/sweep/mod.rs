@@ -22,18 +22,22 @@ fn steps(stage: Stage) -> Option<u64> {
     }
 }
 
-/// The sweep of a stage, if β holds that.
-pub fn plan(stage: Stage) -> Option<Sweep> {
-    steps(stage).map(|steps| Sweep { betas: BETAS.to_vec(), steps })
+/// The sweep of a stage with so many hands, if β holds that.
+pub fn plan(stage: Stage, hands: usize) -> Option<Sweep> {
+    steps(stage).map(|steps| Sweep { betas: BETAS.to_vec(), steps, hands })
 }
 
 /// What is known of sweeps.
 #[derive(Debug, Clone, Default)]
 pub struct Sweeping {
-    /// The run that is on.
-    pub on: Option<SweepRun>,
-    /// How many runs the last sweep has begun.
-    begun: usize,
+    /// What is swept, while a sweep is on.
+    pub stage: Option<Stage>,
+    /// The runs that are on, in the order of the sweep.
+    on: Vec<SweepRun>,
+    /// Of these, or before them, the one that the person's own engine made last: the curves over the steps are of that.
+    pub own: Option<RunId>,
+    /// Whether there has been a sweep.
+    has_begun: bool,
     /// The runs of the last sweep of each stage: they stand beside each other in the chart.
     runs: Vec<RunId>,
 }
@@ -41,18 +45,31 @@ pub struct Sweeping {
 impl Sweeping {
     /// A run has begun, or the sweep is over.
     pub fn take(&mut self, run: Option<SweepRun>, id: Option<RunId>) {
-        self.on = run;
-        let (Some(run), Some(id)) = (run, id) else { return };
-        self.begun = run.number;
+        let (Some(run), Some(id)) = (run, id) else { return self.forget() };
+        (self.stage, self.has_begun) = (Some(run.stage), true);
+        let behind = self.on.partition_point(|other| other.number < run.number);
+        self.on.insert(behind, run);
+        if !run.is_errand {
+            self.own = Some(id.clone());
+        }
         if run.number == 1 {
             self.runs.retain(|former| former.method != id.method);
         }
-        self.runs.push(id);
+        // One that was given back begins once more.
+        if !self.has(&id) {
+            self.runs.push(id);
+        }
     }
 
-    /// Another engine is there, which sweeps nothing.
+    /// A run of the sweep is over.
+    pub fn end(&mut self, run: u32) {
+        self.on.retain(|it| it.run != run);
+    }
+
+    /// The sweep is over, or another engine is there, which sweeps nothing.
     pub fn forget(&mut self) {
-        self.on = None;
+        (self.stage, self.own) = (None, None);
+        self.on.clear();
     }
 
     /// Whether a run is one of a sweep's.
@@ -62,22 +79,21 @@ impl Sweeping {
 
     /// What the button would do for this stage, or where the sweep stands.
     pub fn words(&self, focused: Stage, progress: Option<&Progress>, playing: bool) -> String {
-        match (self.on, plan(focused)) {
-            (Some(run), _) => {
+        match (self.stage, plan(focused, 0)) {
+            (Some(stage), _) => {
                 let left = progress.and_then(|it| it.seconds_left).map(format::seconds_left).unwrap_or_default();
                 let state = match () {
-                    () if run.stage != focused => say!("waits until {} is in focus again", say(run.stage.name())),
+                    () if stage != focused => say!("waits until {} is in focus again", say(stage.name())),
                     () if !playing => say("paused; Play goes on").into(),
                     () => left,
                 };
-                let begun =
-                    say!("Run {} of {}: {} at β {}", run.number, run.of, say(run.stage.name()), format::beta(run.beta));
+                let begun = self.words_of_runs();
                 if state.is_empty() { format!("{begun}.") } else { format!("{begun}, {state}.") }
             }
             (None, Some(plan)) => {
                 let betas: Vec<String> = plan.betas.iter().map(|beta| format::beta(*beta)).collect();
                 let (name, betas) = (say(focused.name()), betas.join(" · "));
-                if self.begun > 0 {
+                if self.has_begun {
                     say!(
                         "Trains {} again from the reference at β {}, {} steps each: the DPO paper’s Figure 2, by this machine.",
                         name,
@@ -96,6 +112,26 @@ impl Sweeping {
             (None, None) => say("β holds DPO, PPO and PPO-GT: choose one of them to sweep it.").into(),
         }
     }
+
+    /// Which runs are on.
+    fn words_of_runs(&self) -> String {
+        let (mut betas, mut others) = (String::new(), String::new());
+        for (i, run) in self.on.iter().enumerate() {
+            betas += if i > 0 { " · " } else { "" };
+            betas += &format::beta(run.beta);
+            if i + 1 < self.on.len() {
+                others += if i > 0 { ", " } else { "" };
+                others += &run.number.to_string();
+            }
+        }
+        match self.on.last() {
+            Some(last) if !others.is_empty() => {
+                say!("Runs {} and {} of {}: {} at β {}", others, last.number, last.of, say(last.stage.name()), betas)
+            }
+            Some(run) => say!("Run {} of {}: {} at β {}", run.number, run.of, say(run.stage.name()), betas),
+            None => say("The next run is about to begin").into(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +141,7 @@ mod tests {
     use crate::engine::settings::Settings;
 
     fn run(number: usize, run: u32) -> SweepRun {
-        SweepRun { stage: Stage::Dpo, beta: BETAS[number - 1], run, number, of: BETAS.len() }
+        SweepRun { stage: Stage::Dpo, beta: BETAS[number - 1], run, number, of: BETAS.len(), is_errand: false }
     }
 
     fn id(run: u32, method: &str) -> RunId {
@@ -117,7 +153,7 @@ mod tests {
         for beta in BETAS {
             assert!(Settings { beta, ..Settings::default() }.validated().is_ok(), "{beta}");
         }
-        let swept: Vec<Stage> = Stage::ALL.into_iter().filter(|stage| plan(*stage).is_some()).collect();
+        let swept: Vec<Stage> = Stage::ALL.into_iter().filter(|stage| plan(*stage, 0).is_some()).collect();
         assert_eq!(swept, [Stage::Dpo, Stage::Ppo, Stage::PpoGt]);
     }
 
@@ -127,7 +163,7 @@ mod tests {
         sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
         sweeping.take(Some(run(2, 2)), Some(id(2, "dpo")));
         sweeping.take(None, None);
-        assert!(sweeping.on.is_none() && sweeping.has(&id(1, "dpo")) && sweeping.has(&id(2, "dpo")));
+        assert!(sweeping.stage.is_none() && sweeping.has(&id(1, "dpo")) && sweeping.has(&id(2, "dpo")));
         sweeping.take(Some(SweepRun { stage: Stage::Ppo, ..run(1, 1) }), Some(id(1, "ppo")));
         assert!(sweeping.has(&id(1, "dpo")), "the other road's stay");
         sweeping.take(Some(run(1, 3)), Some(id(3, "dpo")));
@@ -151,5 +187,30 @@ mod tests {
         assert!(sweeping.words(Stage::Ppo, Some(&progress), true).ends_with("waits until DPO is in focus again."));
         sweeping.forget();
         assert!(sweeping.words(Stage::Dpo, None, false).starts_with("Trains DPO again"));
+    }
+
+    #[test]
+    fn words_say_which_runs_are_on_at_once_and_the_curves_are_the_engine_s_own() {
+        let mut sweeping = Sweeping::default();
+        let errand = |number| SweepRun { is_errand: true, ..run(number, number as u32) };
+        sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
+        sweeping.take(Some(errand(2)), Some(id(2, "dpo")));
+        sweeping.take(Some(errand(3)), Some(id(3, "dpo")));
+        let words = |sweeping: &Sweeping| sweeping.words(Stage::Dpo, None, true);
+        assert_eq!(words(&sweeping), "Runs 1, 2 and 3 of 5: DPO at β 5.00 · 1.00 · 0.30.");
+        assert_eq!(sweeping.own, Some(id(1, "dpo")));
+        sweeping.end(2);
+        assert_eq!(words(&sweeping), "Runs 1 and 3 of 5: DPO at β 5.00 · 0.30.");
+        sweeping.end(1);
+        assert_eq!(words(&sweeping), "Run 3 of 5: DPO at β 0.30.");
+        assert_eq!(sweeping.own, Some(id(1, "dpo")), "until the next one begins");
+        sweeping.end(3);
+        assert_eq!(words(&sweeping), "The next run is about to begin.");
+        sweeping.take(Some(run(3, 3)), Some(id(3, "dpo")));
+        assert_eq!(
+            (words(&sweeping).as_str(), sweeping.own.clone()),
+            ("Run 3 of 5: DPO at β 0.30.", Some(id(3, "dpo")))
+        );
+        assert_eq!([1, 2, 3].map(|it| sweeping.has(&id(it, "dpo"))), [true; 3]);
     }
 }

@@ -1,17 +1,18 @@
 //! The sweep's button, which begins and cancels it, its progress and its words, under the slider.
 
-use super::plan;
+use super::{BETAS, plan};
 use crate::engine::protocol::{Command, Work};
+use crate::page::hands::workers;
 use crate::page::state::State;
 use crate::page::{Page, dom};
 use crate::words::say;
 
 /// Begins a sweep of what is in focus, or cancels the one that is on.
 pub fn press(page: &mut Page) {
-    if page.state.sweep.on.is_some() {
+    if page.state.sweep.stage.is_some() {
         page.order(Command::Sweep(None));
         dom::set_text("said", say("The sweep is cancelled; its points stay, and β is where it was."));
-    } else if let Some(plan) = plan(page.state.focused) {
+    } else if let Some(plan) = plan(page.state.focused, workers::available(&page.state, BETAS.len())) {
         page.order(Command::Sweep(Some(plan)));
         dom::set_text("said", say("The sweep begins."));
     }
@@ -19,10 +20,10 @@ pub fn press(page: &mut Page) {
 
 /// Writes button, progress and words.
 pub fn draw(state: &State) {
-    let is_on = state.sweep.on.is_some();
+    let is_on = state.sweep.stage.is_some();
     let progress = state.works.get(&Work::Sweep);
     dom::set_text("sweep", if is_on { say("Cancel the sweep") } else { say("Sweep β") });
-    dom::flag("sweep", "disabled", state.ready.is_none() || !(is_on || plan(state.focused).is_some()));
+    dom::flag("sweep", "disabled", state.ready.is_none() || !(is_on || plan(state.focused, 0).is_some()));
     dom::flag("sweep-progress", "hidden", !is_on);
     let share = progress.map_or(0.0, |it| it.done as f64 / it.total.max(1) as f64);
     dom::set_attribute(&dom::element("sweep-progress"), "value", Some(&format!("{share:.3}")));

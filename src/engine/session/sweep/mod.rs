@@ -1,11 +1,14 @@
 //! A sweep over β: the policy in focus is trained from the reference at one β after another, as if a person set β, reset and
 //! played each time. Meanwhile her own β waits, and comes back with the end. A run that breaks down is left where it was
-//! good, and the others are made all the same.
+//! good, and the others are made all the same. Where hands help, runs are made beside the session's own (`errands`).
 
-use super::pipeline::Policy;
+mod errands;
+mod progress;
+
+use super::pipeline::{Policy, Subject};
 use super::{Session, progress, reports};
 use crate::backend::{BackendError, Kernels};
-use crate::engine::protocol::{Event, Failure, Progress, Stage, Sweep, SweepRun, Work};
+use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
 
 /// A sweep that is on.
@@ -14,14 +17,77 @@ pub(super) struct LiveSweep {
     stage: Stage,
     policy: Policy,
     plan: Sweep,
-    /// The run that is on, from 0.
+    /// Where each run stands.
+    runs: Vec<Standing>,
+    /// The number of the first run in the session; the others follow, whoever makes them.
+    first: u32,
+    /// The run that the session itself makes, or made last, from 0.
     at: usize,
-    /// The runs that broke down, in order.
+    /// The runs that broke down, in that order.
     broken: Vec<usize>,
     /// The person's own β.
     own_beta: f64,
-    /// Seconds of its runs so far, their points included.
-    seconds: f64,
+    pace: progress::Pace,
+}
+
+/// Where a run of a sweep stands.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Standing {
+    state: State,
+    /// Steps that a hand has taken in it.
+    steps: u64,
+    /// The step of the last point that a hand brought: where the run is made once more, it is not told again up to there.
+    told: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// It has not begun.
+    #[default]
+    Waiting,
+    /// The session makes it.
+    Own,
+    /// A hand makes it.
+    Errand,
+    Over,
+}
+
+impl LiveSweep {
+    /// Runs in one state, from 0.
+    fn runs_in(&self, state: State) -> impl Iterator<Item = usize> {
+        self.runs.iter().enumerate().filter(move |(_, run)| run.state == state).map(|(index, _)| index)
+    }
+
+    /// A run that begins.
+    fn run(&self, index: usize) -> SweepRun {
+        SweepRun {
+            stage: self.stage,
+            beta: self.plan.betas[index],
+            run: self.number(index),
+            number: index + 1,
+            of: self.runs.len(),
+            is_errand: self.runs[index].state == State::Errand,
+        }
+    }
+
+    /// A run's number in the session.
+    fn number(&self, index: usize) -> u32 {
+        self.first + index as u32
+    }
+
+    /// Whether a run broke down.
+    pub fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    /// Notes that a run broke down, and says so.
+    fn give_up(&mut self, index: usize) -> Failure {
+        if !self.broken.contains(&index) {
+            self.broken.push(index);
+        }
+        let is_last = self.runs.iter().enumerate().all(|(it, run)| it == index || run.state == State::Over);
+        reports::run_given_up(self.stage, self.plan.betas[index], self.broken.len(), is_last)
+    }
 }
 
 impl<K: Kernels> Session<K> {
@@ -46,11 +112,20 @@ impl<K: Kernels> Session<K> {
         }
         // What SFT has learned since would end the sweep when it begins.
         self.adopt_sft(events).await?;
-        self.begin_run(
-            LiveSweep { stage: self.focus, policy, plan, at: 0, broken: Vec::new(), own_beta: own.beta, seconds: 0.0 },
-            events,
-        );
+        let sweep = LiveSweep {
+            stage: self.focus,
+            policy,
+            runs: vec![Standing::default(); plan.betas.len()],
+            plan,
+            first: self.next_number(policy),
+            at: 0,
+            broken: Vec::new(),
+            own_beta: own.beta,
+            pace: progress::Pace::default(),
+        };
+        self.begin_run(sweep, 0, events);
         self.play(true, events);
+        self.lend(events);
         Ok(())
     }
 
@@ -75,48 +150,57 @@ impl<K: Kernels> Session<K> {
             let settings = self.beside_sweep(own);
             // β alone starts nothing over.
             self.pipeline.configure(&mut self.k, settings);
+            self.rest_sweep();
         }
     }
 
-    /// Whether the run of the sweep that is on has its steps and its last point, or broke down.
+    /// Whether the session's own run of the sweep has its steps and its last point, or broke down.
     pub(super) fn run_is_over(&self, stage: Stage) -> bool {
         let sweep = self.sweep.as_ref().filter(|sweep| sweep.stage == stage);
-        sweep.is_some_and(|it| it.broken.last() == Some(&it.at) || self.pipeline.steps(it.policy) >= self.steps_of(it))
+        sweep.is_some_and(|it| {
+            it.runs[it.at].state != State::Own
+                || it.broken.contains(&it.at)
+                || self.pipeline.steps(it.policy) >= self.steps_of(it)
+        })
     }
 
-    /// The run of the sweep that is on broke down, and is over. `None` if it is not `stage` that is swept.
+    /// The session's own run of the sweep broke down, and is over. `None` if it is not `stage` that is swept.
     pub(super) fn give_run_up(&mut self, stage: Stage) -> Option<Failure> {
         let sweep = self.sweep.as_mut().filter(|sweep| sweep.stage == stage)?;
-        if sweep.broken.last() != Some(&sweep.at) {
-            sweep.broken.push(sweep.at);
-        }
-        let (beta, is_last) = (sweep.plan.betas[sweep.at], sweep.at + 1 == sweep.plan.betas.len());
-        Some(reports::run_given_up(stage, beta, sweep.broken.len(), is_last))
+        Some(sweep.give_up(sweep.at))
     }
 
-    /// The next run of the sweep, or its end.
+    /// The next run of the sweep, or, unless hands are still at theirs, its end.
     pub(super) fn next_run(&mut self, events: &mut Vec<Event>) {
         let Some(mut sweep) = self.sweep.take() else { return };
-        sweep.at += 1;
-        if sweep.at < sweep.plan.betas.len() {
-            self.begin_run(sweep, events);
-        } else {
-            let stage = sweep.stage;
-            self.sweep = Some(sweep);
+        if sweep.runs[sweep.at].state == State::Own {
+            sweep.runs[sweep.at].state = State::Over;
+            events.push(Event::Swept(sweep.number(sweep.at)));
+        }
+        let (next, stage) = (sweep.runs_in(State::Waiting).next(), sweep.stage);
+        let is_over = sweep.runs.iter().all(|run| run.state == State::Over);
+        match next {
+            Some(next) => self.begin_run(sweep, next, events),
+            None => self.sweep = Some(sweep),
+        }
+        if is_over {
             self.play(false, events);
             self.restart(&[stage], false, events);
         }
     }
 
-    fn begin_run(&mut self, sweep: LiveSweep, events: &mut Vec<Event>) {
-        let beta = sweep.plan.betas[sweep.at];
-        self.pipeline.configure(&mut self.k, Settings { beta, ..self.pipeline.settings });
+    fn begin_run(&mut self, mut sweep: LiveSweep, index: usize, events: &mut Vec<Event>) {
+        self.pipeline.configure(&mut self.k, Settings { beta: sweep.plan.betas[index], ..self.pipeline.settings });
+        let last = self.run(sweep.policy).last;
         self.restart(&[sweep.stage], false, events);
-        let (number, of) = (sweep.at + 1, sweep.plan.betas.len());
-        let run = self.run(sweep.policy).number;
-        events.push(Event::Sweep(Some(SweepRun { stage: sweep.stage, beta, run, number, of })));
+        let run = self.run(sweep.policy);
+        run.number = sweep.number(index);
+        run.last = last.max(run.number);
+        sweep.at = index;
+        sweep.runs[index].state = State::Own;
+        events.push(Event::Sweep(Some(sweep.run(index))));
         self.sweep = Some(sweep);
-        self.tell_sweep(0.0, events);
+        self.tell_sweep(events);
     }
 
     /// Something else starts the swept stage over, or its end does: the sweep is over, and β the person's again.
@@ -133,21 +217,10 @@ impl<K: Kernels> Session<K> {
         self.sweep.as_ref().is_some_and(|sweep| stages.contains(&sweep.stage))
     }
 
-    /// Where the sweep stands after `seconds` more.
-    pub(super) fn tell_sweep(&mut self, seconds: f64, events: &mut Vec<Event>) {
-        let is_on = self.playing && self.sweep.as_ref().is_some_and(|sweep| sweep.stage == self.focus);
-        let Some(mut sweep) = self.sweep.take() else { return };
-        if is_on {
-            sweep.seconds += seconds;
-        }
-        let a_run = self.steps_of(&sweep);
-        let done = a_run * sweep.at as u64 + self.pipeline.steps(sweep.policy).min(a_run);
-        let total = a_run * sweep.plan.betas.len() as u64;
-        let left = (done > 0).then(|| sweep.seconds / done as f64 * (total - done) as f64);
-        // Its last step is not its end: the point is still to be measured.
-        let done = done.min(total - 1) as usize;
-        events.push(Event::Progress(Progress { work: Work::Sweep, done, total: total as usize, seconds_left: left }));
-        self.sweep = Some(sweep);
+    /// Whether a point is one that was told already, by a hand that did not come to the end of the run.
+    pub(super) fn is_told(&self, subject: Subject, step: u64) -> bool {
+        let its = self.sweep.as_ref().filter(|sweep| subject == Subject::Policy(sweep.policy));
+        its.is_some_and(|sweep| sweep.runs[sweep.at].told.is_some_and(|told| step <= told))
     }
 
     /// Steps of a run: those that are asked for, and on to the next point.

@@ -1,0 +1,93 @@
+//! Who is at which errand.
+
+use super::*;
+use crate::engine::protocol::{Failure, Kept, Stage};
+use crate::engine::settings::Settings;
+
+fn errand(run: u32) -> Errand {
+    let kept = Kept {
+        settings: Settings::default(),
+        focus: Stage::Dpo,
+        base: Vec::new(),
+        sft: Vec::new(),
+        optimum: Vec::new(),
+        preferences: Vec::new(),
+        policies: Vec::new(),
+        reward_model: None,
+        moments: Vec::new(),
+    };
+    Errand { run, steps: 200, kept }
+}
+
+fn brought(run: u32, news: News) -> Event {
+    Event::Brought(Brought { run, news })
+}
+
+fn returned(run: u32) -> Task {
+    Task::Order(Command::Adopt(Brought { run, news: News::Returned }))
+}
+
+/// Hands at work at runs 2 and 3.
+fn at_work() -> Hands {
+    let mut hands = Hands::default();
+    hands.play(true);
+    for run in [2, 3] {
+        let sent = hands.send(errand(run));
+        assert_eq!(sent, [Task::Hire(run - 1), Task::Tell(run - 1, Command::Errand(Box::new(errand(run))))]);
+    }
+    hands
+}
+
+#[test]
+fn as_many_help_as_processors_are_free_and_none_where_they_would_be_in_the_way() {
+    let badge = |kind| Badge { kind, adapter: None, why: String::new(), remedy: None };
+    let (cpu, gpu) = (badge(BackendKind::Cpu), badge(BackendKind::Gpu));
+    let of = |processors, gigabytes| helpful(Some(&cpu), 5, processors, gigabytes);
+    assert_eq!([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 64.0].map(|it| of(it, None)), [0, 0, 1, 2, 4, 4, 4]);
+    assert_eq!([0.5, 2.0, 4.0, 8.0].map(|it| of(8.0, Some(it))), [0, 0, 4, 4]);
+    assert_eq!(of(f64::NAN, None), 0, "what a browser does not tell");
+    assert_eq!(helpful(Some(&cpu), 3, 8.0, None), 2, "the engine makes a run itself");
+    assert_eq!(helpful(Some(&gpu), 5, 8.0, None), 0);
+    assert_eq!(helpful(None, 5, 8.0, None), 0);
+}
+
+#[test]
+fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_errand() {
+    let mut hands = at_work();
+    for news in [News::Steps(3), News::Over] {
+        let adopted = Command::Adopt(Brought { run: 2, news: news.clone() });
+        assert_eq!(hands.hear(1, brought(2, news)), [Task::Order(adopted)]);
+    }
+    assert_eq!(hands.hear(1, brought(2, News::Steps(1))), [], "what is over brings nothing more");
+    assert_eq!(hands.hear(2, brought(2, News::Steps(1))), [], "nor does somebody else's");
+    assert_eq!(hands.send(errand(4)), [Task::Tell(1, Command::Errand(Box::new(errand(4))))]);
+}
+
+#[test]
+fn a_hand_that_fails_is_ended_and_gives_its_errand_back() {
+    let failure =
+        |stopped| Event::Failure(Failure { sentence: "A fault.".into(), remedy: String::new(), field: None, stopped });
+    let mut hands = at_work();
+    assert_eq!(hands.hear(2, failure(false)), []);
+    assert_eq!(hands.hear(2, failure(true)), [Task::Dismiss(2), returned(3)]);
+    assert_eq!(hands.hear(2, failure(true)), [], "it is gone already");
+    assert_eq!(hands.hear(1, brought(2, News::Returned)), [Task::Dismiss(1), returned(2)]);
+    assert_eq!((hands.lose(1), hands.first()), (Vec::new(), None));
+    let mut hands = at_work();
+    hands.hear(1, brought(2, News::Broken));
+    assert_eq!(hands.lose(1), [Task::Dismiss(1)], "a free one has nothing to give back");
+}
+
+#[test]
+fn hands_rest_keep_the_pace_and_are_ended_as_the_sweep_is() {
+    let mut hands = at_work();
+    assert_eq!(hands.play(true), [], "they are at it");
+    assert_eq!(hands.play(false), [1, 2].map(|it| Task::Tell(it, Command::Pause)));
+    let sent = hands.send(errand(4));
+    assert_eq!(sent.last(), Some(&Task::Tell(3, Command::Pause)), "who comes while it rests, rests");
+    assert!(hands.follow(&Command::SetPace(Some(2.0))) && hands.follow(&Command::Configure(Settings::default())));
+    assert!(!hands.follow(&Command::SetBeta(0.2)), "her β waits for the end");
+    assert!(hands.send(errand(5)).contains(&Task::Tell(4, Command::SetPace(Some(2.0)))));
+    assert_eq!(hands.dismiss(), [1, 2, 3, 4].map(Task::Dismiss));
+    assert_eq!((hands.first(), hands.dismiss()), (None, Vec::new()), "nobody is left");
+}

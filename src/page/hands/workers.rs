@@ -1,0 +1,126 @@
+//! The workers of the hands: made by `www/main.js`, which hands on what they tell, and told what is to be done from here.
+
+use js_sys::{Function, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::Worker;
+
+use super::{Task, helpful};
+use crate::engine::protocol::{Command, Errand, Event, Order};
+use crate::engine::worker::wire;
+use crate::page::state::State;
+use crate::page::{Page, dom};
+use crate::sorted::Map;
+
+/// The workers there are, by their hands' numbers.
+pub struct Workers {
+    /// Makes a worker of this number.
+    hire: Function,
+    workers: Map<u32, Worker>,
+}
+
+impl Workers {
+    /// No worker yet.
+    pub fn new(hire: Function) -> Self {
+        Self { hire, workers: Map::default() }
+    }
+
+    /// Makes a worker; answers whether it could be made.
+    fn hire(&mut self, number: u32) -> bool {
+        let made = self.hire.call1(&JsValue::NULL, &number.into());
+        made.is_ok_and(|worker| {
+            self.workers.insert(number, worker.unchecked_into());
+            true
+        })
+    }
+
+    /// Sends a worker a command; answers whether that could be done.
+    fn tell(&self, number: u32, command: Command) -> bool {
+        let order = wire::encode(&Order { id: 0, command });
+        let worker = self.workers.get(&number);
+        worker.zip(order.ok()).is_some_and(|(worker, order)| worker.post_message(&order).is_ok())
+    }
+}
+
+/// How many hands would help with so many runs in this browser.
+pub fn available(state: &State, runs: usize) -> usize {
+    let navigator = dom::window().navigator();
+    let gigabytes = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|it| it.as_f64());
+    let badge = state.ready.as_ref().map(|ready| &ready.backend);
+    helpful(badge, runs, navigator.hardware_concurrency(), gigabytes)
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// A hand's worker tells something.
+    pub fn heard(&mut self, number: u32, message: JsValue) {
+        let Ok(events) = wire::decode::<Vec<Event>>(message) else { return self.lost(number) };
+        for event in events {
+            let tasks = self.hands.hear(number, event);
+            self.carry_out(tasks);
+        }
+    }
+
+    /// A hand's worker has ended, or could not begin.
+    pub fn lost(&mut self, number: u32) {
+        let tasks = self.hands.lose(number);
+        self.carry_out(tasks);
+    }
+}
+
+impl Page {
+    /// Lets a hand make a run.
+    pub(in crate::page) fn send_hand(&mut self, errand: Errand) {
+        self.keep_hands_in_step();
+        let tasks = self.hands.send(errand);
+        self.carry_out(tasks);
+    }
+
+    /// What is ordered of the person's engine, as a message, is so of the hands.
+    pub(in crate::page) fn tell_hands(&mut self, command: &Command, order: &JsValue) {
+        if self.hands.follow(command) {
+            for worker in self.workers.workers.values() {
+                // One that is gone says so itself.
+                let _ = worker.post_message(order);
+            }
+        }
+        self.keep_hands_in_step();
+    }
+
+    /// Hands work while the sweep goes on, rest while it does, and are gone when it is over.
+    pub(in crate::page) fn keep_hands_in_step(&mut self) {
+        let State { sweep, playing, focused, .. } = &self.state;
+        let goes_on = *playing && sweep.stage == Some(*focused);
+        let tasks = if sweep.stage.is_some() { self.hands.play(goes_on) } else { self.hands.dismiss() };
+        self.carry_out(tasks);
+    }
+
+    /// Ends the hands, and gives their errands back: should the person's sweep go on, her engine makes these runs.
+    pub(in crate::page) fn give_errands_back(&mut self) {
+        while let Some(number) = self.hands.first() {
+            self.lost(number);
+        }
+    }
+
+    fn carry_out(&mut self, tasks: Vec<Task>) {
+        for task in tasks {
+            match task {
+                Task::Hire(number) => {
+                    if !self.workers.hire(number) {
+                        self.lost(number);
+                    }
+                }
+                Task::Tell(number, command) => {
+                    if !self.workers.tell(number, command) {
+                        self.lost(number);
+                    }
+                }
+                Task::Dismiss(number) => {
+                    if let Some(worker) = self.workers.workers.remove(&number) {
+                        worker.terminate();
+                    }
+                }
+                Task::Order(command) => self.order(command),
+            }
+        }
+    }
+}
