@@ -345,6 +345,7 @@ mod tests {
     use super::*;
     use crate::engine::protocol::{Event, SweepRun};
     use crate::engine::settings::Settings;
+    use crate::page::fixtures::point;
 
     pub fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
         let mut state = State::new(Settings::default());
