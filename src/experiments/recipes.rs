@@ -18,7 +18,7 @@ const CONTEXT: usize = 32;
 /// A network for `world` of the given width, with two blocks and four heads.
 ///
 /// # Errors
-/// `width` outside 16 to 128, or `heads` if four do not divide it.
+/// `width` outside 16 to 128, or no multiple of 4.
 pub fn model_config(world: &World, width: usize) -> Result<ModelConfig, ConfigError> {
     let vocabulary = world.vocabulary().len();
     ModelConfig { vocabulary, context: CONTEXT, width, layers: 2, heads: 4, own_unembedding: false }.validated()

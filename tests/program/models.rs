@@ -193,7 +193,7 @@ fn what_cannot_be_used_is_refused_before_the_work() {
     klimb(["preferred-ft", "--from", sft, "--out", out, "--steps", "0"]).refused("steps");
     klimb(["best-of-n", "--from", sft, "--samples", "1"]).refused("samples");
     klimb(["dpo", "--from", sft, "--out", "nowhere/out.safetensors"]).refused("no such folder");
-    klimb(["pretrain", "--width", "30", "--out", out]).refused("heads");
+    klimb(["pretrain", "--width", "30", "--out", out]).refused("width: 30 is not a multiple of 4");
     klimb(["pretrain", "--noise", "0.6", "--out", out]).refused("noise");
     klimb(["sft", "--noise", "-0.1", "--out", out]).refused("noise");
     klimb(["pretrain", "--width", "9999999", "--out", out]).refused("width");
