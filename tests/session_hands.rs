@@ -3,6 +3,9 @@
 
 #[path = "common/session.rs"]
 mod shipped;
+#[path = "common/sweep.rs"]
+mod sweep;
+
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::{Hand, Session, Snapshot};
@@ -10,22 +13,12 @@ use klimb::engine::settings::Settings;
 use klimb::metrics::Setting;
 use klimb::model::{Checkpoint, Layout};
 use pollster::block_on;
+use sweep::quick;
 
 const BETAS: [f64; 4] = [2.0, 0.3, 0.1, 0.05];
 
 fn settings() -> Settings {
-    Settings {
-        batch_size: 8,
-        pairs: 96,
-        evaluate_every: 3,
-        evaluation_samples: 64,
-        reward_model_pairs: 96,
-        reward_model_epochs: 1,
-        rollout_size: 8,
-        ppo_epochs: 1,
-        evaluate_rollouts: 2,
-        ..Settings::default()
-    }
+    Settings { reward_model_pairs: 96, reward_model_epochs: 1, ..quick() }
 }
 
 fn badge() -> Badge {

@@ -5,6 +5,8 @@
 mod shipped;
 #[path = "common/student.rs"]
 mod student;
+#[path = "common/sweep.rs"]
+mod sweep;
 
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
@@ -12,24 +14,12 @@ use klimb::metrics::Setting;
 use klimb::model::{Checkpoint, Layout};
 use pollster::block_on;
 use student::Student;
+use sweep::quick;
 
 const BETAS: [f64; 3] = [2.0, 0.3, 0.05];
 
-fn settings() -> Settings {
-    Settings {
-        batch_size: 8,
-        pairs: 96,
-        evaluate_every: 3,
-        evaluation_samples: 64,
-        rollout_size: 8,
-        ppo_epochs: 1,
-        evaluate_rollouts: 2,
-        ..Settings::default()
-    }
-}
-
 fn student() -> Student {
-    Student(shipped::session(settings()))
+    Student(shipped::session(quick()))
 }
 
 fn plan(steps: u64) -> Command {
@@ -128,7 +118,7 @@ fn it_is_paused_and_resumed_cancelled_and_left_for_another_stage() {
 #[test]
 fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
     let mut student = student();
-    for command in [Command::Reset, Command::Configure(Settings { seed: 2, beta: 0.7, ..settings() })] {
+    for command in [Command::Reset, Command::Configure(Settings { seed: 2, beta: 0.7, ..quick() })] {
         student.handle(plan(6));
         student.until(|events| !points(events, "dpo").is_empty());
         assert!(is_over(&student.handle(command)));
@@ -145,7 +135,7 @@ fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
     student.handle(Command::Focus(Stage::Dpo));
     let beyond = Command::Sweep(Some(Sweep { betas: vec![0.5, 900.0], steps: 3, hands: 0 }));
     assert_eq!(refused(student.handle(beyond)).as_deref(), Some("beta"));
-    student.handle(Command::Configure(Settings { target_kl: 3.0, ..settings() }));
+    student.handle(Command::Configure(Settings { target_kl: 3.0, ..quick() }));
     student.handle(Command::Focus(Stage::PpoGt));
     assert_eq!(refused(student.handle(plan(3))).as_deref(), Some("target_kl"));
 }

@@ -1,22 +1,12 @@
 //! Who is at which errand.
 
 use super::*;
-use crate::engine::protocol::{Failure, Kept, Stage};
+use crate::engine::protocol::{Failure, Stage};
 use crate::engine::settings::Settings;
+use crate::page::fixtures;
 
 fn errand(run: u32) -> Errand {
-    let kept = Kept {
-        settings: Settings::default(),
-        focus: Stage::Dpo,
-        base: Vec::new(),
-        sft: Vec::new(),
-        optimum: Vec::new(),
-        preferences: Vec::new(),
-        policies: Vec::new(),
-        reward_model: None,
-        moments: Vec::new(),
-    };
-    Errand { run, steps: 200, kept }
+    Errand { run, steps: 200, kept: fixtures::kept(Settings::default(), Stage::Dpo) }
 }
 
 fn brought(run: u32, news: News) -> Event {

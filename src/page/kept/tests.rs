@@ -6,17 +6,7 @@ use crate::page::fixtures;
 use crate::page::state::State;
 
 fn kept() -> Kept {
-    Kept {
-        settings: Settings { beta: 0.1, ..Settings::default() },
-        focus: Stage::Ppo,
-        base: Vec::new(),
-        sft: Vec::new(),
-        optimum: Vec::new(),
-        preferences: Vec::new(),
-        policies: Vec::new(),
-        reward_model: None,
-        moments: Vec::new(),
-    }
+    fixtures::kept(Settings { beta: 0.1, ..Settings::default() }, Stage::Ppo)
 }
 
 #[test]
