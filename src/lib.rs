@@ -1,7 +1,7 @@
 //! Klimb trains and aligns a small language model where the student can watch: SFT, DPO and the
 //! reward-versus-KL frontier (Rafailov et al. 2023), with every gradient computed by WGSL shaders.
 //!
-//! The modules are floors; imports go down only (`tests/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
+//! The modules are floors; imports go down only (`tests/suite/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
 
 #![warn(missing_docs)]
 

@@ -3,7 +3,7 @@
 //!
 //! A text that never changes goes through [`say`], one with values in it through the macro of the same name, a constant is
 //! marked by [`key`], and what the engine reported as finished English sentences is recognised by [`heard`].
-//! `tests/words.rs` finds all four and holds them against the catalogues in `www/languages`.
+//! `tests/suite/words.rs` finds all four and holds them against the catalogues in `www/languages`.
 
 use std::cell::Cell;
 use std::fmt::{Display, Write};

@@ -1,7 +1,7 @@
 //! The table of kernels: the whole interface between Rust and the shaders, one row for each entry point.
 //!
 //! A row's name is the WGSL entry point, the method of [`Kernels`](crate::backend::Kernels), the CPU twin and the
-//! parity test. `tests/shaders.rs` holds every row against the shader's source.
+//! parity test. `tests/suite/shaders.rs` holds every row against the shader's source.
 
 use super::bare::{bare, shader_text};
 

@@ -1,7 +1,7 @@
 //! The failure clinic: settings under which training truly goes wrong, each with what is seen, why, and the cure.
 //!
 //! A case is data: knobs of the engine's own table and the stage that is played. Every one was run as it stands here
-//! before it was listed; `tests/clinic.rs` runs the quick ones again.
+//! before it was listed; `tests/suite/clinic.rs` runs the quick ones again.
 
 #[cfg(target_arch = "wasm32")]
 pub mod view;

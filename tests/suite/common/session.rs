@@ -1,0 +1,28 @@
+//! A student's session, on the CPU unless said otherwise, from the shipped models, as it stands when a page has opened it. Its clock stands still.
+
+use klimb::backend::Kernels;
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::{BackendKind, Badge, Checkpoints};
+use klimb::engine::session::Session;
+use klimb::engine::settings::Settings;
+use pollster::block_on;
+
+/// A session with these settings, opened.
+pub fn session(settings: Settings) -> Session<Cpu<f32>> {
+    session_on(Cpu::new(), settings)
+}
+
+/// The same on any backend.
+pub fn session_on<K: Kernels>(k: K, settings: Settings) -> Session<K> {
+    let checkpoints = Checkpoints {
+        base: include_bytes!("../../../www/assets/base.safetensors").to_vec(),
+        sft: include_bytes!("../../../www/assets/sft.safetensors").to_vec(),
+        optimum: include_bytes!("../../../www/assets/optimum.json").to_vec(),
+        preferences: Vec::new(),
+    };
+    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+    let session = Session::new(k, || 0.0, badge, settings, &checkpoints);
+    let mut session = session.expect("the shipped checkpoints are valid");
+    block_on(session.open());
+    session
+}

@@ -1,0 +1,38 @@
+//! The native tests that stand neither in `kernels`, `objectives` nor `program`, in one program: what is linked once is
+//! built soonest. Each file here is one subject.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod common;
+
+mod best_of_n;
+mod charts;
+mod checkpoint;
+mod clinic;
+mod either;
+mod golden;
+mod gradients;
+mod learning;
+mod learning_pairs;
+mod loophole;
+mod online;
+mod optimum;
+mod pairs;
+mod ppo;
+mod reward_model;
+mod sentiment;
+mod session;
+mod session_annotator;
+mod session_hands;
+mod session_inside;
+mod session_methods;
+mod session_moments;
+mod session_preferences;
+mod session_scaling;
+mod session_sweep;
+mod shaders;
+mod steps;
+mod style;
+mod tidy;
+mod without_sft;
+mod words;
+mod world;

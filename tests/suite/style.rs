@@ -1,0 +1,120 @@
+//! The page's looks, kept: one palette for charts and style sheet, readable contrast, ids that exist, no inline style.
+
+use std::fs;
+
+use klimb::charts::Palette;
+use plotters::style::RGBColor;
+
+fn file(path: &str) -> String {
+    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The custom properties of the rule that begins with `selector`.
+fn colour(rule: &str, name: &str) -> String {
+    let (_, rest) = rule.split_once(&format!("--{name}: ")).unwrap_or_else(|| panic!("no --{name}"));
+    rest.split(';').next().unwrap().to_owned()
+}
+
+fn hex(RGBColor(r, g, b): RGBColor) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+/// Relative luminance (WCAG 2.2).
+fn luminance(RGBColor(r, g, b): RGBColor) -> f64 {
+    let linear = |channel: u8| {
+        let share = f64::from(channel) / 255.0;
+        if share <= 0.040_45 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+}
+
+fn contrast(a: RGBColor, b: RGBColor) -> f64 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+fn named(palette: Palette) -> [(&'static str, RGBColor); 13] {
+    let Palette { paper, ink, quiet, hairline, shade, base, sft, dpo, ppo, ppo_gt, preferred_ft, best_of_n, other } =
+        palette;
+    [
+        ("paper", paper),
+        ("ink", ink),
+        ("quiet", quiet),
+        ("hairline", hairline),
+        ("shade", shade),
+        ("base", base),
+        ("sft", sft),
+        ("dpo", dpo),
+        ("ppo", ppo),
+        ("ppo-gt", ppo_gt),
+        ("preferred-ft", preferred_ft),
+        ("best-of-n", best_of_n),
+        ("other", other),
+    ]
+}
+
+#[test]
+fn charts_and_style_sheet_share_one_palette() {
+    let sheet = file("www/style.css");
+    let (light, dark) = sheet.split_once(":root[data-theme=\"dark\"]").expect("a dark theme");
+    let (dark, before_any_choice) = dark.split_once(":root:not([data-theme])").expect("a dark theme by the system");
+    for (rule, palette) in [(light, Palette::LIGHT), (dark, Palette::DARK), (before_any_choice, Palette::DARK)] {
+        for (name, chart) in named(palette) {
+            assert_eq!(colour(rule, name), hex(chart), "--{name}");
+        }
+    }
+}
+
+#[test]
+fn text_has_contrast_in_both_themes() {
+    for palette in [Palette::LIGHT, Palette::DARK] {
+        for (name, text) in
+            named(palette).into_iter().filter(|(name, _)| !["paper", "hairline", "shade"].contains(name))
+        {
+            let ratio = contrast(text, palette.paper);
+            assert!(ratio >= 4.5, "{name} has a contrast of {ratio:.2} on the paper");
+        }
+        assert!(contrast(palette.quiet, palette.shade) >= 4.5, "labels on the shaded part");
+    }
+}
+
+#[test]
+fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
+    let html = file("index.html");
+    for forbidden in ["style=", "<style", "onclick", "javascript:", "http://", "https://", "src=\"/", "href=\"/"] {
+        assert!(!html.contains(forbidden), "index.html contains {forbidden}");
+    }
+    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    for id in [
+        "play",
+        "step",
+        "reset",
+        "beta",
+        "stage-sft",
+        "stage-dpo",
+        "stage-reward-model",
+        "stage-ppo",
+        "stage-ppo-gt",
+        "stage-unlikelihood",
+        "stage-preferred-ft",
+        "stage-best-of-n",
+        "recorded",
+        "view-comparison",
+        "view-win-rate",
+        "view-scaling",
+        "seed",
+        "backend",
+        "breadth",
+        "frontier-table",
+        "tour-open",
+        "tour-act",
+        "clinic",
+    ] {
+        assert!(ids.contains(&id), "index.html has no #{id}");
+    }
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "an id stands twice");
+}
