@@ -133,7 +133,7 @@ fn tell_service_worker(dist: &Path) -> Result<()> {
 }
 
 /// Every file below `folder`, as an address relative to it, in a fixed order.
-fn files_below(folder: &Path) -> Result<Vec<String>> {
+pub fn files_below(folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {

@@ -1,5 +1,10 @@
 //! Every test of the project, in parts, the quickest to fail first.
 
+mod long;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use clap::ValueEnum;
 
@@ -12,7 +17,7 @@ use crate::{build, programs, serve};
 const WASM_TEST_SECONDS: &str = "300";
 
 /// A part of the tests.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// Formatting
     Fmt,
@@ -24,20 +29,46 @@ pub enum Part {
     Wasm,
     /// End-to-end tests of the served page in Chromium and Firefox
     E2e,
+    /// The longer form of the checks that have one, which takes too long for every run: only when it is named
+    Long,
 }
 
-/// Runs the named parts, or all of them.
+/// What runs when no part is named.
+const SUITE: &[Part] = &[Part::Fmt, Part::Clippy, Part::Native, Part::Wasm, Part::E2e];
+
+/// Runs the named parts, or the suite, and ends with the seconds that each part took.
 pub fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
-    let parts = if parts.is_empty() { Part::value_variants() } else { parts };
-    parts.iter().try_for_each(|part| match part {
+    let parts = if parts.is_empty() { SUITE } else { parts };
+    let mut times = Vec::new();
+    let outcome = parts.iter().try_for_each(|part| {
+        let start = Instant::now();
+        let outcome = run_part(workspace, *part);
+        times.push((*part, start.elapsed()));
+        outcome
+    });
+    print!("\n{}", table(&times));
+    outcome?;
+    println!("✔ All of it passed");
+    Ok(())
+}
+
+fn run_part(workspace: &Workspace, part: Part) -> Result<()> {
+    match part {
         Part::Fmt => fmt(workspace),
         Part::Clippy => clippy(workspace),
         Part::Native => native(workspace),
         Part::Wasm => wasm(workspace),
         Part::E2e => end_to_end(workspace),
-    })?;
-    println!("✔ All of it passed");
-    Ok(())
+        Part::Long => long::run(workspace),
+    }
+}
+
+/// A line for each part with its seconds, and one for all of them.
+fn table(times: &[(Part, Duration)]) -> String {
+    let name = |part: &Part| part.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let line = |name: &str, time: Duration| format!("{name:<8} {:>8.1} s\n", time.as_secs_f64());
+    let lines: String = times.iter().map(|(part, time)| line(&name(part), *time)).collect();
+    lines + &line("in all", times.iter().map(|(_, time)| *time).sum())
 }
 
 fn fmt(workspace: &Workspace) -> Result<()> {
@@ -114,29 +145,47 @@ fn wasm(workspace: &Workspace) -> Result<()> {
 }
 
 fn end_to_end(workspace: &Workspace) -> Result<()> {
+    served(workspace, "Testing the served page in Chromium and Firefox", |command| command)
+}
+
+/// Builds and serves the page and runs the end-to-end tests in browsers; `choose` may name files and set variables.
+fn served(workspace: &Workspace, what: &str, choose: impl Fn(&mut Command) -> &mut Command) -> Result<()> {
     browsers::ensure_chromium()?;
     browsers::ensure_firefox()?;
     node::ensure(workspace, &workspace.end_to_end())?;
     build::page(workspace, build::Profile::Page)?;
     let url = serve::in_background(&workspace.dist())?;
-    step(
-        "Testing the served page in Chromium and Firefox",
-        "read the failed test's message above; `cargo xtask serve` shows the page",
-        || {
-            let mut command = process::command(
-                "node",
-                &workspace.end_to_end(),
-                &["--test", "--test-concurrency=1", "--test-reporter=spec"],
-            );
-            command.env("KLIMB_URL", &url);
-            command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
-            command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?);
-            command.env("KLIMB_FIREFOX", programs::browser(programs::FIREFOX)?);
-            process::run(&mut command)
-        },
-    )
+    step(what, "read the failed test's message above; `cargo xtask serve` shows the page", || {
+        let mut command = process::command(
+            "node",
+            &workspace.end_to_end(),
+            &["--test", "--test-concurrency=1", "--test-reporter=spec"],
+        );
+        command.env("KLIMB_URL", &url);
+        command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
+        command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?);
+        command.env("KLIMB_FIREFOX", programs::browser(programs::FIREFOX)?);
+        process::run(choose(&mut command))
+    })
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     process::run(&mut process::command("cargo", workspace.root(), arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suite_is_every_part_but_the_long_one() {
+        let all = Part::value_variants().iter().filter(|part| **part != Part::Long);
+        assert_eq!(SUITE, all.copied().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_table_has_each_part_and_their_sum() {
+        let times = [(Part::Fmt, Duration::from_millis(1500)), (Part::E2e, Duration::from_secs(60))];
+        assert_eq!(table(&times), "fmt           1.5 s\ne2e          60.0 s\nin all       61.5 s\n");
+    }
 }

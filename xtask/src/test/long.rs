@@ -1,0 +1,98 @@
+//! The longer form of the checks that have one. Such a check reads [`LONG`] or [`FAULTS`] from the environment and does
+//! in the suite what a minute allows. Tests that have no shorter form are `#[ignore]`d in the suite and run here.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::served;
+use crate::build;
+use crate::process::{self, step};
+use crate::setup::browsers;
+use crate::workspace::Workspace;
+
+/// Set to 1: do more of whatever is random or repeated.
+const LONG: &str = "KLIMB_LONG";
+/// How many faults are injected of each kind.
+const FAULTS: &str = "KLIMB_FAULTS";
+/// Values of both, where the person has set none.
+const VALUES: &[(&str, &str)] = &[(LONG, "1"), (FAULTS, "100")];
+/// The programs into which the integration tests are linked, each a folder in `tests/` with a module a subject.
+const PROGRAMS: &[&str] = &["suite", "kernels", "objectives", "program"];
+
+/// Runs natively, and then in browsers, all that has a longer form.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    browsers::ensure_vulkan()?;
+    let remedy = "read the failed test's message above";
+    step("Testing natively what the suite ignores", remedy, || {
+        let arguments = ["test", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic", "--", "--ignored"];
+        process::run(lengthen(&mut process::command("cargo", workspace.root(), &arguments)))
+    })?;
+    for program in PROGRAMS {
+        let modules = lengthened(&workspace.root().join("tests").join(program), ".rs")?;
+        if modules.is_empty() {
+            continue;
+        }
+        step(&format!("Testing natively at length: {}", modules.join(", ")), remedy, || {
+            let arguments = ["test", "--quiet", "--package", "klimb", "--test", program, "--"];
+            let mut command = process::command("cargo", workspace.root(), &arguments);
+            command.args(modules.iter().map(|module| format!("{module}::")));
+            process::run(lengthen(&mut command))
+        })?;
+    }
+    let files = lengthened(&workspace.end_to_end(), ".test.js")?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    served(workspace, &format!("Testing the served page at length: {}", files.join(", ")), |command| {
+        lengthen(command).args(files.iter().map(|file| format!("{file}.test.js")))
+    })
+}
+
+/// Sets the variables of which a person has set none.
+fn lengthen(command: &mut Command) -> &mut Command {
+    let unset = VALUES.iter().filter(|(name, _)| env::var_os(name).is_none());
+    process::quiet_mesa(command.envs(unset.copied()))
+}
+
+/// The names, without `ending`, of what stands directly in `folder` and, by itself or in a file below it, reads one of
+/// the variables.
+fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let mut names = BTreeSet::new();
+    let files = build::files_below(folder)?;
+    for file in files.iter().filter(|file| file.ends_with(ending) && !file.starts_with("node_modules/")) {
+        let text = fs::read_to_string(folder.join(file)).with_context(|| format!("cannot read {file}"))?;
+        if VALUES.iter().any(|(name, _)| text.contains(name)) {
+            let name = file.split('/').next().unwrap_or(file);
+            names.insert(name.trim_end_matches(ending).to_owned());
+        }
+    }
+    ensure!(!names.contains("main"), "{} reads a variable for one of its modules", folder.join("main.rs").display());
+    Ok(names.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_a_variable_has_a_longer_form() {
+        let folder = env::temp_dir().join(format!("klimb-long-{}", std::process::id()));
+        fs::create_dir_all(folder.join("deep/er")).unwrap();
+        for (file, text) in [
+            ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
+            ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),
+            ("deep/other.rs", ""),
+            ("short.rs", "fn short() {}"),
+            ("notes.txt", "KLIMB_LONG"),
+        ] {
+            fs::write(folder.join(file), text).unwrap();
+        }
+        assert_eq!(lengthened(&folder, ".rs").unwrap(), ["deep", "faults"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
