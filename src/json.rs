@@ -2,6 +2,9 @@
 //! Both read and write the same texts, but for the last digits that a number may be written with: `1.0` natively, `1` by
 //! a browser.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -31,6 +34,62 @@ pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
 /// As [`from_text`], and if the bytes are no text.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     from_text(std::str::from_utf8(bytes).map_err(|error| JsonError(error.to_string()))?)
+}
+
+/// Levels of brackets that [`doubled_key`] looks into: as many as serde_json reads.
+const DEEPEST: usize = 128;
+
+/// The first key that one object of `text`, at any depth, has twice. The two readers differ here: serde_json refuses a
+/// doubled field where it knows it, and the browser takes the last value. Keys are compared as they are read, so `"a"` is
+/// `"\u0061"`. Whether the rest is JSON is for [`from_text`] to say.
+pub fn doubled_key(text: &str) -> Option<String> {
+    /// What an opened bracket holds: the keys so far, and whether a key comes next; of an array, nothing.
+    enum Open<'a> {
+        Object { keys: HashSet<Cow<'a, str>>, expects_key: bool },
+        Array,
+    }
+    let bytes = text.as_bytes();
+    let (mut open, mut at) = (Vec::new(), 0);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        if open.len() > DEEPEST {
+            return None;
+        }
+        match byte {
+            b'{' => open.push(Open::Object { keys: HashSet::new(), expects_key: true }),
+            b'[' => open.push(Open::Array),
+            b'}' | b']' => drop(open.pop()),
+            b',' => {
+                if let Some(Open::Object { expects_key, .. }) = open.last_mut() {
+                    *expects_key = true;
+                }
+            }
+            b'"' => {
+                let start = at;
+                while bytes.get(at).is_some_and(|&byte| byte != b'"') {
+                    at += 1 + usize::from(bytes[at] == b'\\');
+                }
+                if at >= bytes.len() {
+                    // A string without an end.
+                    return None;
+                }
+                let inside = &text[start..at];
+                at += 1;
+                if let Some(Open::Object { keys, expects_key }) = open.last_mut()
+                    && std::mem::take(expects_key)
+                {
+                    let read = inside.contains('\\').then(|| from_text(&format!("\"{inside}\"")).ok()).flatten();
+                    let key = read.map_or(Cow::Borrowed(inside), Cow::Owned);
+                    if keys.contains(&key) {
+                        return Some(key.into_owned());
+                    }
+                    keys.insert(key);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// One line of JSON. What is not finite is `null`.
@@ -124,5 +183,33 @@ mod tests {
         assert_eq!(from_text(&text), Ok(("a \"word\"".to_owned(), [1.5, 0.1 + 0.2], None::<u32>)));
         assert_eq!(to_pretty_text(&[1]), "[\n  1\n]");
         assert!(from_text::<u32>("\"one\"").is_err() && from_text::<u32>("[").is_err());
+    }
+
+    #[test]
+    fn a_key_that_an_object_has_twice_is_found_at_any_depth() {
+        for (text, key) in [
+            (r#"{"a":1,"b":2,"a":3}"#, "a"),
+            (r#"{"a":{"b":[{"c":1},{"c":2,"d":[],"c":3}]}}"#, "c"),
+            (r#"{"a":1,"\u0061":2}"#, "a"),
+            (r#"{"":1,"":2}"#, ""),
+            (r#"{"a\"":1, "a\"" : 2}"#, "a\""),
+            (r#"{"é":"x","é":"y"}"#, "é"),
+            (r#"[{"a":1},{"b":[1,2],"b":0}]"#, "b"),
+        ] {
+            assert_eq!(doubled_key(text).as_deref(), Some(key), "{text}");
+        }
+        for text in [
+            r#"{"a":"a","b":["a","a"],"c":{"a":{"a":1}}}"#,
+            r#"[{"a":1},{"a":2}]"#,
+            r#"{"a":"\"a\":1,\"a\":2","b":"\\"}"#,
+            r#""a":1,"a":2"#,
+            "[]]}}{",
+            "",
+            r#"{"a":1,"a"#,
+            r#"{"a\"#,
+            "{\"a\\é",
+        ] {
+            assert_eq!(doubled_key(text), None, "{text}");
+        }
     }
 }
