@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::World;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Encoded, Vocabulary};
 use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
@@ -180,7 +180,11 @@ fn is_false(flag: &bool) -> bool {
 
 /// Writes pairs as JSON lines with the texts of `prompt`, `chosen` and `rejected`.
 pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
-    let text = |tokens: &[u32]| world.vocabulary().text(tokens);
+    // Padding that a model wrote, as one may that has learned little, stays a token of its completion.
+    let text = |tokens: &[u32]| {
+        let body = tokens.iter().take_while(|&&token| token != Vocabulary::END);
+        body.map(|&token| world.vocabulary().word(token)).collect::<Vec<&str>>().join(" ")
+    };
     let ended = |tokens: &[u32]| tokens.contains(&Vocabulary::END);
     let line = |Pair { prompt, chosen, rejected, .. }: &Pair| {
         jsonl_line(&text(prompt), (&text(chosen), ended(chosen)), (&text(rejected), ended(rejected)))
@@ -202,7 +206,8 @@ pub fn jsonl_line(prompt: &str, chosen: (&str, bool), rejected: (&str, bool)) ->
 }
 
 /// Reads pairs from JSON lines (further fields are ignored, blank lines skipped) and computes their gold rewards. A
-/// completion ends with the end token unless its line says `chosen_truncated` or `rejected_truncated`.
+/// completion ends with the end token unless its line says `chosen_truncated` or `rejected_truncated`; one that ends may be
+/// empty, since a model may end at once.
 ///
 /// # Errors
 /// `Empty` if there is no pair; otherwise the first line that is not of the format, or whose texts the world cannot read.
@@ -212,25 +217,40 @@ pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
     if pairs.is_empty() { Err(PairError::Empty) } else { Ok(pairs) }
 }
 
+/// A text's tokens; padding stands in it as [`to_jsonl`] writes it.
+fn encode_with_padding(world: &World, text: &str) -> Encoded {
+    let padding = world.vocabulary().word(Vocabulary::PADDING);
+    let mut parts = text.split(padding).map(|part| world.vocabulary().encode(part));
+    let mut encoded = parts.next().unwrap_or_else(|| world.vocabulary().encode(""));
+    for Encoded { tokens, unknown } in parts {
+        encoded.tokens.push(Vocabulary::PADDING);
+        encoded.tokens.extend(tokens);
+        encoded.unknown.extend(unknown);
+    }
+    encoded
+}
+
 fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> {
     let fields: Line =
         json::from_text(text).map_err(|problem| PairError::Format { line, problem: problem.to_string() })?;
-    let encode = |field, text: &str, high: usize| {
-        let encoded = world.vocabulary().encode(text);
+    let encode = |field, text: &str, (low, high): (usize, usize)| {
+        let encoded = encode_with_padding(world, text);
         if !encoded.unknown.is_empty() {
             let words = encoded.unknown.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
             return Err(PairError::UnknownWords { line, field, words });
         }
         match encoded.tokens.len() {
-            count if (1..=high).contains(&count) => Ok(encoded.tokens),
-            count => Err(PairError::Length { line, field, count, low: 1, high }),
+            count if (low..=high).contains(&count) => Ok(encoded.tokens),
+            count => Err(PairError::Length { line, field, count, low, high }),
         }
     };
-    let prompt = encode("prompt", &fields.prompt, super::MAX_PROMPT)?;
+    let prompt = encode("prompt", &fields.prompt, (1, super::MAX_PROMPT))?;
     // As long as a model may write: the longer the prompt, the shorter its completion.
     let room = super::MAX_SEQUENCE - prompt.len();
     let completion = |field, text: &str, truncated: bool| {
-        let mut tokens = encode(field, text, room - usize::from(!truncated))?;
+        // A model may end at once: then its end token is all of its completion.
+        let range = if truncated { (1, room) } else { (0, room - 1) };
+        let mut tokens = encode(field, text, range)?;
         tokens.extend((!truncated).then_some(Vocabulary::END));
         Ok(tokens)
     };

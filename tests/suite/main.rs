@@ -17,6 +17,7 @@ mod loophole;
 mod online;
 mod optimum;
 mod pairs;
+mod pairs_file;
 mod ppo;
 mod reward_model;
 mod sentiment;

@@ -257,8 +257,9 @@ fn a_bad_line_is_named_with_its_field_and_a_remedy() {
     assert!(missing.contains("line 3") && missing.contains("rejected") && missing.contains("must be"), "{missing}");
     let unknown = error(&good.replace("dull", "blorp")).to_string();
     assert!(unknown.contains("line 3") && unknown.contains("`rejected`") && unknown.contains("\"blorp\""), "{unknown}");
-    let empty = error(&good.replace("was superb .", " "));
-    assert_eq!(empty, PairError::Length { line: 3, field: "chosen", count: 0, low: 1, high: MAX_SEQUENCE - 5 - 1 });
+    let unended = good.replace("was superb .", " ").replace('}', ", \"chosen_truncated\": true}");
+    let high = MAX_SEQUENCE - 5;
+    assert_eq!(error(&unended), PairError::Length { line: 3, field: "chosen", count: 0, low: 1, high });
     let long = error(&good.replace("the acting in this film", "the acting in this film in this film"));
     assert!(matches!(long, PairError::Length { field: "prompt", count: 8, .. }), "{long}");
 }
