@@ -1,8 +1,18 @@
 // What only JavaScript has: the workers, the listeners and the animation frame. Everything else is in src/page/.
 import init, { Page } from "../pkg/klimb.js";
 
-const engine = () => new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+// What www/boot.js fetched and compiled, for every instance there will be.
+const { module } = window.boot;
+const engine = () => {
+  const thread = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  module.then((it) => thread.postMessage(it), () => {}); // that it failed is told by www/boot.js
+  return thread;
+};
 const worker = engine();
+// It may fail before there is a page to tell.
+let begin;
+const begun = new Promise((resolve) => { begin = resolve; });
+worker.onerror = (error) => begun.then(() => page.broken(error.message || "the worker could not be loaded"));
 // Another one, for runs beside the first one's.
 const hire = (number) => {
   const hand = engine();
@@ -14,15 +24,10 @@ const hire = (number) => {
 // A page in another language than English brings its texts along; without them it speaks English.
 const { lang } = document.documentElement;
 const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
-const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init()]);
+const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
 const page = new Page((order) => worker.postMessage(order), hire, words);
 worker.onmessage = (message) => page.receive(message.data);
 worker.onmessageerror = () => page.broken("a message could not be read");
-// The first message says that the engine is there: only then are the files kept for a visit without a network. Where a
-// browser forbids that, the page is as it was.
-const keep = () => navigator.serviceWorker?.register(new URL("../service-worker.js", import.meta.url)).catch(() => {});
-worker.addEventListener("message", keep, { once: true });
-worker.onerror = (error) => page.broken(error.message ?? "the worker could not be loaded");
 
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => page.input(event));
@@ -54,3 +59,4 @@ const draw = () => {
 requestAnimationFrame(draw);
 
 page.start();
+begin();

@@ -29,7 +29,7 @@ const CORNERS: &[(&[&str], &[&str])] = &[
     (&["crate::charts"], &["charts", "page", "bin"]),
 ];
 const LONGEST_FILE: usize = 600;
-const MOST_JAVASCRIPT: usize = 200;
+const MOST_JAVASCRIPT: usize = 350;
 /// Spelled in halves, so that this file passes its own rule.
 const LEFT_OPEN: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimpl", "emented!")];
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
