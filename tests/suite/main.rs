@@ -8,6 +8,7 @@ mod best_of_n;
 mod charts;
 mod checkpoint;
 mod clinic;
+mod compatible;
 mod either;
 mod golden;
 mod gradients;
