@@ -47,18 +47,36 @@ export const BROWSERS = {
 };
 
 /**
+ * A second implementation of WebGPU: naga and Mesa's driver, where Chromium has Tint and SwiftShader. It is slow, and no
+ * browser that a student comes with, so it stands apart from those that every test is run in.
+ */
+export const FIREFOX_WITH_WEBGPU = 'Firefox with WebGPU';
+
+const ALL = {
+  ...BROWSERS,
+  [FIREFOX_WITH_WEBGPU]: {
+    ...BROWSERS['Firefox without WebGPU'],
+    extraPrefsFirefox: {
+      'dom.webgpu.enabled': true,
+      'gfx.webgpu.ignore-blocklist': true,
+      'ui.prefersReducedMotion': 1,
+    },
+  },
+};
+
+/**
  * Opens the page in a fresh browser, lets `test(page)` use it, and then insists that nothing went wrong meanwhile: no
  * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
  * the page's own origin. `expected` matches the trouble that the test makes on purpose; `prepare(page)` comes before the
  * page is asked for. `processors` is what the browser tells of the machine, whichever runs the tests: with two, the page
  * has no hands.
  *
- * @param {string} name a key of BROWSERS
+ * @param {string} name a key of BROWSERS, or FIREFOX_WITH_WEBGPU
  * @param {(page: import('puppeteer-core').Page) => Promise<void>} test
  * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, processors?: number, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
  */
 export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, processors = 2, prepare } = {}) {
-  const browser = await puppeteer.launch({ headless: true, ...BROWSERS[name] });
+  const browser = await puppeteer.launch({ headless: true, ...ALL[name] });
   try {
     const page = await browser.newPage();
     if (viewport) await page.setViewport(viewport);

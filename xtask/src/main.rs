@@ -78,6 +78,9 @@ enum Command {
         /// The parts to run, in the order given; all of them when none is named
         #[arg(value_enum)]
         parts: Vec<test::Part>,
+        /// Leave WebKit out of the end-to-end tests, where it cannot be had
+        #[arg(long)]
+        without_webkit: bool,
     },
     /// Measure how fast it is, all of it or the named parts; results are in `target/bench`
     Bench {
@@ -119,7 +122,7 @@ fn run(command: Command) -> Result<()> {
             serve::until_stopped(&workspace.dist(), port, open)
         }
         Command::Build => build::page(&workspace, build::Profile::Page),
-        Command::Test { parts } => test::run(&workspace, &parts),
+        Command::Test { parts, without_webkit } => test::run(&workspace, &parts, !without_webkit),
         Command::Bench { parts, thorough, arguments } => {
             bench::run(&workspace, &parts, &bench::Options { thorough, arguments })
         }

@@ -22,6 +22,9 @@ pub const CHROMIUM: &[&str] = &[
 /// Names under which systems install Firefox, best first.
 pub const FIREFOX: &[&str] = &["firefox-esr", "firefox", "/Applications/Firefox.app/Contents/MacOS/firefox"];
 
+/// The program that drives WebKitGTK.
+pub const WEBKIT_DRIVER: &str = "WebKitWebDriver";
+
 /// The first of `names` (names on PATH, or absolute paths) that is there.
 pub fn first(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

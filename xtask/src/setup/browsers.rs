@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::apt;
 use crate::programs;
@@ -24,6 +24,15 @@ pub fn ensure_firefox() -> Result<()> {
         return Ok(());
     }
     apt::install("Firefox", &["firefox-esr"])
+}
+
+/// WebKitGTK's own small browser with its WebDriver, and a screen for it, for the end-to-end tests. Only Linux has it.
+pub fn ensure_webkit() -> Result<()> {
+    if [programs::WEBKIT_DRIVER, "xvfb-run", "xauth"].into_iter().all(programs::has) {
+        return Ok(());
+    }
+    apt::install("WebKit with its WebDriver and a screen", &["webkit2gtk-driver", "xvfb", "xauth"])
+        .context("`cargo xtask test --without-webkit` leaves WebKit out")
 }
 
 /// A Vulkan driver: lavapipe, unless the machine has one. Other systems than Linux bring their own (Metal, DirectX).

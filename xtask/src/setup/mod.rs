@@ -23,6 +23,8 @@ pub enum Need {
     Chromium,
     /// Firefox
     Firefox,
+    /// WebKit with its WebDriver
+    Webkit,
     /// A Vulkan driver for the native shader tests
     Vulkan,
     /// Node.js, npm and the packages of the end-to-end tests
@@ -41,6 +43,7 @@ fn meet(workspace: &Workspace, need: Need) -> Result<()> {
         Need::Bindgen => bindgen::ensure(workspace),
         Need::Chromium => browsers::ensure_chromium(),
         Need::Firefox => browsers::ensure_firefox(),
+        Need::Webkit => browsers::ensure_webkit(),
         Need::Vulkan => browsers::ensure_vulkan(),
         Need::Node => node::ensure(workspace, &workspace.end_to_end()),
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::served;
+use super::end_to_end::in_browsers;
 use crate::build;
 use crate::process::{self, step};
 use crate::setup::browsers;
@@ -48,9 +48,9 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }
-    served(workspace, &format!("Testing the served page at length: {}", files.join(", ")), |command| {
-        lengthen(command).args(files.iter().map(|file| format!("{file}.test.js")))
-    })
+    let what = format!("Testing the served page at length: {}", files.join(", "));
+    let files: Vec<String> = files.iter().map(|file| format!("{file}.test.js")).collect();
+    in_browsers(workspace, &what, &files, lengthen)
 }
 
 /// Sets the variables of which a person has set none.

@@ -1,17 +1,17 @@
 //! Every test of the project, in parts, the quickest to fail first.
 
+mod end_to_end;
 mod long;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::build;
 use crate::process::{self, step};
-use crate::setup::{browsers, node, wasm_target};
+use crate::setup::{browsers, wasm_target};
 use crate::workspace::Workspace;
-use crate::{build, programs, serve};
 
 /// Seconds that a wasm test may take in the browser; the runner's own 20 are too few for a software adapter.
 const WASM_TEST_SECONDS: &str = "300";
@@ -27,7 +27,7 @@ pub enum Part {
     Native,
     /// Tests in headless Chromium with WebGPU (wasm-pack)
     Wasm,
-    /// End-to-end tests of the served page in Chromium and Firefox
+    /// End-to-end tests of the served page in Chromium, Firefox and WebKit
     E2e,
     /// The longer form of the checks that have one, which takes too long for every run: only when it is named
     Long,
@@ -37,12 +37,12 @@ pub enum Part {
 const SUITE: &[Part] = &[Part::Fmt, Part::Clippy, Part::Native, Part::Wasm, Part::E2e];
 
 /// Runs the named parts, or the suite, and ends with the seconds that each part took.
-pub fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
+pub fn run(workspace: &Workspace, parts: &[Part], with_webkit: bool) -> Result<()> {
     let parts = if parts.is_empty() { SUITE } else { parts };
     let mut times = Vec::new();
     let outcome = parts.iter().try_for_each(|part| {
         let start = Instant::now();
-        let outcome = run_part(workspace, *part);
+        let outcome = run_part(workspace, *part, with_webkit);
         times.push((*part, start.elapsed()));
         outcome
     });
@@ -52,13 +52,13 @@ pub fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
     Ok(())
 }
 
-fn run_part(workspace: &Workspace, part: Part) -> Result<()> {
+fn run_part(workspace: &Workspace, part: Part, with_webkit: bool) -> Result<()> {
     match part {
         Part::Fmt => fmt(workspace),
         Part::Clippy => clippy(workspace),
         Part::Native => native(workspace),
         Part::Wasm => wasm(workspace),
-        Part::E2e => end_to_end(workspace),
+        Part::E2e => end_to_end::run(workspace, with_webkit),
         Part::Long => long::run(workspace),
     }
 }
@@ -142,31 +142,6 @@ fn wasm(workspace: &Workspace) -> Result<()> {
             process::run(command.env("WASM_BINDGEN_TEST_TIMEOUT", WASM_TEST_SECONDS))
         },
     )
-}
-
-fn end_to_end(workspace: &Workspace) -> Result<()> {
-    served(workspace, "Testing the served page in Chromium and Firefox", |command| command)
-}
-
-/// Builds and serves the page and runs the end-to-end tests in browsers; `choose` may name files and set variables.
-fn served(workspace: &Workspace, what: &str, choose: impl Fn(&mut Command) -> &mut Command) -> Result<()> {
-    browsers::ensure_chromium()?;
-    browsers::ensure_firefox()?;
-    node::ensure(workspace, &workspace.end_to_end())?;
-    build::page(workspace, build::Profile::Page)?;
-    let url = serve::in_background(&workspace.dist())?;
-    step(what, "read the failed test's message above; `cargo xtask serve` shows the page", || {
-        let mut command = process::command(
-            "node",
-            &workspace.end_to_end(),
-            &["--test", "--test-concurrency=1", "--test-reporter=spec"],
-        );
-        command.env("KLIMB_URL", &url);
-        command.env("KLIMB_URL_BELOW", format!("{}{}/", url.trim_end_matches('/'), serve::SUB_PATH));
-        command.env("KLIMB_CHROMIUM", programs::browser(programs::CHROMIUM)?);
-        command.env("KLIMB_FIREFOX", programs::browser(programs::FIREFOX)?);
-        process::run(choose(&mut command))
-    })
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
