@@ -32,6 +32,15 @@ pub fn sort_and_dedup<T: Ord>(items: &mut Vec<T>) {
     items.dedup();
 }
 
+/// Each thing once, in the order in which they first stand.
+pub fn distinct<T: Ord + Copy>(things: &[T]) -> Vec<T> {
+    let mut placed: Vec<(usize, T)> = things.iter().copied().enumerate().collect();
+    sort_by_key(&mut placed, |(_, thing)| *thing);
+    placed.dedup_by_key(|(_, thing)| *thing);
+    sort_by_key(&mut placed, |(place, _)| *place);
+    placed.into_iter().map(|(_, thing)| thing).collect()
+}
+
 #[inline(never)]
 fn sort_indices(order: &mut [usize], compare: &dyn Fn(usize, usize) -> Ordering) {
     order.sort_by(|a, b| compare(*a, *b));
@@ -40,6 +49,12 @@ fn sort_indices(order: &mut [usize], compare: &dyn Fn(usize, usize) -> Ordering)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_thing_comes_once_where_it_first_stood() {
+        assert_eq!(distinct(&["so", "but", "so", "a", "but"]), ["so", "but", "a"]);
+        assert_eq!(distinct::<u32>(&[]), []);
+    }
 
     #[test]
     fn items_come_in_order_and_equal_ones_as_they_were() {

@@ -9,6 +9,8 @@ use std::ops::Index;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::order;
+
 /// Values by key, in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Map<K, V>(Vec<(K, V)>);
@@ -57,6 +59,20 @@ impl<K, V> Map<K, V> {
 }
 
 impl<K: Ord, V> Map<K, V> {
+    /// Sorted once: a file's many keys, each put in its place, would move all the others every time. Of those that are
+    /// alike the last one counts.
+    fn of(mut entries: Vec<(K, V)>) -> Self {
+        order::sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
+        entries.dedup_by(|later, first| {
+            let are_alike = later.0 == first.0;
+            if are_alike {
+                std::mem::swap(later, first);
+            }
+            are_alike
+        });
+        Self(entries)
+    }
+
     /// Where the key is, or where it would be.
     fn place<Q: Ord + ?Sized>(&self, wanted: &Q) -> Result<usize, usize>
     where
@@ -134,9 +150,7 @@ impl<K: Ord, V> Extend<(K, V)> for Map<K, V> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        map.extend(entries);
-        map
+        Self::of(entries.into_iter().collect())
     }
 }
 
@@ -164,11 +178,11 @@ impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for M
                 f.write_str("a map")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut map = Map::default();
-                while let Some((key, value)) = entries.next_entry()? {
-                    map.insert(key, value);
+                let mut read = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    read.push(entry);
                 }
-                Ok(map)
+                Ok(Map::of(read))
             }
         }
         deserializer.deserialize_map(Entries(PhantomData))

@@ -17,6 +17,8 @@ thread_local! {
 
 /// The English decimal mark: a catalogue has its own language's under it.
 const DECIMAL_MARK: &str = ".";
+/// Longest text that is looked for, in bytes: several times any sentence with the values in it.
+const LONGEST: usize = 4096;
 /// Where a value goes in a text.
 const PLACE: &str = "{}";
 
@@ -96,7 +98,7 @@ pub fn each_heard(list: &str) -> String {
 }
 
 fn recognised(text: &str) -> Option<String> {
-    if text.is_empty() || CATALOGUE.get().is_empty() {
+    if text.is_empty() || text.len() > LONGEST || CATALOGUE.get().is_empty() {
         return None;
     }
     let is_number = |text: &str| json::number(text.trim_start_matches(['+', '−'])).is_some_and(f64::is_finite);
@@ -104,7 +106,7 @@ fn recognised(text: &str) -> Option<String> {
         .map(str::to_owned)
         .or_else(|| is_number(text).then(|| decimal(text.to_owned())))
         .or_else(|| by_template(text))
-        .or_else(|| Some(recognised(text.strip_suffix('.')?)? + "."))
+        .or_else(|| Some(recognised(text.strip_suffix('.').filter(|rest| !rest.ends_with('.'))?)? + "."))
         .or_else(|| as_clause(text))
 }
 

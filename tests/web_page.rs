@@ -2,12 +2,17 @@
 //! between page and worker. Run by `cargo xtask test wasm`.
 #![cfg(target_arch = "wasm32")]
 
+#[path = "fuzz_targets/mod.rs"]
+mod fuzz_targets;
+
+use fuzz_targets::{TARGETS, mutator};
 use klimb::charts::{Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
 use klimb::engine::protocol::*;
 use klimb::engine::settings::{BackendChoice, Settings};
 use klimb::engine::worker::wire;
 use klimb::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
 use klimb::page::Surface;
+use klimb::sorted::Map;
 use plotters::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -203,4 +208,23 @@ fn events_come_back_as_they_were() {
 fn a_message_of_another_version_is_refused_in_words() {
     let error = wire::decode::<Order>("nonsense".into()).unwrap_err();
     assert!(error.to_string().contains("older version"), "{error}");
+}
+
+/// The page reads JSON and numbers by the browser's means, the native program by its own: what both accept, and what it
+/// means to them, is the same. `tests/suite/fuzz.rs` wrote down what inputs mean natively.
+#[wasm_bindgen_test]
+fn inputs_mean_here_what_they_mean_natively() {
+    let natively: Map<String, Vec<String>> =
+        serde_json::from_str(include_str!("data/fuzz_digests.json")).expect("the file of digests");
+    let mut others = Vec::new();
+    for target in TARGETS.iter().filter(|target| target.in_browser) {
+        let here = mutator::digests(target);
+        assert_eq!(here.len(), natively[target.name].len(), "{}", target.name);
+        for (block, (here, there)) in (0..).zip(here.iter().zip(&natively[target.name])) {
+            if here != there {
+                others.push(format!("{}, block {block}:\n{}", target.name, mutator::shown(target, block)));
+            }
+        }
+    }
+    assert!(others.is_empty(), "other than natively:\n{}", others.join("\n"));
 }

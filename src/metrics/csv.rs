@@ -244,6 +244,8 @@ fn split(line: &str) -> Vec<String> {
             '"' if is_quoted && characters.next_if_eq(&'"').is_some() => value.push('"'),
             '"' => is_quoted = !is_quoted,
             ',' if !is_quoted => values.push(String::new()),
+            // As it is written: a line that is broken within a value would not be read as one.
+            '\r' => value.push(' '),
             other => value.push(other),
         }
     }
@@ -295,6 +297,8 @@ mod tests {
         let labels = ["no SFT", "a, b", "the \"paper\"", "", "β"].map(|label| Setting::Label(label.into()));
         let points: Vec<_> = labels.into_iter().chain([Setting::Number(1e-300)]).map(point).collect();
         assert_eq!(parse_frontier_csv(&frontier_csv(&points)), Ok(points));
+        let inside = frontier_csv(&[point(Setting::Label("two lines".into()))]).replace("two lines", "two\rlines");
+        assert_eq!(parse_frontier_csv(&inside).unwrap()[0].setting, Setting::Label("two lines".into()));
         let broken = frontier_csv(&[point(Setting::Label("two\nlines".into()))]);
         assert_eq!(parse_frontier_csv(&broken).unwrap()[0].setting, Setting::Label("two lines".into()));
     }

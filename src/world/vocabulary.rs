@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::gold::Lexicon;
 use crate::hash::fingerprint;
+use crate::order;
 
 /// Punctuation the world writes; a token each.
 const PUNCTUATION: [&str; 4] = [".", ",", "?", ":"];
@@ -82,16 +83,15 @@ impl Vocabulary {
 
     /// Encodes any text: lower-cased, split on white space, punctuation a token of its own. Adds no end token.
     pub fn encode(&self, text: &str) -> Encoded {
-        let mut encoded = Encoded { tokens: Vec::new(), unknown: Vec::new() };
+        let (mut tokens, mut unknown) = (Vec::new(), Vec::new());
         let lowered = text.to_ascii_lowercase();
         for piece in lowered.split_whitespace().flat_map(split_punctuation) {
             match self.token(piece) {
-                Some(token) => encoded.tokens.push(token),
-                None if encoded.unknown.iter().any(|seen| seen == piece) => {}
-                None => encoded.unknown.push(piece.to_owned()),
+                Some(token) => tokens.push(token),
+                None => unknown.push(piece),
             }
         }
-        encoded
+        Encoded { tokens, unknown: order::distinct(&unknown).into_iter().map(str::to_owned).collect() }
     }
 
     /// The text of a sequence up to its end token, words separated by single spaces, padding left out.

@@ -3,6 +3,8 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;
+#[path = "../fuzz_targets/mod.rs"]
+mod fuzz_targets;
 
 mod best_of_n;
 mod charts;
@@ -10,6 +12,7 @@ mod checkpoint;
 mod clinic;
 mod compatible;
 mod either;
+mod fuzz;
 mod golden;
 mod gradients;
 mod learning;

@@ -11,6 +11,7 @@ mod words;
 mod bench;
 mod build;
 mod figure;
+mod fuzz;
 mod module;
 mod process;
 mod programs;
@@ -94,6 +95,21 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Drive what reads files, addresses and messages with inputs that are almost right
+    Fuzz {
+        /// Minutes in all, shared by the targets
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// One target alone, such as `pairs`
+        #[arg(long)]
+        target: Option<String>,
+        /// Names the inputs; another one each time where it is not given
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Let libFuzzer look for inputs that reach new code, by cargo-fuzz and a nightly compiler
+        #[arg(long, conflicts_with = "seed")]
+        guided: bool,
+    },
     /// Leave pictures of every view in `target/screenshots/`, at a desk and on a phone, in the light and in the dark
     Screenshots,
     /// Install what the other commands would install on demand
@@ -125,6 +141,9 @@ fn run(command: Command) -> Result<()> {
         Command::Test { parts, without_webkit } => test::run(&workspace, &parts, !without_webkit),
         Command::Bench { parts, thorough, arguments } => {
             bench::run(&workspace, &parts, &bench::Options { thorough, arguments })
+        }
+        Command::Fuzz { minutes, target, seed, guided } => {
+            fuzz::run(&workspace, &fuzz::Options { minutes, target, seed, guided })
         }
         Command::Screenshots => screenshots::take(&workspace),
         Command::Setup { needs } => setup::meet_all(&workspace, &needs),

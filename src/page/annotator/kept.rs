@@ -3,6 +3,11 @@
 use super::Annotator;
 use crate::json;
 
+/// The highest number of a pair, far more than anybody labels.
+const MOST_PAIRS: usize = 1 << 24;
+/// Most labels that are asked for beside those there are pairs for.
+const MOST_WANTED: usize = 1000;
+
 impl Annotator {
     /// What was kept in a tab; a fresh one where that was nothing, or does not hang together.
     pub fn kept(text: Option<&str>) -> Self {
@@ -19,7 +24,9 @@ impl Annotator {
     fn is_whole(&self) -> bool {
         self.writers.len() == self.pairs.len()
             && self.answers.len() <= self.pairs.len()
-            && self.next >= self.pairs.len()
+            && (self.pairs.len()..=MOST_PAIRS).contains(&self.next)
+            // More than that she cannot have asked for: a goal out of another hand would be ordered of the engine at once.
+            && self.goal <= self.pairs.len() + MOST_WANTED
             && self.flips <= 50
     }
 }
@@ -64,8 +71,11 @@ mod tests {
         assert_eq!(Annotator::default().to_text(), None);
         let whole = labelled().to_text().unwrap();
         let (torn, few) = (whole.replacen("\"one\",", "", 1), whole.replace("\"next\":20", "\"next\":1"));
-        assert!(torn != whole && few != whole);
-        for text in [None, Some(""), Some("{}"), Some("[1]"), Some(torn.as_str()), Some(few.as_str())] {
+        let (far, much) =
+            (whole.replace("\"next\":20", "\"next\":4294967295"), whole.replace("\"goal\":20", "\"goal\":99999"));
+        assert!(torn != whole && few != whole && far != whole && much != whole);
+        let broken = [&torn, &few, &far, &much].map(|text| Some(text.as_str()));
+        for text in [None, Some(""), Some("{}"), Some("[1]")].into_iter().chain(broken) {
             assert_eq!(Annotator::kept(text), Annotator::default(), "{text:?}");
         }
     }

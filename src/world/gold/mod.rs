@@ -12,6 +12,8 @@ pub use rules::Rule;
 
 use serde::{Deserialize, Serialize};
 
+use crate::order;
+
 /// How one word's contribution came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WordWorking {
@@ -69,12 +71,8 @@ impl Lexicon {
         }
         let sum = emphasised(workings.iter().map(|word| word.contribution).sum(), words);
         let compound = (sum / (sum * sum + 15.0).sqrt() * 1e4).round() / 1e4;
-        let mut unknown: Vec<String> = Vec::new();
-        for word in plain {
-            if !self.knows(word) && !unknown.iter().any(|seen| seen == word) {
-                unknown.push(word.to_owned());
-            }
-        }
+        let unknown: Vec<&str> = plain.iter().copied().filter(|word| !self.knows(word)).collect();
+        let unknown = order::distinct(&unknown).into_iter().map(str::to_owned).collect();
         Working { words: workings, sum, compound, gold_reward: (1.0 + compound) / 2.0, ended: true, unknown }
     }
 }
