@@ -161,7 +161,8 @@ impl<K: Kernels> PreferenceData<K> {
     /// that are given only get the reference's log-probabilities.
     ///
     /// # Errors
-    /// As any read of the backend: `DeviceLost` or `Readback`.
+    /// As any read of the backend: `DeviceLost` or `Readback`; `NotFinite` if the reference's numbers are none. No pair is
+    /// there then that was not before.
     pub async fn extend(&mut self, k: &mut K, world: &World, reference: &K::Floats) -> Result<(), BackendError> {
         self.extend_by(k, world, reference, reference).await
     }
@@ -188,6 +189,10 @@ impl<K: Kernels> PreferenceData<K> {
                 self.score(k, reference, pairs).await?
             }
         };
+        // They are used in every pass, and starting over makes no others.
+        if !made.iter().all(|pair| pair.reference_chosen.is_finite() && pair.reference_rejected.is_finite()) {
+            return Err(BackendError::NotFinite);
+        }
         self.pairs.extend(made);
         self.chunks += 1;
         Ok(())

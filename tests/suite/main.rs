@@ -12,6 +12,7 @@ mod checkpoint;
 mod clinic;
 mod compatible;
 mod either;
+mod faults;
 mod fuzz;
 mod golden;
 mod gradients;

@@ -87,7 +87,8 @@ pub struct Session<K: Kernels> {
     working: Option<Work>,
     /// Whether it makes runs for another session, and nothing that nobody would see of them.
     is_hand: bool,
-    lost: bool,
+    /// Why the device is of no use any more.
+    lost: Option<BackendError>,
 }
 
 /// The run that a policy is in.
@@ -145,7 +146,7 @@ impl<K: Kernels> Session<K> {
             told_optimum: None,
             working: None,
             is_hand: false,
-            lost: false,
+            lost: None,
         })
     }
 
@@ -322,11 +323,21 @@ impl<K: Kernels> Session<K> {
             let evaluation = self.pipeline.evaluator.finish();
             let point = self.point(subject, &evaluation);
             let is_told = self.is_told(subject, point.point.step);
+            // Read before the point is told: one without the policy behind it could not be gone on from.
+            let checkpoint = match subject {
+                Subject::Policy(policy) => self.pipeline.checkpoint(&mut self.k, policy.stage()).await?,
+                Subject::Reference => None,
+            };
+            let is_sound = |policy: &Checkpoint| policy.parameters.iter().all(|parameter| parameter.is_finite());
+            if !point.point.is_plausible() || !checkpoint.as_ref().is_none_or(is_sound) {
+                let stage = if let Subject::Policy(policy) = subject { policy.stage() } else { Stage::Sft };
+                self.break_off(stage, reports::not_measured(stage), events);
+                return Ok(());
+            }
             if !is_told {
                 events.push(Event::Point(point.clone()));
             }
             if let Subject::Policy(policy) = subject {
-                let checkpoint = self.pipeline.checkpoint(&mut self.k, policy.stage()).await?;
                 let run = self.run(policy);
                 run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
                 if self.is_hand || is_told {
@@ -394,13 +405,18 @@ impl<K: Kernels> Session<K> {
         let is_sound = rows.iter().all(|row| row.values.values().all(|value| value.is_finite()));
         events.push(Event::Metrics(stage, rows));
         if !is_sound {
-            let failure = self.give_run_up(stage).unwrap_or_else(|| {
-                self.play(false, events);
-                reports::not_finite(stage)
-            });
-            events.push(Event::Failure(failure));
+            self.break_off(stage, reports::not_finite(stage), events);
         }
         is_sound
+    }
+
+    /// Ends training with a failure; in a sweep, the run alone.
+    fn break_off(&mut self, stage: Stage, failure: Failure, events: &mut Vec<Event>) {
+        let failure = self.give_run_up(stage).unwrap_or_else(|| {
+            self.play(false, events);
+            failure
+        });
+        events.push(Event::Failure(failure));
     }
 
     /// Keeps what went well, or tells what went wrong and stops.
@@ -410,9 +426,11 @@ impl<K: Kernels> Session<K> {
             Err(error) => {
                 (self.evaluating, self.contest, self.scaling) = (None, None, None);
                 self.end_sweep(events);
-                self.lost = matches!(error, BackendError::DeviceLost(_));
                 self.play(false, events);
                 events.push(Event::Failure(reports::backend_failure(&error)));
+                // What a device has refused once it answers to every later read.
+                self.lost =
+                    Some(error).filter(|it| matches!(it, BackendError::DeviceLost(_) | BackendError::Refused(_)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::moments::Moments;
 use super::pipeline::Policy;
 use super::{Clock, Failure, Run, Session};
-use crate::backend::Kernels;
+use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::TrainedRewardModel;
@@ -119,9 +119,15 @@ impl Snapshot {
 }
 
 impl<K: Kernels> Session<K> {
-    /// Whether the device is lost. Nothing but [`Session::snapshot`] is of use then.
+    /// Whether the device is lost, or has refused a command and with it all later ones. Nothing but [`Session::snapshot`] is
+    /// of use then.
     pub fn lost(&self) -> bool {
-        self.lost
+        self.lost.is_some()
+    }
+
+    /// Whether it is lost because it has refused a command.
+    pub fn has_refused(&self) -> bool {
+        matches!(self.lost, Some(BackendError::Refused(_)))
     }
 
     /// The session at its last points. Asks nothing of the device.

@@ -96,18 +96,21 @@ impl Machine {
             return events;
         }
         let snapshot = session.snapshot();
-        let badge =
-            badge(BackendKind::Cpu, None, "the graphics device was lost.", Some("Choose “GPU” to try it again."));
+        let refused = session.has_refused();
+        let why = if refused { "the graphics device refused a command." } else { "the graphics device was lost." };
+        let badge = badge(BackendKind::Cpu, None, why, Some("Choose “GPU” to try it again."));
         match Session::restore(cpu(), seconds, badge, &snapshot) {
             Ok(mut session) => {
                 events.retain(|event| !matches!(event, Event::Failure(_)));
                 events.extend(session.open().await);
+                let (stage, step) = (snapshot.stage().name(), snapshot.step());
+                let sentence = if refused {
+                    format!("The graphics device refused a command; {stage} is back at step {step}, on the CPU.")
+                } else {
+                    format!("The graphics device was lost; {stage} is back at step {step}, on the CPU.")
+                };
                 events.push(Event::Failure(Failure {
-                    sentence: format!(
-                        "The graphics device was lost; {} is back at step {}, on the CPU.",
-                        snapshot.stage().name(),
-                        snapshot.step()
-                    ),
+                    sentence,
                     remedy: "Press Play to go on; the optimiser’s moments start anew.".into(),
                     field: None,
                     stopped: true,

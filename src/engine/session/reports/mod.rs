@@ -146,6 +146,16 @@ pub fn not_finite(stage: Stage) -> Failure {
     }
 }
 
+/// A measurement with a number that is none: there is no point of it.
+pub fn not_measured(stage: Stage) -> Failure {
+    Failure {
+        sentence: format!("Measuring {} gave a number that is not finite, so there is no point of it.", stage.name()),
+        remedy: "Reset and try again; if it happens again, lower the learning rate or choose the other backend.".into(),
+        field: Some("backend".into()),
+        stopped: true,
+    }
+}
+
 /// A run of a sweep that broke down at `beta`, the sweep's last one or not; with it, `broken` have.
 pub fn run_given_up(stage: Stage, beta: f64, broken: usize, is_last: bool) -> Failure {
     let name = stage.name();

@@ -1,0 +1,104 @@
+// What breaks in the middle: the graphics device goes, the engine's worker dies. Whenever it happens, every point that was
+// measured stays, the page says what happened and what to do, and training goes on. Five of each, at moments that a seed
+// names; KLIMB_FAULTS asks for more, KLIMB_SEED for others.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { drawn, text, visit } from './harness.js';
+
+const TIMES = Number(process.env.KLIMB_FAULTS ?? 5);
+const SEED = Number(process.env.KLIMB_SEED ?? 1);
+const PATIENT = { timeout: 120_000 };
+const QUICK = 'evaluation_samples=64&batch_size=8&pairs=192&evaluate_every=2&width=narrow';
+const WITH_GPU = { url: `${process.env.KLIMB_URL}?${QUICK}&backend=gpu`, expected: /destroyed|Device|GPU|WebGPU/i };
+const KILLED = 'killed by a test';
+const WITHOUT = { url: `${process.env.KLIMB_URL}?${QUICK}`, expected: new RegExp(KILLED) };
+
+/** Numbers below 1, the same for the same seed (mulberry32). */
+function random(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+/** The rows of the table of points, without what may be drawn anew. */
+const rows = (page) => page.$$eval('#frontier-rows tr', (all) => all.map(({ cells }) => [...cells].map((cell) => cell.textContent).join(' | ')));
+const isOfDpo = (row) => row.startsWith('DPO');
+
+/** Plays until so many points more are there. */
+async function trained(page, more) {
+  await drawn(page);
+  const before = (await rows(page)).filter(isOfDpo).length;
+  if (await text(page, '#play') === 'Play') await page.click('#play');
+  await page.waitForFunction(
+    (count) => [...document.querySelectorAll('#frontier-rows tr')].filter((row) => row.textContent.startsWith('DPO')).length >= count,
+    PATIENT,
+    before + more,
+  );
+}
+
+/** Lets `harm` happen at some moment of training, and insists on what is right after it. */
+async function survived(page, moment, harm, told) {
+  await trained(page, 1);
+  await new Promise((resolve) => { setTimeout(resolve, moment * 1500); });
+  const before = (await rows(page)).filter(isOfDpo);
+  await harm();
+  await page.waitForFunction((words) => document.querySelector('#failure-sentence').textContent.includes(words), PATIENT, told);
+  await ready(page);
+  assert.match(await text(page, '#failure-remedy'), /Press Play/, 'it says what to do');
+  const after = (await rows(page)).filter(isOfDpo);
+  // A point that came meanwhile may stand there too, and what stood there stands there still.
+  const times = (all, row) => all.filter((other) => other === row).length;
+  for (const row of before) {
+    assert.ok(times(after, row) >= times(before, row), `a point is lost: ${row}\n${after.join('\n')}`);
+  }
+  await trained(page, 1);
+}
+
+test(`${TIMES} times the graphics device goes at some moment`, { timeout: 0 }, async () => {
+  const next = random(SEED);
+  await visit('Chromium with WebGPU', async (page) => {
+    const opened = [];
+    page.on('workercreated', (worker) => opened.push(worker.evaluate(() => {
+      const request = GPUAdapter.prototype.requestDevice;
+      GPUAdapter.prototype.requestDevice = async function requestDevice(...options) {
+        self.klimbDevice = await request.apply(this, options);
+        return self.klimbDevice;
+      };
+    })));
+    await page.reload();
+    await Promise.all(opened);
+    await ready(page);
+    for (let time = 0; time < TIMES; time += 1) {
+      assert.match(await text(page, '#badge'), /GPU/, 'it computes on the graphics device');
+      await survived(page, next(), () => page.workers()[0].evaluate(() => self.klimbDevice.destroy()), 'The graphics device was lost; DPO is back at step');
+      assert.match(await text(page, '#badge'), /CPU/);
+      await page.select('#backend', 'cpu');
+      await page.select('#backend', 'gpu');
+      await page.waitForFunction(() => /GPU/.test(document.querySelector('#badge').textContent), PATIENT);
+      await ready(page);
+    }
+  }, WITH_GPU);
+});
+
+test(`${TIMES} times the engine's worker dies at some moment`, { timeout: 0 }, async () => {
+  const next = random(SEED + 1);
+  await visit('Chromium without WebGPU', async (page) => {
+    await ready(page);
+    for (let time = 0; time < TIMES; time += 1) {
+      const die = () => page.workers().at(-1).evaluate((words) => {
+        setTimeout(() => {
+          setTimeout(() => self.close());
+          throw new Error(words);
+        });
+      }, KILLED);
+      await survived(page, next(), die, KILLED);
+    }
+    assert.equal(page.workers().length, 1, 'the dead are gone');
+  }, WITHOUT);
+});
