@@ -10,6 +10,7 @@ mod words;
 
 mod bench;
 mod build;
+mod crates;
 mod figure;
 mod fuzz;
 mod module;
@@ -83,6 +84,8 @@ enum Command {
         #[arg(long)]
         without_webkit: bool,
     },
+    /// Ask RustSec and npm what is known against the crates and packages in use; needs both services
+    Audit,
     /// Measure how fast it is, all of it or the named parts; results are in `target/bench`
     Bench {
         /// What to measure, in the order given; everything when nothing is named
@@ -139,6 +142,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Build => build::page(&workspace, build::Profile::Page),
         Command::Test { parts, without_webkit } => test::run(&workspace, &parts, !without_webkit),
+        Command::Audit => crates::audit(&workspace),
         Command::Bench { parts, thorough, arguments } => {
             bench::run(&workspace, &parts, &bench::Options { thorough, arguments })
         }

@@ -3,6 +3,8 @@
 pub mod apt;
 pub mod bindgen;
 pub mod browsers;
+pub mod crates;
+pub mod deny;
 pub mod node;
 pub mod torch;
 pub mod wasm_target;
@@ -19,6 +21,8 @@ pub enum Need {
     Wasm,
     /// wasm-pack, and wasm-bindgen of the locked version
     Bindgen,
+    /// cargo-deny
+    Deny,
     /// Chromium with its WebDriver
     Chromium,
     /// Firefox
@@ -41,6 +45,7 @@ fn meet(workspace: &Workspace, need: Need) -> Result<()> {
     match need {
         Need::Wasm => wasm_target::ensure(workspace).map(drop),
         Need::Bindgen => bindgen::ensure(workspace),
+        Need::Deny => deny::ensure(workspace),
         Need::Chromium => browsers::ensure_chromium(),
         Need::Firefox => browsers::ensure_firefox(),
         Need::Webkit => browsers::ensure_webkit(),

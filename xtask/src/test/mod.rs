@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::build;
 use crate::process::{self, step};
 use crate::setup::{browsers, wasm_target};
 use crate::workspace::Workspace;
+use crate::{build, crates};
 
 /// Seconds that a wasm test may take in the browser; the runner's own 20 are too few for a software adapter.
 const WASM_TEST_SECONDS: &str = "300";
@@ -23,6 +23,8 @@ pub enum Part {
     Fmt,
     /// Lints, natively and for wasm32
     Clippy,
+    /// Licences and sources of the crates
+    Crates,
     /// Native tests, with the shaders on a Vulkan adapter
     Native,
     /// Tests in headless Chromium with WebGPU (wasm-pack)
@@ -34,7 +36,7 @@ pub enum Part {
 }
 
 /// What runs when no part is named.
-const SUITE: &[Part] = &[Part::Fmt, Part::Clippy, Part::Native, Part::Wasm, Part::E2e];
+const SUITE: &[Part] = &[Part::Fmt, Part::Clippy, Part::Crates, Part::Native, Part::Wasm, Part::E2e];
 
 /// Runs the named parts, or the suite, and ends with the seconds that each part took.
 pub fn run(workspace: &Workspace, parts: &[Part], with_webkit: bool) -> Result<()> {
@@ -56,6 +58,7 @@ fn run_part(workspace: &Workspace, part: Part, with_webkit: bool) -> Result<()> 
     match part {
         Part::Fmt => fmt(workspace),
         Part::Clippy => clippy(workspace),
+        Part::Crates => crates::check(workspace),
         Part::Native => native(workspace),
         Part::Wasm => wasm(workspace),
         Part::E2e => end_to_end::run(workspace, with_webkit),
