@@ -24,6 +24,7 @@ mod optimum;
 mod pairs;
 mod pairs_file;
 mod ppo;
+mod promises;
 mod reward_model;
 mod sentiment;
 mod session;
