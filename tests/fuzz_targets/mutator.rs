@@ -149,29 +149,18 @@ fn number_near(input: &[u8], at: usize) -> std::ops::Range<usize> {
     from - before..from + behind
 }
 
-/// Inputs in a block that has one digest, and blocks of a target.
-const BLOCK: u64 = 25;
-const BLOCKS: u64 = 12;
+/// Inputs of a target that have a digest.
+const DIGESTED: u64 = 300;
+/// Digits of one.
+const DIGITS: usize = 8;
+/// In the place of the digest of an input that is refused.
+pub const REFUSED: &str = "-";
 
-/// Names what a target makes of inputs of seed 0, a block at a time.
+/// What a target makes of inputs of seed 0: a digest of what each means, or [`REFUSED`].
 pub fn digests(target: &Target) -> Vec<String> {
-    (0..BLOCKS).map(|block| fingerprint(meanings(target, block).iter().flat_map(|meaning| meaning.bytes()))).collect()
-}
-
-/// What a target makes of the inputs of a block, one a line.
-pub fn meanings(target: &Target, block: u64) -> Vec<String> {
-    let meaning = |index| match (target.read)(&input(target, 0, index)) {
-        Some(meaning) => format!("{index}: {meaning}\n"),
-        None => format!("{index}: refused\n"),
+    let digest = |index| match (target.read)(&input(target, 0, index)) {
+        Some(meaning) => fingerprint(meaning.bytes())[..DIGITS].to_owned(),
+        None => REFUSED.to_owned(),
     };
-    (block * BLOCK..(block + 1) * BLOCK).map(meaning).collect()
-}
-
-/// The same in short, to be compared line by line.
-pub fn shown(target: &Target, block: u64) -> String {
-    let line = |meaning: &String| {
-        let meaning = meaning.trim_end();
-        format!("{} {}", fingerprint(meaning.bytes()), meaning.chars().take(300).collect::<String>())
-    };
-    meanings(target, block).iter().map(line).collect::<Vec<_>>().join("\n")
+    (0..DIGESTED).map(digest).collect()
 }

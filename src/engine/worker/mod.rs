@@ -63,7 +63,11 @@ impl Worker {
     pub fn receive(&self, message: JsValue) {
         match wire::decode::<Order>(message) {
             Ok(order) => self.0.orders.borrow_mut().push_back(order),
-            Err(error) => self.0.events.borrow_mut().push(failure(format!("An order could not be read: {error}."))),
+            Err(error) => self
+                .0
+                .events
+                .borrow_mut()
+                .push(Event::Failure(failure(format!("An order could not be read: {error}.")))),
         }
         if !self.0.running.replace(true) {
             let line = self.0.clone();
@@ -170,26 +174,27 @@ pub(super) fn now() -> f64 {
 
 fn post(events: &[Event]) {
     let message = wire::encode(&events)
-        .or_else(|error| wire::encode(&[failure(format!("A report could not be sent: {error}."))]));
+        .or_else(|error| wire::encode(&[Event::Failure(failure(format!("A report could not be sent: {error}.")))]));
     if let Ok(message) = message {
         // The page may be gone; then nobody is left to tell.
         let _ = scope().post_message(&message);
     }
 }
 
-fn failure(sentence: String) -> Event {
-    Event::Failure(Failure {
+fn failure(sentence: String) -> Failure {
+    Failure {
         sentence,
         remedy: "Reload the page; seed and settings are kept in the address.".into(),
         field: None,
         stopped: true,
-    })
+    }
 }
 
 /// A panic ends the engine; the page is told so in a sentence, and the console gets the whole of it.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&JsValue::from_str(&panic.to_string()));
-        post(&[failure(format!("The engine met a fault of its own ({panic})."))]);
+        let sentence = format!("The engine met a fault of its own ({panic}).");
+        post(&[Event::Failure(Failure { field: Some("engine".into()), ..failure(sentence) })]);
     }));
 }

@@ -200,6 +200,7 @@ impl Keeping {
 
     /// Another engine is being built: it does not know the policies behind the points of this one.
     pub fn another_engine(&mut self) {
+        self.engine = None;
         self.slots.clear();
     }
 
@@ -267,9 +268,16 @@ impl Keeping {
         }
     }
 
-    /// Another engine is there. Answers with the run that it resumed, if it did.
+    /// The command that builds the engine as it was at its last point, with these settings, after it has died.
+    pub fn rebuilt(&self, settings: Settings) -> Command {
+        match &self.engine {
+            Some(engine) => Command::Resume(Box::new(Kept { settings, ..engine.clone() })),
+            None => Command::Start(settings),
+        }
+    }
+
+    /// Another engine is there, or the same one on another device. Answers with the run that it resumed, if it did.
     pub fn ready(&mut self) -> Option<Earlier> {
-        self.engine = None;
         self.is_new = true;
         let (_, _, mut earlier) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up)?;
         if let Some(engine) = &mut earlier.engine {
