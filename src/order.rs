@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn each_thing_comes_once_where_it_first_stood() {
         assert_eq!(distinct(&["so", "but", "so", "a", "but"]), ["so", "but", "a"]);
-        assert_eq!(distinct::<u32>(&[]), []);
+        assert!(distinct::<u32>(&[]).is_empty());
     }
 
     #[test]
