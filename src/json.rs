@@ -25,7 +25,50 @@ pub fn number(text: &str) -> Option<f64> {
 /// # Errors
 /// If it is not JSON, or describes something else.
 pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
-    machine::from_text(text).map_err(JsonError)
+    match unequal(text) {
+        Some(part) => Err(JsonError(format!("it holds {part}"))),
+        None => machine::from_text(text).map_err(JsonError),
+    }
+}
+
+/// What the two readers take differently, so that neither takes it: a number beyond the largest, which is infinite in a
+/// browser, and half of a character, which a browser replaces.
+fn unequal(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let (mut at, mut in_string) = (0, false);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                let unit = |at: usize| {
+                    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+                    u32::from_str_radix(digits, 16).ok()
+                };
+                let (first, second) = (unit(at), unit(at + 6));
+                let is_pair = matches!(second, Some(0xdc00..=0xdfff));
+                match first {
+                    Some(0xd800..=0xdbff) if is_pair => at += 10,
+                    Some(0xd800..=0xdfff) => return Some(format!("half of a character, {}", &text[at..at + 6])),
+                    _ => {}
+                }
+                at += 1;
+            }
+            b'0'..=b'9' if !in_string => {
+                let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+                let end = at + bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+                let found = &text[at..end];
+                // A short one without an exponent is far from it.
+                let may_be = found.len() > 300 || found.contains(['e', 'E']);
+                if may_be && number(found).is_some_and(f64::is_infinite) {
+                    return Some("a number that is too large".into());
+                }
+                at = end - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// The value that a file's bytes describe.
@@ -183,6 +226,19 @@ mod tests {
         assert_eq!(from_text(&text), Ok(("a \"word\"".to_owned(), [1.5, 0.1 + 0.2], None::<u32>)));
         assert_eq!(to_pretty_text(&[1]), "[\n  1\n]");
         assert!(from_text::<u32>("\"one\"").is_err() && from_text::<u32>("[").is_err());
+    }
+
+    #[test]
+    fn what_only_one_reader_would_take_is_refused_by_both() {
+        for text in ["1e400", "[-1e999]", &format!("[{}]", "9".repeat(400)), "{\"a\":[1E+309]}"] {
+            assert!(from_text::<serde_json::Value>(text).unwrap_err().to_string().contains("too large"), "{text}");
+        }
+        for text in [r#""\ud800""#, r#""\udc00\ud800""#, r#"{"a\uD83D":1}"#, r#"["\ud83d\u0041"]"#, r#""\\\ud800""#] {
+            assert!(from_text::<serde_json::Value>(text).unwrap_err().to_string().contains("half of"), "{text}");
+        }
+        for text in ["1e308", "[0.1e-400]", r#""\ud83d\ude00""#, r#""1e400 \\ud800""#, r#"["\"",1e5,"\\"]"#, "é"] {
+            assert_eq!(unequal(text), None, "{text}");
+        }
     }
 
     #[test]

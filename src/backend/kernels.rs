@@ -34,8 +34,8 @@ pub enum BackendError {
     /// The device refused a command: it ran out of memory, or Klimb asked for something invalid.
     #[error("the graphics device refused a command ({0}); a smaller batch or the CPU backend may help")]
     Refused(String),
-    /// The device answered with what is no number, where a number is kept for long.
-    #[error("the device computed a log-probability under the reference that is not finite; its pairs were left out")]
+    /// The device answered with what is no number, where nothing else would tell of it.
+    #[error("the device computed a log-probability that is not finite; what it was of has been left out")]
     NotFinite,
     /// A result could not be copied back.
     #[error("a result could not be read back from the graphics device: {0}")]

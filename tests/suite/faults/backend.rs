@@ -24,7 +24,7 @@ pub enum Fault {
     RefusedAtKernel(u64),
     /// Every buffer of reals that this kernel writes is full of what is no number.
     NanFromKernel(u64),
-    /// So are the values of this write from the host.
+    /// So is the second half of the values of this write from the host.
     NanFromWrite(u64),
 }
 
@@ -278,10 +278,10 @@ impl Kernels for Faulty {
     }
 
     fn write_floats(&mut self, buffer: &mut Floats, offset: usize, values: &[f32]) {
+        self.cpu.write_floats(buffer, offset, values);
         if self.faults.write() {
-            buffer[offset..offset + values.len()].fill(f32::NAN);
-        } else {
-            self.cpu.write_floats(buffer, offset, values);
+            // The second half: in front stand a step's settings, behind them the numbers.
+            buffer[offset + values.len() / 2..offset + values.len()].fill(f32::NAN);
         }
     }
 

@@ -130,6 +130,9 @@ impl Student {
             assert!(self.session.busy(), "the session rests before there is a point or a failure");
             let events = block_on(self.session.advance());
             for event in &events {
+                if let Event::Samples(samples) = event {
+                    assert!(!format!("{samples:?}").contains("NaN"), "samples with what is no number are told");
+                }
                 if let Event::Point(point) = event {
                     assert!(point.point.is_plausible(), "a point of what is no number is told: {point:?}");
                     points.push(point.clone());

@@ -19,7 +19,7 @@ use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use crate::experiments::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
-use crate::language::{Generation, GenerationSettings, Scorer, Sequence, upload};
+use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
 use crate::model::{Checkpoint, CheckpointError, Expectation};
 use crate::rng::Generator;
 use crate::world::preferences::{Pair, to_jsonl};
@@ -321,7 +321,7 @@ impl<K: Kernels> Pipeline<K> {
         let written = write(k, &mut self.reader, self.reading, &self.settings, &prompts, &models).await?;
         let mut told = Vec::with_capacity(written.len());
         for (sequences, (stage, step, parameters)) in written.into_iter().zip(&models) {
-            let numbers = self.scorer.compare(k, parameters, &self.reference, &sequences).await?;
+            let numbers = sound(self.scorer.compare(k, parameters, &self.reference, &sequences).await?)?;
             told.push(((*stage, *step as usize), sequences.into_iter().zip(numbers).collect()));
         }
         Ok(reports::samples(&self.world, is_typed, &told))
@@ -335,7 +335,7 @@ impl<K: Kernels> Pipeline<K> {
         let written = write(k, &mut self.reader, self.reading, &self.settings, &prompts, &models).await?;
         let mut told = Vec::with_capacity(written.len());
         for (sequences, (stage, step, parameters)) in written.into_iter().zip(models) {
-            let numbers = self.scorer.compare(k, parameters, &self.reference, &sequences).await?;
+            let numbers = sound(self.scorer.compare(k, parameters, &self.reference, &sequences).await?)?;
             told.push(((stage, step as usize), sequences.into_iter().zip(numbers).collect()));
         }
         // Its buffer goes, and so must the bind groups made for it.
@@ -412,6 +412,12 @@ impl<K: Kernels> Pipeline<K> {
             Stage::BestOfN => None,
         })
     }
+}
+
+/// The numbers, if they are numbers.
+fn sound(numbers: Vec<TokenComparison>) -> Result<Vec<TokenComparison>, BackendError> {
+    let is_sound = numbers.iter().all(|tokens| tokens.log_ratios().iter().all(|ratio| ratio.is_finite()));
+    if is_sound { Ok(numbers) } else { Err(BackendError::NotFinite) }
 }
 
 /// The same prompts and coins through each of the models.
