@@ -18,7 +18,7 @@
       serve: "Serve its folder with a web server (from the sources, `cargo xtask serve`), and open the address that it names.",
       modules: "this browser knows no JavaScript modules",
       wasm: "WebAssembly is off in this browser, or it has none",
-      allow: "Lockdown Mode and strict security settings switch it off: except this page from them, or open it in another browser.",
+      allow: "Lockdown Mode and strict security settings switch it off: make an exception for this page, or open it in another browser.",
       simd: "this browser’s WebAssembly has no SIMD instructions",
       workers: "this browser offers no Web Workers",
     },
@@ -45,7 +45,9 @@
   const here = document.currentScript.src;
   const at = (file) => new URL(file, here).href;
   const badge = document.getElementById("badge");
-  const STARTING = badge.textContent;
+  // The page without this script says that, too.
+  badge.removeChild(document.getElementById("unstarted"));
+  const STARTING = badge.textContent = badge.textContent.trim();
   /** Seconds without a byte after which a line is called slow. */
   const PATIENCE = 8;
 
@@ -68,7 +70,7 @@
     badge.textContent = "";
     const words = badge.appendChild(document.createElement("span"));
     words.setAttribute("role", "alert");
-    words.textContent = `${say.cannot(why.replace(/[.\s]+$/, ""), remedy)} `;
+    words.textContent = `${say.cannot(why.replace(/^Uncaught |[.\s]+$/g, ""), remedy)} `;
     if (remedy !== say.reload && remedy !== say.fault) return;
     const again = badge.appendChild(document.createElement("button"));
     again.type = "button";
@@ -119,9 +121,9 @@
   window.boot = { module };
 
   // What goes wrong in the page's own scripts; a browser's extensions have errors, too.
-  addEventListener("error", ({ filename, message }) => {
-    if (/^wasm:/.test(filename) || String(filename).indexOf(at("..")) === 0) fail(message, say.fault);
-  });
+  const isOurs = (places) => String(places).indexOf(at("..")) >= 0 || String(places).indexOf("wasm:") >= 0;
+  addEventListener("error", ({ filename, message }) => { if (isOurs(filename)) fail(message, say.fault); });
+  addEventListener("unhandledrejection", ({ reason: it }) => { if (it && isOurs(it.stack)) fail(it.message, say.fault); });
   const main = document.createElement("script");
   main.type = "module";
   main.src = at("main.js");

@@ -6,6 +6,7 @@
 //! JavaScript alone: the worker, the listeners and the animation frame.
 
 pub mod annotator;
+pub mod badge;
 pub mod beta;
 pub mod charted;
 pub mod clinic;
