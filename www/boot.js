@@ -2,7 +2,7 @@
 // page's own module can speak. A plain script without newer syntax (`import()` is some), because it has to be read where
 // modules, WebAssembly or workers are not known. Its sentences stand here: a catalogue would have to be fetched, too.
 (() => {
-  const say = {
+  const SENTENCES = {
     en: {
       fetching: "Fetching the engine.",
       of: (bytes, total) => `Fetching the engine: ${bytes} of ${total} kB.`,
@@ -41,7 +41,8 @@
       simd: "Das WebAssembly dieses Browsers hat keine SIMD-Befehle",
       workers: "Dieser Browser bietet keine Web Worker an",
     },
-  }[document.documentElement.lang];
+  };
+  const say = SENTENCES[document.documentElement.lang] || SENTENCES.en;
   const here = document.currentScript.src;
   const at = (file) => new URL(file, here).href;
   const badge = document.getElementById("badge");
@@ -73,9 +74,7 @@
     words.textContent = `${say.cannot(why.replace(/^Uncaught |[.\s]+$/g, ""), remedy)} `;
     if (remedy !== say.reload && remedy !== say.fault) return;
     const again = badge.appendChild(document.createElement("button"));
-    again.type = "button";
-    again.className = "plain";
-    again.textContent = say.again;
+    Object.assign(again, { type: "button", className: "plain", textContent: say.again });
     again.addEventListener("click", () => location.reload());
   };
 

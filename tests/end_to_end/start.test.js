@@ -123,9 +123,10 @@ for (const name of [CHROMIUM, FIREFOX]) {
       assert.equal(await page.$('#unstarted'), null);
     });
     for (const file of ['main.js', 'sft.safetensors']) {
-      let times = 0;
-      await open((page) => intercept(page, (asked) => (asked === file && times++ === 0 ? MISSING : undefined)), async (page) => {
+      isThere = false;
+      await open((page) => intercept(page, (asked) => (!isThere && asked === file ? MISSING : undefined)), async (page) => {
         const again = await page.waitForSelector('#badge button, #failure-again:not([hidden])', PATIENT);
+        isThere = true;
         await again.click();
         await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
       });
@@ -151,8 +152,8 @@ for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
       return true;
     };
     await hosted((host) => visit(name, async (page) => {
-      for (const [work, what] of [['engine', 'engine'], ['models', 'models']]) {
-        const said = await says(page, '#badge', new RegExp(`^Fetching the ${work}: [1-9]\\d* of \\d+ kB\\.`));
+      for (const what of ['engine', 'models']) {
+        const said = await says(page, '#badge', new RegExp(`^Fetching the ${what}: [1-9]\\d* of \\d+ kB\\.`));
         const [, here, all] = /: (\d+) of (\d+) kB/.exec(said);
         assert.ok(Number(here) > 0 && Number(here) < Number(all), said);
         if (patience) await says(page, '#badge', new RegExp(`^Fetching the ${what}: ${here} of ${all} kB\\. Nothing new for \\d+ s: `));
