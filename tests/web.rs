@@ -1,11 +1,13 @@
 //! The engine in a real browser, run by `cargo xtask test wasm`. A browser without a WebGPU adapter fails these tests.
 #![cfg(target_arch = "wasm32")]
 
+use js_sys::{Function, Object, Promise, Reflect};
 use klimb::algorithms::{Dpo, DpoSettings};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::gpu::{Gpu, Preference};
 use klimb::backend::network::Network;
 use klimb::backend::{Counters, Kernels};
+use klimb::engine::worker::adapter;
 use klimb::experiments::verify::Reference;
 use klimb::experiments::{EvaluationSettings, Evaluator, PreferenceData, PreferenceSettings};
 use klimb::language::{Generation, GenerationSettings, Schedule, Sequence};
@@ -13,6 +15,11 @@ use klimb::model::{Checkpoint, Expectation};
 use klimb::rng::Generator;
 use klimb::world::preferences::LabelSettings;
 use klimb::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -187,4 +194,55 @@ async fn a_short_dpo_run_raises_the_gold_reward() {
     console_log!("gold reward {before:.3} → {after:.3} at KL {kl:.2}");
     assert!(gain >= 0.15 && gain - half_width > 0.1, "gold reward rose by {gain} ± {half_width}");
     assert!((0.1..4.0).contains(&kl), "KL {kl}");
+}
+
+fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &name.into()).expect("the object has it")
+}
+
+/// A browser that gives another adapter at each request, and says so: how often it was asked, and whose devices were opened.
+#[wasm_bindgen_test]
+async fn the_adapter_that_is_told_of_is_the_only_one_asked_for_and_the_one_that_computes() {
+    let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
+    let prototype: Object = Object::get_prototype_of(&gpu).unchecked_into();
+    let original: Function = get(&prototype, "requestAdapter").unchecked_into();
+    let (requests, opened) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+    let fake = {
+        let (requests, opened, original) = (requests.clone(), opened.clone(), original.clone());
+        Closure::<dyn Fn(JsValue) -> Promise>::new(move |options: JsValue| {
+            let number = requests.get() + 1;
+            requests.set(number);
+            let (opened, asked) = (opened.clone(), original.call1(&gpu, &options));
+            future_to_promise(async move {
+                let adapter = JsFuture::from(asked?.unchecked_into::<Promise>()).await?;
+                let info = Object::new();
+                for (name, value) in [("description", format!("number {number}")), ("vendor", String::new())] {
+                    Reflect::set(&info, &name.into(), &value.into())?;
+                }
+                let own = Object::new();
+                Reflect::set(&own, &"value".into(), &info)?;
+                Reflect::define_property(adapter.unchecked_ref(), &"info".into(), &own)?;
+                let request: Function = get(&adapter, "requestDevice").unchecked_into();
+                let its = adapter.clone();
+                let device = Closure::<dyn Fn(JsValue) -> Promise>::new(move |options: JsValue| {
+                    opened.borrow_mut().push(number);
+                    request.call1(&its, &options).expect("a promise").unchecked_into()
+                });
+                Reflect::set(&adapter, &"requestDevice".into(), &device.into_js_value())?;
+                Ok(adapter)
+            })
+        })
+    };
+    Reflect::set(&prototype, &"requestAdapter".into(), fake.as_ref()).expect("a test may replace it");
+
+    let found = adapter::find().await.expect("these tests need a browser with WebGPU; a software adapter will do");
+    let first = found.open().await.expect("the adapter gives a device");
+    assert_eq!((requests.get(), opened.borrow().as_slice()), (1, &[1][..]));
+    assert_eq!((found.described.name.as_str(), first.adapter().name.as_str()), ("number 1", "number 1"));
+
+    let other = adapter::find().await.expect("the browser is asked again");
+    let second = other.open().await.expect("the adapter gives a device");
+    assert_eq!((requests.get(), opened.borrow().as_slice()), (2, &[1, 2][..]));
+    assert_eq!((other.described.name.as_str(), second.adapter().name.as_str()), ("number 2", "number 2"));
+    Reflect::set(&prototype, &"requestAdapter".into(), &original).expect("a test may put it back");
 }

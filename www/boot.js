@@ -2,7 +2,7 @@
 // page's own module can speak. A plain script without newer syntax (`import()` is some), because it has to be read where
 // modules, WebAssembly or workers are not known. Its sentences stand here: a catalogue would have to be fetched, too.
 (() => {
-  const say = {
+  const SENTENCES = {
     en: {
       fetching: "Fetching the engine.",
       of: (bytes, total) => `Fetching the engine: ${bytes} of ${total} kB.`,
@@ -18,7 +18,7 @@
       serve: "Serve its folder with a web server (from the sources, `cargo xtask serve`), and open the address that it names.",
       modules: "this browser knows no JavaScript modules",
       wasm: "WebAssembly is off in this browser, or it has none",
-      allow: "Lockdown Mode and strict security settings switch it off: except this page from them, or open it in another browser.",
+      allow: "Lockdown Mode and strict security settings switch it off: make an exception for this page, or open it in another browser.",
       simd: "this browser’s WebAssembly has no SIMD instructions",
       workers: "this browser offers no Web Workers",
     },
@@ -41,11 +41,14 @@
       simd: "Das WebAssembly dieses Browsers hat keine SIMD-Befehle",
       workers: "Dieser Browser bietet keine Web Worker an",
     },
-  }[document.documentElement.lang];
+  };
+  const say = SENTENCES[document.documentElement.lang] || SENTENCES.en;
   const here = document.currentScript.src;
   const at = (file) => new URL(file, here).href;
   const badge = document.getElementById("badge");
-  const STARTING = badge.textContent;
+  // The page without this script says that, too.
+  badge.removeChild(document.getElementById("unstarted"));
+  const STARTING = badge.textContent = badge.textContent.trim();
   /** Seconds without a byte after which a line is called slow. */
   const PATIENCE = 8;
 
@@ -68,12 +71,10 @@
     badge.textContent = "";
     const words = badge.appendChild(document.createElement("span"));
     words.setAttribute("role", "alert");
-    words.textContent = `${say.cannot(why.replace(/[.\s]+$/, ""), remedy)} `;
+    words.textContent = `${say.cannot(why.replace(/^Uncaught |[.\s]+$/g, ""), remedy)} `;
     if (remedy !== say.reload && remedy !== say.fault) return;
     const again = badge.appendChild(document.createElement("button"));
-    again.type = "button";
-    again.className = "plain";
-    again.textContent = say.again;
+    Object.assign(again, { type: "button", className: "plain", textContent: say.again });
     again.addEventListener("click", () => location.reload());
   };
 
@@ -119,9 +120,9 @@
   window.boot = { module };
 
   // What goes wrong in the page's own scripts; a browser's extensions have errors, too.
-  addEventListener("error", ({ filename, message }) => {
-    if (/^wasm:/.test(filename) || String(filename).indexOf(at("..")) === 0) fail(message, say.fault);
-  });
+  const isOurs = (places) => String(places).indexOf(at("..")) >= 0 || String(places).indexOf("wasm:") >= 0;
+  addEventListener("error", ({ filename, message }) => { if (isOurs(filename)) fail(message, say.fault); });
+  addEventListener("unhandledrejection", ({ reason: it }) => { if (it && isOurs(it.stack)) fail(it.message, say.fault); });
   const main = document.createElement("script");
   main.type = "module";
   main.src = at("main.js");

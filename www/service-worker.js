@@ -6,7 +6,13 @@ const CACHE = OURS + VERSION;
 
 const keep = async () => {
   const cache = await caches.open(CACHE);
-  for (const file of FILES) await cache.add(new Request(file, { cache: "no-cache", priority: "low" }));
+  for (const file of FILES) {
+    const answer = await fetch(new Request(file, { cache: "no-cache", priority: "low" }));
+    if (!answer.ok) throw new Error(`${file}: ${answer.status}`);
+    // A host that leaves out `.html` answers from another address, and no browser shows an answer that was redirected as
+    // a page: what is kept is a copy that was not.
+    await cache.put(file, answer.redirected ? new Response(answer.body, answer) : answer);
+  }
 };
 const forgetOthers = async () => {
   const others = (await caches.keys()).filter((name) => name.startsWith(OURS) && name !== CACHE);
@@ -15,8 +21,8 @@ const forgetOthers = async () => {
 };
 const kept = async (request, trouble) => {
   const cache = await caches.open(CACHE);
-  // A folder may be asked for by more names than its page has been kept by.
-  const names = request.mode === "navigate" ? [request, "./"] : [request];
+  // A page may be asked for by more names than it has been kept by: without `.html`, or as that of its folder.
+  const names = request.mode === "navigate" ? [request, `${new URL(request.url).pathname}.html`, "./"] : [request];
   const found = await Promise.all(names.map((name) => cache.match(name, { ignoreSearch: true })));
   const answer = found.find(Boolean);
   if (!answer) throw trouble;

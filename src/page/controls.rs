@@ -11,14 +11,14 @@ use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, address, annotator, beta, curves, dom, export, format, former, frontier, inside, knobs, lectern, pictures,
-    pipeline, runs, studies, sweep,
+    Page, address, annotator, badge, beta, curves, dom, export, format, former, frontier, inside, knobs, lectern,
+    pictures, pipeline, runs, studies, sweep,
 };
-use crate::engine::protocol::{BackendKind, Command, Extent, Origin, Stage, StageState, StageStatus};
+use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
-use crate::words::{heard, say};
+use crate::words::say;
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
@@ -134,6 +134,8 @@ fn click(page: &mut Page, id: &str) {
             page.order(Command::Scaling(Some(extent)));
         }
         "scaling-cancel" => page.order(Command::Scaling(None)),
+        // Settings stand in the address, and of what is made nothing is there before the engine.
+        "failure-again" => dom::reload(),
         "failure-dismiss" => {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
@@ -337,23 +339,8 @@ pub fn draw(state: &State) {
     let value = format::beta(state.dragged_beta);
     dom::set_attribute(&slider, "aria-valuetext", Some(&format!("β {value}")));
     dom::set_text("beta-value", &value);
-    dom::set_text("badge", &badge(state));
-}
-
-fn badge(state: &State) -> String {
-    let Some(ready) = &state.ready else {
-        return say("Starting the engine…").into();
-    };
-    let machine = match (ready.backend.kind, &ready.backend.adapter) {
-        (BackendKind::Gpu, Some(adapter)) => {
-            let parts = [&adapter.name, &adapter.vendor, &adapter.architecture];
-            let named: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-            say!("Runs on the GPU ({})", named.join(", "))
-        }
-        (BackendKind::Gpu, None) => say("Runs on the GPU").into(),
-        (BackendKind::Cpu, _) => say("Runs on the CPU").into(),
-    };
-    let remedy = ready.backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {}", heard(remedy)));
-    let (parameters, words) = (format::count(ready.parameters), ready.vocabulary);
-    say!("{}: {}{} {} parameters, {} words.", machine, heard(&ready.backend.why), remedy, parameters, words)
+    // Until there is something to say, www/boot.js says how far the start is.
+    if let Some(words) = badge::words(state) {
+        dom::set_text("badge", &words);
+    }
 }

@@ -16,6 +16,12 @@ pub fn window() -> Window {
     web_sys::window().expect_throw("the page runs in a window")
 }
 
+/// Loads the page anew.
+pub fn reload() {
+    // Where a browser forbids that, its own button is left.
+    let _ = window().location().reload();
+}
+
 /// The page's document.
 pub fn document() -> Document {
     window().document().expect_throw("the window has a document")

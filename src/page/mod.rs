@@ -3,9 +3,11 @@
 //!
 //! Invariant: a view reads the state and writes the document; it keeps nothing and computes nothing about training.
 //! `index.html` owns the structure, `www/style.css` the looks, and `www/main.js` only what a browser gives to
-//! JavaScript alone: the worker, the listeners and the animation frame.
+//! JavaScript alone: the worker, the listeners and the animation frame. What is said before this module is there is
+//! `www/boot.js`'s.
 
 pub mod annotator;
+pub mod badge;
 pub mod beta;
 pub mod charted;
 pub mod clinic;

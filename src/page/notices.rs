@@ -36,6 +36,7 @@ pub fn draw(state: &State) {
     }
     draw_kept(&state.keeping);
     dom::flag("failure", "hidden", state.failure.is_none());
+    dom::flag("failure-again", "hidden", !state.has_not_started());
     if let Some(failure) = &state.failure {
         dom::set_text("failure-sentence", &heard(&failure.sentence));
         dom::set_text("failure-remedy", &heard(&failure.remedy));

@@ -2,8 +2,8 @@
 
 use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, BestOfNNumbers, Command, Event, Failure, LikelihoodBatch, Moment, Opened, Order, Origin, Point, Progress,
-    Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
+    Batch, BestOfNNumbers, Command, Event, Failure, Fetching, LikelihoodBatch, Moment, Opened, Order, Origin, Point,
+    Progress, Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -62,6 +62,8 @@ pub struct State {
     pub dragged_beta: f64,
     /// The engine, once it is built.
     pub ready: Option<Ready>,
+    /// How far the models of the next engine have come, while they are on their way.
+    pub fetching: Option<Fetching>,
     /// Whether the engine trains now, or was just asked to.
     pub playing: bool,
     /// What Play trains.
@@ -161,6 +163,7 @@ impl State {
             started: None,
             dragged_beta: settings.beta,
             ready: None,
+            fetching: None,
             playing: false,
             focused: Stage::Dpo,
             stages: Stage::ALL
@@ -271,8 +274,13 @@ impl State {
                     }
                 }
             }
+            Event::Fetching(fetching) => {
+                self.fetching = Some(fetching);
+                self.mark(&[View::Controls]);
+            }
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.fetching = None;
                 if let Some(earlier) = self.keeping.ready() {
                     self.take_up(earlier);
                 }
@@ -409,6 +417,7 @@ impl State {
                     }
                     _ => {}
                 }
+                self.fetching = None;
                 self.playing &= !failure.stopped;
                 // Models that are not there leave the engine as it was, and the choice should say so.
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
@@ -561,11 +570,15 @@ impl State {
         self.stages.iter().find(|status| status.stage == stage)
     }
 
-    /// Whether the chart has more to show than the recorded figure in its place: the engine with all that is recorded, or
-    /// no engine for good.
+    /// Whether the chart has more to show than the recorded figure in its place: the engine with all that is recorded. What
+    /// was recorded may not have come either where the engine has not.
     pub fn has_a_chart(&self) -> bool {
-        let is_there = self.ready.is_some() && self.recorded.is_settled();
-        is_there || !self.points.is_empty() || self.failure.as_ref().is_some_and(|failure| failure.stopped)
+        (self.ready.is_some() && self.recorded.is_settled()) || !self.points.is_empty()
+    }
+
+    /// Whether there is no engine, and none will come by itself.
+    pub fn has_not_started(&self) -> bool {
+        self.ready.is_none() && self.failure.as_ref().is_some_and(|failure| failure.stopped)
     }
 
     /// The newest point, whose numbers stand large beside the chart.

@@ -58,3 +58,19 @@ test('a new build is seen at once and kept in the old one’s place', () => host
   assert.equal(await text(page, '.name'), 'Klimb again');
   await ready(page);
 }, { url: host.url, expected })));
+
+for (const name of [CHROMIUM, 'Firefox without WebGPU']) {
+  test(`${name}: without a host that leaves out .html, the German page is still German`, () => hosted((host) => visit(name, async (page) => {
+    await ready(page);
+    await kept(page);
+    await host.stop();
+    for (const address of ['de', 'de.html', 'de?seed=3']) {
+      await page.goto(host.url + address, { waitUntil: 'load' });
+      assert.equal(await page.$eval('html', (root) => root.lang), 'de', address);
+      await ready(page);
+    }
+    await page.goto(`${host.url}index.html`, { waitUntil: 'load' });
+    assert.equal(await page.$eval('html', (root) => root.lang), 'en');
+    await ready(page);
+  }, { url: `${host.url}de`, expected }), { hasCleanAddresses: true }));
+}

@@ -14,6 +14,9 @@ pub struct Preference {
     /// Natively, take the first adapter whose name or driver contains this, in any case. Without it, the environment
     /// variable `KLIMB_ADAPTER` says the same. A browser offers no choice.
     pub name: Option<String>,
+    /// Whether whoever asks knows that a processor plays the adapter. A browser may tell that in words that `wgpu` does
+    /// not pass on.
+    pub known_software: bool,
     /// Treat the adapter as a graphics card, even where a processor plays one: its shaders' constants and its way of
     /// writing. The tests want both.
     pub as_card: bool,
@@ -78,7 +81,8 @@ pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue,
     #[cfg(not(target_arch = "wasm32"))]
     keep_driver(&instance);
     let adapter = find_adapter(&instance, preference).await?;
-    let adapter_info = Adapter::new(&adapter.get_info());
+    let mut adapter_info = Adapter::new(&adapter.get_info());
+    adapter_info.is_software |= preference.known_software;
     let descriptor = wgpu::DeviceDescriptor { required_limits: wgpu::Limits::default(), ..Default::default() };
     let (device, queue) = adapter
         .request_device(&descriptor)

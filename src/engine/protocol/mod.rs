@@ -164,6 +164,8 @@ pub enum Event {
     Acknowledged(u32),
     /// The engine is built.
     Ready(Ready),
+    /// How far the models have come that the engine is built from. Told only where that takes longer than a moment.
+    Fetching(Fetching),
     /// Whether it is training now: it may stop by itself.
     Playing(bool),
     /// Where a longer work stands.
@@ -258,6 +260,17 @@ pub enum BackendKind {
     Gpu,
 }
 
+/// How far files have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetching {
+    /// Bytes that are here.
+    pub received: usize,
+    /// Bytes in all, where the host tells.
+    pub total: Option<usize>,
+    /// Seconds since something came last.
+    pub silence: u32,
+}
+
 /// A graphics adapter as it names itself; a browser may leave any of it empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
@@ -269,6 +282,15 @@ pub struct Adapter {
     pub architecture: String,
     /// Whether it is emulated on the processor.
     pub software: bool,
+}
+
+impl Adapter {
+    /// Whatever it tells of itself, in one line; empty where that is nothing.
+    pub fn words(&self) -> String {
+        let parts = [&self.name, &self.vendor, &self.architecture].map(|part| part.trim());
+        let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        told.join(", ")
+    }
 }
 
 /// Where a longer work stands.

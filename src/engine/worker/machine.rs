@@ -1,13 +1,9 @@
 //! The session on the backend that suits this browser. Wasm alone.
 
-use js_sys::{Function, Promise, Reflect};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-
-use super::shipped;
+use super::{adapter, shipped};
+use crate::backend::BackendError;
 use crate::backend::either::{Either, EitherBackend};
 use crate::backend::gpu::kernels::{LEARNING, WRITING};
-use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
 };
@@ -152,14 +148,19 @@ async fn built(settings: Settings, source: Source) -> Result<Session<EitherBacke
     if settings.backend == BackendChoice::Cpu {
         return on_cpu(source, None, "you chose it.", None).await;
     }
-    let adapter = browser_adapter().await;
+    let found = adapter::find().await;
+    let adapter = found.as_ref().map(|found| found.described.clone());
     let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
     if settings.backend == BackendChoice::Auto && software {
         let remedy = "Hardware acceleration in the browser's settings may help.";
         return on_cpu(source, adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy))
             .await;
     }
-    match Gpu::new(Preference::default()).await {
+    let opened = match &found {
+        Some(found) => found.open().await,
+        None => Err(BackendError::NoAdapter("this browser offers none".into())),
+    };
+    match opened {
         Ok(mut gpu) => {
             // Compiling is most of the way to the first step: it begins before the models are there.
             gpu.prepare(&WRITING, &LEARNING);
@@ -202,8 +203,14 @@ async fn session(
 ) -> Result<Session<EitherBackend>, Failure> {
     match source {
         Source::Models(there) => {
-            let checkpoints = models((width, settings.breadth), there).await?;
-            Session::new(k, seconds, badge, settings, &checkpoints)
+            let which = (width, settings.breadth);
+            let are_shipped = there.as_ref().is_none_or(|(its, _)| *its != which);
+            let checkpoints = models(which, there).await?;
+            let refused = |failure: Failure| match failure.field.as_deref() {
+                Some("checkpoint") if are_shipped => shipped::damaged(),
+                _ => failure,
+            };
+            Session::new(k, seconds, badge, settings, &checkpoints).map_err(refused)
         }
         Source::Kept(snapshot) => {
             Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
@@ -224,22 +231,6 @@ async fn models(which: Which, there: Option<(Which, Checkpoints)>) -> Result<Che
 
 fn badge(kind: BackendKind, adapter: Option<Adapter>, why: &str, remedy: Option<&str>) -> Badge {
     Badge { kind, adapter, why: why.into(), remedy: remedy.map(Into::into) }
-}
-
-/// What the browser tells of its graphics adapter; wgpu passes on only the description, which is often empty.
-async fn browser_adapter() -> Option<Adapter> {
-    let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok();
-    let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu").filter(|gpu| !gpu.is_undefined())?;
-    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
-    let promise: Promise = request.call0(&gpu).ok()?.dyn_into().ok()?;
-    let adapter = JsFuture::from(promise).await.ok().filter(|adapter| !adapter.is_null())?;
-    let info = get(&adapter, "info")?;
-    let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
-    let (name, vendor, architecture) = (text("description"), text("vendor"), text("architecture"));
-    let words = format!("{name} {vendor} {architecture}");
-    let is_fallback = [&info, &adapter].iter().any(|it| get(it, "isFallbackAdapter").is_some_and(|it| it.is_truthy()));
-    let software = is_fallback || is_software(&words);
-    Some(Adapter { name, vendor, architecture, software })
 }
 
 /// The worker's clock, in seconds.

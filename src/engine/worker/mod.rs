@@ -4,6 +4,7 @@
 //! Between two slices the loop returns to the browser's message queue, so that an order waits for one slice at most;
 //! a slice awaits each submit before it sends the next, so at most one is in flight.
 
+pub mod adapter;
 mod machine;
 mod shipped;
 pub mod wire;

@@ -1,0 +1,171 @@
+// Whatever keeps the page from starting is said in a sentence with a remedy, and a slow line says what is fetched and how far.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import puppeteer from 'puppeteer-core';
+import { BROWSERS, URL_AT_ROOT, visit } from './harness.js';
+import { hosted } from './server.js';
+
+const PATIENT = { timeout: 60_000 };
+const CHROMIUM = 'Chromium without WebGPU';
+const FIREFOX = 'Firefox without WebGPU';
+
+const says = (page, selector, words) => page.waitForFunction((where, wanted) => {
+  const element = document.querySelector(where);
+  return element && new RegExp(wanted).test(element.textContent) && element.textContent;
+}, PATIENT, selector, words.source).then((it) => it.jsonValue()).catch(async (error) => {
+  throw new Error(`${selector} says “${await page.$eval(selector, (it) => it.textContent)}”, not ${words}`, { cause: error });
+});
+
+/** What a browser may lack, and what the page then says instead of starting. */
+const LACKING = [
+  ['modules', () => { delete HTMLScriptElement.prototype.noModule; }, /knows no JavaScript modules\. A recent Chrome/],
+  ['WebAssembly', () => { delete globalThis.WebAssembly; }, /WebAssembly is off in this browser.*Lockdown Mode/],
+  ['SIMD', () => { WebAssembly.validate = () => false; }, /no SIMD instructions\. A recent Chrome/],
+  ['workers', () => { delete globalThis.Worker; }, /offers no Web Workers\. A recent/],
+  ['leave to make workers', () => { globalThis.Worker = class { constructor() { throw new Error('workers are forbidden'); } }; }, /cannot start: .*workers are forbidden\. Try again, or/],
+];
+const HTML = { status: 200, contentType: 'text/html', body: '<!doctype html>' };
+const MISSING = { status: 404, body: 'none' };
+const CUT = { status: 200, contentType: 'application/wasm', body: Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1]) };
+/** A file of the page, what comes in its place (a lost connection, where nothing does), where that is told, and how. */
+const AMISS = [
+  ['klimb_bg.wasm', MISSING, '#badge', /the file pkg\/klimb_bg\.wasm could not be loaded \(404.*\)\. Try again once/],
+  ['klimb_bg.wasm', null, '#badge', /the file pkg\/klimb_bg\.wasm could not be loaded \(.*etch.*\)\./],
+  ['klimb_bg.wasm', HTML, '#badge', /the file pkg\/klimb_bg\.wasm could not be loaded \(.*magic.*\)\./],
+  ['klimb_bg.wasm', CUT, '#badge', /the file pkg\/klimb_bg\.wasm could not be loaded \(.*section.*\)\./],
+  ['klimb.js', MISSING, '#badge', /the file pkg\/klimb\.js could not be loaded \(404/],
+  ['main.js', MISSING, '#badge', /the file main\.js could not be loaded \(404/],
+  ['main.js', null, '#badge', /the file main\.js could not be loaded/],
+  ['main.js', HTML, '#badge', /the file main\.js could not be loaded \(content-type text\/html/],
+  ['worker.js', MISSING, '#failure', /The engine stopped: the worker could not be loaded\. Reload the page/],
+  ['base.safetensors', MISSING, '#failure', /could not be loaded: assets\/base\.safetensors \(404.*\)\. Reload the page/],
+  ['sft.safetensors', null, '#failure', /could not be loaded: assets\/sft\.safetensors \([^(]*\)\. Reload the page/],
+  ['optimum.json', HTML, '#failure', /The models of the page are damaged, or have not come whole\. Reload the page/],
+];
+
+/** The recorded figure is there, nothing claims to be starting, and Play waits. */
+async function standsStill(page, what) {
+  await page.waitForFunction(() => document.querySelector('#recorded-figure img').naturalWidth > 0, PATIENT);
+  const seen = await page.evaluate(() => ({
+    figure: document.querySelector('#recorded-figure').getBoundingClientRect().height > 100,
+    starts: /Starting|startet …/.test(document.querySelector('#badge').textContent),
+    waits: document.querySelector('#play').disabled,
+  }));
+  assert.deepEqual(seen, { figure: true, starts: false, waits: true }, what);
+}
+const canTryAgain = (page) => page.evaluate(() => [...document.querySelectorAll('#badge button, #failure-again')]
+  .filter((button) => button.getBoundingClientRect().height > 0).length);
+
+async function inOneBrowser(name, use) {
+  const browser = await puppeteer.launch({ headless: true, ...BROWSERS[name] });
+  try {
+    await use(async (prepare, look, url = URL_AT_ROOT) => {
+      const page = await browser.newPage();
+      await prepare(page);
+      await page.goto(url, { waitUntil: 'domcontentloaded' });
+      await look(page);
+      await page.close();
+    });
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Answers for the host where `amiss` has something for a file; undefined there is the host's own answer. */
+async function intercept(page, amiss) {
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    const instead = amiss(new URL(request.url()).pathname.split('/').at(-1));
+    if (instead === undefined) return request.continue();
+    return instead ? request.respond(instead) : request.abort();
+  });
+}
+
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: what a browser lacks is named, with a remedy`, () => inOneBrowser(name, async (open) => {
+    for (const [what, take, words] of LACKING) {
+      await open((page) => page.evaluateOnNewDocument(take), async (page) => {
+        assert.match(await says(page, '#badge [role=alert]', words), /The figure below is recorded\./);
+        await standsStill(page, what);
+        assert.equal(await canTryAgain(page), words.source.includes('Try again') ? 1 : 0, what);
+      });
+    }
+    const index = pathToFileURL(join(import.meta.dirname, '../../dist/index.html')).href;
+    const german = pathToFileURL(join(import.meta.dirname, '../../dist/de.html')).href;
+    await open(async () => {}, (page) => says(page, '#badge', /opened as a file.*cargo xtask serve/), index);
+    await open(async () => {}, async (page) => {
+      await says(page, '#badge', /^Die Engine kann nicht starten: Die Seite wurde als Datei geöffnet.*Aufzeichnung\. $/);
+      await standsStill(page, 'a file');
+    }, german);
+  }));
+
+  test(`${name}: whatever does not come is named, and can be tried again`, () => inOneBrowser(name, async (open) => {
+    for (const [file, instead, where, words] of AMISS) {
+      const what = `${file}: ${instead ? `${instead.status} ${instead.contentType ?? ''}` : 'no answer'}`;
+      await open((page) => intercept(page, (asked) => (asked === file ? instead : undefined)), async (page) => {
+        await says(page, where, words);
+        if (where === '#failure') await says(page, '#badge', /^The engine has not started\. What the figure shows is recorded\.$/);
+        await standsStill(page, what);
+        assert.equal(await canTryAgain(page), 1, what);
+      });
+    }
+    let isThere = false;
+    const missing = (asked) => (isThere || !['klimb_bg.wasm', 'boot.js'].includes(asked) ? undefined : MISSING);
+    // Without its first script the page can say only what is written in it.
+    await open((page) => intercept(page, missing), async (page) => {
+      await page.waitForFunction(() => getComputedStyle(document.querySelector('#unstarted')).visibility === 'visible', PATIENT);
+      isThere = true;
+      await page.reload();
+      await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      assert.equal(await page.$('#unstarted'), null);
+    });
+    for (const file of ['main.js', 'sft.safetensors']) {
+      isThere = false;
+      await open((page) => intercept(page, (asked) => (!isThere && asked === file ? MISSING : undefined)), async (page) => {
+        const again = await page.waitForSelector('#badge button, #failure-again:not([hidden])', PATIENT);
+        isThere = true;
+        await again.click();
+        await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      });
+    }
+  }));
+}
+
+for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
+  test(`${name}: a slow line says what is fetched and how far`, async () => {
+    const asked = [];
+    let release;
+    /** Sends half of a file, and the rest when the test has seen what it wants to see. */
+    const holdBack = async (file, bytes, answer) => {
+      asked.push(file);
+      if (!['klimb_bg.wasm', 'base.safetensors'].includes(file)) return false;
+      const half = bytes.length >> 1;
+      answer.writeHead(200, {
+        'content-type': file.endsWith('wasm') ? 'application/wasm' : 'application/octet-stream', 'content-length': bytes.length,
+      });
+      answer.write(bytes.subarray(0, half));
+      await new Promise((resolve) => { release = resolve; });
+      answer.end(bytes.subarray(half));
+      return true;
+    };
+    await hosted((host) => visit(name, async (page) => {
+      for (const what of ['engine', 'models']) {
+        const said = await says(page, '#badge', new RegExp(`^Fetching the ${what}: [1-9]\\d* of \\d+ kB\\.`));
+        const [, here, all] = /: (\d+) of (\d+) kB/.exec(said);
+        assert.ok(Number(here) > 0 && Number(here) < Number(all), said);
+        if (patience) await says(page, '#badge', new RegExp(`^Fetching the ${what}: ${here} of ${all} kB\\. Nothing new for \\d+ s: `));
+        assert.ok(await page.$eval('#play', (it) => it.disabled));
+        release();
+      }
+      await says(page, '#badge', /^Runs on the CPU/);
+      await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      const once = ['klimb_bg.wasm', 'base.safetensors', 'sft.safetensors'];
+      // The service worker asks for everything once more, afterwards.
+      const before = asked.slice(0, asked.includes('service-worker.js') ? asked.indexOf('service-worker.js') : undefined);
+      assert.deepEqual(before.filter((file) => once.includes(file)).sort(), [...once].sort());
+    }, { url: host.url }), { answers: holdBack });
+  });
+}
