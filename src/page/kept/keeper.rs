@@ -447,4 +447,4 @@ impl<S: Store> Keeper<S> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -33,6 +33,8 @@ pub struct Shared {
     pub fails: Option<(usize, StoreError)>,
     /// How many letters of JSON there is room for.
     pub room: Option<usize>,
+    /// How often something was written.
+    pub commits: usize,
     is_busy: bool,
 }
 
@@ -98,7 +100,7 @@ impl Store for Memory {
     }
 
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
-        self.call().await.ok()?;
+        pause().await;
         let open = self.shared().open.clone()?;
         Some(open.into_iter().filter(|visit| *visit != self.visit).collect())
     }
@@ -145,11 +147,14 @@ impl Transaction for Opened {
             }
         }
         self.0.call().await?;
-        let room = self.0.shared().room;
-        if room.is_some_and(|room| values.values().map(|value| value.to_string().len()).sum::<usize>() > room) {
+        let size = |values: &BTreeMap<Key, Value>| values.values().map(|value| value.to_string().len()).sum::<usize>();
+        let mut shared = self.0.shared();
+        let is_too_much = |room| size(&values) > room && size(&values) > size(&shared.values);
+        if shared.room.is_some_and(is_too_much) {
             return Err(StoreError::Full);
         }
-        self.0.shared().values = values;
+        shared.values = values;
+        shared.commits += 1;
         Ok(())
     }
 }

@@ -193,4 +193,7 @@ impl Keeping {
 }
 
 #[cfg(test)]
+#[path = "interleavings/tests.rs"]
+mod interleavings;
+#[cfg(test)]
 mod tests;
