@@ -18,6 +18,7 @@ pub use self::keeper::{Keeper, News};
 use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
+use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
 use crate::sorted::Map;
