@@ -118,9 +118,8 @@ fn click(page: &mut Page, id: &str) {
             }
         }
         "kept-discard" => {
-            page.state.keeping.trouble = None;
-            page.state.keeping.discard();
-            page.do_chore();
+            page.state.keeping.dismiss();
+            page.do_chores();
             page.state.mark(&[View::Notices]);
         }
         "sweep" => sweep::view::press(page),

@@ -7,11 +7,11 @@ use web_sys::{Event as BrowserEvent, KeyboardEvent};
 use super::hands::Hands;
 use super::hands::workers::Workers;
 use super::hidden::Pace;
-use super::kept::Chore;
+use super::kept::{Chore, Job, News};
 use super::lecture::Lecture;
 use super::recorded::fetch::{self, Inbox};
 use super::state::State;
-use super::storage::{News, Storage};
+use super::storage::Storage;
 use super::telling::Telling;
 use super::view::View;
 use super::{
@@ -95,7 +95,7 @@ impl Page {
             telling: Telling::default(),
             post,
             inbox: Inbox::default(),
-            storage: Storage::default(),
+            storage: Storage::new(),
             is_engine_there: false,
             hands: Hands::default(),
             workers: Workers::new(hire),
@@ -123,7 +123,7 @@ impl Page {
             // A choice was taken back: the address must not ask for it again.
             address::write(&self.state);
         }
-        self.do_chore();
+        self.do_chores();
     }
 
     /// The worker or one of its files is not there, or it has ended. Answers whether another worker is to be made, to which
@@ -296,33 +296,21 @@ impl Page {
     }
 
     /// Lets the browser do what is to be done about the kept run.
-    pub(super) fn do_chore(&mut self) {
-        match self.state.keeping.chore.take() {
-            Some(Chore::Write) => {
-                let entry = self.state.entry(js_sys::Date::now());
-                self.storage.keep(Some(entry));
-            }
-            Some(Chore::Forget) => self.storage.keep(None),
-            None => {}
+    pub(super) fn do_chores(&mut self) {
+        for chore in std::mem::take(&mut self.state.keeping.chores) {
+            self.storage.push(match chore {
+                Chore::Write => Job::Save(Box::new(self.state.entry(js_sys::Date::now()))),
+                Chore::Forget(saved) => Job::Forget(saved),
+            });
         }
     }
 
     /// Takes up what the browser's store has to say.
     fn hear(&mut self, news: News) {
-        let keeping = &mut self.state.keeping;
-        match news {
-            News::Found(earlier) => keeping.offer = Some(earlier),
-            News::Broken(reason) => {
-                keeping.discard();
-                self.state.failure = Some(unusable(&reason));
-                self.do_chore();
-            }
-            News::Forbidden(reason) => {
-                let reason = reason.trim_end_matches('.');
-                keeping.trouble =
-                    Some(format!("This browser keeps no runs between visits ({reason}). Everything else works."));
-            }
+        if let Some(reason) = self.state.keeping.hear(news) {
+            self.state.failure = Some(unusable(&reason));
         }
+        self.do_chores();
         self.state.mark(&[View::Notices]);
     }
 

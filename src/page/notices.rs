@@ -45,14 +45,19 @@ pub fn draw(state: &State) {
 
 /// Offers the run of an earlier visit, or says why none is kept.
 fn draw_kept(keeping: &Keeping) {
-    let text = match (&keeping.offer, &keeping.trouble) {
+    let text = match (&keeping.offer, keeping.trouble()) {
+        (Some(earlier), _) if earlier.is_open => {
+            let (when, run) = (moment(earlier.when), earlier.words());
+            say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
+        }
         (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
         (None, Some(trouble)) => heard(trouble),
         (None, None) => String::new(),
     };
     dom::flag("kept", "hidden", text.is_empty());
     dom::flag("kept-resume", "hidden", keeping.offer.is_none());
-    dom::set_text("kept-discard", if keeping.offer.is_some() { say("Discard") } else { say("Dismiss") });
+    let is_closed = keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open);
+    dom::set_text("kept-discard", if is_closed { say("Discard") } else { say("Dismiss") });
     if !text.is_empty() && dom::element("kept-summary").text_content().as_ref() != Some(&text) {
         dom::set_text("said", &text);
     }

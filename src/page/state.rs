@@ -12,7 +12,7 @@ use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
 use crate::page::former::FormerRuns;
 use crate::page::guess::Guess;
-use crate::page::kept::{Earlier, Entry, Keeping, Seen};
+use crate::page::kept::{self, Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
 use crate::page::lent::Lent;
 use crate::page::orders::{Orders, TakenUp};
@@ -546,8 +546,9 @@ impl State {
     }
 
     /// The engine goes on from an earlier visit: its runs stand behind those of this one, and the last of them go on.
-    fn take_up(&mut self, Earlier { seen, engine, .. }: Earlier) {
+    fn take_up(&mut self, Earlier { seen, engine, missing, .. }: Earlier) {
         self.start_over(&Stage::ALL);
+        self.failure = kept::lost(&missing).or(self.failure.take());
         let own = self.points.iter().filter(|point| !is_standing(&point.point.method));
         let own = own.map(|point| point.run).max().unwrap_or(0);
         self.points.extend(seen.points.into_iter().map(|point| Point { run: own + point.run, ..point }));

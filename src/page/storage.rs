@@ -1,233 +1,406 @@
-//! The browser's own store (IndexedDB), in which one run is kept. Wasm alone. Whatever it refuses is told in words.
+//! The browser's own store: IndexedDB by the crate idb, and Web Locks, by which pages tell that they are open. Wasm alone.
+//! What is kept, and where, is decided in `page::kept`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Write;
 use std::rc::Rc;
 
-use js_sys::Promise;
+use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStore, ObjectStoreParams, TransactionMode};
+use js_sys::{Array, Promise, Reflect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode};
 
 use super::dom;
-use super::kept::{Earlier, Entry, MOST_SLOTS};
+use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
+use super::kept::{Job, Jobs, Keeper, News};
 use crate::engine::worker::wire;
 
 const DATABASE: &str = "klimb";
-const STORE: &str = "runs";
+/// Version 1 had the first form's store alone.
+const VERSION: u32 = 2;
+/// The first form's, by texts.
+const FIRST: &str = "runs";
+/// Today's, by lists of folder, visit, kind and number.
+const PARTS: &str = "parts";
+/// Where a tab keeps which visit wrote last in it, so that a reload is offered what it had itself.
+const VISIT: &str = "klimb-visit";
 
-/// What the store has to say.
-pub enum News {
-    /// The run of an earlier visit.
-    Found(Box<Earlier>),
-    /// There is one, but it cannot be used.
-    Broken(String),
-    /// Nothing can be kept.
-    Forbidden(String),
+/// Milliseconds after which another page that does not let go of the store is spoken of.
+const PATIENCE: i32 = 2000;
+
+#[wasm_bindgen]
+extern "C" {
+    /// What gives locks, in browsers that have them and where the address is trusted.
+    type LockManager;
+
+    #[wasm_bindgen(method, catch)]
+    fn request(this: &LockManager, name: &str, work: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn query(this: &LockManager) -> Result<Promise, JsValue>;
 }
 
-/// The store. One work after another is done; of entries that wait, only the newest is written.
-#[derive(Clone, Default)]
+/// The store of a visit. One work after another is done.
+#[derive(Clone)]
 pub struct Storage(Rc<RefCell<Inner>>);
 
-#[derive(Default)]
 struct Inner {
-    news: Vec<News>,
-    /// What is to be kept next, or, inside, that nothing is.
-    waiting: Option<Option<Entry>>,
-    is_working: bool,
-    /// A browser that refused is not asked again.
-    is_forbidden: bool,
+    jobs: Jobs,
+    /// Away while it works.
+    keeper: Option<Keeper<Browser>>,
+    news: Told,
 }
 
+/// What there is to say.
+type Told = Rc<RefCell<Vec<News>>>;
+
 impl Storage {
-    /// Looks for a run of an earlier visit.
-    pub fn look(&self) {
-        let storage = self.clone();
-        spawn_local(async move {
-            match read().await {
-                Err(error) => storage.forbid(&error),
-                Ok(None) => {}
-                Ok(Some(entry)) => {
-                    let news = match entry.and_then(Entry::read) {
-                        Ok(earlier) => News::Found(Box::new(earlier)),
-                        Err(reason) => News::Broken(reason),
-                    };
-                    storage.0.borrow_mut().news.push(news);
-                }
-            }
-        });
+    /// A new visit's.
+    pub fn new() -> Self {
+        let (folder, visit, news) = (folder(), random_id(), Told::default());
+        let browser = Browser { lock: lock_name(&folder, &visit), prefix: lock_name(&folder, ""), news: news.clone() };
+        let keeper = Some(Keeper::new(browser, folder, visit));
+        Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news })))
     }
 
-    /// Keeps a run in the place of any other, or, without one, forgets what is there.
-    pub fn keep(&self, entry: Option<Entry>) {
+    /// Looks for runs of earlier visits.
+    pub fn look(&self) {
+        let former = session_storage().and_then(|storage| storage.get_item(VISIT).ok().flatten());
+        self.push(Job::Look(former, js_sys::Date::now()));
+    }
+
+    /// Does this as soon as all before it is done.
+    pub fn push(&self, job: Job) {
         let mut inner = self.0.borrow_mut();
-        if inner.is_forbidden {
-            return;
-        }
-        // An entry that never was written hands on what it would have put beside it.
-        let former = inner.waiting.take().flatten();
-        let (policies, rows) = former.map_or_else(Default::default, |former| (former.fresh, former.fresh_rows));
-        inner.waiting = Some(entry.map(|mut entry| {
-            entry.fresh.splice(..0, policies);
-            entry.fresh_rows.splice(..0, rows);
-            entry
-        }));
-        if !std::mem::replace(&mut inner.is_working, true) {
+        inner.jobs.push(job);
+        if let Some(keeper) = inner.keeper.take() {
             let storage = self.clone();
-            spawn_local(async move { storage.work().await });
+            spawn_local(async move { storage.work(keeper).await });
         }
     }
 
     /// What there is to say since the last time.
     pub fn take_news(&self) -> Vec<News> {
-        std::mem::take(&mut self.0.borrow_mut().news)
+        let inner = self.0.borrow();
+        std::mem::take(&mut *inner.news.borrow_mut())
     }
 
-    async fn work(&self) {
-        while let Some(entry) = self.next() {
-            if let Err(error) = write(entry).await {
-                self.forbid(&error);
+    async fn work(&self, mut keeper: Keeper<Browser>) {
+        keeper.store().tell_that_it_is_open().await;
+        while let Some(job) = self.next() {
+            let news = keeper.work(job).await;
+            if news.contains(&News::Saved)
+                && let Some(storage) = session_storage()
+            {
+                // A tab that may keep nothing is offered the newest run instead of its own.
+                let _ = storage.set_item(VISIT, keeper.visit());
             }
+            self.0.borrow().news.borrow_mut().extend(news);
+        }
+        self.0.borrow_mut().keeper = Some(keeper);
+    }
+
+    fn next(&self) -> Option<Job> {
+        self.0.borrow_mut().jobs.take()
+    }
+}
+
+/// The browser, as `page::kept` asks it.
+struct Browser {
+    /// The lock that this page holds as long as it is open.
+    lock: String,
+    /// What the locks of all pages in its folder begin with.
+    prefix: String,
+    news: Told,
+}
+
+impl Browser {
+    /// Lets other pages see that this one is open; nothing where the browser has no locks, as over plain http.
+    async fn tell_that_it_is_open(&self) {
+        let Some(locks) = locks() else { return };
+        let mut request = None;
+        let granted = Promise::new(&mut |granted, _| {
+            // The lock is let go when this promise is kept, which is never: the browser does it when the page ends.
+            let hold = Closure::once_into_js(move |_: JsValue| {
+                let _ = granted.call0(&JsValue::NULL);
+                Promise::new(&mut |_, _| {})
+            });
+            request = locks.request(&self.lock, &hold).ok();
+        });
+        if let Some(request) = request {
+            // Granted or refused: `open_elsewhere` sees which.
+            let _ = JsFuture::from(Promise::race(&Array::of2(&granted, &request))).await;
         }
     }
 
-    /// The next work, or the end of working.
-    fn next(&self) -> Option<Option<Entry>> {
-        let mut inner = self.0.borrow_mut();
-        let next = inner.waiting.take();
-        inner.is_working = next.is_some();
-        next
+    async fn open(&self) -> Result<Connection, StoreError> {
+        let mut request = Factory::new().and_then(|factory| factory.open(DATABASE, Some(VERSION))).map_err(absent)?;
+        request.on_upgrade_needed(|event| {
+            let Ok(database) = event.database() else { return };
+            let known = database.store_names();
+            for name in [FIRST, PARTS].into_iter().filter(|name| !known.iter().any(|its| its == name)) {
+                // Without it every transaction will fail, and that is told.
+                let _ = database.create_object_store(name, ObjectStoreParams::new());
+            }
+        });
+        let (is_waiting, news) = (Rc::new(Cell::new(true)), self.news.clone());
+        let still = is_waiting.clone();
+        request.on_blocked(move |_| {
+            let tell = Closure::once_into_js(move || {
+                if still.get() {
+                    news.borrow_mut().push(News::Failed(
+                        "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again."
+                            .into(),
+                    ));
+                }
+            });
+            // Without a clock nothing is told, and the wait is the same.
+            let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(tell.unchecked_ref(), PATIENCE);
+        });
+        let opened = request.await;
+        is_waiting.set(false);
+        let mut database = opened.map_err(absent)?;
+        // A newer page wants to change the store's form, and waits for this one.
+        database.on_version_change(|event| {
+            if let Some(Ok(database)) = event.target().map(Database::try_from) {
+                database.close();
+            }
+        });
+        Ok(Connection(database))
+    }
+}
+
+impl Store for Browser {
+    type Value = JsValue;
+    type Transaction = Opened;
+
+    fn encode<T: Serialize>(value: &T) -> Result<JsValue, StoreError> {
+        wire::encode(value).map_err(|error| StoreError::Failed(error.to_string()))
     }
 
-    fn forbid(&self, error: &JsValue) {
-        let mut inner = self.0.borrow_mut();
-        if !std::mem::replace(&mut inner.is_forbidden, true) {
-            let reason = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
-            inner.news.push(News::Forbidden(reason.unwrap_or_else(|| "it does not say why".into())));
+    fn decode<T: DeserializeOwned>(value: JsValue) -> Result<T, String> {
+        serde_wasm_bindgen::from_value(value).map_err(|error| error.to_string())
+    }
+
+    async fn begin(&self, writes: bool) -> Result<Opened, StoreError> {
+        let connection = self.open().await?;
+        let mode = if writes { TransactionMode::ReadWrite } else { TransactionMode::ReadOnly };
+        let transaction = connection.0.transaction(&[FIRST, PARTS], mode).map_err(failed)?;
+        let (first, parts) = (transaction.object_store(FIRST), transaction.object_store(PARTS));
+        Ok(Opened {
+            first: first.map_err(failed)?,
+            parts: parts.map_err(failed)?,
+            transaction,
+            _connection: connection,
+        })
+    }
+
+    async fn open_elsewhere(&self) -> Option<Vec<String>> {
+        let snapshot = JsFuture::from(locks()?.query().ok()?).await.ok()?;
+        let held: Array = Reflect::get(&snapshot, &"held".into()).ok()?.dyn_into().ok()?;
+        let held: Vec<(String, String)> =
+            held.iter().filter_map(|lock| Some((text(&lock, "name")?, text(&lock, "clientId")?))).collect();
+        // A browser that has not let this page have its lock tells nothing of others.
+        let (_, own) = held.iter().find(|(name, _)| *name == self.lock)?;
+        // What this document held before its page was made anew is open no more.
+        let others = held.iter().filter(|(_, client)| client != own);
+        Some(others.filter_map(|(name, _)| name.strip_prefix(&self.prefix).map(str::to_owned)).collect())
+    }
+}
+
+/// A connection, closed when it is no longer needed: an open one would keep a newer page from changing the store's form.
+struct Connection(Database);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A transaction that is under way.
+struct Opened {
+    first: ObjectStore,
+    parts: ObjectStore,
+    transaction: idb::Transaction,
+    _connection: Connection,
+}
+
+impl Opened {
+    fn at(&self, key: &Key) -> (&ObjectStore, JsValue) {
+        match key {
+            Key::First(key) => (&self.first, key.into()),
+            Key::Part { folder, visit, kind, number } => {
+                (&self.parts, list(&[&folder.into(), &visit.into(), &kind.name().into(), &(*number).into()]))
+            }
         }
     }
 }
 
-/// What is kept, with the policies beside it; inside, why it cannot be read. A policy that cannot is left out.
-async fn read() -> Result<Option<Result<Entry, String>>, JsValue> {
-    let database = open().await?;
-    let store = database.transaction_with_str_and_mode(STORE, IdbTransactionMode::Readonly)?.object_store(STORE)?;
-    let value = done(&store.get(&key())?).await?;
-    if value.is_undefined() {
-        database.close();
-        return Ok(None);
-    }
-    let mut entry = wire::decode::<Entry>(value).map_err(|error| error.to_string());
-    if let Ok(entry) = &mut entry {
-        for slot in entry.moments().to_vec() {
-            let value = done(&store.get(&slot_key(slot))?).await?;
-            wire::decode(value).into_iter().for_each(|moment| entry.add(moment));
-        }
-        for (stage, places) in entry.stretches().to_vec() {
-            for place in places {
-                let value = done(&store.get(&rows_key(place))?).await?;
-                value.as_string().into_iter().for_each(|text| entry.add_rows(stage, text));
-            }
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // A browser commits what nobody waits for. One that is over cannot be undone, and says so.
+        if let Ok(store) = self.transaction.object_store(PARTS) {
+            let _ = store.transaction().abort();
         }
     }
-    database.close();
-    Ok(Some(entry))
 }
 
-async fn write(entry: Option<Entry>) -> Result<(), JsValue> {
-    let database = open().await?;
-    let transaction = database.transaction_with_str_and_mode(STORE, IdbTransactionMode::Readwrite)?;
-    let store = transaction.object_store(STORE)?;
-    match entry {
-        Some(entry) => {
-            let refused = |error: wire::ProtocolError| js_sys::Error::new(&error.to_string());
-            for (slot, moment) in &entry.fresh {
-                store.put_with_key(&wire::encode(moment).map_err(refused)?, &slot_key(*slot))?;
+impl Transaction for Opened {
+    type Value = JsValue;
+
+    async fn keys(&mut self, under: Under<'_>) -> Result<Vec<Key>, StoreError> {
+        let (store, from, to) = match under {
+            // A list comes behind every text, and a longer list behind its beginning.
+            Under::Folder(folder) => {
+                let folder = folder.into();
+                (&self.parts, list(&[&folder]), list(&[&folder, &Array::new()]))
             }
-            for (place, text) in &entry.fresh_rows {
-                store.put_with_key(&text.into(), &rows_key(*place))?;
+            Under::Visit(folder, visit) => {
+                let (folder, visit) = (folder.into(), visit.into());
+                (&self.parts, list(&[&folder, &visit]), list(&[&folder, &visit, &Array::new()]))
             }
-            let places = entry.stretches().iter().flat_map(|(_, places)| places);
-            store.delete(&rows_from(places.max().map_or(0, |last| last + 1))?)?;
-            store.put_with_key(&wire::encode(&entry).map_err(refused)?, &key())?;
-        }
-        None => {
-            store.delete(&rows_from(0)?)?;
-            for slot in 0..MOST_SLOTS {
-                store.delete(&slot_key(slot))?;
+            Under::First(folder) => (&self.first, folder.into(), format!("{folder}#~").into()),
+        };
+        let range = KeyRange::bound(&from, &to, None, None).map_err(failed)?;
+        let keys = store.get_all_keys(Some(range.into()), None).map_err(failed)?.await.map_err(failed)?;
+        let keys = keys.iter().filter_map(read_key);
+        Ok(match under {
+            Under::Folder(_) | Under::Visit(..) => keys.collect(),
+            Under::First(folder) => {
+                let is_its =
+                    |key: &str| key.strip_prefix(folder).is_some_and(|it| it.is_empty() || it.starts_with('#'));
+                keys.filter(|key| matches!(key, Key::First(key) if is_its(key))).collect()
             }
-            store.delete(&key())?;
-        }
+        })
     }
-    let outcome = completed(&transaction).await;
-    database.close();
-    outcome
+
+    async fn get(&mut self, key: &Key) -> Result<Option<JsValue>, StoreError> {
+        let (store, key) = self.at(key);
+        store.get(key).map_err(failed)?.await.map_err(failed)
+    }
+
+    async fn commit(mut self, changes: Vec<Change<JsValue>>) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::Put(key, value) => {
+                    let (store, key) = self.at(&key);
+                    store.put(&value, Some(&key)).map(drop).map_err(failed)?;
+                }
+                Change::Delete(key) => {
+                    let (store, key) = self.at(&key);
+                    store.delete(key).map(drop).map_err(failed)?;
+                }
+            }
+        }
+        // Each request may succeed, and all be undone when they are to be committed, for want of room say.
+        let transaction = &mut self.transaction;
+        let promise = Promise::new(&mut |completed, aborted| {
+            transaction.on_complete(move |_| drop(completed.call0(&JsValue::NULL)));
+            transaction.on_abort(move |_| drop(aborted.call0(&JsValue::NULL)));
+        });
+        JsFuture::from(promise).await.map(drop).map_err(|_| match self.transaction.error() {
+            Some(error) => failed(idb::Error::DomException(error)),
+            None => StoreError::Failed("it was interrupted".into()),
+        })
+    }
 }
 
-async fn open() -> Result<IdbDatabase, JsValue> {
-    let factory = dom::window().indexed_db()?.ok_or_else(|| js_sys::Error::new("it has no IndexedDB"))?;
-    let request: IdbOpenDbRequest = factory.open_with_u32(DATABASE, 1)?;
-    let opened = request.clone();
-    // It holds the request and is called at most once in a browser's life: it must not be left to that call to be freed.
-    let make = Closure::once(move || {
-        // Only an open request of the same connection gets here, and its new database has no store yet.
-        let made = opened.result().and_then(|it| it.unchecked_into::<IdbDatabase>().create_object_store(STORE));
-        drop(made);
-    });
-    request.set_onupgradeneeded(Some(make.as_ref().unchecked_ref()));
-    let outcome = done(&request).await;
-    request.set_onupgradeneeded(None);
-    Ok(outcome?.unchecked_into())
+fn list(parts: &[&JsValue]) -> JsValue {
+    parts.iter().copied().collect::<Array>().into()
+}
+
+fn read_key(key: &JsValue) -> Option<Key> {
+    if let Some(key) = key.as_string() {
+        return Some(Key::First(key));
+    }
+    let key: &Array = key.dyn_ref()?;
+    let kind = key.get(2).as_string()?;
+    Some(Key::Part {
+        folder: key.get(0).as_string()?,
+        visit: key.get(1).as_string()?,
+        kind: Kind::ALL.into_iter().find(|its| its.name() == kind)?,
+        number: key.get(3).as_f64()? as u32,
+    })
+}
+
+/// Why the store cannot be opened.
+fn absent(error: idb::Error) -> StoreError {
+    let is_refused = matches!(error, idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_));
+    let (name, reason) = told(error);
+    match name.as_str() {
+        "VersionError" => StoreError::Newer,
+        "QuotaExceededError" => StoreError::Full,
+        "SecurityError" | "InvalidStateError" | "NotAllowedError" => StoreError::Absent(reason),
+        _ if is_refused => StoreError::Absent(reason),
+        _ => StoreError::Failed(reason),
+    }
+}
+
+/// Why something failed in an open store.
+fn failed(error: idb::Error) -> StoreError {
+    let (name, reason) = told(error);
+    if name == "QuotaExceededError" { StoreError::Full } else { StoreError::Failed(reason) }
+}
+
+/// The name and the words of an error.
+fn told(error: idb::Error) -> (String, String) {
+    use idb::Error as E;
+    let value: JsValue = match error {
+        E::DomException(exception) => exception.into(),
+        E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
+        E::IndexedDbNotFound(value)
+        | E::IndexedDbOpenFailed(value)
+        | E::TransactionOpenFailed(value)
+        | E::ObjectStoreNotFound(value)
+        | E::KeyRangeCreateFailed(value)
+        | E::GetFailed(value)
+        | E::GetAllKeysFailed(value)
+        | E::UpdateFailed(value)
+        | E::DeleteFailed(value) => value,
+        other => return (String::new(), other.to_string()),
+    };
+    let reason = text(&value, "message").filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| reason.trim_end_matches('.').to_owned());
+    (text(&value, "name").unwrap_or_default(), reason.unwrap_or_else(|| "it does not say why".into()))
+}
+
+fn text(value: &JsValue, name: &str) -> Option<String> {
+    Reflect::get(value, &name.into()).ok()?.as_string()
+}
+
+fn locks() -> Option<LockManager> {
+    let locks = Reflect::get(&dom::window().navigator(), &"locks".into()).ok()?;
+    locks.is_object().then(|| locks.unchecked_into())
+}
+
+fn lock_name(folder: &str, visit: &str) -> String {
+    format!("klimb {folder} {visit}")
+}
+
+fn session_storage() -> Option<web_sys::Storage> {
+    dom::window().session_storage().ok().flatten()
 }
 
 /// A host may have several pages of Klimb, and they share one store; one page in several languages has one folder.
-fn key() -> JsValue {
-    folder().into()
-}
-
 fn folder() -> String {
     let mut path = dom::window().location().pathname().unwrap_or_default();
     path.truncate(path.rfind('/').map_or(0, |end| end + 1));
     path
 }
 
-/// Beside the run lie the policies behind its points.
-fn slot_key(slot: u32) -> JsValue {
-    format!("{}#{slot}", folder()).into()
-}
-
-/// And rows of steps.
-fn rows_key(place: u32) -> JsValue {
-    format!("{}#rows{place:06}", folder()).into()
-}
-
-/// The keys of all places from this one on: a longer run has left something there.
-fn rows_from(place: u32) -> Result<JsValue, JsValue> {
-    let behind_all = format!("{}#rows~", folder()).into();
-    IdbKeyRange::bound(&rows_key(place), &behind_all).map(JsValue::from)
-}
-
-/// The request's result, or its error.
-async fn done(request: &IdbRequest) -> Result<JsValue, JsValue> {
-    let promise = Promise::new(&mut |resolve, reject| {
-        request.set_onsuccess(Some(&resolve));
-        request.set_onerror(Some(&reject));
-    });
-    match JsFuture::from(promise).await {
-        Ok(_) => request.result(),
-        Err(_) => Err(request.error()?.map_or(JsValue::UNDEFINED, JsValue::from)),
+/// A name that no other visit has.
+fn random_id() -> String {
+    let mut bytes = [0; 16];
+    let crypto = dom::window().crypto();
+    if crypto.and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)).is_err() {
+        bytes[..8].copy_from_slice(&js_sys::Date::now().to_bits().to_be_bytes());
+        bytes[8..].copy_from_slice(&js_sys::Math::random().to_bits().to_be_bytes());
     }
-}
-
-/// Whether all of a transaction's requests have come to rest in the store: each may succeed, and all be undone when it is to
-/// be committed, for want of room say.
-async fn completed(transaction: &IdbTransaction) -> Result<(), JsValue> {
-    let promise = Promise::new(&mut |resolve, reject| {
-        transaction.set_oncomplete(Some(&resolve));
-        transaction.set_onabort(Some(&reject));
-    });
-    match JsFuture::from(promise).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(transaction.error().map_or(JsValue::UNDEFINED, JsValue::from)),
-    }
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A string takes whatever is written to it.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

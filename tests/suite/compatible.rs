@@ -1,13 +1,16 @@
 //! What an earlier build wrote, in `tests/data/compatible/`: each file is read by today's readers and still means what it
 //! meant. The README beside the files says how they were made and what a change owes them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use klimb::backend::cpu::Cpu;
-use klimb::engine::protocol::{BackendKind, Badge, Event, Kept, KeptMoment, Stage};
+use klimb::engine::protocol::{BackendKind, Badge, Event, Kept, Stage};
 use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::{KNOBS, Knob, Settings};
 use klimb::experiments::RecordedOptimum;
@@ -19,7 +22,8 @@ use klimb::model::{Checkpoint, Expectation};
 use klimb::page::annotator::Annotator;
 use klimb::page::clinic::{Case, Clinic};
 use klimb::page::former::FormerRuns;
-use klimb::page::kept::Entry;
+use klimb::page::kept::store::{Change, Key, Store, StoreError, Transaction, Under};
+use klimb::page::kept::{Keeper, News};
 use klimb::page::lecture::Lecture;
 use klimb::page::lent::Lent;
 use klimb::page::receipt::Receipt;
@@ -28,6 +32,7 @@ use klimb::page::trails::RunId;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -235,26 +240,74 @@ fn undumped(value: &Value, all: &[Vec<u8>]) -> Value {
     }
 }
 
-/// What the store had under a key.
-fn stored<T: DeserializeOwned>(key: &str) -> T {
-    let dump = json("store.json");
-    let decode = |text: &Value| STANDARD.decode(text.as_str().expect("base64")).expect("base64");
-    let all: Vec<Vec<u8>> = dump["bytes"].as_array().expect("a list").iter().map(decode).collect();
-    let entries = dump["entries"].as_array().expect("a list");
-    let entry = entries.iter().find(|entry| entry["key"] == key).unwrap_or_else(|| panic!("nothing is at {key}"));
-    serde_json::from_value(undumped(&entry["value"], &all)).unwrap_or_else(|error| panic!("{key}: {error}"))
+/// A store of what the dump has.
+#[derive(Clone, Default)]
+struct Dump(Rc<RefCell<BTreeMap<Key, Value>>>);
+
+impl Dump {
+    fn read() -> Self {
+        let dump = json("store.json");
+        let decode = |text: &Value| STANDARD.decode(text.as_str().expect("base64")).expect("base64");
+        let all: Vec<Vec<u8>> = dump["bytes"].as_array().expect("a list").iter().map(decode).collect();
+        let value = |entry: &Value| {
+            (Key::First(entry["key"].as_str().expect("a text").into()), undumped(&entry["value"], &all))
+        };
+        Self(Rc::new(RefCell::new(dump["entries"].as_array().expect("a list").iter().map(value).collect())))
+    }
+}
+
+impl Store for Dump {
+    type Value = Value;
+    type Transaction = Self;
+
+    fn encode<T: Serialize>(value: &T) -> Result<Value, StoreError> {
+        Ok(serde_json::to_value(value).expect("it has a form"))
+    }
+
+    fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    async fn begin(&self, _writes: bool) -> Result<Self, StoreError> {
+        Ok(self.clone())
+    }
+
+    async fn open_elsewhere(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+impl Transaction for Dump {
+    type Value = Value;
+
+    async fn keys(&mut self, under: Under<'_>) -> Result<Vec<Key>, StoreError> {
+        let is_first = matches!(under, Under::First("/"));
+        let is_wanted = |key: &&Key| matches!(key, Key::First(_)) == is_first;
+        Ok(self.0.borrow().keys().filter(is_wanted).cloned().collect())
+    }
+
+    async fn get(&mut self, key: &Key) -> Result<Option<Value>, StoreError> {
+        Ok(self.0.borrow().get(key).cloned())
+    }
+
+    async fn commit(self, changes: Vec<Change<Value>>) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::Put(key, value) => drop(self.0.borrow_mut().insert(key, value)),
+                Change::Delete(key) => drop(self.0.borrow_mut().remove(&key)),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[test]
 fn a_kept_run_is_read_and_goes_on() {
-    let mut entry: Entry = stored("/");
-    assert_eq!(entry.moments(), [0, 1, 2]);
-    for slot in entry.moments().to_vec() {
-        entry.add(stored::<KeptMoment>(&format!("/#{slot}")));
-    }
-    assert_eq!(entry.stretches(), [(Stage::Dpo, vec![0])]);
-    entry.add_rows(Stage::Dpo, stored("/#rows000000"));
-    let earlier = entry.read().expect("it is a run");
+    let dump = Dump::read();
+    let mut news = block_on(Keeper::new(dump.clone(), "/".into(), "new".into()).look(None, 0.0));
+    let Some(News::Found(earlier)) = news.pop() else { panic!("it is found, and nothing else is said: {news:?}") };
+    assert_eq!((news, &earlier.missing), (vec![], &vec![]));
+    assert!(!dump.0.borrow().keys().any(|key| matches!(key, Key::First(_))), "it stands in today's form alone");
     assert_eq!(earlier.words(), "PPO-GT, 4 steps");
     let seen = &earlier.seen;
     assert_eq!((seen.settings, seen.focused), (of_the_visit(), Stage::PpoGt));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Point, Stage};
+use super::{Moment, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::experiments::RewardModelReport;
 
@@ -47,6 +47,13 @@ pub struct KeptMoment {
     /// The policy.
     #[serde(with = "serde_bytes")]
     pub checkpoint: Vec<u8>,
+}
+
+impl KeptMoment {
+    /// Which policy it is.
+    pub fn moment(&self) -> Moment {
+        Moment { stage: self.stage, run: self.point.run, step: self.point.point.step }
+    }
 }
 
 /// A policy's run.

@@ -1,164 +1,35 @@
 //! What a browser keeps of a page until the next visit, and what of that is taken up again. No browser in here: it is
 //! tested natively.
 
+mod entry;
+mod first;
+mod jobs;
+mod keeper;
+#[cfg(test)]
+mod memory;
 mod slots;
+pub mod store;
 mod stretches;
 
-use serde::{Deserialize, Serialize};
-
-pub use self::slots::{MOST_SLOTS, Slots};
+use self::entry::FORMAT;
+pub use self::entry::{Earlier, Entry, Loaded, Missing, Place, Saved, Seen, Stretch, lost};
+pub use self::jobs::{Job, Jobs};
+pub use self::keeper::{Keeper, News};
+use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
-use crate::page::annotator::KeptNames;
-use crate::page::lent::Lent;
-use crate::page::trails::{RunId, RunMark, is_standing};
 use crate::sorted::Map;
 
-/// The version of [`Entry`] that this page writes, and the only one it reads.
-const FORMAT: u32 = 1;
-
-/// A page as the browser keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The version of this format.
-    format: u32,
-    /// Milliseconds since 1970, when it was written.
-    when: f64,
-    /// The views' part as JSON: thousands of rows are written faster as one text than as objects.
-    page: String,
-    /// The engine's part; `None` where no policy was measured.
-    engine: Option<Kept>,
-    /// Where the policies behind the points lie beside it, oldest first.
-    #[serde(default)]
-    moments: Vec<u32>,
-    /// Those that are not there yet, and where they belong.
-    #[serde(skip)]
-    pub fresh: Vec<(u32, KeptMoment)>,
-    /// Where the rows before those in `page` lie beside it, in stretches.
-    #[serde(default)]
-    stretches: Vec<(Stage, Vec<u32>)>,
-    /// Those that are not there yet, as JSON, and where they belong.
-    #[serde(skip)]
-    pub fresh_rows: Vec<(u32, String)>,
-    /// Those that were found there.
-    #[serde(skip)]
-    rows: Vec<(Stage, String)>,
-}
-
-/// The views' part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The knobs.
-    pub settings: Settings,
-    /// What Play trained.
-    pub focused: Stage,
-    /// Every point of every run.
-    pub points: Vec<Point>,
-    /// Rows of the runs that were on, the newest of each alone while others lie beside it.
-    pub metrics: Map<Stage, Vec<MetricRow>>,
-    /// Steps after which β was changed.
-    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
-    /// Runs of the engines before the kept one.
-    pub earlier_runs: u32,
-    /// Which of the settings were only lent.
-    #[serde(default)]
-    pub lent: Lent,
-    /// What pairs were called.
-    #[serde(default)]
-    pub pair_names: KeptNames,
-    /// What the person made of runs.
-    #[serde(default)]
-    pub marks: Vec<(RunId, RunMark)>,
-}
-
-/// A page of an earlier visit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Earlier {
-    /// Milliseconds since 1970, when it was kept.
-    pub when: f64,
-    /// The views' part.
-    pub seen: Seen,
-    /// The engine's part.
-    pub engine: Option<Kept>,
-}
-
-impl Entry {
-    /// Where the policies behind its points lie.
-    pub fn moments(&self) -> &[u32] {
-        &self.moments
-    }
-
-    /// Takes what lay there.
-    pub fn add(&mut self, moment: KeptMoment) {
-        if let Some(engine) = &mut self.engine {
-            engine.moments.push(moment);
-        }
-    }
-
-    /// Where rows lie in stretches, by stage and in the order of its steps.
-    pub fn stretches(&self) -> &[(Stage, Vec<u32>)] {
-        &self.stretches
-    }
-
-    /// Takes what lay there. They are to come in that order.
-    pub fn add_rows(&mut self, stage: Stage, text: String) {
-        self.rows.push((stage, text));
-    }
-
-    /// What was kept, or why it is of no use. Rows that lay beside it and cannot be read are left out.
-    ///
-    /// # Errors
-    /// Another format, a damaged text, settings out of range, or nothing to take up.
-    pub fn read(self) -> Result<Earlier, String> {
-        if self.format != FORMAT {
-            return Err(format!("it has format {} and this page reads {FORMAT}", self.format));
-        }
-        let mut seen: Seen = json::from_text(&self.page).map_err(|error| error.to_string())?;
-        let newest = std::mem::take(&mut seen.metrics);
-        for (stage, text) in &self.rows {
-            let rows: Vec<MetricRow> = json::from_text(text).unwrap_or_default();
-            seen.metrics.get_or_default(*stage).extend(rows);
-        }
-        for (stage, rows) in newest {
-            seen.metrics.get_or_default(stage).extend(rows);
-        }
-        seen.settings.validated().map_err(|error| error.to_string())?;
-        let earlier = Earlier { when: self.when, seen, engine: self.engine };
-        if earlier.newest().is_none() || !self.when.is_finite() {
-            return Err("it holds no run".into());
-        }
-        Ok(earlier)
-    }
-}
-
-impl Earlier {
-    /// The last point that was trained for.
-    fn newest(&self) -> Option<&Point> {
-        self.seen.points.iter().rev().find(|point| !is_standing(&point.point.method))
-    }
-
-    /// Which run it is, as `DPO, 120 steps`.
-    pub fn words(&self) -> String {
-        let Some(Point { point, .. }) = self.newest() else { return String::new() };
-        let name = super::recorded::method_name(&point.method);
-        match point.step {
-            0 => name.to_owned(),
-            1 => say!("{}, 1 step", name),
-            steps => say!("{}, {} steps", name, steps),
-        }
-    }
-}
-
 /// What the browser is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Chore {
     /// Keep the page as it is now.
     Write,
-    /// Forget what was kept.
-    Forget,
+    /// Forget what was kept of a visit.
+    Forget(Saved),
 }
 
 /// What is known of the kept run, and what is to be done about it.
@@ -166,12 +37,16 @@ pub enum Chore {
 pub struct Keeping {
     /// A run of an earlier visit, until the person has decided.
     pub offer: Option<Box<Earlier>>,
-    /// For the browser, taken by whoever has one.
-    pub chore: Option<Chore>,
-    /// Why nothing is kept, in a sentence.
-    pub trouble: Option<String>,
+    /// For the browser, in their order, taken by whoever has one.
+    pub chores: Vec<Chore>,
+    /// What went wrong with keeping, in a sentence.
+    trouble: Option<String>,
+    /// Whether that is over with the next save.
+    is_passing: bool,
     /// The run that the engine was told to resume, by the number of the order, and whether that was taken up.
     resuming: Option<(u32, bool, Box<Earlier>)>,
+    /// The visit that was resumed, until it is written with this one.
+    resumed: Option<Saved>,
     /// The engine at its last point.
     engine: Option<Kept>,
     /// The policies behind the points.
@@ -180,11 +55,31 @@ pub struct Keeping {
     stretches: Stretches,
     /// Whether the engine has just been built.
     is_new: bool,
-    /// Whether this visit has put its own run in the place of the offered one.
-    has_written: bool,
 }
 
 impl Keeping {
+    /// Takes up what the browser's store has to say.
+    pub fn hear(&mut self, news: News) -> Option<String> {
+        match news {
+            News::Found(earlier) => self.offer = Some(earlier),
+            News::Broken(reason) => return Some(reason),
+            News::Trouble(trouble) => (self.trouble, self.is_passing) = (Some(trouble), false),
+            News::Failed(trouble) => (self.trouble, self.is_passing) = (Some(trouble), true),
+            News::Saved => self.trouble = self.trouble.take().filter(|_| !self.is_passing),
+            News::Gone(trouble) => {
+                (self.trouble, self.is_passing) = (Some(trouble), false);
+                self.stretches = Stretches::default();
+                self.write();
+            }
+        }
+        None
+    }
+
+    /// What went wrong with keeping, until the person has read it.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
         kept.moments.drain(..).for_each(|moment| self.slots.put(moment));
@@ -213,7 +108,9 @@ impl Keeping {
 
     /// A point has come that is worth keeping.
     pub fn write(&mut self) {
-        self.chore = Some(Chore::Write);
+        if !self.chores.contains(&Chore::Write) {
+            self.chores.push(Chore::Write);
+        }
     }
 
     /// Of a stage's rows only the first `rows` are as they were.
@@ -228,25 +125,24 @@ impl Keeping {
 
     /// An entry of what is `seen`, with the newest rows, at this moment.
     pub fn entry(&mut self, when: f64, seen: Seen) -> Entry {
-        self.has_written = true;
         Entry {
             format: FORMAT,
             when,
             page: json::to_text(&seen),
             engine: self.engine.clone(),
             moments: self.slots.taken(),
-            fresh: self.slots.take_fresh(),
             stretches: self.stretches.taken(),
+            fresh: self.slots.take_fresh(),
             fresh_rows: self.stretches.take_fresh(),
-            rows: Vec::new(),
+            replaces: self.resumed.take(),
         }
     }
 
-    /// The person does not want the offered run. What this visit wrote in its place stays.
-    pub fn discard(&mut self) {
-        self.offer = None;
-        if !self.has_written {
-            self.chore = Some(Chore::Forget);
+    /// The person does not want what is said of keeping: neither the offered run, nor what went wrong.
+    pub fn dismiss(&mut self) {
+        match self.offer.take() {
+            Some(earlier) => self.chores.push(Chore::Forget(earlier.saved())),
+            None => self.trouble = None,
         }
     }
 
@@ -282,19 +178,23 @@ impl Keeping {
         let (_, _, mut earlier) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up)?;
         if let Some(engine) = &mut earlier.engine {
             self.slots.clear();
-            // This visit may have put its own in their places: they are written once more.
+            // This visit writes a copy of them, in a set of its own.
             engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
         }
         self.engine = earlier.engine.clone();
+        self.resumed = Some(earlier.saved());
         Some(*earlier)
     }
 
     /// The engine could not use the kept run: it goes.
     pub fn refused(&mut self) {
-        self.resuming = None;
-        self.discard();
+        let refused = self.resuming.take().map(|(_, _, earlier)| earlier).or_else(|| self.offer.take());
+        self.chores.extend(refused.map(|earlier| Chore::Forget(earlier.saved())));
     }
 }
 
+#[cfg(test)]
+#[path = "interleavings/tests.rs"]
+mod interleavings;
 #[cfg(test)]
 mod tests;

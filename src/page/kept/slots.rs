@@ -3,18 +3,19 @@
 
 use std::collections::VecDeque;
 
+use super::Place;
 use crate::engine::protocol::KeptMoment;
 
 /// Most bytes of policies that are kept. The oldest go first.
 const MOST_BYTES: usize = 12 << 20;
 /// Most places: what the small model fills of that.
-pub const MOST_SLOTS: u32 = 96;
+const MOST_SLOTS: u32 = 96;
 
 /// Places, numbered from 0, and what is in them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Slots {
     /// Place and bytes of each policy, oldest first.
-    taken: VecDeque<(u32, usize)>,
+    taken: VecDeque<(Place, usize)>,
     /// What has not been handed on to be written.
     fresh: Vec<(u32, KeptMoment)>,
 }
@@ -23,23 +24,23 @@ impl Slots {
     /// Finds a place for a policy, if need be the oldest one's.
     pub fn put(&mut self, moment: KeptMoment) {
         let bytes = moment.checkpoint.len();
-        let is_full = |taken: &VecDeque<(u32, usize)>| {
+        let is_full = |taken: &VecDeque<(Place, usize)>| {
             let sum: usize = taken.iter().map(|(_, bytes)| bytes).sum();
             taken.len() >= MOST_SLOTS as usize || (sum + bytes > MOST_BYTES && !taken.is_empty())
         };
         while is_full(&self.taken) {
             self.taken.pop_front();
         }
-        let is_free = |slot: &u32| self.taken.iter().all(|(taken, _)| taken != slot);
+        let is_free = |slot: &u32| self.taken.iter().all(|(taken, _)| taken.slot != *slot);
         let slot = (0..MOST_SLOTS).find(is_free).expect("fewer are taken than there are");
-        self.taken.push_back((slot, bytes));
+        self.taken.push_back((Place { slot, moment: moment.moment() }, bytes));
         self.fresh.retain(|(its, _)| *its != slot);
         self.fresh.push((slot, moment));
     }
 
     /// The places that are taken, by the age of what is in them.
-    pub fn taken(&self) -> Vec<u32> {
-        self.taken.iter().map(|(slot, _)| *slot).collect()
+    pub fn taken(&self) -> Vec<Place> {
+        self.taken.iter().map(|(place, _)| *place).collect()
     }
 
     /// What is to be written now.
@@ -63,14 +64,18 @@ mod tests {
         KeptMoment { stage: Stage::Dpo, point: point(1, "dpo", step), seconds: 0.0, checkpoint: vec![0; bytes] }
     }
 
+    fn numbers(slots: &Slots) -> Vec<u32> {
+        slots.taken().iter().map(|place| place.slot).collect()
+    }
+
     #[test]
     fn the_newest_are_kept_and_only_what_is_new_is_written() {
         let mut slots = Slots::default();
         let quarter = MOST_BYTES / 4;
         (0..4).for_each(|step| slots.put(moment(step, quarter)));
-        assert_eq!((slots.taken(), slots.take_fresh().len()), (vec![0, 1, 2, 3], 4));
+        assert_eq!((numbers(&slots), slots.take_fresh().len()), (vec![0, 1, 2, 3], 4));
         slots.put(moment(4, quarter));
-        assert_eq!(slots.taken(), [1, 2, 3, 0], "the oldest has made room");
+        assert_eq!(numbers(&slots), [1, 2, 3, 0], "the oldest has made room");
         let fresh = slots.take_fresh();
         assert_eq!(fresh.iter().map(|(slot, it)| (*slot, it.point.point.step)).collect::<Vec<_>>(), [(0, 4)]);
         slots.put(moment(5, 3 * quarter));

@@ -1,6 +1,7 @@
 //! The rows of steps as the browser keeps them. What is long past lies in stretches beside the run, each written once: a save
 //! costs no more after ten thousand steps than after a hundred.
 
+use super::Stretch;
 use crate::engine::protocol::Stage;
 use crate::json;
 use crate::metrics::MetricRow;
@@ -12,8 +13,8 @@ pub const STRETCH: usize = 128;
 /// The stretches, each in a place of its own, numbered from 0.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stretches {
-    /// The places of each stage's, in the order of its steps.
-    taken: Map<Stage, Vec<u32>>,
+    /// Place and first step of each stage's, in the order of its steps.
+    taken: Map<Stage, Vec<(u32, u64)>>,
     /// Those that have not been handed on to be written, as JSON.
     fresh: Vec<(u32, String)>,
 }
@@ -23,11 +24,11 @@ impl Stretches {
     pub fn put(&mut self, stage: Stage, rows: &[MetricRow]) -> Vec<MetricRow> {
         let mut rest = &rows[self.taken.get(&stage).map_or(0, Vec::len) * STRETCH..];
         while let Some((stretch, behind)) = rest.split_at_checked(STRETCH) {
-            let is_free = |place: &u32| self.taken.values().flatten().all(|taken| taken != place);
+            let is_free = |place: &u32| self.taken.values().flatten().all(|(taken, _)| taken != place);
             let place = (0..).find(is_free).expect("there is always one more");
             self.fresh.retain(|(its, _)| *its != place);
             self.fresh.push((place, json::to_text(&finite(stretch))));
-            self.taken.get_or_default(stage).push(place);
+            self.taken.get_or_default(stage).push((place, stretch[0].step));
             rest = behind;
         }
         finite(rest)
@@ -43,9 +44,10 @@ impl Stretches {
         });
     }
 
-    /// The places of each stage's stretches.
-    pub fn taken(&self) -> Vec<(Stage, Vec<u32>)> {
-        self.taken.iter().map(|(stage, places)| (*stage, places.clone())).collect()
+    /// Each stage's stretches.
+    pub fn taken(&self) -> Vec<Stretch> {
+        let each = self.taken.iter().flat_map(|(stage, all)| all.iter().map(move |it| (*stage, *it)));
+        each.map(|(stage, (place, first))| Stretch { stage, place, first }).collect()
     }
 
     /// What is to be written now.
@@ -86,7 +88,9 @@ mod tests {
         assert_eq!(stretches.put(Stage::Ppo, &all[..STRETCH]), []);
         assert_eq!(stretches.put(Stage::Dpo, &all), []);
         assert_eq!(fresh(&mut stretches), [(2, 1), (3, 2 * STRETCH as u64 + 1)]);
-        assert_eq!(stretches.taken(), [(Stage::Dpo, vec![0, 1, 3]), (Stage::Ppo, vec![2])]);
+        let taken: Vec<(Stage, u32, u64)> = stretches.taken().iter().map(|it| (it.stage, it.place, it.first)).collect();
+        let behind = STRETCH as u64 + 1;
+        assert_eq!(taken, [(Stage::Dpo, 0, 1), (Stage::Dpo, 1, behind), (Stage::Dpo, 3, 257), (Stage::Ppo, 2, 1)]);
     }
 
     #[test]
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(fresh(&mut stretches), [(1, STRETCH as u64 + 1)]);
         stretches.shorten(Stage::Dpo, 0);
         assert_eq!(stretches.put(Stage::Ppo, &rows(1..=STRETCH)), []);
-        assert_eq!((stretches.taken().pop(), fresh(&mut stretches)), (Some((Stage::Ppo, vec![0])), vec![(0, 1)]));
+        let last = Stretch { stage: Stage::Ppo, place: 0, first: 1 };
+        assert_eq!((stretches.taken().pop(), fresh(&mut stretches)), (Some(last), vec![(0, 1)]));
     }
 }

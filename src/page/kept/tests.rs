@@ -1,7 +1,8 @@
 //! What is kept of a page, and what another takes up of that.
 
 use super::*;
-use crate::engine::protocol::{Event, Failure, Ready};
+use crate::engine::protocol::{Event, Failure, Moment, Ready};
+use crate::engine::settings::Settings;
 use crate::page::fixtures;
 use crate::page::state::State;
 
@@ -40,17 +41,27 @@ fn entry() -> Entry {
     let mut state = State::new(Settings { beta: 0.1, ..Settings::default() });
     state.order(Command::Focus(Stage::Ppo));
     state.apply(point(1, "sft", 0));
-    assert_eq!(state.keeping.chore, None, "the reference is no run");
+    assert_eq!(state.keeping.chores, [], "the reference is no run");
     state.apply(Event::Metrics(Stage::Ppo, vec![MetricRow::new(120, &[("loss", f64::NAN), ("kl", 1.5)])]));
     state.apply(point(2, "ppo", 120));
     state.apply(Event::Kept(Box::new(kept())));
-    assert_eq!(state.keeping.chore.take(), Some(Chore::Write));
+    assert_eq!(std::mem::take(&mut state.keeping.chores), [Chore::Write]);
     state.entry(1000.0)
+}
+
+/// What a store would give of it.
+fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<Earlier, String> {
+    let policies = entry.fresh.clone();
+    Loaded { entry, policies, rows }.read("one".into(), false)
+}
+
+fn earlier() -> Earlier {
+    read(entry(), Vec::new()).unwrap()
 }
 
 #[test]
 fn a_kept_run_is_offered_in_words_and_taken_up_behind_what_is_there() {
-    let earlier = entry().read().unwrap();
+    let earlier = earlier();
     assert_eq!(earlier.words(), "PPO, 120 steps");
     let mut state = State::new(Settings::default());
     state.apply(point(1, "sft", 0));
@@ -80,27 +91,76 @@ fn rows_beside_the_run_come_back_in_front_of_its_own() {
     let mut keep = |state: &mut State| {
         let mut entry = state.entry(1000.0);
         beside.append(&mut entry.fresh_rows);
-        let place = |place: &u32| beside.iter().rev().find(|(its, _)| its == place).expect("it was written").1.clone();
-        for (stage, places) in entry.stretches().to_vec() {
-            places.iter().for_each(|it| entry.add_rows(stage, place(it)));
-        }
-        entry.read().expect("a run").seen.metrics
+        let newest = |stretch: &Stretch| beside.iter().rev().find(|(its, _)| *its == stretch.place).cloned();
+        let rows = entry.stretches.iter().filter_map(newest).collect();
+        read(entry, rows).expect("a run")
     };
-    assert_eq!(keep(&mut state), state.metrics);
+    assert_eq!(keep(&mut state).seen.metrics, state.metrics);
     state.apply(Event::Metrics(Stage::Ppo, (301..=310).map(row).collect()));
-    assert_eq!(keep(&mut state), state.metrics, "what was written before is still there");
+    let kept = keep(&mut state);
+    assert_eq!(
+        (kept.seen.metrics, kept.missing),
+        (state.metrics.clone(), vec![]),
+        "what was written before is still there"
+    );
     let again = MetricRow::new(200, &[("kl", -1.0)]);
     state.apply(Event::Metrics(Stage::Ppo, vec![again.clone()]));
-    let metrics = keep(&mut state);
+    let metrics = keep(&mut state).seen.metrics;
     assert_eq!((metrics[&Stage::Ppo].len(), metrics[&Stage::Ppo].last()), (200, Some(&again)));
-    let mut broken = state.entry(1000.0);
-    broken.add_rows(Stage::Ppo, "[".into());
-    assert_eq!(broken.read().expect("a run").seen.metrics[&Stage::Ppo].len(), 200 % 128, "only its own");
+    let foreign = json::to_text(&[row(1), row(2)]);
+    let behind = json::to_text(&[row(129), row(130)]);
+    for (damaged, text) in [("torn", "["), ("of other steps", behind.as_str()), ("gone", "")] {
+        let rows = if text.is_empty() { vec![] } else { vec![(0, text.to_owned())] };
+        let kept = read(state.entry(1000.0), rows).expect("a run");
+        assert_eq!(kept.seen.metrics[&Stage::Ppo].len(), 200 % 128, "only its own: {damaged}");
+        assert_eq!(kept.missing, [Missing::Rows(Stage::Ppo, 1)], "{damaged}");
+        let said = lost(&kept.missing).expect("it is said").sentence;
+        assert!(said.ends_with("left out: the rows of PPO from step 1 on."), "{said}");
+    }
+    let kept = read(state.entry(1000.0), vec![(0, foreign)]).expect("a run");
+    assert_eq!(kept.missing, [], "which rows a stretch has is told by its first");
+}
+
+#[test]
+fn a_policy_of_another_run_is_left_out_and_named() {
+    let mut state = State::new(Settings::default());
+    for step in [1, 2, 3] {
+        let policy = KeptPolicy { stage: Stage::Dpo, run: 1, last: 1, seconds: 0.0, checkpoint: vec![step as u8] };
+        state.apply(Event::Point(fixtures::point(1, "dpo", step)));
+        state.apply(Event::Kept(Box::new(Kept { policies: vec![policy], ..kept() })));
+    }
+    let entry = state.entry(1000.0);
+    let whole = read(entry.clone(), Vec::new()).unwrap();
+    let steps = |earlier: &Earlier| -> Vec<u64> {
+        earlier.engine.iter().flat_map(|engine| &engine.moments).map(|moment| moment.moment().step).collect()
+    };
+    assert_eq!((steps(&whole), whole.missing), (vec![1, 2, 3], vec![]));
+    let moment = |step| Moment { stage: Stage::Dpo, run: 1, step };
+    let damages: [(&str, &dyn Fn(&mut Vec<(u32, KeptMoment)>)); 4] = [
+        ("gone", &|policies| drop(policies.remove(0))),
+        ("of another step", &|policies| policies[0].1 = policies[2].1.clone()),
+        ("of another run with the same step", &|policies| policies[0].1.point.point.gold_reward = 0.123),
+        ("of another method", &|policies| policies[0].1.stage = Stage::Ppo),
+    ];
+    for (what, damage) in damages {
+        let mut policies = entry.fresh.clone();
+        damage(&mut policies);
+        let earlier = Loaded { entry: entry.clone(), policies, rows: Vec::new() }.read("one".into(), false).unwrap();
+        assert_eq!((steps(&earlier), &earlier.missing), (vec![2, 3], &vec![Missing::Policy(moment(1))]), "{what}");
+        let mut state = State::new(Settings::default());
+        state.keeping.offer = Some(Box::new(earlier));
+        let command = state.resume().unwrap();
+        let order = state.order(command);
+        state.apply(Event::Acknowledged(order.id));
+        state.apply(ready());
+        let said = state.failure.expect("it is said").sentence;
+        assert!(said.ends_with("left out: the policy of DPO, step 1."), "{what}: {said}");
+    }
 }
 
 #[test]
 fn without_an_engine_points_and_settings_return_as_earlier_runs() {
-    let earlier = Earlier { engine: None, ..entry().read().unwrap() };
+    let earlier = Earlier { engine: None, ..earlier() };
     let mut state = State::new(Settings::default());
     state.keeping.offer = Some(Box::new(earlier));
     let command = state.resume().unwrap();
@@ -115,38 +175,45 @@ fn without_an_engine_points_and_settings_return_as_earlier_runs() {
 #[test]
 fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     let mut state = State::new(Settings::default());
-    state.keeping.offer = Some(Box::new(entry().read().unwrap()));
+    state.keeping.offer = Some(Box::new(earlier()));
     let command = state.resume().unwrap();
     let order = state.order(command);
     state.apply(Event::Acknowledged(order.id));
     let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
     state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
-    assert_eq!(state.keeping.chore.take(), Some(Chore::Forget));
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
+    assert_eq!(std::mem::take(&mut state.keeping.chores), [forgotten]);
     state.apply(ready());
     assert!(state.points.is_empty() && state.settings == Settings::default());
 }
 
 #[test]
-fn a_discarded_run_is_forgotten_unless_another_has_its_place() {
+fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     let mut state = State::new(Settings::default());
-    state.keeping.offer = Some(Box::new(entry().read().unwrap()));
-    state.keeping.discard();
-    assert_eq!(state.keeping.chore.take(), Some(Chore::Forget));
-    state.entry(1.0);
-    state.keeping.discard();
-    assert_eq!(state.keeping.chore, None);
+    state.keeping.offer = Some(Box::new(earlier()));
+    state.keeping.hear(News::Trouble("something".into()));
+    state.keeping.write();
+    state.keeping.dismiss();
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
+    assert_eq!(state.keeping.chores, [Chore::Write, forgotten], "neither takes the place of the other");
+    assert_eq!((state.keeping.offer.as_ref(), state.keeping.trouble()), (None, Some("something")));
+    state.keeping.dismiss();
+    assert_eq!((state.keeping.chores.len(), state.keeping.trouble()), (2, None));
+    state.keeping.hear(News::Failed("this time".into()));
+    assert_eq!(state.keeping.trouble(), Some("this time"));
+    state.keeping.hear(News::Saved);
+    assert_eq!(state.keeping.trouble(), None, "the next time it went well");
 }
 
 #[test]
 fn a_broken_entry_says_what_is_wrong() {
     for (broken, word) in [
-        (Entry { format: 2, ..entry() }, "format 2"),
         (Entry { page: "{".into(), ..entry() }, "EOF"),
         (Entry { page: entry().page.replace("\"beta\":0.1", "\"beta\":900"), ..entry() }, "beta"),
         (Entry { page: entry().page.replace("\"ppo\"", "\"sft\""), ..entry() }, "no run"),
         (Entry { when: f64::NAN, ..entry() }, "no run"),
     ] {
-        let reason = broken.read().unwrap_err();
+        let reason = read(broken, Vec::new()).unwrap_err();
         assert!(reason.contains(word), "{reason}");
     }
 }

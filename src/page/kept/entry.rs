@@ -1,0 +1,240 @@
+//! A visit as the browser keeps it: what is written, and what of that another visit takes up.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::protocol::{Failure, Kept, KeptMoment, Moment, Point, Stage};
+use crate::engine::settings::Settings;
+use crate::json;
+use crate::metrics::MetricRow;
+use crate::page::annotator::KeptNames;
+use crate::page::lent::Lent;
+use crate::page::recorded::method_name;
+use crate::page::trails::{RunId, RunMark, is_standing};
+use crate::sorted::Map;
+use crate::words::say;
+
+/// The version of the form that this page writes, and the newest it reads.
+pub const FORMAT: u32 = 2;
+
+/// Where the policy behind a point lies, and which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The number of its part.
+    pub slot: u32,
+    /// Whose policy it is.
+    pub moment: Moment,
+}
+
+/// Where a stretch of rows lies, and which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Whose rows.
+    pub stage: Stage,
+    /// The number of its part.
+    pub place: u32,
+    /// The step of its first row.
+    pub first: u64,
+}
+
+/// A visit as it was kept at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// The visit's id.
+    pub visit: String,
+    /// Milliseconds since 1970, when it was kept.
+    pub when: f64,
+}
+
+/// A visit as the browser keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this form.
+    pub(super) format: u32,
+    /// Milliseconds since 1970, when it was written.
+    pub(super) when: f64,
+    /// The views' part as JSON: thousands of rows are written faster as one text than as objects.
+    pub(super) page: String,
+    /// The engine's part; `None` where no policy was measured.
+    pub(super) engine: Option<Kept>,
+    /// The policies beside it, oldest first.
+    pub(super) moments: Vec<Place>,
+    /// The rows before those in `page`, by stage and in the order of its steps.
+    pub(super) stretches: Vec<Stretch>,
+    /// The policies that are not there yet.
+    #[serde(skip)]
+    pub(super) fresh: Vec<(u32, KeptMoment)>,
+    /// The stretches that are not there yet, as JSON.
+    #[serde(skip)]
+    pub(super) fresh_rows: Vec<(u32, String)>,
+    /// The visit that this one has taken up, all of which is in here.
+    #[serde(skip)]
+    pub(super) replaces: Option<Saved>,
+}
+
+impl Entry {
+    /// This entry in the place of a former one that never was written, with what that would have put beside it.
+    pub(super) fn behind(mut self, former: Option<Self>) -> Self {
+        if let Some(former) = former {
+            self.fresh.splice(..0, former.fresh);
+            self.fresh_rows.splice(..0, former.fresh_rows);
+            self.replaces = self.replaces.or(former.replaces);
+        }
+        self
+    }
+}
+
+/// The views' part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The knobs.
+    pub settings: Settings,
+    /// What Play trained.
+    pub focused: Stage,
+    /// Every point of every run.
+    pub points: Vec<Point>,
+    /// Rows of the runs that were on, the newest of each alone while others lie beside it.
+    pub metrics: Map<Stage, Vec<MetricRow>>,
+    /// Steps after which β was changed.
+    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
+    /// Runs of the engines before the kept one.
+    pub earlier_runs: u32,
+    /// Which of the settings were only lent.
+    #[serde(default)]
+    pub lent: Lent,
+    /// What pairs were called.
+    #[serde(default)]
+    pub pair_names: KeptNames,
+    /// What the person made of runs.
+    #[serde(default)]
+    pub marks: Vec<(RunId, RunMark)>,
+}
+
+/// A visit as it was found in the store: its entry, and the parts that the entry names and that could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The entry.
+    pub entry: Entry,
+    /// The policies, by their places.
+    pub policies: Vec<(u32, KeptMoment)>,
+    /// The stretches of rows, by theirs.
+    pub rows: Vec<(u32, String)>,
+}
+
+/// What an entry names and the store does not have, or not as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The policy behind a point.
+    Policy(Moment),
+    /// A stage's rows from this step on, a stretch of them.
+    Rows(Stage, u64),
+}
+
+/// An earlier visit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// Which visit it was.
+    pub visit: String,
+    /// Whether its page is still open.
+    pub is_open: bool,
+    /// Milliseconds since 1970, when it was kept.
+    pub when: f64,
+    /// The views' part.
+    pub seen: Seen,
+    /// The engine's part.
+    pub engine: Option<Kept>,
+    /// What of it is lost.
+    pub missing: Vec<Missing>,
+}
+
+impl Loaded {
+    /// What was kept, or why it is of no use. A policy or stretch that is not the one that the entry names is left out.
+    ///
+    /// # Errors
+    /// A damaged text, settings out of range, or nothing to take up.
+    pub fn read(self, visit: String, is_open: bool) -> Result<Earlier, String> {
+        let Self { entry, policies, rows } = self;
+        let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.to_string())?;
+        seen.settings.validated().map_err(|error| error.to_string())?;
+        let mut missing = Vec::new();
+        let newest = std::mem::take(&mut seen.metrics);
+        for Stretch { stage, place, first } in entry.stretches {
+            let text = rows.iter().find(|(its, _)| *its == place).map(|(_, text)| text.as_str());
+            let its: Vec<MetricRow> = text.and_then(|text| json::from_text(text).ok()).unwrap_or_default();
+            let known = seen.metrics.get_or_default(stage);
+            let is_next = known.last().is_none_or(|last| last.step < first);
+            match its.first() {
+                Some(row) if row.step == first && is_next => known.extend(its),
+                Some(_) | None => missing.push(Missing::Rows(stage, first)),
+            }
+        }
+        for (stage, rows) in newest {
+            seen.metrics.get_or_default(stage).extend(rows);
+        }
+        let mut engine = entry.engine;
+        for Place { slot, moment } in entry.moments {
+            let point = seen.points.iter().find(|point| is_of(point, moment, seen.earlier_runs));
+            let policy = policies.iter().find(|(its, _)| *its == slot).map(|(_, policy)| policy);
+            match (policy, &mut engine, point) {
+                (Some(policy), Some(engine), Some(point)) if is_behind(policy, moment, point) => {
+                    engine.moments.push(policy.clone());
+                }
+                // The person has taken its run out of the chart.
+                (_, _, None) => {}
+                (Some(_) | None, Some(_) | None, Some(_)) => missing.push(Missing::Policy(moment)),
+            }
+        }
+        let earlier = Earlier { visit, is_open, when: entry.when, seen, engine, missing };
+        if earlier.newest().is_none() || !earlier.when.is_finite() {
+            return Err("it holds no run".into());
+        }
+        Ok(earlier)
+    }
+}
+
+/// What is said of a run that is taken up and of which this is lost.
+pub fn lost(missing: &[Missing]) -> Option<Failure> {
+    let each = missing.iter().map(|missing| match missing {
+        Missing::Policy(moment) => say!("the policy of {}, step {}", say(moment.stage.name()), moment.step),
+        Missing::Rows(stage, first) => say!("the rows of {} from step {} on", say(stage.name()), first),
+    });
+    let list = each.collect::<Vec<_>>().join("; ");
+    (!missing.is_empty()).then(|| Failure {
+        sentence: say!("Of the kept run this is damaged or missing, and left out: {}.", list),
+        remedy: say("Everything else of it is as it was.").into(),
+        field: None,
+        stopped: false,
+    })
+}
+
+/// Whether a point, whose run is numbered as the page does, is the one at this moment of the engine's.
+fn is_of(Point { run, point }: &Point, moment: Moment, earlier_runs: u32) -> bool {
+    *run == moment.run + earlier_runs && point.step == moment.step && point.method == moment.stage.method()
+}
+
+/// Whether a policy is the one of this moment, behind this point and no other.
+fn is_behind(policy: &KeptMoment, moment: Moment, point: &Point) -> bool {
+    policy.moment() == moment && policy.point.point == point.point
+}
+
+impl Earlier {
+    /// What was kept, by name.
+    pub fn saved(&self) -> Saved {
+        Saved { visit: self.visit.clone(), when: self.when }
+    }
+
+    /// The last point that was trained for.
+    fn newest(&self) -> Option<&Point> {
+        self.seen.points.iter().rev().find(|point| !is_standing(&point.point.method))
+    }
+
+    /// Which run it is, as `DPO, 120 steps`.
+    pub fn words(&self) -> String {
+        let Some(Point { point, .. }) = self.newest() else { return String::new() };
+        let name = method_name(&point.method);
+        match point.step {
+            0 => name.to_owned(),
+            1 => say!("{}, 1 step", name),
+            steps => say!("{}, {} steps", name, steps),
+        }
+    }
+}
