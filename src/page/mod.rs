@@ -36,6 +36,8 @@ mod address;
 #[cfg(target_arch = "wasm32")]
 mod canvas;
 #[cfg(target_arch = "wasm32")]
+mod clipboard;
+#[cfg(target_arch = "wasm32")]
 mod controls;
 #[cfg(target_arch = "wasm32")]
 mod curves;
@@ -45,6 +47,8 @@ mod dom;
 mod facade;
 #[cfg(target_arch = "wasm32")]
 mod focus;
+#[cfg(target_arch = "wasm32")]
+mod frames;
 #[cfg(target_arch = "wasm32")]
 mod frontier;
 #[cfg(target_arch = "wasm32")]

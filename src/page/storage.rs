@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode};
 
-use super::dom;
 use super::kept::{Earlier, Entry, MOST_SLOTS};
+use super::{dom, frames};
 use crate::engine::worker::wire;
 
 const DATABASE: &str = "klimb";
@@ -53,6 +53,7 @@ impl Storage {
                         Err(reason) => News::Broken(reason),
                     };
                     storage.0.borrow_mut().news.push(news);
+                    frames::ask();
                 }
             }
         });
@@ -104,6 +105,7 @@ impl Storage {
         if !std::mem::replace(&mut inner.is_forbidden, true) {
             let reason = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
             inner.news.push(News::Forbidden(reason.unwrap_or_else(|| "it does not say why".into())));
+            frames::ask();
         }
     }
 }

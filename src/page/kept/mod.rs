@@ -276,6 +276,13 @@ impl Keeping {
         }
     }
 
+    /// Whether the engine is where a kept run is.
+    pub fn is_at(&self, kept: &Earlier) -> bool {
+        let has_policy = |engine: &Kept| engine.policies.iter().any(|policy| !policy.checkpoint.is_empty());
+        let both = self.engine.as_ref().zip(kept.engine.as_ref());
+        both.is_some_and(|(own, kept)| has_policy(own) && own.policies == kept.policies)
+    }
+
     /// Another engine is there, or the same one on another device. Answers with the run that it resumed, if it did.
     pub fn ready(&mut self) -> Option<Earlier> {
         self.is_new = true;
