@@ -1,5 +1,9 @@
-// What only JavaScript has: the workers, the listeners and the animation frame. Everything else is in src/page/.
+// What only JavaScript has: the workers, the listeners, the animation frame, and a guard around the page's module.
+// Everything else is in src/page/.
 import init, { Page } from "../pkg/klimb.js";
+
+// The page, but while another is made in its place.
+let page;
 
 // What www/boot.js fetched and compiled, for every instance there will be.
 const { module } = window.boot;
@@ -17,38 +21,88 @@ const employ = () => {
   const own = worker = engine();
   const died = (reason) => begun.then(() => {
     own.terminate();
-    if (own !== worker || !page.broken(reason)) return;
+    if (own !== worker || (page && !call("broken", reason))) return wake();
     employ();
-    page.rebuild();
+    tell("rebuild");
   });
-  own.onmessage = (message) => begun.then(() => page.receive(message.data));
+  own.onmessage = (message) => begun.then(() => tell("receive", message.data));
   own.onmessageerror = () => died("a message could not be read");
   own.onerror = (error) => died(error.message || "the worker could not be loaded");
 };
 employ();
-// Another one, for runs beside the first one's.
+// Further ones, for runs beside the first one's.
+const hands = new Set();
 const hire = (number) => {
   const hand = engine();
-  hand.onmessage = (message) => page.heard(number, message.data);
-  hand.onerror = hand.onmessageerror = () => page.lost(number);
+  hand.onmessage = (message) => tell("heard", number, message.data);
+  hand.onerror = hand.onmessageerror = () => tell("lost", number);
+  hands.add(hand);
   return hand;
 };
+
+// The one way into the module. What comes out of it as an exception, a panic or what a browser threw on the way, leaves
+// what was borrowed borrowed, and its memory in doubt: that instance is never called again.
+const call = (what, ...given) => {
+  try {
+    return page?.[what](...given);
+  } catch (trouble) {
+    makeAnew(trouble);
+  }
+};
+// A frame is asked for when something has happened, and only then.
+let asked = 0;
+const wake = () => { asked ||= requestAnimationFrame(draw); };
+const draw = () => {
+  asked = 0;
+  if (call("frame")) wake();
+};
+const tell = (what, ...given) => {
+  call(what, ...given);
+  wake();
+};
+
+const post = (order) => worker.postMessage(order);
+// Another instance, from the address, the store and what the engine tells once more; training goes on meanwhile. The glue
+// holds the instance that it made, so each has a copy of its own. Where it breaks down again and again, that is said.
+const MOST = 8; // in a minute
+let made = [];
+const makeAnew = async (trouble) => {
+  console.error(trouble);
+  page = undefined;
+  for (const hand of hands) hand.terminate();
+  hands.clear();
+  made = [...made.filter((at) => Date.now() - at < 60_000), Date.now()];
+  try {
+    if (made.length > MOST) throw trouble;
+    const glue = await import(`../pkg/klimb.js?${Date.now()}`);
+    await glue.default({ module_or_path: module });
+    page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
+  } catch {
+    document.querySelector("#broken").hidden = false;
+    return;
+  }
+  tell("start");
+};
+// What breaks down between two calls, in a promise.
+const isOurs = (trouble) => trouble instanceof WebAssembly.RuntimeError || /^panicked at /.test(trouble?.message);
+addEventListener("error", ({ error }) => page && isOurs(error) && makeAnew(error));
+addEventListener("unhandledrejection", ({ reason }) => page && isOurs(reason) && makeAnew(reason));
 
 // A page in another language than English brings its texts along; without them it speaks English.
 const { lang } = document.documentElement;
 const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
-const page = new Page((order) => worker.postMessage(order), hire, words);
+page = new Page(post, hire, wake, words);
 
 for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
-  document.addEventListener(kind, (event) => page.input(event));
+  document.addEventListener(kind, (event) => tell("input", event));
 }
 // The page itself moves the focus too, and takes up no event while it is at work.
-document.addEventListener("focusin", (event) => queueMicrotask(() => page.input(event)));
+document.addEventListener("focusin", (event) => queueMicrotask(() => tell("input", event)));
 // A checkpoint is far smaller: of a huge file, the beginning is enough to refuse it.
 const LARGEST = 2 ** 26;
 const load = (chosen) => chosen?.slice(0, LARGEST).arrayBuffer()
-  .then((bytes) => page.load(chosen.name, new Uint8Array(bytes)), (error) => page.unreadable(error.message));
+  .then((bytes) => tell("load", chosen.name, new Uint8Array(bytes)), (error) => tell("unreadable", error.message));
 const chooser = document.querySelector("#load-sft");
 chooser.addEventListener("change", () => {
   load(chooser.files[0]);
@@ -59,15 +113,25 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   load(event.dataTransfer.files[0]);
 });
-addEventListener("resize", () => page.redraw());
-document.addEventListener("visibilitychange", () => page.turned(document.hidden));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
+document.addEventListener("visibilitychange", () => tell("turned", document.hidden));
 
-const draw = () => {
-  page.frame();
-  requestAnimationFrame(draw);
-};
-requestAnimationFrame(draw);
+// Charts are drawn anew for another theme, another size of theirs, and a screen of another resolution, on which neither
+// the window nor a canvas need have another size.
+const redraw = () => tell("redraw");
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+const sizes = new ResizeObserver(redraw);
+for (const canvas of document.querySelectorAll("canvas")) sizes.observe(canvas);
+const watchResolution = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => {
+  redraw();
+  watchResolution();
+}, { once: true });
+watchResolution();
+// Not every change of screen is told of.
+let resolution = devicePixelRatio;
+setInterval(() => {
+  if (devicePixelRatio !== resolution) redraw();
+  resolution = devicePixelRatio;
+}, 1000);
 
-page.start();
+tell("start");
 begin();

@@ -299,9 +299,14 @@ impl<K: Kernels> PreferenceData<K> {
         batch
     }
 
-    /// Starts over from the first pair, keeping what was made.
-    pub fn rewind(&mut self) {
-        self.order = PairOrder::default();
+    /// Starts over from the first pair, keeping what was made. Answers with the place that it leaves.
+    pub fn rewind(&mut self) -> PairOrder {
+        std::mem::take(&mut self.order)
+    }
+
+    /// Goes on from a place that was left.
+    pub fn go_back_to(&mut self, order: PairOrder) {
+        self.order = order;
     }
 
     /// Appends what has not been used yet, or begins another pass.

@@ -18,16 +18,24 @@ pub fn write(state: &State) {
         let _ =
             if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };
     }
-    let parts = [state.settings.to_query(), state.lecture.to_query()];
-    let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
-    let window = dom::window();
-    let (path, hash) = (window.location().pathname().unwrap_or_default(), window.location().hash().unwrap_or_default());
-    let address = if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") };
-    if let Ok(history) = window.history() {
+    if let Ok(history) = dom::window().history() {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
-        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&below_host(state)));
     }
     carry();
+}
+
+/// The whole address of the settings, also where the browser would not take them into its own.
+pub fn link(state: &State) -> String {
+    format!("{}{}", dom::window().location().origin().unwrap_or_default(), below_host(state))
+}
+
+fn below_host(state: &State) -> String {
+    let parts = [state.settings.to_query(), state.lecture.to_query()];
+    let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+    let location = dom::window().location();
+    let (path, hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
+    if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") }
 }
 
 /// Lets the links to the page in other languages lead to the same settings.

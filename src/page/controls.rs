@@ -11,8 +11,8 @@ use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
 use super::{
-    Page, address, annotator, badge, beta, curves, dom, export, format, former, frontier, inside, knobs, lectern,
-    pictures, pipeline, runs, studies, sweep,
+    Page, address, annotator, badge, beta, clipboard, curves, dom, export, format, former, frontier, inside, knobs,
+    lectern, pictures, pipeline, runs, studies, sweep,
 };
 use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
 use crate::json;
@@ -22,6 +22,7 @@ use crate::words::say;
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
+const SINGLE_KEYS: &str = "klimb-single-keys";
 
 /// Sorts an event of the document to what it means.
 pub fn input(page: &mut Page, event: &BrowserEvent) {
@@ -58,9 +59,10 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", "beta") => release_beta(page),
         ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
         ("change", "recorded" | "read-off") => show_recorded(page),
-        ("change", "tint") => {
-            page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
-            page.state.mark(&[View::Samples, View::Runs]);
+        ("change", "tint") => tint(page),
+        ("change", "single-keys") => {
+            page.state.single_keys = dom::input("single-keys").checked();
+            remember(SINGLE_KEYS, if page.state.single_keys { "on" } else { "off" });
         }
         ("change", "reading") => {
             if let Some(temperature) = json::number(&dom::select("reading").value()) {
@@ -109,7 +111,12 @@ fn click(page: &mut Page, id: &str) {
             page.state.guess = Guess::Over;
             page.state.mark(&[View::Frontier]);
         }
+        "undo" => {
+            page.order(Command::Undo);
+            dom::set_text("said", say("The reset is taken back."));
+        }
         "share" => share(page),
+        "by-hand-close" => dom::flag("by-hand", "hidden", true),
         "theme" => toggle_theme(page),
         "help" => show_keys(),
         "kept-resume" => {
@@ -246,11 +253,40 @@ fn settle(page: &mut Page) {
 
 fn share(page: &mut Page) {
     address::write(&page.state);
-    if let Ok(address) = dom::window().location().href() {
-        // The promise is not awaited: a browser that refuses leaves the address where it stands, in the address bar.
-        let _ = dom::window().navigator().clipboard().write_text(&address);
-        dom::set_text("said", say("Link copied: it holds the seed and every setting."));
-        dom::set_text("share", say("Copied"));
+    let link = address::link(&page.state);
+    clipboard::copy(&link.clone(), move |is_copied| {
+        dom::flag("by-hand", "hidden", is_copied);
+        dom::set_text("share", if is_copied { say("Copied") } else { say("Copy link") });
+        if is_copied {
+            dom::set_text("said", say("Link copied: it holds the seed and every setting."));
+        } else {
+            let field = dom::input("by-hand-link");
+            field.set_value(&link);
+            dom::focus("by-hand-link");
+            field.select();
+        }
+    });
+}
+
+fn tint(page: &mut Page) {
+    page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
+    page.state.mark(&[View::Samples, View::Runs]);
+}
+
+/// Takes over what a page before this one left in the document: how things are looked at. What it alone knew is taken out.
+pub fn take_over(page: &mut Page) {
+    curves::change(page);
+    show_recorded(page);
+    tint(page);
+    if let Some(open) =
+        Study::ALL.into_iter().find(|study| !dom::element(&format!("view-{}", study.id())).has_attribute("hidden"))
+    {
+        page.state.study = open;
+    }
+    dom::set_attribute(&dom::element("frontier-rows"), "data-removals", None);
+    dom::flag("former", "hidden", true);
+    for said in ["former-said", "receipt-said"] {
+        dom::set_text(said, "");
     }
 }
 
@@ -280,6 +316,13 @@ fn remember(name: &str, value: &str) {
         // Storage may be forbidden; what was chosen then lasts as long as the page.
         let _ = storage.set_item(name, value);
     }
+}
+
+/// Whether single keys are obeyed, as was chosen on an earlier visit.
+pub fn restore_single_keys() -> bool {
+    let are_on = remembered(SINGLE_KEYS).is_none_or(|choice| choice != "off");
+    dom::input("single-keys").set_checked(are_on);
+    are_on
 }
 
 /// Whether the guess was asked for on an earlier visit.
@@ -334,7 +377,7 @@ pub fn draw(state: &State) {
         dom::select(id).set_value(&knobs::text(id, &state.settings));
     }
     let slider = dom::input("beta");
-    slider.set_value_as_number(beta::position(state.dragged_beta).round());
+    slider.set_value(&beta::position(state.dragged_beta).round().to_string());
     let value = format::beta(state.dragged_beta);
     dom::set_attribute(&slider, "aria-valuetext", Some(&format!("β {value}")));
     dom::set_text("beta-value", &value);

@@ -15,11 +15,11 @@ use super::storage::Storage;
 use super::telling::Telling;
 use super::view::View;
 use super::{
-    address, annotator, clinic, controls, curves, dom, focus, former, frontier, inside, keyboard, knobs, lectern,
-    notices, numbers, pipeline, runs, samples, studies, sweep, tour,
+    address, annotator, clinic, controls, curves, dom, focus, former, frames, frontier, inside, keyboard, knobs,
+    lectern, notices, numbers, pipeline, runs, samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
-use crate::engine::protocol::{Command, Event, Failure};
+use crate::engine::protocol::{Brought, Command, Event, Failure, News as Word, Report};
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
@@ -48,16 +48,19 @@ pub struct Page {
 #[wasm_bindgen]
 impl Page {
     /// A page with the settings of the address. `post` sends a message to the worker, `hire` makes another one, of a
-    /// number, for a hand; `words` is an object with what is said in the document's language, by the English, and empty
-    /// where that is English.
+    /// number, for a hand, and `wake` asks for a frame; `words` is an object with what is said in the document's language,
+    /// by the English, and empty where that is English. `trouble` is what a page before this one broke down over, whose
+    /// engine goes on.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function, hire: Function, words: &Object) -> Self {
+    pub fn new(post: Function, hire: Function, wake: Function, words: &Object, trouble: Option<String>) -> Self {
+        tell_panics();
+        frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
         let query = dom::window().location().search().unwrap_or_default();
         let (lecture, problems, query) = Lecture::from_query(&query);
         let (settings, errors) = Settings::from_query(&query);
         let (own, clinic) = address::restore_lent().reloaded(settings);
-        let mut state = State::new(own);
+        let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
         if let Some(problem) = problems.first() {
             state.apply(Event::Failure(Failure {
@@ -83,11 +86,12 @@ impl Page {
         state.annotator = annotator::restore();
         state.guess = controls::restore_guess();
         state.tour = tour::view::restore();
+        state.single_keys = controls::restore_single_keys();
         address::carry();
-        if own != settings {
+        if own != settings && trouble.is_none() {
             address::write(&state);
         }
-        Self {
+        let mut page = Self {
             state,
             frame: None,
             curve_frames: Vec::new(),
@@ -99,12 +103,21 @@ impl Page {
             is_engine_there: false,
             hands: Hands::default(),
             workers: Workers::new(hire),
+        };
+        if let Some(trouble) = trouble {
+            controls::take_over(&mut page);
+            page.state.apply(made_anew(&trouble));
         }
+        page
     }
 
-    /// Builds the engine.
+    /// Builds the engine, or asks the one that is there to tell everything once more.
     pub fn start(&mut self) {
-        self.restart();
+        if self.state.awaits_report() {
+            self.order(Command::Report);
+        } else {
+            self.restart();
+        }
         fetch::all(&self.inbox);
         self.storage.look();
     }
@@ -193,8 +206,8 @@ impl Page {
         self.state.mark(&[View::Frontier, View::Curves, View::Studies]);
     }
 
-    /// Draws what has changed since the last frame.
-    pub fn frame(&mut self) {
+    /// Draws what has changed since the last frame. Answers whether drawing left something to be drawn.
+    pub fn frame(&mut self) -> bool {
         for (recording, files) in self.inbox.take() {
             self.state.recorded.take(recording, files);
             self.state.mark(&[View::Frontier, View::Studies]);
@@ -215,6 +228,10 @@ impl Page {
         if let Some(export) = self.state.export.take() {
             notices::save(&export);
         }
+        if let Some(failure) = notices::take_told() {
+            self.state.apply(Event::Failure(failure));
+        }
+        self.state.has_stale()
     }
 }
 
@@ -244,6 +261,7 @@ impl Page {
 
     fn take(&mut self, event: Event) {
         match event {
+            Event::Errand(_) if self.state.awaits_report() => {}
             Event::Errand(errand) => self.send_hand(*errand),
             // The hands of this sweep are gone before another may begin.
             Event::Sweep(None) | Event::Ready(_) => {
@@ -251,8 +269,29 @@ impl Page {
                 self.state.apply(event);
                 self.keep_hands_in_step();
             }
+            Event::Report(report) => self.take_report(report),
             event => self.state.apply(event),
         }
+    }
+
+    /// The engine has told everything once more, or there is none.
+    fn take_report(&mut self, report: Option<Box<Report>>) {
+        let is_there = report.is_some();
+        self.state.apply(Event::Report(report));
+        self.is_engine_there = is_there;
+        if !is_there {
+            return self.restart();
+        }
+        // The page before this one ended the hands.
+        for run in self.state.sweep.errands() {
+            self.order(Command::Adopt(Brought { run, news: Word::Returned }));
+        }
+        let (own, clinic) = address::restore_lent().reloaded(self.state.settings);
+        self.state.clinic = clinic;
+        if own != self.state.settings {
+            self.order(Command::Configure(own));
+        }
+        address::write(&self.state);
     }
 
     fn draw(&mut self, stale: Vec<View>) {
@@ -310,6 +349,7 @@ impl Page {
         if let Some(reason) = self.state.keeping.hear(news) {
             self.state.failure = Some(unusable(&reason));
         }
+        self.state.know_kept_run();
         self.do_chores();
         self.state.mark(&[View::Notices]);
     }
@@ -328,6 +368,23 @@ impl Page {
     pub(super) fn restart(&mut self) {
         self.order(Command::Start(self.state.settings));
     }
+}
+
+/// What is said of a page that broke down, once another is in its place.
+fn made_anew(trouble: &str) -> Event {
+    Event::Failure(Failure {
+        sentence: format!(
+            "The page met a fault of its own and was made anew; training was not interrupted ({trouble})."
+        ),
+        remedy: "Add runs from files and others’ receipts once more; what else there was is back.".into(),
+        field: None,
+        stopped: false,
+    })
+}
+
+/// A panic's message goes along as what is thrown, for `www/main.js` to tell.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
 }
 
 /// A text and what it is in the page's language.

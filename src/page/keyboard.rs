@@ -1,5 +1,6 @@
-//! Keys: space plays, `.` steps, `r` resets, arrows move β, walk through a chart or the tokens of a completion, or choose as annotator, `?` lists them, and `t` opens the tour,
-//! inside of which arrows walk and Escape closes.
+//! Keys: space plays, `.` steps, `r` resets and `u` takes that back, arrows move β, walk through a chart or the tokens of a completion, or choose as annotator, `?` lists them, and `t` opens the tour,
+//! inside of which arrows walk and Escape closes. Keys that type a letter or sign can be turned off: whoever speaks to the
+//! computer, or types by mistake, would set off one after another. What has the focus keeps its own.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
@@ -19,11 +20,15 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
     if within("input:not([type=range]), select, textarea, dialog") {
         return;
     }
-    if let Some(to) = Move::of_key(&event.key(), within("#tour")) {
-        tour::view::go(page, to);
+    if within("#annotator-desk") && annotator::press(page, &event.key()) {
         return event.prevent_default();
     }
-    if within("#annotator-desk") && annotator::press(page, &event.key()) {
+    let is_single = event.key().chars().count() == 1;
+    if is_single && !page.state.single_keys {
+        return;
+    }
+    if let Some(to) = Move::of_key(&event.key(), within("#tour")) {
+        tour::view::go(page, to);
         return event.prevent_default();
     }
     if target.as_ref().is_some_and(|target| inside::walk(target, &event.key())) {
@@ -35,6 +40,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         " " => controls::play(page),
         "." => controls::step(page),
         "r" => page.order(Command::Reset),
+        "u" if page.state.undoable => page.order(Command::Undo),
         "?" => controls::show_keys(),
         digit if lectern::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),

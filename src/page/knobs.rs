@@ -17,9 +17,12 @@ fn id(knob: &Knob) -> String {
     format!("knob-{}", knob.name)
 }
 
-/// Puts the fields into the document, once.
+/// Puts the fields into the document, unless a page before this one did.
 pub fn build() {
     let list = dom::element("knobs");
+    if list.child_element_count() > 0 {
+        return;
+    }
     for knob in knobs() {
         let id = id(knob);
         let is_named = !knob.names.is_empty();

@@ -3,7 +3,7 @@
 use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
-use super::{Page, dom, focus};
+use super::{Page, clipboard, dom, focus};
 use crate::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
@@ -34,13 +34,19 @@ pub fn click(page: &mut Page, id: &str) -> bool {
     match id {
         "receipt-copy" => {
             let line = Receipt::of(&page.state).to_line();
-            // Not awaited: a browser that refuses the clipboard still shows the line, to be copied by hand.
-            let _ = dom::window().navigator().clipboard().write_text(&line);
             dom::text_area("receipt-text").set_value(&line);
-            dom::set_text(
-                "receipt-said",
-                say("Copied, and written below: settings, build and the last point of each run."),
-            );
+            clipboard::copy(&line, |is_copied| {
+                if is_copied {
+                    let said = say("Copied, and written above: settings, build and the last point of each run.");
+                    return dom::set_text("receipt-said", said);
+                }
+                dom::set_text(
+                    "receipt-said",
+                    say("This browser did not let the page copy it: it is selected above, to be copied by hand."),
+                );
+                dom::focus("receipt-text");
+                dom::text_area("receipt-text").select();
+            });
         }
         "receipt-show" => match Receipt::parse(&dom::text_area("receipt-text").value()) {
             Ok(receipts) => {

@@ -38,6 +38,8 @@ mod address;
 #[cfg(target_arch = "wasm32")]
 mod canvas;
 #[cfg(target_arch = "wasm32")]
+mod clipboard;
+#[cfg(target_arch = "wasm32")]
 mod controls;
 #[cfg(target_arch = "wasm32")]
 mod curves;
@@ -47,6 +49,8 @@ mod dom;
 mod facade;
 #[cfg(target_arch = "wasm32")]
 mod focus;
+#[cfg(target_arch = "wasm32")]
+mod frames;
 #[cfg(target_arch = "wasm32")]
 mod frontier;
 #[cfg(target_arch = "wasm32")]

@@ -1,16 +1,25 @@
 //! Progress of longer works, failures in one sentence with their remedy, and files to keep.
 
+use std::cell::RefCell;
+
 use js_sys::Date;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
 use super::kept::Keeping;
 use super::state::{Export, State};
 use super::view::View;
-use super::{dom, format};
+use super::{dom, format, frames};
 use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Work};
 use crate::words::{heard, say};
+
+/// Milliseconds after which the data of a download is let go.
+const REVOKED_AFTER: i32 = 60_000;
+
+thread_local! {
+    static TOLD: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
 
 /// Writes progress and failure.
 pub fn draw(state: &State) {
@@ -35,6 +44,7 @@ pub fn draw(state: &State) {
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
     draw_kept(&state.keeping);
+    draw_undo(state);
     dom::flag("failure", "hidden", state.failure.is_none());
     dom::flag("failure-again", "hidden", !state.has_not_started());
     if let Some(failure) = &state.failure {
@@ -62,6 +72,15 @@ fn draw_kept(keeping: &Keeping) {
         dom::set_text("said", &text);
     }
     dom::set_text("kept-summary", &text);
+}
+
+/// Offers to take a reset back, and says so once to whoever does not see it.
+fn draw_undo(state: &State) {
+    let is_news = state.undoable && dom::element("undo-notice").has_attribute("hidden");
+    dom::flag("undo-notice", "hidden", !state.undoable);
+    if is_news {
+        dom::set_text("said", say("Reset. Undo takes it back, until the next step."));
+    }
 }
 
 /// A moment by the person's clock: the time, and the day where it is not today.
@@ -96,21 +115,62 @@ pub fn save(export: &Export) {
         Export::Document { name, text } => (name.clone(), text.as_bytes()),
     };
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
-    if let Ok(blob) = Blob::new_with_u8_array_sequence(&parts) {
-        offer(&name, &blob);
+    match Blob::new_with_u8_array_sequence(&parts) {
+        Ok(blob) => offer(&name, &blob),
+        Err(error) => tell(unsaved(&name, &error)),
     }
 }
 
 /// Lets the browser save a file, and says so.
 pub fn offer(name: &str, blob: &Blob) {
-    let Ok(address) = Url::create_object_url_with_blob(blob) else { return };
+    let address = match Url::create_object_url_with_blob(blob) {
+        Ok(address) => address,
+        Err(error) => return tell(unsaved(name, &error)),
+    };
     // Not put into the document, so that its click reaches no listener of ours.
     if let Ok(link) = dom::make("a", "", "").dyn_into::<HtmlAnchorElement>() {
         link.set_href(&address);
         link.set_download(name);
         link.click();
     }
-    // Chrome and Firefox hold the download's data from the click on.
-    let _ = Url::revoke_object_url(&address);
     dom::set_text("said", &say!("Saved as {}.", name));
+    // Chrome and Firefox hold the download's data from the click on; Safari asks for it later, and a person may be asked
+    // where to save it first.
+    let revoke = Closure::once_into_js(move || {
+        // An address that is revoked already is no trouble.
+        let _ = Url::revoke_object_url(&address);
+    });
+    // Without it, the data stays as long as the page.
+    let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(revoke.unchecked_ref(), REVOKED_AFTER);
+}
+
+fn unsaved(name: &str, error: &JsValue) -> Failure {
+    let reason = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    Failure {
+        sentence: format!("The browser did not save {name} ({}).", reason.as_deref().unwrap_or("it does not say why")),
+        remedy: "Try again, or in another browser; nothing of it is lost here.".into(),
+        field: None,
+        stopped: false,
+    }
+}
+
+/// A chart that the browser did not turn into pixels.
+pub fn no_picture() -> Failure {
+    Failure {
+        sentence: "The browser could not make the picture.".into(),
+        remedy: "Save it as SVG instead.".into(),
+        field: None,
+        stopped: false,
+    }
+}
+
+/// Notes a failure to be shown with the next frame, from where the page's state is out of reach.
+pub fn tell(failure: Failure) {
+    TOLD.with(|told| *told.borrow_mut() = Some(failure));
+    frames::ask();
+}
+
+/// The failure that was noted last.
+pub fn take_told() -> Option<Failure> {
+    TOLD.with(|told| told.borrow_mut().take())
 }

@@ -13,6 +13,8 @@ pub struct Orders {
     starting_over: Map<u32, &'static [Stage]>,
     /// Those that build another engine of the models there are.
     starts: Set<u32>,
+    /// Those that can be taken back.
+    resets: Set<u32>,
     /// The β that each brings.
     turned: Map<u32, f64>,
 }
@@ -22,6 +24,8 @@ pub struct Orders {
 pub struct TakenUp {
     /// The stages that start over.
     pub starts_over: Option<&'static [Stage]>,
+    /// Whether it is a reset.
+    pub is_reset: bool,
     /// Whether another engine is built.
     pub is_start: bool,
     /// The β that holds from here on.
@@ -44,6 +48,7 @@ impl Orders {
                 self.starting_over.insert(id, &Stage::ALL);
             }
             Command::Reset => {
+                self.resets.insert(id);
                 self.starting_over.insert(id, focused.restarted());
             }
             Command::Retrain => {
@@ -63,6 +68,7 @@ impl Orders {
         self.toggled = self.toggled.filter(|&toggled| toggled > id);
         TakenUp {
             starts_over: self.starting_over.remove(&id),
+            is_reset: self.resets.remove(&id),
             is_start: self.starts.remove(&id),
             beta: self.turned.remove(&id),
         }
@@ -84,7 +90,8 @@ mod tests {
         let reset = orders.number(&Command::Reset, Stage::RewardModel);
         let beta = orders.number(&Command::SetBeta(0.7), Stage::Dpo);
         assert_eq!((reset, beta, orders.next()), (1, 2, 3));
-        let over = TakenUp { starts_over: Some(Stage::RewardModel.restarted()), ..TakenUp::default() };
+        let starts_over = Some(Stage::RewardModel.restarted());
+        let over = TakenUp { starts_over, is_reset: true, ..TakenUp::default() };
         assert_eq!(orders.acknowledge(reset), over);
         assert_eq!(orders.acknowledge(beta), TakenUp { beta: Some(0.7), ..TakenUp::default() });
         assert_eq!(orders.acknowledge(beta), TakenUp::default());

@@ -12,7 +12,6 @@ use super::state::{Export, State};
 use super::{Page, charted, dom, export, frontier, notices, studies};
 use crate::charts::{ChartError, Look, Palette};
 use crate::page::study::Study;
-use crate::words::say;
 
 /// Width and height of a picture, in units of length.
 const SIZE: (u32, u32) = (800, 500);
@@ -52,7 +51,7 @@ fn png(state: &State, chart: &str, name: String, canvas: &HtmlCanvasElement) -> 
     paint(state, chart, &surface.into_drawing_area(), &look(SHARPNESS))?;
     let done = Closure::once_into_js(move |blob: Option<Blob>| match blob {
         Some(blob) => notices::offer(&name, &blob),
-        None => dom::set_text("said", say("The browser could not make the picture; save it as SVG.")),
+        None => notices::tell(notices::no_picture()),
     });
     canvas.to_blob(done.unchecked_ref()).map_err(|error| ChartError::Surface(format!("{error:?}")))
 }

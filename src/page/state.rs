@@ -1,9 +1,17 @@
 //! What the page knows, gathered from the worker's events. No browser in here: it is tested natively.
 
+mod anew;
+mod before_reset;
+mod export;
+mod opened;
+
+use before_reset::BeforeReset;
+pub use export::Export;
+
 use crate::charts::Trail;
 use crate::engine::protocol::{
-    Batch, BestOfNNumbers, Command, Event, Failure, Fetching, LikelihoodBatch, Moment, Opened, Order, Origin, Point,
-    Progress, Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
+    Batch, BestOfNNumbers, Command, Event, Failure, Fetching, LikelihoodBatch, Opened, Order, Origin, Point, Progress,
+    Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
@@ -33,22 +41,6 @@ pub enum Tint {
     Sentiment,
     /// How much likelier it has become than under the reference.
     LogRatio,
-}
-
-/// A file for the person.
-#[derive(Debug, Clone)]
-pub enum Export {
-    /// A model.
-    Checkpoint(Stage, Vec<u8>),
-    /// Pairs, as JSON lines.
-    Preferences(String),
-    /// Numbers, a script or a chart.
-    Document {
-        /// The file's name, which says what it is.
-        name: String,
-        /// What it holds.
-        text: String,
-    },
 }
 
 /// Everything the views read.
@@ -126,6 +118,14 @@ pub struct State {
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
     pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
+    /// Whether the last reset can be taken back.
+    pub undoable: bool,
+    /// What it made the page forget.
+    before_reset: Option<Box<BeforeReset>>,
+    /// Whether single keys are obeyed.
+    pub single_keys: bool,
+    /// Whether the page was made anew and waits to be told everything once more: nothing else means anything to it.
+    awaits_report: bool,
     /// Optimiser steps of every run since the page was opened.
     pub steps: usize,
     /// What the native program measured once.
@@ -200,6 +200,10 @@ impl State {
             curves: Looking::default(),
             export: None,
             beta_changes: Map::default(),
+            undoable: false,
+            before_reset: None,
+            single_keys: true,
+            awaits_report: false,
             steps: 0,
             recorded: Recorded::default(),
             study: Study::default(),
@@ -222,7 +226,7 @@ impl State {
         let id = self.orders.number(&command, self.focused);
         self.pair_names.order(id, &command);
         match &command {
-            Command::Start(_) | Command::Reset | Command::Resume(_) => self.playing = false,
+            Command::Start(_) | Command::Reset | Command::Undo | Command::Resume(_) => self.playing = false,
             Command::Retrain => {
                 self.playing = false;
                 self.focus(Stage::Sft);
@@ -253,11 +257,17 @@ impl State {
 
     /// Takes up what the worker reports.
     pub fn apply(&mut self, event: Event) {
+        if self.is_deaf_to(&event) {
+            return;
+        }
         match event {
             Event::Acknowledged(id) => {
-                let TakenUp { starts_over, is_start, beta } = self.orders.acknowledge(id);
+                let TakenUp { starts_over, is_reset, is_start, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
                 if let Some(stages) = starts_over {
+                    if is_reset {
+                        self.before_reset = Some(Box::new(BeforeReset::of(self, stages)));
+                    }
                     self.start_over(stages);
                 }
                 if is_start {
@@ -336,7 +346,7 @@ impl State {
                 }
                 let point = Point { run: point.run + self.earlier_runs, ..point };
                 self.pair_names.record(&point);
-                self.points.push(point);
+                self.put(point);
                 self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers, View::Studies]);
             }
             Event::Kept(kept) => {
@@ -382,6 +392,17 @@ impl State {
                 self.opened = Some(opened);
                 self.mark(&[View::Runs]);
             }
+            Event::Undoable(undoable) => {
+                self.undoable = undoable;
+                self.before_reset = self.before_reset.take().filter(|_| undoable);
+                self.mark(&[View::Notices]);
+            }
+            Event::Undone => {
+                if let Some(before) = self.before_reset.take() {
+                    before.give_back(self);
+                }
+            }
+            Event::Report(report) => self.take_report(report.map(|report| *report)),
             Event::WinRates(points) => {
                 self.win_rates = points;
                 self.mark(&[View::Studies]);
@@ -447,29 +468,6 @@ impl State {
         shown
     }
 
-    /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.
-    pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<Moment> {
-        self.open = Some((run.clone(), point.clone()));
-        (self.opened, self.is_gone) = (None, false);
-        self.mark(&[View::Runs]);
-        self.moment()
-    }
-
-    /// The measured policy behind the open point. Those of an engine before this one are gone.
-    pub fn moment(&self) -> Option<Moment> {
-        let (id, point) = self.open.as_ref().filter(|_| !self.is_gone)?;
-        let stage = match id.method.as_str() {
-            "dpo" => Stage::Dpo,
-            "ppo" => Stage::Ppo,
-            "ppo-gt" => Stage::PpoGt,
-            "unlikelihood" => Stage::Unlikelihood,
-            "preferred_ft" => Stage::PreferredFt,
-            _ => return None,
-        };
-        let run = id.run.checked_sub(self.earlier_runs).filter(|run| *run > 0)?;
-        Some(Moment { stage, run, step: point.step })
-    }
-
     /// Takes a run out of chart and table. One that is still trained comes back with its next point.
     pub fn remove(&mut self, run: &RunId) {
         self.points.retain(|point| RunId::of(point) != *run);
@@ -483,6 +481,11 @@ impl State {
     /// Asks for views to be drawn at the next frame.
     pub fn mark(&mut self, views: &[View]) {
         self.stale.extend(views.iter().copied());
+    }
+
+    /// Whether there is something to draw.
+    pub fn has_stale(&self) -> bool {
+        self.stale.iter().next().is_some()
     }
 
     /// The views to draw now, each once.
@@ -551,7 +554,7 @@ impl State {
         self.failure = kept::lost(&missing).or(self.failure.take());
         let own = self.points.iter().filter(|point| !is_standing(&point.point.method));
         let own = own.map(|point| point.run).max().unwrap_or(0);
-        self.points.extend(seen.points.into_iter().map(|point| Point { run: own + point.run, ..point }));
+        seen.points.into_iter().for_each(|point| self.put(Point { run: own + point.run, ..point }));
         self.earlier_runs = match engine {
             Some(_) => own + seen.earlier_runs,
             None => self.points.iter().map(|point| point.run).max().unwrap_or(0),

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use super::dom;
 use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use super::kept::{Job, Jobs, Keeper, News};
+use super::{dom, frames};
 use crate::engine::worker::wire;
 
 const DATABASE: &str = "klimb";
@@ -98,6 +98,7 @@ impl Storage {
                 let _ = storage.set_item(VISIT, keeper.visit());
             }
             self.0.borrow().news.borrow_mut().extend(news);
+            frames::ask();
         }
         self.0.borrow_mut().keeper = Some(keeper);
     }
@@ -154,6 +155,7 @@ impl Browser {
                         "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again."
                             .into(),
                     ));
+                    frames::ask();
                 }
             });
             // Without a clock nothing is told, and the wait is the same.

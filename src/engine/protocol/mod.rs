@@ -7,6 +7,7 @@
 mod inside;
 mod kept;
 mod mass;
+mod report;
 mod samples;
 mod sweep;
 
@@ -18,6 +19,7 @@ pub use inside::{
 };
 pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
 pub use mass::{Mass, Masses};
+pub use report::Report;
 pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};
 pub use sweep::{Brought, Errand, News, Sweep, SweepRun};
 
@@ -59,8 +61,13 @@ pub enum Command {
     /// Replace every knob. What can change mid-run does; another seed or label temperature starts over.
     Configure(Settings),
     /// Start what [`Stage::restarted`] names of the focused stage over, with the same seed and initialisation. Answered
-    /// by each `Stage`; later points have a new run.
+    /// by each `Stage`; training rests, and later points have a new run. Where steps were lost, `Undoable` follows.
     Reset,
+    /// Take the last reset back, while that can be done: runs, rows and data stand where they stood. Answered by `Undone`
+    /// and by each `Stage`.
+    Undo,
+    /// Tell everything once more to a page that knows nothing. Answered by `Report`; training is not disturbed.
+    Report,
     /// Train SFT again from the base model instead of using the recorded one.
     Retrain,
     /// Evaluate the focused policy now, or DPO's. Answered by a `Point`.
@@ -174,6 +181,12 @@ pub enum Event {
     Reference(String),
     /// A stage of the pipeline changed.
     Stage(StageStatus),
+    /// Whether the last reset can be taken back: until a step is taken, or what it concerned is started over.
+    Undoable(bool),
+    /// The last reset was taken back: what was told of the stages before it holds again.
+    Undone,
+    /// Everything told so far that still holds, or nothing where there is no engine.
+    Report(Option<Box<Report>>),
     /// Numbers of the optimiser steps since the last event, oldest first.
     Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.

@@ -29,7 +29,9 @@ impl<K: Kernels> Session<K> {
                 self.configure(settings, events).await?;
             }
             Command::Configure(settings) => self.configure(settings, events).await?,
-            Command::Reset => self.restart(self.focus.restarted(), false, events),
+            Command::Reset => self.reset(events),
+            Command::Undo => self.take_reset_back(events),
+            Command::Report => events.push(Event::Report(Some(Box::new(self.report())))),
             Command::Retrain => {
                 self.pipeline.begin_sft(&mut self.k);
                 self.focus = Stage::Sft;
@@ -52,7 +54,7 @@ impl<K: Kernels> Session<K> {
             Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
                 Ok(()) => {
                     self.pipeline.adopt(&mut self.k).await?;
-                    self.restart(&Stage::ALL, true, events);
+                    drop(self.restart(&Stage::ALL, true, events));
                     events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
                 }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
@@ -65,12 +67,12 @@ impl<K: Kernels> Session<K> {
                 });
             }
             Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
-                Ok(()) => self.restart(&LEARNED_FROM_PAIRS, false, events),
+                Ok(()) => drop(self.restart(&LEARNED_FROM_PAIRS, false, events)),
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
             },
             Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {
                 self.pipeline.generate_preferences(&mut self.k);
-                self.restart(&LEARNED_FROM_PAIRS, false, events);
+                drop(self.restart(&LEARNED_FROM_PAIRS, false, events));
             }
             Command::GeneratePreferences => {}
             Command::DrawPairs { from, count } => {
@@ -110,7 +112,7 @@ impl<K: Kernels> Session<K> {
                 let settings = self.beside_sweep(settings);
                 let consequences = self.pipeline.configure(&mut self.k, settings);
                 if !consequences.stages.is_empty() {
-                    self.restart(&consequences.stages, consequences.remeasure, events);
+                    drop(self.restart(&consequences.stages, consequences.remeasure, events));
                 }
             }
         }

@@ -9,21 +9,25 @@ mod contest;
 mod hand;
 mod moments;
 mod pipeline;
+mod record;
 mod reports;
 mod scaling;
 mod snapshot;
 mod stages;
 mod sweep;
 mod train;
+mod undo;
 
 use contest::LiveContest;
 pub use hand::Hand;
 use moments::Moments;
-use pipeline::{Pipeline, Policy, Subject};
+use pipeline::{Pipeline, Policy, PutAside, Subject};
+use record::Record;
 use scaling::LiveScaling;
 pub use scaling::Scale;
 pub use snapshot::{Snapshot, unusable};
 use sweep::LiveSweep;
+use undo::Undo;
 
 use super::protocol::{
     Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
@@ -79,6 +83,11 @@ pub struct Session<K: Kernels> {
     slices: usize,
     /// Stages as the page knows them.
     told: Vec<StageStatus>,
+    /// What the last reset took away, while it can be taken back, and whether the page knows that it can.
+    undo: Option<Undo<K>>,
+    told_undoable: bool,
+    /// All that was told and still holds.
+    record: Record,
     /// The reference as the page knows it, by its fingerprint.
     told_reference: String,
     /// The recorded optimum as the page knows it.
@@ -142,6 +151,9 @@ impl<K: Kernels> Session<K> {
             step_seconds: SLICE_SECONDS,
             slices: 0,
             told: Vec::new(),
+            undo: None,
+            told_undoable: false,
+            record: Record::default(),
             told_reference: String::new(),
             told_optimum: None,
             working: None,
@@ -181,6 +193,7 @@ impl<K: Kernels> Session<K> {
         if self.runs.iter().all(|run| run.measured.is_none()) {
             self.measure(Subject::Reference);
         }
+        self.note(&events);
         events
     }
 
@@ -230,6 +243,8 @@ impl<K: Kernels> Session<K> {
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
+        self.tell_undo(&mut events);
+        self.note(&events);
         events
     }
 
@@ -256,12 +271,16 @@ impl<K: Kernels> Session<K> {
         self.keep(result.map(|()| Vec::new()), &mut events);
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
+        self.tell_undo(&mut events);
+        self.note(&events);
         events
     }
 
     /// Stages start over from the reference, their policies as new runs. The reference is measured again if it is new,
-    /// or if how it is measured is, or if its measurement was not finished.
-    fn restart(&mut self, stages: &[Stage], is_new: bool, events: &mut Vec<Event>) {
+    /// or if how it is measured is, or if its measurement was not finished. Answers
+    /// with what the stages were.
+    fn restart(&mut self, stages: &[Stage], is_new: bool, events: &mut Vec<Event>) -> PutAside<K> {
+        self.forget_reset();
         let measure = is_new || matches!(self.evaluating, Some((Subject::Reference, _)));
         self.abandon_evaluation(events);
         if self.sweeps(stages) {
@@ -271,13 +290,14 @@ impl<K: Kernels> Session<K> {
             let number = self.next_number(policy);
             *self.run(policy) = Run { number, last: number, ..Run::default() };
         }
-        self.pipeline.restart(&mut self.k, stages);
+        let former = self.pipeline.restart(&mut self.k, stages);
         if is_new {
             self.moments.clear();
         }
         if measure {
             self.measure(Subject::Reference);
         }
+        former
     }
 
     /// The number of a policy's run once it has started over: the same, as long as nothing was made of it.
@@ -306,7 +326,7 @@ impl<K: Kernels> Session<K> {
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         if self.pipeline.sft_has_news() {
             self.pipeline.adopt(&mut self.k).await?;
-            self.restart(&Stage::ALL, true, events);
+            drop(self.restart(&Stage::ALL, true, events));
             events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
         }
         Ok(())

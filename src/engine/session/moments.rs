@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::pipeline::Policy;
 use super::{Run, Session, reports};
 use crate::backend::{BackendError, Kernels};
-use crate::engine::protocol::{Event, Failure, Moment, Opened, Point};
+use crate::engine::protocol::{Event, Failure, KeptMoment, Moment, Opened, Point};
 use crate::engine::settings::Settings;
 use crate::model::Checkpoint;
 
@@ -41,6 +41,17 @@ impl Moments {
     /// Forgets all: the reference is another.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// All that is kept, to be written down, oldest first.
+    pub fn kept(&self) -> Vec<KeptMoment> {
+        let written = |it: &Measured| KeptMoment {
+            stage: it.moment.stage,
+            point: it.point.clone(),
+            seconds: it.seconds,
+            checkpoint: it.policy.to_bytes(),
+        };
+        self.0.iter().map(written).collect()
     }
 
     fn find(&self, moment: Moment) -> Result<Measured, Failure> {
@@ -90,7 +101,7 @@ impl<K: Kernels> Session<K> {
         self.play(false, events);
         self.configure(settings, events).await?;
         let policy = Policy::of(moment.stage).expect("only policies are kept");
-        self.restart(&[moment.stage], false, events);
+        drop(self.restart(&[moment.stage], false, events));
         self.pipeline.resume(&mut self.k, policy, &kept.policy);
         let run = self.run(policy);
         let number = run.number.max(moment.run + 1);

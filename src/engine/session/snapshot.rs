@@ -2,6 +2,7 @@
 
 use super::moments::Moments;
 use super::pipeline::Policy;
+use super::record::Record;
 use super::{Clock, Failure, Run, Session};
 use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, Stage};
@@ -21,6 +22,8 @@ pub struct Snapshot {
     reward_model: Option<(TrainedRewardModel, u64)>,
     /// The policies behind the points.
     moments: Moments,
+    /// What was told, where the device is lost: the page stays.
+    record: Record,
 }
 
 impl Snapshot {
@@ -92,7 +95,8 @@ impl Snapshot {
             }
         }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
-        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments })
+        let record = Record::default();
+        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments, record })
     }
 
     /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
@@ -139,6 +143,7 @@ impl<K: Kernels> Session<K> {
             runs: self.runs.clone(),
             reward_model: self.pipeline.trained_reward_model().cloned(),
             moments: self.moments.clone(),
+            record: if self.lost() { self.record.clone() } else { Record::default() },
         }
     }
 
@@ -152,6 +157,7 @@ impl<K: Kernels> Session<K> {
         session.focus = snapshot.focus;
         session.runs = snapshot.runs.clone();
         session.moments = snapshot.moments.clone();
+        session.record = snapshot.record.clone();
         if let Some(trained) = &snapshot.reward_model {
             session.pipeline.resume_reward_model(trained.clone());
         }

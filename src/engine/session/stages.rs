@@ -19,7 +19,7 @@ impl<K: Kernels> Session<K> {
         self.told = stages;
     }
 
-    fn stages(&self) -> Vec<StageStatus> {
+    pub(super) fn stages(&self) -> Vec<StageStatus> {
         let pipeline = &self.pipeline;
         let reward_model_is_trained = pipeline.reward_model_work() == RewardModelWork::Nothing;
         let active = self.playing.then(|| self.active());

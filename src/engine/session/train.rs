@@ -9,6 +9,7 @@ use crate::metrics::MetricRow;
 impl<K: Kernels> Session<K> {
     /// One step of a stage, told in full. What takes longer than a slice is played until the step is there.
     pub(super) async fn step(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.forget_reset();
         match stage {
             Stage::Base => {}
             Stage::Pairs => {
@@ -53,6 +54,7 @@ impl<K: Kernels> Session<K> {
 
     /// A slice of training.
     pub(super) async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        self.forget_reset();
         self.lend(events);
         if self.run_is_over(stage) {
             self.next_run(events);

@@ -70,7 +70,8 @@ impl Machine {
             Some(Err(failure)) => vec![Event::Failure(failure)],
             None => match self {
                 Self::Session(session) => session.handle(command).await,
-                _ => Vec::new(),
+                Self::Nothing | Self::Hand(_) if command == Command::Report => vec![Event::Report(None)],
+                Self::Nothing | Self::Hand(_) => Vec::new(),
             },
         }
     }

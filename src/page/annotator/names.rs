@@ -47,6 +47,11 @@ impl PairNames {
         self.runs.extend(runs.into_iter().map(|(run, method, name)| ((own + run, method), name)));
     }
 
+    /// The engine trains on pairs of a file, whatever they were called.
+    pub fn are_loaded(&mut self) {
+        self.now.get_or_insert_with(|| LOADED.into());
+    }
+
     /// Says what the pairs are called that the next order brings; those of a file have a name of their own.
     pub fn announce(&mut self, name: String) {
         self.announced = Some(name);

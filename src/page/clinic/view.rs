@@ -6,9 +6,12 @@ use crate::page::state::State;
 use crate::page::{Page, address, dom};
 use crate::words::say;
 
-/// Puts the cases into the document, once.
+/// Puts the cases into the document, unless a page before this one did.
 pub fn build() {
     let list = dom::element("cases");
+    if list.child_element_count() > 0 {
+        return;
+    }
     for case in &CASES {
         let item = dom::make("details", "case", "");
         dom::set_attribute(&item, "id", Some(&format!("case-{}", case.id)));

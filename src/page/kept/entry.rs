@@ -62,13 +62,13 @@ pub struct Entry {
     pub(super) stretches: Vec<Stretch>,
     /// The policies that are not there yet.
     #[serde(skip)]
-    pub(super) fresh: Vec<(u32, KeptMoment)>,
+    pub(in crate::page) fresh: Vec<(u32, KeptMoment)>,
     /// The stretches that are not there yet, as JSON.
     #[serde(skip)]
-    pub(super) fresh_rows: Vec<(u32, String)>,
+    pub(in crate::page) fresh_rows: Vec<(u32, String)>,
     /// The visit that this one has taken up, all of which is in here.
     #[serde(skip)]
-    pub(super) replaces: Option<Saved>,
+    pub(in crate::page) replaces: Option<Saved>,
 }
 
 impl Entry {

@@ -172,6 +172,13 @@ impl Keeping {
         }
     }
 
+    /// Whether the engine is where a kept run is.
+    pub fn is_at(&self, kept: &Earlier) -> bool {
+        let has_policy = |engine: &Kept| engine.policies.iter().any(|policy| !policy.checkpoint.is_empty());
+        let both = self.engine.as_ref().zip(kept.engine.as_ref());
+        both.is_some_and(|(own, kept)| has_policy(own) && own.policies == kept.policies)
+    }
+
     /// Another engine is there, or the same one on another device. Answers with the run that it resumed, if it did.
     pub fn ready(&mut self) -> Option<Earlier> {
         self.is_new = true;
@@ -182,6 +189,17 @@ impl Keeping {
             engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
         }
         self.engine = earlier.engine.clone();
+        self.resumed = Some(earlier.saved());
+        Some(*earlier)
+    }
+
+    /// Takes up the offered run where it is the one that is on: this page, made anew, goes on keeping what the page before it
+    /// kept, in that one's place.
+    pub fn adopt_offer(&mut self) -> Option<Earlier> {
+        let mut earlier = self.offer.take()?;
+        if let Some(engine) = &mut earlier.engine {
+            engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
+        }
         self.resumed = Some(earlier.saved());
         Some(*earlier)
     }

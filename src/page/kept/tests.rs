@@ -74,7 +74,7 @@ fn a_kept_run_is_offered_in_words_and_taken_up_behind_what_is_there() {
     assert_eq!(state.points.len(), 2, "nothing is taken up before the engine is there");
     state.apply(ready());
     let runs: Vec<u32> = state.points.iter().map(|point| point.run).collect();
-    assert_eq!(runs, [1, 3, 4, 5]);
+    assert_eq!(runs, [3, 4, 5], "the reference, which it brings along, stands once");
     assert_eq!((state.settings.beta, state.dragged_beta, state.focused), (0.1, 0.1, Stage::Ppo));
     assert_eq!(state.metrics[&Stage::Ppo], [MetricRow::new(120, &[("kl", 1.5)])]);
     state.apply(point(2, "ppo", 240));

@@ -3,12 +3,20 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
 use super::Recording;
-use crate::page::dom;
+use crate::page::frames;
+
+#[wasm_bindgen]
+extern "C" {
+    // Unlike the crate's own, it catches what a replaced `fetch` throws: extensions put their own in its place.
+    #[wasm_bindgen(catch)]
+    fn fetch(path: &str) -> Result<Promise, JsValue>;
+}
 
 /// What has arrived and has not been looked at yet.
 pub type Inbox = Rc<RefCell<Vec<(Recording, Result<[String; 2], String>)>>>;
@@ -20,6 +28,7 @@ pub fn all(inbox: &Inbox) {
         spawn_local(async move {
             let files = both(recording.files()).await;
             inbox.borrow_mut().push((recording, files));
+            frames::ask();
         });
     }
 }
@@ -30,7 +39,7 @@ async fn both([table, run]: [&str; 2]) -> Result<[String; 2], String> {
 
 async fn file(path: &str) -> Result<String, String> {
     let unreadable = |error: JsValue| error.as_string().unwrap_or_else(|| format!("{error:?}"));
-    let answer = dom::window().fetch_with_str(&format!("www/assets/recorded/{path}"));
+    let answer = fetch(&format!("www/assets/recorded/{path}")).map_err(unreadable)?;
     let answer: Response = JsFuture::from(answer).await.map_err(unreadable)?.unchecked_into();
     if !answer.ok() {
         return Err(format!("{} {}", answer.status(), answer.status_text()));

@@ -1,8 +1,10 @@
 //! What the page knows after orders and events.
 
 use super::*;
+use crate::engine::protocol::{Moment, Report};
 use crate::engine::settings::Breadth;
 use crate::page::fixtures;
+use crate::page::kept::{Chore, Loaded};
 use crate::page::trails::trails;
 
 fn point(run: u32, method: &str, step: u64) -> Event {
@@ -154,4 +156,85 @@ fn play_shows_at_once_and_a_stopping_failure_ends_it() {
     assert!(state.playing);
     state.apply(Event::Failure(failure(true)));
     assert!(!state.playing && state.take_stale().contains(&View::Notices));
+}
+
+#[test]
+fn what_is_measured_at_the_same_place_again_stands_once() {
+    let mut state = State::new(Settings::default());
+    for event in [point(1, "sft", 0), point(1, "dpo", 10), point(2, "sft", 0), point(1, "dpo", 10), point(2, "dpo", 10)]
+    {
+        state.apply(event);
+    }
+    let standing: Vec<(u32, &str)> = state.points.iter().map(|it| (it.run, it.point.method.as_str())).collect();
+    assert_eq!(standing, [(2, "sft"), (1, "dpo"), (2, "dpo")]);
+    assert!(state.removals > 0, "the table is written anew");
+    let n = |n: f64| {
+        let mut point = fixtures::point(1, "best_of_n", 0);
+        point.point.setting = crate::metrics::Setting::Number(n);
+        Event::Point(point)
+    };
+    for n in [n(1.0), n(4.0), n(1.0)] {
+        state.apply(n);
+    }
+    assert_eq!(state.points.len(), 5, "each N is a place of its own");
+}
+
+#[test]
+fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
+    let step = |run, step| fixtures::point(run, "dpo", step);
+    let report = |points: Vec<Point>| {
+        let stage = |steps| StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps };
+        let rows = (11..=20).map(|step| MetricRow { step, values: Map::default() }).collect();
+        let mut events = vec![Event::Metrics(Stage::Dpo, rows), Event::Stage(stage(20))];
+        events.extend(points.into_iter().map(Event::Point));
+        Report { settings: Settings { seed: 5, ..Settings::default() }, focus: Stage::PpoGt, events }
+    };
+    // The page before had an engine with one run before this one, whose run of an earlier visit goes on as number 1.
+    let mut before = State::new(Settings::default());
+    [step(1, 5), step(2, 10)].into_iter().for_each(|point| before.apply(Event::Point(point)));
+    before.earlier_runs = 1;
+    before.marks.insert(RunId { run: 1, method: "dpo".into() }, RunMark { hidden: true, name: None });
+    let rows = (1..=20).map(|step| MetricRow { step, values: Map::default() }).collect();
+    before.metrics.insert(Stage::Dpo, rows);
+    before.keeping.write();
+    let kept = || {
+        let entry = before.clone().entry(1.0);
+        let (policies, rows) = (entry.fresh.clone(), entry.fresh_rows.clone());
+        Box::new(Loaded { entry, policies, rows }.read("one".into(), false).unwrap())
+    };
+
+    for store_is_first in [true, false] {
+        let mut state = State::anew(Settings::default());
+        let told = report(vec![fixtures::point(1, "sft", 0), step(1, 10), step(1, 20)]);
+        if store_is_first {
+            state.keeping.offer = Some(kept());
+            state.know_kept_run();
+            assert!(state.keeping.offer.is_some(), "nothing is known of the engine yet");
+        }
+        state.apply(Event::Report(Some(Box::new(told))));
+        if !store_is_first {
+            state.keeping.offer = Some(kept());
+            state.know_kept_run();
+        }
+        assert!(state.keeping.offer.is_none());
+        assert_eq!(state.keeping.chores, [Chore::Write], "it is kept anew");
+        let saved = state.entry(2.0).replaces.map(|saved| saved.visit);
+        assert_eq!(saved.as_deref(), Some("one"), "in the place of what the page before kept");
+        let seen: Vec<(u32, u64)> = state.points.iter().map(|it| (it.run, it.point.step)).collect();
+        assert_eq!(seen, [(1, 5), (2, 10), (2, 0), (2, 20)], "each once");
+        assert!(state.marks.values().any(|mark| mark.hidden));
+        let steps: Vec<u64> = state.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
+        assert_eq!(steps, (1..=20).collect::<Vec<_>>());
+        assert_eq!((state.settings.seed, state.focused), (5, Stage::PpoGt));
+        // The engine goes on counting as it did.
+        state.apply(point(1, "dpo", 30));
+        assert_eq!(state.points.last().map(|it| it.run), Some(2));
+    }
+
+    let mut state = State::anew(Settings::default());
+    state.apply(Event::Report(Some(Box::new(report(vec![step(1, 15)])))));
+    assert!(state.keeping.chores.is_empty(), "the report alone is no reason to write over what is kept");
+    state.keeping.offer = Some(kept());
+    state.know_kept_run();
+    assert!(state.keeping.offer.is_some() && state.points.len() == 1, "that is another run");
 }

@@ -72,6 +72,16 @@ impl Sweeping {
         self.on.clear();
     }
 
+    /// So many runs of earlier engines stand before those that were told.
+    pub fn stand_behind(&mut self, earlier: u32) {
+        self.runs.iter_mut().chain(&mut self.own).for_each(|run| run.run += earlier);
+    }
+
+    /// The runs that hands were at, as the engine numbers them.
+    pub fn errands(&self) -> Vec<u32> {
+        self.on.iter().filter(|run| run.is_errand).map(|run| run.run).collect()
+    }
+
     /// Whether a run is one of a sweep's.
     pub fn has(&self, run: &RunId) -> bool {
         self.runs.contains(run)

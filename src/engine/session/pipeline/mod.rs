@@ -7,6 +7,7 @@ mod looking;
 mod optimum;
 mod ppo;
 mod preferences;
+mod put_aside;
 mod reward_model;
 mod sft;
 
@@ -32,6 +33,7 @@ use preferences::PreferencesError;
 use reward_model::RewardModelRoom;
 use sft::LiveSft;
 
+pub use put_aside::PutAside;
 pub use reward_model::RewardModelWork;
 
 /// Samples taken at a time for points and for the optimum.
@@ -239,27 +241,6 @@ impl<K: Kernels> Pipeline<K> {
         }
         let stages = stages.into_iter().filter(|(_, restarts)| *restarts).map(|(stage, _)| stage).collect();
         Consequences { stages, remeasure: of_policies }
-    }
-
-    /// Starts stages over from the reference, on the same pairs in the same order.
-    pub fn restart(&mut self, k: &mut K, stages: &[Stage]) {
-        k.forget();
-        for stage in stages {
-            match stage {
-                Stage::Dpo => {
-                    self.dpo = dpo::new(k, &self.network, &self.sft, &self.settings);
-                    self.data.rewind();
-                    self.online = preferences::online(k, &self.network, &self.settings, self.given.as_deref());
-                }
-                Stage::RewardModel => self.restart_reward_model(),
-                Stage::Ppo => self.ppo = None,
-                Stage::PpoGt => self.ppo_gt = None,
-                Stage::Unlikelihood => *self.likelihoods.place(Policy::Unlikelihood) = None,
-                Stage::PreferredFt => *self.likelihoods.place(Policy::PreferredFt) = None,
-                Stage::BestOfN => self.best_of_n = None,
-                Stage::Base | Stage::Sft | Stage::Pairs => {}
-            }
-        }
     }
 
     /// Optimiser steps of a policy.

@@ -105,11 +105,6 @@ impl<K: Kernels> Pipeline<K> {
         }
     }
 
-    /// Forgets the reward model; its pairs stay.
-    pub fn restart_reward_model(&mut self) {
-        self.reward_model = RewardModelRoom::new();
-    }
-
     /// Takes over a reward model that another session trained on the same reference.
     pub fn resume_reward_model(&mut self, trained: (TrainedRewardModel, u64)) {
         self.reward_model = RewardModelRoom { trained: Some(trained), ..RewardModelRoom::new() };

@@ -96,7 +96,7 @@ impl<K: Kernels> Session<K> {
         if let Some(sweep) = &self.sweep {
             let stage = sweep.stage;
             self.play(false, events);
-            self.restart(&[stage], false, events);
+            drop(self.restart(&[stage], false, events));
         }
         let Some(plan) = plan else { return Ok(()) };
         let steers = self.focus != Stage::Dpo && self.pipeline.settings.target_kl > 0.0;
@@ -185,14 +185,14 @@ impl<K: Kernels> Session<K> {
         }
         if is_over {
             self.play(false, events);
-            self.restart(&[stage], false, events);
+            drop(self.restart(&[stage], false, events));
         }
     }
 
     fn begin_run(&mut self, mut sweep: LiveSweep, index: usize, events: &mut Vec<Event>) {
         self.pipeline.configure(&mut self.k, Settings { beta: sweep.plan.betas[index], ..self.pipeline.settings });
         let last = self.run(sweep.policy).last;
-        self.restart(&[sweep.stage], false, events);
+        drop(self.restart(&[sweep.stage], false, events));
         let run = self.run(sweep.policy);
         run.number = sweep.number(index);
         run.last = last.max(run.number);
@@ -210,6 +210,21 @@ impl<K: Kernels> Session<K> {
             self.pipeline.configure(&mut self.k, own);
             events.extend([progress(Work::Sweep, 1, 1, 0.0), Event::Sweep(None)]);
         }
+    }
+
+    /// A sweep that a reset ended is on again, resting. Its hands are gone: what they made is made from its start.
+    pub(super) fn take_sweep_back(&mut self, mut sweep: LiveSweep, events: &mut Vec<Event>) {
+        let lent: Vec<usize> = sweep.runs_in(State::Errand).collect();
+        for index in lent {
+            let run = &mut sweep.runs[index];
+            run.state = State::Waiting;
+            sweep.pace.lose(std::mem::take(&mut run.steps));
+        }
+        sweep.own_beta = self.pipeline.settings.beta;
+        events.push(Event::Sweep(Some(sweep.run(sweep.at))));
+        self.sweep = Some(sweep);
+        self.refocus_sweep();
+        self.tell_sweep(events);
     }
 
     /// Whether the sweep has this stage, and so ends when that is started over.

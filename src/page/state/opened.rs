@@ -1,0 +1,32 @@
+//! The point that is open, and the policy behind it.
+
+use super::State;
+use crate::engine::protocol::{Moment, Stage};
+use crate::metrics::FrontierPoint;
+use crate::page::trails::RunId;
+use crate::page::view::View;
+
+impl State {
+    /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.
+    pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<Moment> {
+        self.open = Some((run.clone(), point.clone()));
+        (self.opened, self.is_gone) = (None, false);
+        self.mark(&[View::Runs]);
+        self.moment()
+    }
+
+    /// The measured policy behind the open point. Those of an engine before this one are gone.
+    pub fn moment(&self) -> Option<Moment> {
+        let (id, point) = self.open.as_ref().filter(|_| !self.is_gone)?;
+        let stage = match id.method.as_str() {
+            "dpo" => Stage::Dpo,
+            "ppo" => Stage::Ppo,
+            "ppo-gt" => Stage::PpoGt,
+            "unlikelihood" => Stage::Unlikelihood,
+            "preferred_ft" => Stage::PreferredFt,
+            _ => return None,
+        };
+        let run = id.run.checked_sub(self.earlier_runs).filter(|run| *run > 0)?;
+        Some(Moment { stage, run, step: point.step })
+    }
+}

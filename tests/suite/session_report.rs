@@ -1,0 +1,124 @@
+//! A page that was made anew and is told everything once more knows what the page before it knew.
+
+use crate::common::student::Student;
+use crate::common::sweep::quick;
+use klimb::backend::cpu::Cpu;
+use klimb::engine::protocol::*;
+use klimb::engine::session::Session;
+use klimb::engine::settings::Settings;
+use klimb::page::state::State;
+use pollster::block_on;
+
+/// A session and the page that has heard all of it.
+struct Pair {
+    student: Student,
+    page: State,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let checkpoints = Checkpoints {
+            base: include_bytes!("../../www/assets/base.safetensors").to_vec(),
+            sft: include_bytes!("../../www/assets/sft.safetensors").to_vec(),
+            optimum: include_bytes!("../../www/assets/optimum.json").to_vec(),
+            preferences: Vec::new(),
+        };
+        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+        let session = Session::new(Cpu::new(), || 0.0, badge, quick(), &checkpoints);
+        let mut student = Student(session.expect("the shipped checkpoints are valid"));
+        let events = block_on(student.0.open());
+        let mut page = State::new(quick());
+        let start = page.order(Command::Start(quick()));
+        page.apply(Event::Acknowledged(start.id));
+        events.into_iter().for_each(|event| page.apply(event));
+        Self { student, page }
+    }
+
+    fn order(&mut self, command: Command) {
+        let order = self.page.order(command);
+        self.page.apply(Event::Acknowledged(order.id));
+        let events = self.student.handle(order.command);
+        events.into_iter().for_each(|event| self.page.apply(event));
+    }
+
+    fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) {
+        let events = self.student.until(is_enough);
+        events.into_iter().for_each(|event| self.page.apply(event));
+    }
+
+    /// The page before this one broke down, and its last orders are answered in the midst.
+    fn anew(&mut self) -> State {
+        let mut anew = State::anew(Settings::default());
+        let order = anew.order(Command::Report);
+        anew.apply(Event::Acknowledged(order.id));
+        anew.apply(Event::Metrics(Stage::Dpo, Vec::new()));
+        anew.apply(Event::Acknowledged(17));
+        assert!(anew.awaits_report());
+        self.student.handle(order.command).into_iter().for_each(|event| anew.apply(event));
+        assert!(!anew.awaits_report());
+        anew
+    }
+}
+
+fn point_of(method: &'static str) -> impl Fn(&[Event]) -> bool {
+    move |events| events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method == method))
+}
+
+fn assert_same(one: &State, other: &State) {
+    assert_eq!(one.points, other.points);
+    assert_eq!(one.metrics, other.metrics);
+    assert_eq!(one.stages, other.stages);
+    assert_eq!(one.works, other.works);
+    assert_eq!((one.settings, one.dragged_beta), (other.settings, other.dragged_beta));
+    assert_eq!((one.focused, one.playing, one.undoable), (other.focused, other.playing, other.undoable));
+    assert_eq!((&one.ready, &one.optimum, one.optimum_origin), (&other.ready, &other.optimum, other.optimum_origin));
+    assert_eq!((&one.samples, &one.typed), (&other.samples, &other.typed));
+    assert_eq!((&one.batch, &one.rounds, &one.scored), (&other.batch, &other.rounds, &other.scored));
+    assert_eq!((one.sweep.stage, &one.sweep.own), (other.sweep.stage, &other.sweep.own));
+    assert_eq!(one.sweep.errands(), other.sweep.errands());
+    assert_eq!(one.win_rates, other.win_rates);
+}
+
+#[test]
+fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
+    let mut pair = Pair::new();
+    assert_same(&pair.anew(), &pair.page);
+    pair.until(point_of("sft"));
+    pair.order(Command::Step(Stage::Dpo));
+    pair.until(point_of("dpo"));
+    pair.order(Command::SamplePrompt("the film".into()));
+    assert_same(&pair.anew(), &pair.page);
+    pair.order(Command::SetBeta(0.2));
+    pair.order(Command::Play);
+    pair.until(point_of("dpo"));
+    let mut anew = pair.anew();
+    assert!(anew.playing, "training was not interrupted");
+    assert_same(&anew, &pair.page);
+    // From here on both hear the same.
+    let events = pair.student.until(point_of("dpo"));
+    for event in events {
+        anew.apply(event.clone());
+        pair.page.apply(event);
+    }
+    assert_same(&anew, &pair.page);
+    let steps: Vec<u64> = anew.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "each row once");
+
+    pair.order(Command::Reset);
+    let anew = pair.anew();
+    assert!(anew.undoable && !anew.metrics.contains_key(&Stage::Dpo));
+    assert_same(&anew, &pair.page);
+    pair.order(Command::Undo);
+    assert!(pair.page.batch.is_some() && !pair.page.metrics[&Stage::Dpo].is_empty(), "it knows the run again");
+    assert_same(&pair.anew(), &pair.page);
+
+    pair.order(Command::Focus(Stage::PpoGt));
+    pair.order(Command::Step(Stage::PpoGt));
+    pair.until(point_of("ppo-gt"));
+    assert_same(&pair.anew(), &pair.page);
+    pair.order(Command::Sweep(Some(Sweep { betas: vec![1.0, 0.1], steps: 1, hands: 1 })));
+    pair.until(point_of("ppo-gt"));
+    let anew = pair.anew();
+    assert_eq!((anew.sweep.stage, anew.sweep.errands().len()), (Some(Stage::PpoGt), 1));
+    assert_same(&anew, &pair.page);
+}

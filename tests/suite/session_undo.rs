@@ -1,0 +1,127 @@
+//! A reset that is taken back: the run goes on as if there had been none, until something else has been made.
+
+use crate::common::session as shipped;
+use crate::common::student::Student;
+use crate::common::sweep::quick;
+use klimb::engine::protocol::*;
+use klimb::engine::settings::Settings;
+
+fn student(stage: Stage) -> Student {
+    let mut student = Student(shipped::session(quick()));
+    student.handle(Command::Focus(stage));
+    student
+}
+
+fn points(events: &[Event], method: &str) -> Vec<Point> {
+    let of = |event: &Event| match event {
+        Event::Point(point) if point.point.method == method => Some(point.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+fn play(student: &mut Student, stage: Stage) -> Vec<Event> {
+    student.handle(Command::Play);
+    let mut events = student.until(|events| !points(events, stage.method()).is_empty());
+    events.extend(student.handle(Command::Pause));
+    events
+}
+
+fn model(student: &mut Student, stage: Stage) -> Vec<u8> {
+    let events = student.handle(Command::ExportCheckpoint(stage));
+    let file = events.into_iter().find_map(|event| match event {
+        Event::Checkpoint(_, bytes) => Some(bytes),
+        _ => None,
+    });
+    file.expect("there is a model")
+}
+
+fn steps(events: &[Event], stage: Stage) -> Option<usize> {
+    let of = |event: &Event| match event {
+        Event::Stage(status) if status.stage == stage => Some(status.steps),
+        _ => None,
+    };
+    events.iter().rev().find_map(of)
+}
+
+#[test]
+fn a_run_whose_reset_is_taken_back_goes_on_bit_for_bit() {
+    for stage in [Stage::Dpo, Stage::PpoGt, Stage::Unlikelihood, Stage::PreferredFt] {
+        let (mut straight, mut back) = (student(stage), student(stage));
+        let first = points(&play(&mut straight, stage), stage.method());
+        assert_eq!(points(&play(&mut back, stage), stage.method()), first);
+        let before = model(&mut back, stage);
+
+        let events = back.handle(Command::Reset);
+        assert_eq!(steps(&events, stage), Some(0));
+        assert!(events.contains(&Event::Undoable(true)), "{stage:?}");
+        // What does not train disturbs nothing.
+        back.handle(Command::ReadAt(0.5));
+        let events = back.handle(Command::Undo);
+        assert!(events.contains(&Event::Undone) && events.contains(&Event::Undoable(false)));
+        assert_eq!(steps(&events, stage), Some(first[0].point.step as usize));
+        assert_eq!(model(&mut back, stage), before);
+
+        // The optimiser's moments, the order of the pairs and the number of the run are as they were, too.
+        let expected = points(&play(&mut straight, stage), stage.method());
+        assert_eq!(points(&play(&mut back, stage), stage.method()), expected, "{stage:?}");
+        assert_eq!(model(&mut back, stage), model(&mut straight, stage));
+    }
+}
+
+#[test]
+fn a_reset_ends_what_plays_and_can_be_taken_back_until_the_next_step() {
+    let mut student = student(Stage::Dpo);
+    assert!(!student.handle(Command::Reset).contains(&Event::Undoable(true)), "no step is lost");
+    student.handle(Command::Play);
+    student.until(|events| events.iter().any(|event| matches!(event, Event::Metrics(..))));
+    let events = student.handle(Command::Reset);
+    assert!(events.contains(&Event::Playing(false)) && events.contains(&Event::Undoable(true)));
+    let events = student.handle(Command::Step(Stage::Dpo));
+    assert!(events.contains(&Event::Undoable(false)));
+    let events = student.handle(Command::Undo);
+    assert!(!events.contains(&Event::Undone) && steps(&events, Stage::Dpo).is_none(), "{events:?}");
+    student.handle(Command::Reset);
+    let others = Settings { seed: 9, ..quick() };
+    assert!(student.handle(Command::Configure(others)).contains(&Event::Undoable(false)), "other pairs, another run");
+}
+
+#[test]
+fn a_reward_model_on_its_way_and_the_beta_set_since_survive() {
+    let mut student = student(Stage::RewardModel);
+    student.handle(Command::Play);
+    let has_step = |event: &Event| matches!(event, Event::Metrics(_, rows) if !rows.is_empty());
+    student.until(|events| events.iter().any(has_step));
+    student.handle(Command::Pause);
+    student.handle(Command::Reset);
+    let events = student.handle(Command::Undo);
+    assert!(steps(&events, Stage::RewardModel).is_some_and(|steps| steps > 0), "{events:?}");
+
+    let mut dpo = self::student(Stage::Dpo);
+    play(&mut dpo, Stage::Dpo);
+    for command in [Command::Reset, Command::SetBeta(2.0), Command::Undo] {
+        dpo.handle(command);
+    }
+    let events = dpo.handle(Command::Step(Stage::Dpo));
+    let batch = events.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None });
+    assert!(batch.is_some_and(|batch| batch.beta == 2.0 && batch.step == 4), "{batch:?}");
+}
+
+#[test]
+fn a_sweep_that_a_reset_ended_goes_on() {
+    let plan = || Command::Sweep(Some(Sweep { betas: vec![2.0, 0.3, 0.05], steps: 5, hands: 0 }));
+    let is_over = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Sweep(None)));
+    let mut straight = student(Stage::Dpo);
+    straight.handle(plan());
+    let expected = points(&straight.until(is_over), "dpo");
+
+    let mut back = student(Stage::Dpo);
+    back.handle(plan());
+    let mut events = back.until(|events| points(events, "dpo").len() == 3);
+    back.handle(Command::Reset);
+    let again = back.handle(Command::Undo);
+    assert!(again.iter().any(|event| matches!(event, Event::Sweep(Some(run)) if run.number == 2)), "{again:?}");
+    back.handle(Command::Play);
+    events.extend(back.until(is_over));
+    assert_eq!(points(&events, "dpo"), expected);
+}
