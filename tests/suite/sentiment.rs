@@ -68,6 +68,39 @@ fn a_free_text_is_scored_with_its_punctuation_and_capitals() {
     assert!(lexicon.score_text("the plot was good!").compound > lexicon.score_text("the plot was good").compound);
 }
 
+/// The package's own numbers, or else a word that stands under unknown.
+#[test]
+fn a_text_of_more_than_the_world_s_words_scores_as_in_the_package_or_names_what_it_does_not_know() {
+    let lexicon = Lexicon::klimb();
+    for (text, compound) in [
+        ("This is so bad", -0.6696),
+        ("no", -0.2960),
+        ("i doubt it", -0.3612),
+        ("the film was :)", 0.4588),
+        ("the plot was GREAT", 0.7034),
+        ("the plot was great", 0.6249),
+        ("THE PLOT WAS GREAT", 0.6249),
+        ("the plot was GREAT .", 0.7034),
+        ("this is so so", 0.0),
+        ("the plot was good :-(", 0.0),
+        ("the plot was dull :D", 0.0),
+        ("<3", 0.4404),
+    ] {
+        let working = lexicon.score_text(text);
+        let is_right = (working.compound - compound).abs() < TOLERANCE;
+        assert!(is_right || !working.unknown.is_empty(), "{text}: {} instead of {compound}", working.compound);
+    }
+    let of = |text: &str| lexicon.score_text(text);
+    assert_eq!(of("This is so bad").unknown, ["so"]);
+    assert_eq!(of("the film was :)").unknown, [":)"]);
+    assert_eq!(of("the plot was good ... but , dull !!").unknown, [""; 0], "punctuation is known");
+    let loud = of("the plot was GREAT");
+    assert_eq!(loud.words[3].rules, [Rule::Capitals { change: 0.733 }]);
+    // (1.9 + .293 + .733) and (−1.5 − .293 − .733): a booster in capitals is louder too, away from 0.
+    assert!((of("the plot was VERY good").sum - 2.926).abs() < 1e-9);
+    assert!(of("the plot was VERY dull").sum < of("the plot was very dull").sum);
+}
+
 #[test]
 fn the_working_names_the_rules_and_adds_up() {
     let working = score_words(&"the plot was fine but the music was never really fun .".split(' ').collect::<Vec<_>>());

@@ -48,8 +48,8 @@ pub enum LexiconError {
     },
 }
 
-/// Words that a rule names. They are known even where no list has them.
-const RULE_WORDS: [&str; 6] = ["but", "this", "so", "least", "doubt", "no"];
+/// Words that a rule names and that have no valence in the package's lexicon. They are known even where no list has them.
+const RULE_WORDS: [&str; 3] = ["but", "this", "least"];
 
 impl Lexicon {
     /// The world's own lexicon, with the published valences.
@@ -100,13 +100,14 @@ impl Lexicon {
         self.negations.contains(word)
     }
 
-    /// Whether the word is in any list, is named by a rule, or is punctuation.
+    /// Whether the word is in any list, is named by a rule, or is punctuation: one mark, be it repeated. Several marks may
+    /// be an emoticon, which the package would give a valence.
     pub fn knows(&self, word: &str) -> bool {
         self.valences.contains_key(word)
             || self.boosters.contains_key(word)
             || self.negations.contains(word)
             || self.neutral.contains(word)
             || RULE_WORDS.contains(&word)
-            || word.chars().all(|character| character.is_ascii_punctuation())
+            || word.bytes().all(|mark| mark.is_ascii_punctuation() && word.as_bytes()[0] == mark)
     }
 }

@@ -1,7 +1,7 @@
 //! The gold reward: what the world itself thinks of a review, with its working.
 //!
-//! It is VADER (Hutto & Gilbert 2014) as the package vaderSentiment 3.3.2 computes it on lower-case text, over a
-//! lexicon of a few dozen words: gold reward = (1 + compound) / 2, between 0 and 1. Every rule that fires is recorded
+//! It is VADER (Hutto & Gilbert 2014) as the package vaderSentiment 3.3.2 computes it, over a lexicon of a few dozen
+//! words. Where the package's own lexicon knows more, the text has words that are named as unknown here: gold reward = (1 + compound) / 2, between 0 and 1. Every rule that fires is recorded
 //! next to the word it changed, so that a student can follow the sum.
 
 mod lexicon;
@@ -55,13 +55,18 @@ impl Lexicon {
         self.score_words(&text.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// Scores the words of a text. Upper case counts as lower case: the package's rule for capitals never fires.
+    /// Scores the words of a text. The world writes no capitals; in a text of both, a word all in capitals is louder.
     pub fn score_words(&self, words: &[&str]) -> Working {
-        let lowered: Vec<String> = words.iter().map(|word| strip_punctuation(word).to_ascii_lowercase()).collect();
+        let bare: Vec<&str> = words.iter().map(|word| strip_punctuation(word)).collect();
+        let lowered: Vec<String> = bare.iter().map(|word| word.to_ascii_lowercase()).collect();
         let plain: Vec<&str> = lowered.iter().map(String::as_str).collect();
+        let mut loud: Vec<bool> = bare.iter().map(|word| is_in_capitals(word)).collect();
+        if loud.iter().all(|&is_loud| is_loud) {
+            loud.fill(false);
+        }
         let mut workings: Vec<WordWorking> = (0..plain.len())
             .map(|index| {
-                let (contribution, rules) = rules::contribution(self, &plain, index);
+                let (contribution, rules) = rules::contribution(self, (&plain, &loud), index);
                 let valence = self.valence(plain[index]).unwrap_or(0.0);
                 WordWorking { word: plain[index].to_owned(), valence, contribution, rules }
             })
@@ -82,6 +87,11 @@ impl Lexicon {
 fn strip_punctuation(token: &str) -> &str {
     let stripped = token.trim_matches(|character: char| character.is_ascii_punctuation());
     if stripped.chars().count() <= 2 { token } else { stripped }
+}
+
+/// Whether a word has capitals and no small letter.
+fn is_in_capitals(word: &str) -> bool {
+    word.bytes().any(|letter| letter.is_ascii_uppercase()) && !word.bytes().any(|letter| letter.is_ascii_lowercase())
 }
 
 /// "!" and repeated "?" push a sum away from 0.

@@ -33,6 +33,11 @@ pub enum Rule {
         /// Words back to the word looked at when the rule fired, 2 or 3.
         distance: usize,
     },
+    /// All in capitals, in a text that is not: ± .733, away from 0.
+    Capitals {
+        /// What it adds to the valence.
+        change: f64,
+    },
     /// "no" up to two words before (or three, before "or" and "nor"): × −.74 of the lexicon's valence.
     No {
         /// Words back to the "no".
@@ -57,6 +62,8 @@ pub enum Rule {
 
 /// VADER's factor for a negated word.
 const NEGATED: f64 = -0.74;
+/// What VADER adds for a word in capitals.
+const LOUDER: f64 = 0.733;
 
 /// Idioms that replace the valence of a word in them.
 const IDIOMS: [(&str, f64); 9] = [
@@ -75,7 +82,7 @@ const IDIOMS: [(&str, f64); 9] = [
 const DAMPENING_PHRASES: [(&str, f64); 3] = [("just enough", -0.293), ("kind of", -0.293), ("sort of", -0.293)];
 
 /// What word `index` adds to the sum before "but" is considered, and why.
-pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], index: usize) -> (f64, Vec<Rule>) {
+pub(super) fn contribution(lexicon: &Lexicon, (words, loud): (&[&str], &[bool]), index: usize) -> (f64, Vec<Rule>) {
     let mut rules = Vec::new();
     let word = words[index];
     let next = words.get(index + 1).copied();
@@ -96,10 +103,17 @@ pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], index: usize) -> (
         valence = own * NEGATED;
         rules.push(Rule::No { distance });
     }
+    let away = |valence: f64| if valence > 0.0 { LOUDER } else { -LOUDER };
+    if loud[index] {
+        let change = away(valence);
+        valence += change;
+        rules.push(Rule::Capitals { change });
+    }
     for distance in 1..=3 {
         let Some(before) = back(distance).filter(|before| lexicon.valence(before).is_none()) else { continue };
         if let Some(boost) = lexicon.booster(before) {
             let signed = if valence < 0.0 { -boost } else { boost };
+            let signed = if loud[index - distance] { signed + away(valence) } else { signed };
             let change = signed * [1.0, 0.95, 0.9][distance - 1];
             valence += change;
             rules.push(Rule::Booster { word: before.to_owned(), distance, change });

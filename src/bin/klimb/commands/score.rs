@@ -22,7 +22,8 @@ const PIECE: usize = 16;
     long_about = "Score texts by the gold reward, word by word.\n\n\
         The gold reward is (1 + c)/2 with c the compound of VADER (Hutto and Gilbert 2014) over the world's words. Each \
         word is shown with its valence in the lexicon, what it adds to the sum, and the rules that changed it. Words \
-        the world does not know count as neutral and are named. A reward model scores texts of the world's words only; \
+        the world does not know, emoticons among them, count as neutral and are named as unknown: there VADER, whose lexicon \
+        has 7,500 words, may say something else. A reward model scores texts of the world's words only; \
         its score estimates (gold reward − the reference's mean)/τ.",
     after_long_help = "Examples:\n  \
         klimb score \"the plot was not very good .\"\n  \
@@ -63,9 +64,9 @@ impl Score {
         for (text, score) in texts.iter().zip(scores) {
             let working = Lexicon::klimb().score_text(text);
             if self.json {
-                files::print(&(serde_json::to_string(&Scored { text, working, score })? + "\n"))?;
+                files::print_answer(&(serde_json::to_string(&Scored { text, working, score })? + "\n"))?;
             } else {
-                files::print(&table(text, &working, score)?)?;
+                files::print_answer(&table(text, &working, score)?)?;
             }
         }
         Ok(End::Done)
@@ -123,6 +124,7 @@ fn describe(rule: &Rule) -> String {
         Rule::Booster { word, distance, change } => format!("\"{word}\" {distance} before: {change:+.4}"),
         Rule::Negation { word, distance } => format!("\"{word}\" {distance} before: × −0.74"),
         Rule::NeverSo { distance } => format!("emphasised {distance} before: × 1.25"),
+        Rule::Capitals { change } => format!("in capitals: {change:+.3}"),
         Rule::No { distance } => format!("\"no\" {distance} before: × −0.74"),
         Rule::NoAsNegator => "negates the next word".into(),
         Rule::Least => "\"least\" before: × −0.74".into(),

@@ -100,6 +100,7 @@ fn rule(rule: &Rule) -> String {
         Rule::Booster { word, .. } => format!("strengthened by “{word}”"),
         Rule::Negation { word, .. } => format!("negated by “{word}”"),
         Rule::NeverSo { .. } => "emphasised by “never so”".into(),
+        Rule::Capitals { .. } => "louder in capitals".into(),
         Rule::No { .. } | Rule::NoAsNegator => "negated by “no”".into(),
         Rule::Least => "negated by “least”".into(),
         Rule::Idiom { phrase, .. } => format!("part of “{phrase}”"),
