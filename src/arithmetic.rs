@@ -11,5 +11,6 @@ pub mod objectives;
 pub mod order;
 pub mod real;
 pub mod rng;
+pub mod shorten;
 pub mod sorted;
 pub mod stats;

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::shorten::shortened;
+
 /// Why a text is not what was expected, in the reader's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -27,7 +29,7 @@ pub fn number(text: &str) -> Option<f64> {
 pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     match unequal(text) {
         Some(part) => Err(JsonError(format!("it holds {part}"))),
-        None => machine::from_text(text).map_err(JsonError),
+        None => machine::from_text(text).map_err(|reason| JsonError(shortened(&reason).into_owned())),
     }
 }
 

@@ -1,9 +1,13 @@
 //! `frontier.csv`, `optimum.csv` and `optimum_learned.csv`, out and in (RFC 4180, one record a line).
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use thiserror::Error;
 
 use super::{FrontierPoint, LearnedOptimumPoint, OptimumPoint, Setting};
 use crate::json;
+use crate::shorten::shortened;
 
 /// The header of `frontier.csv`.
 pub const FRONTIER_COLUMNS: [&str; 10] = [
@@ -46,6 +50,14 @@ pub enum CsvError {
         expected: usize,
         /// Values in the line.
         found: usize,
+    },
+    /// A line stands twice, or a point does.
+    #[error("line {line}: the same as line {earlier}; remove one of them")]
+    Doubled {
+        /// The line's number, the header being 1.
+        line: usize,
+        /// The number of the first.
+        earlier: usize,
     },
     /// A value is not what its column holds.
     #[error("line {line}, column {column}: \"{found}\" is not {expected}")]
@@ -112,7 +124,10 @@ pub fn learned_optimum_csv(points: &[LearnedOptimumPoint]) -> String {
 /// # Errors
 /// The first line that is not of the format, and where in it.
 pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
+    let mut places: HashMap<(String, String, u64, u64), usize> = HashMap::new();
     records(text, &FRONTIER_COLUMNS, |record| {
+        let place = (record.name(0)?.to_owned(), record.text(1).to_owned(), record.count(2)?, record.count(3)?);
+        record.once(&mut places, place)?;
         let setting = record.text(1);
         Ok(FrontierPoint {
             method: record.text(0).to_owned(),
@@ -193,6 +208,22 @@ impl Record<'_> {
         &self.values[column]
     }
 
+    /// A name that can be part of a file's: lower-case letters, digits, `-` and `_`.
+    fn name(&self, column: usize) -> Result<&str, CsvError> {
+        let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter);
+        let name = self.text(column);
+        let is_name = !name.is_empty() && name.chars().all(is_plain);
+        if is_name { Ok(name) } else { Err(self.refuse(column, "a name of lower-case letters, digits, - and _")) }
+    }
+
+    /// Refuses what an earlier line had.
+    fn once<T: Eq + Hash>(&self, earlier: &mut HashMap<T, usize>, what: T) -> Result<(), CsvError> {
+        match earlier.insert(what, self.line) {
+            Some(earlier) => Err(CsvError::Doubled { line: self.line, earlier }),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn count(&self, column: usize) -> Result<u64, CsvError> {
         let found = self.text(column);
         found.trim().parse().map_err(|_| self.refuse(column, "a whole number"))
@@ -204,7 +235,7 @@ impl Record<'_> {
     }
 
     fn refuse(&self, column: usize, expected: &'static str) -> CsvError {
-        let found = self.text(column).to_owned();
+        let found = shortened(self.text(column)).into_owned();
         CsvError::Value { line: self.line, column: self.columns[column], found, expected }
     }
 }
@@ -213,13 +244,14 @@ impl Record<'_> {
 pub(super) fn records<T>(
     text: &str,
     columns: &[&'static str],
-    read: impl Fn(&Record) -> Result<T, CsvError>,
+    mut read: impl FnMut(&Record) -> Result<T, CsvError>,
 ) -> Result<Vec<T>, CsvError> {
     let mut lines = text.lines().zip(1..);
     let (found, expected) = (lines.next().map_or("", |(line, _)| line).trim(), columns.join(","));
     if found != expected {
-        return Err(CsvError::Header { expected, found: found.to_owned() });
+        return Err(CsvError::Header { expected, found: shortened(found).into_owned() });
     }
+    let mut earlier = HashMap::new();
     let filled = lines.filter(|(line, _)| !line.trim().is_empty());
     filled
         .map(|(text, line)| {
@@ -228,6 +260,7 @@ pub(super) fn records<T>(
             if found != columns.len() {
                 return Err(CsvError::Width { line, expected: columns.len(), found });
             }
+            record.once(&mut earlier, text.trim())?;
             read(&record)
         })
         .collect()
@@ -321,6 +354,19 @@ mod tests {
         let half = frontier_csv(&[point(Setting::Number(0.1))]).replace(",512,", ",512.5,");
         let error = parse_frontier_csv(&half).unwrap_err().to_string();
         assert_eq!(error, "line 2, column samples: \"512.5\" is not a whole number");
+        let doubled = frontier_csv(&[Setting::Number(0.1), Setting::Number(0.2), Setting::Number(0.1)].map(point));
+        assert_eq!(parse_frontier_csv(&doubled), Err(CsvError::Doubled { line: 4, earlier: 2 }));
+        let other = frontier_csv(&[point(Setting::Number(0.1))]).replace(",0.873,", ",0.5,");
+        let both = frontier_csv(&[point(Setting::Number(0.1))]) + other.lines().nth(1).unwrap();
+        assert_eq!(parse_frontier_csv(&both), Err(CsvError::Doubled { line: 3, earlier: 2 }), "of one point");
+        assert_eq!(refusal("1,2,3,4\n2,2,3,4\n\n1,2,3,4\n"), "line 5: the same as line 2; remove one of them");
+        for name in ["../../evil", "", "Dpo", "d po", "dpo/x"] {
+            let renamed = frontier_csv(&[point(Setting::Number(0.1))]).replace("\ndpo,", &format!("\n{name},"));
+            let error = parse_frontier_csv(&renamed).unwrap_err().to_string();
+            assert!(error.starts_with("line 2, column method") && error.contains(name), "{error}");
+        }
+        let long = refusal(&format!("1,{},3,4\n", "x".repeat(100_000)));
+        assert!(long.len() < 1000 && long.contains("kl_per_sequence"), "{long}");
         assert!(matches!(parse_frontier_csv(&text), Err(CsvError::Header { .. })));
         assert!(matches!(parse_frontier_csv(""), Err(CsvError::Header { .. })));
     }

@@ -11,6 +11,7 @@ use super::safetensors::{self, F32, Unreadable};
 use super::{ConfigError, Layout, ModelConfig};
 use crate::hash::fingerprint;
 use crate::json;
+use crate::shorten::shortened;
 
 /// The version of the format this program writes, and the only one it reads.
 const FORMAT: u32 = 1;
@@ -205,6 +206,10 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
         let (entry, tensors) = safetensors::read(bytes).map_err(|error| refused(error, bytes.len()))?;
         let entry = entry.ok_or_else(|| foreign("its metadata has no entry of Klimb's"))?;
+        if let Some(key) = json::doubled_key(&entry) {
+            let reason = format!("its description has {} twice", shortened(&key));
+            return Err(CheckpointError::Corrupt { reason });
+        }
         let mut description: Description =
             json::from_text(&entry).map_err(|error| foreign(&format!("its description is unreadable: {error}")))?;
         let announced = description.checksum.take();
@@ -226,7 +231,7 @@ impl Checkpoint {
                 return Err(CheckpointError::WrongShape {
                     tensor: name.clone(),
                     expected: format!("{F32} {:?}", tensor.shape),
-                    found: format!("{} {:?}", stored.dtype, stored.shape),
+                    found: shortened(&format!("{} {:?}", stored.dtype, stored.shape)).into_owned(),
                 });
             }
             let (words, rest) = stored.bytes.as_chunks();
@@ -238,7 +243,7 @@ impl Checkpoint {
             parameters.extend(words.iter().copied().map(f32::from_le_bytes));
         }
         if let Some(extra) = tensors.iter().find(|stored| layout.tensor(&stored.name).is_none()) {
-            return Err(CheckpointError::ExtraTensor { tensor: extra.name.clone() });
+            return Err(CheckpointError::ExtraTensor { tensor: shortened(&extra.name).into_owned() });
         }
         if announced != Some(checksum(&description, &parameters)) {
             return Err(CheckpointError::Corrupt { reason: "its checksum does not fit its contents".into() });
@@ -258,7 +263,8 @@ impl Expectation {
     fn check(&self, description: &Description) -> Result<(), CheckpointError> {
         let (expected, found) = (&self.vocabulary_fingerprint, &description.vocabulary_fingerprint);
         if expected != found {
-            return Err(CheckpointError::OtherVocabulary { expected: expected.clone(), found: found.clone() });
+            let found = shortened(found).into_owned();
+            return Err(CheckpointError::OtherVocabulary { expected: expected.clone(), found });
         }
         if let Some(expected) = self.config
             && expected != description.config
@@ -266,7 +272,7 @@ impl Expectation {
             let found = sizes(&description.config);
             return Err(CheckpointError::OtherSizes { expected: sizes(&expected), found });
         }
-        let stage = description.stage.clone();
+        let stage = shortened(&description.stage).into_owned();
         match (self.head, description.head) {
             (true, false) => Err(CheckpointError::NoHead { stage }),
             (false, true) => Err(CheckpointError::UnexpectedHead { stage }),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::TensorSpec;
 use crate::json;
 use crate::order;
+use crate::shorten::shortened;
 
 /// Bytes that say how long the header is, and what its end is aligned to.
 const ALIGNMENT: usize = 8;
@@ -115,6 +116,10 @@ pub fn read(bytes: &[u8]) -> Result<(Option<String>, Vec<StoredTensor<'_>>), Unr
     }
     let (header, data) = rest.split_at_checked(length as usize).ok_or(Unreadable::Truncated)?;
     let header = std::str::from_utf8(header).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    // The browser's reader takes the last of two values, serde's here would give both: neither says which is meant.
+    if let Some(key) = json::doubled_key(header) {
+        return Err(damaged(&format!("its header has {} twice", shortened(&key))));
+    }
     let Header(entries) = json::from_text(header).map_err(|error| Unreadable::Damaged(error.to_string()))?;
 
     let (mut entry, mut tensors) = (None, Vec::new());
@@ -124,13 +129,14 @@ pub fn read(bytes: &[u8]) -> Result<(Option<String>, Vec<StoredTensor<'_>>), Unr
         } else if let Info { dtype: Some(dtype), shape: Some(shape), data_offsets: Some(range), .. } = info {
             tensors.push((range, name, dtype, shape));
         } else {
-            return Err(damaged(&format!("the tensor {name} is not described")));
+            return Err(damaged(&format!("the tensor {} is not described", shortened(&name))));
         }
     }
     order::sort_by_key(&mut tensors, |(range, ..)| *range);
     let mut end = 0;
     for ((from, to), name, ..) in &tensors {
         if *from != end || to < from {
+            let name = shortened(name);
             return Err(damaged(&format!("the tensor {name} does not begin where the one before it ends")));
         }
         end = *to;

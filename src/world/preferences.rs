@@ -10,6 +10,7 @@ use super::vocabulary::{Encoded, Vocabulary};
 use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
+use crate::shorten::shortened;
 
 /// Two completions of a prompt and which one was preferred.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,7 +238,7 @@ fn read_line(world: &World, line: usize, text: &str) -> Result<Pair, PairError> 
         let encoded = encode_with_padding(world, text);
         if !encoded.unknown.is_empty() {
             let words = encoded.unknown.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
-            return Err(PairError::UnknownWords { line, field, words });
+            return Err(PairError::UnknownWords { line, field, words: shortened(&words).into_owned() });
         }
         match encoded.tokens.len() {
             count if (low..=high).contains(&count) => Ok(encoded.tokens),

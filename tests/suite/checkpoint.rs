@@ -179,6 +179,34 @@ fn missing_extra_and_misshapen_tensors_are_named() {
     assert_eq!(refusal(&integers), wrong("I32 [16, 48]"));
 }
 
+/// What one reader takes last and another first is refused by both, and by name.
+#[test]
+fn what_a_header_names_twice_is_named() {
+    let bytes = checkpoint().to_bytes();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header = std::str::from_utf8(header).unwrap().trim_end();
+    let with = |more: &str| {
+        let header = format!("{{{more},{}", &header[1..]);
+        let length = (header.len() as u64).to_le_bytes();
+        refusal(&[&length, header.as_bytes(), data].concat()).to_string()
+    };
+    let tensor = r#""l0.wo":{"dtype":"F32","shape":[16,16],"data_offsets":[0,1024]}"#;
+    for (more, name) in [(tensor, "l0.wo"), (r#""__metadata__":{}"#, "__metadata__")] {
+        let sentence = with(more);
+        assert!(sentence.contains("twice") && sentence.contains(name), "{sentence}");
+    }
+    let within = with(r#""x":{"dtype":"F32","dtype":"I32"}"#);
+    assert!(within.contains("dtype twice"), "{within}");
+    let twice = format!(r#""{0}":1,"{0}":2"#, "é".repeat(50_000));
+    assert!(with(&twice).len() < 1000, "a long name is shortened");
+    let entry = rewritten(|_, metadata| {
+        let entry = metadata.get_mut("klimb").unwrap();
+        *entry = entry.replacen('{', "{\"step\":1,", 1);
+    });
+    assert!(refusal(&entry).to_string().contains("step twice"), "{}", refusal(&entry));
+}
+
 #[test]
 fn numbers_that_are_not_finite_are_refused_with_their_tensor() {
     for broken in [f32::NAN, f32::INFINITY] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, lowest first. A module may name its own floor and those below.
 const FLOORS: &[&[&str]] = &[
-    &["rng", "hash", "json", "order", "real", "sorted", "stats", "metrics", "words"],
+    &["rng", "hash", "json", "order", "real", "shorten", "sorted", "stats", "metrics", "words"],
     &["world", "model", "objectives"],
     &["backend"],
     &["language"],
