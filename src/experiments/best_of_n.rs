@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use super::training::PIECE;
 use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, SweepPoint};
 use crate::algorithms::{ScoreDistribution, best_of};
@@ -41,11 +42,10 @@ impl BestOfNSettings {
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() }.validated()?;
-        for (field, value) in [("largest", self.largest), ("completions", self.completions)] {
-            if value == 0 {
-                return Err(ConfigError::new(field, "0 is not a positive number"));
-            }
-        }
+        limits::count("largest", self.largest as u64, limits::MOST_DRAWS, limits::IN_MEMORY)?;
+        limits::count("completions", self.completions as u64, limits::MOST_COMPLETIONS, limits::IN_MEMORY)?;
+        let drawn = self.samples as u64 * self.largest as u64;
+        limits::count("samples times largest", drawn, limits::MOST_COMPLETIONS, limits::IN_MEMORY)?;
         Ok(self)
     }
 
@@ -228,17 +228,17 @@ impl CompletionPool {
 }
 
 /// Best-of-N on held-out prompts, a point for each N: by gold reward, or by the score of a reward model of the reference's
-/// sizes, whose points then have the *gold* reward of what it picked.
+/// sizes, whose points then have the *gold* reward of what it picked. Answers whether it came to its end.
 ///
 /// # Errors
-/// `Backend` if a read fails, `Sink` if the sink refuses a point.
+/// `Backend` if a read fails, `NotFinite` if a number is not finite, `Sink` if the sink refuses a point.
 pub async fn run_best_of_n<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
     (network, reference): (&Network, &[f32]),
     (settings, reward_model, seed): (&BestOfNSettings, Option<&[f32]>, u64),
     sink: &mut S,
-) -> Result<(), SweepError<S::Error>> {
+) -> Result<bool, SweepError<S::Error>> {
     let start = sink.seconds();
     let per_prompt = CompletionPool::size(world, *settings);
     let mut pieces = 0;
@@ -247,18 +247,25 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
         sink.stepped(pieces)
     };
     let Some(pool) = CompletionPool::draw(k, world, network, reference, (per_prompt, seed), go_on).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let (method, scores) = match reward_model {
         Some(parameters) => (BestOfNSettings::NAME_LEARNED, pool.judged(k, network, parameters).await?),
         None => (BestOfNSettings::NAME, pool.scores(|sequence| world.gold_reward(&sequence.tokens))),
     };
+    if scores.iter().flatten().any(|score| !score.is_finite()) {
+        return Err(SweepError::NotFinite { model: "the reward model" });
+    }
     let seconds = sink.seconds() - start;
     for n in settings.counts() {
         let evaluation = pool.best_of_n(k, world, (network, reference), &scores, (n, settings.samples)).await?;
         let setting = Setting::Number(n as f64);
         let point = evaluation.point(Place { method, setting, seed, step: 0, seconds });
-        sink.point(SweepPoint { point, evaluation, parameters: None }).map_err(SweepError::Sink)?;
+        let point = SweepPoint { point, evaluation, parameters: None };
+        if !point.is_finite() {
+            return Err(SweepError::NotFinite { model: "the reference" });
+        }
+        sink.point(point).map_err(SweepError::Sink)?;
     }
-    Ok(())
+    Ok(true)
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison};
@@ -37,10 +38,7 @@ impl Default for EvaluationSettings {
 impl EvaluationSettings {
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        if self.samples < 2 {
-            let reason = format!("{} cannot have an interval; take at least 2", self.samples);
-            return Err(ConfigError::new("samples", reason));
-        }
+        limits::interval("samples", self.samples as u64, limits::MOST_SAMPLES)?;
         Ok(self)
     }
 }

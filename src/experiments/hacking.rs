@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits;
+use super::preferences::PAIRS_PER_INSTANCE;
 use super::study::Watched;
 use super::training::PIECE;
 use super::{
@@ -114,6 +116,8 @@ impl HackingSettings {
         if self.instances < 2 {
             return Err(ConfigError::new("instances", "training and validation need at least two"));
         }
+        let pairs = (self.instances as u64).saturating_mul(PAIRS_PER_INSTANCE as u64);
+        limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY)?;
         self.labels.validated()?;
         self.recipe.validated()?;
         self.ppo.validated()?;
@@ -125,9 +129,7 @@ impl HackingSettings {
                     format!("the world has no word {word:?}; use one of its vocabulary"),
                 ));
             }
-            if !bonus.is_finite() {
-                return Err(ConfigError::new("loophole", format!("a bonus of {bonus} is not a finite number")));
-            }
+            limits::not_too_large("loophole", *bonus)?;
         }
         Ok(self)
     }

@@ -7,6 +7,7 @@ mod comparison;
 mod evaluation;
 mod hacking;
 mod likelihood;
+pub mod limits;
 mod optimum;
 mod ppo;
 mod preferences;

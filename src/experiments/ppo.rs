@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::training::PIECE;
+use super::limits;
+use super::training::{PIECE, are_finite};
 use super::{EvaluationSettings, Evaluator, Place, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use crate::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use crate::backend::{BackendError, Kernels};
@@ -48,15 +49,26 @@ impl PpoRunSettings {
     pub fn validated(self) -> Result<Self, ConfigError> {
         self.ppo.validated()?;
         LabelSettings { temperature: self.temperature, flip_probability: 0.0 }.validated()?;
-        for (field, value) in [("rollouts", self.rollouts), ("evaluate every", self.evaluate_every)] {
-            if value == 0 {
-                return Err(ConfigError::new(field, "0 is not a positive number"));
-            }
+        let PpoSettings { episodes, epochs, minibatches, kl_coefficient, entropy_coefficient, ptx_coefficient, .. } =
+            self.ppo;
+        limits::count("episodes", episodes as u64, 16 * limits::MOST_BATCH, limits::IN_MEMORY)?;
+        limits::count("epochs", epochs as u64, limits::MOST_EPOCHS, limits::TOO_LONG)?;
+        limits::count("minibatches", minibatches as u64, limits::MOST_EPOCHS, limits::TOO_LONG)?;
+        limits::rate(self.ppo.schedule.peak)?;
+        for (field, value) in [
+            ("beta", kl_coefficient),
+            ("target kl", self.ppo.target_kl.unwrap_or_default()),
+            ("value clip range", self.ppo.value_clip_range.unwrap_or_default()),
+            ("value coefficient", self.ppo.value_coefficient),
+            ("entropy coefficient", entropy_coefficient),
+            ("ptx coefficient", ptx_coefficient),
+            ("missing eos penalty", self.ppo.missing_eos_penalty),
+        ] {
+            limits::not_too_large(field, value)?;
         }
-        if self.evaluation.samples < 2 {
-            let reason = format!("{} cannot have an interval; take at least 2", self.evaluation.samples);
-            return Err(ConfigError::new("samples", reason));
-        }
+        limits::count("rollouts", self.rollouts, limits::MOST_ROLLOUTS, limits::TOO_LONG)?;
+        limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG)?;
+        self.evaluation.validated()?;
         Ok(self)
     }
 
@@ -224,10 +236,11 @@ impl Rounds {
 }
 
 /// Trains one policy by PPO and measures it as it goes. If the sink says so it stops behind the rollout, without a
-/// further point.
+/// further point, and is not finished, be it the last rollout.
 ///
 /// # Errors
-/// `Backend` if a read fails, `Diverged` if a loss or gradient is not finite, `Sink` if the sink refuses a point.
+/// `Backend` if a read fails, `Diverged` if a loss, a gradient, a parameter or a number of a point is not finite, `Sink` if
+/// the sink refuses a point.
 pub async fn run_ppo<K: Kernels, S: PpoSink>(
     k: &mut K,
     world: &World,
@@ -243,6 +256,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let mut rounds = Rounds::new(seed, &settings);
     let method = if start.reward_model.is_some() { "ppo" } else { "ppo-gt" };
     let setting = settings.setting();
+    let diverged = |step| SweepError::Diverged { run: format!("{method} {setting}, seed {seed}"), step };
     let (mut spent, mut is_stopped) = (Spent::default(), false);
     while rounds.done() < rollouts && !is_stopped {
         let begin = (sink.seconds(), k.counters());
@@ -252,8 +266,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         }
         let metrics = ppo.metrics(k).await?;
         if let Some(line) = metrics.iter().find(|line| !line.is_finite()) {
-            let run = format!("{method} {setting}, seed {seed}");
-            return Err(SweepError::Diverged { run, step: line.step });
+            return Err(diverged(line.step));
         }
         let mut row = round.row();
         let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
@@ -267,9 +280,16 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
             let (step, seconds) = (ppo.policy().steps(), spent.seconds);
             let place = Place { method, setting: setting.clone(), seed, step, seconds };
             let (point, parameters) = (evaluation.point(place), Some(ppo.read_policy(k).await?));
-            sink.point(SweepPoint { point, evaluation, parameters }).map_err(SweepError::Sink)?;
+            let point = SweepPoint { point, evaluation, parameters };
+            if !point.is_finite() {
+                return Err(diverged(step));
+            }
+            sink.point(point).map_err(SweepError::Sink)?;
         }
     }
-    let parameters = ppo.read_policy(k).await?;
-    Ok(RunEnd { step: ppo.policy().steps(), is_finished: rounds.done() == rollouts, spent, parameters })
+    let (step, parameters) = (ppo.policy().steps(), ppo.read_policy(k).await?);
+    if !are_finite(&parameters) {
+        return Err(diverged(step));
+    }
+    Ok(RunEnd { step, is_finished: !is_stopped, spent, parameters })
 }

@@ -6,11 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Loophole;
+use super::{Loophole, limits};
 use crate::algorithms::PairBatch;
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::language::{Generation, GenerationSettings, Scorer, Sequence};
+use crate::model::ConfigError;
 use crate::rng::Generator;
 use crate::world::preferences::{LabelSettings, Pair, label_pairs};
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
@@ -57,6 +58,20 @@ pub struct PreferenceSettings {
 impl Default for PreferenceSettings {
     fn default() -> Self {
         Self { chunks: 64, labels: LabelSettings::default(), writer: Writer::default(), loophole_bonus: 0.0 }
+    }
+}
+
+impl PreferenceSettings {
+    /// The settings, or the first one that cannot be used.
+    ///
+    /// # Errors
+    /// `pairs` if there is none or more than there is room for, and a label's noise that is out of range.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        let pairs = (self.chunks as u64).saturating_mul(PAIRS_PER_CHUNK as u64);
+        limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY)?;
+        limits::not_too_large("loophole", self.loophole_bonus)?;
+        self.labels.validated()?;
+        Ok(self)
     }
 }
 

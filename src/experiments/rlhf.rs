@@ -32,7 +32,7 @@ impl RlhfSettings {
     pub fn validated(self) -> Result<Self, ConfigError> {
         self.ppo.validated()?;
         if let Some((preferences, recipe)) = self.reward_model {
-            preferences.labels.validated()?;
+            preferences.validated()?;
             recipe.validated()?;
         }
         Ok(self)
@@ -56,7 +56,7 @@ impl RlhfSettings {
 }
 
 /// Trains the reward model, if there is to be one, and the policy, and measures the policy as it goes. If the sink says
-/// so it stops behind the piece at hand, without a further point.
+/// so it stops behind the piece at hand, without a further point. Answers whether it came to its end.
 ///
 /// # Errors
 /// `Backend` if a read fails, `Diverged` if a loss is not finite, `Sink` if the sink refuses a point.
@@ -66,19 +66,21 @@ pub async fn run_rlhf<K: Kernels, S: Sink>(
     reference: (&Network, &[f32]),
     (settings, seed): (&RlhfSettings, u64),
     sink: &mut S,
-) -> Result<(), SweepError<S::Error>> {
+) -> Result<bool, SweepError<S::Error>> {
     let mut reward_model = None;
     if let Some((preferences, recipe)) = settings.reward_model {
         reward_model = sink.known_reward_model(seed).map_err(SweepError::Sink)?;
         if reward_model.is_none() {
             let watch = || sink.stepped(0);
             let trained = train_reward_model(k, world, reference, (preferences, recipe, seed), watch).await;
-            let Some(trained) = trained.map_err(|error| of_sweep(error, seed))? else { return Ok(()) };
+            let Some(trained) = trained.map_err(|error| of_sweep(error, seed))? else { return Ok(false) };
             sink.reward_model(seed, &trained).map_err(SweepError::Sink)?;
             reward_model = Some(trained.parameters);
         }
     }
-    run_ppo_of(k, world, reference, (settings.ppo, reward_model.as_deref(), seed), sink).await.map(drop)
+    run_ppo_of(k, world, reference, (settings.ppo, reward_model.as_deref(), seed), sink)
+        .await
+        .map(|end| end.is_finished)
 }
 
 /// The second half: PPO from the reference, judged by this reward model, or else by the gold reward.

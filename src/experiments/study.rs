@@ -34,6 +34,14 @@ pub enum StudyError {
     /// There is no reward model.
     #[error(transparent)]
     RewardModel(#[from] RewardModelError),
+    /// What a given model computes is no number.
+    #[error(
+        "{model}: its weights are so large that what it computes is not a finite number; choose another checkpoint"
+    )]
+    NotFinite {
+        /// The model, in words.
+        model: &'static str,
+    },
     /// Training broke down.
     #[error("{stage}: the loss was not a finite number at step {step}; a lower learning rate is steadier")]
     Diverged {
@@ -48,6 +56,7 @@ impl From<SweepError<Infallible>> for StudyError {
     fn from(error: SweepError<Infallible>) -> Self {
         match error {
             SweepError::Backend(error) => Self::Backend(error),
+            SweepError::NotFinite { model } => Self::NotFinite { model },
             SweepError::Diverged { step, .. } => Self::Diverged { stage: "ppo", step },
             SweepError::Sink(never) => match never {},
         }

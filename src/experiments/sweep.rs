@@ -206,6 +206,7 @@ impl SweepSettings {
             return Err(ConfigError::new("runs", "give at least one"));
         }
         self.evaluation.validated()?;
+        self.optimum.validated()?;
         for run in &self.runs {
             match self.plan(run) {
                 Plan::Train(training) => training.validated().map(drop)?,
@@ -255,27 +256,48 @@ impl SweepSettings {
         }
     }
 
-    /// Whether `point` is one of this run's.
+    /// Whether `point` is one that this run makes.
     pub fn owns(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
+        let is_among =
+            |every: u64, last: u64| point.step == last || (point.step < last && is_multiple(point.step, every));
         let is_of_method = match self.plan(run) {
-            Plan::Train(TrainingSettings { algorithm, .. }) => {
-                point.method == algorithm.name() && point.setting == algorithm.setting()
+            Plan::Train(training) => {
+                point.method == training.algorithm.name()
+                    && point.setting == training.algorithm.setting()
+                    && is_among(training.evaluate_every, training.steps())
             }
-            Plan::Rlhf(settings) => point.method == settings.name() && point.setting == settings.setting(),
-            Plan::BestOfN(_) => point.method == BestOfNSettings::NAME,
+            Plan::Rlhf(settings) => {
+                let every = settings.ppo.evaluate_every.saturating_mul(settings.ppo.ppo.steps_per_rollout());
+                point.method == settings.name()
+                    && point.setting == settings.setting()
+                    && is_among(every, settings.steps())
+            }
+            Plan::BestOfN(settings) => {
+                let is_count = settings.counts().any(|n| point.setting == Setting::Number(n as f64));
+                point.method == BestOfNSettings::NAME && is_count && point.step == 0
+            }
         };
         is_of_method && point.seed == run.seed
     }
 
-    /// Whether `point` is the run's last, so that the run is finished.
-    pub fn is_last(&self, run: &SweepRun, point: &FrontierPoint) -> bool {
-        let is_at_end = match self.plan(run) {
-            Plan::Train(training) => point.step == training.steps(),
-            Plan::Rlhf(settings) => point.step == settings.steps(),
-            Plan::BestOfN(settings) => point.setting == Setting::Number(settings.largest as f64),
-        };
-        is_at_end && self.owns(run, point)
+    /// How many points the run makes.
+    pub fn points(&self, run: &SweepRun) -> u64 {
+        match self.plan(run) {
+            Plan::Train(training) => training.steps().div_ceil(training.evaluate_every),
+            Plan::Rlhf(settings) => settings.ppo.rollouts.div_ceil(settings.ppo.evaluate_every),
+            Plan::BestOfN(settings) => settings.counts().count() as u64,
+        }
     }
+
+    /// Whether all points of the run are among `points`, of which none is there twice.
+    pub fn is_finished<'a>(&self, run: &SweepRun, points: impl IntoIterator<Item = &'a FrontierPoint>) -> bool {
+        points.into_iter().filter(|point| self.owns(run, point)).count() as u64 == self.points(run)
+    }
+}
+
+/// Whether a step is one after which a point is measured; the first step is 1.
+fn is_multiple(step: u64, every: u64) -> bool {
+    step > 0 && step.is_multiple_of(every)
 }
 
 /// What a run of a sweep does.
@@ -303,19 +325,20 @@ impl Plan {
     }
 }
 
-/// Does one run of a sweep. If the sink says so it stops behind the piece at hand, without a further point.
+/// Does one run of a sweep, and answers whether it came to its end. If the sink says so it stops behind the piece at hand,
+/// without a further point, and has not, be it the last piece.
 ///
 /// # Errors
-/// `Backend` if a read fails, `Diverged` if a metric is not finite, `Sink` if the sink refuses a point.
+/// `Backend` if a read fails, `Diverged` if a number is not finite, `Sink` if the sink refuses a point.
 pub async fn run<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
     reference: (&Network, &[f32]),
     (plan, seed): (&Plan, u64),
     sink: &mut S,
-) -> Result<(), SweepError<S::Error>> {
+) -> Result<bool, SweepError<S::Error>> {
     match plan {
-        Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(drop),
+        Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(|end| end.is_finished),
         Plan::Rlhf(settings) => run_rlhf(k, world, reference, (settings, seed), sink).await,
         Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, None, seed), sink).await,
     }
@@ -361,9 +384,11 @@ mod tests {
                 let point = last_point(&settings, run);
                 let owners: Vec<&SweepRun> = settings.runs.iter().filter(|run| settings.owns(run, &point)).collect();
                 assert_eq!(owners, [run]);
-                assert!(settings.is_last(run, &point), "{run:?}");
-                let earlier = FrontierPoint { setting: Setting::Number(2.0), step: 1, ..point.clone() };
-                assert!(!settings.is_last(run, &earlier), "{run:?}");
+                let other = FrontierPoint { setting: Setting::Label("../evil".into()), ..point.clone() };
+                assert!(!settings.owns(run, &other), "{run:?}");
+                let between = FrontierPoint { step: point.step + 1, ..point.clone() };
+                assert!(!settings.owns(run, &between), "{run:?}");
+                assert_eq!(settings.is_finished(run, [&point]), settings.points(run) == 1, "{run:?}");
             }
         }
     }

@@ -7,7 +7,11 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings, TrainedRewardModel};
+use super::limits;
+use super::{
+    Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings, StudyError,
+    TrainedRewardModel,
+};
 use crate::algorithms::{
     Dpo, DpoMetrics, DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
     UnlikelihoodSettings,
@@ -101,12 +105,12 @@ impl Algorithm {
 
     fn validated(self) -> Result<Self, ConfigError> {
         let Budget { pairs, schedule, .. } = self.budget();
-        positive("learning rate", schedule.peak)?;
-        positive("steps", schedule.steps as f64)?;
-        positive("pairs", pairs as f64)?;
+        limits::rate(schedule.peak)?;
+        limits::count("steps", schedule.steps, limits::MOST_STEPS, limits::TOO_LONG)?;
+        limits::count("batch", pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY)?;
         match self {
             Self::Dpo(DpoSettings { beta, label_smoothing, .. }) => {
-                positive("beta", beta)?;
+                limits::positive("beta", beta)?;
                 if !(0.0..0.5).contains(&label_smoothing) {
                     let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
                     return Err(ConfigError::new("label smoothing", reason));
@@ -121,11 +125,6 @@ impl Algorithm {
         }
         Ok(self)
     }
-}
-
-fn positive(field: &'static str, value: f64) -> Result<(), ConfigError> {
-    let reason = || format!("{value} is not a positive number");
-    if value > 0.0 && value.is_finite() { Ok(()) } else { Err(ConfigError::new(field, reason())) }
 }
 
 /// One training with its data and its points.
@@ -148,10 +147,9 @@ impl TrainingSettings {
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         self.algorithm.validated()?;
-        positive("preference chunks", self.preferences.chunks as f64)?;
-        positive("evaluate every", self.evaluate_every as f64)?;
+        self.preferences.validated()?;
+        limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG)?;
         self.evaluation.validated()?;
-        self.preferences.labels.validated()?;
         Ok(self)
     }
 
@@ -166,6 +164,11 @@ impl TrainingSettings {
     }
 }
 
+/// Whether every parameter is a finite number.
+pub(super) fn are_finite(parameters: &[f32]) -> bool {
+    parameters.iter().all(|parameter| parameter.is_finite())
+}
+
 /// A measured policy with everything needed to measure it again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepPoint {
@@ -175,6 +178,13 @@ pub struct SweepPoint {
     pub evaluation: Evaluation,
     /// The policy, flat; `None` for one that has no parameters of its own (Best-of-N).
     pub parameters: Option<Vec<f32>>,
+}
+
+impl SweepPoint {
+    /// Whether every number of it is finite: what is not a number is no result, and is written nowhere.
+    pub fn is_finite(&self) -> bool {
+        self.point.is_plausible() && self.parameters.as_deref().is_none_or(are_finite)
+    }
 }
 
 /// Who takes a run's results, keeps its time, and may stop it.
@@ -205,6 +215,14 @@ pub enum SweepError<E> {
     /// The engine failed.
     #[error(transparent)]
     Backend(BackendError),
+    /// What a given model computes is no number.
+    #[error(
+        "{model}: its weights are so large that what it computes is not a finite number; choose another checkpoint"
+    )]
+    NotFinite {
+        /// The model, in words.
+        model: &'static str,
+    },
     /// Training broke down; the policy of the last good step is what it was.
     #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
     Diverged {
@@ -261,7 +279,7 @@ impl std::ops::Add for Spent {
 pub struct RunEnd {
     /// Steps taken.
     pub step: u64,
-    /// Whether that is all of them.
+    /// Whether that is all of them, and nobody stopped it: the last point was measured.
     pub is_finished: bool,
     /// What they took.
     pub spent: Spent,
@@ -316,10 +334,11 @@ impl<K: Kernels> Trainer<K> {
 }
 
 /// Trains one policy from the `reference`'s parameters on labelled pairs, and measures it as it goes. If the sink says so
-/// it stops behind the step, without a further point.
+/// it stops behind the step, without a further point, and is not finished, be it the last step.
 ///
 /// # Errors
-/// `Backend` if a read fails, `Diverged` if a metric is not finite, `Sink` if the sink refuses a point.
+/// `Backend` if a read fails, `Diverged` if a metric, a parameter or a number of a point is not finite, `Sink` if the sink
+/// refuses a point.
 pub async fn train<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
@@ -348,6 +367,8 @@ pub async fn train_on<K: Kernels, S: Sink>(
     let reference_parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
     let mut trainer = Trainer::new(k, network, reference, algorithm);
+    let diverged =
+        |step| SweepError::Diverged { run: format!("{} {}, seed {seed}", algorithm.name(), algorithm.setting()), step };
     let (mut spent, mut is_stopped) = (Spent::default(), false);
     while trainer.learner().steps() < settings.steps() && !is_stopped {
         let begin = (sink.seconds(), k.counters());
@@ -361,8 +382,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
             let rows = trainer.metrics(k).await?;
             let is_broken = |row: &&MetricRow| row.values.values().any(|value| !value.is_finite());
             if let Some(row) = rows.iter().find(is_broken) {
-                let run = format!("{} {}, seed {seed}", algorithm.name(), algorithm.setting());
-                return Err(SweepError::Diverged { run, step: row.step });
+                return Err(diverged(row.step));
             }
             sink.metrics(&rows);
         }
@@ -373,29 +393,36 @@ pub async fn train_on<K: Kernels, S: Sink>(
             let place =
                 Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
             let parameters = trainer.learner().read_parameters(k).await?;
-            let point = evaluation.point(place);
-            sink.point(SweepPoint { point, evaluation, parameters: Some(parameters) }).map_err(SweepError::Sink)?;
+            let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(parameters) };
+            if !point.is_finite() {
+                return Err(diverged(step));
+            }
+            sink.point(point).map_err(SweepError::Sink)?;
         }
     }
     let step = trainer.learner().steps();
     let parameters = trainer.learner().read_parameters(k).await?;
-    Ok(RunEnd { step, is_finished: step == settings.steps(), spent, parameters })
+    if !are_finite(&parameters) {
+        return Err(diverged(step));
+    }
+    Ok(RunEnd { step, is_finished: !is_stopped, spent, parameters })
 }
 
 /// The reference itself as a point: KL 0, and the gold reward everything starts from.
 ///
 /// # Errors
-/// As any read of the backend: `DeviceLost` or `Readback`.
+/// `Backend` if a read fails, `NotFinite` if the reference's weights are so large that what it computes is no number.
 pub async fn reference_point<K: Kernels>(
     k: &mut K,
     world: &World,
     (network, reference): (&Network, &[f32]),
     step: u64,
     settings: EvaluationSettings,
-) -> Result<SweepPoint, BackendError> {
+) -> Result<SweepPoint, StudyError> {
     let parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings);
     let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
     let place = Place { method: "sft", setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
-    Ok(SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) })
+    let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) };
+    if point.is_finite() { Ok(point) } else { Err(StudyError::NotFinite { model: "the reference" }) }
 }

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use super::training::PIECE;
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
@@ -37,12 +38,9 @@ impl ContestSettings {
     /// The settings, or the first one that cannot be used.
     ///
     /// # Errors
-    /// `instances` below 2.
+    /// `instances` below 2, or more than there is room for.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        if self.instances < 2 {
-            let reason = format!("{} cannot have an interval; take at least 2", self.instances);
-            return Err(ConfigError::new("instances", reason));
-        }
+        limits::interval("instances", self.instances as u64, limits::MOST_INSTANCES)?;
         Ok(self)
     }
 }

@@ -4,6 +4,7 @@
 mod compatible;
 mod merge;
 mod models;
+mod outputs;
 mod preferences;
 mod score;
 mod studies;

@@ -87,7 +87,43 @@ fn folders_that_are_not_one_sweep_are_refused() {
     let said = merge(&[&one, &twin], &merged).ended(0).error;
     assert!(said.contains("another reward model") && said.contains("seed 1"), "{said}");
     assert_eq!(std::fs::read(merged.join(model)).unwrap(), std::fs::read(one.join(model)).unwrap());
+    // Names from a file become those of files only where a run of the sweep makes such a point.
+    let (frontier, last) = (text(&one.join("frontier.csv")), folder.join("last"));
+    let line = frontier.lines().position(|line| line.starts_with("dpo,0.3,1,4,")).unwrap();
+    for (name, words) in [
+        ("../../evil,0.3,1,4,", "column method"),
+        ("dpo,../../evil,1,4,", "no run of this sweep makes the point dpo-../../evil-1-4"),
+        ("best_of_n,../../evil,1,0,", "no run of this sweep"),
+        ("dpo,0.3,1,3,", "no run of this sweep"),
+        ("evil,0.3,1,4,", "no run of this sweep"),
+        ("sft,reference,1,9,", "no run of this sweep"),
+    ] {
+        std::fs::write(twin.join("frontier.csv"), frontier.replace("dpo,0.3,1,4,", name)).unwrap();
+        let at = format!("line {}", line + 1);
+        let said = merge(&[&twin], &last).ended(2).error;
+        assert!(said.contains(words) && said.contains(&at), "{said}");
+        sweep(&reference, &twin, &["--shard", "1/5"]).refused(&at);
+    }
+    let is_evil =
+        |folder: &Path| std::fs::read_dir(folder).unwrap().any(|it| format!("{:?}", it.unwrap()).contains("evil"));
+    assert!(!is_evil(&folder) && !is_evil(&last) && !is_evil(&last.join("samples")));
+    // A point whose files are missing is left out, and said; so are parts of different builds.
+    std::fs::remove_dir_all(&last).unwrap();
+    std::fs::write(twin.join("frontier.csv"), &frontier).unwrap();
+    std::fs::remove_file(twin.join("checkpoints/dpo-0.3-1-2.safetensors")).unwrap();
+    let other = text(&twin.join("run.json")).replace("\"build\": null", "\"build\": \"of another day\"");
+    std::fs::write(twin.join("run.json"), other).unwrap();
+    let said = merge(&[&twin], &last).ended(0);
+    assert!(
+        said.error.contains("dpo-0.3-1-2; it is left out") && !said.error.contains("different builds"),
+        "{}",
+        said.error
+    );
+    assert!(said.out.contains("6 of 7 runs are missing"), "{}", said.out);
+    let said = merge(&[&one, &twin], &last).ended(0);
+    assert!(said.error.contains("different builds") && said.error.contains("twin: of another day"), "{}", said.error);
+    assert!(said.out.contains("5 of 7 runs are missing"), "{}", said.out);
     std::fs::write(twin.join("run.json"), "{}").unwrap();
-    merge(&[&twin], &folder.join("last")).refused("settings");
+    merge(&[&twin], &folder.join("none")).refused("settings");
     sweep(&reference, &folder.join("none"), &["--shard", "3/2"]).ended(2);
 }

@@ -234,6 +234,18 @@ fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
     let before = without_seconds(&whole);
     assert_eq!(run(&whole, &[]).ended(0).error.matches("not repeated").count(), 25);
     assert_eq!(without_seconds(&whole), before);
+    // A training that was cut short, as an earlier version took it for finished, and a reward model that is lost.
+    let part = whole.join("parts/ppo-0.3-one-1.json");
+    let mut cut: Value = serde_json::from_str(&text(&part)).unwrap();
+    cut["points"].as_array_mut().unwrap().clear();
+    std::fs::write(&part, cut.to_string()).unwrap();
+    std::fs::remove_file(whole.join("checkpoints/reward-model-2.safetensors")).unwrap();
+    let said = run(&whole, &[]).ended(0).error;
+    assert_eq!(said.matches("not repeated").count(), 24, "{said}");
+    assert!(said.matches("is not complete").count() == 2 && said.contains("ppo-0.3-one-1"), "{said}");
+    assert_eq!(without_seconds(&whole), before);
+    std::fs::copy(whole.join("parts/dpo-0.3-one-2.json"), whole.join("parts/dpo-0.3-four-2.json")).unwrap();
+    run(&whole, &[]).refused("of another training");
     std::fs::write(whole.join("parts/dpo-0.3-four-2.json"), "{").unwrap();
     assert!(run(&whole, &[]).ended(2).error.contains("done again"));
     run(&whole, &["--seed", "2"]).refused("another study");

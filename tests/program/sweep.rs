@@ -181,6 +181,40 @@ fn it_goes_on_where_it_stopped_and_gives_the_same_whatever_the_order() {
 }
 
 #[test]
+fn what_was_lost_of_a_run_is_noticed_and_made_again() {
+    let folder = folder("lost");
+    let (reference, out) = (tiny_reference(&folder), folder.join("out"));
+    sweep(&reference, &out, &[]).ended(0);
+    let path = |name: &str| out.join(name);
+    let whole = text(&path("frontier.csv"));
+    let without_seconds =
+        |text: &str| -> Vec<String> { text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect() };
+    let (lost, kept) =
+        (path("checkpoints/dpo-0.3-1-2.safetensors"), std::fs::read(path("checkpoints/dpo-0.3-1-2.safetensors")));
+    for file in
+        ["checkpoints/dpo-0.3-1-2.safetensors", "samples/best_of_n-2-1-0.jsonl", "checkpoints/reference.safetensors"]
+    {
+        std::fs::remove_file(path(file)).unwrap();
+    }
+    // A point in the midst of another run, too.
+    let middle: Vec<&str> = whole.lines().filter(|line| !line.starts_with("unlikelihood,0.1,1,2")).collect();
+    std::fs::write(path("frontier.csv"), middle.join("\n")).unwrap();
+    let said = sweep(&reference, &out, &[]).ended(0).error;
+    assert!(said.contains("not repeated: 4 of 7 runs"), "{said}");
+    assert!(said.contains("point dpo-0.3-1-2; it is made again") && said.contains("best_of_n-2-1-0"), "{said}");
+    assert_eq!(without_seconds(&text(&path("frontier.csv"))), without_seconds(&whole));
+    assert_eq!(std::fs::read(lost).unwrap(), kept.unwrap());
+    assert!(path("checkpoints/reference.safetensors").is_file());
+
+    let doubled = whole.clone() + whole.lines().nth(3).unwrap();
+    std::fs::write(path("frontier.csv"), doubled).unwrap();
+    sweep(&reference, &out, &[]).refused("line 15: the same as line 4");
+    std::fs::write(path("frontier.csv"), &whole).unwrap();
+    std::fs::copy(path("checkpoints/dpo-1-1-4.safetensors"), path("checkpoints/reference.safetensors")).unwrap();
+    sweep(&reference, &out, &[]).refused("another reference");
+}
+
+#[test]
 fn a_reward_model_is_trained_once_a_seed_and_again_where_it_is_missing() {
     let folder = folder("reward-models");
     let (reference, out) = (tiny_reference(&folder), folder.join("out"));

@@ -195,6 +195,13 @@ impl ComparisonSettings {
         Ok(self)
     }
 
+    /// Whether a policy's result has all of its points, of which one that diverged has as many as it came to.
+    pub fn is_whole(&self, result: &ComparisonResult) -> bool {
+        let ComparisonPart::Policy { method, beta, seed, .. } = result.part else { return true };
+        let run = SweepRun { method: method_of((method, beta)), seed };
+        result.is_diverged || self.sweep.is_finished(&run, &result.points)
+    }
+
     /// The β where learning rates are varied.
     pub fn middle(&self) -> f64 {
         self.betas[(self.betas.len() - 1) / 2]

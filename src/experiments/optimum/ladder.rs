@@ -14,8 +14,10 @@ use super::{OptimumSample, Tilted, optimum};
 use crate::algorithms::{Sft, SftSettings};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels};
+use crate::experiments::limits;
 use crate::language::{Adamw, Schedule, Sequence, upload};
 use crate::metrics::OptimumPoint;
+use crate::model::ConfigError;
 use crate::order;
 use crate::rng::Generator;
 use crate::world::MAX_SEQUENCE;
@@ -70,6 +72,21 @@ impl Default for OptimumSettings {
 }
 
 impl OptimumSettings {
+    /// The settings, or the first one that cannot be used.
+    ///
+    /// # Errors
+    /// The setting by name.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        limits::positive("kl", self.goal)?;
+        limits::positive("effective", self.effective)?;
+        limits::positive("rung effective", self.rung_effective)?;
+        limits::count("rung samples", self.rung_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY)?;
+        limits::count("samples", self.most_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY)?;
+        limits::count("rung steps", self.rung_steps, limits::MOST_STEPS, limits::TOO_LONG)?;
+        limits::count("rungs", self.most_rungs as u64, limits::MOST_DRAWS, limits::TOO_LONG)?;
+        Ok(self)
+    }
+
     /// Settings that prove the plumbing in a second and reach nowhere.
     pub fn smoke() -> Self {
         let least = Self { rung_samples: 16, rung_effective: 2.0, rung_steps: 2, ..Self::default() };

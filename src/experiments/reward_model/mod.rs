@@ -6,6 +6,7 @@ mod split;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::limits;
 use crate::algorithms::{RewardModel, RewardModelSettings, ScoredPair};
 use crate::backend::network::Network;
 use crate::backend::{BackendError, Kernels, SequenceSize};
@@ -62,14 +63,14 @@ impl RewardModelRecipe {
     /// # Errors
     /// The setting by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        let positive = |field, value: f64| {
-            let reason = || format!("{value} is not a positive number");
-            if value > 0.0 && value.is_finite() { Ok(()) } else { Err(ConfigError::new(field, reason())) }
-        };
-        positive("learning rate", self.training.schedule.peak)?;
-        positive("batch", self.training.pairs as f64)?;
-        positive("epochs", self.epochs as f64)?;
-        positive("validate every", self.validate_every as f64)?;
+        limits::rate(self.training.schedule.peak)?;
+        limits::count("batch", self.training.pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY)?;
+        limits::count("epochs", self.epochs, limits::MOST_EPOCHS, limits::TOO_LONG)?;
+        limits::count("validate every", self.validate_every, u64::MAX, limits::TOO_LONG)?;
+        if !(self.validation_share > 0.0 && self.validation_share < 1.0) {
+            let reason = format!("{} is not between 0 and 1", self.validation_share);
+            return Err(ConfigError::new("validation_share", reason));
+        }
         Ok(self)
     }
 
@@ -257,7 +258,10 @@ impl<K: Kernels> RewardModelTraining<K> {
         let uploaded = upload(k, &parameters);
         let scores = self.judge.scores(k, &uploaded, references).await?;
         let (reference_mean, deviation) = (mean(&scores), standard_deviation(&scores));
-        assert!(deviation.is_finite(), "finish: {} completions have no spread", references.len());
+        assert!(references.len() >= 2, "finish: {} completions have no spread", references.len());
+        if !deviation.is_finite() {
+            return Err(RewardModelError::Diverged { step: report.step });
+        }
         let scale = if self.recipe.whiten && deviation > 0.0 { 1.0 / deviation } else { 1.0 };
         Ok(TrainedRewardModel {
             parameters: with_scores_shifted(&self.config, &parameters, reference_mean, scale),

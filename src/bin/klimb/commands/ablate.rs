@@ -24,7 +24,8 @@ use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
 use super::optimum::sampled;
-use super::study::{Folder, Study};
+use super::output_folder::OutputFolder;
+use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
 
 /// The studies that have a name.
@@ -91,11 +92,9 @@ impl Ablate {
         // Factors and seeds may be added to a folder: what its parts have in common is the preset.
         let name = format!("{:?}", self.preset).to_lowercase();
         let study = Study { name: "ablation", settings: &name, models: &[] };
-        let folder = Folder::open(&self.out, study, &world, &machine)?;
-        for inner in ["references", "parts"] {
-            let path = folder.file(inner);
-            std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))?;
-        }
+        let folder = study.open(&self.out, &world, &machine)?;
+        folder.make("references")?;
+        folder.make("parts")?;
         interrupt::listen()?;
         let bar = progress::bar(settings.parts().len() as u64, "runs");
         let work = Work { world: &world, settings: &settings, folder: &folder, bar, start: Instant::now() };
@@ -126,7 +125,7 @@ impl Ablate {
 struct Work<'a> {
     world: &'a World,
     settings: &'a AblationSettings,
-    folder: &'a Folder,
+    folder: &'a OutputFolder,
     bar: ProgressBar,
     start: Instant,
 }
@@ -151,6 +150,7 @@ impl Work<'_> {
             }
             Ok(())
         };
+        let jobs = jobs.min(queue.lock().expect("no worker panics").len());
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
@@ -185,7 +185,7 @@ impl Work<'_> {
                 go_on()
             };
             let Some(checkpoint) = train_reference(k, recipe, report).await? else { return Ok(()) };
-            files::write(&model, checkpoint.to_bytes())?;
+            files::write_checkpoint(&model, &checkpoint)?;
             progress::say(&self.bar, &format!("reference {}", recipe.name()));
         }
         if curve.is_file() {
@@ -238,10 +238,10 @@ impl Work<'_> {
             Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &format!("{name}: {error}")),
             Err(SweepError::Backend(error)) => return Err(error.into()),
             Err(SweepError::Sink(never)) => match never {},
-            Ok(()) => {}
-        }
-        if interrupt::requested() {
-            return Ok(());
+            Err(error @ SweepError::NotFinite { .. }) => return Err(error.into()),
+            Ok(true) => {}
+            // Ctrl-C.
+            Ok(false) => return Ok(()),
         }
         let points: Vec<AblationPoint> = sink
             .points
@@ -282,8 +282,13 @@ impl Work<'_> {
             if !file.is_file() {
                 continue;
             }
-            let of_run: Vec<AblationPoint> =
-                serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))?;
+            let again = "once the file is gone the run is done again";
+            let of_run: Vec<AblationPoint> = serde_json::from_slice(&files::read(&file)?)
+                .map_err(|error| Failure::about(file.display(), format!("{error}; {again}")))?;
+            let arm = &self.settings.arms[part.arm];
+            if of_run.iter().any(|it| it.factor != arm.factor || it.level != arm.level) {
+                return Err(Failure::about(file.display(), format!("is of another run; {again}")));
+            }
             let Some(end) = of_run.last().cloned() else { continue };
             points.extend(of_run);
             match ends.last_mut() {

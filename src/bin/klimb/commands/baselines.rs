@@ -110,7 +110,7 @@ impl BestOfN {
         interrupt::listen()?;
         let work = Plan::BestOfN(settings).work(&world);
         let mut table = Table { start: Instant::now(), bar: progress::bar(work, "pieces") };
-        files::print("     N  KL, nats        at most  gold reward     distinct\n")?;
+        files::print_answer("     N  KL, nats        at most  gold reward     distinct\n")?;
         let network = Network::new(reference.config);
         let start = (&network, &reference.parameters[..]);
         let seeded = (&settings, reward.as_deref(), self.seed);
@@ -154,7 +154,7 @@ impl Sink for Table {
             point.gold_reward_half_width,
             point.diversity.unwrap_or(f64::NAN)
         );
-        self.bar.suspend(|| files::print(&line))?;
+        self.bar.suspend(|| files::print_answer(&line))?;
         Ok(())
     }
 }

@@ -18,8 +18,9 @@ use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
 use super::optimum::sampled;
+use super::output_folder::OutputFolder;
 use super::shard::Shard;
-use super::study::{Folder, Study};
+use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
 
 /// The optima that ship with the page; each names the reference it is of.
@@ -82,11 +83,9 @@ impl Compare {
         let machine = self.backend.open()?;
         let models = [("reference", &reference)];
         let study = Study { name: "compare", settings: &settings, models: &models };
-        let folder = Folder::open(&self.out, study, &world, &machine)?;
-        for below in ["parts", "checkpoints"] {
-            let path = folder.file(below);
-            std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))?;
-        }
+        let folder = study.open(&self.out, &world, &machine)?;
+        folder.make("parts")?;
+        folder.make("checkpoints")?;
         interrupt::listen()?;
         let network = Network::new(reference.config);
         let work =
@@ -114,7 +113,7 @@ struct Work<'a> {
     settings: &'a ComparisonSettings,
     reference: &'a Checkpoint,
     network: Network,
-    folder: Folder,
+    folder: OutputFolder,
     shard: Option<Shard>,
 }
 
@@ -125,6 +124,35 @@ impl Work<'_> {
 
     fn reward_model(&self, seed: u64) -> PathBuf {
         self.folder.file(&format!("checkpoints/reward-model-{seed}.safetensors"))
+    }
+
+    /// The result in a part's file, if it is there.
+    fn result(&self, part: &ComparisonPart) -> Result<Option<ComparisonResult>, Failure> {
+        let path = self.file(part);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let again = "once the file is gone the training is done again";
+        let result: ComparisonResult = serde_json::from_slice(&files::read(&path)?)
+            .map_err(|error| Failure::about(path.display(), format!("{error}; {again}")))?;
+        if result.part != *part {
+            return Err(Failure::about(path.display(), format!("is of another training; {again}")));
+        }
+        Ok(Some(result))
+    }
+
+    /// Whether a training has its whole result. One that lacks a point, as an earlier version could leave it, or its reward
+    /// model, is done again.
+    fn is_done(&self, part: &ComparisonPart) -> Result<bool, Failure> {
+        let Some(result) = self.result(part)? else { return Ok(false) };
+        let is_whole = match part {
+            ComparisonPart::RewardModel { seed } => self.reward_model(*seed).is_file(),
+            ComparisonPart::Policy { .. } => self.settings.is_whole(&result),
+        };
+        if !is_whole {
+            progress::tell(&format!("{}: is not complete; the training is done again", self.file(part).display()));
+        }
+        Ok(is_whole)
     }
 
     /// Does the share's trainings that are not there yet, until Ctrl-C.
@@ -138,7 +166,7 @@ impl Work<'_> {
             if interrupt::requested() {
                 break;
             }
-            if self.file(&part).is_file() {
+            if self.is_done(&part)? {
                 progress::say(&bar, &format!("finished before and not repeated: {}", part.name()));
             } else if let Some(result) = self.train_part(k, part, start).await? {
                 progress::say(&bar, &said(&result));
@@ -171,7 +199,7 @@ impl Work<'_> {
         if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, parameters) {
             let stage = "reward_model".into();
             let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
-            files::write(&self.reward_model(seed), checkpoint.to_bytes())?;
+            files::write_checkpoint(&self.reward_model(seed), &checkpoint)?;
         }
         files::write(&self.file(&part), serde_json::to_string_pretty(&result)? + "\n")?;
         Ok(Some(result))
@@ -183,19 +211,15 @@ impl Work<'_> {
             return Ok(End::Interrupted);
         }
         let parts = self.settings.groups().concat();
-        let missing = parts.iter().filter(|part| !self.file(part).is_file()).count();
+        let results: Vec<Option<ComparisonResult>> =
+            parts.iter().map(|part| self.result(part)).collect::<Result<_, _>>()?;
+        let missing = results.iter().filter(|result| result.is_none()).count();
         if missing > 0 {
             let sentence = "copy their parts and checkpoints here, and run this without --shard";
             files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"))?;
             return Ok(End::Done);
         }
-        let read = |part| {
-            let path = self.file(part);
-            serde_json::from_slice(&files::read(&path)?).map_err(|error| {
-                Failure::about(path.display(), format!("{error}; once the file is gone the training is done again"))
-            })
-        };
-        let results: Vec<ComparisonResult> = parts.iter().map(read).collect::<Result<_, _>>()?;
+        let results: Vec<ComparisonResult> = results.into_iter().flatten().collect();
         let Some(optimum) = self.optimum(k).await? else { return Ok(End::Interrupted) };
         let start = (&self.network, &self.reference.parameters[..]);
         let evaluation = self.settings.sweep.evaluation;

@@ -2,39 +2,40 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
 use super::Failure;
+use super::destination::Destination;
+
+/// The commit that this program was built from, where the build knew it.
+pub const BUILD: Option<&str> = option_env!("KLIMB_BUILD");
+/// What a shell expects of a program whose reader is gone: 128 and the number of SIGPIPE.
+const READER_GONE: i32 = 141;
 
 /// The bytes of a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::about(path.display(), reason(&error)))
 }
 
-/// Writes a whole file or leaves what was there: first beside it, then in its place.
+/// Writes a whole file or leaves what was there; a device or a pipe is written to.
 pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::about(path.display(), reason(&error));
-    let name = path.file_name().ok_or_else(|| Failure::about(path.display(), "is not the name of a file"))?;
-    let mut beside = name.to_owned();
-    beside.push(".part");
-    let beside = path.with_file_name(beside);
-    std::fs::write(&beside, contents).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+    Destination::of(path)?.write(contents.as_ref())
+}
+
+/// Writes a checkpoint, unless a parameter is not a finite number: nobody could read it.
+pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    if checkpoint.parameters.iter().all(|parameter| parameter.is_finite()) {
+        return write(path, checkpoint.to_bytes());
+    }
+    let sentence = format!("nothing was written: after {} steps a parameter is not a finite number", checkpoint.step);
+    Err(Failure::about(path.display(), sentence + "; a lower learning rate is steadier"))
 }
 
 /// Refuses a file that could not be written at the end of a long run, before the run.
 pub fn check_writable(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if path.is_dir() {
-        return Err(Failure::about(path.display(), "is a folder; name a file"));
-    }
-    if folder.is_dir() {
-        Ok(())
-    } else {
-        Err(Failure::about(folder.display(), "there is no such folder; make it first"))
-    }
+    Destination::of(path)?.check()
 }
 
 /// Prints to the standard output. A reader who has seen enough is no failure.
@@ -43,6 +44,15 @@ pub fn print(text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Prints what a command is asked for. A reader who has seen enough ends it, as the system ends other programs then.
+pub fn print_answer(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
+        written => Ok(written?),
     }
 }
 
@@ -90,18 +100,11 @@ pub fn given_or_shipped(given: Option<&Path>, name: &str) -> Result<PathBuf, Fai
 }
 
 /// The system's words without its error number.
-fn reason(error: &std::io::Error) -> String {
+pub fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".into(),
         ErrorKind::PermissionDenied => "it may not be opened; check its permissions".into(),
         ErrorKind::IsADirectory => "is a folder; name a file".into(),
         _ => error.to_string(),
     }
-}
-
-/// The commit of the sources this program was built from, where they and git are still there.
-pub fn build() -> Option<String> {
-    let arguments = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--tags"];
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

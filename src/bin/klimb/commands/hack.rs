@@ -13,7 +13,8 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
-use super::study::{Folder, Study};
+use super::output_folder::OutputFolder;
+use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
 
 /// Completions shown at the end.
@@ -82,7 +83,7 @@ impl Hack {
         let reference = files::read_checkpoint(&reference, &world)?;
         let machine = self.backend.open()?;
         let study = Study { name: "hack", settings: &settings, models: &[("reference", &reference)] };
-        let folder = Folder::open(&self.out, study, &world, &machine)?;
+        let folder = study.open(&self.out, &world, &machine)?;
         on!(machine, k => pollster::block_on(measure(k, &world, &folder, &reference, &settings)))
     }
 }
@@ -116,7 +117,7 @@ impl Hack {
 async fn measure<K: Kernels>(
     k: &mut K,
     world: &World,
-    folder: &Folder,
+    folder: &OutputFolder,
     reference: &Checkpoint,
     settings: &HackingSettings,
 ) -> Result<End, Failure> {
@@ -147,11 +148,11 @@ async fn measure<K: Kernels>(
     }
     let checkpoint = |stage: &str, step, head, parameters: &[f32]| {
         let (stage, parameters) = (stage.into(), parameters.to_vec());
-        Checkpoint { stage, step, head, parameters, ..reference.clone() }.to_bytes()
+        Checkpoint { stage, step, head, parameters, ..reference.clone() }
     };
     let judge = checkpoint("reward_model", report.step, true, &reward_model.parameters);
-    folder.write("reward-model.safetensors", judge)?;
-    folder.write("policy.safetensors", checkpoint("ppo", *step, false, policy))?;
+    files::write_checkpoint(&folder.file("reward-model.safetensors"), &judge)?;
+    files::write_checkpoint(&folder.file("policy.safetensors"), &checkpoint("ppo", *step, false, policy))?;
     folder.write("hacking.csv", hacking_csv(points))?;
     folder.write("hacking.svg", chart(points)?)?;
     Ok(if hacked.is_finished { End::Done } else { End::Interrupted })

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::progress;
+
 /// What a shell expects of a program ended by Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
 
@@ -13,7 +15,7 @@ pub fn listen() -> Result<(), ctrlc::Error> {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(EXIT_CODE));
         }
-        eprintln!("\nstopping behind this step; Ctrl-C again ends at once");
+        progress::tell("\nstopping behind this step; Ctrl-C again ends at once");
     })
 }
 

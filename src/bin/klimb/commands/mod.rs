@@ -3,12 +3,14 @@
 mod ablate;
 mod baselines;
 mod compare;
+mod destination;
 mod dpo;
 mod files;
 mod hack;
 mod interrupt;
 mod machine;
 mod optimum;
+mod output_folder;
 mod pairs;
 mod ppo;
 mod progress;
@@ -28,6 +30,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use klimb::shorten::{shortened, shortened_to};
 
 /// Train and align a small language model, and see what it costs: reward against KL.
 #[derive(Debug, Parser)]
@@ -53,7 +56,7 @@ use clap::{Parser, Subcommand};
         klimb scaling --preset quick --out scaling\n  \
         klimb hack --preset loophole --out loophole\n\n\
         Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
-        sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk."
+        sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk; 141 whoever read the answer is gone."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -115,9 +118,35 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Characters of the longest sentence about something given.
+const LONGEST_SENTENCE: usize = 2000;
+
+/// The arguments; help and version are printed, and what cannot be read is refused with its beginning and end.
+fn arguments() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+        }
+        let rendered = error.render();
+        let is_long = |line: &str| line.len() > LONGEST_SENTENCE;
+        if rendered.to_string().lines().any(is_long) {
+            let lines: Vec<String> = rendered.to_string().lines().map(|it| shortened(it).into_owned()).collect();
+            progress::tell(&lines.join("\n"));
+        } else {
+            // A reader who is gone has no need of it.
+            let _ = error.print();
+        }
+        ExitCode::from(2)
+    })
+}
+
 /// Parses the arguments, runs the command, and answers with the exit code.
 pub fn run() -> ExitCode {
-    let ended = match Arguments::parse().command {
+    let command = match arguments() {
+        Ok(Arguments { command }) => command,
+        Err(code) => return code,
+    };
+    let ended = match command {
         Command::Pretrain(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Dpo(command) => command.run(),
@@ -144,7 +173,7 @@ pub fn run() -> ExitCode {
         Ok(End::Disagreed) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
         Err(Failure(sentence)) => {
-            eprintln!("klimb: {sentence}");
+            progress::tell(&format!("klimb: {}", shortened_to(&sentence, LONGEST_SENTENCE)));
             ExitCode::from(2)
         }
     }

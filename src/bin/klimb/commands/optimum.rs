@@ -15,6 +15,8 @@ use klimb::world::World;
 use super::machine::{BackendArguments, on};
 use super::{End, Failure, files, interrupt, progress};
 
+/// Noise of labels at which r* = gold/τ is a number to compute with.
+const LABEL_TEMPERATURES: std::ops::RangeInclusive<f64> = 0.0001..=10.0;
 /// Every so many points of the curve one is printed.
 const PRINTED: usize = 6;
 
@@ -55,19 +57,18 @@ pub struct Optimum {
 
 impl Optimum {
     pub fn run(self) -> Result<End, Failure> {
-        for (name, value) in
-            [("--kl", self.kl), ("--effective", self.effective), ("--label-temperature", self.label_temperature)]
-        {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Failure::about(name, format!("{value} is not a positive number")));
-            }
+        let settings =
+            OptimumSettings { seed: self.seed, goal: self.kl, effective: self.effective, ..OptimumSettings::default() };
+        let settings = settings.validated()?;
+        if !LABEL_TEMPERATURES.contains(&self.label_temperature) {
+            let (low, high) = (LABEL_TEMPERATURES.start(), LABEL_TEMPERATURES.end());
+            let sentence = format!("{} is outside {low} to {high}; choose a number between", self.label_temperature);
+            return Err(Failure::about("--label-temperature", sentence));
         }
         files::check_writable(&self.out)?;
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
-        let settings =
-            OptimumSettings { seed: self.seed, goal: self.kl, effective: self.effective, ..OptimumSettings::default() };
         interrupt::listen()?;
         let (network, parameters) = (Network::new(reference.config), &reference.parameters);
         let temperature = self.label_temperature;

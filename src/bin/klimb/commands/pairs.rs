@@ -99,33 +99,30 @@ pub fn read_pairs(path: &Path, world: &World, labels: LabelSettings, seed: u64) 
 
 impl Pairs {
     pub fn run(self) -> Result<End, Failure> {
-        let labels = LabelSettings::from(self.labels).validated()?;
+        self.settings().validated()?;
         if let Some(out) = &self.out {
             files::check_writable(out)?;
         }
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let writer = files::read_checkpoint(&from, &world)?;
-        on!(self.backend.open()?, k => pollster::block_on(self.write(k, &world, &writer, labels)))
+        on!(self.backend.open()?, k => pollster::block_on(self.write(k, &world, &writer)))
     }
 
-    async fn write<K: Kernels>(
-        &self,
-        k: &mut K,
-        world: &World,
-        writer: &Checkpoint,
-        labels: LabelSettings,
-    ) -> Result<End, Failure> {
+    fn settings(&self) -> PreferenceSettings {
+        PreferenceSettings {
+            chunks: chunks_for(self.count),
+            labels: self.labels.into(),
+            writer: self.written_by.into(),
+            ..PreferenceSettings::default()
+        }
+    }
+
+    async fn write<K: Kernels>(&self, k: &mut K, world: &World, writer: &Checkpoint) -> Result<End, Failure> {
         interrupt::listen()?;
         let network = Network::new(writer.config);
         let parameters = upload(k, &writer.parameters);
-        let settings = PreferenceSettings {
-            chunks: chunks_for(self.count),
-            labels,
-            writer: self.written_by.into(),
-            ..PreferenceSettings::default()
-        };
-        let mut data = PreferenceData::new(k, &network, self.seed, settings);
+        let mut data = PreferenceData::new(k, &network, self.seed, self.settings());
         let bar = progress::bar(self.count as u64, "pairs");
         while data.len() < self.count && !interrupt::requested() {
             data.extend(k, world, &parameters).await?;
@@ -136,7 +133,7 @@ impl Pairs {
         let lines = to_jsonl(world, &pairs);
         match &self.out {
             Some(out) => files::write(out, lines)?,
-            None => files::print(&lines)?,
+            None => files::print_answer(&lines)?,
         }
         Ok(if pairs.len() == self.count { End::Done } else { End::Interrupted })
     }

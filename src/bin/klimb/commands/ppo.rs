@@ -192,7 +192,7 @@ impl Ppo {
         let stage = if reward_model.is_some() { "ppo" } else { "ppo-gt" };
         let checkpoint =
             Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
-        files::write(&self.out, checkpoint.to_bytes())?;
+        files::write_checkpoint(&self.out, &checkpoint)?;
         files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step))?;
         Ok(if end.is_finished { End::Done } else { End::Interrupted })
     }

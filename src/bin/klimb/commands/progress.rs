@@ -1,5 +1,7 @@
 //! Progress bars with the remaining time, on the error stream and only on a terminal.
 
+use std::io::Write;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over `total` of what `unit` names.
@@ -11,5 +13,10 @@ pub fn bar(total: u64, unit: &str) -> ProgressBar {
 
 /// Writes a line to the error stream, above the bar.
 pub fn say(bar: &ProgressBar, line: &str) {
-    bar.suspend(|| eprintln!("{line}"));
+    bar.suspend(|| tell(line));
+}
+
+/// Writes a line to the error stream. Nobody may read it, or the disk behind it may be full: the work is not stopped by that.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -9,7 +9,7 @@ use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
     PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairSplit, PreferenceData, PreferenceSettings, RewardModelRecipe,
-    RewardModelReport, RewardModelTraining, TrainedRewardModel, instances_by_prompt, reference_completions,
+    RewardModelReport, RewardModelTraining, Share, TrainedRewardModel, instances_by_prompt, reference_completions,
 };
 use klimb::language::{Schedule, upload};
 use klimb::model::{Checkpoint, ModelConfig};
@@ -79,6 +79,7 @@ pub struct RewardModel {
 impl RewardModel {
     pub fn run(self) -> Result<End, Failure> {
         let labels = LabelSettings::from(self.labels).validated()?;
+        self.preferences(labels).validated()?;
         let recipe = self.recipe(labels).validated()?;
         files::check_writable(&self.out)?;
         let world = files::world()?;
@@ -89,6 +90,10 @@ impl RewardModel {
         on!(self.backend.open()?, k => {
             pollster::block_on(self.train(k, &world, &reference, given, labels, recipe))
         })
+    }
+
+    fn preferences(&self, labels: LabelSettings) -> PreferenceSettings {
+        PreferenceSettings { chunks: chunks_for(self.pairs), labels, ..PreferenceSettings::default() }
     }
 
     fn recipe(&self, labels: LabelSettings) -> RewardModelRecipe {
@@ -120,7 +125,8 @@ impl RewardModel {
             None => self.instances(k, world, reference, labels).await?,
         };
         let split = PairSplit::new(instances, recipe.validation_share, self.seed)?;
-        eprintln!("{} pairs to learn from, {} to validate on", split.train.len(), split.validation_pairs());
+        let (learned, validated) = (split.train.len(), split.validation_pairs());
+        progress::tell(&format!("{learned} pairs to learn from, {validated} to validate on"));
         let mut training =
             RewardModelTraining::new(k, reference.config, &reference.parameters, split, self.seed, recipe);
         let total = training.total_steps();
@@ -148,7 +154,7 @@ impl RewardModel {
             parameters: trained.parameters,
             ..reference.clone()
         };
-        files::write(&self.out, checkpoint.to_bytes())?;
+        files::write_checkpoint(&self.out, &checkpoint)?;
         files::print(&format!("{}: reward_model after {} steps\n", self.out.display(), checkpoint.step))?;
         Ok(end)
     }
@@ -162,7 +168,7 @@ impl RewardModel {
         labels: LabelSettings,
     ) -> Result<Vec<Vec<Pair>>, Failure> {
         let parameters = upload(k, &reference.parameters);
-        let settings = PreferenceSettings { chunks: chunks_for(self.pairs), labels, ..PreferenceSettings::default() };
+        let settings = self.preferences(labels);
         let mut data = PreferenceData::new(k, &Network::new(reference.config), self.seed, settings);
         let bar = progress::bar(data.capacity() as u64, "pairs");
         while data.len() < data.capacity() && !interrupt::requested() {
@@ -191,13 +197,24 @@ impl RewardModel {
 fn line(report: &RewardModelReport, loss: f64) -> String {
     let RewardModelReport { step, loss: validation, label_accuracy, gold_accuracy, slope, .. } = report;
     format!(
-        "{step:>6}  {loss:>6.4}  {validation:>10.4}  {:>5.3} ± {:<5.3}  {:>5.3} ± {:<5.3}  {slope:>5.3}  {:>11.4}\n",
-        label_accuracy.share,
-        label_accuracy.half_width,
-        gold_accuracy.share,
-        gold_accuracy.half_width,
+        "{step:>6}  {:>6}  {validation:>10.4}  {}  {}  {:>5}  {:>11.4}\n",
+        number(loss, 4),
+        share(label_accuracy),
+        share(gold_accuracy),
+        number(*slope, 3),
         report.calibration_error
     )
+}
+
+/// A share with its interval. One prompt has none, and where all gold rewards are equal there is no gold order.
+fn share(Share { share, half_width }: &Share) -> String {
+    let interval = if half_width.is_finite() { format!("± {half_width:<5.3}") } else { String::new() };
+    format!("{:>5} {interval:<7}", number(*share, 3))
+}
+
+/// A number, or a dash for one that is not defined.
+fn number(number: f64, digits: usize) -> String {
+    if number.is_finite() { format!("{number:.digits$}") } else { "–".into() }
 }
 
 /// The best model's reliability, and where its scores lie.

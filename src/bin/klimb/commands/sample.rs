@@ -127,10 +127,10 @@ impl Sample {
                         tokens: &sequence.tokens,
                         prompt_length: sequence.prompt_length,
                     };
-                    files::print(&(serde_json::to_string(&written)? + "\n"))?;
+                    files::print_answer(&(serde_json::to_string(&written)? + "\n"))?;
                 } else {
                     let rest = if working.ended { "" } else { " …" };
-                    files::print(&format!("{:.3}  {prompt} | {completion}{rest}\n", working.gold_reward))?;
+                    files::print_answer(&format!("{:.3}  {prompt} | {completion}{rest}\n", working.gold_reward))?;
                 }
             }
         }

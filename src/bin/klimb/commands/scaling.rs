@@ -16,8 +16,9 @@ use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::output_folder::OutputFolder;
 use super::shard::Shard;
-use super::study::{Folder, Study};
+use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
 
 /// The experiments that have a name.
@@ -74,9 +75,8 @@ impl Scaling {
         let settings = self.settings().validated(&world)?;
         let machine = self.backend.open()?;
         let study = Study { name: "scaling", settings: &settings, models: &[] };
-        let folder = Folder::open(&self.out, study, &world, &machine)?;
-        let checkpoints = folder.file("checkpoints");
-        std::fs::create_dir_all(&checkpoints).map_err(|error| Failure::about(checkpoints.display(), error))?;
+        let folder = study.open(&self.out, &world, &machine)?;
+        folder.make("checkpoints")?;
         interrupt::listen()?;
         let groups = settings.groups().into_iter().enumerate();
         let own = groups.filter(|(index, _)| self.shard.is_none_or(|shard| shard.holds(*index)));
@@ -120,7 +120,7 @@ fn cores() -> usize {
 struct Work<'a> {
     world: &'a World,
     settings: &'a ScalingSettings,
-    folder: &'a Folder,
+    folder: &'a OutputFolder,
     /// Sizes to train, the next one last.
     queue: Mutex<Vec<[ScalingPart; 4]>>,
     bar: ProgressBar,
@@ -132,7 +132,12 @@ impl Work<'_> {
     }
 
     fn load(&self, part: &ScalingPart) -> Result<Checkpoint, Failure> {
-        files::read_checkpoint(&self.file(part), self.world)
+        let path = self.file(part);
+        let found = files::read_checkpoint(&path, self.world)?;
+        if found.stage == part.stage.name() && Ok(found.config) == part.size.config(self.world) {
+            return Ok(found);
+        }
+        Err(Failure::about(path.display(), "is another model; once the file is gone the right one is trained again"))
     }
 
     /// Trains what is not there yet, until the queue is empty, or Ctrl-C.
@@ -153,7 +158,7 @@ impl Work<'_> {
                 };
                 let trained = train_part(k, self.world, self.settings, part, start.as_ref(), report).await?;
                 let Some(checkpoint) = trained else { return Ok(()) };
-                files::write(&self.file(part), checkpoint.to_bytes())?;
+                files::write_checkpoint(&self.file(part), &checkpoint)?;
                 self.bar.inc(1);
                 progress::say(&self.bar, &format!("{}: {} steps", part.name(), checkpoint.step));
             }

@@ -1,6 +1,6 @@
 //! The folder of a study: `run.json` says what it is, and a folder of another study is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use klimb::hash::fingerprint;
 use klimb::model::Checkpoint;
@@ -9,16 +9,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::machine::Machine;
+use super::output_folder::{OutputFolder, RUN};
 use super::{Failure, files};
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
 const IDENTITY: [&str; 5] = ["study", "world", "models", "backend", "adapter"];
-
-/// A study's folder.
-#[derive(Debug)]
-pub struct Folder {
-    path: PathBuf,
-}
 
 /// What a study is: its name with its settings, and the checkpoints it was given, each under a name.
 pub struct Study<'a, S> {
@@ -27,19 +22,11 @@ pub struct Study<'a, S> {
     pub models: &'a [(&'a str, &'a Checkpoint)],
 }
 
-impl Folder {
-    /// Makes the folder, or opens one of the same study.
-    pub fn open<S: Serialize>(path: &Path, study: Study<S>, world: &World, machine: &Machine) -> Result<Self, Failure> {
-        let about = |problem: String| Failure::about(path.display(), problem);
-        if path.exists() && !path.is_dir() {
-            return Err(about("is not a folder".into()));
-        }
-        let file = path.join("run.json");
-        let is_new = !file.is_file();
-        if is_new && path.is_dir() && path.read_dir()?.next().is_some() {
-            return Err(about("holds other files and no run.json; name a new or an empty folder".into()));
-        }
-        std::fs::create_dir_all(path).map_err(|error| about(error.to_string()))?;
+impl<S: Serialize> Study<'_, S> {
+    /// Makes the study's folder, or opens one of the same study.
+    pub fn open(self, path: &Path, world: &World, machine: &Machine) -> Result<OutputFolder, Failure> {
+        let study = self;
+        let (folder, found) = OutputFolder::open(path)?;
         let words: Vec<&str> =
             (0..world.vocabulary().len() as u32).map(|token| world.vocabulary().word(token)).collect();
         let model = |(name, it): &(&str, &Checkpoint)| {
@@ -48,7 +35,7 @@ impl Folder {
         };
         let run = json!({
             "program": format!("klimb {}", env!("CARGO_PKG_VERSION")),
-            "build": files::build(),
+            "build": files::BUILD,
             "backend": machine.name(),
             "adapter": machine.adapter(),
             "study": { "name": study.name, "settings": study.settings },
@@ -57,29 +44,16 @@ impl Folder {
             "vocabulary": words,
         });
         let text = serde_json::to_string_pretty(&run)? + "\n";
-        if is_new {
-            files::write(&file, text)?;
-        } else {
-            // Read back, so that numbers compare as they will when read from the file.
-            let run: Value = serde_json::from_str(&text)?;
-            let found: Value =
-                serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))?;
-            if let Some(field) = IDENTITY.iter().find(|&&field| found.get(field) != run.get(field)) {
-                return Err(about(format!(
-                    "holds a run with another {field}; name another folder, or remove this one"
-                )));
-            }
+        let Some(found) = found else {
+            folder.write(RUN, text)?;
+            return Ok(folder);
+        };
+        // Read back, so that numbers compare as they will when read from the file.
+        let run: Value = serde_json::from_str(&text)?;
+        if let Some(field) = IDENTITY.iter().find(|&&field| found.get(field) != run.get(field)) {
+            let sentence = format!("holds a run with another {field}; name another folder, or remove this one");
+            return Err(Failure::about(path.display(), sentence));
         }
-        Ok(Self { path: path.to_owned() })
-    }
-
-    /// Where a file of this name lies.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// Writes a file.
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<(), Failure> {
-        files::write(&self.file(name), contents)
+        Ok(folder)
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use klimb::algorithms::{Sft as Algorithm, SftSettings};
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
-use klimb::experiments::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
+use klimb::experiments::{BASE_STEPS, SFT_STEPS, TextSource, limits, model_config, pretrain_settings, sft_settings};
 use klimb::language::{Scorer, Sequence};
 use klimb::model::{Checkpoint, ConfigError, ModelConfig, initial_parameters};
 use klimb::rng::Generator;
@@ -50,7 +50,7 @@ pub struct Pretrain {
     #[arg(long, default_value_t = 4)]
     heads: usize,
     /// Optimiser steps of 128 documents
-    #[arg(long, default_value_t = BASE_STEPS, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = BASE_STEPS, value_parser = clap::value_parser!(u64).range(1..=limits::MOST_STEPS))]
     steps: u64,
     /// Share of the text's words replaced by random ones, 0 to 0.5
     #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
@@ -82,7 +82,7 @@ pub struct Sft {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Optimiser steps of 128 reviews
-    #[arg(long, default_value_t = SFT_STEPS, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = SFT_STEPS, value_parser = clap::value_parser!(u64).range(1..=limits::MOST_STEPS))]
     steps: u64,
     /// Stop after so many steps of that schedule
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
@@ -164,7 +164,7 @@ impl Stage {
         interrupt::listen()?;
         let network = Network::new(self.config);
         let steps = self.steps;
-        eprintln!("{}: {} parameters, {steps} steps", self.name, network.layout().len);
+        progress::tell(&format!("{}: {} parameters, {steps} steps", self.name, network.layout().len));
         let bar = progress::bar(steps, "steps");
         let mut sft = Algorithm::new(k, network.clone(), &self.parameters, self.length, self.settings);
         while sft.learner().steps() < steps && !interrupt::requested() {
@@ -195,7 +195,7 @@ impl Stage {
             head: false,
             parameters,
         };
-        files::write(out, checkpoint.to_bytes())?;
+        files::write_checkpoint(out, &checkpoint)?;
         files::print(&format!("{}: {} after {step} steps\n", out.display(), self.name))?;
         if self.name == "sft" {
             files::print(&compare_with_grammar(k, world, network, &sft.learner().parameters).await?)?;

@@ -41,7 +41,7 @@ impl Verify {
         let mut agreed = true;
         let mut report = |path: &Path, checks: Vec<Check>| {
             agreed &= checks.iter().all(Check::passed);
-            files::print(&table(path, &checks)?)
+            files::print_answer(&table(path, &checks)?)
         };
         if let Some(path) = &self.reference {
             report(path, self.check_transformer(path)?)?;

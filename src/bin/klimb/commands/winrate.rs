@@ -15,7 +15,8 @@ use klimb::world::World;
 use serde::Serialize;
 
 use super::machine::{BackendArguments, on};
-use super::study::{Folder, Study};
+use super::output_folder::OutputFolder;
+use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
 
 /// Measure win rates against the grammar's own reviews over temperature
@@ -40,8 +41,8 @@ pub struct Winrate {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Completions that Best-of-N draws; 0 leaves it out
-    #[arg(long, default_value_t = 64)]
-    best_of: usize,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    best_of: u16,
     /// What Best-of-N draws from [default: the SFT model that ships with the page]
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
@@ -95,6 +96,11 @@ impl Winrate {
         if let Some(bad) = self.temperatures.iter().find(|it| !(0.0..=10.0).contains(*it)) {
             return Err(Failure::new(format!("--temperatures: {bad} is outside 0 to 10")));
         }
+        for (index, Named { method, .. }) in self.policies.iter().enumerate() {
+            if self.policies[..index].iter().any(|earlier| earlier.method == *method) {
+                return Err(Failure::about(method, "is the name of two policies; give each its own"));
+            }
+        }
         let world = files::world()?;
         let policies: Result<Vec<(String, Checkpoint)>, Failure> = self
             .policies
@@ -112,17 +118,17 @@ impl Winrate {
         let mut models: Vec<(&str, &Checkpoint)> =
             policies.iter().map(|(method, policy)| (method.as_str(), policy)).collect();
         if self.best_of > 0 {
-            let best_of = Some(BestOf { n: self.best_of, reward_model });
+            let best_of = Some(BestOf { n: self.best_of.into(), reward_model });
             let judge = if reward_model.is_some() { "" } else { "-gold" };
             let contestant = Contestant { best_of, ..Contestant::new(&reference) };
             contestants.push((format!("best-of-{}{judge}", self.best_of), contestant));
             models.push(("reference", &reference));
         }
         models.extend(reward_model.map(|it| ("reward_model", it)));
-        let settings = Settings { contest, temperatures: &self.temperatures, best_of: self.best_of };
+        let settings = Settings { contest, temperatures: &self.temperatures, best_of: self.best_of.into() };
         let machine = self.backend.open()?;
         let study = Study { name: "winrate", settings: &settings, models: &models };
-        let folder = Folder::open(&self.out, study, &world, &machine)?;
+        let folder = study.open(&self.out, &world, &machine)?;
         on!(machine, k => pollster::block_on(self.measure(k, &world, &folder, &contestants, contest)))
     }
 
@@ -130,7 +136,7 @@ impl Winrate {
         &self,
         k: &mut K,
         world: &World,
-        folder: &Folder,
+        folder: &OutputFolder,
         contestants: &[(String, Contestant<'_>)],
         settings: ContestSettings,
     ) -> Result<End, Failure> {

@@ -1,35 +1,36 @@
 //! The folder of a sweep: what is in it, and whether it may be gone on with.
 //!
 //! `run.json` says what the sweep is; the files of a point are named by method, setting, seed and step. A run is
-//! finished when its last point is in `frontier.csv`, so no further state is kept.
+//! finished when all of its points are in `frontier.csv` and have their files, so no further state is kept. What no run
+//! makes is refused: a point's name becomes that of files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
-use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
+use klimb::experiments::{BestOfNSettings, Place, Sample, SweepPoint, SweepRun, SweepSettings};
 use klimb::metrics::{
     FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv, parse_frontier_csv,
 };
 use klimb::model::Checkpoint;
+use klimb::shorten::shortened;
 use klimb::world::World;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::{Failure, files};
+use super::super::output_folder::{OutputFolder, RUN};
+use super::super::{Failure, files, progress};
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
 use crate::commands::shard::Shard;
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
 const IDENTITY: [&str; 6] = ["settings", "world", "reference", "backend", "adapter", "shard"];
-const RUN: &str = "run.json";
-const PART_OF_RUN: &str = "run.json.part";
 const FRONTIER: &str = "frontier.csv";
 /// The reference's checkpoint in a sweep's folder.
 pub const REFERENCE: &str = "checkpoints/reference.safetensors";
 
 /// A sweep's folder and what is done in it.
 pub struct Folder {
-    path: PathBuf,
+    output: OutputFolder,
     reference: Checkpoint,
     settings: SweepSettings,
     points: Vec<FrontierPoint>,
@@ -68,7 +69,7 @@ impl Description<'_> {
             (0..world.vocabulary().len() as u32).map(|token| world.vocabulary().word(token)).collect();
         let run = json!({
             "program": format!("klimb {}", env!("CARGO_PKG_VERSION")),
-            "build": files::build(),
+            "build": files::BUILD,
             "backend": backend,
             "adapter": adapter,
             "shard": shard.map(|shard| shard.to_string()),
@@ -93,54 +94,100 @@ impl Folder {
         let text = description.to_json()?;
         // Read back, so that numbers compare as they will when read from the file.
         let run: Value = serde_json::from_str(&text)?;
-        if let Some(found) = prepare(path)? {
+        let (output, found) = OutputFolder::open(path)?;
+        if let Some(found) = found {
             if let Some(field) = IDENTITY.iter().find(|&&field| found.get(field) != run.get(field)) {
                 let sentence = format!("holds a sweep with other {field}; name another folder, or remove this one");
                 return Err(Failure::about(path.display(), sentence));
             }
         } else {
-            files::write(&path.join(RUN), text)?;
+            output.write(RUN, text)?;
         }
         // What follows may be missing if the program was killed here before.
-        for folder in ["samples", "checkpoints"] {
-            std::fs::create_dir_all(path.join(folder)).map_err(|error| Failure::about(path.display(), error))?;
-        }
-        if !path.join(REFERENCE).is_file() {
-            files::write(&path.join(REFERENCE), description.reference.to_bytes())?;
-        }
+        output.make("samples")?;
+        output.make("checkpoints")?;
         let Description { settings, reference, .. } = description;
-        let mut folder = Self {
-            path: path.to_owned(),
-            reference: reference.clone(),
-            settings: settings.clone(),
-            points: Vec::new(),
-        };
-        folder.points = read_points(path)?;
-        let finished: Vec<SweepRun> = settings.runs.iter().filter(|run| folder.is_finished(run)).copied().collect();
+        let file = output.file(REFERENCE);
+        if !file.is_file() {
+            files::write_checkpoint(&file, reference)?;
+        } else if files::read(&file)? != reference.to_bytes() {
+            let sentence = "is another reference than the sweep's; once the file is gone it is written again";
+            return Err(Failure::about(file.display(), sentence));
+        }
+        let mut folder = Self { output, reference: reference.clone(), settings: settings.clone(), points: Vec::new() };
+        let points = folder.read_points(path)?;
+        let mut whole = folder.with_files(path, points, "it is made again");
+        let finished: Vec<SweepRun> =
+            settings.runs.iter().filter(|run| settings.is_finished(run, &whole)).copied().collect();
         let is_kept =
-            |point: &FrontierPoint| point.method == "sft" || finished.iter().any(|run| settings.owns(run, point));
-        folder.points.retain(is_kept);
+            |point: &FrontierPoint| folder.is_reference(point) || finished.iter().any(|run| settings.owns(run, point));
+        whole.retain(is_kept);
+        folder.points = whole;
         Ok(folder)
+    }
+
+    /// The points of a sweep's folder, which must be those of this sweep.
+    fn read_points(&self, path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
+        let frontier = path.join(FRONTIER);
+        if !frontier.is_file() {
+            return Ok(Vec::new());
+        }
+        let about = |problem: String| Failure::about(frontier.display(), problem);
+        let text = String::from_utf8(files::read(&frontier)?).map_err(|error| about(error.to_string()))?;
+        let points = parse_frontier_csv(&text).map_err(|error| about(error.to_string()))?;
+        let is_ours = |point: &FrontierPoint| {
+            self.is_reference(point) || self.settings.runs.iter().any(|run| self.settings.owns(run, point))
+        };
+        // The header is line 1, and empty lines were passed over.
+        let lines = text.lines().zip(1..).skip(1).filter(|(line, _)| !line.trim().is_empty()).map(|(_, line)| line);
+        match points.iter().zip(lines).find(|(point, _)| !is_ours(point)) {
+            Some((point, line)) => {
+                let name = point_name(point);
+                let sentence = format!("line {line}: no run of this sweep makes the point {}", shortened(&name));
+                Err(about(sentence + "; remove the line, or name another folder"))
+            }
+            None => Ok(points),
+        }
+    }
+
+    /// Those of the points in a folder whose files are there. `otherwise` says what becomes of the others.
+    fn with_files(&self, path: &Path, points: Vec<FrontierPoint>, otherwise: &str) -> Vec<FrontierPoint> {
+        let is_there = |point: &FrontierPoint| {
+            let missing = files_of(point).into_iter().find(|file| !path.join(file).is_file());
+            if let Some(file) = &missing {
+                let name = point_name(point);
+                progress::tell(&format!(
+                    "{}: is missing, and so is its point {name}; {otherwise}",
+                    path.join(file).display()
+                ));
+            }
+            missing.is_none()
+        };
+        points.into_iter().filter(is_there).collect()
+    }
+
+    /// Whether it is the reference's own point.
+    fn is_reference(&self, point: &FrontierPoint) -> bool {
+        let (seed, step) = (self.settings.evaluation.seed, self.reference.step);
+        point.method == "sft" && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
     }
 
     /// The runs that are not finished.
     pub fn remaining(&self) -> Vec<SweepRun> {
-        self.settings.runs.iter().filter(|run| !self.is_finished(run)).copied().collect()
-    }
-
-    fn is_finished(&self, run: &SweepRun) -> bool {
-        self.points.iter().any(|point| self.settings.is_last(run, point))
+        let is_finished = |run: &&SweepRun| self.settings.is_finished(run, &self.points);
+        self.settings.runs.iter().filter(|run| !is_finished(run)).copied().collect()
     }
 
     /// Whether the reference's own point is there.
     pub fn has_reference_point(&self) -> bool {
-        self.points.iter().any(|point| point.method == "sft")
+        self.points.iter().any(|point| self.is_reference(point))
     }
 
     /// Takes over what another folder of the same sweep has and this one has not. Answers with the seeds of which both
     /// have a reward model, and not the same: the last digit of a sum differs from machine to machine.
     pub fn take(&mut self, other: &Path) -> Result<Vec<u64>, Failure> {
-        for point in read_points(other)? {
+        let points = self.read_points(other)?;
+        for point in self.with_files(other, points, "it is left out") {
             let name = point_name(&point);
             if let Some(found) = self.points.iter().find(|found| point_name(found) == name) {
                 if without_seconds(found) != without_seconds(&point) {
@@ -149,10 +196,8 @@ impl Folder {
                 }
                 continue;
             }
-            for file in [sample_file(&name), checkpoint_file(&name)] {
-                if other.join(&file).is_file() {
-                    files::write(&self.path.join(&file), files::read(&other.join(&file))?)?;
-                }
+            for file in files_of(&point) {
+                self.output.write(&file, files::read(&other.join(&file))?)?;
             }
             self.insert(point)?;
         }
@@ -162,7 +207,8 @@ impl Folder {
     fn take_reward_models(&self, other: &Path) -> Result<Vec<u64>, Failure> {
         let mut differing = Vec::new();
         for SweepRun { seed, .. } in runs_with_reward_models(&self.settings) {
-            let [here, there] = [&self.path, other].map(|folder| folder.join(RewardModels::file(seed)));
+            let file = RewardModels::file(seed);
+            let (here, there) = (self.output.file(&file), other.join(&file));
             match (here.is_file(), there.is_file()) {
                 (_, false) => {}
                 (false, true) => files::write(&here, files::read(&there)?)?,
@@ -179,11 +225,11 @@ impl Folder {
         let name = point_name(&point);
         let lines: Result<Vec<String>, _> =
             evaluation.samples.iter().map(|sample| serde_json::to_string(&sample_line(world, sample))).collect();
-        files::write(&self.path.join(sample_file(&name)), lines?.join("\n") + "\n")?;
+        self.output.write(&sample_file(&name), lines?.join("\n") + "\n")?;
         if let Some(parameters) = parameters {
             let (stage, step) = (point.method.clone(), point.step);
             let checkpoint = Checkpoint { stage, step, parameters, ..self.reference.clone() };
-            files::write(&self.path.join(checkpoint_file(&name)), checkpoint.to_bytes())?;
+            files::write_checkpoint(&self.output.file(&checkpoint_file(&name)), &checkpoint)?;
         }
         self.insert(point)
     }
@@ -196,7 +242,7 @@ impl Folder {
         };
         let number = |point: &FrontierPoint| if let Setting::Number(number) = point.setting { number } else { 0.0 };
         self.points.sort_by(|a, b| (run_of(a), a.step).cmp(&(run_of(b), b.step)).then(number(a).total_cmp(&number(b))));
-        files::write(&self.path.join(FRONTIER), frontier_csv(&self.points))
+        self.output.write(FRONTIER, frontier_csv(&self.points))
     }
 
     /// Writes the optima, if they were sampled, and the chart.
@@ -204,10 +250,10 @@ impl Folder {
         let nothing = Optima::default();
         let Optima { gold, learned } = optima.unwrap_or(&nothing);
         if !gold.is_empty() {
-            files::write(&self.path.join("optimum.csv"), optimum_csv(gold))?;
+            self.output.write("optimum.csv", optimum_csv(gold))?;
         }
         if !learned.is_empty() {
-            files::write(&self.path.join("optimum_learned.csv"), learned_optimum_csv(learned))?;
+            self.output.write("optimum_learned.csv", learned_optimum_csv(learned))?;
         }
         let trails = self.trails();
         let aims = aims(learned);
@@ -223,7 +269,7 @@ impl Folder {
             empty: "no point yet",
         };
         let svg = frontier_svg(&chart, &Look::default(), (900, 560))?;
-        files::write(&self.path.join("frontier.svg"), svg)
+        self.output.write("frontier.svg", svg)
     }
 
     fn trails(&self) -> Vec<Trail> {
@@ -255,39 +301,6 @@ fn aims(learned: &[LearnedOptimumPoint]) -> Vec<Aim> {
     of_seeds.iter().map(aim).collect()
 }
 
-/// Makes the folder unless it is there; answers with its `run.json` if it is a sweep's.
-fn prepare(path: &Path) -> Result<Option<Value>, Failure> {
-    let about = |problem: String| Failure::about(path.display(), problem);
-    if path.exists() && !path.is_dir() {
-        return Err(about("is not a folder".into()));
-    }
-    if path.join(RUN).is_file() {
-        return read_run(path).map(Some);
-    }
-    std::fs::create_dir_all(path).map_err(|error| about(error.to_string()))?;
-    // A program killed while it wrote its first file leaves a part of that alone.
-    let is_foreign = |entry: std::fs::DirEntry| entry.file_name().to_str() != Some(PART_OF_RUN);
-    if path.read_dir()?.filter_map(Result::ok).any(is_foreign) {
-        return Err(about(format!("holds other files and no {RUN}; name a new or an empty folder")));
-    }
-    Ok(None)
-}
-
-/// A sweep folder's `run.json`.
-pub fn read_run(path: &Path) -> Result<Value, Failure> {
-    let file = path.join(RUN);
-    serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))
-}
-
-fn read_points(path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
-    let frontier = path.join(FRONTIER);
-    if !frontier.is_file() {
-        return Ok(Vec::new());
-    }
-    let text = String::from_utf8_lossy(&files::read(&frontier)?).into_owned();
-    parse_frontier_csv(&text).map_err(|error| Failure::about(frontier.display(), error))
-}
-
 /// What must not differ between two machines.
 fn without_seconds(point: &FrontierPoint) -> FrontierPoint {
     FrontierPoint { seconds: 0.0, ..point.clone() }
@@ -296,6 +309,13 @@ fn without_seconds(point: &FrontierPoint) -> FrontierPoint {
 /// What a point's files are called.
 fn point_name(point: &FrontierPoint) -> String {
     format!("{}-{}-{}-{}", point.method, point.setting, point.seed, point.step)
+}
+
+/// A point's files in a sweep's folder; Best-of-N has no parameters of its own.
+fn files_of(point: &FrontierPoint) -> Vec<String> {
+    let name = point_name(point);
+    let checkpoint = (point.method != BestOfNSettings::NAME).then(|| checkpoint_file(&name));
+    std::iter::once(sample_file(&name)).chain(checkpoint).collect()
 }
 
 fn sample_file(name: &str) -> String {

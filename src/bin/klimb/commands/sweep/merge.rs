@@ -10,8 +10,9 @@ use klimb::world::World;
 use serde_json::Value;
 
 use super::super::machine::{BackendArguments, on};
-use super::super::{End, Failure, files, interrupt};
-use super::folder::{Description, Folder, REFERENCE, read_run};
+use super::super::output_folder::{build_of, lock_to_read, read_run};
+use super::super::{End, Failure, files, interrupt, progress};
+use super::folder::{Description, Folder, REFERENCE};
 use super::optima::{RewardModels, optima};
 
 /// The fields of `run.json` in which folders must agree to be one sweep. Adapters may differ.
@@ -43,6 +44,12 @@ pub struct Merge {
 
 impl Merge {
     pub fn run(self) -> Result<End, Failure> {
+        // Its own folder it holds alone, below.
+        let is_other = |folder: &&PathBuf| match (folder.canonicalize(), self.out.canonicalize()) {
+            (Ok(folder), Ok(out)) => folder != out,
+            _ => true,
+        };
+        let _locks = self.folders.iter().filter(is_other).map(|it| lock_to_read(it)).collect::<Result<Vec<_>, _>>()?;
         let runs: Vec<Value> = self.folders.iter().map(|folder| read_run(folder)).collect::<Result<_, _>>()?;
         let (first, path) = (&runs[0], &self.folders[0]);
         for (run, folder) in runs.iter().zip(&self.folders) {
@@ -55,6 +62,10 @@ impl Merge {
             .map_err(|error| Failure::about(path.display(), format!("run.json has no settings of a sweep: {error}")))?;
         let settings = settings.validated()?;
         let world = files::world()?;
+        if first["world"] != serde_json::to_value(world.settings())? {
+            return Err(Failure::about(path.display(), "is a sweep of another world than this program's"));
+        }
+        self.say_builds(&runs);
         let reference = files::read_checkpoint(&path.join(REFERENCE), &world)?;
         let adapter = common_adapter(&runs);
         let backend = first["backend"].as_str().unwrap_or_default();
@@ -64,10 +75,21 @@ impl Merge {
         for other in &self.folders {
             for seed in folder.take(other)? {
                 let sentence = "another reward model than the folders before it, from another machine or build";
-                eprintln!("{}: has {sentence}, for seed {seed}; the first one is kept", other.display());
+                let folder = other.display();
+                progress::tell(&format!("{folder}: has {sentence}, for seed {seed}; the first one is kept"));
             }
         }
         self.conclude(&world, &settings, &reference, &folder)
+    }
+
+    /// Says so where the parts were made by different builds, whose numbers may differ in more than their last digits.
+    fn say_builds(&self, runs: &[Value]) {
+        if runs.iter().all(|run| build_of(run) == build_of(&runs[0])) {
+            return;
+        }
+        let parts = self.folders.iter().zip(runs);
+        let builds: Vec<String> = parts.map(|(it, run)| format!("{}: {}", it.display(), build_of(run))).collect();
+        progress::tell(&format!("made by different builds, whose numbers may differ ({})", builds.join(", ")));
     }
 
     fn conclude(

@@ -199,7 +199,7 @@ impl Shared<'_> {
             let plan = self.settings.plan(&next);
             match run(k, self.world, self.start(), (&plan, next.seed), &mut sink).await {
                 Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &error.to_string()),
-                ended => ended?,
+                ended => drop(ended?),
             }
         }
         Ok(())

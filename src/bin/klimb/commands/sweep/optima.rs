@@ -61,7 +61,7 @@ impl RewardModels {
             parameters: trained.parameters.clone(),
             ..self.reference.clone()
         };
-        files::write(&self.folder.join(Self::file(seed)), checkpoint.to_bytes())
+        files::write_checkpoint(&self.folder.join(Self::file(seed)), &checkpoint)
     }
 }
 
