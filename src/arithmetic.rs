@@ -13,3 +13,4 @@ pub mod real;
 pub mod rng;
 pub mod sorted;
 pub mod stats;
+pub mod text;
