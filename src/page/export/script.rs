@@ -82,8 +82,8 @@ fn header(program: &str, build: &str, address: &str) -> String {
 
 Written by {program}{build}; the page's address ended in "?{address}".
 This file itself was not run. Its pattern was, on a processor with TRL 1.16.0 and transformers 5.24.0, every method for a
-few steps, to see that nothing is refused; the reward function missing_eos and the loss sigmoid_norm came later, and were
-only held against the source of TRL 1.16.0. What a whole run comes to was not compared with the page.
+few steps, to see that nothing is refused (examples/trl_script.rs says how); the loss sigmoid_norm was only held against the
+source of TRL 1.16.0. What a whole run comes to was not compared with the page.
 """
 
 # What differs from the page:
