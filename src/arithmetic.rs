@@ -14,3 +14,4 @@ pub mod rng;
 pub mod shorten;
 pub mod sorted;
 pub mod stats;
+pub mod text;

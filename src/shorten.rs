@@ -21,6 +21,14 @@ pub fn shortened_to(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{start} … {}", end.into_iter().rev().collect::<String>()))
 }
 
+/// The beginning of what somebody wrote: enough to be recognised, and never a screenful.
+pub fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,9 +105,23 @@ fn recognised(text: &str) -> Option<String> {
     entry(text)
         .map(str::to_owned)
         .or_else(|| is_number(text).then(|| decimal(text.to_owned())))
+        .or_else(|| by_clauses(text))
         .or_else(|| by_template(text))
         .or_else(|| Some(recognised(text.strip_suffix('.').filter(|rest| !rest.ends_with('.'))?)? + "."))
         .or_else(|| as_clause(text))
+}
+
+/// Several clauses, each of which is known: no sentence, which ends in a full stop.
+fn by_clauses(text: &str) -> Option<String> {
+    let mut clauses = (text.contains("; ") && !text.ends_with('.')).then(|| text.split("; "))?;
+    Some(
+        clauses
+            .try_fold(Vec::new(), |mut known, clause| {
+                known.push(recognised(clause)?);
+                Some(known)
+            })?
+            .join("; "),
+    )
 }
 
 /// A sentence that was made of an error's clause, by a capital.
@@ -192,6 +206,10 @@ mod tests {
                 (
                     "That cannot be used: beta: 9 is outside 0.01 to 5.",
                     "Das geht nicht: beta: 9 liegt nicht zwischen 0,01 und 5.",
+                ),
+                (
+                    "That cannot be used: beta: 9 is outside 0.01 to 5; seed: 0.5 is outside 1 to 2.",
+                    "Das geht nicht: beta: 9 liegt nicht zwischen 0,01 und 5; seed: 0,5 liegt nicht zwischen 1 und 2.",
                 ),
                 ("The device was lost (so it says).", "Das Gerät ging verloren (so it says)."),
                 ("Nobody knows.", "Nobody knows."),

@@ -99,19 +99,21 @@ for (const kind of ["click", "input", "change", "submit", "keydown", "pointermov
 }
 // The page itself moves the focus too, and takes up no event while it is at work.
 document.addEventListener("focusin", (event) => queueMicrotask(() => tell("input", event)));
-// A checkpoint is far smaller: of a huge file, the beginning is enough to refuse it.
+// What is larger than any file of ours is told by its size, and not read. Of a folder the browser says why it cannot be.
 const LARGEST = 2 ** 26;
-const load = (chosen) => chosen?.slice(0, LARGEST).arrayBuffer()
-  .then((bytes) => tell("load", chosen.name, new Uint8Array(bytes)), (error) => tell("unreadable", error.message));
+const read = (file) => (file.size > LARGEST ? file.size
+  : file.arrayBuffer().then((bytes) => new Uint8Array(bytes), (error) => error.message));
+const load = (files) => Promise.all(files.map(read))
+  .then((contents) => tell("load", files.map(({ name }) => name), contents));
 const chooser = document.querySelector("#load-sft");
 chooser.addEventListener("change", () => {
-  load(chooser.files[0]);
+  load([...chooser.files]);
   chooser.value = ""; // so that the same file can be chosen again
 });
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  load(event.dataTransfer.files[0]);
+  load([...event.dataTransfer.files]);
 });
 document.addEventListener("visibilitychange", () => tell("turned", document.hidden));
 

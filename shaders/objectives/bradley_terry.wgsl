@@ -29,5 +29,5 @@ fn bradley_terry(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
     statistics[pair] = -log_sigmoid(chosen - rejected);
     statistics[size.pairs + pair] = chosen;
     statistics[2u * size.pairs + pair] = rejected;
-    statistics[3u * size.pairs + pair] = select(0.0, 1.0, chosen > rejected);
+    statistics[3u * size.pairs + pair] = in_order(chosen - rejected, abs(chosen) + abs(rejected));
 }

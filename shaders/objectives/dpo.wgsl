@@ -70,7 +70,9 @@ fn dpo(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     statistics[pair] = right.x + wrong.x;
     statistics[size.pairs + pair] = chosen_reward;
     statistics[2u * size.pairs + pair] = rejected_reward;
-    statistics[3u * size.pairs + pair] = select(0.0, 1.0, chosen_reward > rejected_reward);
+    let chosen_size = abs(chosen) + abs(references[size.references_offset + pair]);
+    let rejected_size = abs(rejected) + abs(references[size.references_offset + size.pairs + pair]);
+    statistics[3u * size.pairs + pair] = in_order(margin, beta * (chosen_size + rejected_size));
     statistics[4u * size.pairs + pair] = chosen;
     statistics[5u * size.pairs + pair] = rejected;
 }

@@ -28,7 +28,7 @@ fn unlikelihood(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
     dsequence_logprobs[size.pairs + pair] = alpha / f32(size.pairs);
 
     statistics[pair] = alpha * rejected - chosen;
-    statistics[size.pairs + pair] = select(0.0, 1.0, chosen > rejected);
+    statistics[size.pairs + pair] = in_order(chosen - rejected, abs(chosen) + abs(rejected));
     statistics[2u * size.pairs + pair] = chosen;
     statistics[3u * size.pairs + pair] = rejected;
 }

@@ -9,7 +9,7 @@ use crate::backend::network::Network;
 use crate::backend::{At, BackendError, Kernels, SequenceSize};
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch, last_token_mask};
 use crate::model::{ModelConfig, with_random_head};
-use crate::objectives::{log_sigmoid, preference_probability};
+use crate::objectives::{in_order, log_sigmoid, preference_probability};
 use crate::real::Real;
 
 /// Settings of the reward model's training.
@@ -63,6 +63,11 @@ impl ScoredPair {
     /// r(x, y_w) − r(x, y_l).
     pub fn margin(&self) -> f64 {
         self.chosen_score - self.rejected_score
+    }
+
+    /// Whether the scores are in the pair's order: 1, 0, or ½ for a tie.
+    pub fn in_order(&self) -> f64 {
+        in_order(self.margin(), self.chosen_score.abs() + self.rejected_score.abs())
     }
 
     /// −log σ(margin), nats.

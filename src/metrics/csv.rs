@@ -246,7 +246,7 @@ pub(super) fn records<T>(
     columns: &[&'static str],
     mut read: impl FnMut(&Record) -> Result<T, CsvError>,
 ) -> Result<Vec<T>, CsvError> {
-    let mut lines = text.lines().zip(1..);
+    let mut lines = crate::text::without_mark(text).lines().zip(1..);
     let (found, expected) = (lines.next().map_or("", |(line, _)| line).trim(), columns.join(","));
     if found != expected {
         return Err(CsvError::Header { expected, found: shortened(found).into_owned() });

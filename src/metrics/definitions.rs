@@ -208,8 +208,8 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         name: "rewards/accuracies",
         label: "Pairs in order",
         unit: "0 to 1",
-        definition: "The share of pairs whose chosen completion has the greater implicit reward.",
-        how_to_read: "At step 1 no margin differs from 0 and none counts; then it rises from .5, as far as flipped labels let it on new pairs.",
+        definition: "The share of pairs whose chosen completion has the greater implicit reward; ties count half.",
+        how_to_read: "At step 1 every margin is 0 and every pair a tie, so it is .5; then it rises, as far as flipped labels let it on new pairs.",
     },
     MetricDefinition {
         name: "rewards/margins",
@@ -243,7 +243,7 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         name: "unlikelihood/accuracy",
         label: "Chosen is likelier",
         unit: "0 to 1",
-        definition: "The share of pairs whose chosen completion has the greater log π, without regard to a reference.",
+        definition: "The share of pairs whose chosen completion has the greater log π, without regard to a reference; ties count half.",
         how_to_read: "Short completions are likelier whatever was preferred, so it starts near .5 and says less than DPO's margin.",
     },
     MetricDefinition {
@@ -257,14 +257,14 @@ pub const DEFINITIONS: &[MetricDefinition] = &[
         name: "reward_model/accuracy",
         label: "Reward model in order",
         unit: "0 to 1",
-        definition: "The share of held-out pairs whose chosen completion gets the higher score.",
+        definition: "The share of held-out pairs whose chosen completion gets the higher score; ties count half.",
         how_to_read: "What PPO can learn is limited by it; flipped labels keep it below 1 even for a perfect model.",
     },
     MetricDefinition {
         name: "reward_model/gold_accuracy",
         label: "In the gold order",
         unit: "0 to 1",
-        definition: "The share of held-out pairs whose completion of higher gold reward gets the higher score.",
+        definition: "The share of held-out pairs whose completion of higher gold reward gets the higher score; ties in score count half.",
         how_to_read: "What the model really learned, with the labels' noise taken out: it can exceed its accuracy on labels.",
     },
     MetricDefinition {

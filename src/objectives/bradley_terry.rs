@@ -1,6 +1,6 @@
 //! The reward model's loss.
 
-use super::{assert_len, log_sigmoid, sigmoid};
+use super::{assert_len, in_order, log_sigmoid, sigmoid};
 use crate::real::Real;
 
 /// The probability that the first of two completions is preferred, given their rewards (Bradley and Terry 1952;
@@ -17,7 +17,7 @@ pub fn preference_probability<F: Real>(first_reward: F, second_reward: F) -> F {
 ///
 /// `scores` is (2, P): the chosen completions' scores, then the rejected. Writes the gradient of the mean loss, (2, P),
 /// to `dscores`, and (4, P) `statistics`: losses (nats), chosen scores, rejected scores, accuracies (1 where the chosen
-/// score is the greater, else 0).
+/// score is the greater, 0 where it is the lesser, ½ where both are equal up to rounding: [`in_order`]).
 ///
 /// # Panics
 /// If `scores` has an odd length, or another slice does not fit it.
@@ -32,7 +32,7 @@ pub fn bradley_terry<F: Real>(scores: &[F], dscores: &mut [F], statistics: &mut 
         let mistaken = preference_probability(rejected, chosen);
         dscores[pair] = -mistaken * share;
         dscores[pairs + pair] = mistaken * share;
-        let accuracy = if chosen > rejected { F::one() } else { F::zero() };
+        let accuracy = in_order(chosen - rejected, chosen.abs() + rejected.abs());
         let row = [-log_sigmoid(chosen - rejected), chosen, rejected, accuracy];
         for (column, value) in row.into_iter().enumerate() {
             statistics[column * pairs + pair] = value;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{assert_len, log_sigmoid, sigmoid};
+use super::{assert_len, in_order, log_sigmoid, sigmoid};
 use crate::real::Real;
 
 /// How a pair's margin s = r̂(y_w) − r̂(y_l) becomes its loss f(s).
@@ -60,7 +60,8 @@ impl DpoLoss {
 /// the rejected, under the policy and the reference (means instead of sums are the length-normalised variant, zeros for
 /// references the reference-free one). Writes the gradient of the mean loss, (2, P), to `dsequence_logprobs`, and (6, P)
 /// `statistics`: losses (nats for DPO), chosen rewards, rejected rewards, accuracies (1 where the chosen reward is the
-/// greater, else 0), chosen log-probabilities, rejected log-probabilities.
+/// greater, 0 where it is the lesser, ½ where both are equal up to rounding: [`in_order`]), chosen log-probabilities, rejected
+/// log-probabilities.
 ///
 /// # Panics
 /// If `sequence_logprobs` has an odd length, or another slice does not fit it.
@@ -88,7 +89,8 @@ pub fn dpo<F: Real>(
         dsequence_logprobs[chosen] = -beta * pull * share;
         dsequence_logprobs[rejected] = beta * pull * share;
 
-        let accuracy = if chosen_reward > rejected_reward { F::one() } else { F::zero() };
+        let size = |at: usize| sequence_logprobs[at].abs() + references[at].abs();
+        let accuracy = in_order(chosen_reward - rejected_reward, beta * (size(chosen) + size(rejected)));
         let row =
             [loss, chosen_reward, rejected_reward, accuracy, sequence_logprobs[chosen], sequence_logprobs[rejected]];
         for (column, value) in row.into_iter().enumerate() {

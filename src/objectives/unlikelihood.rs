@@ -1,6 +1,6 @@
 //! Unlikelihood.
 
-use super::assert_len;
+use super::{assert_len, in_order};
 use crate::real::Real;
 
 /// Unlikelihood as the DPO paper compares itself with (Rafailov et al. 2023, section 6, after Welleck et al. 2020):
@@ -14,7 +14,7 @@ use crate::real::Real;
 ///
 /// `sequence_logprobs` is (2, P): the summed log-probabilities of the chosen completions, then of the rejected. Writes the
 /// gradient of the mean loss, (2, P), to `dsequence_logprobs`, and (4, P) `statistics`: losses (nats), accuracies (1 where
-/// the chosen completion is the likelier, else 0), chosen log-probabilities, rejected log-probabilities.
+/// the chosen completion is the likelier, 0 where the other is, ½ where neither is: [`in_order`]), chosen log-probabilities, rejected log-probabilities.
 ///
 /// # Panics
 /// If `sequence_logprobs` has an odd length, or another slice does not fit it.
@@ -29,7 +29,7 @@ pub fn unlikelihood<F: Real>(alpha: F, sequence_logprobs: &[F], dsequence_logpro
         dsequence_logprobs[pair] = -share;
         dsequence_logprobs[pairs + pair] = alpha * share;
 
-        let accuracy = if chosen > rejected { F::one() } else { F::zero() };
+        let accuracy = in_order(chosen - rejected, chosen.abs() + rejected.abs());
         for (column, value) in [alpha * rejected - chosen, accuracy, chosen, rejected].into_iter().enumerate() {
             statistics[column * pairs + pair] = value;
         }

@@ -6,7 +6,9 @@ use web_sys::HtmlAnchorElement;
 use super::dom;
 use super::lent::Lent;
 use super::state::State;
+use crate::engine::protocol::{Event, Failure};
 use crate::json;
+use crate::model::ConfigError;
 
 const LENT: &str = "klimb-lent";
 
@@ -36,6 +38,23 @@ fn below_host(state: &State) -> String {
     let location = dom::window().location();
     let (path, hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
     if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") }
+}
+
+/// Says what an address asks for in vain, all of it: `problems` of what is shown, and `errors` of settings.
+pub fn blame(state: &mut State, problems: &[String], errors: &[ConfigError]) {
+    let all: Vec<String> = problems.iter().cloned().chain(errors.iter().map(ToString::to_string)).collect();
+    let all = all.join("; ");
+    let (sentence, remedy) = match (problems, errors) {
+        ([], []) => return,
+        ([], _) => (format!("The address sets something that cannot be used: {all}."), "The default is used instead."),
+        _ => (format!("The address asks for something that cannot be done: {all}."), "Everything else is as it asks."),
+    };
+    state.apply(Event::Failure(Failure {
+        sentence,
+        remedy: remedy.into(),
+        field: Some(errors.first().map_or("address", |error| error.field).into()),
+        stopped: false,
+    }));
 }
 
 /// Lets the links to the page in other languages lead to the same settings.

@@ -18,7 +18,7 @@ use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageS
 use crate::json;
 use crate::model::ConfigError;
 use crate::rng::Generator;
-use crate::words::say;
+use crate::words::{say, typed};
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
@@ -75,10 +75,9 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         ("change", id) => knobs::change(page, id),
         ("submit", "guess") => {
             event.prevent_default();
-            frontier::guess(
-                page,
-                (dom::input("guess-kl").value_as_number(), dom::input("guess-reward").value_as_number()),
-            );
+            // No field of numbers: a browser refuses decimals that its own language does not write.
+            let number = |id| json::number(typed(&dom::input(id).value()).trim()).unwrap_or(f64::NAN);
+            frontier::guess(page, (number("guess-kl"), number("guess-reward")));
         }
         ("submit", "prompt-form") => {
             event.prevent_default();

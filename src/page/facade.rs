@@ -15,7 +15,7 @@ use super::storage::Storage;
 use super::telling::Telling;
 use super::view::View;
 use super::{
-    address, annotator, clinic, controls, curves, dom, focus, former, frames, frontier, inside, keyboard, knobs,
+    address, annotator, clinic, controls, curves, dom, files, focus, frames, frontier, inside, keyboard, knobs,
     lectern, notices, numbers, pipeline, runs, samples, studies, sweep, tour,
 };
 use crate::charts::Frame;
@@ -62,24 +62,9 @@ impl Page {
         let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
-        if let Some(problem) = problems.first() {
-            state.apply(Event::Failure(Failure {
-                sentence: format!("The address asks for something that cannot be done: {problem}."),
-                remedy: "Everything else is as it asks.".into(),
-                field: Some("address".into()),
-                stopped: false,
-            }));
-        }
         lectern::show(&lecture);
         state.lecture = lecture;
-        if let Some(error) = errors.first() {
-            state.apply(Event::Failure(Failure {
-                sentence: format!("The address sets something that cannot be used: {error}."),
-                remedy: "The default is used instead.".into(),
-                field: Some(error.field.into()),
-                stopped: false,
-            }));
-        }
+        address::blame(&mut state, &problems, &errors);
         controls::restore_theme();
         knobs::build();
         clinic::view::build();
@@ -154,24 +139,10 @@ impl Page {
         self.order(self.state.keeping.rebuilt(self.state.settings));
     }
 
-    /// Takes over a file that was chosen or dropped: by its name a person's pairs, or numbers that were exported, or else
-    /// an SFT model.
-    pub fn load(&mut self, name: &str, bytes: Vec<u8>) {
-        match name.to_ascii_lowercase().rsplit('.').next() {
-            Some("jsonl") => self.order(Command::LoadPreferences(bytes)),
-            Some("json") => former::view::take(self, name, &bytes),
-            _ => self.order(Command::LoadCheckpoint(bytes)),
-        }
-    }
-
-    /// A file that the browser could not read.
-    pub fn unreadable(&mut self, reason: String) {
-        self.state.apply(Event::Failure(Failure {
-            sentence: format!("The file could not be read: {reason}."),
-            remedy: "Nothing was replaced; choose the file again.".into(),
-            field: Some("checkpoint".into()),
-            stopped: false,
-        }));
+    /// Takes over files that were chosen or dropped together. `contents` has the bytes of each, or the number of them where
+    /// they are too many to be read, or why the browser could not read them.
+    pub fn load(&mut self, names: Vec<String>, contents: Array) {
+        files::take(self, names, contents);
     }
 
     /// A click, key, movement or change anywhere in the document.

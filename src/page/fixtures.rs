@@ -1,8 +1,12 @@
 //! What the page's unit tests have in common.
 
+use crate::engine::protocol::{Command, Event};
 use crate::engine::protocol::{Kept, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::metrics::{FrontierPoint, Setting};
+use crate::objectives::DpoLoss;
+use crate::page::state::State;
+use crate::page::trails::{RunId, RunMark};
 
 /// What an engine tells to be kept, without a model.
 pub fn kept(settings: Settings, focus: Stage) -> Kept {
@@ -17,6 +21,25 @@ pub fn kept(settings: Settings, focus: Stage) -> Kept {
         reward_model: None,
         moments: Vec::new(),
     }
+}
+
+/// A page with three runs of DPO: on generated pairs, on a person's labels with another loss, and one that she has named.
+pub fn runs() -> State {
+    let settings = Settings { seed: 9, ..Settings::default() };
+    let mut state = State::new(settings);
+    let mut taken_up = |command: Command, points: &[Point]| {
+        let order = state.order(command);
+        state.apply(Event::Acknowledged(order.id));
+        points.iter().for_each(|it| state.apply(Event::Point(it.clone())));
+    };
+    taken_up(Command::Start(settings), &[point(1, "sft", 0), point(1, "dpo", 10), point(1, "dpo", 20)]);
+    let ipo = Settings { loss: DpoLoss::Ipo, ..settings };
+    taken_up(Command::Configure(ipo), &[]);
+    taken_up(Command::LoadPreferences(Vec::new()), &[point(2, "dpo", 10)]);
+    taken_up(Command::GeneratePreferences, &[point(3, "dpo", 10)]);
+    let name = Some("Ada’s".into());
+    state.marks.insert(RunId { run: 3, method: "dpo".into() }, RunMark { hidden: false, name });
+    state
 }
 
 /// A point of a run at β 0.3.

@@ -134,13 +134,14 @@ fn readout(state: &State, trails: &[Trail]) -> String {
 /// Adds the rows of new points; old rows stay as they are, unless some were taken out.
 fn write_table(state: &State) {
     let body = dom::element("frontier-rows");
-    let removals = state.removals.to_string();
-    if body.get_attribute("data-removals").as_deref() != Some(&removals) {
-        dom::set_attribute(&body, "data-removals", Some(&removals));
+    // Another run may give all of its method other names.
+    let names = format!("{} {}", state.removals, state.pair_names.revision());
+    if body.get_attribute("data-names").as_deref() != Some(&names) {
+        dom::set_attribute(&body, "data-names", Some(&names));
         dom::clear(&body);
     }
     for point in state.points.iter().skip(body.child_element_count() as usize) {
-        dom::append(&body, &[&row(&table_name(point, &state.pair_names), &point.point)]);
+        dom::append(&body, &[&row(&table_name(point, &state.pair_names), &point.point, false)]);
     }
 }
 
@@ -158,17 +159,17 @@ fn write_recorded(state: &State) {
     dom::set_attribute(&body, "data-shown", Some(&shown));
     dom::clear(&body);
     for (ghost, last) in ghosts.iter().filter_map(|ghost| Some((ghost, ghost.points.last()?))) {
-        dom::append(&body, &[&row(&say!("{}, recorded", ghost.label), last)]);
+        dom::append(&body, &[&row(&say!("{}, recorded", ghost.label), last, true)]);
     }
 }
 
-fn row(name: &str, p: &FrontierPoint) -> Element {
+fn row(name: &str, p: &FrontierPoint, recorded: bool) -> Element {
     let row = dom::make("tr", "", "");
     let head = dom::make("th", "", name);
     dom::set_attribute(&head, "scope", Some("row"));
     dom::append(&row, &[&head]);
     let values = [
-        setting(&p.setting),
+        setting(p, recorded),
         p.step.to_string(),
         format!("{} ± {}", format::fixed(p.kl_per_sequence, 3), format::fixed(p.kl_half_width, 3)),
         format!("{} ± {}", format::fixed(p.gold_reward, 3), format::fixed(p.gold_reward_half_width, 3)),
@@ -219,9 +220,10 @@ pub fn guess_at(page: &mut Page, pointer: &MouseEvent) -> bool {
 /// Takes the guess.
 pub fn guess(page: &mut Page, place: Place) {
     if page.state.guess.place(place) {
+        dom::set_text("guess-error", "");
         page.state.mark(&[View::Frontier, View::Controls]);
     } else {
-        dom::set_text("said", say("A KL is at least 0, and a gold reward lies between 0 and 1."));
+        dom::set_text("guess-error", say("A KL is at least 0, and a gold reward lies between 0 and 1."));
     }
 }
 

@@ -4,6 +4,8 @@ use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
 use super::{Page, clipboard, dom, focus};
+use crate::engine::protocol::{Event, Failure};
+use crate::text;
 use crate::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
@@ -27,6 +29,25 @@ pub fn go(key: &str) -> bool {
     focus::go(&part);
     part.scroll_into_view();
     true
+}
+
+/// Shows the receipts of a file, beside those that are shown.
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
+    let read = text::of_bytes(bytes).map_err(|error| error.to_string()).and_then(|text| Receipt::parse(&text));
+    match read {
+        Ok(receipts) => {
+            page.state.receipts.extend(receipts);
+            let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
+            dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
+            page.state.mark(&[View::Frontier]);
+        }
+        Err(reason) => page.state.apply(Event::Failure(Failure {
+            sentence: format!("The file {file} could not be used: {reason}."),
+            remedy: "Nothing was replaced.".into(),
+            field: Some("receipts".into()),
+            stopped: false,
+        })),
+    }
 }
 
 /// A click on one of the buttons about receipts; whether it was one.

@@ -1,6 +1,7 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
-use crate::engine::settings::excerpt;
+use crate::engine::settings::decoded;
+use crate::shorten::excerpt;
 use crate::sorted::Set;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
@@ -38,9 +39,10 @@ impl Lecture {
     pub fn from_query(query: &str) -> (Self, Vec<String>, String) {
         let (mut lecture, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
         for part in query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()) {
-            match part.split_once('=').unwrap_or((part, "")) {
+            let (name, text) = decoded(part);
+            match (name.as_str(), text.as_str()) {
                 ("hide", names) => {
-                    for name in names.split(',').filter(|name| !name.is_empty()) {
+                    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
                         match PARTS.iter().position(|(known, _)| *known == name) {
                             Some(index) => lecture.hidden.insert(index),
                             None => {

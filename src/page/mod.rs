@@ -10,8 +10,10 @@ pub mod annotator;
 pub mod badge;
 pub mod beta;
 pub mod charted;
+pub mod chosen;
 pub mod clinic;
 pub mod export;
+pub mod file_kind;
 #[cfg(test)]
 mod fixtures;
 pub mod format;
@@ -25,6 +27,7 @@ pub mod lent;
 pub mod orders;
 pub mod receipt;
 pub mod recorded;
+pub mod run_notes;
 pub mod state;
 pub mod study;
 pub mod sweep;
@@ -47,6 +50,8 @@ mod curves;
 mod dom;
 #[cfg(target_arch = "wasm32")]
 mod facade;
+#[cfg(target_arch = "wasm32")]
+mod files;
 #[cfg(target_arch = "wasm32")]
 mod focus;
 #[cfg(target_arch = "wasm32")]

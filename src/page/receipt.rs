@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::annotator::PairNames;
 use super::export;
-use super::trails::runs;
+use super::run_notes::RunNote;
+use super::trails::{RunId, run_name, runs};
 use crate::charts::Trail;
 use crate::engine::protocol::{BackendKind, Point};
 use crate::json;
 use crate::metrics::FrontierPoint;
 use crate::page::state::State;
+use crate::text::without_mark;
 
-/// The only version there is.
-const VERSION: u32 = 1;
+/// The newest version, which is written; version 1 has no notes on its runs.
+const VERSION: u32 = 2;
 /// Most runs that one receipt may hold: more is not a student's afternoon.
 const MOST_RUNS: usize = 200;
 
@@ -25,16 +27,24 @@ pub struct Receipt {
     pub program: String,
     /// `cpu` or `gpu`.
     pub backend: String,
-    /// The settings, as an address has them: with them the runs can be repeated.
+    /// The page's settings, as an address has them.
     pub settings: String,
     /// The last point of each run of training.
     pub points: Vec<FrontierPoint>,
+    /// What each of them was trained with, in the same order. Since version 2.
+    #[serde(default)]
+    pub runs: Vec<Option<RunNote>>,
 }
 
 impl Receipt {
     /// What this page's runs came to.
     pub fn of(state: &State) -> Self {
-        let last = |(id, trail): (super::trails::RunId, Trail)| trail.points.last().filter(|_| id.run > 0).cloned();
+        let named = |id: &RunId| state.marks.get(id).and_then(|mark| mark.name.clone());
+        let last = |(id, trail): (RunId, Trail)| {
+            let point = trail.points.last().filter(|_| id.run > 0)?.clone();
+            Some((point, state.pair_names.note(&id, named(&id))))
+        };
+        let (points, notes) = runs(&state.points, &state.pair_names).into_iter().filter_map(last).unzip();
         let backend = state.ready.as_ref().map_or("", |ready| match ready.backend.kind {
             BackendKind::Cpu => "cpu",
             BackendKind::Gpu => "gpu",
@@ -44,7 +54,8 @@ impl Receipt {
             program: export::BUILD.map_or_else(export::program, |build| format!("{} ({build})", export::program())),
             backend: backend.into(),
             settings: state.settings.to_query(),
-            points: runs(&state.points, &state.pair_names).into_iter().filter_map(last).collect(),
+            points,
+            runs: notes,
         }
     }
 
@@ -59,12 +70,15 @@ impl Receipt {
     /// The first line that is no receipt, by number, and why.
     pub fn parse(text: &str) -> Result<Vec<Self>, String> {
         let mut receipts = Vec::new();
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let lines = text.lines().map(without_mark).enumerate();
+        for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
             let refuse = |reason: String| format!("line {} is no receipt: {reason}", index + 1);
-            let receipt: Self = json::from_text(line).map_err(|error| refuse(error.to_string()))?;
-            if receipt.receipt != VERSION {
-                return Err(refuse(format!("its version is {}, and {VERSION} is known here", receipt.receipt)));
+            let mut receipt: Self = json::from_text(line).map_err(|error| refuse(error.to_string()))?;
+            if !(1..=VERSION).contains(&receipt.receipt) {
+                return Err(refuse(format!("its version is {}, and 1 to {VERSION} are known here", receipt.receipt)));
             }
+            receipt.runs = receipt.runs.into_iter().map(|note| note.map(RunNote::shortened)).collect();
+            receipt.runs.resize(receipt.points.len().min(MOST_RUNS), None);
             if receipt.points.len() > MOST_RUNS || !receipt.points.iter().all(FrontierPoint::is_plausible) {
                 return Err(refuse("its numbers are out of range".into()));
             }
@@ -78,9 +92,12 @@ impl Receipt {
 
     /// A dot for each run, named by whose it is.
     pub fn trails(&self, whose: usize) -> Vec<Trail> {
-        let dot = |point: &FrontierPoint| {
-            let named = Point { run: 1, point: point.clone() };
-            let name = super::trails::run_name(&named, &PairNames::default());
+        let notes: Vec<RunNote> = self.runs.iter().flatten().cloned().collect();
+        let names = PairNames::of_notes(&notes);
+        let dot = |(point, note): (&FrontierPoint, Option<&RunNote>)| {
+            let run = note.map_or(0, |note| note.run);
+            let own = note.and_then(|note| note.name.clone());
+            let name = own.unwrap_or_else(|| run_name(&Point { run, point: point.clone() }, &names));
             Trail {
                 label: say!("{}, receipt {}", name, whose + 1),
                 method: point.method.clone(),
@@ -88,7 +105,8 @@ impl Receipt {
                 points: vec![point.clone()],
             }
         };
-        self.points.iter().map(dot).collect()
+        let notes = self.runs.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        self.points.iter().zip(notes).map(dot).collect()
     }
 }
 
@@ -118,6 +136,30 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_tells_how_each_run_can_be_repeated_and_what_it_is_called() {
+        let receipt = Receipt::of(&crate::page::fixtures::runs());
+        let settings: Vec<&str> = receipt.runs.iter().flatten().map(|note| note.settings.as_str()).collect();
+        assert_eq!(settings, ["seed=9&beta=0.3", "seed=9&beta=0.3&loss=ipo", "seed=9&beta=0.3&loss=ipo"]);
+        let read = Receipt::parse(&receipt.to_line()).expect("it was just written");
+        assert_eq!(read, [receipt.clone()]);
+        let labels: Vec<String> = read[0].trails(1).into_iter().map(|trail| trail.label).collect();
+        assert_eq!(
+            labels,
+            [
+                "DPO, β 0.30, loss sigmoid, receipt 2",
+                "DPO, β 0.30, loss ipo, loaded pairs, receipt 2",
+                "Ada’s, receipt 2"
+            ]
+        );
+        let long = Receipt {
+            runs: vec![receipt.runs[2].clone().map(|note| RunNote { name: Some("x".repeat(5000)), ..note })],
+            ..receipt
+        };
+        let read = Receipt::parse(&long.to_line()).expect("it has as many points");
+        assert!(read[0].trails(0).len() == 3 && read[0].trails(0)[0].label.len() < 200);
+    }
+
+    #[test]
     fn what_is_no_receipt_is_refused_by_its_line() {
         let good = Receipt::of(&state());
         let other = |change: &dyn Fn(&mut Receipt)| {
@@ -128,7 +170,8 @@ mod tests {
         for (text, reason) in [
             (String::new(), "there is no line"),
             ("hello".into(), "line 1"),
-            (other(&|it| it.receipt = 2), "line 2 is no receipt: its version is 2"),
+            (other(&|it| it.receipt = 3), "line 2 is no receipt: its version is 3"),
+            (other(&|it| it.receipt = 0), "line 2 is no receipt: its version is 0"),
             (other(&|it| it.points[0].gold_reward = 7.0), "out of range"),
         ] {
             let error = Receipt::parse(&text).unwrap_err();

@@ -443,6 +443,7 @@ impl State {
                 // Models that are not there leave the engine as it was, and the choice should say so.
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
                     self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
+                    self.pair_names.refuse_settings(self.settings);
                 }
                 if failure.stopped {
                     self.works.clear();

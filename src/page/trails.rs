@@ -7,9 +7,9 @@ use super::format;
 use super::recorded::method_name;
 use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
-use crate::metrics::Setting;
+use crate::metrics::{FrontierPoint, Setting};
 use crate::sorted::Map;
-use crate::words::{heard, say};
+use crate::words::{decimal, heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,16 +108,18 @@ pub fn run_name(point: &Point, names: &PairNames) -> String {
         Setting::Number(beta) => format!("{method}, β {}", format::beta(*beta)),
         Setting::Label(label) => format!("{method}, {}", heard(label)),
     };
-    with_pairs(name, names.of(point))
+    told_apart(name, point, names)
 }
 
 /// The method of a run as the table calls it: its setting has a column of its own.
 pub fn table_name(point: &Point, names: &PairNames) -> String {
-    with_pairs(method_label(point).to_owned(), names.of(point))
+    told_apart(method_label(point).to_owned(), point, names)
 }
 
-fn with_pairs(name: String, pairs: Option<&str>) -> String {
-    pairs.map_or(name.clone(), |pairs| format!("{name}, {}", say(pairs)))
+/// A name with what tells its run from others of the method: settings, and pairs that were not generated.
+fn told_apart(name: String, point: &Point, names: &PairNames) -> String {
+    let pairs = names.of(point).map(|pairs| say(pairs).to_owned());
+    [name].into_iter().chain(names.differing(point)).chain(pairs).collect::<Vec<_>>().join(", ")
 }
 
 fn method_label(point: &Point) -> &str {
@@ -129,11 +131,26 @@ fn method_label(point: &Point) -> &str {
     }
 }
 
-/// A method's setting as people read it.
-pub fn setting(setting: &Setting) -> String {
-    match setting {
-        Setting::Number(value) => format::beta(*value),
-        Setting::Label(label) => heard(label),
+/// A point's setting as people read it, with what it is: a method has a β, an α, an N, or, where it was `recorded`, PPO's KL
+/// target.
+pub fn setting(point: &FrontierPoint, recorded: bool) -> String {
+    match (&point.setting, setting_name(&point.method, recorded)) {
+        (Setting::Number(value), Some("N")) => format!("N {value}"),
+        (Setting::Number(value), Some("KL target")) => say!("KL target {}", decimal(value.to_string())),
+        (Setting::Number(value), Some(name)) => format!("{name} {}", format::beta(*value)),
+        (Setting::Number(value), None) => format::beta(*value),
+        (Setting::Label(label), _) => heard(label),
+    }
+}
+
+/// What the number is that a method's points have as their setting.
+pub fn setting_name(method: &str, recorded: bool) -> Option<&'static str> {
+    match method {
+        "ppo" if recorded => Some("KL target"),
+        "dpo" | "ppo" | "ppo-gt" => Some("β"),
+        "unlikelihood" => Some("α"),
+        _ if method.starts_with("best_of_n") => Some("N"),
+        _ => None,
     }
 }
 
@@ -159,6 +176,23 @@ mod tests {
         let trails = trails(&points, &PairNames::default());
         let seen: Vec<(&str, bool)> = trails.iter().map(|trail| (trail.label.as_str(), trail.live)).collect();
         assert_eq!(seen, [("DPO, β 0.30", true), ("PPO-GT, β 0.30", false), ("PPO-GT, β 0.30", true)]);
+    }
+
+    #[test]
+    fn a_setting_says_what_it_is() {
+        for (method, number, recorded, said) in [
+            ("dpo", 0.5, false, "β 0.50"),
+            ("ppo", 0.3, false, "β 0.30"),
+            ("ppo", 3.0, true, "KL target 3"),
+            ("ppo-gt", 0.3, true, "β 0.30"),
+            ("unlikelihood", 0.1, true, "α 0.10"),
+            ("best_of_n", 16.0, true, "N 16"),
+            ("best_of_n_learned", 4.0, false, "N 4"),
+        ] {
+            let mut it = point(1, method, 1).point;
+            it.setting = Setting::Number(number);
+            assert_eq!(setting(&it, recorded), said, "{method}");
+        }
     }
 
     #[test]

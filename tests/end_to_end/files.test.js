@@ -39,7 +39,7 @@ test('broken and foreign files are refused by name, and nothing is lost', () => 
   await failure(page, `${Math.floor(whole.length / 2)} bytes`);
   assert.match(await text(page, '#failure-sentence'), /^The checkpoint has \d+ bytes, not .*\.$/);
   await chooser.uploadFile(join(folder, 'poem.txt'));
-  await failure(page, 'This is not a Klimb checkpoint');
+  await failure(page, 'poem.txt holds neither a model nor pairs');
   assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);
   await page.click('#step');
   await summary(page, 'Step 2:');
@@ -113,6 +113,38 @@ test('a person\'s pairs are dropped, trained on, saved again, and given up for g
   await state('ready');
   assert.equal(await page.$('#failure:not([hidden])'), null);
 })));
+
+test('what is inside of a file decides, and of several dropped together each is taken or named', () => visit(CHROMIUM, async (page) => {
+  const model = await readFile(SFT);
+  await ready(page);
+  const drop = (files) => page.evaluate((all) => {
+    const dataTransfer = new DataTransfer();
+    for (const [name, content, size] of all) {
+      const file = new File([Array.isArray(content) ? Uint8Array.from(content) : content], name);
+      if (size) Object.defineProperty(File.prototype, 'size', { get() { return this.name === name ? size : 100; }, configurable: true });
+      dataTransfer.items.add(file);
+    }
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  }, files);
+  const state = (words) => page.waitForFunction((wanted) => document.querySelector('#state-pairs').textContent === wanted, PATIENT, words);
+  const pair = (prompt) => ({ prompt, chosen: 'was superb .', rejected: 'was dull .', rejected_truncated: null });
+  const said = (role, content) => [{ role, content }];
+  const chat = { prompt: said('user', 'the plot'), chosen: said('assistant', 'was superb .'), rejected: said('assistant', 'was dull .') };
+  await drop([['pairs.json', `\ufeff[${JSON.stringify(pair('the plot'))},\n${JSON.stringify(chat)},${JSON.stringify(pair('the music'))}]`]]);
+  await state('loaded, 3 pairs');
+  await drop([
+    ['a.jsonl.txt', `${JSON.stringify(pair('the plot'))}\r\n${JSON.stringify(pair('the music'))}\r\n`],
+    ['notes.txt', 'a poem'],
+    ['model.bin', [...model]],
+    ['more.ndjson', JSON.stringify(chat)],
+    ['huge.jsonl', 'x', 68157440],
+  ]);
+  await failure(page, 'notes.txt holds neither a model nor pairs, exported numbers or receipts; more.ndjson has pairs too, and those of a.jsonl.txt were taken; huge.jsonl has 65 MiB, and at most 64 are read.');
+  await state('loaded, 2 pairs');
+  await drop([['twice.jsonl', '{"prompt":"the plot","chosen":"was superb .","rejected":"was dull .","prompt":"the music"}']]);
+  await failure(page, 'Line 1: `prompt` stands in it twice');
+  await state('loaded, 2 pairs');
+}));
 
 test('a setting takes effect, stays in the address, and a bad one is named beside its field', () => visit(CHROMIUM, async (page) => {
   const write = async (id, value) => {

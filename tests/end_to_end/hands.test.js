@@ -22,7 +22,7 @@ const says = (page, pattern) => page.waitForFunction(
 );
 /** The table's points of DPO, in the order of β and steps: hands bring theirs when they are there. */
 const rows = async (page) => (await page.$$eval('#frontier-rows tr', (all) => all
-  .map(({ cells }) => [...cells].map((cell) => cell.textContent)).filter(([method]) => method === 'DPO')))
+  .map(({ cells }) => [...cells].map((cell) => cell.textContent.replace(/^β /, ''))).filter(([method]) => method === 'DPO')))
   .sort(([, a, at], [, b, bt]) => b - a || at - bt);
 const names = (page) => page.$$eval('#run-list [type=text]', (all) => all.map((field) => field.value));
 
@@ -133,7 +133,7 @@ test('a run whose hand fails is made all the same, and no point stands twice', a
   await visit(CHROMIUM, async (page) => {
     await sweep(page);
     await page.waitForFunction(() => [...document.querySelectorAll('#frontier-rows tr')]
-      .some(({ cells }) => cells[0].textContent === 'DPO' && cells[1].textContent === '1.00'), PATIENT);
+      .some(({ cells }) => cells[0].textContent === 'DPO' && cells[1].textContent === 'β 1.00'), PATIENT);
     await page.workers()[1].evaluate(() => { setTimeout(() => { throw new Error('a hand fails'); }); });
     await workers(page, 2);
     assert.deepEqual(await swept(page), expected);

@@ -14,12 +14,13 @@ test('an address hides, enlarges, keeps that in mind, and names what it cannot d
   assert.ok(await page.$('#files[hidden]'));
   assert.ok(await page.$('#inside:not([hidden])'));
   assert.equal(await page.$eval('html', (root) => getComputedStyle(root).fontSize), '22px');
-  assert.match(await text(page, '#failure-sentence'), /hide: “%3Cb%3Ebogus” is none of setup, /);
+  assert.match(await text(page, '#failure-sentence'), /hide: “<b>bogus” is none of setup, /);
+  assert.match(await text(page, '#failure-sentence'), /; beta: 9 is outside 0\.01 to 5\.$/, 'all that is wrong, and nothing that others added');
   assert.equal(await page.$eval('#seed', (field) => field.value), '5');
   await page.click('#dice');
   await drawn(page);
   assert.match(await page.evaluate(() => location.search), /^\?seed=\d+&hide=files,annotator&type=large$/);
-}, { url: `${URL_AT_ROOT}?seed=5&hide=files,annotator,%3Cb%3Ebogus&type=large` }));
+}, { url: `${URL_AT_ROOT}?seed=%35&amp;hide=files%2Cannotator,%3Cb%3Ebogus&type=large&beta=9&fbclid=IwAR0&utm_source=mail` }));
 
 test('keys go from part to part', () => visit(CHROMIUM, async (page) => {
   await ready(page);
@@ -41,8 +42,9 @@ test('a receipt is copied, handed on and shown; what is none is refused', () => 
   await page.click('#receipt-copy');
   const line = await page.$eval('#receipt-text', (field) => field.value);
   const receipt = JSON.parse(line);
-  assert.equal(receipt.receipt, 1);
+  assert.equal(receipt.receipt, 2);
   assert.equal(receipt.points.length, 1);
+  assert.deepEqual(receipt.runs.map(({ method, settings }) => [method, settings]), [['dpo', '']]);
   assert.match(receipt.program, /^klimb \d/);
   await page.reload({ waitUntil: 'load' });
   await ready(page);

@@ -18,7 +18,7 @@ const row = (page, method) => page.waitForFunction(
 const pressed = (page, id) => page.$eval(`#${id}`, (button) => button.getAttribute('aria-pressed'));
 
 for (const [id, name, setting, loss] of [
-  ['unlikelihood', 'unlikelihood', '0.10', /= −?\d+\.\d\d nats$/],
+  ['unlikelihood', 'unlikelihood', 'α 0.10', /= −?\d+\.\d\d nats$/],
   ['preferred-ft', 'Preferred-FT', 'chosen', /= \d+\.\d\d nats, over \d+ tokens$/],
 ]) {
   test(`${name}: a step shows its pairs, makes a point and can be saved`, () => visit(CHROMIUM, async (page) => {
@@ -61,7 +61,7 @@ test('α is a knob of unlikelihood alone, and pairs by the policy are DPO’s', 
   });
   await page.click('#step');
   const [, alpha] = await row(page, 'unlikelihood');
-  assert.equal(alpha, '0.50');
+  assert.equal(alpha, 'α 0.50');
 }, SMALL));
 
 test('Best-of-N draws, measures every N beside its bound, and is done', () => visit(CHROMIUM, async (page) => {

@@ -29,7 +29,7 @@ for (const name of Object.keys(BROWSERS)) {
     assert.equal(await text(page, '#play'), 'Pause');
     await points(page, 1);
     const [, beta, step, kl, reward, , samples] = (await rows(page)).find(([method]) => method === 'DPO');
-    assert.equal(beta, '0.50');
+    assert.equal(beta, 'β 0.50');
     assert.ok(Number(step) >= 1 && parseFloat(kl) > 0 && parseFloat(reward) > 0, `${step} ${kl} ${reward}`);
     assert.ok(Number(samples) >= 512, samples);
     assert.ok(await colours(page, '#frontier') > 3, 'the chart is blank');
@@ -105,12 +105,17 @@ for (const name of [CHROMIUM, FIREFOX]) {
     await page.waitForSelector('#guess:not([hidden])', PATIENT);
     assert.match(await text(page, '#guess-question'), /^Guess first: β goes from 0\.50 to 0\.47/);
     await page.focus('#guess-kl');
-    await page.keyboard.type('3');
+    await page.keyboard.type('3.25');
+    await page.focus('#guess-reward');
+    await page.keyboard.type('1.5');
+    await page.keyboard.press('Enter');
+    assert.match(await text(page, '#guess-error'), /lies between 0 and 1/);
+    await page.$eval('#guess-reward', (field) => { field.value = ''; });
     await page.focus('#guess-reward');
     await page.keyboard.type('0.9');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#guess[hidden]', PATIENT);
-    assert.match(await text(page, '#guess-answer'), /^You said 3\.0 nats and 0\.90\. It is at .* off by .* A looser leash/);
+    assert.match(await text(page, '#guess-answer'), /^You said 3\.\d nats and 0\.90\. It is at .* off by .* A looser leash/);
     assert.match(await text(page, '#beta-target'), /π\*/);
     await page.focus('#beta');
     await page.keyboard.press('ArrowLeft');

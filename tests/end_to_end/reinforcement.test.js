@@ -52,7 +52,7 @@ test('PPO with the gold reward plays to a point, and a step shows its tokens', (
   await page.click('#play');
   await page.waitForFunction(() => document.querySelector('#play').textContent === 'Play', PATIENT);
   const [, beta, step, kl] = await row(page, 'PPO-GT');
-  assert.equal(beta, '0.50');
+  assert.equal(beta, 'β 0.50');
   assert.ok(Number(step) >= 16 && parseFloat(kl) > 0, `${step} ${kl}`);
   await page.click('#step-ppo-gt');
   await page.waitForSelector('#episodes table', PATIENT);

@@ -19,7 +19,7 @@ const says = (page, pattern) => page.waitForFunction(
   (source) => new RegExp(source).test(document.querySelector('#sweep-words').textContent), PATIENT, pattern.source,
 );
 const rows = (page) => page.$$eval('#frontier-rows tr', (all) => all
-  .map(({ cells }) => [...cells].map((cell) => cell.textContent)).filter(([method]) => method === 'DPO'));
+  .map(({ cells }) => [...cells].map((cell) => cell.textContent.replace(/^β /, ''))).filter(([method]) => method === 'DPO'));
 const names = (page) => page.$$eval('#run-list [type=text]', (all) => all.map((field) => field.value));
 const search = (page) => page.evaluate(() => location.search);
 

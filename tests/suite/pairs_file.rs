@@ -61,3 +61,69 @@ fn what_models_write_is_read_token_for_token() {
     }
     assert!(empty > 0 && unended > 0 && padded > 0, "{empty} empty, {unended} without an end, {padded} with padding");
 }
+
+const PAIR: &str = r#"{"prompt":"the plot","chosen":"was superb .","rejected":"was dull ."}"#;
+
+/// A chat's message.
+fn said(role: &str, text: &str) -> String {
+    format!(r#"{{"role":"{role}","content":"{text}","name":null}}"#)
+}
+
+/// The same pair in every form that other programs give it.
+#[test]
+fn the_forms_of_other_programs_are_read_and_mean_the_same() {
+    let world = World::new(WorldSettings::default()).unwrap();
+    let read = |text: &str| from_jsonl(&world, text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let one = read(PAIR);
+    assert_eq!(one.len(), 1);
+    let (question, best, worst) =
+        (said("user", "the plot"), said("assistant", "was superb ."), said("assistant", "was dull ."));
+    for text in [
+        format!("\u{feff}{PAIR}\r\n\u{feff}\r\n"),
+        format!("[{PAIR}]"),
+        format!("\u{feff} [\n  {PAIR}\n]\n"),
+        PAIR.replace('}', r#","chosen_truncated":null,"rejected_truncated":false,"id":1.5e3}"#),
+        format!(r#"{{"prompt":[{question}],"chosen":[{best}],"rejected":[{worst}]}}"#),
+        format!(r#"{{"prompt":"the plot","chosen":[{question},{best}],"rejected":[{question},{worst}]}}"#),
+        format!(r#"{{"chosen":[{question},{best}],"rejected":[{question},{worst}],"prompt":null}}"#),
+    ] {
+        assert_eq!(read(&text), one, "{text}");
+    }
+    assert_eq!(read(&format!("{PAIR}\n\u{feff}{PAIR}")).len(), 2, "files put one behind the other");
+    assert_eq!(read(&format!("[{PAIR},{PAIR}]")).len(), 2);
+}
+
+#[test]
+fn what_is_no_pair_is_refused_by_place_field_and_form() {
+    let world = World::new(WorldSettings::default()).unwrap();
+    let (question, best) = (said("user", "the plot"), said("assistant", "was superb ."));
+    let chat = |prompt: &str, chosen: &str| {
+        format!(
+            r#"{PAIR}
+{{"prompt":[{prompt}],"chosen":[{chosen}],"rejected":"was dull ."}}"#
+        )
+    };
+    let system = said("system", "be kind");
+    for (text, words) in [
+        (PAIR.replace(r#""chosen":"#, r#""prompt":"the music","chosen":"#), "line 1: `prompt` stands in it twice"),
+        (format!("{PAIR}\n{}", PAIR.replace("\"was dull .\"", "null")), "line 2: it has no `rejected`"),
+        (format!("[{PAIR},{}]", PAIR.replace("\"the plot\"", "7")), "pair 2, field `prompt`: a number stands"),
+        (format!("[{PAIR},7]"), "pair 2: it is a number"),
+        (format!("[{PAIR}"), "line 1: "),
+        ("[]".into(), "there is no pair"),
+        (format!("{PAIR}\n\"{{}}\""), "line 2: it is a text"),
+        (format!("{PAIR}\n[{PAIR}]"), "line 2: it is a list"),
+        (PAIR.replace('}', r#","chosen_truncated":1}"#), "`chosen_truncated`: a number stands where true or false"),
+        (chat(&format!("{system},{question}"), &best), "field `prompt`: a conversation of 2 messages (system, user)"),
+        (chat(&question, &format!("{question},{best},{question}")), "`chosen`: a conversation of 3 messages"),
+        (chat(&best, &best), "`prompt`: a conversation of 1 messages (assistant)"),
+        (chat(&question, ""), "`chosen`: a conversation of 0 messages"),
+        (chat(&question, &format!("{},{best}", said("user", "the music"))), "`chosen`: the question in it is not"),
+        (PAIR.replace("the plot", &"é".repeat(100_000)), "the world has no word for"),
+        (PAIR.replace("the plot", "\\ud800"), "half a letter"),
+        (PAIR.replace('}', ",\"score\":1e400}"), "too large a number"),
+    ] {
+        let told = from_jsonl(&world, &text).unwrap_err().to_string();
+        assert!(told.contains(words) && told.len() < 500, "{words:?} is not in: {told}");
+    }
+}

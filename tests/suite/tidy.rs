@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of `src/`, lowest first. A module may name its own floor and those below.
 const FLOORS: &[&[&str]] = &[
-    &["rng", "hash", "json", "order", "real", "shorten", "sorted", "stats", "metrics", "words"],
+    &["rng", "hash", "json", "order", "real", "shorten", "sorted", "stats", "text", "metrics", "words"],
     &["world", "model", "objectives"],
     &["backend"],
     &["language"],
@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
 const CORNERS: &[(&[&str], &[&str])] = &[
     (&["wgpu"], &["backend/gpu"]),
     (&["ndarray"], &["backend/cpu", "real.rs"]),
-    (&["wasm_bindgen", "serde_wasm_bindgen", "js_sys"], &["engine/worker", "page", "json.rs"]),
+    (&["wasm_bindgen", "serde_wasm_bindgen", "js_sys"], &["engine/worker", "page", "json"]),
     (&["wasm_bindgen_futures", "web_sys"], &["engine/worker", "page"]),
     (&["plotters_canvas"], &["page"]),
     (&["plotters"], &["charts", "page"]),

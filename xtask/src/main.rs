@@ -31,7 +31,7 @@ mod charts;
 #[path = "../../src/hash.rs"]
 mod hash;
 #[allow(dead_code)]
-#[path = "../../src/json.rs"]
+#[path = "../../src/json/mod.rs"]
 mod json;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/metrics/mod.rs"]
@@ -45,6 +45,9 @@ mod recorded;
 #[allow(dead_code)]
 #[path = "../../src/sorted.rs"]
 mod sorted;
+#[allow(dead_code)]
+#[path = "../../src/text.rs"]
+mod text;
 
 use std::process::ExitCode;
 

@@ -111,6 +111,7 @@ pub const fn shares(is_software: bool) -> usize {
 const INDEX: &str = shader_text!("shared/index.wgsl");
 const REDUCE: &str = shader_text!("shared/reduce.wgsl");
 const LOGISTIC: &str = shader_text!("shared/logistic.wgsl");
+const ORDER: &str = shader_text!("shared/order.wgsl");
 const GELU: &str = shader_text!("shared/gelu.wgsl");
 
 static EMBEDDING: Shader = Shader::new("embedding.wgsl", shader_text!("embedding.wgsl"), &[INDEX]);
@@ -122,11 +123,14 @@ static MATMUL: Shader = Shader {
 static ATTENTION: Shader = Shader::new("attention.wgsl", shader_text!("attention.wgsl"), &[INDEX]);
 static LOGPROBS: Shader = Shader::new("logprobs.wgsl", shader_text!("logprobs.wgsl"), &[INDEX]);
 static SFT: Shader = Shader::new("objectives/sft.wgsl", shader_text!("objectives/sft.wgsl"), &[INDEX]);
-static DPO: Shader = Shader::new("objectives/dpo.wgsl", shader_text!("objectives/dpo.wgsl"), &[INDEX]);
+static DPO: Shader = Shader::new("objectives/dpo.wgsl", shader_text!("objectives/dpo.wgsl"), &[INDEX, ORDER]);
 static UNLIKELIHOOD: Shader =
-    Shader::new("objectives/unlikelihood.wgsl", shader_text!("objectives/unlikelihood.wgsl"), &[INDEX]);
-static BRADLEY_TERRY: Shader =
-    Shader::new("objectives/bradley_terry.wgsl", shader_text!("objectives/bradley_terry.wgsl"), &[INDEX, LOGISTIC]);
+    Shader::new("objectives/unlikelihood.wgsl", shader_text!("objectives/unlikelihood.wgsl"), &[INDEX, ORDER]);
+static BRADLEY_TERRY: Shader = Shader::new(
+    "objectives/bradley_terry.wgsl",
+    shader_text!("objectives/bradley_terry.wgsl"),
+    &[INDEX, LOGISTIC, ORDER],
+);
 static PPO: Shader = Shader::new("objectives/ppo.wgsl", shader_text!("objectives/ppo.wgsl"), &[INDEX]);
 static ROLLOUT: Shader = Shader::new("rollout.wgsl", shader_text!("rollout.wgsl"), &[INDEX]);
 static OPTIMISER: Shader = Shader::new("optimiser.wgsl", shader_text!("optimiser.wgsl"), &[REDUCE]);

@@ -1,14 +1,17 @@
 //! The knobs of a session in one table, which drives validation, the page's controls and the page's address.
 
 mod knobs;
+mod query;
 
 use serde::{Deserialize, Serialize};
 
 pub use knobs::{KNOBS, Knob};
+pub use query::decoded;
 
 use crate::json;
 use crate::model::ConfigError;
 use crate::objectives::DpoLoss;
+use crate::shorten::excerpt;
 use crate::world::WorldSettings;
 
 /// Every knob of a session.
@@ -201,14 +204,18 @@ impl Settings {
         Ok(self)
     }
 
-    /// Settings from an address's query (`seed=7&beta=0.1`, decoded by nobody: names and numbers need no escapes),
-    /// with every part that could not be used; the default stands in for it.
+    /// Settings from an address's query (`seed=7&beta=0.1`, escaped or not), with every part that could not be used; the
+    /// default stands in for it. What other programs add to an address is passed over, unless it is a knob's name all but
+    /// a letter.
     pub fn from_query(query: &str) -> (Self, Vec<ConfigError>) {
         let mut settings = Self::default();
         let mut errors = Vec::new();
         for part in query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()) {
-            let (name, text) = part.split_once('=').unwrap_or((part, ""));
-            if let Err(error) = settings.set_from_text(name, text) {
+            let (name, text) = decoded(part);
+            // No value has a blank in it, and a plus sign stands for one in an address.
+            if Knob::named(&name).is_none() {
+                errors.extend(query::misspelled(&name));
+            } else if let Err(error) = settings.set_from_text(&name, &text.replace(' ', "+")) {
                 errors.push(error);
             }
         }
@@ -240,28 +247,44 @@ impl Settings {
     }
 }
 
-/// The beginning of what somebody wrote: enough to be recognised, and never a screenful.
-pub fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_huge_value_is_named_by_its_beginning() {
-        for query in
-            [format!("seed={}", "é".repeat(10_000)), "x".repeat(10_000), format!("loss={}", "y".repeat(10_000))]
-        {
+        for query in [format!("seed={}", "é".repeat(10_000)), format!("loss={}", "y".repeat(10_000))] {
             let (_, errors) = Settings::from_query(&query);
             let told = errors[0].to_string();
             assert!(told.contains('…') && told.len() < 250, "{} bytes", told.len());
         }
+        assert_eq!(Settings::from_query(&"x".repeat(10_000)), (Settings::default(), vec![]));
         assert_eq!(excerpt("0.5"), "0.5");
+    }
+
+    #[test]
+    fn an_address_is_read_as_other_programs_hand_it_on() {
+        let (plain, _) = Settings::from_query("?beta=0.1&seed=7&learning_rate=0.01");
+        for query in [
+            "?beta=0%2E1&seed=%37&learning_rate=1e-2",
+            "?beta=0.1&amp;seed=7&amp;learning_rate=0.01",
+            "?beta=0.1&seed=7&learning_rate=0.01&fbclid=IwAR0&utm_source=mail&utm_medium=x&gclid&=&&",
+            "?beta=+0.1&seed=7%20&learning_rate=1e-02",
+            "?beta=1e-1&seed=0.7e+1&learning_rate=0.01",
+        ] {
+            assert_eq!(Settings::from_query(query), (plain, vec![]), "{query}");
+        }
+        let (settings, errors) = Settings::from_query("?beta=9&seed=x&bta=1&batch_size=16");
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "beta: 9 is outside 0.01 to 5",
+                "seed: “x” is not a number",
+                "address: there is no setting called “bta”, but one called beta"
+            ]
+        );
+        assert_eq!(settings, Settings { batch_size: 16, ..Settings::default() });
     }
 
     #[test]
@@ -291,7 +314,7 @@ mod tests {
             ("breadth=0.1", "breadth"),
             ("loss=dpo", "loss"),
             ("reference_free=yes", "reference_free"),
-            ("colour=red", "address"),
+            ("lerning_rate=1", "address"),
             ("batch_size=0", "batch_size"),
             ("rollout_size=30", "rollout_size"),
             ("target_kl=-1", "target_kl"),

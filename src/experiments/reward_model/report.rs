@@ -69,16 +69,16 @@ impl RewardModelReport {
         let both = || pairs.iter().map(|pair| gold_margin(pair)).zip(scored);
         let product: f64 = both().map(|(gold, scored)| gold * scored.margin()).sum();
         let square: f64 = both().map(|(gold, _)| gold * gold).sum();
-        let right = |margin: f64| Some(if margin == 0.0 { 0.5 } else { f64::from(margin > 0.0) });
         let reliability = reliability(scored);
         Self {
             step,
             pairs: pairs.len(),
             loss: mean(&scored.iter().map(ScoredPair::loss).collect::<Vec<_>>()),
-            label_accuracy: share(instances, scored, |_, scored| right(scored.margin())),
+            label_accuracy: share(instances, scored, |_, scored| Some(scored.in_order())),
             gold_accuracy: share(instances, scored, |pair, scored| match gold_margin(pair) {
                 0.0 => None,
-                gold => right(gold * scored.margin()),
+                gold if gold > 0.0 => Some(scored.in_order()),
+                _ => Some(1.0 - scored.in_order()),
             }),
             slope: product / square,
             calibration_error: reliability
@@ -116,7 +116,7 @@ fn reliability(scored: &[ScoredPair]) -> Vec<ReliabilityBin> {
         let bin = &mut bins[(((confidence - 0.5) / width) as usize).min(BINS - 1)];
         bin.0 += 1;
         bin.1 += confidence;
-        bin.2 += if scored.margin() == 0.0 { 0.5 } else { f64::from(scored.margin() > 0.0) };
+        bin.2 += scored.in_order();
     }
     let bin = |(index, (pairs, confidence, right)): (usize, (usize, f64, f64))| ReliabilityBin {
         low: 0.5 + width * index as f64,

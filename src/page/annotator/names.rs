@@ -1,8 +1,11 @@
-//! What runs are called that were trained on other pairs than generated ones.
+//! What tells runs of one method apart: the pairs they were trained on, where those were not generated, and their settings.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, Point};
+use crate::engine::settings::Settings;
+use crate::page::run_notes::{RunNote, RunSettings};
+use crate::page::trails::RunId;
 use crate::sorted::Map;
 use crate::words::key;
 
@@ -23,6 +26,7 @@ pub struct PairNames {
     now: Option<String>,
     before: Option<String>,
     runs: Map<(u32, String), String>,
+    settings: RunSettings,
 }
 
 /// Names as they are kept until another visit.
@@ -31,18 +35,24 @@ pub struct KeptNames {
     now: Option<String>,
     /// Run, method, name.
     runs: Vec<(u32, String, String)>,
+    /// Run, method, settings as an address has them, whether they have changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    settings: Vec<(u32, String, String, bool)>,
 }
 
 impl PairNames {
     /// The names, to be kept.
     pub fn kept(&self) -> KeptNames {
         let runs = self.runs.iter().map(|((run, method), name)| (*run, method.clone(), name.clone())).collect();
-        KeptNames { now: self.now.clone(), runs }
+        KeptNames { now: self.now.clone(), runs, settings: self.settings.kept() }
     }
 
     /// Takes up names of an earlier visit, whose runs now come after `own` others. Without an engine that has those pairs,
     /// the pairs are generated ones.
-    pub fn take_up(&mut self, KeptNames { now, runs }: KeptNames, own: u32, has_pairs: bool) {
+    pub fn take_up(&mut self, KeptNames { now, runs, settings }: KeptNames, own: u32, has_pairs: bool) {
+        for (run, method, settings, changed) in settings {
+            self.settings.take_up(own + run, method, &settings, changed);
+        }
         self.now = now.filter(|_| has_pairs);
         self.runs.extend(runs.into_iter().map(|(run, method, name)| ((own + run, method), name)));
     }
@@ -52,13 +62,47 @@ impl PairNames {
         self.now.get_or_insert_with(|| LOADED.into());
     }
 
+    /// The names of the runs of a file.
+    pub fn of_notes(notes: &[RunNote]) -> Self {
+        let mut names = Self::default();
+        for RunNote { run, method, pairs, settings, changed, .. } in notes {
+            names.settings.take_up(*run, method.clone(), settings, *changed);
+            names.runs.extend(pairs.clone().map(|pairs| ((*run, method.clone()), pairs)));
+        }
+        names
+    }
+
+    /// What a file is to tell of a run that the person may have named; `None` where its settings are not known.
+    pub fn note(&self, id: &RunId, name: Option<String>) -> Option<RunNote> {
+        let (settings, changed) = self.settings.of(id.run, &id.method)?;
+        let (run, method) = (id.run, id.method.clone());
+        let pairs = self.runs.get(&(run, method.clone())).cloned();
+        Some(RunNote { run, method, name, pairs, settings: settings.to_query(), changed })
+    }
+
+    /// The engine refused other settings: it has these.
+    pub fn refuse_settings(&mut self, settings: Settings) {
+        self.settings.refuse(settings);
+    }
+
+    /// In what settings a run differs from others of its method.
+    pub fn differing(&self, point: &Point) -> Vec<String> {
+        self.settings.differing(point.run, &point.point.method)
+    }
+
+    /// Grows when names may have become others.
+    pub fn revision(&self) -> u32 {
+        self.settings.revision()
+    }
+
     /// Says what the pairs are called that the next order brings; those of a file have a name of their own.
     pub fn announce(&mut self, name: String) {
         self.announced = Some(name);
     }
 
-    /// Notes an order for other pairs.
+    /// Notes an order for other pairs or settings.
     pub fn order(&mut self, id: u32, command: &Command) {
+        self.settings.order(id, command);
         let name = match command {
             Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| LOADED.into())),
             Command::GeneratePreferences => None,
@@ -69,6 +113,7 @@ impl PairNames {
 
     /// The engine takes an order up: what it reports from now on was trained on those pairs.
     pub fn acknowledge(&mut self, id: u32) {
+        self.settings.acknowledge(id);
         if let Some(name) = self.ordered.remove(&id) {
             self.before = std::mem::replace(&mut self.now, name);
         }
@@ -91,6 +136,7 @@ impl PairNames {
 
     /// Notes what a measured run was trained on.
     pub fn record(&mut self, point: &Point) {
+        self.settings.record(point);
         let method = &point.point.method;
         if let Some(name) = self.now.as_ref().filter(|_| LEARN_FROM_PAIRS.contains(&method.as_str())) {
             self.runs.insert((point.run, method.clone()), name.clone());

@@ -7,7 +7,9 @@ use crate::engine::protocol::{BackendKind, BestOfNNumbers, Origin, Point, Ready,
 use crate::engine::settings::{KNOBS, Settings};
 use crate::json;
 use crate::metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
+use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
+use crate::page::trails::setting_name;
 use crate::sorted::Map;
 
 /// What made the numbers: the file's first lines.
@@ -44,6 +46,7 @@ struct File<'a> {
     metrics: ByStage<'a, MetricRow>,
     beta_changes: ByStage<'a, (u64, f64)>,
     points: &'a [Point],
+    runs: Vec<RunNote>,
     optimum: Optimum<'a>,
     best_of_n: &'a [BestOfNNumbers],
     win_rates: &'a [WinRatePoint],
@@ -87,6 +90,7 @@ pub fn json(state: &State, date: &str) -> String {
         metrics: ByStage(&state.metrics),
         beta_changes: ByStage(&state.beta_changes),
         points: &state.points,
+        runs: run_notes::of(state),
         optimum: Optimum { origin: state.optimum_origin, points: &state.optimum },
         best_of_n: &state.best_of_n,
         win_rates: &state.win_rates,
@@ -130,6 +134,7 @@ pub fn csv(state: &State, date: &str) -> String {
         let p = &point.point;
         let mut values = vec![
             ("setting", p.setting.to_string()),
+            ("setting_is", setting_name(&p.method, false).unwrap_or_default().to_owned()),
             ("seed", p.seed.to_string()),
             ("kl_per_sequence", p.kl_per_sequence.to_string()),
             ("kl_half_width", p.kl_half_width.to_string()),
@@ -148,6 +153,22 @@ pub fn csv(state: &State, date: &str) -> String {
             value,
         };
         records.extend(values.into_iter().map(of));
+    }
+    for RunNote { run, method, name, pairs, settings, changed } in run_notes::of(state) {
+        let values = [
+            ("name", name.unwrap_or_default()),
+            ("pairs", pairs.unwrap_or_default()),
+            ("address", format!("?{settings}")),
+            ("settings_changed", changed.to_string()),
+        ];
+        records.extend(values.into_iter().map(|(name, value)| Record {
+            record: "run",
+            of: method.clone(),
+            run: Some(run),
+            name: name.into(),
+            value,
+            ..Record::default()
+        }));
     }
     for it in &state.optimum {
         let values = [
@@ -224,6 +245,29 @@ mod tests {
         );
         assert_eq!(file["optimum"]["points"][0]["gold_reward"], json!(0.9));
         assert_eq!(file["backend"], Value::Null, "no engine yet");
+    }
+
+    #[test]
+    fn each_run_is_told_with_the_settings_it_had() {
+        let state = crate::page::fixtures::runs();
+        let file: Value = serde_json::from_str(&super::json(&state, DATE)).expect("it is JSON");
+        let runs = file["runs"].as_array().expect("a list");
+        assert_eq!(runs.len(), 3);
+        assert_eq!(
+            (&runs[1]["settings"], &runs[1]["pairs"]),
+            (&json!("seed=9&beta=0.3&loss=ipo"), &json!("loaded pairs"))
+        );
+        assert_eq!(runs[2]["name"], json!("Ada’s"));
+        let text = csv(&state, DATE);
+        for line in [
+            "run,dpo,1,,address,?seed=9&beta=0.3",
+            "run,dpo,2,,pairs,loaded pairs",
+            "run,dpo,3,,name,Ada’s",
+            "run,dpo,3,,settings_changed,false",
+            "point,dpo,1,10,setting_is,β",
+        ] {
+            assert!(text.lines().any(|it| it == line), "no line {line} in\n{text}");
+        }
     }
 
     #[test]

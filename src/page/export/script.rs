@@ -39,7 +39,7 @@ pub fn script(state: &State) -> String {
         ("LABEL_TEMPERATURE", settings.label_temperature.to_string(), "of the labels; 0 counts as 0.1 here"),
         ("DPO_LOSS", format!("\"{loss}\""), ""),
         ("SFT_STEPS", SFT_STEPS.to_string(), "of the tiny reference; a longer recipe made the page's"),
-        ("SFT_LEARNING_RATE", "0.004".into(), ""),
+        ("SFT_LEARNING_RATE", "0.004".into(), "of the tiny reference"),
         ("REWARD_MODEL_PAIRS", settings.reward_model_pairs.to_string(), ""),
         ("REWARD_MODEL_EPOCHS", settings.reward_model_epochs.to_string(), ""),
         ("REWARD_MODEL_BATCH", "64".into(), ""),
@@ -82,8 +82,8 @@ fn header(program: &str, build: &str, address: &str) -> String {
 
 Written by {program}{build}; the page's address ended in "?{address}".
 This file itself was not run. Its pattern was, on a processor with TRL 1.16.0 and transformers 5.24.0, every method for a
-few steps, to see that nothing is refused; the reward function missing_eos and the loss sigmoid_norm came later, and were
-only held against the source of TRL 1.16.0. What a whole run comes to was not compared with the page.
+few steps, to see that nothing is refused (examples/trl_script.rs says how); the loss sigmoid_norm was only held against the
+source of TRL 1.16.0. What a whole run comes to was not compared with the page.
 """
 
 # What differs from the page:
@@ -121,6 +121,7 @@ fn differences(state: &State) -> Vec<String> {
         "Learning rates are the page's, for a tiny model; for a pretrained one of --model take 1e-6 to 1e-5.",
         "No warm-up, and a cosine that ends at 0 where the page's ends above; other random numbers for the same seed.",
         "The pairs are those of the file, labelled as the page's settings had it and once shuffled by the trainer; the page\n#   writes new ones as it goes.",
+        "Pairs with a completion that never came to its end are left out, for TRL's trainers put an end behind every one; the\n#   page learns from them too.",
         "Nothing is measured on the way: the page's points, and how often and with how many samples it makes them, are left out.",
     ]
     .map(Into::into)
@@ -247,6 +248,28 @@ mod tests {
         for name in &given {
             assert!(words.contains(name), "{name} is given and not used");
         }
+    }
+
+    /// The optimisers of the page, as the body has them.
+    #[test]
+    fn the_script_s_optimisers_are_the_page_s() {
+        let decay = |it: &crate::language::Adamw| format!("{:?}", it.weight_decay);
+        let (dpo, reward) =
+            (crate::algorithms::DpoSettings::default(), crate::algorithms::RewardModelSettings::default());
+        assert!(BODY.contains(&format!(
+            "LEARNING_RATE, adam_beta2=0.98, weight_decay={},\n        beta=BETA",
+            decay(&dpo.adamw)
+        )));
+        let preferred = format!("\"preferred-ft\", given.steps, LEARNING_RATE, {})", decay(&dpo.adamw));
+        assert!(BODY.contains(&preferred), "Preferred-FT has the optimiser of what learns from pairs");
+        assert!(
+            BODY.contains(&format!(
+                "REWARD_MODEL_LEARNING_RATE, adam_beta2=0.98, weight_decay={}",
+                decay(&reward.adamw)
+            ))
+        );
+        let text = of(Stage::Dpo, Settings::default());
+        assert!(text.contains("left out, for TRL's trainers put an end") && BODY.contains("chosen_truncated"));
     }
 
     #[test]

@@ -5,7 +5,12 @@ def read_pairs(path):
     """The page's JSON lines: a prompt, the chosen and the rejected completion."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     pairs = [json.loads(line) for line in lines if line.strip()]
-    return [{"prompt": it["prompt"], "chosen": " " + it["chosen"], "rejected": " " + it["rejected"]} for it in pairs]
+    # TRL's trainers put an end behind every completion: one that never came to its end would teach a false one.
+    ended = [it for it in pairs if not it.get("chosen_truncated") and not it.get("rejected_truncated")]
+    print(f"{len(ended)} of {len(pairs)} pairs; the others have a completion without an end")
+    if not ended:
+        raise SystemExit(f"{path} has no pair whose completions both end")
+    return [{"prompt": it["prompt"], "chosen": " " + it["chosen"], "rejected": " " + it["rejected"]} for it in ended]
 
 
 def tokenizer_of(pairs):
@@ -53,10 +58,10 @@ def arguments(out, name, steps, batch, rate, schedule="cosine", **more):
     }
 
 
-def finetuned(start, pairs, tokenizer, out, name, steps):
-    """SFT on the chosen completions: the reference where no model was named, and Preferred-FT."""
+def finetuned(start, pairs, tokenizer, out, name, steps, rate, weight_decay):
+    """SFT on the chosen completions: the reference where no model was named, and Preferred-FT, which has DPO's optimiser."""
     texts = Dataset.from_list([{"prompt": it["prompt"], "completion": it["chosen"]} for it in pairs])
-    settings = arguments(out, name, steps, BATCH_SIZE, SFT_LEARNING_RATE, adam_beta2=0.98, weight_decay=0.01)
+    settings = arguments(out, name, steps, BATCH_SIZE, rate, adam_beta2=0.98, weight_decay=weight_decay)
     trainer = SFTTrainer(
         model=start, args=SFTConfig(**settings), train_dataset=texts, processing_class=tokenizer
     )
@@ -67,7 +72,7 @@ def finetuned(start, pairs, tokenizer, out, name, steps):
 
 def dpo(reference, pairs, tokenizer, out, steps):
     settings = arguments(
-        out, "dpo", steps, BATCH_SIZE, LEARNING_RATE, adam_beta2=0.98, weight_decay=0.01,
+        out, "dpo", steps, BATCH_SIZE, LEARNING_RATE, adam_beta2=0.98, weight_decay=0.0,
         beta=BETA, label_smoothing=LABEL_SMOOTHING, loss_type=[DPO_LOSS],
     )
     trainer = DPOTrainer(
@@ -156,11 +161,11 @@ def main():
     else:
         tokenizer = tokenizer_of(pairs)
         start = GPT2LMHeadModel(tiny(tokenizer))
-        reference = finetuned(start, pairs, tokenizer, given.out, "reference", given.sft_steps)
+        reference = finetuned(start, pairs, tokenizer, given.out, "reference", given.sft_steps, SFT_LEARNING_RATE, 0.01)
     if given.method == "dpo":
         dpo(reference, pairs, tokenizer, given.out, given.steps)
     elif given.method == "preferred-ft":
-        finetuned(reference, pairs, tokenizer, given.out, "preferred-ft", given.steps)
+        finetuned(reference, pairs, tokenizer, given.out, "preferred-ft", given.steps, LEARNING_RATE, 0.0)
     elif given.method == "reward-model":
         reward_model(reference, pairs, tokenizer, given.out)
     else:

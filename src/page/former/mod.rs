@@ -7,7 +7,8 @@ pub mod view;
 use serde::Deserialize;
 
 use super::annotator::PairNames;
-use super::trails::runs;
+use super::run_notes::RunNote;
+use super::trails::{RunId, RunMark, shown};
 use crate::charts::Trail;
 use crate::engine::protocol::Point;
 use crate::json;
@@ -32,6 +33,9 @@ pub struct FormerRuns {
 struct File {
     address: String,
     points: Vec<Point>,
+    /// Newer files tell of their runs.
+    #[serde(default)]
+    runs: Vec<RunNote>,
 }
 
 impl FormerRuns {
@@ -40,8 +44,7 @@ impl FormerRuns {
     /// # Errors
     /// Why it is none, as a clause.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
-        let File { address, points } = json::from_text(text).map_err(|error| error.to_string())?;
+        let File { address, points, runs } = json::from_bytes(bytes).map_err(|error| error.to_string())?;
         if points.len() > MOST_POINTS || !points.iter().all(|it| it.point.is_plausible()) {
             return Err("its numbers are out of range".into());
         }
@@ -50,7 +53,13 @@ impl FormerRuns {
             trail.live = false;
             trail
         };
-        let trails: Vec<Trail> = runs(&points, &PairNames::default())
+        let notes: Vec<RunNote> = runs.into_iter().take(MOST_POINTS).map(RunNote::shortened).collect();
+        let mark = |RunNote { run, method, name, .. }: &RunNote| {
+            let name = name.clone();
+            (RunId { run: *run, method: method.clone() }, RunMark { hidden: false, name })
+        };
+        let marks = notes.iter().map(mark).collect();
+        let trails: Vec<Trail> = shown(&points, &PairNames::of_notes(&notes), &marks)
             .into_iter()
             .filter(|(id, _)| id.run > 0)
             .map(|(_, trail)| name(trail))
@@ -92,6 +101,21 @@ mod tests {
     }
 
     #[test]
+    fn runs_come_back_with_their_labels_settings_and_names() {
+        let text = export::json(&crate::page::fixtures::runs(), "");
+        let former = FormerRuns::parse("a.json", text.as_bytes()).expect("it was just written");
+        let labels: Vec<&str> = former.trails.iter().map(|trail| trail.label.as_str()).collect();
+        assert_eq!(
+            labels,
+            [
+                "DPO, β 0.30, loss sigmoid, from a.json",
+                "DPO, β 0.30, loss ipo, loaded pairs, from a.json",
+                "Ada’s, from a.json"
+            ]
+        );
+    }
+
+    #[test]
     fn what_are_no_numbers_of_ours_is_refused_with_the_reason() {
         let mut state = State::new(Settings::default());
         state.apply(Event::Point(point(0, "sft", 0)));
@@ -103,6 +127,7 @@ mod tests {
         for (bytes, reason) in [
             (b"hello".as_slice(), "expected"),
             (br#"{"points": []}"#.as_slice(), "address"),
+            (b"[]", ""),
             (&[0xff], "no text"),
             (without_runs.as_bytes(), "no run of training"),
             (out_of_range.as_bytes(), "out of range"),

@@ -27,6 +27,16 @@ pub struct WordWorking {
     pub rules: Vec<Rule>,
 }
 
+impl WordWorking {
+    /// Each rule with the contribution before and after it.
+    pub fn steps(&self) -> impl Iterator<Item = (&Rule, f64, f64)> {
+        self.rules.iter().scan(self.valence, |now, rule| {
+            let before = std::mem::replace(now, rule.after(*now, self.valence));
+            Some((rule, before, *now))
+        })
+    }
+}
+
 /// The gold reward of a text and every step that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Working {

@@ -60,6 +60,26 @@ pub enum Rule {
     AfterBut,
 }
 
+impl Rule {
+    /// What becomes of a contribution `before`, to a word that has the valence `own`.
+    pub fn after(&self, before: f64, own: f64) -> f64 {
+        match self {
+            Self::Booster { change, .. } | Self::Capitals { change } => before + change,
+            Self::Negation { .. } | Self::Least => before * NEGATED,
+            Self::NeverSo { .. } => before * EMPHASISED,
+            Self::No { .. } => own * NEGATED,
+            Self::NoAsNegator => 0.0,
+            Self::Idiom { valence, .. } => *valence,
+            Self::BeforeBut => before * HALVED,
+            Self::AfterBut => before * RAISED,
+        }
+    }
+}
+
+/// VADER's factors for a word after "never so", before "but" and after it.
+const EMPHASISED: f64 = 1.25;
+const HALVED: f64 = 0.5;
+const RAISED: f64 = 1.5;
 /// VADER's factor for a negated word.
 const NEGATED: f64 = -0.74;
 /// What VADER adds for a word in capitals.
@@ -142,7 +162,7 @@ fn negate(lexicon: &Lexicon, words: &[&str], index: usize, distance: usize, vale
     };
     let without_doubt = before == "without" && (1..distance).any(|nearer| words[index - nearer] == "doubt");
     if never_so {
-        *valence *= 1.25;
+        *valence *= EMPHASISED;
         rules.push(Rule::NeverSo { distance });
     } else if !without_doubt && lexicon.negates(before) {
         *valence *= NEGATED;
@@ -188,8 +208,8 @@ pub(super) fn weigh_around_but(words: &mut [WordWorking], but: usize) {
         let value = words[current].contribution;
         let found = words.iter().position(|word| word.contribution == value).unwrap_or(current);
         let (factor, rule) = match found.cmp(&but) {
-            std::cmp::Ordering::Less => (0.5, Rule::BeforeBut),
-            std::cmp::Ordering::Greater => (1.5, Rule::AfterBut),
+            std::cmp::Ordering::Less => (HALVED, Rule::BeforeBut),
+            std::cmp::Ordering::Greater => (RAISED, Rule::AfterBut),
             std::cmp::Ordering::Equal => continue,
         };
         words[found].contribution *= factor;

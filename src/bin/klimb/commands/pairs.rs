@@ -9,6 +9,7 @@ use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Wr
 use klimb::language::upload;
 use klimb::model::Checkpoint;
 use klimb::rng::Generator;
+use klimb::text;
 use klimb::world::World;
 use klimb::world::preferences::{LabelSettings, Pair, from_jsonl, to_jsonl, with_flips};
 
@@ -92,7 +93,8 @@ pub fn chunks_for(pairs: usize) -> usize {
 
 /// The pairs that somebody labelled in a file, as JSON lines; some of them turned round, if `labels` say so.
 pub fn read_pairs(path: &Path, world: &World, labels: LabelSettings, seed: u64) -> Result<Vec<Pair>, Failure> {
-    let text = String::from_utf8(files::read(path)?).map_err(|error| Failure::about(path.display(), error))?;
+    let bytes = files::read(path)?;
+    let text = text::of_bytes(&bytes).map_err(|error| Failure::about(path.display(), error))?;
     let pairs = from_jsonl(world, &text).map_err(|error| Failure::about(path.display(), error))?;
     Ok(with_flips(pairs, labels.flip_probability, &mut Generator::new(seed, "label flips")))
 }

@@ -14,7 +14,7 @@ use crate::experiments::{RewardModelReport, Round};
 use crate::language::{Sequence, TokenComparison};
 use crate::metrics::MetricRow;
 use crate::model::ConfigError;
-use crate::world::gold::Rule;
+use crate::world::gold::{Rule, WordWorking};
 use crate::world::{MAX_PROMPT, World};
 
 /// One step of the reward model by the field's names.
@@ -89,19 +89,30 @@ pub fn completion(
         log_ratio: log_ratios.get(index).copied().unwrap_or_default(),
         text: word.word.clone(),
         valence: word.contribution,
-        rule: word.rules.iter().map(rule).collect::<Vec<_>>().join(", "),
+        rule: rules(&working.words, sequence.prompt_length + index),
     });
     SampledCompletion { stage, step, words: words.collect(), gold_reward: working.gold_reward, ended: working.ended }
 }
 
-fn rule(rule: &Rule) -> String {
+/// What rules did to a word of a text, in words that agree with the numbers.
+fn rules(words: &[WordWorking], index: usize) -> String {
+    let back = |distance: usize| index.checked_sub(distance).map_or("", |at| words[at].word.as_str());
+    words[index].steps().map(|step| rule(step, &back)).collect::<Vec<_>>().join(", ")
+}
+
+fn rule<'a>((rule, before, after): (&Rule, f64, f64), back: &impl Fn(usize) -> &'a str) -> String {
     match rule {
-        Rule::Booster { word, change, .. } if *change < 0.0 => format!("dampened by “{word}”"),
-        Rule::Booster { word, .. } => format!("strengthened by “{word}”"),
+        // What it adds says little: to a negative valence a dampener adds something positive.
+        Rule::Booster { word, .. } if after.abs() > before.abs() => format!("strengthened by “{word}”"),
+        Rule::Booster { word, .. } => format!("weakened by “{word}”"),
         Rule::Negation { word, .. } => format!("negated by “{word}”"),
-        Rule::NeverSo { .. } => "emphasised by “never so”".into(),
-        Rule::Capitals { .. } => "louder in capitals".into(),
-        Rule::No { .. } | Rule::NoAsNegator => "negated by “no”".into(),
+        Rule::NeverSo { distance } if back(*distance) == "never" => {
+            format!("strengthened by “never {}”", back(distance - 1))
+        }
+        Rule::NeverSo { .. } => format!("strengthened by “{}”", back(1)),
+        Rule::Capitals { .. } => "strengthened by capitals".into(),
+        Rule::No { .. } => "negated by “no”".into(),
+        Rule::NoAsNegator => "negates the next word".into(),
         Rule::Least => "negated by “least”".into(),
         Rule::Idiom { phrase, .. } => format!("part of “{phrase}”"),
         Rule::BeforeBut => "halved before “but”".into(),
@@ -240,5 +251,90 @@ pub fn setting_failure(error: &ConfigError) -> Failure {
         remedy: "The setting before it is still in use.".into(),
         field: Some(error.field.into()),
         stopped: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Generator;
+    use crate::world::gold::Lexicon;
+
+    /// What each rule is said to have done, and what it did.
+    fn told(text: &str) -> Vec<(String, f64, f64)> {
+        let words = Lexicon::klimb().score_text(text).words;
+        let of = |index: usize| {
+            let back = |distance: usize| words[index - distance].word.as_str();
+            words[index].steps().map(|step| (rule(step, &back), step.1, step.2)).collect::<Vec<_>>()
+        };
+        (0..words.len()).flat_map(of).collect()
+    }
+
+    #[test]
+    fn the_words_of_a_rule_agree_with_what_it_did() {
+        for (text, said) in [
+            ("was slightly stupid overall .", "weakened by “slightly”"),
+            ("was very stupid overall .", "strengthened by “very”"),
+            ("was slightly good overall .", "weakened by “slightly”"),
+            ("was very good overall .", "strengthened by “very”"),
+            ("was not good .", "negated by “not”"),
+        ] {
+            assert!(told(text).iter().any(|(words, ..)| words == said), "{text}: {:?}", told(text));
+        }
+        let lexicon = ["good", "stupid", "awful", "lovely", "liked", "no", "bad", "hated"];
+        let others = [
+            "very",
+            "slightly",
+            "not",
+            "never",
+            "so",
+            "this",
+            "but",
+            "kind",
+            "of",
+            "sort",
+            "least",
+            "film",
+            "without",
+            "doubt",
+            "extremely",
+            "somewhat",
+            "nor",
+            ".",
+        ];
+        let draws = &mut Generator::new(5, "texts");
+        let pick = |list: &[&'static str], at: f64| list[(at * list.len() as f64) as usize];
+        let mut seen = 0;
+        for _ in 0..20_000 {
+            let count = 2 + (draws.uniform() * 7.0) as usize;
+            let words: Vec<&str> = (0..count)
+                .map(|_| {
+                    if draws.uniform() < 0.3 { pick(&lexicon, draws.uniform()) } else { pick(&others, draws.uniform()) }
+                })
+                .collect();
+            let text = words.join(" ");
+            for word in &Lexicon::klimb().score_text(&text).words {
+                if let Some((_, _, after)) = word.steps().last() {
+                    assert_eq!(after, word.contribution, "{text}: {word:?}");
+                }
+            }
+            for (said, before, after) in told(&text) {
+                seen += 1;
+                let holds = match said.split(' ').next().expect("it says something") {
+                    "strengthened" => after.abs() > before.abs(),
+                    "weakened" => after.abs() <= before.abs(),
+                    "negated" => before * after <= 0.0,
+                    "halved" => after == 0.5 * before,
+                    "half" => after == 1.5 * before,
+                    "negates" => after == 0.0,
+                    "part" => true,
+                    other => panic!("{other} is not known here"),
+                };
+                assert!(holds, "{text}: {said}, from {before} to {after}");
+                let by = said.split(['“', '”']).nth(1).map_or(true, |by| text.contains(by));
+                assert!(by, "{text}: {said}");
+            }
+        }
+        assert!(seen > 10_000, "{seen}");
     }
 }

@@ -1,6 +1,9 @@
 //! JSON: natively by serde_json, in a browser by the browser's own reader and writer, which need not travel with the page.
 //! Both read and write the same texts, but for the last digits that a number may be written with: `1.0` natively, `1` by
-//! a browser.
+//! a browser. A text that they would understand differently is refused by both.
+
+mod unlike;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,7 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub use self::value::Value;
 use crate::shorten::shortened;
+use crate::text;
 
 /// Why a text is not what was expected, in the reader's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,55 +27,18 @@ pub fn number(text: &str) -> Option<f64> {
     (!text.is_empty() && text.bytes().all(is_part)).then(|| machine::number(text)).flatten()
 }
 
-/// The value that `text` describes.
+/// The value that `text` describes; a byte order mark may stand in front of it.
 ///
 /// # Errors
-/// If it is not JSON, or describes something else.
+/// If it is not JSON, or describes something else; if an object in it has a key twice, or it has a number, a letter or a depth
+/// that not every reader of JSON understands alike.
 pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
-    match unequal(text) {
-        Some(part) => Err(JsonError(format!("it holds {part}"))),
+    let text = text::without_mark(text);
+    let doubled = || doubled_key(text).map(|key| format!("`{}` stands in it twice", shortened(&key)));
+    match unlike::unlike(text).or_else(doubled) {
+        Some(problem) => Err(JsonError(problem)),
         None => machine::from_text(text).map_err(|reason| JsonError(shortened(&reason).into_owned())),
     }
-}
-
-/// What the two readers take differently, so that neither takes it: a number beyond the largest, which is infinite in a
-/// browser, and half of a character, which a browser replaces.
-fn unequal(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let (mut at, mut in_string) = (0, false);
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                let unit = |at: usize| {
-                    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-                    u32::from_str_radix(digits, 16).ok()
-                };
-                let (first, second) = (unit(at), unit(at + 6));
-                let is_pair = matches!(second, Some(0xdc00..=0xdfff));
-                match first {
-                    Some(0xd800..=0xdbff) if is_pair => at += 10,
-                    Some(0xd800..=0xdfff) => return Some(format!("half of a character, {}", &text[at..at + 6])),
-                    _ => {}
-                }
-                at += 1;
-            }
-            b'0'..=b'9' if !in_string => {
-                let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
-                let end = at + bytes[at..].iter().take_while(|byte| is_part(byte)).count();
-                let found = &text[at..end];
-                // A short one without an exponent is far from it.
-                let may_be = found.len() > 300 || found.contains(['e', 'E']);
-                if may_be && number(found).is_some_and(f64::is_infinite) {
-                    return Some("a number that is too large".into());
-                }
-                at = end - 1;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
 }
 
 /// The value that a file's bytes describe.
@@ -78,7 +46,7 @@ fn unequal(text: &str) -> Option<String> {
 /// # Errors
 /// As [`from_text`], and if the bytes are no text.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    from_text(std::str::from_utf8(bytes).map_err(|error| JsonError(error.to_string()))?)
+    from_text(&text::of_bytes(bytes).map_err(|error| JsonError(error.to_string()))?)
 }
 
 /// Levels of brackets that [`doubled_key`] looks into: as many as serde_json reads.
@@ -157,13 +125,35 @@ pub fn to_pretty_text(value: &impl Serialize) -> String {
 mod machine {
     use serde::Serialize;
     use serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    /// The largest whole number that JavaScript tells from its neighbours.
+    const MOST_EXACT: f64 = 9_007_199_254_740_991.0;
 
     pub fn number(text: &str) -> Option<f64> {
         text.parse().ok()
     }
 
     pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        serde_json::from_value(as_browsers_have(value)).map_err(|error| error.to_string())
+    }
+
+    /// JavaScript has one kind of number: 1.0 is 1, also where only a whole number is read.
+    fn as_browsers_have(value: Value) -> Value {
+        match value {
+            Value::Number(number) => match number.as_f64() {
+                Some(it) if number.is_f64() && it.fract() == 0.0 && it != 0.0 && it.abs() <= MOST_EXACT => {
+                    Value::from(it as i64)
+                }
+                _ => Value::Number(number),
+            },
+            Value::Array(items) => items.into_iter().map(as_browsers_have).collect(),
+            Value::Object(fields) => {
+                Value::Object(fields.into_iter().map(|(name, its)| (name, as_browsers_have(its))).collect())
+            }
+            other => other,
+        }
     }
 
     pub fn to_text(value: &impl Serialize, pretty: bool) -> Result<String, String> {
@@ -231,15 +221,37 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_reader_would_take_is_refused_by_both() {
-        for text in ["1e400", "[-1e999]", &format!("[{}]", "9".repeat(400)), "{\"a\":[1E+309]}"] {
-            assert!(from_text::<serde_json::Value>(text).unwrap_err().to_string().contains("too large"), "{text}");
+    fn a_number_is_read_to_its_last_bit() {
+        let mut bits = 1_u64;
+        for _ in 0..20_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = f64::from_bits(bits);
+            if !number.is_finite() {
+                continue;
+            }
+            assert_eq!(from_text::<f64>(&format!("{number:e}")).map(f64::to_bits), Ok(number.to_bits()));
         }
-        for text in [r#""\ud800""#, r#""\udc00\ud800""#, r#"{"a\uD83D":1}"#, r#"["\ud83d\u0041"]"#, r#""\\\ud800""#] {
-            assert!(from_text::<serde_json::Value>(text).unwrap_err().to_string().contains("half of"), "{text}");
-        }
-        for text in ["1e308", "[0.1e-400]", r#""\ud83d\ude00""#, r#""1e400 \\ud800""#, r#"["\"",1e5,"\\"]"#, "é"] {
-            assert_eq!(unequal(text), None, "{text}");
+    }
+
+    #[test]
+    fn a_text_means_what_it_means_in_a_browser() {
+        assert_eq!(from_text("\u{feff}[1.0, 1e2]"), Ok([1_u64, 100]));
+        assert_eq!(
+            from_text::<[f64; 3]>("[-0.0, 1.0, 0.1]").map(|it| it.map(f64::to_bits)),
+            Ok([-0.0, 1.0, 0.1].map(f64::to_bits))
+        );
+        assert_eq!(from_bytes::<u32>(b"\xef\xbb\xbf7"), Ok(7));
+        assert_eq!(from_bytes::<u32>(b"\xff\xfe7\0"), Ok(7));
+        for (text, word) in [
+            (r#"{"a":1,"a":1}"#, "`a` stands in it twice"),
+            ("1e400", "too large"),
+            ("[1.5]", "1.5"),
+            ("[1] 2", ""),
+            ("NaN", ""),
+            ("", ""),
+        ] {
+            let refused = from_text::<[u64; 1]>(text).unwrap_err().to_string();
+            assert!(refused.contains(word), "{text}: {refused}");
         }
     }
 

@@ -1,0 +1,219 @@
+//! What each run was trained with, so that it has a name of its own and can be repeated. No browser in here.
+
+use serde::{Deserialize, Serialize};
+
+use super::state::State;
+use super::trails::{RunId, is_standing, runs};
+use crate::engine::protocol::{Command, Point, Stage};
+use crate::engine::settings::{KNOBS, Settings};
+use crate::metrics::Setting;
+use crate::sorted::Map;
+use crate::words::{decimal, say};
+
+/// Knobs that no name tells: those that stand in it anyhow, and those that change nothing in training.
+const UNNAMED: [&str; 9] = [
+    "beta",
+    "unlikelihood_alpha",
+    "largest_n",
+    "target_kl",
+    "best_of_n_completions",
+    "evaluate_every",
+    "evaluation_samples",
+    "evaluate_rollouts",
+    "backend",
+];
+/// Letters of a name that somebody else wrote.
+const LONGEST_NAME: usize = 120;
+
+/// What files tell of a run beside its points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunNote {
+    /// Its number, as in [`Point`].
+    pub run: u32,
+    /// Its method's name among the points.
+    pub method: String,
+    /// What the person called it; `None` where it has the name by what differs.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What its pairs are called, unless they were generated.
+    #[serde(default)]
+    pub pairs: Option<String>,
+    /// Its settings at its last point, as an address has them: with them it can be repeated.
+    pub settings: String,
+    /// Whether they were others at an earlier point.
+    #[serde(default)]
+    pub changed: bool,
+}
+
+/// What files tell of the runs there are.
+pub fn of(state: &State) -> Vec<RunNote> {
+    let name = |id: &RunId| state.marks.get(id).and_then(|mark| mark.name.clone());
+    let ids = runs(&state.points, &state.pair_names).into_iter().map(|(id, _)| id);
+    ids.filter_map(|id| state.pair_names.note(&id, name(&id))).collect()
+}
+
+impl RunNote {
+    /// A note out of a file, with no name longer than a line.
+    pub fn shortened(mut self) -> Self {
+        for name in [&mut self.name, &mut self.pairs].into_iter().flatten() {
+            *name = name.chars().take(LONGEST_NAME).collect();
+        }
+        self
+    }
+}
+
+/// The settings of each run, and what orders have changed since.
+#[derive(Debug, Clone, Default)]
+pub struct RunSettings {
+    /// As ordered last.
+    newest: Settings,
+    /// Behind orders that are not taken up yet.
+    ordered: Map<u32, Settings>,
+    now: Settings,
+    /// By run and method, and whether they were ever others.
+    runs: Map<(u32, String), (Settings, bool)>,
+    revision: u32,
+}
+
+impl RunSettings {
+    /// Notes an order that changes settings.
+    pub fn order(&mut self, id: u32, command: &Command) {
+        match command {
+            Command::Start(settings) | Command::Configure(settings) => self.newest = *settings,
+            Command::Resume(kept) => self.newest = kept.settings,
+            Command::SetBeta(beta) | Command::GoOn(_, Some(beta)) => self.newest.beta = *beta,
+            _ => return,
+        }
+        self.ordered.insert(id, self.newest);
+    }
+
+    /// The engine takes an order up: what it reports from now on was trained with those settings.
+    pub fn acknowledge(&mut self, id: u32) {
+        if let Some(settings) = self.ordered.remove(&id) {
+            self.now = settings;
+        }
+    }
+
+    /// The engine refused what was ordered: it has these.
+    pub fn refuse(&mut self, settings: Settings) {
+        (self.newest, self.now) = (settings, settings);
+    }
+
+    /// Notes what a measured run is trained with.
+    pub fn record(&mut self, point: &Point) {
+        let method = &point.point.method;
+        if is_standing(method) {
+            return;
+        }
+        let mut settings = self.now;
+        // A sweep's runs have each their own, and the seed is the engine's.
+        if let (Setting::Number(number), Some(Stage::Dpo | Stage::Ppo | Stage::PpoGt)) =
+            (&point.point.setting, stage(method))
+        {
+            settings.beta = *number;
+        }
+        let before = self.runs.get(&(point.run, method.clone())).copied();
+        let changed = before.is_some_and(|(earlier, changed)| changed || earlier != settings);
+        if before != Some((settings, changed)) {
+            self.runs.insert((point.run, method.clone()), (settings, changed));
+            self.revision += 1;
+        }
+    }
+
+    /// The settings of a run at its last point, and whether they were others before; `None` where nobody noted them.
+    pub fn of(&self, run: u32, method: &str) -> Option<(Settings, bool)> {
+        self.runs.get(&(run, method.to_owned())).copied()
+    }
+
+    /// In which settings a run differs from another of its method, each as `learning rate 0.0005`.
+    pub fn differing(&self, run: u32, method: &str) -> Vec<String> {
+        let (Some((mine, _)), Some(stage)) = (self.of(run, method), stage(method)) else { return Vec::new() };
+        let others = || self.runs.iter().filter(|((_, its), _)| its == method).map(|(_, (settings, _))| settings);
+        KNOBS
+            .iter()
+            .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
+            .filter(|knob| others().any(|other| knob.value(other) != knob.value(&mine)))
+            .map(|knob| {
+                let value = if knob.names.is_empty() { decimal(knob.text(&mine)) } else { say_value(knob.text(&mine)) };
+                format!("{} {value}", say(knob.label))
+            })
+            .collect()
+    }
+
+    /// Grows when names may have become others.
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    /// Everything, to be kept: run, method, settings as an address has them, whether they have changed.
+    pub fn kept(&self) -> Vec<(u32, String, String, bool)> {
+        let runs = self.runs.iter();
+        runs.map(|((run, method), (settings, changed))| (*run, method.clone(), settings.to_query(), *changed)).collect()
+    }
+
+    /// Takes up a run of a file or of an earlier visit. What cannot be used of its settings is as by default.
+    pub fn take_up(&mut self, run: u32, method: String, settings: &str, changed: bool) {
+        self.runs.insert((run, method), (Settings::from_query(settings).0, changed));
+        self.revision += 1;
+    }
+}
+
+/// A named value in the page's language.
+fn say_value(name: String) -> String {
+    crate::words::heard(&name)
+}
+
+fn stage(method: &str) -> Option<Stage> {
+    match method {
+        "dpo" => Some(Stage::Dpo),
+        "ppo" => Some(Stage::Ppo),
+        "ppo-gt" => Some(Stage::PpoGt),
+        "unlikelihood" => Some(Stage::Unlikelihood),
+        "preferred_ft" => Some(Stage::PreferredFt),
+        _ if method.starts_with("best_of_n") => Some(Stage::BestOfN),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objectives::DpoLoss;
+    use crate::page::fixtures::point;
+
+    fn taken_up(notes: &mut RunSettings, id: u32, command: Command) {
+        notes.order(id, &command);
+        notes.acknowledge(id);
+    }
+
+    #[test]
+    fn a_run_is_told_from_another_by_what_differs_and_only_by_that() {
+        let mut notes = RunSettings::default();
+        let settings = Settings { seed: 3, batch_size: 16, evaluate_every: 2, ..Settings::default() };
+        taken_up(&mut notes, 1, Command::Start(settings));
+        notes.record(&point(1, "dpo", 2));
+        notes.record(&point(1, "ppo-gt", 2));
+        assert!(notes.differing(1, "dpo").is_empty(), "a single run needs no more");
+        let other = Settings { loss: DpoLoss::Ipo, learning_rate: 5e-4, evaluate_every: 4, beta: 0.1, ..settings };
+        notes.order(2, &Command::Configure(other));
+        notes.record(&point(1, "dpo", 4));
+        assert_eq!(notes.of(1, "dpo"), Some((Settings { beta: 0.3, ..settings }, false)), "not taken up yet");
+        notes.acknowledge(2);
+        notes.record(&point(2, "dpo", 4));
+        assert_eq!(notes.differing(1, "dpo"), ["learning rate 0.001", "loss sigmoid"]);
+        assert_eq!(notes.differing(2, "dpo"), ["learning rate 0.0005", "loss ipo"]);
+        assert!(notes.differing(1, "ppo-gt").is_empty());
+        taken_up(&mut notes, 3, Command::SetBeta(0.05));
+        let mut own = point(2, "dpo", 6);
+        own.point.setting = Setting::Number(0.05);
+        notes.record(&own);
+        assert_eq!(notes.of(2, "dpo"), Some((Settings { beta: 0.05, ..other }, true)), "β was moved in its midst");
+        notes.record(&point(0, "sft", 0));
+        assert_eq!(notes.of(0, "sft"), None, "the reference is no run");
+        let mut again = RunSettings::default();
+        for (run, method, settings, changed) in notes.kept() {
+            again.take_up(run, method, &settings, changed);
+        }
+        assert_eq!(again.runs, notes.runs);
+    }
+}
