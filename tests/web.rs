@@ -221,7 +221,7 @@ async fn the_adapter_that_is_told_of_is_the_only_one_asked_for_and_the_one_that_
                 }
                 let own = Object::new();
                 Reflect::set(&own, &"value".into(), &info)?;
-                Reflect::define_property(adapter.unchecked_ref(), &"info".into(), &own)?;
+                Reflect::define_property(adapter.unchecked_ref::<Object>(), &"info".into(), &own)?;
                 let request: Function = get(&adapter, "requestDevice").unchecked_into();
                 let its = adapter.clone();
                 let device = Closure::<dyn Fn(JsValue) -> Promise>::new(move |options: JsValue| {

@@ -65,7 +65,7 @@ mod tests {
     fn an_adapter_is_called_by_whatever_it_tells_of_itself() {
         let parts = [["", "Iris"], ["", "intel"], ["", "gen-9"]];
         for which in 0..8 {
-            let [name, vendor, architecture] = [0, 1, 2].map(|part| parts[part][which >> part & 1].to_owned());
+            let [name, vendor, architecture] = [0, 1, 2].map(|part| parts[part][(which >> part) & 1].to_owned());
             let told: Vec<String> =
                 [&name, &vendor, &architecture].into_iter().filter(|it| !it.is_empty()).cloned().collect();
             let said = machine(&ready(Some(Adapter { name, vendor, architecture, software: false })));

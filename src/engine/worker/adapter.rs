@@ -54,8 +54,8 @@ impl Found {
         let preference = Preference { known_software: self.described.software, ..Preference::default() };
         let opened = Gpu::new(preference).await;
         // The browser's own is the prototype's, and stands there again.
-        if is_lent && let Some(gpu) = self.gpu.dyn_ref::<Object>() {
-            let _ = Reflect::delete_property(gpu, &REQUEST.into());
+        if is_lent {
+            let _ = Reflect::delete_property(self.gpu.unchecked_ref::<Object>(), &REQUEST.into());
         }
         opened
     }
