@@ -17,26 +17,34 @@ const has = (page, selector, words) => page.waitForFunction(
 );
 const points = (page) => page.$$eval('#frontier-rows th', (all) => all.filter((cell) => cell.textContent === 'DPO').length);
 
-/** What the browser keeps: the step of the last point, or null; `harm` damages it. */
+/** What the browser keeps: the step of the newest visit's last point, or null; `harm` damages it. */
 const kept = (page, harm) => page.evaluate((harm) => new Promise((resolve, reject) => {
-  const opened = indexedDB.open('klimb', 1);
+  const opened = indexedDB.open('klimb');
   opened.onerror = () => reject(opened.error);
   opened.onsuccess = () => {
-    const store = opened.result.transaction('runs', 'readwrite').objectStore('runs');
-    const found = store.get(location.pathname);
-    found.onsuccess = () => {
-      const entry = found.result;
-      const step = entry && JSON.parse(entry.page).points.at(-1).point.step;
-      if (harm === 'page') store.put({ ...entry, page: entry.page.slice(0, 100) }, location.pathname);
-      if (harm === 'model') {
-        const { checkpoint } = entry.engine.policies.find(({ stage }) => stage === 'Dpo');
-        checkpoint[Math.floor(checkpoint.length / 2)] ^= 1;
-        store.put(entry, location.pathname);
+    const store = opened.result.transaction('parts', 'readwrite').objectStore('parts');
+    const range = IDBKeyRange.bound([location.pathname], [location.pathname, []]);
+    let newest = null;
+    store.openCursor(range).onsuccess = ({ target: { result: cursor } }) => {
+      if (cursor) {
+        if (cursor.key[2] === 'head' && !(newest?.when > cursor.value.when)) newest = { key: cursor.key, when: cursor.value.when };
+        cursor.continue();
+      } else if (newest) {
+        const key = [newest.key[0], newest.key[1], 'entry', 0];
+        store.get(key).onsuccess = ({ target: { result: entry } }) => {
+          newest.step = JSON.parse(entry.page).points.at(-1).point.step;
+          if (harm === 'page') store.put({ ...entry, page: entry.page.slice(0, 100) }, key);
+          if (harm === 'model') {
+            const { checkpoint } = entry.engine.policies.find(({ stage }) => stage === 'Dpo');
+            checkpoint[Math.floor(checkpoint.length / 2)] ^= 1;
+            store.put(entry, key);
+          }
+        };
       }
-      store.transaction.oncomplete = () => {
-        opened.result.close();
-        resolve(step ?? null);
-      };
+    };
+    store.transaction.oncomplete = () => {
+      opened.result.close();
+      resolve(newest?.step ?? null);
     };
   };
 }), harm);
@@ -139,14 +147,14 @@ test('a long run comes back from its first step on, and nothing of it stays once
     await page.keyboard.press('Home');
     return text(page, '#curve-readout');
   };
-  const keys = () => page.evaluate(() => new Promise((resolve, reject) => {
-    const opened = indexedDB.open('klimb', 1);
+  const kinds = () => page.evaluate(() => new Promise((resolve, reject) => {
+    const opened = indexedDB.open('klimb');
     opened.onerror = () => reject(opened.error);
     opened.onsuccess = () => {
-      const all = opened.result.transaction('runs').objectStore('runs').getAllKeys();
+      const all = opened.result.transaction('parts').objectStore('parts').getAllKeys();
       all.onsuccess = () => {
         opened.result.close();
-        resolve(all.result.map((key) => key.slice(location.pathname.length)));
+        resolve(all.result.map(([, , kind]) => kind));
       };
     };
   }));
@@ -163,7 +171,7 @@ test('a long run comes back from its first step on, and nothing of it stays once
   await isKept(page, step);
   const before = await first();
   assert.match(before, /^Step 1 · loss, nats: 0\.69/);
-  assert.equal((await keys()).filter((key) => key.startsWith('#rows')).length, Math.floor(step / 128), 'rows lie beside the run');
+  assert.equal((await kinds()).filter((kind) => kind === 'rows').length, Math.floor(step / 128), 'rows lie beside the run');
   await again(page);
   await page.click('#kept-resume');
   await has(page, '#state-dpo', `step ${step}`);
@@ -173,7 +181,7 @@ test('a long run comes back from its first step on, and nothing of it stays once
   await again(page);
   await page.click('#kept-discard');
   await isKept(page, null);
-  assert.deepEqual(await keys(), []);
+  assert.deepEqual(await kinds(), []);
 }, { url: `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=8&pairs=960&seed=3&evaluate_every=150` }));
 
 test('a discarded run is forgotten', () => visit(CHROMIUM, async (page) => {

@@ -29,12 +29,12 @@ const told = async (page, selector) => {
 };
 /** Whether the browser keeps a run. */
 const isKept = () => new Promise((resolve) => {
-  const opened = indexedDB.open('klimb', 1);
+  const opened = indexedDB.open('klimb');
   opened.onsuccess = () => {
-    const found = opened.result.transaction('runs').objectStore('runs').get(location.pathname);
+    const found = opened.result.transaction('parts').objectStore('parts').count();
     found.onsuccess = () => {
       opened.result.close();
-      resolve(found.result !== undefined);
+      resolve(found.result > 0);
     };
   };
 });

@@ -21,6 +21,7 @@ const CORNERS: &[(&[&str], &[&str])] = &[
     (&["ndarray"], &["backend/cpu", "real.rs"]),
     (&["wasm_bindgen", "serde_wasm_bindgen", "js_sys"], &["engine/worker", "page", "json"]),
     (&["wasm_bindgen_futures", "web_sys"], &["engine/worker", "page"]),
+    (&["idb"], &["page/storage.rs"]),
     (&["plotters_canvas"], &["page"]),
     (&["plotters"], &["charts", "page"]),
     // An algorithm, the language model and the backends never see a word: they are given tokens and a reward function.

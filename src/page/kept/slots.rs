@@ -21,8 +21,9 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Finds a place for a policy, if need be the oldest one's.
+    /// Finds a place for a policy, if need be the oldest one's. One of the same moment goes.
     pub fn put(&mut self, moment: KeptMoment) {
+        self.taken.retain(|(place, _)| place.moment != moment.moment());
         let bytes = moment.checkpoint.len();
         let is_full = |taken: &VecDeque<(Place, usize)>| {
             let sum: usize = taken.iter().map(|(_, bytes)| bytes).sum();
@@ -82,6 +83,8 @@ mod tests {
         assert_eq!(slots.taken().len(), 2, "a large one takes the room of several");
         slots.put(moment(6, 2 * MOST_BYTES));
         assert_eq!(slots.taken().len(), 1, "what is too large stands alone");
+        slots.put(moment(6, 1));
+        assert_eq!(slots.taken().len(), 1, "one moment has one policy");
         slots.clear();
         (0..200).for_each(|step| slots.put(moment(step, 1)));
         assert_eq!(slots.taken().len(), MOST_SLOTS as usize);

@@ -74,6 +74,8 @@ impl State {
             rows.retain(|row| row.step < first);
             rows.append(known);
             *known = rows;
+            // What of them may lie in the store was cut into stretches without those in front.
+            self.keeping.rows_changed(stage, 0);
         }
         self.removals += 1;
         self.keeping.write();

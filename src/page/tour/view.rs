@@ -14,10 +14,16 @@ const STORED: &str = "klimb-tour";
 /// The class of the part that is spoken of.
 const MARK: &str = "marked";
 
-/// The tour where an earlier visit left it.
+/// The tour where this tab left it, or else where any other did last: two tabs may be at two stops.
 pub fn restore() -> Tour {
-    let storage = dom::window().local_storage().ok().flatten();
-    Tour::resumed(storage.and_then(|storage| storage.get_item(STORED).ok().flatten()).as_deref())
+    let place = storages().into_iter().find_map(|storage| storage.get_item(STORED).ok().flatten());
+    Tour::resumed(place.as_deref())
+}
+
+/// The tab's storage, and the browser's.
+fn storages() -> Vec<web_sys::Storage> {
+    let window = dom::window();
+    [window.session_storage(), window.local_storage()].into_iter().flatten().flatten().collect()
 }
 
 /// Makes a move, keeps the place, and brings focus and marked part along.
@@ -28,7 +34,7 @@ pub fn go(page: &mut Page, to: Move) {
     if tour.at() != before.at() || !tour.is_open {
         leave(page, before.stop().action);
     }
-    if let Ok(Some(storage)) = dom::window().local_storage() {
+    for storage in storages() {
         // Storage may be forbidden; the place then lasts as long as the page.
         let _ = storage.set_item(STORED, &tour.at().to_string());
     }
