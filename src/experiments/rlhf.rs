@@ -51,7 +51,7 @@ impl RlhfSettings {
     /// Optimiser steps of the policy.
     pub fn steps(&self) -> u64 {
         let ppo = &self.ppo.ppo;
-        self.ppo.rollouts * (ppo.epochs * ppo.minibatches) as u64
+        self.ppo.rollouts.saturating_mul(ppo.epochs.saturating_mul(ppo.minibatches) as u64)
     }
 }
 

@@ -247,7 +247,8 @@ impl SweepSettings {
             Leash::Beta(beta) => (beta, None),
             Leash::TargetKl(target) => (ppo.kl_coefficient, Some(target)),
         };
-        let schedule = Schedule { steps: rollouts * (ppo.epochs * ppo.minibatches) as u64, ..ppo.schedule };
+        let steps = rollouts.saturating_mul(ppo.epochs.saturating_mul(ppo.minibatches) as u64);
+        let schedule = Schedule { steps, ..ppo.schedule };
         let ppo = PpoSettings { kl_coefficient, target_kl, schedule, ..ppo };
         let recipe = RewardModelRecipe { temperature, ..RewardModelRecipe::default() };
         RlhfSettings {

@@ -142,7 +142,8 @@ impl Ppo {
             peak: self.learning_rate,
             floor: self.learning_rate * floor / peak,
             warm_up: 0,
-            steps: self.rollouts * defaults.ppo.steps_per_rollout(),
+            // Too many rollouts are refused when the settings are validated.
+            steps: self.rollouts.saturating_mul(defaults.ppo.steps_per_rollout()),
         };
         PpoRunSettings {
             ppo: PpoSettings {
