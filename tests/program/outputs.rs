@@ -255,7 +255,8 @@ fn too_much_is_refused_with_a_reason_before_anything_is_written() {
         for value in ["1000000000", &most, &rollouts, "0"] {
             let outputs: &[&str] = if command == "best-of-n" { &[] } else { &["--out", path] };
             let answer = klimb([command, "--from", sft, option, value].iter().chain(outputs)).ended(2);
-            let reasons = ["is more than", "is not a positive number", "cannot have an interval", "is not in"];
+            let reasons =
+                ["is more than", "is not a positive number", "cannot have an interval", "is not in", "too large"];
             let is_told = reasons.iter().any(|reason| answer.error.contains(reason));
             assert!(is_told, "{command} {option} {value}: {}", answer.error);
         }
