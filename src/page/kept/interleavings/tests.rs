@@ -59,6 +59,8 @@ struct World {
     model: BTreeMap<String, Earlier>,
     /// The visits that may go: discarded, or taken up by one that has been saved since.
     may_go: BTreeSet<String>,
+    /// The visits that were there when the person cleared the site's data.
+    cleared: BTreeSet<String>,
     /// Everything that was ever saved.
     history: Vec<Earlier>,
     desks: Vec<Desk>,
@@ -74,8 +76,9 @@ impl World {
         memory.shared().open = (random.coin() < 0.7).then(BTreeSet::new);
         let (model, may_go) = (BTreeMap::new(), BTreeSet::new());
         let counts = Counts::default();
-        let (desks, history, seen) = (Vec::new(), Vec::new(), 0);
-        let mut world = Self { memory, random, now: HOUR, visits: 0, model, may_go, history, desks, seen, counts };
+        let (desks, history, seen, cleared) = (Vec::new(), Vec::new(), 0, BTreeSet::new());
+        let mut world =
+            Self { memory, random, now: HOUR, visits: 0, model, may_go, cleared, history, desks, seen, counts };
         for at in 0..2 {
             let desk = world.desk(None);
             world.desks.push(desk);
@@ -137,12 +140,17 @@ impl World {
     fn step(&mut self) {
         self.now += 0.1 * HOUR;
         let at = self.random.below(2);
-        match self.desks[at].work.is_some() {
-            true if self.random.below(40) == 0 => self.crash(at),
-            true => self.go_on(at),
-            false => self.start_something(at),
+        // Now and then one tab has the processor to itself.
+        let turns = if self.random.below(4) == 0 { 40 } else { 1 };
+        for turn in 0..turns {
+            match self.desks[at].work.is_some() {
+                true if self.random.below(150) == 0 => self.crash(at),
+                true => self.go_on(at),
+                false if turn > 0 => break,
+                false => self.start_something(at),
+            }
+            self.check();
         }
-        self.check();
     }
 
     fn start_something(&mut self, at: usize) {
@@ -155,6 +163,13 @@ impl World {
         if self.random.below(30) == 0 {
             let used: usize = self.memory.shared().values.values().map(|value| value.to_string().len()).sum();
             self.memory.shared().room = (self.random.coin() < 0.7).then(|| used + self.random.below(2000));
+        }
+        if self.random.below(60) == 0 && self.desks.iter().all(|desk| desk.work.is_none()) {
+            // The person clears the site's data.
+            let mut shared = self.memory.shared();
+            shared.values.clear();
+            shared.commits += 1;
+            self.cleared.extend(self.model.keys().cloned());
         }
         let is_offered = self.desks[at].tab.state.keeping.offer.is_some();
         match self.random.below(10) {
@@ -296,8 +311,10 @@ impl World {
             let it = &self.model[&visit];
             let newer = self.model.values().filter(|other| other.when > it.when).count();
             let is_open = self.memory.shared().open.as_ref().is_some_and(|open| open.contains(&visit));
-            assert!(!is_open, "the page of {visit} is open");
-            assert!(self.may_go.contains(&visit) || newer >= MOST_VISITS, "{visit} has no reason to go");
+            let is_cleared = self.cleared.contains(&visit);
+            assert!(is_cleared || !is_open, "the page of {visit} is open");
+            let has_reason = is_cleared || self.may_go.contains(&visit) || newer >= MOST_VISITS;
+            assert!(has_reason, "{visit} has no reason to go");
             if !self.desks.iter().any(|desk| desk.tab.visit == visit) {
                 self.model.remove(&visit);
             }
