@@ -7,6 +7,10 @@ use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
 use super::{Page, former, lectern};
 use crate::engine::protocol::{Command, Event, Failure};
+use crate::words::key;
+
+/// Where a reader of pairs finds something, as it says it within its sentences.
+const _: [&str; 2] = [key("line {}"), key("pair {}")];
 
 /// Takes up what can be used, each by what is inside of it, and names the rest. `contents` has, for each name, bytes, or their
 /// number where they are too many, or why they could not be read.

@@ -70,7 +70,7 @@ test('Best-of-N draws, measures every N beside its bound, and is done', () => vi
   await page.click('#play');
   await page.waitForFunction(() => /^done, 2 points/.test(document.querySelector('#state-best-of-n').textContent), PATIENT);
   const [, n, , , reward] = await row(page, 'Best-of-N');
-  assert.equal(n, '2.00');
+  assert.equal(n, 'N 2');
   assert.ok(parseFloat(reward) > 0.5, reward);
   const bounds = await page.$$eval('#best-of-n-rows tr', (all) => all.map((it) => it.cells[3].textContent));
   assert.deepEqual(bounds, ['0.193', '0.636']);

@@ -138,6 +138,19 @@ fn a_receipt_is_read() {
 }
 
 #[test]
+fn a_receipt_of_version_2_tells_of_each_run() {
+    let receipts = Receipt::parse(&text("receipt-2.txt")).expect("it is a receipt");
+    let steps: Vec<(&str, u64)> = receipts[0].points.iter().map(|it| (it.method.as_str(), it.step)).collect();
+    assert_eq!(steps, [("dpo", 1), ("ppo-gt", 4), ("dpo", 260)]);
+    let notes: Vec<_> = receipts[0].runs.iter().flatten().collect();
+    assert!(
+        notes.len() == 3 && notes.iter().all(|note| Settings::from_query(&note.settings) == (of_the_visit(), vec![]))
+    );
+    let labels: Vec<String> = receipts[0].trails(0).into_iter().map(|trail| trail.label).collect();
+    assert_eq!(labels, ["DPO, β 0.20, receipt 1", "PPO-GT, β 0.20, receipt 1", "Ada’s run, α & “β”, receipt 1"]);
+}
+
+#[test]
 fn exported_numbers_are_read_and_both_forms_agree() {
     let former = FormerRuns::parse("run.json", &bytes("run.json")).expect("it has runs");
     assert_eq!(Settings::from_query(&former.settings), (of_the_visit(), vec![]));

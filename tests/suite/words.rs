@@ -26,6 +26,7 @@ const REPORTED: &[&str] = &[
     "src/engine/session",
     "src/engine/settings",
     "src/engine/worker",
+    "src/json",
     "src/model/checkpoint.rs",
     "src/model/config.rs",
     "src/page/address.rs",
