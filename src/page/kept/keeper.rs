@@ -135,7 +135,7 @@ impl<S: Store> Keeper<S> {
         match looked {
             Ok(sets) => {
                 // What cannot be removed now is removed at another visit.
-                let _ = self.tidy(sets, now).await;
+                let _ = self.tidy(sets, former, now).await;
             }
             Err(error) => news.push(self.refused(error)),
         }
@@ -362,9 +362,10 @@ impl<S: Store> Keeper<S> {
         Ok(Some(Ok(Loaded { entry, policies, rows })))
     }
 
-    /// Removes what is no longer to be kept: of closed visits all but the newest, and what was discarded.
-    /// They are in the order in which they are offered.
-    async fn tidy(&self, sets: Vec<Set>, now: f64) -> Result<(), StoreError> {
+    /// Removes what is no longer to be kept: of closed visits all but the newest and this tab's `former`, which is on offer,
+    /// and what was discarded.
+    async fn tidy(&self, mut sets: Vec<Set>, former: Option<&str>, now: f64) -> Result<(), StoreError> {
+        order::sort_by(&mut sets, |one, other| other.when().total_cmp(&one.when()));
         let is_over = |set: &Set| match set.standing {
             Standing::Open => false,
             Standing::Closed => true,
@@ -376,7 +377,9 @@ impl<S: Store> Keeper<S> {
                 continue;
             }
             if set.is_discarded || left == 0 {
-                keys.extend(set.keys);
+                if set.is_discarded || former != Some(set.visit.as_str()) {
+                    keys.extend(set.keys);
+                }
             } else {
                 left -= 1;
             }
