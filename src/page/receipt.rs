@@ -141,7 +141,7 @@ mod tests {
         let settings: Vec<&str> = receipt.runs.iter().flatten().map(|note| note.settings.as_str()).collect();
         assert_eq!(settings, ["seed=9&beta=0.3", "seed=9&beta=0.3&loss=ipo", "seed=9&beta=0.3&loss=ipo"]);
         let read = Receipt::parse(&receipt.to_line()).expect("it was just written");
-        assert_eq!(read, [receipt.clone()]);
+        assert_eq!(read, std::slice::from_ref(&receipt));
         let labels: Vec<String> = read[0].trails(1).into_iter().map(|trail| trail.label).collect();
         assert_eq!(
             labels,

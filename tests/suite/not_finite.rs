@@ -115,8 +115,7 @@ fn what_would_not_fit_is_refused_with_its_reason() {
     ] {
         assert!(sentence.starts_with(words), "{sentence}");
     }
-    let mut ppo = klimb::experiments::PpoRunSettings::default();
-    ppo.rollouts = (1 << 60) + 1;
+    let ppo = klimb::experiments::PpoRunSettings { rollouts: (1 << 60) + 1, ..Default::default() };
     assert!(ppo.validated().unwrap_err().to_string().contains(&limits::MOST_ROLLOUTS.to_string()));
     let best = BestOfNSettings { largest: 1024, samples: 100_000, completions: 1 };
     assert!(best.validated().unwrap_err().to_string().contains("memory"));

@@ -30,7 +30,7 @@ mod charts;
 #[allow(dead_code)]
 #[path = "../../src/hash.rs"]
 mod hash;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/json/mod.rs"]
 mod json;
 #[allow(dead_code, unused_imports)]
@@ -42,6 +42,9 @@ mod order;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/page/recorded/mod.rs"]
 mod recorded;
+#[allow(dead_code)]
+#[path = "../../src/shorten.rs"]
+mod shorten;
 #[allow(dead_code)]
 #[path = "../../src/sorted.rs"]
 mod sorted;

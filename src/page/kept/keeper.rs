@@ -286,26 +286,21 @@ impl<S: Store> Keeper<S> {
             if set.is_discarded || set.is_newer() || set.visit == self.visit || (is_open && !and_open) {
                 continue;
             }
-            match self.load(&set.visit).await? {
-                None => {}
-                Some(Err(reason)) => {
-                    if !is_open {
-                        self.delete(set.keys.clone()).await?;
-                        news.push(News::Broken(reason));
-                    }
+            let read = match self.load(&set.visit).await? {
+                None => continue,
+                Some(Err(reason)) => Err(reason),
+                Some(Ok(loaded)) => loaded.read(set.visit.clone(), is_open),
+            };
+            match read {
+                Ok(earlier) => {
+                    news.push(News::Found(Box::new(earlier)));
+                    break;
                 }
-                Some(Ok(loaded)) => match loaded.read(set.visit.clone(), is_open) {
-                    Ok(earlier) => {
-                        news.push(News::Found(Box::new(earlier)));
-                        break;
-                    }
-                    Err(reason) => {
-                        if !is_open {
-                            self.delete(set.keys.clone()).await?;
-                            news.push(News::Broken(reason));
-                        }
-                    }
-                },
+                Err(_) if is_open => {}
+                Err(reason) => {
+                    self.delete(set.keys.clone()).await?;
+                    news.push(News::Broken(reason));
+                }
             }
         }
         Ok(sets)

@@ -136,7 +136,8 @@ fn a_policy_of_another_run_is_left_out_and_named() {
     };
     assert_eq!((steps(&whole), whole.missing), (vec![1, 2, 3], vec![]));
     let moment = |step| Moment { stage: Stage::Dpo, run: 1, step };
-    let damages: [(&str, &dyn Fn(&mut Vec<(u32, KeptMoment)>)); 4] = [
+    type Damage<'a> = &'a dyn Fn(&mut Vec<(u32, KeptMoment)>);
+    let damages: [(&str, Damage); 4] = [
         ("gone", &|policies| drop(policies.remove(0))),
         ("of another step", &|policies| policies[0].1 = policies[2].1.clone()),
         ("of another run with the same step", &|policies| policies[0].1.point.point.gold_reward = 0.123),

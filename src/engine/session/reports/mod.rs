@@ -331,7 +331,7 @@ mod tests {
                     other => panic!("{other} is not known here"),
                 };
                 assert!(holds, "{text}: {said}, from {before} to {after}");
-                let by = said.split(['“', '”']).nth(1).map_or(true, |by| text.contains(by));
+                let by = said.split(['“', '”']).nth(1).is_none_or(|by| text.contains(by));
                 assert!(by, "{text}: {said}");
             }
         }
