@@ -219,6 +219,7 @@ async fn the_adapter_that_is_told_of_is_the_only_one_asked_for_and_the_one_that_
                 for (name, value) in [("description", format!("number {number}")), ("vendor", String::new())] {
                     Reflect::set(&info, &name.into(), &value.into())?;
                 }
+                Reflect::set(&info, &"isFallbackAdapter".into(), &false.into())?;
                 let own = Object::new();
                 Reflect::set(&own, &"value".into(), &info)?;
                 Reflect::define_property(adapter.unchecked_ref::<Object>(), &"info".into(), &own)?;

@@ -78,7 +78,8 @@ const makeAnew = async (trouble) => {
     await glue.default({ module_or_path: module });
     page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
   } catch {
-    document.querySelector("#broken").hidden = false;
+    if (made.length > MOST) document.querySelector("#broken").hidden = false;
+    else setTimeout(makeAnew, 200, trouble); // what it stumbled over may be over by then
     return;
   }
   tell("start");

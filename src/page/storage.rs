@@ -60,7 +60,8 @@ impl Storage {
     /// A new visit's.
     pub fn new() -> Self {
         let (folder, visit, news) = (folder(), random_id(), Told::default());
-        let browser = Browser { lock: lock_name(&folder, &visit), prefix: lock_name(&folder, ""), news: news.clone() };
+        let (lock, prefix) = (lock_name(&folder, &visit), lock_name(&folder, ""));
+        let browser = Browser { lock, prefix, has_asked: Cell::new(false), news: news.clone() };
         let keeper = Some(Keeper::new(browser, folder, visit));
         Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news })))
     }
@@ -114,12 +115,17 @@ struct Browser {
     lock: String,
     /// What the locks of all pages in its folder begin with.
     prefix: String,
+    /// Whether the lock has been asked for: a second request would wait for the first one's end.
+    has_asked: Cell<bool>,
     news: Told,
 }
 
 impl Browser {
     /// Lets other pages see that this one is open; nothing where the browser has no locks, as over plain http.
     async fn tell_that_it_is_open(&self) {
+        if self.has_asked.replace(true) {
+            return;
+        }
         let Some(locks) = locks() else { return };
         let mut request = None;
         let granted = Promise::new(&mut |granted, _| {

@@ -65,7 +65,7 @@ test('a link that cannot be copied is shown to be copied by hand, and the page l
     await has(page, '#receipt-said', 'to be copied by hand');
     const [id, receipt] = await selected();
     assert.equal(id, 'receipt-text');
-    assert.equal(JSON.parse(receipt).receipt, 1);
+    assert.equal(JSON.parse(receipt).receipt, 2);
   }
   await clipboard('resolves');
   await page.click('#share');

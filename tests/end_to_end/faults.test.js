@@ -60,7 +60,7 @@ async function survived(page, moment, harm, told) {
   await trained(page, 1);
 }
 
-test(`${TIMES} times the graphics device goes at some moment`, { timeout: 0 }, async () => {
+test(`${TIMES} times the graphics device goes at some moment`, async () => {
   const next = random(SEED);
   await visit('Chromium with WebGPU', async (page) => {
     const opened = [];
@@ -86,7 +86,7 @@ test(`${TIMES} times the graphics device goes at some moment`, { timeout: 0 }, a
   }, WITH_GPU);
 });
 
-test(`${TIMES} times the engine's worker dies at some moment`, { timeout: 0 }, async () => {
+test(`${TIMES} times the engine's worker dies at some moment`, async () => {
   const next = random(SEED + 1);
   await visit('Chromium without WebGPU', async (page) => {
     await ready(page);
