@@ -216,10 +216,17 @@ async fn the_adapter_that_is_told_of_is_the_only_one_asked_for_and_the_one_that_
             future_to_promise(async move {
                 let adapter = JsFuture::from(asked?.unchecked_into::<Promise>()).await?;
                 let info = Object::new();
-                for (name, value) in [("description", format!("number {number}")), ("vendor", String::new())] {
-                    Reflect::set(&info, &name.into(), &value.into())?;
+                for (name, value) in [
+                    ("description", JsValue::from(format!("number {number}"))),
+                    ("vendor", "".into()),
+                    ("architecture", "".into()),
+                    ("device", "".into()),
+                    ("subgroupMinSize", 4.into()),
+                    ("subgroupMaxSize", 64.into()),
+                    ("isFallbackAdapter", false.into()),
+                ] {
+                    Reflect::set(&info, &name.into(), &value)?;
                 }
-                Reflect::set(&info, &"isFallbackAdapter".into(), &false.into())?;
                 let own = Object::new();
                 Reflect::set(&own, &"value".into(), &info)?;
                 Reflect::define_property(adapter.unchecked_ref::<Object>(), &"info".into(), &own)?;

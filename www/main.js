@@ -79,7 +79,7 @@ const makeAnew = async (trouble) => {
     page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
   } catch {
     if (made.length > MOST) document.querySelector("#broken").hidden = false;
-    else setTimeout(makeAnew, 200, trouble); // what it stumbled over may be over by then
+    else setTimeout(makeAnew, 100, trouble); // what it stumbled over may be over by then
     return;
   }
   tell("start");

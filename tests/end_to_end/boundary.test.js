@@ -99,6 +99,8 @@ test('whatever a browser’s interface throws, the next step is taken and drawn'
     await use();
     await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 100); }));
     await page.evaluate(() => { window.mend(); });
+    // A page that could not be made anew meanwhile is tried again.
+    await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 250); }));
     await page.evaluate(() => {
       document.querySelector('#keys').close();
       if (document.querySelector('#theme').textContent === '') throw new Error('nothing is drawn');
