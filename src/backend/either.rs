@@ -213,6 +213,13 @@ impl Kernels for EitherBackend {
         .answer()
     }
 
+    fn failure(&self) -> Option<BackendError> {
+        match self {
+            Self::Cpu(k) => k.failure(),
+            Self::Gpu(k) => k.failure(),
+        }
+    }
+
     fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<> {
         match self {
             Self::Cpu(k) => Either::Cpu(k.finished()),

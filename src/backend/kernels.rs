@@ -140,6 +140,10 @@ pub trait Kernels {
     ) -> impl Future<Output = Result<Vec<u32>, BackendError>> + 'static + use<Self>;
     /// Resolves when everything recorded so far has run (it is submitted). Copies nothing back, and borrows nothing.
     fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<Self>;
+    /// What the device has told of itself: that it is lost, or refuses all that comes. A read may fail before that is told.
+    fn failure(&self) -> Option<BackendError> {
+        None
+    }
     /// Counts since the backend was made.
     fn counters(&self) -> Counters;
     /// Forgets what was remembered about buffers that are no longer used. Call after dropping a network.

@@ -30,6 +30,10 @@ const VISIT: &str = "klimb-visit";
 /// Milliseconds after which another page that does not let go of the store is spoken of.
 const PATIENCE: i32 = 2000;
 
+/// Milliseconds that a page before this one in the same tab may take to let go of its lock, and between two looks at it.
+const LETTING_GO: i32 = 1500;
+const TURN: i32 = 50;
+
 #[wasm_bindgen]
 extern "C" {
     /// What gives locks, in browsers that have them and where the address is trusted.
@@ -91,6 +95,9 @@ impl Storage {
     async fn work(&self, mut keeper: Keeper<Browser>) {
         keeper.store().tell_that_it_is_open().await;
         while let Some(job) = self.next() {
+            if let Job::Look(Some(former), _) = &job {
+                keeper.store().wait_for_end_of(former).await;
+            }
             let news = keeper.work(job).await;
             if news.contains(&News::Saved)
                 && let Some(storage) = session_storage()
@@ -139,6 +146,22 @@ impl Browser {
         if let Some(request) = request {
             // Granted or refused: `open_elsewhere` sees which.
             let _ = JsFuture::from(Promise::race(&Array::of2(&granted, &request))).await;
+        }
+    }
+
+    /// Waits until the page that this tab showed before has let go of its lock, which a browser may take for a moment after
+    /// the next page has begun. A page that stays is open in another tab.
+    async fn wait_for_end_of(&self, visit: &str) {
+        for _ in 0..LETTING_GO / TURN {
+            let Some(open) = self.open_elsewhere().await else { return };
+            if !open.iter().any(|its| its == visit) {
+                return;
+            }
+            let turn = Promise::new(&mut |resolve, _| {
+                // Only a page being closed refuses a time-out, and then nothing is to be awaited.
+                let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, TURN);
+            });
+            let _ = JsFuture::from(turn).await;
         }
     }
 

@@ -130,6 +130,10 @@ impl Kernels for Gpu {
         self.storage.read(&mut self.recorder, &buffer.0, range)
     }
 
+    fn failure(&self) -> Option<BackendError> {
+        self.storage.failure()
+    }
+
     fn finished(&mut self) -> impl Future<Output = Result<(), BackendError>> + 'static + use<> {
         self.storage.finished(&mut self.recorder)
     }

@@ -109,6 +109,11 @@ impl Storage {
         }
     }
 
+    /// What the device has told of itself.
+    pub fn failure(&self) -> Option<BackendError> {
+        self.failure.get()
+    }
+
     /// Resolves when everything recorded so far has run. Sends it.
     pub fn finished(
         &mut self,

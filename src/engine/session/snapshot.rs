@@ -129,6 +129,11 @@ impl<K: Kernels> Session<K> {
         self.lost.is_some()
     }
 
+    /// Looks again whether the device is lost: a browser may fail a read before it tells that.
+    pub fn look_for_loss(&mut self) {
+        self.lost = self.lost.take().or_else(|| self.k.failure());
+    }
+
     /// Whether it is lost because it has refused a command.
     pub fn has_refused(&self) -> bool {
         matches!(self.lost, Some(BackendError::Refused(_)))

@@ -10,6 +10,9 @@ use crate::engine::protocol::{
 use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
 
+/// Milliseconds after a failure in which a browser tells that the device is lost.
+const TELLING: i32 = 200;
+
 /// What the worker drives.
 #[derive(Default)]
 pub enum Machine {
@@ -89,6 +92,11 @@ impl Machine {
     /// If the device is lost, goes on from the last point on the CPU, and says so instead of what the device said.
     async fn rescue(&mut self, mut events: Vec<Event>) -> Vec<Event> {
         let Self::Session(session) = self else { return events };
+        let has_failed = events.iter().any(|event| matches!(event, Event::Failure(failure) if failure.stopped));
+        if has_failed && !session.lost() {
+            super::pause(TELLING).await;
+            session.look_for_loss();
+        }
         if !session.lost() {
             return events;
         }

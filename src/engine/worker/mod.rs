@@ -144,14 +144,18 @@ impl Line {
         self.post_if(true);
         let until = now() + milliseconds;
         while now() < until && self.orders.borrow().is_empty() {
-            let wait = (until - now()).clamp(0.0, 50.0) as i32;
-            let pause = Promise::new(&mut |resolve, _| {
-                // Only a page being closed refuses a time-out, and then nothing is to be awaited.
-                let _ = scope().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, wait);
-            });
-            let _ = JsFuture::from(pause).await;
+            pause((until - now()).clamp(0.0, 50.0) as i32).await;
         }
     }
+}
+
+/// Lets so many milliseconds pass.
+async fn pause(milliseconds: i32) {
+    let pause = Promise::new(&mut |resolve, _| {
+        // Only a page being closed refuses a time-out, and then nothing is to be awaited.
+        let _ = scope().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+    });
+    let _ = JsFuture::from(pause).await;
 }
 
 /// Optimiser steps among these events.
