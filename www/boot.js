@@ -121,7 +121,7 @@
 
   // What goes wrong in the page's own scripts; a browser's extensions have errors, too.
   const isOurs = (places) => String(places).indexOf(at("..")) >= 0 || String(places).indexOf("wasm:") >= 0;
-  addEventListener("error", ({ filename, message }) => { if (isOurs(filename)) fail(message, say.fault); });
+  addEventListener("error", ({ filename, error, message }) => { if (isOurs([filename, error && error.stack])) fail(message, say.fault); });
   addEventListener("unhandledrejection", ({ reason: it }) => { if (it && isOurs(it.stack)) fail(it.message, say.fault); });
   const main = document.createElement("script");
   main.type = "module";

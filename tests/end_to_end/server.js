@@ -35,7 +35,9 @@ export async function hosted(use, { hasCleanAddresses = false, answers = async (
     const name = hasCleanAddresses && !extname(asked) ? `${asked}.html` : asked;
     const bytes = path.startsWith(BELOW) ? await readFile(join(folder, name)).catch(() => null) : null;
     if (bytes && await answers(basename(name), bytes, answer)) return;
-    answer.writeHead(bytes ? 200 : 404, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream' });
+    answer.writeHead(bytes ? 200 : 404, {
+      'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-length': bytes?.length ?? 0,
+    });
     answer.end(bytes);
   });
   await new Promise((resolve) => { server.listen(0, 'localhost', resolve); });

@@ -16,7 +16,8 @@ const says = (page, selector, words) => page.waitForFunction((where, wanted) => 
   const element = document.querySelector(where);
   return element && new RegExp(wanted).test(element.textContent) && element.textContent;
 }, PATIENT, selector, words.source).then((it) => it.jsonValue()).catch(async (error) => {
-  throw new Error(`${selector} says “${await page.$eval(selector, (it) => it.textContent)}”, not ${words}`, { cause: error });
+  const said = await page.evaluate((where) => (document.querySelector(where) ?? document.querySelector('#badge')).textContent, selector);
+  throw new Error(`${selector} says “${said}”, not ${words}`, { cause: error });
 });
 
 /** What a browser may lack, and what the page then says instead of starting. */
@@ -74,15 +75,20 @@ async function inOneBrowser(name, use) {
   }
 }
 
-/** Answers for the host where `amiss` has something for a file; undefined there is the host's own answer. */
-async function intercept(page, amiss) {
-  await page.setRequestInterception(true);
-  page.on('request', (request) => {
-    const instead = amiss(new URL(request.url()).pathname.split('/').at(-1));
-    if (instead === undefined) return request.continue();
-    return instead ? request.respond(instead) : request.abort();
-  });
-}
+/** A host whose answers `amiss(file)` chooses: what comes instead, null for a lost connection, undefined for its own. */
+const hostedAmiss = (amiss, use) => hosted((host) => use(host.url), {
+  answers: async (file, bytes, answer) => {
+    const instead = amiss(file);
+    if (instead === undefined) return false;
+    if (instead === null) {
+      answer.destroy();
+    } else {
+      answer.writeHead(instead.status, { 'content-type': instead.contentType ?? 'text/plain' });
+      answer.end(instead.body);
+    }
+    return true;
+  },
+});
 
 for (const name of [CHROMIUM, FIREFOX]) {
   test(`${name}: what a browser lacks is named, with a remedy`, () => inOneBrowser(name, async (open) => {
@@ -103,34 +109,38 @@ for (const name of [CHROMIUM, FIREFOX]) {
   }));
 
   test(`${name}: whatever does not come is named, and can be tried again`, () => inOneBrowser(name, async (open) => {
-    for (const [file, instead, where, words] of AMISS) {
-      const what = `${file}: ${instead ? `${instead.status} ${instead.contentType ?? ''}` : 'no answer'}`;
-      await open((page) => intercept(page, (asked) => (asked === file ? instead : undefined)), async (page) => {
-        await says(page, where, words);
-        if (where === '#failure') await says(page, '#badge', /^The engine has not started\. What the figure shows is recorded\.$/);
-        await standsStill(page, what);
-        assert.equal(await canTryAgain(page), 1, what);
-      });
-    }
-    let isThere = false;
-    const missing = (asked) => (isThere || !['klimb_bg.wasm', 'boot.js'].includes(asked) ? undefined : MISSING);
-    // Without its first script the page can say only what is written in it.
-    await open((page) => intercept(page, missing), async (page) => {
-      await page.waitForFunction(() => getComputedStyle(document.querySelector('#unstarted')).visibility === 'visible', PATIENT);
-      isThere = true;
-      await page.reload();
-      await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
-      assert.equal(await page.$('#unstarted'), null);
-    });
-    for (const file of ['main.js', 'sft.safetensors']) {
-      isThere = false;
-      await open((page) => intercept(page, (asked) => (!isThere && asked === file ? MISSING : undefined)), async (page) => {
-        const again = await page.waitForSelector('#badge button, #failure-again:not([hidden])', PATIENT);
-        isThere = true;
-        await again.click();
+    let [amiss, instead] = [[], MISSING];
+    const asIs = async () => {};
+    await hostedAmiss((file) => (amiss.includes(file) ? instead : undefined), async (url) => {
+      for (const [file, answer, where, words] of AMISS) {
+        const what = `${file}: ${answer ? `${answer.status} ${answer.contentType ?? ''}` : 'no answer'}`;
+        [amiss, instead] = [[file], answer];
+        await open(asIs, async (page) => {
+          await says(page, where, words);
+          if (where === '#failure') await says(page, '#badge', /^The engine has not started\. What the figure shows is recorded\.$/);
+          await standsStill(page, what);
+          assert.equal(await canTryAgain(page), 1, what);
+        }, url);
+      }
+      // Without its first script the page can say only what is written in it.
+      [amiss, instead] = [['klimb_bg.wasm', 'boot.js'], MISSING];
+      await open(asIs, async (page) => {
+        await page.waitForFunction(() => getComputedStyle(document.querySelector('#unstarted')).visibility === 'visible', PATIENT);
+        amiss = [];
+        await page.reload();
         await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
-      });
-    }
+        assert.equal(await page.$('#unstarted'), null);
+      }, url);
+      for (const file of ['main.js', 'sft.safetensors']) {
+        amiss = [file];
+        await open(asIs, async (page) => {
+          const again = await page.waitForSelector('#badge button, #failure-again:not([hidden])', PATIENT);
+          amiss = [];
+          await again.click();
+          await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+        }, url);
+      }
+    });
   }));
 }
 
