@@ -87,14 +87,15 @@ const dump = (page) => page.evaluate(async () => {
     if (value === null || typeof value !== 'object') return value;
     return Object.fromEntries(Object.entries(value).map(([key, its]) => [key, plain(its)]));
   };
-  const database = await result(indexedDB.open('klimb', 1));
-  const store = database.transaction('runs').objectStore('runs');
+  const database = await result(indexedDB.open('klimb'));
+  const name = database.objectStoreNames.contains('parts') ? 'parts' : 'runs';
+  const store = database.transaction(name).objectStore(name);
   const [keys, values] = [await result(store.getAllKeys()), await result(store.getAll())];
   database.close();
   return {
     database: 'klimb',
-    version: 1,
-    store: 'runs',
+    version: database.version,
+    store: name,
     entries: keys.map((key, index) => ({ key, value: plain(values[index]) })),
     bytes,
     session_storage: { ...sessionStorage },
@@ -115,7 +116,8 @@ await inFolder(async (files) => {
     await visit(page, files);
     await new Promise((resolve) => { setTimeout(resolve, 2000); }); // until the store has come to rest
     const { session_storage: labels, local_storage: _, ...store } = await dump(page);
-    await writeFile(join(to, 'store.json'), `${JSON.stringify(store, null, 1)}\n`);
+    const file = store.version === 1 ? 'store.json' : `store-${store.version}.json`;
+    await writeFile(join(to, file), `${JSON.stringify(store, null, 1)}\n`);
     await page.evaluate(() => sessionStorage.clear());
     await others(page);
     const { session_storage: lent, local_storage: local } = await dump(page);
