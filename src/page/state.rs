@@ -104,6 +104,10 @@ pub struct State {
     pub former: Vec<FormerRuns>,
     /// What the person made of runs.
     pub marks: Map<RunId, RunMark>,
+    /// The fingerprint of the reference that is on.
+    reference: Option<String>,
+    /// Which reference was on when a model that is no run was measured last, by method.
+    standing_of: Map<String, Option<String>>,
     /// How often points were taken out, so that the table is written anew.
     pub removals: usize,
     /// The point that is open, with its run.
@@ -193,6 +197,8 @@ impl State {
             receipts: Vec::new(),
             former: Vec::new(),
             marks: Map::default(),
+            reference: None,
+            standing_of: Map::default(),
             removals: 0,
             open: None,
             opened: None,
@@ -316,6 +322,7 @@ impl State {
                 self.mark(&[View::Notices, View::Studies, View::Sweep]);
             }
             Event::Reference(fingerprint) => {
+                self.reference = Some(fingerprint.clone());
                 self.annotator.refer_to(fingerprint);
                 self.keeping.reference();
                 self.mark(&[View::Annotator]);

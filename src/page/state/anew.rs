@@ -92,12 +92,22 @@ impl State {
         is_measured || self.keeping.is_at(kept)
     }
 
-    /// Adds a point. What was measured at the same place of the same run before is the same policy, and stands once.
+    /// Adds a point. What was measured at the same place of the same run before is the same policy, and stands once; but not
+    /// a model beside the runs where the reference is another than it was then.
     pub(super) fn put(&mut self, point: Point) {
+        if is_standing(&point.point.method) {
+            let before = self.standing_of.get(&point.point.method).cloned();
+            self.standing_of.insert(point.point.method.clone(), self.reference.clone());
+            if before.is_some_and(|before| before != self.reference) {
+                self.points.push(point);
+                return;
+            }
+        }
         let place = |it: &Point| (RunId::of(it), it.point.step);
-        let (its, before) = (place(&point), self.points.len());
-        self.points.retain(|other| place(other) != its || other.point.setting != point.point.setting);
-        if self.points.len() < before {
+        let its = place(&point);
+        let is_same = |other: &Point| place(other) == its && other.point.setting == point.point.setting;
+        if let Some(before) = self.points.iter().rposition(is_same) {
+            self.points.remove(before);
             self.removals += 1;
             self.selected = None;
         }

@@ -168,6 +168,13 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     let standing: Vec<(u32, &str)> = state.points.iter().map(|it| (it.run, it.point.method.as_str())).collect();
     assert_eq!(standing, [(2, "sft"), (1, "dpo"), (2, "dpo")]);
     assert!(state.removals > 0, "the table is written anew");
+    state.apply(Event::Reference("another".into()));
+    state.apply(point(3, "sft", 0));
+    state.apply(Event::Reference("a third".into()));
+    state.apply(point(4, "sft", 0));
+    assert_eq!(state.points.len(), 5, "another reference is another model");
+    state.apply(point(5, "sft", 0));
+    assert_eq!(state.points.len(), 5);
     let n = |n: f64| {
         let mut point = fixtures::point(1, "best_of_n", 0);
         point.point.setting = crate::metrics::Setting::Number(n);
@@ -176,7 +183,7 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     for n in [n(1.0), n(4.0), n(1.0)] {
         state.apply(n);
     }
-    assert_eq!(state.points.len(), 5, "each N is a place of its own");
+    assert_eq!(state.points.len(), 7, "each N is a place of its own");
 }
 
 #[test]
