@@ -35,7 +35,7 @@ const OUTCOMES = [
   },
   async (page) => {
     await page.waitForFunction(() => /beta=0\.03/.test(location.search), PATIENT);
-    await shows(page, '#frontier-rows', /PPOβ 0\.03/);
+    await shows(page, '#frontier-rows', /PPO[^β]*β 0\.03/);
   },
   async (page) => {
     await shows(page, '#beta-value', /^0\.20/);
