@@ -105,6 +105,7 @@ fn every_row_has_a_method_a_twin_and_a_parity_test() {
         "read_floats",
         "read_integers",
         "finished",
+        "failure",
         "counters",
         "forget",
         "generates",
