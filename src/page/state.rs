@@ -4,9 +4,11 @@ mod anew;
 mod before_reset;
 mod export;
 mod opened;
+mod tint;
 
 use before_reset::BeforeReset;
 pub use export::Export;
+pub use tint::Tint;
 
 use crate::charts::Trail;
 use crate::engine::protocol::{
@@ -32,16 +34,6 @@ use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
 use crate::sorted::{Map, Set};
-
-/// What tints the words of samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tint {
-    /// What a word did to the gold reward.
-    #[default]
-    Sentiment,
-    /// How much likelier it has become than under the reference.
-    LogRatio,
-}
 
 /// Everything the views read.
 #[derive(Debug, Clone)]
