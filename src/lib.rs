@@ -17,4 +17,4 @@ pub mod metrics;
 pub mod page;
 pub mod world;
 
-pub use klimb_arithmetic::{backend, hash, json, model, objectives, order, real, rng, shorten, sorted, stats, text};
+pub use klimb_arithmetic::{backend, hash, json, model, objectives, real, rng, shorten, stats, text};

@@ -1,7 +1,5 @@
 //! Means with their uncertainty. Everything the frontier claims is a mean of samples, so it never appears without one.
 
-use crate::order;
-
 /// The arithmetic mean; not a number when there is nothing to average.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().copied().collect::<Moments>().mean()
@@ -25,7 +23,7 @@ pub fn half_width(values: &[f64]) -> f64 {
 pub fn quantile(values: &[f64], p: f64) -> f64 {
     assert!((0.0..=1.0).contains(&p), "quantile: {p} is outside 0 to 1");
     let mut sorted = values.to_vec();
-    order::sort_by(&mut sorted, f64::total_cmp);
+    sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let position = p * last as f64;
     let (below, above) = (position.floor() as usize, position.ceil() as usize);

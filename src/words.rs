@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::fmt::{Display, Write};
 
-use crate::{json, order};
+use crate::json;
 
 thread_local! {
     /// English and the other language, by the English. Set once, before anything is said.
@@ -26,7 +26,7 @@ const PLACE: &str = "{}";
 ///
 /// The entries are never freed: a page has one language as long as it is there.
 pub fn speak(mut entries: Vec<(String, String)>) {
-    order::sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     CATALOGUE.set(entries.leak());
 }
 

@@ -5,6 +5,8 @@
 #[path = "fuzz_targets/mod.rs"]
 mod fuzz_targets;
 
+use std::collections::BTreeMap;
+
 use fuzz_targets::{TARGETS, mutator};
 use klimb::charts::{Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
 use klimb::engine::protocol::*;
@@ -12,7 +14,6 @@ use klimb::engine::settings::{BackendChoice, Settings};
 use klimb::engine::worker::wire;
 use klimb::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
 use klimb::page::Surface;
-use klimb::sorted::Map;
 use plotters::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -215,7 +216,7 @@ fn a_message_of_another_version_is_refused_in_words() {
 /// that is written as `3.0` or beyond 2^53 for one, but of all inputs these are few.
 #[wasm_bindgen_test]
 fn inputs_mean_here_what_they_mean_natively() {
-    let natively: Map<String, String> =
+    let natively: BTreeMap<String, String> =
         serde_json::from_str(include_str!("data/fuzz_digests.json")).expect("the file of digests");
     let (mut inputs, mut one_sided, mut others) = (0, Vec::new(), Vec::new());
     for target in TARGETS.iter().filter(|target| target.in_browser) {

@@ -9,8 +9,6 @@
 //! is at most log N − (N − 1)/N, which is exact only if no two completions ever score alike (Beirami et al. 2024); in a
 //! world of words they do.
 
-use crate::order;
-
 /// The analytic bound on KL(π_N‖π_ref) in nats: log N − (N − 1)/N.
 pub fn best_of_n_bound(n: usize) -> f64 {
     let n = n as f64;
@@ -40,7 +38,7 @@ impl ScoreDistribution {
     pub fn new(scores: &[f64]) -> Self {
         assert!(!scores.is_empty(), "ScoreDistribution: no score");
         let mut sorted = scores.to_vec();
-        order::sort_by(&mut sorted, f64::total_cmp);
+        sorted.sort_by(f64::total_cmp);
         Self { sorted }
     }
 

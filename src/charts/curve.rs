@@ -8,7 +8,6 @@ use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
 use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
-use crate::order;
 use crate::words::say;
 
 /// Height of a curve's name and of the line it stands on, in units of length.
@@ -255,7 +254,8 @@ fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
         let widest = ends.iter().filter(|(end, _)| end.0 == x).map(|(_, width)| *width).max().unwrap_or(name.width);
         let mut near: Vec<i32> =
             ends.iter().filter(|(end, _)| (end.1 - y).abs() < reach).map(|(end, _)| end.0).collect();
-        order::sort_and_dedup(&mut near);
+        near.sort_unstable();
+        near.dedup();
         let (first, before) = (frame.across.start + look.px(4.0), x - away - widest);
         let has_room = before >= first && !near.iter().any(|other| (before - away..x).contains(other));
         let past = |left: i32, other: &i32| if other - away < left + widest { left.max(other + away) } else { left };
@@ -268,7 +268,7 @@ fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
 /// Moves names that would meet down, and up again where they would leave the chart.
 fn stack(names: &mut [Name], frame: &Frame, look: &Look) {
     let height = look.px(LINE);
-    order::sort_by_key(names, |name| name.bottom);
+    names.sort_by_key(|name| name.bottom);
     for index in 0..names.len() {
         let (above, from) = names.split_at_mut(index);
         let lowest = above.iter().filter(|it| it.meets(&from[0])).map(|it| it.bottom).max();

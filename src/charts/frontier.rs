@@ -11,7 +11,6 @@ use super::frame::spanning;
 use super::labels::Labels;
 use super::{ChartError, Frame, Look, Marker};
 use crate::metrics::{FrontierPoint, OptimumPoint};
-use crate::order;
 use crate::words::say;
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
@@ -150,7 +149,7 @@ impl FrontierChart<'_> {
     ) -> Result<(), ChartError> {
         let mut curve: Vec<&OptimumPoint> =
             self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
-        order::sort_by(&mut curve, |a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        curve.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         let pixels: Vec<(i32, i32)> = curve.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
         let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return Ok(()) };
         labels.keep_clear(&pixels, false, LIVE);
@@ -221,7 +220,8 @@ impl FrontierChart<'_> {
         // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
         let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
         let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
-        order::sort_and_dedup(&mut kinds);
+        kinds.sort_unstable();
+        kinds.dedup();
         let ghosts = kinds.into_iter().filter_map(|kind| {
             let points = quiet().filter(|ghost| ghost.label == kind).flat_map(|ghost| &ghost.points);
             let last = points
@@ -293,7 +293,7 @@ impl Aim {
             point.effective_sample_size >= USABLE_SAMPLES && frame.x.contains(&point.kl_per_sequence)
         };
         let mut points: Vec<&OptimumPoint> = self.points.iter().filter(is_seen).collect();
-        order::sort_by(&mut points, |a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        points.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         points.iter().map(|point| frame.pixel(point.kl_per_sequence, point.gold_reward)).collect()
     }
 }

@@ -9,11 +9,10 @@ mod definitions;
 mod records;
 mod studies;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::sorted::Map;
 
 pub use ablation::{ABLATION_COLUMNS, AblationPoint, REFERENCE_PROBABILITIES, ablation_csv};
 pub use comparison::{COMPARISON_COLUMNS, ComparisonCell, QUANTITIES, comparison_csv, parse_comparison_csv};
@@ -34,7 +33,7 @@ pub struct MetricRow {
     /// Optimiser updates done, this one included.
     pub step: u64,
     /// Values by metric name, such as `dpo/loss`; the names are those of [`DEFINITIONS`].
-    pub values: Map<String, f64>,
+    pub values: BTreeMap<String, f64>,
 }
 
 impl MetricRow {

@@ -9,7 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TensorSpec;
 use crate::json;
-use crate::order;
 use crate::shorten::shortened;
 
 /// Bytes that say how long the header is, and what its end is aligned to.
@@ -85,7 +84,7 @@ impl<'de> Deserialize<'de> for Header {
 /// their names, as by other writers, so the same numbers are the same bytes.
 pub fn write(entry: String, tensors: &[TensorSpec], parameters: &[f32]) -> Vec<u8> {
     let mut by_name: Vec<&TensorSpec> = tensors.iter().collect();
-    order::sort_by(&mut by_name, |a, b| a.name.cmp(&b.name));
+    by_name.sort_by(|a, b| a.name.cmp(&b.name));
     let metadata = Info { klimb: Some(entry), dtype: None, shape: None, data_offsets: None };
     let mut header = format!("{{\"{METADATA}\":{}", json::to_text(&metadata));
     let mut data = Vec::with_capacity(4 * parameters.len());
@@ -132,7 +131,7 @@ pub fn read(bytes: &[u8]) -> Result<(Option<String>, Vec<StoredTensor<'_>>), Unr
             return Err(damaged(&format!("the tensor {} is not described", shortened(&name))));
         }
     }
-    order::sort_by_key(&mut tensors, |(range, ..)| *range);
+    tensors.sort_by_key(|(range, ..)| *range);
     let mut end = 0;
     for ((from, to), name, ..) in &tensors {
         if *from != end || to < from {

@@ -2,7 +2,6 @@
 
 use crate::engine::settings::Knob;
 use crate::metrics::OptimumPoint;
-use crate::order;
 
 /// Positions of the slider: one press of an arrow key is 1/100 of the way, a factor of 1.064.
 pub const POSITIONS: f64 = 100.0;
@@ -29,7 +28,7 @@ pub fn position(beta: f64) -> f64 {
 /// The optimum at β, straight between its neighbours in log β; `None` without a curve. Beyond the ends it is the end.
 pub fn optimum_at(curve: &[OptimumPoint], beta: f64) -> Option<OptimumPoint> {
     let mut curve = curve.to_vec();
-    order::sort_by(&mut curve, |a, b| a.beta.total_cmp(&b.beta));
+    curve.sort_by(|a, b| a.beta.total_cmp(&b.beta));
     let above = curve.partition_point(|point| point.beta < beta);
     let (low, high) = match (above.checked_sub(1).and_then(|index| curve.get(index)), curve.get(above)) {
         (Some(low), Some(high)) => (low, high),

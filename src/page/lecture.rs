@@ -1,8 +1,9 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
+use std::collections::BTreeSet;
+
 use crate::engine::settings::decoded;
 use crate::shorten::excerpt;
-use crate::sorted::Set;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
 pub const PARTS: [(&str, &str); 13] = [
@@ -29,7 +30,7 @@ pub const STOPS: [&str; 9] =
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lecture {
     /// Indices into [`PARTS`].
-    hidden: Set<usize>,
+    hidden: BTreeSet<usize>,
     /// Whether type is enlarged.
     pub is_large: bool,
 }
@@ -44,7 +45,9 @@ impl Lecture {
                 ("hide", names) => {
                     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
                         match PARTS.iter().position(|(known, _)| *known == name) {
-                            Some(index) => lecture.hidden.insert(index),
+                            Some(index) => {
+                                lecture.hidden.insert(index);
+                            }
                             None => {
                                 let (name, known) = (excerpt(name), PARTS.map(|(name, _)| name).join(", "));
                                 problems.push(format!("hide: “{name}” is none of {known}"));

@@ -1,9 +1,10 @@
 //! The three large numbers, and the rest with what each means.
 
+use std::collections::BTreeMap;
+
 use super::state::State;
 use super::{dom, format};
 use crate::metrics::definition;
-use crate::sorted::Map;
 use crate::words::say;
 
 /// Rows among which a number's newest value is looked for.
@@ -22,7 +23,7 @@ pub fn draw(state: &State) {
     dom::clear(&list);
     // Not every row has every number: a rollout's stand in the row of its first update.
     let rows = state.metrics.get(&state.focused).map_or(&[][..], Vec::as_slice);
-    let mut newest: Map<&str, f64> = Map::default();
+    let mut newest: BTreeMap<&str, f64> = BTreeMap::default();
     for row in &rows[rows.len().saturating_sub(RECENT)..] {
         newest.extend(row.values.iter().map(|(name, value)| (name.as_str(), *value)));
     }

@@ -1,7 +1,8 @@
 //! What orders were for, until the worker takes them up. No browser in here.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::engine::protocol::{Command, Stage};
-use crate::sorted::{Map, Set};
 
 /// The orders so far, and what is expected of those that are not taken up yet.
 #[derive(Debug, Clone, Default)]
@@ -10,13 +11,13 @@ pub struct Orders {
     /// The last order to play or pause: what the worker reports before it is taken up is out of date.
     toggled: Option<u32>,
     /// What each will start over.
-    starting_over: Map<u32, &'static [Stage]>,
+    starting_over: BTreeMap<u32, &'static [Stage]>,
     /// Those that build another engine of the models there are.
-    starts: Set<u32>,
+    starts: BTreeSet<u32>,
     /// Those that can be taken back.
-    resets: Set<u32>,
+    resets: BTreeSet<u32>,
     /// The β that each brings.
-    turned: Map<u32, f64>,
+    turned: BTreeMap<u32, f64>,
 }
 
 /// What an order does that has just been taken up.

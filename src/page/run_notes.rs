@@ -1,5 +1,7 @@
 //! What each run was trained with, so that it has a name of its own and can be repeated. No browser in here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::state::State;
@@ -7,7 +9,6 @@ use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::engine::settings::{KNOBS, Settings};
 use crate::metrics::Setting;
-use crate::sorted::Map;
 use crate::words::{decimal, say};
 
 /// Knobs that no name tells: those that stand in it anyhow, and those that change nothing in training.
@@ -68,10 +69,10 @@ pub struct RunSettings {
     /// As ordered last.
     newest: Settings,
     /// Behind orders that are not taken up yet.
-    ordered: Map<u32, Settings>,
+    ordered: BTreeMap<u32, Settings>,
     now: Settings,
     /// By run and method, and whether they were ever others.
-    runs: Map<(u32, String), (Settings, bool)>,
+    runs: BTreeMap<(u32, String), (Settings, bool)>,
     revision: u32,
 }
 

@@ -186,11 +186,11 @@ pub fn change(page: &mut Page, id: &str) -> bool {
     let shown = id.strip_prefix("run-shown-").and_then(RunId::named);
     let named = id.strip_prefix("run-name-").and_then(RunId::named);
     if let Some(run) = shown {
-        page.state.marks.get_or_default(run).hidden = !dom::input(id).checked();
+        page.state.marks.entry(run).or_default().hidden = !dom::input(id).checked();
         frontier::select(page, None);
     } else if let Some(run) = named {
         let name = dom::input(id).value().trim().to_owned();
-        page.state.marks.get_or_default(run).name = Some(name).filter(|name| !name.is_empty());
+        page.state.marks.entry(run).or_default().name = Some(name).filter(|name| !name.is_empty());
     } else {
         return false;
     }

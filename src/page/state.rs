@@ -6,6 +6,8 @@ mod export;
 mod opened;
 mod tint;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use before_reset::BeforeReset;
 pub use export::Export;
 pub use tint::Tint;
@@ -33,7 +35,6 @@ use crate::page::sweep::Sweeping;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
-use crate::sorted::{Map, Set};
 
 /// Everything the views read.
 #[derive(Debug, Clone)]
@@ -55,9 +56,9 @@ pub struct State {
     /// The pipeline, in order.
     pub stages: Vec<StageStatus>,
     /// The longer works under way.
-    pub works: Map<Work, Progress>,
+    pub works: BTreeMap<Work, Progress>,
     /// Rows of the run that is on, by stage.
-    pub metrics: Map<Stage, Vec<MetricRow>>,
+    pub metrics: BTreeMap<Stage, Vec<MetricRow>>,
     /// Every point of every run since the page was opened.
     pub points: Vec<Point>,
     /// The closed-form optimum.
@@ -75,13 +76,13 @@ pub struct State {
     /// The last DPO batch that was looked into.
     pub batch: Option<Batch>,
     /// The last batch of unlikelihood and of Preferred-FT that was looked into.
-    pub likelihoods: Map<Stage, LikelihoodBatch>,
+    pub likelihoods: BTreeMap<Stage, LikelihoodBatch>,
     /// What Best-of-N came to.
     pub best_of_n: Vec<BestOfNNumbers>,
     /// The last batch of the reward model that was looked into.
     pub scored: Option<ScoredBatch>,
     /// The last round of PPO and of PPO-GT that was looked into.
-    pub rounds: Map<Stage, Round>,
+    pub rounds: BTreeMap<Stage, Round>,
     /// What went wrong last.
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index among those shown.
@@ -95,11 +96,11 @@ pub struct State {
     /// Runs out of files that were exported before.
     pub former: Vec<FormerRuns>,
     /// What the person made of runs.
-    pub marks: Map<RunId, RunMark>,
+    pub marks: BTreeMap<RunId, RunMark>,
     /// The fingerprint of the reference that is on.
     reference: Option<String>,
     /// Which reference was on when a model that is no run was measured last, by method.
-    standing_of: Map<String, Option<String>>,
+    standing_of: BTreeMap<String, Option<String>>,
     /// How often points were taken out, so that the table is written anew.
     pub removals: usize,
     /// The point that is open, with its run.
@@ -113,7 +114,7 @@ pub struct State {
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
-    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
+    pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Whether the last reset can be taken back.
     pub undoable: bool,
     /// What it made the page forget.
@@ -147,7 +148,7 @@ pub struct State {
     orders: Orders,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
-    stale: Set<View>,
+    stale: BTreeSet<View>,
 }
 
 impl State {
@@ -168,8 +169,8 @@ impl State {
                     stage(it, StageState::Waiting, if is_shipped { Origin::Recorded } else { Origin::Live })
                 })
                 .into(),
-            works: Map::default(),
-            metrics: Map::default(),
+            works: BTreeMap::default(),
+            metrics: BTreeMap::default(),
             points: Vec::new(),
             optimum: Vec::new(),
             optimum_origin: Origin::Recorded,
@@ -178,26 +179,26 @@ impl State {
             typed: None,
             sft: None,
             batch: None,
-            likelihoods: Map::default(),
+            likelihoods: BTreeMap::default(),
             best_of_n: Vec::new(),
             scored: None,
-            rounds: Map::default(),
+            rounds: BTreeMap::default(),
             failure: None,
             selected: None,
             guess: Guess::default(),
             lecture: Lecture::default(),
             receipts: Vec::new(),
             former: Vec::new(),
-            marks: Map::default(),
+            marks: BTreeMap::default(),
             reference: None,
-            standing_of: Map::default(),
+            standing_of: BTreeMap::default(),
             removals: 0,
             open: None,
             opened: None,
             is_gone: false,
             curves: Looking::default(),
             export: None,
-            beta_changes: Map::default(),
+            beta_changes: BTreeMap::default(),
             undoable: false,
             before_reset: None,
             single_keys: true,
@@ -277,7 +278,7 @@ impl State {
                 if let Some(beta) = beta.filter(|_| self.sweep.stage.is_none()) {
                     for stage in [Stage::Dpo, Stage::Ppo, Stage::PpoGt] {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
-                            self.beta_changes.get_or_default(stage).push((last.step, beta));
+                            self.beta_changes.entry(stage).or_default().push((last.step, beta));
                         }
                     }
                 }
@@ -330,7 +331,7 @@ impl State {
             }
             Event::Metrics(stage, rows) => {
                 self.steps += rows.len();
-                let known = self.metrics.get_or_default(stage);
+                let known = self.metrics.entry(stage).or_default();
                 if let Some(first) = rows.first() {
                     // A step that is taken again belongs to a run that began anew, or again from an earlier point.
                     known.retain(|row| row.step < first.step);
@@ -489,7 +490,7 @@ impl State {
     }
 
     /// The views to draw now, each once.
-    pub fn take_stale(&mut self) -> Set<View> {
+    pub fn take_stale(&mut self) -> BTreeSet<View> {
         std::mem::take(&mut self.stale)
     }
 

@@ -1,5 +1,7 @@
 //! Points as runs: which belong together, and what each is called.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::annotator::PairNames;
@@ -8,7 +10,6 @@ use super::recorded::method_name;
 use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
 use crate::metrics::{FrontierPoint, Setting};
-use crate::sorted::Map;
 use crate::words::{decimal, heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
@@ -56,15 +57,15 @@ pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
 
 /// The same, with the runs that they are.
 pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
-    let mut trails: Map<RunId, Trail> = Map::default();
-    let mut newest: Map<(&str, Option<&str>), u32> = Map::default();
+    let mut trails: BTreeMap<RunId, Trail> = BTreeMap::default();
+    let mut newest: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::default();
     for point in points {
-        let newest = newest.get_or_default((&point.point.method, names.of(point)));
+        let newest = newest.entry((&point.point.method, names.of(point))).or_default();
         *newest = (*newest).max(point.run);
     }
     for point in points {
         let method = point.point.method.as_str();
-        let trail = trails.get_or_insert_with(RunId::of(point), || Trail {
+        let trail = trails.entry(RunId::of(point)).or_insert_with(|| Trail {
             label: String::new(),
             method: method.into(),
             live: is_standing(method) || newest.get(&(method, names.of(point))) == Some(&point.run),
@@ -80,7 +81,7 @@ pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
 }
 
 /// The runs that are shown, by the names they have.
-pub fn shown(points: &[Point], names: &PairNames, marks: &Map<RunId, RunMark>) -> Vec<(RunId, Trail)> {
+pub fn shown(points: &[Point], names: &PairNames, marks: &BTreeMap<RunId, RunMark>) -> Vec<(RunId, Trail)> {
     let named = |(id, mut trail): (RunId, Trail)| {
         let mark = marks.get(&id);
         if let Some(name) = mark.and_then(|mark| mark.name.as_ref()) {

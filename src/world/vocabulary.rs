@@ -1,10 +1,9 @@
 //! The world's words and their token numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::gold::Lexicon;
 use crate::hash::fingerprint;
-use crate::order;
 
 /// Punctuation the world writes; a token each.
 const PUNCTUATION: [&str; 4] = [".", ",", "?", ":"];
@@ -83,15 +82,16 @@ impl Vocabulary {
 
     /// Encodes any text: lower-cased, split on white space, punctuation a token of its own. Adds no end token.
     pub fn encode(&self, text: &str) -> Encoded {
-        let (mut tokens, mut unknown) = (Vec::new(), Vec::new());
+        let (mut tokens, mut unknown, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         let lowered = text.to_ascii_lowercase();
         for piece in lowered.split_whitespace().flat_map(split_punctuation) {
             match self.token(piece) {
                 Some(token) => tokens.push(token),
-                None => unknown.push(piece),
+                None if seen.insert(piece) => unknown.push(piece.to_owned()),
+                None => {}
             }
         }
-        Encoded { tokens, unknown: order::distinct(&unknown).into_iter().map(str::to_owned).collect() }
+        Encoded { tokens, unknown }
     }
 
     /// The text of a sequence up to its end token, words separated by single spaces, padding left out.

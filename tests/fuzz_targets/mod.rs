@@ -263,7 +263,7 @@ fn golden(bytes: &[u8]) -> Option<String> {
 fn sentences(bytes: &[u8]) -> Option<String> {
     thread_local!(static SPEAKS: Cell<bool> = const { Cell::new(false) });
     if !SPEAKS.replace(true) {
-        let catalogue: klimb::sorted::Map<String, String> =
+        let catalogue: std::collections::BTreeMap<String, String> =
             json::from_text(include_str!("../../www/languages/de.json")).expect("the catalogue");
         words::speak(catalogue.into_iter().collect());
     }

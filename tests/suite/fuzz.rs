@@ -6,13 +6,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use klimb::json;
-use klimb::sorted::Map;
 
 use crate::fuzz_targets::{TARGETS, Target, mutator, named};
 
@@ -197,7 +197,7 @@ fn long_inputs_of_one_kind_come_to_an_end() {
 #[test]
 fn the_browser_is_told_what_inputs_mean_here() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz_digests.json");
-    let digests: Map<&str, String> = TARGETS
+    let digests: BTreeMap<&str, String> = TARGETS
         .iter()
         .filter(|target| target.in_browser)
         .map(|target| (target.name, mutator::digests(target).join(" ")))

@@ -36,18 +36,12 @@ mod json;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/metrics/mod.rs"]
 mod metrics;
-#[allow(dead_code)]
-#[path = "../../src/order.rs"]
-mod order;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/page/recorded/mod.rs"]
 mod recorded;
 #[allow(dead_code)]
 #[path = "../../src/shorten.rs"]
 mod shorten;
-#[allow(dead_code)]
-#[path = "../../src/sorted.rs"]
-mod sorted;
 #[allow(dead_code)]
 #[path = "../../src/text.rs"]
 mod text;

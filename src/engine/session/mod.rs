@@ -18,6 +18,8 @@ mod sweep;
 mod train;
 mod undo;
 
+use std::collections::BTreeMap;
+
 use contest::LiveContest;
 pub use hand::Hand;
 use moments::Moments;
@@ -38,7 +40,6 @@ use crate::backend::{BackendError, Kernels};
 use crate::experiments::{BestOfNSettings, Evaluation, Place};
 use crate::metrics::{MetricRow, OptimumPoint, Setting};
 use crate::model::Checkpoint;
-use crate::sorted::Map;
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
 pub type Clock = fn() -> f64;
@@ -76,7 +77,7 @@ pub struct Session<K: Kernels> {
     /// Alignment against size under way, what it consists of, and the models it has finished, by name.
     scaling: Option<LiveScaling<K>>,
     scale: Scale,
-    scaled: Map<String, Checkpoint>,
+    scaled: BTreeMap<String, Checkpoint>,
     /// The stage trained last, and the seconds that one step of it takes.
     paced: Stage,
     step_seconds: f64,
@@ -146,7 +147,7 @@ impl<K: Kernels> Session<K> {
             sweep: None,
             scaling: None,
             scale: scaling::scale,
-            scaled: Map::default(),
+            scaled: BTreeMap::default(),
             paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,

@@ -1,6 +1,7 @@
 //! Alignment against size, done here: models of several sizes trained from nothing, each against the largest SFT model
 //! among them.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use super::{MOST_STEPS, SLICE_SECONDS, Session, progress};
@@ -10,7 +11,6 @@ use crate::engine::session::reports;
 use crate::experiments::{PartTraining, ScalingContest, ScalingPart, ScalingSettings, StudyError};
 use crate::metrics::ScalingPoint;
 use crate::model::Checkpoint;
-use crate::sorted::Map;
 use crate::world::{World, WorldSettings};
 
 /// Which experiment stands behind a word of the page; named by the session's seed.
@@ -50,7 +50,7 @@ pub(super) struct LiveScaling<K: Kernels> {
 }
 
 impl<K: Kernels> LiveScaling<K> {
-    fn new(settings: ScalingSettings, finished: &Map<String, Checkpoint>, began: f64) -> Self {
+    fn new(settings: ScalingSettings, finished: &BTreeMap<String, Checkpoint>, began: f64) -> Self {
         let world = World::new(WorldSettings::default()).expect("the default settings are valid");
         let mut agenda = VecDeque::new();
         // The largest models come first: everyone else writes against one of them.
@@ -96,7 +96,7 @@ impl<K: Kernels> LiveScaling<K> {
     }
 
     /// One piece of the task at hand; whether there is a new point.
-    async fn advance(&mut self, k: &mut K, finished: &mut Map<String, Checkpoint>) -> Result<bool, StudyError> {
+    async fn advance(&mut self, k: &mut K, finished: &mut BTreeMap<String, Checkpoint>) -> Result<bool, StudyError> {
         let Some(&task) = self.agenda.front() else { return Ok(false) };
         match task {
             Task::Train(part) => {

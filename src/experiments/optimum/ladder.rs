@@ -18,7 +18,6 @@ use crate::experiments::limits;
 use crate::language::{Adamw, Schedule, Sequence, upload};
 use crate::metrics::OptimumPoint;
 use crate::model::ConfigError;
-use crate::order;
 use crate::rng::Generator;
 use crate::world::MAX_SEQUENCE;
 
@@ -215,7 +214,7 @@ fn cooling(samples: &[Vec<OptimumSample>], goal: f64) -> impl Iterator<Item = (f
 fn next_target(samples: &[Vec<OptimumSample>], settings: &OptimumSettings) -> OptimumPoint {
     let carried = cooling(samples, settings.goal).take_while(|(_, prompts)| {
         let mut effective: Vec<f64> = prompts.iter().map(|prompt| prompt.effective_sample_size).collect();
-        order::sort_by(&mut effective, f64::total_cmp);
+        effective.sort_by(f64::total_cmp);
         effective[effective.len() / 2] >= settings.rung_effective
     });
     let lowest = carried.last().map_or(f64::INFINITY, |(beta, _)| beta);

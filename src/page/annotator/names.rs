@@ -1,12 +1,13 @@
 //! What tells runs of one method apart: the pairs they were trained on, where those were not generated, and their settings.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, Point};
 use crate::engine::settings::Settings;
 use crate::page::run_notes::{RunNote, RunSettings};
 use crate::page::trails::RunId;
-use crate::sorted::Map;
 use crate::words::key;
 
 /// The methods that learn from pairs, by their names in points.
@@ -22,10 +23,10 @@ pub struct PairNames {
     /// The name of the pairs that are ordered next.
     announced: Option<String>,
     /// The names behind orders that are not taken up yet.
-    ordered: Map<u32, Option<String>>,
+    ordered: BTreeMap<u32, Option<String>>,
     now: Option<String>,
     before: Option<String>,
-    runs: Map<(u32, String), String>,
+    runs: BTreeMap<(u32, String), String>,
     settings: RunSettings,
 }
 

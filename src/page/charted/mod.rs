@@ -11,7 +11,6 @@ use super::{format, trails};
 use crate::charts::{Curve, CurveChart, Trail, newest_at};
 use crate::engine::protocol::Stage;
 use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
-use crate::order;
 use crate::stats::smoothed;
 use crate::words::say;
 
@@ -126,10 +125,11 @@ pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
     let rows = rows(state, state.focused);
     let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
     let mut names: Vec<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
-    order::sort_and_dedup(&mut names);
+    names.sort_unstable();
+    names.dedup();
     let known = names.into_iter().chain([GRADIENT_NORM]).filter_map(definition);
     let mut metrics: Vec<(&str, &str)> = known.map(|it| (it.name, say(it.label))).collect();
-    order::sort_by_key(&mut metrics, |(_, label)| *label);
+    metrics.sort_by_key(|(_, label)| *label);
     metrics.dedup();
     metrics
 }
@@ -144,8 +144,9 @@ pub fn also_shown(state: &State) -> &'static str {
 /// Every step at which some chart has a value, in order.
 pub fn steps(charts: &[Charted]) -> Vec<u64> {
     let points = charts.iter().flat_map(|chart| &chart.curves).flat_map(|curve| &curve.points);
-    let mut steps = points.map(|(step, _)| *step as u64).collect();
-    order::sort_and_dedup(&mut steps);
+    let mut steps: Vec<u64> = points.map(|(step, _)| *step as u64).collect();
+    steps.sort_unstable();
+    steps.dedup();
     steps
 }
 

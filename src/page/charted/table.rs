@@ -2,7 +2,6 @@
 
 use super::{Charted, steps};
 use crate::charts::{Curve, newest_at};
-use crate::order;
 use crate::page::format;
 
 /// Rows of the table, which is read from one end to the other.
@@ -22,7 +21,8 @@ pub fn table(charts: &[Charted]) -> Table {
     let curves = || charts.iter().flat_map(|chart| chart.curves.iter().map(move |curve| (chart, curve)));
     let mut steps_of_rows: Vec<u64> =
         curves().filter(|(_, it)| it.marked).flat_map(|(_, it)| &it.points).map(|(step, _)| *step as u64).collect();
-    order::sort_and_dedup(&mut steps_of_rows);
+    steps_of_rows.sort_unstable();
+    steps_of_rows.dedup();
     if steps_of_rows.len() < 2 {
         steps_of_rows = steps(charts);
     }

@@ -1,5 +1,7 @@
 //! The numbers of every stage and every point, with what made them, as JSON and as one long table.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
 use super::{BUILD, program};
@@ -10,7 +12,6 @@ use crate::metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint
 use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
 use crate::page::trails::setting_name;
-use crate::sorted::Map;
 
 /// What made the numbers: the file's first lines.
 fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
@@ -100,7 +101,7 @@ pub fn json(state: &State, date: &str) -> String {
 }
 
 /// What there is of each stage, written by its id.
-struct ByStage<'a, T>(&'a Map<Stage, Vec<T>>);
+struct ByStage<'a, T>(&'a BTreeMap<Stage, Vec<T>>);
 
 impl<T: Serialize> Serialize for ByStage<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

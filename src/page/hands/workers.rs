@@ -1,5 +1,7 @@
 //! The workers of the hands: made by `www/main.js`, which hands on what they tell, and told what is to be done from here.
 
+use std::collections::BTreeMap;
+
 use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::Worker;
@@ -9,19 +11,18 @@ use crate::engine::protocol::{Command, Errand, Event, Order};
 use crate::engine::worker::wire;
 use crate::page::state::State;
 use crate::page::{Page, dom};
-use crate::sorted::Map;
 
 /// The workers there are, by their hands' numbers.
 pub struct Workers {
     /// Makes a worker of this number.
     hire: Function,
-    workers: Map<u32, Worker>,
+    workers: BTreeMap<u32, Worker>,
 }
 
 impl Workers {
     /// No worker yet.
     pub fn new(hire: Function) -> Self {
-        Self { hire, workers: Map::default() }
+        Self { hire, workers: BTreeMap::default() }
     }
 
     /// Makes a worker; answers whether it could be made.

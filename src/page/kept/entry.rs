@@ -1,5 +1,7 @@
 //! A visit as the browser keeps it: what is written, and what of that another visit takes up.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Failure, Kept, KeptMoment, Moment, Point, Stage};
@@ -10,7 +12,6 @@ use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
 use crate::page::recorded::method_name;
 use crate::page::trails::{RunId, RunMark, is_standing};
-use crate::sorted::Map;
 use crate::words::say;
 
 /// The version of the form that this page writes, and the newest it reads.
@@ -93,9 +94,9 @@ pub struct Seen {
     /// Every point of every run.
     pub points: Vec<Point>,
     /// Rows of the runs that were on, the newest of each alone while others lie beside it.
-    pub metrics: Map<Stage, Vec<MetricRow>>,
+    pub metrics: BTreeMap<Stage, Vec<MetricRow>>,
     /// Steps after which β was changed.
-    pub beta_changes: Map<Stage, Vec<(u64, f64)>>,
+    pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Runs of the engines before the kept one.
     pub earlier_runs: u32,
     /// Which of the settings were only lent.
@@ -160,7 +161,7 @@ impl Loaded {
         for Stretch { stage, place, first } in entry.stretches {
             let text = rows.iter().find(|(its, _)| *its == place).map(|(_, text)| text.as_str());
             let its: Vec<MetricRow> = text.and_then(|text| json::from_text(text).ok()).unwrap_or_default();
-            let known = seen.metrics.get_or_default(stage);
+            let known = seen.metrics.entry(stage).or_default();
             let is_next = known.last().is_none_or(|last| last.step < first);
             match its.first() {
                 Some(row) if row.step == first && is_next => known.extend(its),
@@ -168,7 +169,7 @@ impl Loaded {
             }
         }
         for (stage, rows) in newest {
-            seen.metrics.get_or_default(stage).extend(rows);
+            seen.metrics.entry(stage).or_default().extend(rows);
         }
         let mut engine = entry.engine;
         for Place { slot, moment } in entry.moments {

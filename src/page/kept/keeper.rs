@@ -8,7 +8,6 @@ use super::first::{self, First};
 use super::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use super::{Earlier, Entry, FORMAT, Loaded, Place, Saved, Stretch};
 use crate::engine::protocol::KeptMoment;
-use crate::order;
 
 /// Most sets of closed visits that a folder keeps: the newest.
 pub const MOST_VISITS: usize = 3;
@@ -280,7 +279,7 @@ impl<S: Store> Keeper<S> {
             Standing::Closed | Standing::Unknown => 1,
             Standing::Open => 2,
         };
-        order::sort_by(&mut sets, |one, other| rank(one).cmp(&rank(other)).then(other.when().total_cmp(&one.when())));
+        sets.sort_by(|one, other| rank(one).cmp(&rank(other)).then(other.when().total_cmp(&one.when())));
         for set in &sets {
             let is_open = set.standing == Standing::Open;
             if set.is_discarded || set.is_newer() || set.visit == self.visit || (is_open && !and_open) {
@@ -360,7 +359,7 @@ impl<S: Store> Keeper<S> {
     /// Removes what is no longer to be kept: of closed visits all but the newest and this tab's `former`, which is on offer,
     /// and what was discarded.
     async fn tidy(&self, mut sets: Vec<Set>, former: Option<&str>, now: f64) -> Result<(), StoreError> {
-        order::sort_by(&mut sets, |one, other| other.when().total_cmp(&one.when()));
+        sets.sort_by(|one, other| other.when().total_cmp(&one.when()));
         let is_over = |set: &Set| match set.standing {
             Standing::Open => false,
             Standing::Closed => true,

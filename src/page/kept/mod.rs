@@ -11,6 +11,8 @@ mod slots;
 pub mod store;
 mod stretches;
 
+use std::collections::BTreeMap;
+
 use self::entry::FORMAT;
 pub use self::entry::{Earlier, Entry, Loaded, Missing, Place, Saved, Seen, Stretch, lost};
 pub use self::jobs::{Job, Jobs};
@@ -21,7 +23,6 @@ use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stag
 use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
-use crate::sorted::Map;
 
 /// What the browser is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +120,7 @@ impl Keeping {
     }
 
     /// The rows of all stages that do not lie beside the run.
-    pub fn newest(&mut self, metrics: &Map<Stage, Vec<MetricRow>>) -> Map<Stage, Vec<MetricRow>> {
+    pub fn newest(&mut self, metrics: &BTreeMap<Stage, Vec<MetricRow>>) -> BTreeMap<Stage, Vec<MetricRow>> {
         metrics.iter().map(|(stage, rows)| (*stage, self.stretches.put(*stage, rows))).collect()
     }
 

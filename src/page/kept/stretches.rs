@@ -1,11 +1,12 @@
 //! The rows of steps as the browser keeps them. What is long past lies in stretches beside the run, each written once: a save
 //! costs no more after ten thousand steps than after a hundred.
 
+use std::collections::BTreeMap;
+
 use super::Stretch;
 use crate::engine::protocol::Stage;
 use crate::json;
 use crate::metrics::MetricRow;
-use crate::sorted::Map;
 
 /// Rows of a stretch.
 pub const STRETCH: usize = 128;
@@ -14,7 +15,7 @@ pub const STRETCH: usize = 128;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stretches {
     /// Place and first step of each stage's, in the order of its steps.
-    taken: Map<Stage, Vec<(u32, u64)>>,
+    taken: BTreeMap<Stage, Vec<(u32, u64)>>,
     /// Those that have not been handed on to be written, as JSON.
     fresh: Vec<(u32, String)>,
 }
@@ -28,7 +29,7 @@ impl Stretches {
             let place = (0..).find(is_free).expect("there is always one more");
             self.fresh.retain(|(its, _)| *its != place);
             self.fresh.push((place, json::to_text(&finite(stretch))));
-            self.taken.get_or_default(stage).push((place, stretch[0].step));
+            self.taken.entry(stage).or_default().push((place, stretch[0].step));
             rest = behind;
         }
         finite(rest)

@@ -13,7 +13,6 @@ use crate::metrics::{
     ComparisonCell, CsvError, FrontierPoint, HackingPoint, ScalingPoint, WinRatePoint, parse_comparison_csv,
     parse_frontier_csv, parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv,
 };
-use crate::order;
 use crate::words::{heard, say};
 
 pub use read_off::{READ_OFF_WIN_RATES, read_off_curves};
@@ -220,7 +219,8 @@ impl Recorded {
             };
         };
         let mut seeds: Vec<u64> = rows.iter().map(|point| point.seed).collect();
-        order::sort_and_dedup(&mut seeds);
+        seeds.sort_unstable();
+        seeds.dedup();
         let labels = if self.shown == Ghosts::Noisy {
             say("noisy labels as here")
         } else {

@@ -69,7 +69,7 @@ impl State {
         for (stage, mut rows) in seen.metrics {
             // What the engine took up from an earlier visit, it has no rows of.
             let steps = self.stage(stage).map_or(0, |status| status.steps as u64);
-            let known = self.metrics.get_or_default(stage);
+            let known = self.metrics.entry(stage).or_default();
             let first = known.first().map_or(steps + 1, |row| row.step);
             rows.retain(|row| row.step < first);
             rows.append(known);

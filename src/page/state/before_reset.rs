@@ -1,19 +1,20 @@
 //! What a reset makes the page forget, as long as the reset can be taken back.
 
+use std::collections::BTreeMap;
+
 use super::State;
 use crate::engine::protocol::{Batch, BestOfNNumbers, LikelihoodBatch, Round, ScoredBatch, SftBatch, Stage};
 use crate::metrics::MetricRow;
 use crate::page::view::View;
-use crate::sorted::Map;
 
 /// What was known of the stages that a reset starts over.
 #[derive(Debug, Clone)]
 pub(super) struct BeforeReset {
     stages: &'static [Stage],
-    metrics: Map<Stage, Vec<MetricRow>>,
-    beta_changes: Map<Stage, Vec<(u64, f64)>>,
-    likelihoods: Map<Stage, LikelihoodBatch>,
-    rounds: Map<Stage, Round>,
+    metrics: BTreeMap<Stage, Vec<MetricRow>>,
+    beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
+    likelihoods: BTreeMap<Stage, LikelihoodBatch>,
+    rounds: BTreeMap<Stage, Round>,
     sft: Option<SftBatch>,
     batch: Option<Batch>,
     scored: Option<ScoredBatch>,
@@ -57,7 +58,7 @@ impl BeforeReset {
     }
 }
 
-fn give<T>(from: &mut Map<Stage, T>, to: &mut Map<Stage, T>, stage: Stage) {
+fn give<T>(from: &mut BTreeMap<Stage, T>, to: &mut BTreeMap<Stage, T>, stage: Stage) {
     if let Some(known) = from.remove(&stage) {
         to.insert(stage, known);
     }

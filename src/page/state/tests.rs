@@ -12,7 +12,7 @@ fn point(run: u32, method: &str, step: u64) -> Event {
 }
 
 fn row(step: u64) -> Event {
-    Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: Map::default() }])
+    Event::Metrics(Stage::Dpo, vec![MetricRow { step, values: std::collections::BTreeMap::new() }])
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
 #[test]
 fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
     let mut state = State::new(Settings::default());
-    let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: Map::default() }]);
+    let row = |stage| Event::Metrics(stage, vec![MetricRow { step: 1, values: std::collections::BTreeMap::new() }]);
     for stage in [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt] {
         state.apply(row(stage));
     }
@@ -191,7 +191,7 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
     let step = |run, step| fixtures::point(run, "dpo", step);
     let report = |points: Vec<Point>| {
         let stage = |steps| StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps };
-        let rows = (11..=20).map(|step| MetricRow { step, values: Map::default() }).collect();
+        let rows = (11..=20).map(|step| MetricRow { step, values: std::collections::BTreeMap::new() }).collect();
         let mut events = vec![Event::Metrics(Stage::Dpo, rows), Event::Stage(stage(20))];
         events.extend(points.into_iter().map(Event::Point));
         Report { settings: Settings { seed: 5, ..Settings::default() }, focus: Stage::PpoGt, events }
@@ -201,7 +201,7 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
     [step(1, 5), step(2, 10)].into_iter().for_each(|point| before.apply(Event::Point(point)));
     before.earlier_runs = 1;
     before.marks.insert(RunId { run: 1, method: "dpo".into() }, RunMark { hidden: true, name: None });
-    let rows = (1..=20).map(|step| MetricRow { step, values: Map::default() }).collect();
+    let rows = (1..=20).map(|step| MetricRow { step, values: std::collections::BTreeMap::new() }).collect();
     before.metrics.insert(Stage::Dpo, rows);
     before.keeping.write();
     let kept = || {

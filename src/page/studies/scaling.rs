@@ -4,7 +4,6 @@ use super::{chart, fill, row};
 use crate::charts::{Line, LineChart, LinePoint};
 use crate::engine::protocol::Work;
 use crate::metrics::ScalingPoint;
-use crate::order;
 use crate::page::recorded::method_name;
 use crate::page::state::State;
 use crate::page::study::Study;
@@ -72,7 +71,7 @@ pub fn lines(state: &State) -> Vec<Line> {
 
 fn cells(rows: &[ScalingPoint]) -> Vec<Cell> {
     let mut sorted = rows.to_vec();
-    order::sort_by(&mut sorted, |a, b| (&a.method, a.parameters, a.seed).cmp(&(&b.method, b.parameters, b.seed)));
+    sorted.sort_by(|a, b| (&a.method, a.parameters, a.seed).cmp(&(&b.method, b.parameters, b.seed)));
     let cell = |seeds: &[ScalingPoint]| Cell {
         method: seeds[0].method.clone(),
         parameters: seeds[0].parameters,

@@ -4,7 +4,6 @@ use super::{chart, fill, row};
 use crate::charts::{Line, LineChart, LinePoint};
 use crate::engine::protocol::Work;
 use crate::metrics::WinRatePoint;
-use crate::order;
 use crate::page::recorded::{READ_OFF_WIN_RATES, Table, method_name};
 use crate::page::state::State;
 use crate::page::study::Study;
@@ -50,7 +49,7 @@ fn line(points: &[WinRatePoint], origin: &str) -> Line {
         half_width: it.result.win_rate_half_width,
     };
     let mut points: Vec<&WinRatePoint> = points.iter().collect();
-    order::sort_by(&mut points, |a, b| a.temperature.total_cmp(&b.temperature));
+    points.sort_by(|a, b| a.temperature.total_cmp(&b.temperature));
     Line {
         label: format!("{}{origin}", method_name(&points[0].method)),
         method: points[0].method.clone(),

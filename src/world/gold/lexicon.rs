@@ -1,24 +1,24 @@
 //! Word lists of the gold reward, and the file format they come in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::json::{self, JsonError};
-use crate::sorted::{Map, Set};
 
 /// Words with their published valences, boosters and negators, and the words known to be neutral.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Lexicon {
     /// Word to valence, −4 to 4.
-    pub(in crate::world) valences: Map<String, f64>,
+    pub(in crate::world) valences: BTreeMap<String, f64>,
     /// Word to the change it makes to a following word's valence, ± .293.
-    pub(in crate::world) boosters: Map<String, f64>,
+    pub(in crate::world) boosters: BTreeMap<String, f64>,
     /// Words that turn the sense of one of the three words that follow.
-    pub(in crate::world) negations: Set<String>,
+    pub(in crate::world) negations: BTreeSet<String>,
     /// Words without effect.
-    pub(in crate::world) neutral: Set<String>,
+    pub(in crate::world) neutral: BTreeSet<String>,
 }
 
 /// A text and the compound that the published package gives it.

@@ -10,9 +10,9 @@ mod rules;
 pub use lexicon::{Example, Lexicon, LexiconError};
 pub use rules::Rule;
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-use crate::order;
+use serde::{Deserialize, Serialize};
 
 /// How one word's contribution came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,8 +86,9 @@ impl Lexicon {
         }
         let sum = emphasised(workings.iter().map(|word| word.contribution).sum(), words);
         let compound = (sum / (sum * sum + 15.0).sqrt() * 1e4).round() / 1e4;
-        let unknown: Vec<&str> = plain.iter().copied().filter(|word| !self.knows(word)).collect();
-        let unknown = order::distinct(&unknown).into_iter().map(str::to_owned).collect();
+        let mut seen = BTreeSet::new();
+        let first_unknown = plain.iter().filter(|word| !self.knows(word) && seen.insert(**word));
+        let unknown = first_unknown.map(|word| (*word).to_owned()).collect();
         Working { words: workings, sum, compound, gold_reward: (1.0 + compound) / 2.0, ended: true, unknown }
     }
 }

@@ -10,7 +10,6 @@ use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use crate::language::Sequence;
-use crate::order;
 use crate::rng::Generator;
 use crate::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
 use crate::world::{MAX_SEQUENCE, Vocabulary, World};
@@ -140,7 +139,7 @@ impl<K: Kernels> Pipeline<K> {
             }
             waiting = alike;
         }
-        order::sort_by_key(&mut drawn, |pair| pair.number);
+        drawn.sort_by_key(|pair| pair.number);
         Ok(drawn)
     }
 
