@@ -1,20 +1,19 @@
 //! Klimb trains and aligns a small language model where the student can watch: SFT, DPO and the
 //! reward-versus-KL frontier (Rafailov et al. 2023), with every gradient computed by WGSL shaders.
 //!
-//! The modules are floors; imports go down only (`tests/suite/tidy.rs` keeps it so). Start with `ARCHITECTURE.md`.
+//! The floors below are crates of their own (`ARCHITECTURE.md` draws them), which this one names as its modules; its own are
+//! the engine that a page talks to, and the page.
 
 #![warn(missing_docs)]
 
 #[macro_use]
-pub mod words;
+extern crate klimb_text;
 
-pub mod algorithms;
-pub mod charts;
 pub mod engine;
-pub mod experiments;
-pub mod language;
-pub mod metrics;
 pub mod page;
-pub mod world;
 
-pub use klimb_arithmetic::{backend, hash, json, model, objectives, real, rng, shorten, stats, text};
+pub use klimb_align::{algorithms, language};
+pub use klimb_network::{backend, model, objectives};
+pub use klimb_numerics::{hash, real, rng, stats};
+pub use klimb_text::{ConfigError, json, shorten, text, words};
+pub use {klimb_charts as charts, klimb_lab as experiments, klimb_metrics as metrics, klimb_world as world};

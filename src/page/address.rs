@@ -7,8 +7,8 @@ use super::dom;
 use super::lent::Lent;
 use super::state::State;
 use crate::engine::protocol::{Event, Failure};
-use crate::json;
-use crate::model::ConfigError;
+use klimb_text::ConfigError;
+use klimb_text::json;
 
 const LENT: &str = "klimb-lent";
 

@@ -3,7 +3,7 @@
 use super::format;
 use super::state::State;
 use crate::engine::protocol::{BackendKind, Fetching, Ready};
-use crate::words::{heard, say};
+use klimb_text::words::{heard, say};
 
 /// Seconds without a byte after which a line is called slow.
 const PATIENCE: u32 = 8;

@@ -1,7 +1,7 @@
 //! β on a slider, and the optimum at a β between two that were computed.
 
 use crate::engine::settings::Knob;
-use crate::metrics::OptimumPoint;
+use klimb_metrics::OptimumPoint;
 
 /// Positions of the slider: one press of an arrow key is 1/100 of the way, a factor of 1.064.
 pub const POSITIONS: f64 = 100.0;

@@ -5,7 +5,6 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, Poi
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
-use super::recorded::Ghosts;
 use super::state::{Export, State, Tint};
 use super::study::Study;
 use super::tour::{self, Move};
@@ -15,10 +14,11 @@ use super::{
     lectern, pictures, pipeline, runs, studies, sweep,
 };
 use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
-use crate::json;
-use crate::model::ConfigError;
-use crate::rng::Generator;
-use crate::words::{say, typed};
+use klimb_charts::recorded::Ghosts;
+use klimb_numerics::rng::Generator;
+use klimb_text::ConfigError;
+use klimb_text::json;
+use klimb_text::words::{say, typed};
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";

@@ -7,8 +7,8 @@ use super::charted::{self, Charted, SMOOTHEST, Table};
 use super::state::State;
 use super::view::View;
 use super::{Page, dom, format, notices};
-use crate::charts::Frame;
-use crate::words::say;
+use klimb_charts::Frame;
+use klimb_text::words::say;
 
 /// Draws the charts, their captions and the reading; answers where each chart's values lie.
 pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {

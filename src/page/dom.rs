@@ -6,7 +6,7 @@ use web_sys::{
 };
 
 use super::Surface;
-use crate::charts::{Look, Palette};
+use klimb_charts::{Look, Palette};
 
 /// Fonts of the charts, as `www/style.css` has them for figures.
 pub const FAMILY: &str = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";

@@ -4,12 +4,12 @@ use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
+use super::fetch_recorded::{self, Inbox};
 use super::hands::Hands;
 use super::hands::workers::Workers;
 use super::hidden::Pace;
 use super::kept::{Chore, Job, News};
 use super::lecture::Lecture;
-use super::recorded::fetch::{self, Inbox};
 use super::state::State;
 use super::storage::Storage;
 use super::telling::Telling;
@@ -18,12 +18,12 @@ use super::{
     address, annotator, clinic, controls, curves, dom, files, focus, frames, frontier, inside, keyboard, knobs,
     lectern, notices, numbers, pipeline, runs, samples, studies, sweep, tour,
 };
-use crate::charts::Frame;
 use crate::engine::protocol::{Brought, Command, Event, Failure, News as Word, Report};
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
-use crate::words;
+use klimb_charts::Frame;
+use klimb_text::words;
 
 /// The page. It belongs to one document and one worker.
 #[wasm_bindgen]
@@ -103,7 +103,7 @@ impl Page {
         } else {
             self.restart();
         }
-        fetch::all(&self.inbox);
+        fetch_recorded::all(&self.inbox);
         self.storage.look();
     }
 

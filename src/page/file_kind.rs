@@ -1,8 +1,8 @@
 //! What a file holds that somebody chose or dropped, judged by what is inside: a name says little after a download, a mail or
 //! another program. No browser in here.
 
-use crate::json::{self, Value};
-use crate::text::{of_bytes, without_mark};
+use klimb_text::json::{self, Value};
+use klimb_text::text::{of_bytes, without_mark};
 
 /// What is in a file, as far as its beginning tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
 use super::{Page, former, lectern};
 use crate::engine::protocol::{Command, Event, Failure};
-use crate::words::key;
+use klimb_text::words::key;
 
 /// Where a reader of pairs finds something, as it says it within its sentences.
 const _: [&str; 2] = [key("line {}"), key("pair {}")];

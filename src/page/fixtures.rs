@@ -3,10 +3,10 @@
 use crate::engine::protocol::{Command, Event};
 use crate::engine::protocol::{Kept, Point, Stage};
 use crate::engine::settings::Settings;
-use crate::metrics::{FrontierPoint, Setting};
-use crate::objectives::DpoLoss;
 use crate::page::state::State;
 use crate::page::trails::{RunId, RunMark};
+use klimb_metrics::{FrontierPoint, Setting};
+use klimb_network::objectives::DpoLoss;
 
 /// What an engine tells to be kept, without a model.
 pub fn kept(settings: Settings, focus: Stage) -> Kept {

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Minus signs are real ones, and what is not finite says so.
 
-use crate::words::{decimal, say};
+use klimb_text::words::{decimal, say};
 
 /// `decimals` digits after the point.
 pub fn fixed(value: f64, decimals: usize) -> String {

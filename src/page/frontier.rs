@@ -10,10 +10,10 @@ use super::state::State;
 use super::trails::{run_name, setting, table_name};
 use super::view::View;
 use super::{Page, beta, dom, format, notices};
-use crate::charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use crate::engine::protocol::Origin;
-use crate::metrics::{FrontierPoint, OptimumPoint};
-use crate::words::say;
+use klimb_charts::{ChartError, Frame, FrontierChart, Look, Trail};
+use klimb_metrics::{FrontierPoint, OptimumPoint};
+use klimb_text::words::say;
 
 /// Pixels (CSS) within which the pointer finds a point.
 const REACH: f64 = 24.0;

@@ -1,8 +1,8 @@
 //! Guess first: before β is moved for the first time, where will π* go? No browser in here.
 
 use super::{beta, format};
-use crate::metrics::OptimumPoint;
-use crate::words::say;
+use klimb_metrics::OptimumPoint;
+use klimb_text::words::say;
 
 /// A place in the chart: KL in nats, gold reward.
 pub type Place = (f64, f64);

@@ -4,7 +4,7 @@ use super::state::State;
 use super::{Page, address, dom};
 use crate::engine::protocol::Command;
 use crate::engine::settings::{KNOBS, Knob, Settings};
-use crate::words::{decimal, heard, say, typed};
+use klimb_text::words::{decimal, heard, say, typed};
 
 /// Knobs that have a control of their own in the bar or beside the chart.
 const ELSEWHERE: [&str; 5] = ["seed", "beta", "backend", "width", "breadth"];

@@ -5,8 +5,8 @@ use super::receipt::Receipt;
 use super::view::View;
 use super::{Page, clipboard, dom, focus};
 use crate::engine::protocol::{Event, Failure};
-use crate::text;
-use crate::words::{heard, say};
+use klimb_text::text;
+use klimb_text::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
 pub fn show(lecture: &Lecture) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::settings::decoded;
-use crate::shorten::excerpt;
+use klimb_text::shorten::excerpt;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
 pub const PARTS: [(&str, &str); 13] = [

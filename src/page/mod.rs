@@ -26,7 +26,6 @@ pub mod lecture;
 pub mod lent;
 pub mod orders;
 pub mod receipt;
-pub mod recorded;
 pub mod run_notes;
 pub mod state;
 pub mod study;
@@ -50,6 +49,8 @@ mod curves;
 mod dom;
 #[cfg(target_arch = "wasm32")]
 mod facade;
+#[cfg(target_arch = "wasm32")]
+mod fetch_recorded;
 #[cfg(target_arch = "wasm32")]
 mod files;
 #[cfg(target_arch = "wasm32")]

@@ -10,9 +10,9 @@ use super::kept::Keeping;
 use super::state::{Export, State};
 use super::view::View;
 use super::{dom, format, frames};
-use crate::charts::ChartError;
 use crate::engine::protocol::{Failure, Work};
-use crate::words::{heard, say};
+use klimb_charts::ChartError;
+use klimb_text::words::{heard, say};
 
 /// Milliseconds after which the data of a download is let go.
 const REVOKED_AFTER: i32 = 60_000;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::state::State;
 use super::{dom, format};
-use crate::metrics::definition;
-use crate::words::say;
+use klimb_metrics::definition;
+use klimb_text::words::say;
 
 /// Rows among which a number's newest value is looked for.
 const RECENT: usize = 128;

@@ -10,8 +10,8 @@ use web_sys::{Blob, HtmlCanvasElement};
 use super::canvas::Surface;
 use super::state::{Export, State};
 use super::{Page, charted, dom, export, frontier, notices, studies};
-use crate::charts::{ChartError, Look, Palette};
 use crate::page::study::Study;
+use klimb_charts::{ChartError, Look, Palette};
 
 /// Width and height of a picture, in units of length.
 const SIZE: (u32, u32) = (800, 500);

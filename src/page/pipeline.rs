@@ -3,8 +3,8 @@
 use super::state::State;
 use super::{dom, format};
 use crate::engine::protocol::{Origin, Stage, StageState, StageStatus};
-use crate::metrics::Series;
-use crate::words::say;
+use klimb_metrics::Series;
+use klimb_text::words::say;
 
 /// Points of a sparkline; a longer run is thinned out.
 const SPARK: usize = 60;

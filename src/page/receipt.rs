@@ -6,12 +6,12 @@ use super::annotator::PairNames;
 use super::export;
 use super::run_notes::RunNote;
 use super::trails::{RunId, run_name, runs};
-use crate::charts::Trail;
 use crate::engine::protocol::{BackendKind, Point};
-use crate::json;
-use crate::metrics::FrontierPoint;
 use crate::page::state::State;
-use crate::text::without_mark;
+use klimb_charts::Trail;
+use klimb_metrics::FrontierPoint;
+use klimb_text::json;
+use klimb_text::text::without_mark;
 
 /// The newest version, which is written; version 1 has no notes on its runs.
 const VERSION: u32 = 2;

@@ -8,8 +8,8 @@ use super::state::State;
 use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::engine::settings::{KNOBS, Settings};
-use crate::metrics::Setting;
-use crate::words::{decimal, say};
+use klimb_metrics::Setting;
+use klimb_text::words::{decimal, say};
 
 /// Knobs that no name tells: those that stand in it anyhow, and those that change nothing in training.
 const UNNAMED: [&str; 9] = [
@@ -161,7 +161,7 @@ impl RunSettings {
 
 /// A named value in the page's language.
 fn say_value(name: String) -> String {
-    crate::words::heard(&name)
+    klimb_text::words::heard(&name)
 }
 
 fn stage(method: &str) -> Option<Stage> {
@@ -179,8 +179,8 @@ fn stage(method: &str) -> Option<Stage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objectives::DpoLoss;
     use crate::page::fixtures::point;
+    use klimb_network::objectives::DpoLoss;
 
     fn taken_up(notes: &mut RunSettings, id: u32, command: Command) {
         notes.order(id, &command);

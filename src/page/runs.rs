@@ -7,7 +7,7 @@ use super::trails::{RunId, runs};
 use super::view::View;
 use super::{Page, address, dom, focus, format, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Which run a row is of.
 const RUN: &str = "data-run";
@@ -119,9 +119,9 @@ fn write_samples(state: &State, opened: Option<&Opened>, can_write: bool) {
     }
 }
 
-fn numbers(state: &State, point: &crate::metrics::FrontierPoint) -> String {
+fn numbers(state: &State, point: &klimb_metrics::FrontierPoint) -> String {
     let diversity = point.diversity.map_or_else(String::new, |it| say!(", diversity {}", format::fixed(it, 2)));
-    let below = crate::experiments::optimal_reward(&state.optimum, point.kl_per_sequence)
+    let below = klimb_lab::optimal_reward(&state.optimum, point.kl_per_sequence)
         .map_or_else(String::new, |best| say!(". π* at that KL earns {}", format::fixed(best, 3)));
     say!(
         "KL {} ± {} nats, gold reward {} ± {}{}, {} samples{}.",

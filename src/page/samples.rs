@@ -6,7 +6,7 @@ use web_sys::{Element, HtmlElement};
 use super::state::{State, Tint};
 use super::{dom, format};
 use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
-use crate::words::{each_heard, say};
+use klimb_text::words::{each_heard, say};
 
 /// A valence that is tinted as strongly as any; the lexicon's strongest is 4.
 const STRONGEST_VALENCE: f64 = 3.0;

@@ -12,13 +12,11 @@ use before_reset::BeforeReset;
 pub use export::Export;
 pub use tint::Tint;
 
-use crate::charts::Trail;
 use crate::engine::protocol::{
     Batch, BestOfNNumbers, Command, Event, Failure, Fetching, LikelihoodBatch, Opened, Order, Origin, Point, Progress,
     Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 use crate::page::annotator::{Annotator, PairNames};
 use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
@@ -29,12 +27,14 @@ use crate::page::lecture::Lecture;
 use crate::page::lent::Lent;
 use crate::page::orders::{Orders, TakenUp};
 use crate::page::receipt::Receipt;
-use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::sweep::Sweeping;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
+use klimb_charts::Trail;
+use klimb_charts::recorded::Recorded;
+use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// Everything the views read.
 #[derive(Debug, Clone)]

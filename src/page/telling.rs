@@ -49,8 +49,8 @@ mod tests {
     use super::*;
     use crate::engine::protocol::{Event, Stage};
     use crate::engine::settings::Settings;
-    use crate::metrics::MetricRow;
     use crate::page::fixtures::point;
+    use klimb_metrics::MetricRow;
 
     #[test]
     fn a_step_is_told_and_training_only_now_and_then() {

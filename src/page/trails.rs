@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::annotator::PairNames;
 use super::format;
-use super::recorded::method_name;
-use crate::charts::Trail;
 use crate::engine::protocol::{Point, Stage};
-use crate::metrics::{FrontierPoint, Setting};
-use crate::words::{decimal, heard, say};
+use klimb_charts::Trail;
+use klimb_charts::recorded::method_name;
+use klimb_metrics::{FrontierPoint, Setting};
+use klimb_text::words::{decimal, heard, say};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::fmt::Debug;
 use std::sync::OnceLock;
 
+use klimb::charts::recorded::{Recorded, Recording};
 use klimb::engine::protocol::{Event, Kept, Order};
 use klimb::engine::session::Snapshot;
 use klimb::engine::settings::Settings;
@@ -25,7 +26,6 @@ use klimb::page::kept::{Entry, Loaded};
 use klimb::page::lecture::Lecture;
 use klimb::page::lent::Lent;
 use klimb::page::receipt::Receipt;
-use klimb::page::recorded::{Recorded, Recording};
 use klimb::world::gold::Lexicon;
 use klimb::world::preferences::{from_jsonl, to_jsonl};
 use klimb::world::{World, WorldSettings};

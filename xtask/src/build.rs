@@ -8,14 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 
 use crate::figure;
-use crate::hash::fingerprint;
 use crate::module;
 use crate::process::{self, step};
 use crate::programs;
 use crate::setup::{bindgen, wasm_target};
 use crate::translation;
-use crate::words;
 use crate::workspace::Workspace;
+use klimb_numerics::hash::fingerprint;
+use klimb_text::words;
 
 /// The part of wasm-pack's output that browsers load; the rest is for npm.
 const PACKAGE_FILES: &[&str] = &["klimb.js", "klimb_bg.wasm"];

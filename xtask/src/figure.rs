@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::charts::{FrontierChart, Look, Palette, frontier_svg};
-use crate::metrics::OptimumPoint;
-use crate::recorded::{Recorded, Recording};
+use klimb_charts::recorded::{Recorded, Recording};
+use klimb_charts::{FrontierChart, Look, Palette, frontier_svg};
+use klimb_metrics::OptimumPoint;
 
 /// Where the figures lie in `dist/`, named by theme and room; `index.html` chooses among them. Those of another language
 /// lie in a folder below.

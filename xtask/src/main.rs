@@ -3,11 +3,6 @@
 //! This is the only code that knows tools, browsers and targets. Every command can be repeated: what is there already
 //! is left alone, and what is missing is installed or named.
 
-#[allow(dead_code)]
-#[macro_use]
-#[path = "../../src/words.rs"]
-mod words;
-
 mod bench;
 mod build;
 mod crates;
@@ -22,29 +17,6 @@ mod setup;
 mod test;
 mod translation;
 mod workspace;
-
-// The library's own modules, without linking it: that would make a newcomer wait for a native build of everything.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/charts/mod.rs"]
-mod charts;
-#[allow(dead_code)]
-#[path = "../../src/hash.rs"]
-mod hash;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/json/mod.rs"]
-mod json;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/metrics/mod.rs"]
-mod metrics;
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/page/recorded/mod.rs"]
-mod recorded;
-#[allow(dead_code)]
-#[path = "../../src/shorten.rs"]
-mod shorten;
-#[allow(dead_code)]
-#[path = "../../src/text.rs"]
-mod text;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moment, Point, Stage};
 use crate::engine::settings::Settings;
-use crate::experiments::RewardModelReport;
+use klimb_lab::RewardModelReport;
 
 /// A session at the last points of its runs, models as safetensors files. Whoever reads one trusts no byte of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

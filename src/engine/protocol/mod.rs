@@ -25,7 +25,7 @@ pub use sweep::{Brought, Errand, News, Sweep, SweepRun};
 
 use super::settings::Settings;
 pub use super::stage::Stage;
-use crate::metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

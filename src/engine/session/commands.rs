@@ -2,9 +2,9 @@
 
 use super::pipeline::{Policy, Subject};
 use super::{LEARNED_FROM_PAIRS, Session, asset_failure, progress, reports};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Command, Event, Stage};
 use crate::engine::settings::Settings;
+use klimb_network::backend::{BackendError, Kernels};
 
 impl<K: Kernels> Session<K> {
     /// Does what `command` asks for, or fails with the device.

@@ -2,11 +2,11 @@
 
 use super::pipeline::Policy;
 use super::{Session, progress};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Progress, Stage, Work};
-use crate::experiments::{Contest, ContestSettings, Contestant};
-use crate::metrics::WinRatePoint;
-use crate::model::Checkpoint;
+use klimb_lab::{Contest, ContestSettings, Contestant};
+use klimb_metrics::WinRatePoint;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
 
 /// Prompt instances a temperature: as many as fit a slice that keeps the page alive.
 const INSTANCES: usize = 256;

@@ -2,10 +2,10 @@
 
 use super::pipeline::Policy;
 use super::{Clock, Session, Snapshot};
-use crate::backend::Kernels;
 use crate::engine::protocol::{
     BackendKind, Badge, Brought, Command, Errand, Event, Failure, Kept, KeptMoment, News, Sweep,
 };
+use klimb_network::backend::Kernels;
 
 /// A session for errands.
 pub struct Hand<K: Kernels> {

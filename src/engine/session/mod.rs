@@ -36,10 +36,10 @@ use super::protocol::{
     Work,
 };
 use super::settings::{Breadth, Settings};
-use crate::backend::{BackendError, Kernels};
-use crate::experiments::{BestOfNSettings, Evaluation, Place};
-use crate::metrics::{MetricRow, OptimumPoint, Setting};
-use crate::model::Checkpoint;
+use klimb_lab::{BestOfNSettings, Evaluation, Place};
+use klimb_metrics::{MetricRow, OptimumPoint, Setting};
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
 pub type Clock = fn() -> f64;

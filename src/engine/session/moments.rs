@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::pipeline::Policy;
 use super::{Run, Session, reports};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Failure, KeptMoment, Moment, Opened, Point};
 use crate::engine::settings::Settings;
-use crate::model::Checkpoint;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
 
 /// Most that is kept, in parameters: 64 MiB. The oldest moments go first.
 const MOST_PARAMETERS: usize = 1 << 24;

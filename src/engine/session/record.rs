@@ -2,9 +2,9 @@
 //! anew.
 
 use super::Session;
-use crate::backend::Kernels;
 use crate::engine::protocol::{Event, Report, Stage};
-use crate::metrics::MetricRow;
+use klimb_metrics::MetricRow;
+use klimb_network::backend::Kernels;
 
 /// Most rows of a stage that are told once more, the newest: at most a few tens of megabytes.
 const MOST_ROWS: usize = 20_000;

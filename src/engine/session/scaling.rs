@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use super::{MOST_STEPS, SLICE_SECONDS, Session, progress};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Extent, Failure, Progress, Work};
 use crate::engine::session::reports;
-use crate::experiments::{PartTraining, ScalingContest, ScalingPart, ScalingSettings, StudyError};
-use crate::metrics::ScalingPoint;
-use crate::model::Checkpoint;
-use crate::world::{World, WorldSettings};
+use klimb_lab::{PartTraining, ScalingContest, ScalingPart, ScalingSettings, StudyError};
+use klimb_metrics::ScalingPoint;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
+use klimb_world::{World, WorldSettings};
 
 /// Which experiment stands behind a word of the page; named by the session's seed.
 pub type Scale = fn(Extent, u64) -> ScalingSettings;

@@ -4,11 +4,11 @@ use super::moments::Moments;
 use super::pipeline::Policy;
 use super::record::Record;
 use super::{Clock, Failure, Run, Session};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, Stage};
 use crate::engine::settings::Settings;
-use crate::experiments::TrainedRewardModel;
-use crate::model::{Checkpoint, CheckpointError, Expectation};
+use klimb_lab::TrainedRewardModel;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 
 /// A session at the last evaluated points of its runs. It lives in ordinary memory, so losing the device does not
 /// touch it.

@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::pipeline::{Policy, RewardModelWork};
-use crate::backend::Kernels;
 use crate::engine::protocol::{Event, Origin, Stage, StageState, StageStatus};
+use klimb_network::backend::Kernels;
 
 impl<K: Kernels> Session<K> {
     /// Tells every stage that changed since the last time, and before them the reference, if it is another.

@@ -2,9 +2,9 @@
 
 use super::pipeline::{Policy, RewardModelWork, Subject};
 use super::{MOST_STEPS, SLICE_SECONDS, Session};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Stage, Work};
-use crate::metrics::MetricRow;
+use klimb_metrics::MetricRow;
+use klimb_network::backend::{BackendError, Kernels};
 
 impl<K: Kernels> Session<K> {
     /// One step of a stage, told in full. What takes longer than a slice is played until the step is there.

@@ -4,8 +4,8 @@
 use super::pipeline::{Policy, PutAside, Subject};
 use super::sweep::LiveSweep;
 use super::{Run, Session};
-use crate::backend::Kernels;
 use crate::engine::protocol::{Event, Stage};
+use klimb_network::backend::Kernels;
 
 /// What a reset took away.
 pub(super) struct Undo<K: Kernels> {

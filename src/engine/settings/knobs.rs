@@ -2,8 +2,8 @@
 
 use super::{BackendChoice, Breadth, Settings, WidthChoice};
 use crate::engine::stage::Stage;
-use crate::model::ConfigError;
-use crate::objectives::DpoLoss;
+use klimb_network::objectives::DpoLoss;
+use klimb_text::ConfigError;
 
 /// One knob: its name in the address, what it means, and which values it takes.
 #[derive(Debug, Clone, Copy)]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 pub use knobs::{KNOBS, Knob};
 pub use query::decoded;
 
-use crate::json;
-use crate::model::ConfigError;
-use crate::objectives::DpoLoss;
-use crate::shorten::excerpt;
-use crate::world::WorldSettings;
+use klimb_network::objectives::DpoLoss;
+use klimb_text::ConfigError;
+use klimb_text::json;
+use klimb_text::shorten::excerpt;
+use klimb_world::WorldSettings;
 
 /// Every knob of a session.
 ///
@@ -70,7 +70,7 @@ pub struct Settings {
     pub ppo_epochs: usize,
     /// AdamW's learning rate for PPO's policy and value model.
     pub ppo_learning_rate: f64,
-    /// What labels add to the gold reward for each word of the [`Loophole`](crate::experiments::Loophole); 0 is none.
+    /// What labels add to the gold reward for each word of the [`Loophole`](klimb_lab::Loophole); 0 is none.
     pub loophole_bonus: f64,
     /// What PPO takes off the score of a completion that runs to the length limit without an end; 0 takes nothing off.
     pub missing_eos_penalty: f64,

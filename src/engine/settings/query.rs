@@ -1,8 +1,8 @@
 //! The parts of an address as other programs hand it on: mail and chats escape it, and add names of their own.
 
 use super::knobs::KNOBS;
-use crate::model::ConfigError;
-use crate::shorten::excerpt;
+use klimb_text::ConfigError;
+use klimb_text::shorten::excerpt;
 
 /// Names in an address that are the page's own.
 const OF_THE_PAGE: [&str; 2] = ["hide", "type"];

@@ -8,9 +8,9 @@ use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use crate::backend::BackendError;
-use crate::backend::gpu::{Gpu, Preference, is_software};
 use crate::engine::protocol::Adapter;
+use klimb_network::backend::BackendError;
+use klimb_network::backend::gpu::{Gpu, Preference, is_software};
 
 const REQUEST: &str = "requestAdapter";
 

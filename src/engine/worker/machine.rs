@@ -1,14 +1,14 @@
 //! The session on the backend that suits this browser. Wasm alone.
 
 use super::{adapter, shipped};
-use crate::backend::BackendError;
-use crate::backend::either::{Either, EitherBackend};
-use crate::backend::gpu::kernels::{LEARNING, WRITING};
 use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
 };
 use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
+use klimb_network::backend::BackendError;
+use klimb_network::backend::either::{Either, EitherBackend};
+use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;

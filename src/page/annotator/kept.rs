@@ -1,7 +1,7 @@
 //! Her labels over a reload: what a person has judged is work, and a tab that is loaded anew gives it back. No browser in here.
 
 use super::Annotator;
-use crate::json;
+use klimb_text::json;
 
 /// The highest number of a pair, far more than anybody labels.
 const MOST_PAIRS: usize = 1 << 24;

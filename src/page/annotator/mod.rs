@@ -14,8 +14,8 @@ pub use view::{click, draw, press, restore, set_flips};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, DrawnPair, SampledCompletion};
-use crate::rng::Generator;
-use crate::world::preferences::jsonl_line;
+use klimb_numerics::rng::Generator;
+use klimb_world::preferences::jsonl_line;
 
 /// Labels a person is asked for at first: few, but a few minutes' work.
 const FIRST_GOAL: usize = 20;
@@ -285,8 +285,8 @@ fn text(completion: &SampledCompletion) -> String {
 mod tests {
     use super::*;
     use crate::engine::protocol::{Stage, Word};
-    use crate::world::preferences::{PairError, from_jsonl};
-    use crate::world::{World, WorldSettings};
+    use klimb_world::preferences::{PairError, from_jsonl};
+    use klimb_world::{World, WorldSettings};
 
     const NOUNS: [&str; 5] = ["acting", "plot", "story", "music", "ending"];
 

@@ -8,7 +8,7 @@ use crate::engine::protocol::{Command, Point};
 use crate::engine::settings::Settings;
 use crate::page::run_notes::{RunNote, RunSettings};
 use crate::page::trails::RunId;
-use crate::words::key;
+use klimb_text::words::key;
 
 /// The methods that learn from pairs, by their names in points.
 const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];

@@ -8,7 +8,7 @@ use crate::page::state::{Export, State, Tint};
 use crate::page::trails::run_name;
 use crate::page::view::View;
 use crate::page::{Page, dom, format, samples};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Where a tab keeps the labels.
 const KEPT: &str = "klimb-labels";

@@ -2,8 +2,8 @@
 
 use super::{Annotator, Label};
 use crate::page::format;
-use crate::stats::share_interval;
-use crate::words::say;
+use klimb_numerics::stats::share_interval;
+use klimb_text::words::say;
 
 impl Label<'_> {
     /// What the oracle makes of her choice, in one clause.

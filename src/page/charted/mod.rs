@@ -8,11 +8,11 @@ pub use table::{Table, table};
 use super::state::State;
 use super::trails::RunId;
 use super::{format, trails};
-use crate::charts::{Curve, CurveChart, Trail, newest_at};
 use crate::engine::protocol::Stage;
-use crate::metrics::{FrontierPoint, MetricRow, Series, definition};
-use crate::stats::smoothed;
-use crate::words::say;
+use klimb_charts::{Curve, CurveChart, Trail, newest_at};
+use klimb_metrics::{FrontierPoint, MetricRow, Series, definition};
+use klimb_numerics::stats::smoothed;
+use klimb_text::words::say;
 
 /// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";

@@ -1,8 +1,8 @@
 //! The charts over the steps as a table.
 
 use super::{Charted, steps};
-use crate::charts::{Curve, newest_at};
 use crate::page::format;
+use klimb_charts::{Curve, newest_at};
 
 /// Rows of the table, which is read from one end to the other.
 const ROWS: usize = 20;

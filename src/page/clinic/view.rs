@@ -4,7 +4,7 @@ use super::{CASES, Case};
 use crate::engine::protocol::Command;
 use crate::page::state::State;
 use crate::page::{Page, address, dom};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Puts the cases into the document, unless a page before this one did.
 pub fn build() {

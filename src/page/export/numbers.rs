@@ -7,11 +7,11 @@ use serde::{Serialize, Serializer};
 use super::{BUILD, program};
 use crate::engine::protocol::{BackendKind, BestOfNNumbers, Origin, Point, Ready, Stage, StageStatus};
 use crate::engine::settings::{KNOBS, Settings};
-use crate::json;
-use crate::metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
 use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
 use crate::page::trails::setting_name;
+use klimb_metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
+use klimb_text::json;
 
 /// What made the numbers: the file's first lines.
 fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::engine::protocol::Event;
-    use crate::metrics::{FrontierPoint, Setting};
+    use klimb_metrics::{FrontierPoint, Setting};
 
     const DATE: &str = "2026-01-02T03:04:05Z";
 

@@ -3,9 +3,9 @@
 use super::{BUILD, program};
 use crate::engine::protocol::Stage;
 use crate::engine::settings::{Knob, Settings};
-use crate::objectives::DpoLoss;
 use crate::page::state::State;
-use crate::world::{MAX_COMPLETION, MAX_SEQUENCE};
+use klimb_network::objectives::DpoLoss;
+use klimb_world::{MAX_COMPLETION, MAX_SEQUENCE};
 
 /// What the script does, below the run's own numbers.
 const BODY: &str = include_str!("trl.py");
@@ -253,9 +253,9 @@ mod tests {
     /// The optimisers of the page, as the body has them.
     #[test]
     fn the_script_s_optimisers_are_the_page_s() {
-        let decay = |it: &crate::language::Adamw| format!("{:?}", it.weight_decay);
+        let decay = |it: &klimb_align::language::Adamw| format!("{:?}", it.weight_decay);
         let (dpo, reward) =
-            (crate::algorithms::DpoSettings::default(), crate::algorithms::RewardModelSettings::default());
+            (klimb_align::algorithms::DpoSettings::default(), klimb_align::algorithms::RewardModelSettings::default());
         assert!(BODY.contains(&format!(
             "LEARNING_RATE, adam_beta2=0.98, weight_decay={},\n        beta=BETA",
             decay(&dpo.adamw)

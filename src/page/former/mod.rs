@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::annotator::PairNames;
 use super::run_notes::RunNote;
 use super::trails::{RunId, RunMark, shown};
-use crate::charts::Trail;
 use crate::engine::protocol::Point;
-use crate::json;
-use crate::metrics::FrontierPoint;
+use klimb_charts::Trail;
+use klimb_metrics::FrontierPoint;
+use klimb_text::json;
 
 /// Most points that are taken from one file: far more than an afternoon of training leaves.
 const MOST_POINTS: usize = 20_000;

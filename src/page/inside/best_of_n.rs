@@ -3,7 +3,7 @@
 use crate::engine::protocol::BestOfNNumbers;
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Writes a row for every N that was measured.
 pub fn draw(state: &State) {

@@ -7,7 +7,7 @@ use super::{pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::{each_heard, say};
+use klimb_text::words::{each_heard, say};
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {

@@ -7,7 +7,7 @@ use super::tokens::{self, Place};
 use crate::engine::protocol::{Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {

@@ -5,7 +5,7 @@ use web_sys::Element;
 use crate::engine::protocol::{Mass, Masses, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Most of a bar's width that chosen and rejected take together.
 const ROOM: f64 = 0.8;

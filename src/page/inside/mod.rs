@@ -14,7 +14,7 @@ use web_sys::Element;
 use super::state::State;
 use super::{Page, dom, format};
 use crate::engine::protocol::Stage;
-use crate::words::say;
+use klimb_text::words::say;
 use tokens::Place;
 
 /// Writes the step that was looked into.

@@ -6,7 +6,7 @@ use super::tokens::{self, Place};
 use crate::engine::protocol::{EpisodeNumbers, Round, Stage, TokenNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::{key, say};
+use klimb_text::words::{key, say};
 
 /// Heads of an episode's table, each with what it means.
 const COLUMNS: [(&str, &str); 7] = [

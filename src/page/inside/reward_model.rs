@@ -6,7 +6,7 @@ use super::pull;
 use crate::engine::protocol::{ScoredBatch, ScoredCompletion, ScoredPairNumbers};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {

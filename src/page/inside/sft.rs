@@ -6,7 +6,7 @@ use super::tokens::{self, Place};
 use crate::engine::protocol::{ReviewNumbers, SftBatch};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Nats of surprise from which a token is tinted stronger.
 const SURPRISES: [f64; 4] = [0.1, 0.7, 2.0, 4.0];

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Failure, Kept, KeptMoment, Moment, Point, Stage};
 use crate::engine::settings::Settings;
-use crate::json;
-use crate::metrics::MetricRow;
 use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
-use crate::page::recorded::method_name;
 use crate::page::trails::{RunId, RunMark, is_standing};
-use crate::words::say;
+use klimb_charts::recorded::method_name;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
+use klimb_text::words::say;
 
 /// The version of the form that this page writes, and the newest it reads.
 pub const FORMAT: u32 = 2;

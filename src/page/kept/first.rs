@@ -7,8 +7,8 @@ use super::keeper::decode;
 use super::store::{Key, Store, StoreError, Transaction, Under};
 use super::{Entry, FORMAT, Loaded, Place, Stretch};
 use crate::engine::protocol::{Kept, KeptMoment, Stage};
-use crate::json;
-use crate::metrics::MetricRow;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
 
 /// The version of [`FirstEntry`].
 const FIRST_FORMAT: u32 = 1;

@@ -21,8 +21,8 @@ use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
 use crate::engine::settings::Settings;
-use crate::json;
-use crate::metrics::MetricRow;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
 
 /// What the browser is to do.
 #[derive(Debug, Clone, PartialEq)]

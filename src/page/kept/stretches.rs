@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::Stretch;
 use crate::engine::protocol::Stage;
-use crate::json;
-use crate::metrics::MetricRow;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
 
 /// Rows of a stretch.
 pub const STRETCH: usize = 128;

@@ -2,9 +2,9 @@
 
 use super::State;
 use crate::engine::protocol::{Moment, Stage};
-use crate::metrics::FrontierPoint;
 use crate::page::trails::RunId;
 use crate::page::view::View;
+use klimb_metrics::FrontierPoint;
 
 impl State {
     /// Opens a point; answers with the measured policy behind it, if this engine may have kept one.

@@ -177,7 +177,7 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     assert_eq!(state.points.len(), 5);
     let n = |n: f64| {
         let mut point = fixtures::point(1, "best_of_n", 0);
-        point.point.setting = crate::metrics::Setting::Number(n);
+        point.point.setting = klimb_metrics::Setting::Number(n);
         Event::Point(point)
     };
     for n in [n(1.0), n(4.0), n(1.0)] {

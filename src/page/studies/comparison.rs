@@ -1,11 +1,11 @@
 //! RLHF or DPO? What the literature says of both roads, beside what was measured.
 
 use super::{fill, row};
-use crate::metrics::{ComparisonCell, FrontierPoint, QUANTITIES};
-use crate::page::recorded::method_name;
 use crate::page::state::State;
 use crate::page::{dom, format};
-use crate::words::say;
+use klimb_charts::recorded::method_name;
+use klimb_metrics::{ComparisonCell, FrontierPoint, QUANTITIES};
+use klimb_text::words::say;
 
 /// The columns of the table.
 const METHODS: [&str; 4] = ["dpo", "ppo", "ppo-gt", "preferred_ft"];

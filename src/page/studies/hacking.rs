@@ -1,11 +1,11 @@
 //! Reward hacking: a policy exploits a reward model of few pairs; the score rises, the gold reward falls.
 
 use super::chart;
-use crate::charts::{Line, LineChart, LinePoint};
-use crate::metrics::HackingPoint;
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
+use klimb_charts::{Line, LineChart, LinePoint};
+use klimb_metrics::HackingPoint;
 
 /// Writes chart and summary.
 pub fn draw(state: &mut State) {
@@ -27,7 +27,7 @@ pub const AXES: LineChart<'static> = LineChart {
     x_at_least: (0.0, 5.0),
     y_at_least: (-1.0, 4.0),
 };
-use crate::words::{key, say};
+use klimb_text::words::{key, say};
 
 /// What the reward model says, and what the world says.
 pub fn lines(state: &State) -> Vec<Line> {

@@ -14,9 +14,9 @@ use web_sys::Element;
 use super::state::State;
 use super::view::View;
 use super::{Page, dom, notices};
-use crate::charts::{ChartError, LineChart, Look};
 use crate::page::study::Study;
-use crate::words::say;
+use klimb_charts::{ChartError, LineChart, Look};
+use klimb_text::words::say;
 
 /// Draws the panel that is open.
 pub fn draw(state: &mut State) {

@@ -1,14 +1,14 @@
 //! Alignment against size (Ouyang et al. 2022, Figure 1): does a small aligned model beat a large one that is not?
 
 use super::{chart, fill, row};
-use crate::charts::{Line, LineChart, LinePoint};
 use crate::engine::protocol::Work;
-use crate::metrics::ScalingPoint;
-use crate::page::recorded::method_name;
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
-use crate::stats::{half_width, mean};
+use klimb_charts::recorded::method_name;
+use klimb_charts::{Line, LineChart, LinePoint};
+use klimb_metrics::ScalingPoint;
+use klimb_numerics::stats::{half_width, mean};
 
 /// A method at a size: what its seeds have in common.
 struct Cell {
@@ -57,7 +57,7 @@ pub const AXES: LineChart<'static> = LineChart {
     x_at_least: (3.75, 6.6),
     y_at_least: (0.2, 1.0),
 };
-use crate::words::{key, say};
+use klimb_text::words::{key, say};
 
 /// Recorded lines, and over them those of models that were trained here.
 pub fn lines(state: &State) -> Vec<Line> {

@@ -1,13 +1,13 @@
 //! Win rate against temperature (Rafailov et al. 2023, Figure 2 right), against the grammar's own reviews.
 
 use super::{chart, fill, row};
-use crate::charts::{Line, LineChart, LinePoint};
 use crate::engine::protocol::Work;
-use crate::metrics::WinRatePoint;
-use crate::page::recorded::{READ_OFF_WIN_RATES, Table, method_name};
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
+use klimb_charts::recorded::{READ_OFF_WIN_RATES, Table, method_name};
+use klimb_charts::{Line, LineChart, LinePoint};
+use klimb_metrics::WinRatePoint;
 
 /// Writes chart, table and summary: recorded lines, and over them those that were played here.
 pub fn draw(state: &mut State) {
@@ -31,7 +31,7 @@ pub const AXES: LineChart<'static> = LineChart {
     x_at_least: (0.0, 1.15),
     y_at_least: (0.4, 1.0),
 };
-use crate::words::{key, say};
+use klimb_text::words::{key, say};
 
 /// Recorded lines, and over them those that were played here.
 pub fn lines(state: &State) -> Vec<Line> {

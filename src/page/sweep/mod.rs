@@ -7,7 +7,7 @@ pub mod view;
 use super::format;
 use super::trails::RunId;
 use crate::engine::protocol::{Progress, Stage, Sweep, SweepRun};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// The β of each run: those of the recorded sweep, whose longest step is halved. The shortest leash comes first, so that
 /// the chart need not be squeezed for the first points.

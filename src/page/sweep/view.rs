@@ -5,7 +5,7 @@ use crate::engine::protocol::{Command, Work};
 use crate::page::hands::workers;
 use crate::page::state::State;
 use crate::page::{Page, dom};
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Begins a sweep of what is in focus, or cancels the one that is on.
 pub fn press(page: &mut Page) {

@@ -8,7 +8,7 @@ pub mod view;
 use crate::engine::settings::Settings;
 pub use stops::{Action, Link, STOPS, Stop};
 
-use crate::words::say;
+use klimb_text::words::say;
 
 /// Where the visitor is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -8,7 +8,7 @@ use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{Page, address, dom, studies};
-use crate::words::say;
+use klimb_text::words::say;
 
 const STORED: &str = "klimb-tour";
 /// The class of the part that is spoken of.

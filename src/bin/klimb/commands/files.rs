@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
+use klimb::ConfigError;
+use klimb::model::{Checkpoint, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
 use super::Failure;

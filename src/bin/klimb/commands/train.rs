@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use klimb::ConfigError;
 use klimb::algorithms::{Sft as Algorithm, SftSettings};
 use klimb::backend::network::Network;
 use klimb::backend::{Kernels, SequenceSize};
 use klimb::experiments::{BASE_STEPS, SFT_STEPS, TextSource, limits, model_config, pretrain_settings, sft_settings};
 use klimb::language::{Scorer, Sequence};
-use klimb::model::{Checkpoint, ConfigError, ModelConfig, initial_parameters};
+use klimb::model::{Checkpoint, ModelConfig, initial_parameters};
 use klimb::rng::Generator;
 use klimb::stats::{half_width, mean};
 use klimb::world::preferences::LabelSettings;

@@ -1,13 +1,13 @@
 //! Best-of-N in short pieces: the reference's completions, their scores, and a point for every N.
 
 use super::Pipeline;
-use crate::algorithms::best_of_n_bound;
-use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::BestOfNNumbers;
 use crate::engine::settings::Settings;
-use crate::experiments::{BestOfNSettings, CompletionPool, Evaluation, PoolDrawing};
-use crate::language::{Judge, Sequence, upload};
-use crate::world::MAX_SEQUENCE;
+use klimb_align::algorithms::best_of_n_bound;
+use klimb_align::language::{Judge, Sequence, upload};
+use klimb_lab::{BestOfNSettings, CompletionPool, Evaluation, PoolDrawing};
+use klimb_network::backend::{BackendError, Kernels, SequenceSize};
+use klimb_world::MAX_SEQUENCE;
 
 /// Completions judged at a time.
 const PIECE: usize = 256;

@@ -2,16 +2,16 @@
 
 use super::Pipeline;
 use super::looking::Look;
-use crate::algorithms::{Dpo, DpoMetrics, DpoSettings, PairBatch};
-use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::Batch;
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::language::Schedule;
-use crate::metrics::MetricRow;
-use crate::model::Checkpoint;
-use crate::world::MAX_SEQUENCE;
+use klimb_align::algorithms::{Dpo, DpoMetrics, DpoSettings, PairBatch};
+use klimb_align::language::Schedule;
+use klimb_metrics::MetricRow;
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
+use klimb_world::MAX_SEQUENCE;
 
 /// DPO's learning rate warms up over so many steps, and decays until the last.
 const WARM_UP: u64 = 20;

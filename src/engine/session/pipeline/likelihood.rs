@@ -2,20 +2,20 @@
 
 use super::looking::Look;
 use super::{Pipeline, Policy, dpo};
-use crate::algorithms::{
-    DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
-    UnlikelihoodSettings,
-};
-use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::LikelihoodBatch;
 use crate::engine::session::reports::{self, SeenPairs};
 use crate::engine::settings::Settings;
-use crate::experiments::PairOrder;
-use crate::language::Learner;
-use crate::metrics::MetricRow;
-use crate::model::Checkpoint;
-use crate::world::MAX_SEQUENCE;
+use klimb_align::algorithms::{
+    DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
+    UnlikelihoodSettings,
+};
+use klimb_align::language::Learner;
+use klimb_lab::PairOrder;
+use klimb_metrics::MetricRow;
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
+use klimb_world::MAX_SEQUENCE;
 
 /// A policy that learns from pairs by likelihoods alone, and how far it is through them.
 pub(super) struct LiveLikelihood<K: Kernels> {

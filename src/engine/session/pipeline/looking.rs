@@ -1,10 +1,10 @@
 //! What a person looks into a step with: forward passes that training itself has no need of, before an update and after.
 
 use super::TOLD;
-use crate::algorithms::PairBatch;
-use crate::backend::{BackendError, Kernels};
 use crate::engine::session::reports::SeenPairs;
-use crate::language::{Comparison, Scorer, Sequence};
+use klimb_align::algorithms::PairBatch;
+use klimb_align::language::{Comparison, Scorer, Sequence};
+use klimb_network::backend::{BackendError, Kernels};
 
 /// A batch of pairs before its step.
 pub(super) struct Look {

@@ -13,19 +13,19 @@ mod sft;
 
 use thiserror::Error;
 
-use crate::algorithms::Dpo;
-use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels, SequenceSize};
 use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::experiments::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
-use crate::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
-use crate::model::{Checkpoint, CheckpointError, Expectation};
-use crate::rng::Generator;
-use crate::world::preferences::{Pair, to_jsonl};
-use crate::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use best_of_n::LiveBestOfN;
+use klimb_align::algorithms::Dpo;
+use klimb_align::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
+use klimb_lab::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels, SequenceSize};
+use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
+use klimb_numerics::rng::Generator;
+use klimb_world::preferences::{Pair, to_jsonl};
+use klimb_world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use likelihood::{Likelihoods, LiveLikelihood};
 use optimum::Optimum;
 use ppo::LivePpo;

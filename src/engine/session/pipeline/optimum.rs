@@ -1,11 +1,11 @@
 //! Samples of the reference behind the closed-form optimum, piece by piece.
 
 use super::{PIECE, Pipeline, at_temperature_1};
-use crate::backend::{BackendError, Kernels};
-use crate::experiments::{OptimumSample, RecordedOptimum, Worth, optimum_curve};
-use crate::metrics::OptimumPoint;
-use crate::model::Checkpoint;
-use crate::rng::Generator;
+use klimb_lab::{OptimumSample, RecordedOptimum, Worth, optimum_curve};
+use klimb_metrics::OptimumPoint;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::Checkpoint;
+use klimb_numerics::rng::Generator;
 
 /// Samples of the reference per held-out prompt.
 const SAMPLES: usize = 1024;

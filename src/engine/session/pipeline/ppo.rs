@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 
 use super::{Pipeline, Policy, TOLD};
-use crate::algorithms::{Ppo, PpoSettings, PpoStart};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::Round as ToldRound;
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::experiments::{PpoRunSettings, Round, Rounds};
-use crate::language::Schedule;
-use crate::metrics::MetricRow;
-use crate::world::MAX_SEQUENCE;
+use klimb_align::algorithms::{Ppo, PpoSettings, PpoStart};
+use klimb_align::language::Schedule;
+use klimb_lab::{PpoRunSettings, Round, Rounds};
+use klimb_metrics::MetricRow;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_world::MAX_SEQUENCE;
 
 /// Episodes drawn at a time.
 const PIECE: usize = 64;

@@ -3,16 +3,16 @@
 use thiserror::Error;
 
 use super::{PIECE, Pipeline, at_temperature_1};
-use crate::backend::network::Network;
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{DrawnPair, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use crate::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
-use crate::language::Sequence;
-use crate::rng::Generator;
-use crate::world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
-use crate::world::{MAX_SEQUENCE, Vocabulary, World};
+use klimb_align::language::Sequence;
+use klimb_lab::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_numerics::rng::Generator;
+use klimb_world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
+use klimb_world::{MAX_SEQUENCE, Vocabulary, World};
 
 /// Completions from which a pair to label is taken: the first, and the next that differs.
 const CANDIDATES: usize = 4;

@@ -5,10 +5,10 @@ use super::likelihood::LiveLikelihood;
 use super::ppo::LivePpo;
 use super::reward_model::RewardModelRoom;
 use super::{Pipeline, Policy, dpo, preferences};
-use crate::algorithms::Dpo;
-use crate::backend::Kernels;
 use crate::engine::protocol::Stage;
-use crate::experiments::{PairOrder, PreferenceData};
+use klimb_align::algorithms::Dpo;
+use klimb_lab::{PairOrder, PreferenceData};
+use klimb_network::backend::Kernels;
 
 /// What stages had come to when they started over.
 pub struct PutAside<K: Kernels>(Vec<Room<K>>);

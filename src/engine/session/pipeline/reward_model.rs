@@ -1,17 +1,17 @@
 //! The reward model: pairs, training, validation, and scores of mean 0 under the reference, each in short pieces.
 
 use super::{PIECE, Pipeline, TOLD, at_temperature_1};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::ScoredBatch;
 use crate::engine::session::reports;
-use crate::experiments::{
+use klimb_align::language::Sequence;
+use klimb_lab::{
     PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairSplit, RewardModelError, RewardModelRecipe, RewardModelTraining,
     TrainedRewardModel, instances_by_prompt,
 };
-use crate::language::Sequence;
-use crate::metrics::MetricRow;
-use crate::rng::Generator;
-use crate::world::preferences::Pair;
+use klimb_metrics::MetricRow;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_numerics::rng::Generator;
+use klimb_world::preferences::Pair;
 
 /// Pieces of the reference's completions that scores are centred on.
 const REFERENCE_PIECES: usize = 4;

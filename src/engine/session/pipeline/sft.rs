@@ -1,15 +1,15 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
 use super::{Pipeline, TOLD, preferences};
-use crate::algorithms::{Sft, SftMetrics};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::SftBatch;
 use crate::engine::session::reports;
-use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
-use crate::language::upload;
-use crate::metrics::MetricRow;
-use crate::model::{Checkpoint, CheckpointError, Expectation};
-use crate::world::MAX_SEQUENCE;
+use klimb_align::algorithms::{Sft, SftMetrics};
+use klimb_align::language::upload;
+use klimb_lab::{SFT_STEPS, TextSource, sft_settings};
+use klimb_metrics::MetricRow;
+use klimb_network::backend::{BackendError, Kernels};
+use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
+use klimb_world::MAX_SEQUENCE;
 
 /// Live SFT, with its supply of reviews.
 pub(super) struct LiveSft<K: Kernels> {

@@ -1,17 +1,17 @@
 //! The numbers of one step in full.
 
 use super::seen::{SeenCompletion, SeenPairs};
-use crate::algorithms::{
-    DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics,
-};
 use crate::engine::protocol::{
     Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ReviewNumbers,
     ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, Stage, TokenNumbers,
 };
-use crate::experiments::Round;
-use crate::language::{Sequence, TokenComparison};
-use crate::metrics::MetricRow;
-use crate::world::World;
+use klimb_align::algorithms::{
+    DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics,
+};
+use klimb_align::language::{Sequence, TokenComparison};
+use klimb_lab::Round;
+use klimb_metrics::MetricRow;
+use klimb_world::World;
 
 /// The first `told` reviews of an SFT step, with log π of every token of the batch before the update and after it.
 pub fn sft_batch(

@@ -1,8 +1,8 @@
 //! Where the probability of a batch's completions went.
 
-use crate::algorithms::PairBatch;
 use crate::engine::protocol::{Mass, Masses};
-use crate::language::Sequence;
+use klimb_align::algorithms::PairBatch;
+use klimb_align::language::Sequence;
 
 /// The masses of `pairs` under the reference and, from log π of every completion, the chosen first, before the step and
 /// after it.

@@ -7,15 +7,15 @@ mod seen;
 pub use inside::{batch, episodes, likelihood_batch, scored_batch, sft_batch};
 pub use seen::SeenPairs;
 
-use crate::algorithms::RewardModelMetrics;
-use crate::backend::BackendError;
 use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};
-use crate::experiments::{RewardModelReport, Round};
-use crate::language::{Sequence, TokenComparison};
-use crate::metrics::MetricRow;
-use crate::model::ConfigError;
-use crate::world::gold::{Rule, WordWorking};
-use crate::world::{MAX_PROMPT, World};
+use klimb_align::algorithms::RewardModelMetrics;
+use klimb_align::language::{Sequence, TokenComparison};
+use klimb_lab::{RewardModelReport, Round};
+use klimb_metrics::MetricRow;
+use klimb_network::backend::BackendError;
+use klimb_text::ConfigError;
+use klimb_world::gold::{Rule, WordWorking};
+use klimb_world::{MAX_PROMPT, World};
 
 /// One step of the reward model by the field's names.
 pub fn reward_model_row(metrics: &RewardModelMetrics) -> MetricRow {
@@ -257,8 +257,8 @@ pub fn setting_failure(error: &ConfigError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Generator;
-    use crate::world::gold::Lexicon;
+    use klimb_numerics::rng::Generator;
+    use klimb_world::gold::Lexicon;
 
     /// What each rule is said to have done, and what it did.
     fn told(text: &str) -> Vec<(String, f64, f64)> {

@@ -1,9 +1,9 @@
 //! A batch of pairs as it is looked at: under the policy before a step, after it, and under the reference.
 
 use super::mass::masses;
-use crate::algorithms::PairBatch;
 use crate::engine::protocol::Masses;
-use crate::language::{Comparison, Sequence, TokenComparison};
+use klimb_align::algorithms::PairBatch;
+use klimb_align::language::{Comparison, Sequence, TokenComparison};
 
 /// The pairs of one step, seen before it and after it.
 pub struct SeenPairs {

@@ -3,11 +3,11 @@
 //! run alone.
 
 use super::{LiveSweep, State};
-use crate::backend::Kernels;
 use crate::engine::protocol::{Brought, Errand, Event, KeptMoment, News, Point};
 use crate::engine::session::Session;
 use crate::engine::session::pipeline::{Policy, RewardModelWork};
-use crate::model::{Checkpoint, Expectation};
+use klimb_network::backend::Kernels;
+use klimb_network::model::{Checkpoint, Expectation};
 
 impl LiveSweep {
     /// The next run for a hand, if both are there.

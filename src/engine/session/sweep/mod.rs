@@ -7,9 +7,9 @@ mod progress;
 
 use super::pipeline::{Policy, Subject};
 use super::{Session, progress, reports};
-use crate::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
+use klimb_network::backend::{BackendError, Kernels};
 
 /// A sweep that is on.
 #[derive(Debug, Clone, PartialEq)]

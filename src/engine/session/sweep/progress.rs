@@ -1,9 +1,9 @@
 //! Where a sweep stands, and how long it will take whoever is at it.
 
 use super::{LiveSweep, State};
-use crate::backend::Kernels;
 use crate::engine::protocol::{Event, Progress, Work};
 use crate::engine::session::Session;
+use klimb_network::backend::Kernels;
 
 /// How fast runs are made.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -11,7 +11,7 @@ use super::keeper::{Keeper, MOST_VISITS, News};
 use super::memory::Memory;
 use super::store::{Key, Kind, StoreError};
 use super::{Chore, Earlier, Job};
-use crate::rng::Generator;
+use klimb_numerics::rng::Generator;
 
 fn discarded(memory: &Memory) -> BTreeSet<String> {
     let shared = memory.shared();

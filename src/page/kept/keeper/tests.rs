@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready, Stage};
 use crate::engine::settings::Settings;
-use crate::json;
-use crate::metrics::MetricRow;
 use crate::page::fixtures;
 use crate::page::kept::Seen;
 use crate::page::kept::memory::{Memory, alone};
 use crate::page::state::State;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
 
 pub(in crate::page::kept) const FOLDER: &str = "/klimb/";
 pub(in crate::page::kept) const HOUR: f64 = 3_600_000.0;

@@ -1,0 +1,79 @@
+//! Preference pairs in training: what a batch of them is, and a policy that learns from whole completions.
+
+use crate::language::{Adamw, Learner, Sequence, TokenBatch};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{At, Kernels, SequenceSize};
+
+/// The pairs of one step with their references' log-probabilities, summed over the completion.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairBatch {
+    /// Preferred completions.
+    pub chosen: Vec<Sequence>,
+    /// The others, in the same order.
+    pub rejected: Vec<Sequence>,
+    /// log π_ref(chosen).
+    pub reference_chosen: Vec<f64>,
+    /// log π_ref(rejected).
+    pub reference_rejected: Vec<f64>,
+}
+
+impl PairBatch {
+    /// Every sequence, the chosen first.
+    pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.chosen.iter().chain(&self.rejected)
+    }
+}
+
+/// A learner whose objective sees one log-probability a completion: the chosen, then the rejected.
+pub(super) struct PairLearner<K: Kernels> {
+    pub learner: Learner<K>,
+    /// Σ_t w_t·log π(y_t), (2, P), for the objective to read.
+    pub sequence_logprobs: K::Floats,
+    /// Its gradient, (2, P), for the objective to write.
+    pub dsequence_logprobs: K::Floats,
+    pairs: usize,
+}
+
+impl<K: Kernels> PairLearner<K> {
+    /// For batches of `pairs` pairs of at most `length` + 1 tokens, with `extra` further numbers a completion for the
+    /// objective, which reports `columns` statistics.
+    pub fn new(
+        k: &mut K,
+        (network, parameters): (Network, &[f32]),
+        (pairs, length): (usize, usize),
+        (extra, columns): (usize, usize),
+        adamw: Adamw,
+    ) -> Self {
+        let size = SequenceSize { batch: 2 * pairs, length };
+        Self {
+            learner: Learner::new(k, network, parameters, size, 2 * pairs * extra, columns, adamw),
+            sequence_logprobs: k.floats("sequence_logprobs", 2 * pairs),
+            dsequence_logprobs: k.floats("dsequence_logprobs", 2 * pairs),
+            pairs,
+        }
+    }
+
+    /// The batch's tokens, laid out.
+    ///
+    /// # Panics
+    /// If a sequence is too long.
+    pub fn tokens(&self, pairs: &PairBatch) -> TokenBatch {
+        TokenBatch::new(self.learner.size().length, pairs.sequences())
+    }
+
+    /// From the loaded batch to log π(y|x) of every completion, prompt masked.
+    pub fn forward(&mut self, k: &mut K) {
+        let learner = &mut self.learner;
+        learner.logprobs(k);
+        let mask = At::new(&learner.floats, learner.mask_offset());
+        k.sequence_logprobs_forward(learner.size(), &learner.numbers, mask, &mut self.sequence_logprobs);
+    }
+
+    /// From the objective's gradient back to tokens, logits and parameters, and one update.
+    pub fn backward(&mut self, k: &mut K) {
+        let learner = &mut self.learner;
+        let mask = At::new(&learner.floats, learner.mask_offset());
+        k.sequence_logprobs_backward(learner.size(), &self.dsequence_logprobs, mask, &mut learner.dnumbers);
+        learner.update(k, self.pairs);
+    }
+}

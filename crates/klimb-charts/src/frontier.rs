@@ -1,0 +1,395 @@
+//! The reward-versus-KL frontier (Rafailov et al. 2023, Figure 2 left), with the closed-form optimum behind it.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::dashes::dashes;
+use super::frame::spanning;
+use super::labels::Labels;
+use super::{ChartError, Frame, Look, Marker};
+use klimb_metrics::{FrontierPoint, OptimumPoint};
+use klimb_text::words::say;
+
+/// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
+pub const RELIABLE_SAMPLES: f64 = 100.0;
+/// Below this effective sample size not even what bounds nothing is drawn.
+const USABLE_SAMPLES: f64 = 10.0;
+/// What it weighs that a label lies on a run or on the optimum, and on something recorded.
+const LIVE: f64 = 1.0;
+const PALE: f64 = 0.1;
+
+/// The checkpoints of one run, in the order of training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trail {
+    /// What stands beside its end: what differed ("DPO, β 0.30").
+    pub label: String,
+    /// Decides hue and marker, by its name in [`FrontierPoint`].
+    pub method: String,
+    /// Whether it grows now: drawn in full colour, with error bars on its last point.
+    pub live: bool,
+    /// Its points.
+    pub points: Vec<FrontierPoint>,
+}
+
+/// Where a perfect learner of another reward would go: no bound, so it is drawn thin, and never solid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aim {
+    /// What stands beside its end.
+    pub label: String,
+    /// Whose aim it is; decides the hue.
+    pub method: String,
+    /// Its points, by KL in either direction. Those carried by too few samples are left out.
+    pub points: Vec<OptimumPoint>,
+}
+
+/// Everything on the chart.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontierChart<'a> {
+    /// Recorded runs, drawn faintly behind the others, where they lie in the frame; equal labels are written once.
+    pub ghosts: &'a [Trail],
+    /// Curves that somebody read off another figure, drawn dashed, without markers.
+    pub read_off: &'a [Trail],
+    /// The runs; later ones are drawn over earlier ones.
+    pub trails: &'a [Trail],
+    /// The closed-form optimum, by KL in either direction.
+    pub optimum: &'a [OptimumPoint],
+    /// The optima of learned rewards, which PPO aims at.
+    pub aims: &'a [Aim],
+    /// The optimum at the β chosen now, with its label.
+    pub target: Option<(OptimumPoint, &'a str)>,
+    /// The trail and point that is pointed at.
+    pub selected: Option<(usize, usize)>,
+    /// Where somebody thought that the optimum would be (KL, gold reward), with a label.
+    pub guess: Option<((f64, f64), &'a str)>,
+    /// What to say in the middle while there is nothing to see.
+    pub empty: &'a str,
+}
+
+impl FrontierChart<'_> {
+    /// Draws the chart over all of `area`.
+    ///
+    /// # Errors
+    /// A value that is not finite is refused before anything is drawn.
+    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+        self.check()?;
+        area.fill(&look.palette.paper)?;
+        let (x, y) = self.ranges();
+        let frame = Frame::new(area, look, x, y)?;
+        let mut labels = Labels::new(&frame, look);
+        self.draw_optimum(area, look, &frame, &mut labels)?;
+        frame.draw_axes(area, look, say("KL to the reference, nats →"), say("↑ gold reward"))?;
+        for ghost in self.ghosts {
+            draw_ghost(ghost, area, look, &frame, &mut labels)?;
+        }
+        for curve in self.read_off {
+            draw_read_off(curve, area, look, &frame)?;
+        }
+        self.draw_aims(area, look, &frame)?;
+        for (index, trail) in self.trails.iter().enumerate() {
+            let selected = self.selected.filter(|(which, _)| *which == index).map(|(_, point)| point);
+            draw_trail(trail, selected, area, look, &frame, &mut labels)?;
+        }
+        self.draw_guess(area, look, &frame)?;
+        self.draw_target(area, look, &frame, &mut labels)?;
+        self.describe_optimum(area, look, &frame, &mut labels)?;
+        for (text, end, color, is_behind) in self.named(look, &frame) {
+            labels.write(text, end, &color, is_behind, area)?;
+        }
+        if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
+            let middle = ((frame.across.start + frame.across.end) / 2, (frame.down.start + frame.down.end) / 2);
+            let style = look.text(&look.palette.quiet, 14.0, HPos::Center, VPos::Center);
+            area.draw(&Text::new(self.empty.to_owned(), middle, style))?;
+        }
+        area.present()?;
+        Ok(frame)
+    }
+
+    fn check(&self) -> Result<(), ChartError> {
+        for trail in self.trails.iter().chain(self.ghosts).chain(self.read_off) {
+            let finite = |p: &FrontierPoint| {
+                [p.kl_per_sequence, p.kl_half_width, p.gold_reward, p.gold_reward_half_width]
+                    .iter()
+                    .all(|v| v.is_finite())
+            };
+            if let Some(index) = trail.points.iter().position(|point| !finite(point)) {
+                return Err(ChartError::NotFinite { series: trail.label.clone(), index });
+            }
+        }
+        let finite = |p: &OptimumPoint| p.kl_per_sequence.is_finite() && p.gold_reward.is_finite();
+        for aim in self.aims {
+            if let Some(index) = aim.points.iter().position(|point| !finite(point)) {
+                return Err(ChartError::NotFinite { series: aim.label.clone(), index });
+            }
+        }
+        match self.optimum.iter().chain(self.target.iter().map(|(point, _)| point)).position(|p| !finite(p)) {
+            Some(index) => Err(ChartError::NotFinite { series: "closed-form optimum".into(), index }),
+            None => Ok(()),
+        }
+    }
+
+    /// KL from 0 to at least 5, gold reward from at most 0.4 to 1.
+    fn ranges(&self) -> (Range<f64>, Range<f64>) {
+        let points = || self.trails.iter().flat_map(|trail| &trail.points);
+        let reliable = || self.optimum.iter().filter(|point| point.effective_sample_size >= RELIABLE_SAMPLES);
+        let kl = points().map(|p| p.kl_per_sequence + p.kl_half_width).chain(reliable().map(|p| p.kl_per_sequence));
+        let reward = points().map(|p| p.gold_reward).chain(reliable().map(|p| p.gold_reward));
+        (0.0..spanning(kl, 0.0..5.0).end, spanning(reward, 0.4..1.0))
+    }
+
+    /// The envelope, with what lies above it shaded: no policy is there.
+    fn draw_optimum<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let mut curve: Vec<&OptimumPoint> =
+            self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence)).collect();
+        curve.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        let pixels: Vec<(i32, i32)> = curve.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+        let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return Ok(()) };
+        labels.keep_clear(&pixels, false, LIVE);
+        let mut above = pixels.clone();
+        above.extend([(last.0, frame.down.start), (first.0.min(frame.across.start), frame.down.start)]);
+        above.push((frame.across.start, first.1));
+        area.draw(&Polygon::new(above, look.palette.shade.filled()))?;
+        let reliable: Vec<bool> =
+            curve.windows(2).map(|ends| ends.iter().all(|p| p.effective_sample_size >= RELIABLE_SAMPLES)).collect();
+        let mut start = 0;
+        for stretch in reliable.chunk_by(|a, b| a == b) {
+            let path = &pixels[start..=start + stretch.len()];
+            start += stretch.len();
+            if stretch[0] {
+                area.draw(&PathElement::new(path.to_vec(), look.line(look.palette.ink, 1.5)))?;
+            } else {
+                for dash in dashes(path, f64::from(look.px(4.0))) {
+                    area.draw(&PathElement::new(dash, look.line(look.palette.ink, 1.0)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the curve is: above it, or, where there is no room, at the bottom on the right, where runs come last.
+    fn describe_optimum<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let shown = || self.optimum.iter().filter(|point| frame.x.contains(&point.kl_per_sequence));
+        if shown().next().is_none() {
+            return Ok(());
+        }
+        let mut lines = vec![say("closed-form optimum: no policy lies above")];
+        if shown().any(|point| point.effective_sample_size < RELIABLE_SAMPLES) {
+            lines.push(say("dashed: fewer than 100 samples carry it"));
+        }
+        let style = look.text(&look.palette.quiet, 12.0, HPos::Left, VPos::Top);
+        let widths = lines.iter().map(|line| area.estimate_text_size(line, &style).map(|(width, _)| width as i32));
+        let width = widths.collect::<Result<Vec<i32>, _>>()?.into_iter().max().unwrap_or(0);
+        let height = look.px(17.0) * lines.len() as i32;
+        let above = (frame.across.start + look.px(10.0), frame.down.start + look.px(6.0));
+        let below = (frame.across.end - look.px(4.0) - width, frame.down.end - look.px(8.0) - height);
+        let (left, top) = labels.clearest(&[above, below], (width, height));
+        for (line, row) in lines.into_iter().zip(0..) {
+            area.draw(&Text::new(line.to_owned(), (left, top + row * look.px(17.0)), style.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// What has a name, with where it ends, the name's colour, and whether it only stands behind; the most important
+    /// first, since a place that is taken is given to no other.
+    fn named(&self, look: &Look, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
+        let (palette, at) = (look.palette, |p: &FrontierPoint| frame.pixel(p.kl_per_sequence, p.gold_reward));
+        let target =
+            self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
+        let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink, false));
+        let trails = self.trails.iter().rev().filter_map(|trail| {
+            let color = if trail.live { palette.method(&trail.method) } else { palette.quiet };
+            Some((trail.label.as_str(), at(trail.points.last()?), color, false))
+        });
+        let aims = self.aims.iter().filter_map(|aim| {
+            Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(&aim.method), true))
+        });
+        // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
+        let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
+        let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let ghosts = kinds.into_iter().filter_map(|kind| {
+            let points = quiet().filter(|ghost| ghost.label == kind).flat_map(|ghost| &ghost.points);
+            let last = points
+                .filter(|point| is_in(point, frame))
+                .max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence))?;
+            Some((kind, at(last), palette.quiet, true))
+        });
+        target.into_iter().chain(guess).chain(trails).chain(ghosts).chain(aims).collect()
+    }
+
+    fn draw_aims<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        for aim in self.aims {
+            let (hue, pixels) = (look.palette.method(&aim.method), aim.pixels(frame));
+            let dashes = if pixels.len() > 1 { dashes(&pixels, f64::from(look.px(3.0))) } else { Vec::new() };
+            for dash in dashes {
+                area.draw(&PathElement::new(dash, look.line(hue, 1.0)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where somebody thought that the optimum would be, if that lies in the frame.
+    fn guessed(&self, frame: &Frame) -> Option<((i32, i32), &str)> {
+        let ((kl, reward), label) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl))?;
+        Some((frame.pixel(kl, reward), label))
+    }
+
+    /// A cross, with a line to the optimum that it was a guess of.
+    fn draw_guess<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+    ) -> Result<(), ChartError> {
+        let Some((center, _)) = self.guessed(frame) else { return Ok(()) };
+        if let Some((point, _)) = &self.target {
+            let path = [center, frame.pixel(point.kl_per_sequence, point.gold_reward)];
+            for dash in dashes(&path, f64::from(look.px(3.0))) {
+                area.draw(&PathElement::new(dash, look.line(look.palette.quiet, 1.0)))?;
+            }
+        }
+        Marker::Cross.draw(area, center, look.px(6.0), look.line(look.palette.ink, 2.0))
+    }
+
+    fn draw_target<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &Look,
+        frame: &Frame,
+        labels: &mut Labels,
+    ) -> Result<(), ChartError> {
+        let Some((point, _)) = &self.target else { return Ok(()) };
+        let center = frame.pixel(point.kl_per_sequence, point.gold_reward);
+        Marker::Diamond.draw(area, center, look.px(7.0), look.palette.paper.filled())?;
+        labels.keep_clear(&[center], true, LIVE);
+        Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))
+    }
+}
+
+impl Aim {
+    /// The points inside the frame that enough samples carry, by rising KL.
+    fn pixels(&self, frame: &Frame) -> Vec<(i32, i32)> {
+        let is_seen = |point: &&OptimumPoint| {
+            point.effective_sample_size >= USABLE_SAMPLES && frame.x.contains(&point.kl_per_sequence)
+        };
+        let mut points: Vec<&OptimumPoint> = self.points.iter().filter(is_seen).collect();
+        points.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
+        points.iter().map(|point| frame.pixel(point.kl_per_sequence, point.gold_reward)).collect()
+    }
+}
+
+fn draw_trail<DB: DrawingBackend>(
+    trail: &Trail,
+    selected: Option<usize>,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+    labels: &mut Labels,
+) -> Result<(), ChartError> {
+    let hue = look.palette.method(&trail.method);
+    let color = if trail.live { hue.mix(1.0) } else { hue.mix(0.45) };
+    let marker = Marker::of(&trail.method);
+    let pixels: Vec<(i32, i32)> = trail.points.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+    labels.keep_clear(&pixels, true, LIVE);
+    if pixels.len() > 1 {
+        area.draw(&PathElement::new(pixels.clone(), look.line(color, 1.0)))?;
+    }
+    if let (true, Some(last)) = (trail.live, trail.points.last()) {
+        draw_error_bars(last, area, look.line(color, 1.0), frame)?;
+    }
+    for (index, pixel) in pixels.iter().enumerate() {
+        let last = index + 1 == pixels.len();
+        let radius = look.px(if last && trail.live { 6.0 } else { 3.5 });
+        marker.draw(area, *pixel, radius, color.filled())?;
+        if selected == Some(index) {
+            marker.draw(area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a point has a place in the frame.
+fn is_in(point: &FrontierPoint, frame: &Frame) -> bool {
+    frame.x.contains(&point.kl_per_sequence) && frame.y.contains(&point.gold_reward)
+}
+
+/// A recorded run, as far as it lies in the frame: thin and pale, small markers.
+fn draw_ghost<DB: DrawingBackend>(
+    ghost: &Trail,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+    labels: &mut Labels,
+) -> Result<(), ChartError> {
+    let hue = look.palette.method(&ghost.method);
+    for stretch in ghost.points.chunk_by(|a, b| is_in(a, frame) == is_in(b, frame)) {
+        if !is_in(&stretch[0], frame) {
+            continue;
+        }
+        let pixels: Vec<(i32, i32)> = stretch.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
+        labels.keep_clear(&pixels, true, PALE);
+        if pixels.len() > 1 {
+            area.draw(&PathElement::new(pixels.clone(), look.line(hue.mix(0.16), 1.0)))?;
+        }
+        for pixel in pixels {
+            Marker::of(&ghost.method).draw(area, pixel, look.px(2.5), hue.mix(0.3).filled())?;
+        }
+    }
+    Ok(())
+}
+
+/// A curve of another figure, up to the frame's right edge.
+fn draw_read_off<DB: DrawingBackend>(
+    curve: &Trail,
+    area: &DrawingArea<DB, Shift>,
+    look: &Look,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let at = |p: &FrontierPoint| (p.kl_per_sequence, p.gold_reward);
+    let mut path: Vec<(f64, f64)> = curve.points.iter().filter(|point| is_in(point, frame)).map(at).collect();
+    let leaves = |ends: &&[FrontierPoint]| is_in(&ends[0], frame) && ends[1].kl_per_sequence > frame.x.end;
+    if let Some(ends) = curve.points.windows(2).find(leaves) {
+        let ((x0, y0), (x1, y1)) = (at(&ends[0]), at(&ends[1]));
+        path.push((frame.x.end, y0 + (frame.x.end - x0) / (x1 - x0) * (y1 - y0)));
+    }
+    let pixels: Vec<(i32, i32)> = path.into_iter().map(|(kl, reward)| frame.pixel(kl, reward)).collect();
+    for dash in dashes(&pixels, f64::from(look.px(6.0))) {
+        area.draw(&PathElement::new(dash, look.line(look.palette.method(&curve.method).mix(0.7), 1.0)))?;
+    }
+    Ok(())
+}
+
+/// 95 % intervals of KL and reward.
+fn draw_error_bars<DB: DrawingBackend>(
+    p: &FrontierPoint,
+    area: &DrawingArea<DB, Shift>,
+    style: ShapeStyle,
+    frame: &Frame,
+) -> Result<(), ChartError> {
+    let (kl, reward) = (p.kl_per_sequence, p.gold_reward);
+    let across = [kl - p.kl_half_width, kl + p.kl_half_width].map(|kl| frame.pixel(kl, reward));
+    let up = [reward - p.gold_reward_half_width, reward + p.gold_reward_half_width].map(|r| frame.pixel(kl, r));
+    area.draw(&PathElement::new(across.to_vec(), style))?;
+    area.draw(&PathElement::new(up.to_vec(), style))?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Charts: the reward-versus-KL frontier, curves over steps and lines over anything, drawn by plotters on anything it can draw on.
+//!
+//! Invariant: a chart sees metrics, never a trainer or a browser; the same code draws SVG in tests and the canvas of
+//! the page. A chart holds no state: it is given everything and answers with its [`Frame`], which says where a value
+//! lies.
+//!
+//! [`recorded`] reads what was measured once and ships with the page as files.
+//!
+//! ```
+//! use klimb_charts::{Line, LineChart, LinePoint, Look, line_svg};
+//!
+//! let points = [(1.0, 0.6, 0.05), (2.0, 0.8, 0.04)].map(|(x, y, half_width)| LinePoint { x, y, half_width });
+//! let line = Line { label: "DPO".into(), method: "dpo".into(), points: points.to_vec(), pale: false };
+//! let chart = LineChart {
+//!     x_name: "KL, nats",
+//!     y_name: "gold reward",
+//!     lines: &[line],
+//!     level: None,
+//!     x_at_least: (0.0, 3.0),
+//!     y_at_least: (0.0, 1.0),
+//! };
+//! let svg = line_svg(&chart, &Look::default(), (400, 300))?;
+//! assert!(svg.contains("gold reward"));
+//! # Ok::<(), klimb_charts::ChartError>(())
+//! ```
+
+#![warn(missing_docs)]
+
+#[macro_use]
+extern crate klimb_text;
+
+mod curve;
+mod dashes;
+mod frame;
+mod frontier;
+mod labels;
+mod lines;
+mod look;
+mod marker;
+pub mod recorded;
+mod svg;
+
+pub use curve::{Curve, CurveChart, newest_at};
+pub use frame::Frame;
+pub use frontier::{Aim, FrontierChart, Trail};
+pub use lines::{Line, LineChart, LinePoint};
+pub use look::{Look, Palette};
+pub use marker::Marker;
+pub use svg::{curve_svg, frontier_svg, line_svg};
+
+use thiserror::Error;
+
+/// Why a chart could not be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChartError {
+    /// A value that has no place on an axis: training broke down, or a file was edited.
+    #[error("{series}: value {index} is not a finite number, so it cannot be drawn")]
+    NotFinite {
+        /// The series as the person knows it.
+        series: String,
+        /// Which of its values, from 0.
+        index: usize,
+    },
+    /// No room for the axes.
+    #[error("a chart of {width} × {height} pixels has no room for its axes")]
+    TooSmall {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The surface refused.
+    #[error("the drawing surface refused: {0}")]
+    Surface(String),
+}
+
+impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErrorKind<E>> for ChartError {
+    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
+        Self::Surface(error.to_string())
+    }
+}

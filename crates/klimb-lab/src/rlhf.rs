@@ -1,0 +1,164 @@
+//! The whole road of RLHF as one run of a sweep: a reward model from labelled pairs, then PPO on its scores (Ouyang et
+//! al. 2022); or PPO on the gold reward itself.
+
+use std::ops::ControlFlow;
+
+use super::preferences::PAIRS_PER_INSTANCE;
+use super::{
+    PairSplit, PpoRun, PpoRunSettings, PpoSink, PreferenceData, PreferenceSettings, RewardModelError,
+    RewardModelRecipe, RewardModelTraining, RunEnd, Sink, SweepError, SweepPoint, TrainedRewardModel,
+    reference_completions, run_ppo,
+};
+use klimb_align::algorithms::{PpoMetrics, PpoStart};
+use klimb_align::language::upload;
+use klimb_metrics::{MetricRow, Setting};
+use klimb_network::backend::Kernels;
+use klimb_network::backend::network::Network;
+use klimb_text::ConfigError;
+use klimb_world::World;
+use klimb_world::preferences::Pair;
+
+/// A run of PPO with what judges it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RlhfSettings {
+    /// The policy's training and its points.
+    pub ppo: PpoRunSettings,
+    /// Where the reward model's pairs come from, and how it is trained; without one, the gold reward judges.
+    pub reward_model: Option<(PreferenceSettings, RewardModelRecipe)>,
+}
+
+impl RlhfSettings {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.ppo.validated()?;
+        if let Some((preferences, recipe)) = self.reward_model {
+            preferences.validated()?;
+            recipe.validated()?;
+        }
+        Ok(self)
+    }
+
+    /// Its name in files and on charts.
+    pub fn name(&self) -> &'static str {
+        if self.reward_model.is_some() { "ppo" } else { "ppo-gt" }
+    }
+
+    /// What distinguishes its runs: the target KL, or β.
+    pub fn setting(&self) -> Setting {
+        self.ppo.setting()
+    }
+
+    /// Optimiser steps of the policy.
+    pub fn steps(&self) -> u64 {
+        let ppo = &self.ppo.ppo;
+        self.ppo.rollouts.saturating_mul(ppo.epochs.saturating_mul(ppo.minibatches) as u64)
+    }
+}
+
+/// Trains the reward model, if there is to be one, and the policy, and measures the policy as it goes. If the sink says
+/// so it stops behind the piece at hand, without a further point. Answers whether it came to its end.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if a loss is not finite, `Sink` if the sink refuses a point.
+pub async fn run_rlhf<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    reference: (&Network, &[f32]),
+    (settings, seed): (&RlhfSettings, u64),
+    sink: &mut S,
+) -> Result<bool, SweepError<S::Error>> {
+    let mut reward_model = None;
+    if let Some((preferences, recipe)) = settings.reward_model {
+        reward_model = sink.known_reward_model(seed).map_err(SweepError::Sink)?;
+        if reward_model.is_none() {
+            let watch = || sink.stepped(0);
+            let trained = train_reward_model(k, world, reference, (preferences, recipe, seed), watch).await;
+            let Some(trained) = trained.map_err(|error| of_sweep(error, seed))? else { return Ok(false) };
+            sink.reward_model(seed, &trained).map_err(SweepError::Sink)?;
+            reward_model = Some(trained.parameters);
+        }
+    }
+    run_ppo_of(k, world, reference, (settings.ppo, reward_model.as_deref(), seed), sink)
+        .await
+        .map(|end| end.is_finished)
+}
+
+/// The second half: PPO from the reference, judged by this reward model, or else by the gold reward.
+///
+/// # Errors
+/// As [`run_rlhf`].
+pub async fn run_ppo_of<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (settings, reward_model, seed): (PpoRunSettings, Option<&[f32]>, u64),
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let start = PpoStart { reference, value_trunk: reward_model.unwrap_or(reference), reward_model };
+    let run = PpoRun { config: *network.config(), start, seed, settings };
+    run_ppo(k, world, run, &mut OfSweep(sink)).await
+}
+
+fn of_sweep<E>(error: RewardModelError, seed: u64) -> SweepError<E> {
+    match error {
+        RewardModelError::Backend(error) => SweepError::Backend(error),
+        RewardModelError::Diverged { step } => SweepError::Diverged { run: format!("reward model, seed {seed}"), step },
+    }
+}
+
+/// The reward model of a seed, from pairs of its own. `watch` is asked after each piece of work, and may end it; then the
+/// answer is `None`.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if the loss is not finite.
+pub async fn train_reward_model<K: Kernels>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (preferences, recipe, seed): (PreferenceSettings, RewardModelRecipe, u64),
+    mut watch: impl FnMut() -> ControlFlow<()>,
+) -> Result<Option<TrainedRewardModel>, RewardModelError> {
+    let parameters = upload(k, reference);
+    let mut data = PreferenceData::new(k, network, seed, preferences);
+    while data.len() < data.capacity() {
+        data.extend(k, world, &parameters).await?;
+        if watch().is_break() {
+            return Ok(None);
+        }
+    }
+    let pairs: Vec<Pair> = data.pairs().cloned().collect();
+    let instances = pairs.chunks(PAIRS_PER_INSTANCE).map(<[Pair]>::to_vec).collect();
+    let split = PairSplit::new(instances, recipe.validation_share, seed).expect("a chunk has many instances");
+    let mut training = RewardModelTraining::new(k, *network.config(), reference, split, seed, recipe);
+    while training.steps() < training.total_steps() {
+        training.step(k);
+        if training.is_due() {
+            training.validate(k).await?;
+        }
+        if watch().is_break() {
+            return Ok(None);
+        }
+    }
+    let completions = reference_completions(k, world, network, &parameters, seed).await?;
+    training.finish(k, &completions).await.map(Some)
+}
+
+/// A sweep's sink as PPO's.
+struct OfSweep<'a, S>(&'a mut S);
+
+impl<S: Sink> PpoSink for OfSweep<'_, S> {
+    type Error = S::Error;
+
+    fn seconds(&self) -> f64 {
+        self.0.seconds()
+    }
+
+    fn learned(&mut self, rollouts: u64, rollout: &MetricRow, _: &[PpoMetrics]) -> ControlFlow<()> {
+        self.0.metrics(std::slice::from_ref(rollout));
+        self.0.stepped(rollouts)
+    }
+
+    fn point(&mut self, point: SweepPoint) -> Result<(), S::Error> {
+        self.0.point(point)
+    }
+}

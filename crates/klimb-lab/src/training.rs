@@ -1,0 +1,428 @@
+//! One training on preference pairs with its points: the same loop, data and evaluation for every algorithm.
+//!
+//! No files and no clock here: whoever trains brings a [`Sink`].
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::limits;
+use super::{
+    Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings, StudyError,
+    TrainedRewardModel,
+};
+use klimb_align::algorithms::{
+    Dpo, DpoMetrics, DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
+    UnlikelihoodSettings,
+};
+use klimb_align::language::{Adamw, Learner, Schedule, upload};
+use klimb_metrics::{FrontierPoint, MetricRow, Setting};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Counters, Kernels};
+use klimb_text::ConfigError;
+use klimb_world::{MAX_SEQUENCE, World};
+
+/// Completions generated or scored at a time.
+pub(super) const PIECE: usize = 256;
+/// Steps between two looks at the metrics; the device keeps more lines than that.
+const METRICS_EVERY: u64 = 20;
+
+/// What every algorithm on pairs may spend, so that none is tuned better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Pairs a step.
+    pub pairs: usize,
+    /// Learning rate over the run, and the run's steps.
+    pub schedule: Schedule,
+    /// The optimiser's constants.
+    pub adamw: Adamw,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let DpoSettings { pairs, schedule, adamw, .. } = DpoSettings::default();
+        Self { pairs, schedule, adamw }
+    }
+}
+
+impl Budget {
+    /// The default budget over `steps`, with the warm-up of a short run.
+    pub fn of_steps(steps: u64) -> Self {
+        let budget = Self::default();
+        let warm_up = budget.schedule.warm_up.min(steps / 4);
+        Self { schedule: Schedule { steps, warm_up, ..budget.schedule }, ..budget }
+    }
+}
+
+/// An algorithm that learns from preference pairs, with its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// Direct preference optimisation.
+    Dpo(DpoSettings),
+    /// Unlikelihood.
+    Unlikelihood(UnlikelihoodSettings),
+    /// Maximum likelihood of the chosen; a batch is so many pairs.
+    PreferredFt(SftSettings),
+}
+
+impl Algorithm {
+    /// Its name in files and on charts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Dpo(_) => "dpo",
+            Self::Unlikelihood(_) => "unlikelihood",
+            Self::PreferredFt(_) => "preferred_ft",
+        }
+    }
+
+    /// What distinguishes its runs: β, α, or nothing.
+    pub fn setting(&self) -> Setting {
+        match self {
+            Self::Dpo(settings) => Setting::Number(settings.beta),
+            Self::Unlikelihood(settings) => Setting::Number(settings.alpha),
+            Self::PreferredFt(_) => Setting::Label("chosen".into()),
+        }
+    }
+
+    /// What it spends.
+    pub fn budget(&self) -> Budget {
+        match *self {
+            Self::Dpo(DpoSettings { pairs, schedule, adamw, .. })
+            | Self::Unlikelihood(UnlikelihoodSettings { pairs, schedule, adamw, .. })
+            | Self::PreferredFt(SftSettings { batch: pairs, schedule, adamw }) => Budget { pairs, schedule, adamw },
+        }
+    }
+
+    /// The same with another learning rate and number of steps.
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        match self {
+            Self::Dpo(settings) => Self::Dpo(DpoSettings { schedule, ..settings }),
+            Self::Unlikelihood(settings) => Self::Unlikelihood(UnlikelihoodSettings { schedule, ..settings }),
+            Self::PreferredFt(settings) => Self::PreferredFt(SftSettings { schedule, ..settings }),
+        }
+    }
+
+    fn validated(self) -> Result<Self, ConfigError> {
+        let Budget { pairs, schedule, .. } = self.budget();
+        limits::rate(schedule.peak)?;
+        limits::count("steps", schedule.steps, limits::MOST_STEPS, limits::TOO_LONG)?;
+        limits::count("batch", pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY)?;
+        match self {
+            Self::Dpo(DpoSettings { beta, label_smoothing, .. }) => {
+                limits::positive("beta", beta)?;
+                if !(0.0..0.5).contains(&label_smoothing) {
+                    let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
+                    return Err(ConfigError::new("label smoothing", reason));
+                }
+            }
+            Self::Unlikelihood(UnlikelihoodSettings { alpha, .. }) => {
+                if !(0.0..=1.0).contains(&alpha) {
+                    return Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")));
+                }
+            }
+            Self::PreferredFt(_) => {}
+        }
+        Ok(self)
+    }
+}
+
+/// One training with its data and its points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSettings {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// Where its pairs come from.
+    pub preferences: PreferenceSettings,
+    /// How a point is measured.
+    pub evaluation: EvaluationSettings,
+    /// Optimiser steps between two points; the last step is always one.
+    pub evaluate_every: u64,
+}
+
+impl TrainingSettings {
+    /// Optimiser steps between two points where nobody says otherwise.
+    pub const EVALUATE_EVERY: u64 = 100;
+
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.algorithm.validated()?;
+        self.preferences.validated()?;
+        limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG)?;
+        self.evaluation.validated()?;
+        Ok(self)
+    }
+
+    /// Optimiser steps.
+    pub fn steps(&self) -> u64 {
+        self.algorithm.budget().schedule.steps
+    }
+
+    /// Steps after which a point is measured.
+    fn is_point(&self, step: u64) -> bool {
+        step.is_multiple_of(self.evaluate_every) || step == self.steps()
+    }
+}
+
+/// Whether every parameter is a finite number.
+pub(super) fn are_finite(parameters: &[f32]) -> bool {
+    parameters.iter().all(|parameter| parameter.is_finite())
+}
+
+/// A measured policy with everything needed to measure it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepPoint {
+    /// Its place on the frontier.
+    pub point: FrontierPoint,
+    /// What it was computed from.
+    pub evaluation: Evaluation,
+    /// The policy, flat; `None` for one that has no parameters of its own (Best-of-N).
+    pub parameters: Option<Vec<f32>>,
+}
+
+impl SweepPoint {
+    /// Whether every number of it is finite: what is not a number is no result, and is written nowhere.
+    pub fn is_finite(&self) -> bool {
+        self.point.is_plausible() && self.parameters.as_deref().is_none_or(are_finite)
+    }
+}
+
+/// Who takes a run's results, keeps its time, and may stop it.
+pub trait Sink {
+    /// Why a point could not be taken.
+    type Error;
+    /// Any clock, in seconds.
+    fn seconds(&self) -> f64;
+    /// Asked after every optimiser step, or other piece of work, with how many were done.
+    fn stepped(&mut self, done: u64) -> ControlFlow<()>;
+    /// The metrics of the steps since the last call.
+    fn metrics(&mut self, metrics: &[MetricRow]);
+    /// A point was measured.
+    fn point(&mut self, point: SweepPoint) -> Result<(), Self::Error>;
+    /// The parameters of a seed's reward model, where an earlier run of the seed left it.
+    fn known_reward_model(&self, _seed: u64) -> Result<Option<Vec<f32>>, Self::Error> {
+        Ok(None)
+    }
+    /// A seed's reward model was trained.
+    fn reward_model(&mut self, _seed: u64, _trained: &TrainedRewardModel) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// Why a run ended without its last point.
+#[derive(Debug, Error)]
+pub enum SweepError<E> {
+    /// The engine failed.
+    #[error(transparent)]
+    Backend(BackendError),
+    /// What a given model computes is no number.
+    #[error(
+        "{model}: its weights are so large that what it computes is not a finite number; choose another checkpoint"
+    )]
+    NotFinite {
+        /// The model, in words.
+        model: &'static str,
+    },
+    /// Training broke down; the policy of the last good step is what it was.
+    #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
+    Diverged {
+        /// Method, setting and seed.
+        run: String,
+        /// The step.
+        step: u64,
+    },
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(E),
+}
+
+impl<E> From<BackendError> for SweepError<E> {
+    fn from(error: BackendError) -> Self {
+        Self::Backend(error)
+    }
+}
+
+/// What a training took, without the evaluations between: its data, and every pass of every network.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Spent {
+    /// Time by the sink's clock.
+    pub seconds: f64,
+    /// Positions that went forward through a network, padding included.
+    pub forward_tokens: u64,
+    /// Positions whose gradients went back through one.
+    pub backward_tokens: u64,
+}
+
+impl Spent {
+    /// Adds what lies between two moments.
+    pub(super) fn add(&mut self, begin: (f64, Counters), end: (f64, Counters)) {
+        self.seconds += end.0 - begin.0;
+        self.forward_tokens += end.1.forward_tokens - begin.1.forward_tokens;
+        self.backward_tokens += end.1.backward_tokens - begin.1.backward_tokens;
+    }
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds + other.seconds,
+            forward_tokens: self.forward_tokens + other.forward_tokens,
+            backward_tokens: self.backward_tokens + other.backward_tokens,
+        }
+    }
+}
+
+/// Where a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// Steps taken.
+    pub step: u64,
+    /// Whether that is all of them, and nobody stopped it: the last point was measured.
+    pub is_finished: bool,
+    /// What they took.
+    pub spent: Spent,
+    /// The policy, flat.
+    pub parameters: Vec<f32>,
+}
+
+/// An algorithm at work.
+enum Trainer<K: Kernels> {
+    Dpo(Dpo<K>),
+    Unlikelihood(Unlikelihood<K>),
+    PreferredFt(PreferredFt<K>),
+}
+
+impl<K: Kernels> Trainer<K> {
+    fn new(k: &mut K, network: &Network, parameters: &[f32], algorithm: Algorithm) -> Self {
+        let (network, length) = (network.clone(), MAX_SEQUENCE - 1);
+        match algorithm {
+            Algorithm::Dpo(settings) => Self::Dpo(Dpo::new(k, network, parameters, length, settings)),
+            Algorithm::Unlikelihood(settings) => {
+                Self::Unlikelihood(Unlikelihood::new(k, network, parameters, length, settings))
+            }
+            Algorithm::PreferredFt(settings) => {
+                Self::PreferredFt(PreferredFt::new(k, network, parameters, length, settings))
+            }
+        }
+    }
+
+    fn step(&mut self, k: &mut K, pairs: &PairBatch) {
+        match self {
+            Self::Dpo(dpo) => dpo.step(k, pairs),
+            Self::Unlikelihood(unlikelihood) => unlikelihood.step(k, pairs),
+            Self::PreferredFt(preferred_ft) => preferred_ft.step(k, pairs),
+        }
+    }
+
+    fn learner(&self) -> &Learner<K> {
+        match self {
+            Self::Dpo(dpo) => dpo.learner(),
+            Self::Unlikelihood(unlikelihood) => unlikelihood.learner(),
+            Self::PreferredFt(preferred_ft) => preferred_ft.learner(),
+        }
+    }
+
+    async fn metrics(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
+        Ok(match self {
+            Self::Dpo(dpo) => dpo.metrics(k).await?.iter().map(DpoMetrics::row).collect(),
+            Self::Unlikelihood(it) => it.metrics(k).await?.iter().map(UnlikelihoodMetrics::row).collect(),
+            Self::PreferredFt(it) => it.metrics(k).await?.iter().map(SftMetrics::row).collect(),
+        })
+    }
+}
+
+/// Trains one policy from the `reference`'s parameters on labelled pairs, and measures it as it goes. If the sink says so
+/// it stops behind the step, without a further point, and is not finished, be it the last step.
+///
+/// # Errors
+/// `Backend` if a read fails, `Diverged` if a metric, a parameter or a number of a point is not finite, `Sink` if the sink
+/// refuses a point.
+pub async fn train<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    seed: u64,
+    settings: &TrainingSettings,
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let data = PreferenceData::new(k, network, seed, settings.preferences);
+    train_on(k, world, (network, reference), (data, seed), settings, sink).await
+}
+
+/// [`train`] on these pairs instead of those that the settings describe.
+///
+/// # Errors
+/// As [`train`].
+pub async fn train_on<K: Kernels, S: Sink>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    (mut data, seed): (PreferenceData<K>, u64),
+    settings: &TrainingSettings,
+    sink: &mut S,
+) -> Result<RunEnd, SweepError<S::Error>> {
+    let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
+    let reference_parameters = upload(k, reference);
+    let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
+    let mut trainer = Trainer::new(k, network, reference, algorithm);
+    let diverged =
+        |step| SweepError::Diverged { run: format!("{} {}, seed {seed}", algorithm.name(), algorithm.setting()), step };
+    let (mut spent, mut is_stopped) = (Spent::default(), false);
+    while trainer.learner().steps() < settings.steps() && !is_stopped {
+        let begin = (sink.seconds(), k.counters());
+        while data.wants_more(pairs) {
+            data.extend_by(k, world, &trainer.learner().parameters, &reference_parameters).await?;
+        }
+        trainer.step(k, &data.next_batch(pairs));
+        let step = trainer.learner().steps();
+        let is_point = settings.is_point(step);
+        if is_point || step.is_multiple_of(METRICS_EVERY) {
+            let rows = trainer.metrics(k).await?;
+            let is_broken = |row: &&MetricRow| row.values.values().any(|value| !value.is_finite());
+            if let Some(row) = rows.iter().find(is_broken) {
+                return Err(diverged(row.step));
+            }
+            sink.metrics(&rows);
+        }
+        spent.add(begin, (sink.seconds(), k.counters()));
+        is_stopped = sink.stepped(step).is_break();
+        if is_point && !is_stopped {
+            let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
+            let place =
+                Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
+            let parameters = trainer.learner().read_parameters(k).await?;
+            let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(parameters) };
+            if !point.is_finite() {
+                return Err(diverged(step));
+            }
+            sink.point(point).map_err(SweepError::Sink)?;
+        }
+    }
+    let step = trainer.learner().steps();
+    let parameters = trainer.learner().read_parameters(k).await?;
+    if !are_finite(&parameters) {
+        return Err(diverged(step));
+    }
+    Ok(RunEnd { step, is_finished: !is_stopped, spent, parameters })
+}
+
+/// The reference itself as a point: KL 0, and the gold reward everything starts from.
+///
+/// # Errors
+/// `Backend` if a read fails, `NotFinite` if the reference's weights are so large that what it computes is no number.
+pub async fn reference_point<K: Kernels>(
+    k: &mut K,
+    world: &World,
+    (network, reference): (&Network, &[f32]),
+    step: u64,
+    settings: EvaluationSettings,
+) -> Result<SweepPoint, StudyError> {
+    let parameters = upload(k, reference);
+    let mut evaluator = Evaluator::new(k, network, PIECE, settings);
+    let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
+    let place = Place { method: "sft", setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
+    let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) };
+    if point.is_finite() { Ok(point) } else { Err(StudyError::NotFinite { model: "the reference" }) }
+}

@@ -1,0 +1,77 @@
+//! Sizes of a policy, and what makes them valid.
+
+use klimb_text::ConfigError;
+use serde::{Deserialize, Serialize};
+
+/// Sizes of a decoder-only transformer: pre-norm LayerNorm, learned positions, causal attention, tanh-GELU MLP four
+/// times as wide, biases, unembedding tied to the embedding unless it is to be its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Distinct tokens, V.
+    pub vocabulary: usize,
+    /// Longest sequence the position embedding covers, T.
+    pub context: usize,
+    /// Width of the residual stream, D: 16 to 128, a multiple of 4, in which the shaders read it.
+    pub width: usize,
+    /// Blocks, L: 1 to 4.
+    pub layers: usize,
+    /// Attention heads, H: any count that divides the width.
+    pub heads: usize,
+    /// Whether the unembedding is a matrix of its own instead of the embedding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_unembedding: bool,
+}
+
+impl ModelConfig {
+    /// The settings, or the first one that cannot be used.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        let within = |field, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
+            }
+        };
+        within("vocabulary", self.vocabulary, 2, 4096)?;
+        within("context", self.context, 1, 256)?;
+        within("width", self.width, 16, 128)?;
+        if !self.width.is_multiple_of(4) {
+            return Err(ConfigError::new("width", format!("{} is not a multiple of 4", self.width)));
+        }
+        within("layers", self.layers, 1, 4)?;
+        within("heads", self.heads, 1, self.width)?;
+        if !self.width.is_multiple_of(self.heads) {
+            let reason = format!("{} heads do not divide a width of {}", self.heads, self.width);
+            return Err(ConfigError::new("heads", reason));
+        }
+        Ok(self)
+    }
+
+    /// Width of one head, D/H.
+    pub fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Width of the hidden layer of the MLP, 4D.
+    pub fn hidden(&self) -> usize {
+        4 * self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_size_is_named() {
+        let good = ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4, own_unembedding: false };
+        assert_eq!(good.validated(), Ok(good));
+        let field = |config: ModelConfig| config.validated().unwrap_err().field;
+        assert_eq!(field(ModelConfig { heads: 5, ..good }), "heads");
+        assert_eq!(field(ModelConfig { heads: 0, ..good }), "heads");
+        assert_eq!(field(ModelConfig { width: 130, ..good }), "width");
+        assert_eq!(field(ModelConfig { width: 34, heads: 2, ..good }), "width");
+        assert_eq!(field(ModelConfig { layers: 0, ..good }), "layers");
+        assert_eq!(field(ModelConfig { context: 0, ..good }), "context");
+    }
+}

@@ -1,0 +1,49 @@
+//! The recorded files, fetched from beside the page once its first frame is drawn.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::Response;
+
+use super::frames;
+use klimb_charts::recorded::Recording;
+
+#[wasm_bindgen]
+extern "C" {
+    // Unlike the crate's own, it catches what a replaced `fetch` throws: extensions put their own in its place.
+    #[wasm_bindgen(catch)]
+    fn fetch(path: &str) -> Result<Promise, JsValue>;
+}
+
+/// What has arrived and has not been looked at yet.
+pub type Inbox = Rc<RefCell<Vec<(Recording, Result<[String; 2], String>)>>>;
+
+/// Asks for every recording; each lands in the inbox when its files are there, or with the reason why they are not.
+pub fn all(inbox: &Inbox) {
+    for recording in Recording::ALL {
+        let inbox = inbox.clone();
+        spawn_local(async move {
+            let files = both(recording.files()).await;
+            inbox.borrow_mut().push((recording, files));
+            frames::ask();
+        });
+    }
+}
+
+async fn both([table, run]: [&str; 2]) -> Result<[String; 2], String> {
+    Ok([file(table).await?, file(run).await?])
+}
+
+async fn file(path: &str) -> Result<String, String> {
+    let unreadable = |error: JsValue| error.as_string().unwrap_or_else(|| format!("{error:?}"));
+    let answer = fetch(&format!("www/assets/recorded/{path}")).map_err(unreadable)?;
+    let answer: Response = JsFuture::from(answer).await.map_err(unreadable)?.unchecked_into();
+    if !answer.ok() {
+        return Err(format!("{} {}", answer.status(), answer.status_text()));
+    }
+    let text = JsFuture::from(answer.text().map_err(unreadable)?).await.map_err(unreadable)?;
+    text.as_string().ok_or_else(|| "it is not text".into())
+}
