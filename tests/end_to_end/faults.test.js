@@ -4,11 +4,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { PATIENT, drawn, ready, text, visit } from './harness.js';
 
 const TIMES = Number(process.env.KLIMB_FAULTS ?? 5);
 const SEED = Number(process.env.KLIMB_SEED ?? 1);
-const PATIENT = { timeout: 120_000 };
 const QUICK = 'evaluation_samples=64&batch_size=8&pairs=192&evaluate_every=2&width=32';
 const WITH_GPU = { url: `${process.env.KLIMB_URL}?${QUICK}&backend=gpu`, expected: /destroyed|Device|GPU|WebGPU/i };
 const KILLED = 'killed by a test';
@@ -25,7 +24,6 @@ function random(seed) {
   };
 }
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 /** The rows of the table of points, without what may be drawn anew. */
 const rows = (page) => page.$$eval('#frontier-rows tr', (all) => all.map(({ cells }) => [...cells].map((cell) => cell.textContent).join(' | ')));
 const isOfDpo = (row) => row.startsWith('DPO');
