@@ -123,7 +123,7 @@ async function others(page) {
   await page.keyboard.press('ArrowRight');
   await page.$eval('#tour-close', (button) => button.click());
   await page.$eval('#cases button', (button) => button.click());
-  await page.waitForFunction(() => sessionStorage.getItem('klimb-lent'), PATIENT);
+  await page.waitForFunction(() => Object.keys(sessionStorage).some((name) => name.startsWith('klimb-lent')), PATIENT);
 }
 
 /** Everything in the store and in the two storages. Bytes are numbered and stand once, in base64; a map is its entries. */
