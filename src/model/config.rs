@@ -5,18 +5,39 @@ use thiserror::Error;
 
 /// A setting that cannot be used, with the reason in words for the person who chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: {reason}")]
+#[error("{field}: {reason}{}", also.iter().map(|it| format!("; {it}")).collect::<String>())]
 pub struct ConfigError {
     /// The setting as the person knows it.
     pub field: &'static str,
     /// What is wrong with it, and what would be right.
     pub reason: String,
+    /// The other settings that cannot be used, so that one go names them all.
+    pub also: Vec<ConfigError>,
 }
 
 impl ConfigError {
     /// An error about `field`.
     pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into() }
+        Self { field, reason: reason.into(), also: Vec::new() }
+    }
+
+    /// Succeeds if every check does. The error is the first one's and has the others in it, one for each field.
+    ///
+    /// # Errors
+    /// The fields of all checks that failed.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let mut errors: Vec<Self> = Vec::new();
+        for mut error in checks.into_iter().filter_map(Result::err) {
+            let also = std::mem::take(&mut error.also);
+            for error in [error].into_iter().chain(also) {
+                if errors.iter().all(|earlier| earlier.field != error.field) {
+                    errors.push(error);
+                }
+            }
+        }
+        let mut errors = errors.into_iter();
+        let Some(first) = errors.next() else { return Ok(()) };
+        Err(Self { also: errors.collect(), ..first })
     }
 }
 
@@ -40,7 +61,7 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let within = |field, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
@@ -49,18 +70,19 @@ impl ModelConfig {
                 Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
             }
         };
-        within("vocabulary", self.vocabulary, 2, 4096)?;
-        within("context", self.context, 1, 256)?;
-        within("width", self.width, 16, 128)?;
-        if !self.width.is_multiple_of(4) {
-            return Err(ConfigError::new("width", format!("{} is not a multiple of 4", self.width)));
-        }
-        within("layers", self.layers, 1, 4)?;
-        within("heads", self.heads, 1, self.width)?;
-        if !self.width.is_multiple_of(self.heads) {
-            let reason = format!("{} heads do not divide a width of {}", self.heads, self.width);
-            return Err(ConfigError::new("heads", reason));
-        }
+        let refused = |is_bad: bool, field, reason: String| {
+            if is_bad { Err(ConfigError::new(field, reason)) } else { Ok(()) }
+        };
+        let Self { width, heads, .. } = self;
+        ConfigError::all([
+            within("vocabulary", self.vocabulary, 2, 4096),
+            within("context", self.context, 1, 256),
+            within("width", width, 16, 128),
+            refused(!width.is_multiple_of(4), "width", format!("{width} is not a multiple of 4")),
+            within("layers", self.layers, 1, 4),
+            within("heads", heads, 1, width),
+            refused(!width.is_multiple_of(heads), "heads", format!("{heads} heads do not divide a width of {width}")),
+        ])?;
         Ok(self)
     }
 
@@ -90,5 +112,9 @@ mod tests {
         assert_eq!(field(ModelConfig { width: 34, heads: 2, ..good }), "width");
         assert_eq!(field(ModelConfig { layers: 0, ..good }), "layers");
         assert_eq!(field(ModelConfig { context: 0, ..good }), "context");
+        let several = ModelConfig { width: 9, layers: 7, ..good }.validated().unwrap_err();
+        let said =
+            "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4; heads: 4 heads do not divide a width of 9";
+        assert_eq!(several.to_string(), said);
     }
 }

@@ -6,6 +6,7 @@ mod merge;
 mod models;
 mod outputs;
 mod preferences;
+mod refusals;
 mod score;
 mod studies;
 mod sweep;

@@ -9,7 +9,7 @@ use klimb::backend::Kernels;
 use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, hack};
 use klimb::metrics::{HackingPoint, hacking_csv};
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, ConfigError};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
@@ -89,6 +89,11 @@ impl Hack {
 }
 
 impl Hack {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated(&files::world()?).map(drop)
+    }
+
     fn settings(&self) -> HackingSettings {
         let preset = match self.preset {
             Preset::FewPairs => HackingSettings::few_pairs(),

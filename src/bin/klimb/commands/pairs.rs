@@ -7,7 +7,7 @@ use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb::language::upload;
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, ConfigError};
 use klimb::rng::Generator;
 use klimb::text;
 use klimb::world::World;
@@ -101,7 +101,7 @@ pub fn read_pairs(path: &Path, world: &World, labels: LabelSettings, seed: u64) 
 
 impl Pairs {
     pub fn run(self) -> Result<End, Failure> {
-        self.settings().validated()?;
+        self.check()?;
         if let Some(out) = &self.out {
             files::check_writable(out)?;
         }
@@ -109,6 +109,11 @@ impl Pairs {
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let writer = files::read_checkpoint(&from, &world)?;
         on!(self.backend.open()?, k => pollster::block_on(self.write(k, &world, &writer)))
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated().map(drop)
     }
 
     fn settings(&self) -> PreferenceSettings {

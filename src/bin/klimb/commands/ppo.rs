@@ -12,7 +12,7 @@ use klimb::backend::network::Network;
 use klimb::experiments::{EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, SweepPoint, reference_point, run_ppo};
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, ConfigError};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
@@ -132,6 +132,11 @@ impl Ppo {
         on!(self.backend.open()?, k => {
             pollster::block_on(self.train(k, &world, &reference, reward_model.as_ref(), settings))
         })
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated().map(drop)
     }
 
     fn settings(&self) -> PpoRunSettings {

@@ -105,9 +105,9 @@ pub struct Sft {
 impl Pretrain {
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
+        self.check()?;
         let world = noisy_world(self.noise)?;
-        let config = model_config(&world, self.width.clamp(16, 128))?;
-        let config = ModelConfig { width: self.width, layers: self.layers, heads: self.heads, ..config }.validated()?;
+        let config = self.config(&world)?;
         let stage = Stage {
             name: "base",
             config,
@@ -121,10 +121,30 @@ impl Pretrain {
     }
 }
 
+impl Pretrain {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let noise = noisy_world(self.noise).map(drop);
+        ConfigError::all([noise, self.config(&files::world()?)?.validated().map(drop)])
+    }
+
+    fn config(&self, world: &World) -> Result<ModelConfig, ConfigError> {
+        let config = model_config(world, self.width.clamp(16, 128))?;
+        Ok(ModelConfig { width: self.width, layers: self.layers, heads: self.heads, ..config })
+    }
+}
+
 impl Sft {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let labels = LabelSettings::from(self.labels).validated().map(drop);
+        ConfigError::all([labels, noisy_world(self.noise).map(drop)])
+    }
+
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
-        let labels = LabelSettings::from(self.labels).validated()?;
+        self.check()?;
+        let labels = LabelSettings::from(self.labels);
         let world = noisy_world(self.noise)?;
         let from = files::given_or_shipped(self.from.as_deref(), "base.safetensors")?;
         let Checkpoint { config, parameters, .. } = files::read_checkpoint(&from, &world)?;
