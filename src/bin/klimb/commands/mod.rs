@@ -30,6 +30,7 @@ mod winrate;
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use refusals::Refused;
 use clap::{Parser, Subcommand};
 use klimb::model::ConfigError;
 use klimb::shorten::{shortened, shortened_to};
@@ -155,14 +156,15 @@ const LONGEST_SENTENCE: usize = 2000;
 /// The arguments; help and version are printed, and all that cannot be read is refused, what is long with its beginning and
 /// end. Settings that could be read and cannot be used are named as well.
 fn arguments() -> Result<Arguments, ExitCode> {
-    refusals::parse(std::env::args_os().collect()).map_err(|(errors, remaining)| {
+    refusals::parse(std::env::args_os().collect()).map_err(|refused| {
+        let Refused { errors, rest } = *refused;
         match &errors[..] {
             [error] if !error.use_stderr() => {
                 return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
             }
             _ => {}
         }
-        let unusable = remaining.and_then(|Arguments { command }| command.check().err());
+        let unusable = rest.and_then(|Arguments { command }| command.check().err());
         let rendered = refusals::text(&errors);
         let is_long = |line: &str| line.len() > LONGEST_SENTENCE;
         if let ([error], None, false) = (&errors[..], &unusable, rendered.lines().any(is_long)) {

@@ -10,20 +10,32 @@ use super::Arguments;
 /// Each refusal takes an argument away, so that there are never more; this bounds what a terminal is told.
 const MOST: usize = 64;
 
-/// The arguments, or all of clap's refusals and what is left once the refused arguments are taken away, if that is a command.
-pub fn parse(mut line: Vec<OsString>) -> Result<Arguments, (Vec<Error>, Option<Arguments>)> {
+/// A line that was refused.
+pub struct Refused {
+    /// Every refusal of clap's.
+    pub errors: Vec<Error>,
+    /// What is left once the refused arguments are taken away, if that is a command.
+    pub rest: Option<Arguments>,
+}
+
+/// The arguments of a line, the program's name first.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(mut line: Vec<OsString>) -> Result<Arguments, Box<Refused>> {
+    let refused = |errors, rest| Err(Box::new(Refused { errors, rest }));
     let mut errors: Vec<Error> = Vec::new();
     loop {
         match Arguments::try_parse_from(&line) {
             Ok(arguments) if errors.is_empty() => return Ok(arguments),
-            Ok(arguments) => return Err((errors, Some(arguments))),
+            Ok(arguments) => return refused(errors, Some(arguments)),
             // What is missing, or asked for, now that something was taken away was there before.
-            Err(error) if !errors.is_empty() && !is_about_a_given(&error) => return Err((errors, None)),
+            Err(error) if !errors.is_empty() && !is_about_a_given(&error) => return refused(errors, None),
             Err(error) => {
                 let is_shorter = take_away(&mut line, &error);
                 errors.push(error);
                 if !is_shorter || errors.len() == MOST {
-                    return Err((errors, None));
+                    return refused(errors, None);
                 }
             }
         }
