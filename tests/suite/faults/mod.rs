@@ -245,8 +245,15 @@ fn survive_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault) -> (
         }
         assert!(!student.session.lost(), "place {place}");
         match outcome {
-            // It met a number that nobody needs.
-            Outcome::Point(_) => unnoticed += 1,
+            // It met a number that nobody needs: the point is the one without it.
+            Outcome::Point(_) => {
+                unnoticed += 1;
+                let (mut with, mut without) = (student.restored(&before), student.restored(&before));
+                with.faults.set(fault(place));
+                if let Outcome::Point(point) = with.played() {
+                    assert_eq!(without.train(), Ok(*point), "place {place}: nobody was told of another point");
+                }
+            }
             Outcome::Failure(failure, points) => {
                 is_told(&failure);
                 if points.is_empty() {
@@ -338,11 +345,12 @@ fn a_fault_anywhere_in_training_the_reward_model_costs_nothing_that_was_kept() {
     let expected = report(&student);
     assert!(expected.is_some(), "a finished reward model is kept");
     type Named = (&'static str, fn(u64) -> Fault);
-    let faults: [Named; 4] = [
+    let faults: [Named; 5] = [
         ("device lost at each kernel", Fault::LostAtKernel),
         ("device lost at each read", Fault::LostAtRead),
         ("failure of each read", Fault::FailedRead),
         ("NaN from each kernel", Fault::NanFromKernel),
+        ("NaN from each write", Fault::NanFromWrite),
     ];
     for (what, fault) in faults {
         let (mut places, mut unnoticed) = (0, 0);

@@ -30,10 +30,10 @@ mod winrate;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use refusals::Refused;
 use clap::{Parser, Subcommand};
 use klimb::model::ConfigError;
 use klimb::shorten::{shortened, shortened_to};
+use refusals::Refused;
 
 /// Train and align a small language model, and see what it costs: reward against KL.
 #[derive(Debug, Parser)]
