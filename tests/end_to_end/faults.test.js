@@ -65,23 +65,25 @@ async function survived(page, moment, harm, told) {
 test(`${TIMES} times the graphics device goes at some moment`, async () => {
   const next = random(SEED);
   await visit('Chromium with WebGPU', async (page) => {
+    // A worker that has just begun may not know the interface yet, and one of the page before the reload may be gone.
+    const watch = async (worker) => {
+      for (const end = Date.now() + PATIENT.timeout; Date.now() < end && page.workers().includes(worker);) {
+        const isWatched = await worker.evaluate(() => {
+          if (typeof GPUAdapter === 'undefined') return false;
+          const request = GPUAdapter.prototype.requestDevice;
+          GPUAdapter.prototype.requestDevice = async function requestDevice(...options) {
+            self.klimbDevice = await request.apply(this, options);
+            return self.klimbDevice;
+          };
+          return true;
+        }).catch(() => false);
+        if (isWatched) return;
+      }
+    };
     const opened = [];
-    page.on('workercreated', (worker) => opened.push(worker.evaluate(() => new Promise((resolve) => {
-      // A worker that has just begun may not know the interface yet.
-      const waiting = setInterval(() => {
-        if (typeof GPUAdapter === 'undefined') return;
-        clearInterval(waiting);
-        const request = GPUAdapter.prototype.requestDevice;
-        GPUAdapter.prototype.requestDevice = async function requestDevice(...options) {
-          self.klimbDevice = await request.apply(this, options);
-          return self.klimbDevice;
-        };
-        resolve();
-      }, 1);
-    }))));
+    page.on('workercreated', (worker) => opened.push(watch(worker)));
     await page.reload();
-    // A worker of the page before the reload may be gone before it answers.
-    await Promise.allSettled(opened);
+    await Promise.all(opened);
     await ready(page);
     for (let time = 0; time < TIMES; time += 1) {
       assert.match(await text(page, '#badge'), /Runs on the GPU/, 'it computes on the graphics device');
