@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod compatible;
+mod interrupted;
 mod merge;
 mod models;
 mod outputs;

@@ -25,6 +25,8 @@ fn all_bad_options_are_named_in_one_go() {
             "winrate sft --best-of 9999 --temperatures 0,x --out o",
             &["'sft' for", "9999 is not in", "'x' for '--temperatures"],
         ),
+        // A browser would read 2^53 + 1 as 2^53.
+        ("dpo --seed 9007199254740993 --batch x --out o", &["is above 9007199254740991", "'x' for '--batch"]),
         ("scaling --preset none --seed -1 --out o", &["'none'", "argument '-1'"]),
         ("sample --count x --temperature y", &["'x' for '--count", "'y' for '--temperature"]),
         // What is missing was not taken away by the program itself.

@@ -107,7 +107,7 @@ pub struct BestOfN {
     #[arg(long, default_value_t = BestOfNSettings::default().samples)]
     samples: usize,
     /// Names the completions
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -69,7 +69,7 @@ pub struct Hack {
     #[arg(long, allow_negative_numbers = true)]
     beta: Option<f64>,
     /// Names pairs, prompts and coins
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

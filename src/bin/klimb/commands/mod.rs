@@ -153,6 +153,20 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Characters of the longest sentence about something given.
 const LONGEST_SENTENCE: usize = 2000;
 
+/// Every whole number up to it is exact in a browser, which reads all numbers of a file as f64: 2⁵³ − 1.
+const LARGEST_SEED: u64 = (1 << 53) - 1;
+
+/// A seed that the page can repeat.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse::<u64>().map_err(|error| error.to_string())?;
+    if seed > LARGEST_SEED {
+        return Err(format!(
+            "it is above {LARGEST_SEED}, and a browser that reads the files keeps no larger one exactly"
+        ));
+    }
+    Ok(seed)
+}
+
 /// The arguments; help and version are printed, and all that cannot be read is refused, what is long with its beginning and
 /// end. Settings that could be read and cannot be used are named as well.
 fn arguments() -> Result<Arguments, ExitCode> {

@@ -80,7 +80,7 @@ pub struct Pairs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Names the prompts, the completions and the labels
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -85,7 +85,7 @@ pub struct Ppo {
     #[arg(long, default_value_t = EvaluationSettings::default().samples)]
     samples: usize,
     /// Names prompts, coins and the order of minibatches
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

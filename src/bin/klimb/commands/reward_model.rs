@@ -70,7 +70,7 @@ pub struct RewardModel {
     #[arg(long)]
     whiten: bool,
     /// Names the pairs, their order, what is held back, and the first head
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -56,7 +56,7 @@ pub struct Pretrain {
     #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
     noise: f64,
     /// Names the first parameters and the documents
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -96,7 +96,7 @@ pub struct Sft {
     #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
     noise: f64,
     /// Names the reviews
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -58,7 +58,7 @@ pub struct TrainingArguments {
     #[arg(long, default_value_t = EvaluationSettings::default().samples)]
     samples: usize,
     /// Names the pairs and their order
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

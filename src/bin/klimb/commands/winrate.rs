@@ -56,7 +56,7 @@ pub struct Winrate {
     #[arg(long, default_value_t = ContestSettings::default().instances)]
     instances: usize,
     /// Names the grammar's reviews and the coins
-    #[arg(long, default_value_t = ContestSettings::default().seed)]
+    #[arg(long, default_value_t = ContestSettings::default().seed, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
