@@ -40,7 +40,7 @@ enum Preset {
         its score on a long leash. At every point score and gold reward of the same held-out samples are compared, both \
         from the reference on and in units of r* = gold/τ; the gap between them is what the reward model is wrong by.\n\n\
         DIR gets hacking.csv, hacking.svg, run.json, reward-model.safetensors and policy.safetensors. Ctrl-C writes the \
-        points so far.",
+        points so far; the same command begins anew and replaces them.",
     after_long_help = "Examples:\n  \
         klimb hack --preset few-pairs --out few-pairs\n  \
         klimb hack --preset loophole --out loophole\n  \

@@ -28,7 +28,8 @@ use super::{End, Failure, files, interrupt, progress};
         the higher gold reward wins, and ties count half; intervals are 95 % over prompt instances. Best-of-N draws N \
         completions of the reference and keeps the one that the reward model, or else the gold reward, likes most. At \
         temperature 0 every policy takes its likeliest word.\n\n\
-        DIR gets winrate.csv, winrate.svg and run.json.",
+        DIR gets winrate.csv, winrate.svg and run.json. Ctrl-C leaves the win rates so far; the same command begins anew \
+        and replaces them.",
     after_long_help = "Examples:\n  \
         klimb winrate sft=sft.safetensors dpo=dpo.safetensors ppo=ppo.safetensors --out winrate\n  \
         klimb winrate dpo=dpo.safetensors --best-of 128 --reward-model reward-model.safetensors --out winrate"
