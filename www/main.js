@@ -7,8 +7,15 @@ let page;
 
 // What www/boot.js fetched and compiled, for every instance there will be.
 const { module } = window.boot;
-const engine = () => {
-  const thread = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const engine = (ended) => {
+  const name = `engine ${Math.random()}`;
+  const thread = new Worker(new URL("worker.js", import.meta.url), { type: "module", name });
+  // A worker that ends by itself causes no event, but the lock that it has taken is free then.
+  thread.addEventListener("message", (event) => {
+    if (event.data !== "locked") return;
+    event.stopImmediatePropagation();
+    navigator.locks.request(name, ended).catch(() => {});
+  });
   module.then((it) => thread.postMessage(it), () => {}); // that it failed is told by www/boot.js
   return thread;
 };
@@ -18,7 +25,7 @@ const begun = new Promise((resolve) => { begin = resolve; });
 // One that has died is followed by another, which the page brings to where it was.
 let worker;
 const employ = () => {
-  const own = worker = engine();
+  const own = worker = engine(() => died("the worker has ended"));
   const died = (reason) => begun.then(() => {
     own.terminate();
     if (own !== worker || (page && !call("broken", reason))) return wake();
@@ -33,7 +40,7 @@ employ();
 // Further ones, for runs beside the first one's.
 const hands = new Set();
 const hire = (number) => {
-  const hand = engine();
+  const hand = engine(() => hands.delete(hand) && tell("lost", number));
   hand.onmessage = (message) => tell("heard", number, message.data);
   hand.onerror = hand.onmessageerror = () => tell("lost", number);
   hands.add(hand);
@@ -111,11 +118,8 @@ chooser.addEventListener("change", () => {
   load([...chooser.files]);
   chooser.value = ""; // so that the same file can be chosen again
 });
-document.addEventListener("dragover", (event) => event.preventDefault());
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  load([...event.dataTransfer.files]);
-});
+for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
+document.addEventListener("drop", (event) => load([...event.dataTransfer.files]));
 document.addEventListener("visibilitychange", () => tell("turned", document.hidden));
 
 // Charts are drawn anew for another theme, another size of theirs, and a screen of another resolution, on which neither

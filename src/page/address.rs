@@ -3,9 +3,9 @@
 use wasm_bindgen::JsCast;
 use web_sys::HtmlAnchorElement;
 
-use super::dom;
 use super::lent::Lent;
 use super::state::State;
+use super::{dom, stored};
 use crate::engine::protocol::{Event, Failure};
 use klimb_text::ConfigError;
 use klimb_text::json;
@@ -14,12 +14,10 @@ const LENT: &str = "klimb-lent";
 
 /// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write(state: &State) {
-    if let Ok(Some(storage)) = dom::window().session_storage() {
-        let lent = Lent::of(&state.clinic, &state.tour);
-        // Storage may be forbidden; a reload then takes what is lent for the person's own.
-        let _ =
-            if lent.is_nothing() { storage.remove_item(LENT) } else { storage.set_item(LENT, &json::to_text(&lent)) };
-    }
+    let lent = Lent::of(&state.clinic, &state.tour);
+    let lent = (!lent.is_nothing()).then(|| json::to_text(&lent));
+    // Where storage is forbidden, a reload takes what is lent for the person's own.
+    stored::write(stored::session(), LENT, lent.as_deref());
     if let Ok(history) = dom::window().history() {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&below_host(state)));
@@ -68,7 +66,6 @@ pub fn carry() {
 
 /// What was lent when this tab's page was left, if anything was.
 pub fn restore_lent() -> Lent {
-    let storage = dom::window().session_storage().ok().flatten();
-    let text = storage.and_then(|storage| storage.get_item(LENT).ok().flatten());
+    let text = stored::read(stored::session(), LENT);
     text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use super::tour::{self, Move};
 use super::view::View;
 use super::{
     Page, address, annotator, badge, beta, clipboard, curves, dom, export, format, former, frontier, inside, knobs,
-    lectern, pictures, pipeline, runs, studies, sweep,
+    lectern, pictures, pipeline, runs, stored, studies, sweep,
 };
 use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
 use klimb_charts::recorded::Ghosts;
@@ -307,14 +307,11 @@ pub fn restore_theme() {
 
 /// What an earlier visit left in the browser's storage.
 fn remembered(name: &str) -> Option<String> {
-    dom::window().local_storage().ok().flatten().and_then(|storage| storage.get_item(name).ok().flatten())
+    stored::read(stored::local(), name)
 }
 
 fn remember(name: &str, value: &str) {
-    if let Ok(Some(storage)) = dom::window().local_storage() {
-        // Storage may be forbidden; what was chosen then lasts as long as the page.
-        let _ = storage.set_item(name, value);
-    }
+    stored::write(stored::local(), name, Some(value));
 }
 
 /// Whether single keys are obeyed, as was chosen on an earlier visit.

@@ -82,6 +82,8 @@ mod samples;
 #[cfg(target_arch = "wasm32")]
 mod storage;
 #[cfg(target_arch = "wasm32")]
+mod stored;
+#[cfg(target_arch = "wasm32")]
 mod studies;
 
 #[cfg(target_arch = "wasm32")]

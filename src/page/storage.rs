@@ -14,7 +14,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use super::kept::{Job, Jobs, Keeper, News};
-use super::{dom, frames};
+use super::{dom, frames, stored};
 use crate::engine::worker::wire;
 
 const DATABASE: &str = "klimb";
@@ -63,7 +63,7 @@ type Told = Rc<RefCell<Vec<News>>>;
 impl Storage {
     /// A new visit's.
     pub fn new() -> Self {
-        let (folder, visit, news) = (folder(), random_id(), Told::default());
+        let (folder, visit, news) = (stored::folder(), random_id(), Told::default());
         let (lock, prefix) = (lock_name(&folder, &visit), lock_name(&folder, ""));
         let browser = Browser { lock, prefix, has_asked: Cell::new(false), news: news.clone() };
         let keeper = Some(Keeper::new(browser, folder, visit));
@@ -72,7 +72,7 @@ impl Storage {
 
     /// Looks for runs of earlier visits.
     pub fn look(&self) {
-        let former = session_storage().and_then(|storage| storage.get_item(VISIT).ok().flatten());
+        let former = stored::read(stored::session(), VISIT);
         self.push(Job::Look(former, js_sys::Date::now()));
     }
 
@@ -99,11 +99,9 @@ impl Storage {
                 keeper.store().wait_for_end_of(former).await;
             }
             let news = keeper.work(job).await;
-            if news.contains(&News::Saved)
-                && let Some(storage) = session_storage()
-            {
+            if news.contains(&News::Saved) {
                 // A tab that may keep nothing is offered the newest run instead of its own.
-                let _ = storage.set_item(VISIT, keeper.visit());
+                stored::write(stored::session(), VISIT, Some(keeper.visit()));
             }
             self.0.borrow().news.borrow_mut().extend(news);
             frames::ask();
@@ -193,8 +191,14 @@ impl Browser {
         let opened = request.await;
         is_waiting.set(false);
         let mut database = opened.map_err(absent)?;
-        // A newer page wants to change the store's form, and waits for this one.
-        database.on_version_change(|event| {
+        // A newer page wants to change the store's form, and waits for this one; or all of it is to be deleted.
+        let news = self.news.clone();
+        database.on_version_change(move |event| {
+            let version = Reflect::get(&event, &"newVersion".into());
+            if version.is_ok_and(|version| version.as_f64().is_some()) {
+                news.borrow_mut().push(News::Trouble(StoreError::Newer.to_string()));
+                frames::ask();
+            }
             if let Some(Ok(database)) = event.target().map(Database::try_from) {
                 database.close();
             }
@@ -408,17 +412,6 @@ fn locks() -> Option<LockManager> {
 
 fn lock_name(folder: &str, visit: &str) -> String {
     format!("klimb {folder} {visit}")
-}
-
-fn session_storage() -> Option<web_sys::Storage> {
-    dom::window().session_storage().ok().flatten()
-}
-
-/// A host may have several pages of Klimb, and they share one store; one page in several languages has one folder.
-fn folder() -> String {
-    let mut path = dom::window().location().pathname().unwrap_or_default();
-    path.truncate(path.rfind('/').map_or(0, |end| end + 1));
-    path
 }
 
 /// A name that no other visit has.

@@ -3,21 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BROWSERS, drawn, text, visit } from './harness.js';
+import { BROWSERS, CHROMIUM, PATIENT, QUICK, drawn, has, ready, text, visit } from './harness.js';
 
-const PATIENT = { timeout: 60_000 };
-const CHROMIUM = 'Chromium without WebGPU';
-const QUICK = `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16&seed=3`;
 /** What the guard tells the console of. */
 const GUARDED = /^console: |^uncaught: /;
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
-const has = (page, selector, words) => page.waitForFunction(
-  (where, wanted) => document.querySelector(where).textContent.includes(wanted),
-  PATIENT,
-  selector,
-  words,
-);
 const rows = (page, method) => page.$$eval('#frontier-rows tr', (all, name) => all
   .map((row) => [...row.children].map((cell) => cell.textContent))
   .filter(([its]) => its.startsWith(name))

@@ -9,6 +9,15 @@ import puppeteer from 'puppeteer-core';
 export const URL_AT_ROOT = setting('KLIMB_URL');
 export const URL_BELOW = setting('KLIMB_URL_BELOW');
 
+/** How long a test waits for what must come. */
+export const PATIENT = { timeout: 120_000 };
+
+/** The browser of tests that one is enough for. */
+export const CHROMIUM = 'Chromium without WebGPU';
+
+/** A page whose points are measured quickly. */
+export const QUICK = `${URL_AT_ROOT}?evaluation_samples=64&batch_size=16&seed=3`;
+
 const QUIET_CHROMIUM = [
   '--no-sandbox',
   '--disable-dev-shm-usage',
@@ -69,16 +78,21 @@ const ALL = {
  * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
  * the page's own origin. `expected` matches the trouble that the test makes on purpose; `prepare(page)` comes before the
  * page is asked for. `processors` is what the browser tells of the machine, whichever runs the tests: with two, the page
- * has no hands.
+ * has no hands. `isPrivate` opens it in a private window.
  *
  * @param {string} name a key of BROWSERS, or FIREFOX_WITH_WEBGPU
  * @param {(page: import('puppeteer-core').Page) => Promise<void>} test
- * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, processors?: number, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
+ * @param {{url?: string, viewport?: import('puppeteer-core').Viewport, colorScheme?: 'light' | 'dark', expected?: RegExp, processors?: number, isPrivate?: boolean, prepare?: (page: import('puppeteer-core').Page) => Promise<void>}} options
  */
-export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, processors = 2, prepare } = {}) {
-  const browser = await puppeteer.launch({ headless: true, ...ALL[name] });
+export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorScheme, expected, processors = 2, isPrivate = false, prepare } = {}) {
+  const options = { headless: true, ...ALL[name] };
+  if (isPrivate) options.extraPrefsFirefox = { ...options.extraPrefsFirefox, 'browser.privatebrowsing.autostart': true };
+  const browser = await puppeteer.launch(options);
   try {
-    const page = await browser.newPage();
+    // Firefox is private as a whole; a second context of it would be one more container.
+    const isApart = isPrivate && ALL[name].browser === 'chrome';
+    const context = isApart ? await browser.createBrowserContext() : browser.defaultBrowserContext();
+    const page = await context.newPage();
     if (viewport) await page.setViewport(viewport);
     if (colorScheme) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: colorScheme }]);
     const troubles = witness(page, new URL(url).origin);
@@ -93,6 +107,17 @@ export async function visit(name, test, { url = URL_AT_ROOT, viewport, colorSche
     await browser.close();
   }
 }
+
+/** Resolves when the engine is there. */
+export const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+
+/** Resolves when an element's text has these words in it. */
+export const has = (page, selector, words) => page.waitForFunction(
+  (where, wanted) => document.querySelector(where).textContent.includes(wanted),
+  PATIENT,
+  selector,
+  words,
+);
 
 /**
  * Resolves when the page has drawn what it knows. It answers an event at the next animation frame, so the one after

@@ -2,19 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BROWSERS, drawn, text, visit } from './harness.js';
+import { BROWSERS, CHROMIUM, PATIENT, QUICK, drawn, has, ready, text, visit } from './harness.js';
 
-const PATIENT = { timeout: 60_000 };
-const CHROMIUM = 'Chromium without WebGPU';
-const QUICK = `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16&seed=3`;
-
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
-const has = (page, selector, words) => page.waitForFunction(
-  (where, wanted) => document.querySelector(where).textContent.includes(wanted),
-  PATIENT,
-  selector,
-  words,
-);
 const points = (page) => page.$$eval('#frontier-rows th', (all) => all.filter((cell) => cell.textContent === 'DPO').length);
 
 /** What the browser keeps: the step of the newest visit's last point, or null; `harm` damages it. */

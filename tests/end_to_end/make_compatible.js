@@ -3,7 +3,7 @@
 //
 //   KLIMB_URL=http://localhost:8080/ KLIMB_CHROMIUM=/usr/bin/chromium node make_compatible.js FOLDER
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { downloaded, inFolder } from './downloads.js';
@@ -11,6 +11,9 @@ import { downloaded, inFolder } from './downloads.js';
 const PATIENT = { timeout: 120_000 };
 const QUERY = '?seed=3&beta=0.2&batch_size=8&pairs=960&label_smoothing=0.05&evaluate_every=130&evaluation_samples=64'
   + '&rollout_size=16&ppo_epochs=1&evaluate_rollouts=1&hide=questions&type=large';
+/** Another visit's, whose store has one policy alone: a policy is most of the file. */
+const SMALL = '?seed=4&beta=0.3&batch_size=8&evaluate_every=130&evaluation_samples=64';
+const DATA = new URL('../data/compatible/', import.meta.url);
 const to = process.argv[2];
 
 /** A person's visit: a step of DPO, twenty labels and a run on them, a round of PPO-GT, names. */
@@ -56,6 +59,61 @@ async function visit(page, files) {
   await writeFile(join(to, 'receipt.txt'), `${await page.$eval('#receipt-text', (field) => field.value)}\n`);
 }
 
+/** A person's visit to a later build: the same twenty pairs dropped in, a name for the reference, 130 steps of DPO. */
+async function small(page) {
+  const pairs = await readFile(new URL('pairs.jsonl', DATA), 'utf8');
+  await page.goto(process.env.KLIMB_URL + SMALL, { waitUntil: 'load' });
+  await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+  await page.evaluate((lines) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([lines], 'pairs.jsonl'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  }, pairs);
+  await page.waitForFunction(() => document.querySelector('#state-pairs').textContent.includes('loaded'), PATIENT);
+  await page.$eval('#runs', (details) => { details.open = true; });
+  await page.waitForSelector('#run-list [type=text]', PATIENT);
+  await page.$eval('#run-list [type=text]', (field) => {
+    field.value = 'before, α & “β”';
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelector('#frontier-summary').textContent.includes('step 130:'), PATIENT);
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelector('#play').textContent === 'Play', PATIENT);
+}
+
+/** Two runs of one step, of which the second has a name. */
+async function exported(page, files) {
+  await page.goto(process.env.KLIMB_URL + SMALL, { waitUntil: 'load' });
+  await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+  const stepped = (run) => page.waitForFunction(
+    (count) => [...document.querySelectorAll('#frontier-rows tr')].filter((row) => row.textContent.startsWith('DPO')).length === count,
+    PATIENT,
+    run,
+  );
+  await page.click('#step');
+  await stepped(1);
+  await page.click('#reset');
+  await page.click('#step');
+  await stepped(2);
+  await page.$eval('#runs', (details) => { details.open = true; });
+  await page.waitForFunction(() => document.querySelectorAll('#run-list [type=text]').length === 3, PATIENT);
+  await page.evaluate(() => {
+    const field = [...document.querySelectorAll('#run-list [type=text]')].at(-1);
+    field.value = 'once more, α & “β”';
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await page.$eval('#export-json', (button) => button.click());
+  await writeFile(join(to, 'run-2.json'), await downloaded(join(files, 'klimb-run-seed-4.json')));
+}
+
+/** What stands in another dump already is not written once more. */
+async function shortened({ bytes, ...store }) {
+  const former = JSON.parse(await readFile(new URL('store.json', DATA), 'utf8')).bytes;
+  const short = (text) => (former.includes(text) ? { file: 'store.json', number: former.indexOf(text) } : text);
+  return { ...store, bytes: bytes.map(short) };
+}
+
 /** A visit that leaves something in every other storage: a case of the clinic that is on, the tour's place, a theme. */
 async function others(page) {
   await page.goto(process.env.KLIMB_URL, { waitUntil: 'load' });
@@ -65,7 +123,7 @@ async function others(page) {
   await page.keyboard.press('ArrowRight');
   await page.$eval('#tour-close', (button) => button.click());
   await page.$eval('#cases button', (button) => button.click());
-  await page.waitForFunction(() => sessionStorage.getItem('klimb-lent'), PATIENT);
+  await page.waitForFunction(() => Object.keys(sessionStorage).some((name) => name.startsWith('klimb-lent')), PATIENT);
 }
 
 /** Everything in the store and in the two storages. Bytes are numbered and stand once, in base64; a map is its entries. */
@@ -111,13 +169,24 @@ await inFolder(async (files) => {
     args: ['--no-sandbox', '--disable-blink-features=WebGPU'],
   });
   try {
-    const page = await browser.newPage();
-    await (await page.createCDPSession()).send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: files });
+    const rest = () => new Promise((resolve) => { setTimeout(resolve, 2000); }); // until the store has come to rest
+    const opened = async (context) => {
+      const page = await context.newPage();
+      const { id } = context;
+      const saving = { behavior: 'allow', downloadPath: files, ...(id && { browserContextId: id }) };
+      await (await page.createCDPSession()).send('Browser.setDownloadBehavior', saving);
+      return page;
+    };
+    const apart = await opened(await browser.createBrowserContext());
+    await small(apart);
+    await rest();
+    const { session_storage: _, local_storage: __, ...store } = await dump(apart);
+    await exported(apart, files);
+    await writeFile(join(to, `store-${store.version}.json`), `${JSON.stringify(await shortened(store), null, 1)}\n`);
+    const page = await opened(browser.defaultBrowserContext());
     await visit(page, files);
-    await new Promise((resolve) => { setTimeout(resolve, 2000); }); // until the store has come to rest
-    const { session_storage: labels, local_storage: _, ...store } = await dump(page);
-    const file = store.version === 1 ? 'store.json' : `store-${store.version}.json`;
-    await writeFile(join(to, file), `${JSON.stringify(store, null, 1)}\n`);
+    await rest();
+    const { session_storage: labels } = await dump(page);
     await page.evaluate(() => sessionStorage.clear());
     await others(page);
     const { session_storage: lent, local_storage: local } = await dump(page);

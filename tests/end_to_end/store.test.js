@@ -3,21 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { CHROMIUM, PATIENT, QUICK, drawn, has, ready, text, visit } from './harness.js';
 
-const PATIENT = { timeout: 60_000 };
-const CHROMIUM = 'Chromium without WebGPU';
-const QUICK = `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16&seed=3`;
 /** The first form of the store, as a build before today's wrote it. */
 const DUMP = new URL('../data/compatible/store.json', import.meta.url);
-
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
-const has = (page, selector, words) => page.waitForFunction(
-  (where, wanted) => document.querySelector(where).textContent.includes(wanted),
-  PATIENT,
-  selector,
-  words,
-);
 
 /** Everything in the store, one visit after another, with what does not hang together in it. */
 const sets = (page) => page.evaluate(() => new Promise((resolve, reject) => {

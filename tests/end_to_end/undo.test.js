@@ -2,13 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { CHROMIUM, PATIENT, QUICK, drawn, ready, text, visit } from './harness.js';
 
-const PATIENT = { timeout: 60_000 };
-const CHROMIUM = 'Chromium without WebGPU';
-const QUICK = `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=16&seed=3`;
-
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const stepped = (page, step) => page.waitForFunction(
   (it) => document.querySelector('#frontier-summary').textContent.includes(`step ${it}:`), PATIENT, step,
 );

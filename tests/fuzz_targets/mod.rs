@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod mutator;
+mod store;
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -22,7 +23,7 @@ use klimb::metrics::*;
 use klimb::model::Checkpoint;
 use klimb::page::annotator::Annotator;
 use klimb::page::former::FormerRuns;
-use klimb::page::kept::{Entry, Loaded};
+use klimb::page::kept::{Earlier, Entry, Keeper, Loaded, News};
 use klimb::page::lecture::Lecture;
 use klimb::page::lent::Lent;
 use klimb::page::receipt::Receipt;
@@ -52,13 +53,14 @@ macro_rules! seeds {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "address", read: address, seeds: seeds!("address": "settings", "lecture"), in_browser: true },
     Target { name: "pairs", read: pairs, seeds: seeds!("pairs": "two", "truncated"), in_browser: true },
     Target { name: "checkpoint", read: checkpoint, seeds: seeds!("checkpoint": "language", "head"), in_browser: true },
     Target { name: "numbers", read: numbers, seeds: seeds!("numbers": "runs"), in_browser: true },
     Target { name: "receipt", read: receipt, seeds: seeds!("receipt": "two"), in_browser: true },
     Target { name: "kept", read: kept, seeds: seeds!("kept": "run", "rows"), in_browser: true },
+    Target { name: "first", read: first, seeds: seeds!("first": "run", "oldest"), in_browser: false },
     Target { name: "session", read: session, seeds: seeds!("session": "kept"), in_browser: false },
     Target { name: "tab", read: tab, seeds: seeds!("tab": "labels", "lent"), in_browser: true },
     Target {
@@ -165,6 +167,20 @@ fn kept(bytes: &[u8]) -> Option<String> {
     // Policies and rows lie beside it: here all of them are missing.
     let loaded = Loaded { entry, policies: Vec::new(), rows: Vec::new() };
     let earlier = loaded.read("visit".into(), false).ok()?;
+    Some(format!("{earlier:?} {}", earlier.words()))
+}
+
+/// What the store's first form had in a folder: it is put into today's, and found there at the next visit.
+fn first(bytes: &[u8]) -> Option<String> {
+    let found = |news: Vec<News>| -> Option<Earlier> {
+        news.into_iter().find_map(|news| if let News::Found(earlier) = news { Some(*earlier) } else { None })
+    };
+    let store = store::Texts::parse(&text(bytes));
+    let visit = |name: &str| Keeper::new(store.clone(), store::FOLDER.into(), name.into());
+    let earlier = found(store::alone(visit("one").look(None, 0.0)))?;
+    assert!(!store.has_first_form(), "what was taken over lies in the first form too");
+    let again = found(store::alone(visit("two").look(None, 0.0)));
+    assert_eq!(again.as_ref(), Some(&earlier), "what was taken over is not read as the same");
     Some(format!("{earlier:?} {}", earlier.words()))
 }
 

@@ -2,10 +2,12 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod compatible;
+mod interrupted;
 mod merge;
 mod models;
 mod outputs;
 mod preferences;
+mod refusals;
 mod score;
 mod studies;
 mod sweep;

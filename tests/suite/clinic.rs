@@ -1,6 +1,7 @@
 //! Every case of the page's failure clinic, run as the page runs it: it must fail as its words say. The thresholds are
 //! wide, because such runs are chaotic.
 
+use crate::common::session as shipped;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
@@ -8,10 +9,6 @@ use klimb::engine::settings::Settings;
 use klimb::metrics::FrontierPoint;
 use klimb::page::clinic::{Case, Clinic};
 use pollster::block_on;
-
-fn clock() -> f64 {
-    0.0
-}
 
 /// The reference's mean gold reward.
 const REFERENCE: f64 = 0.53;
@@ -29,19 +26,11 @@ fn run_with(id: &str, change: fn(&mut Settings), steps: u64, name: &str) -> (Vec
 
 /// A session that plays the case so changed.
 fn start(id: &str, change: fn(&mut Settings)) -> Session<Cpu<f32>> {
-    let checkpoints = Checkpoints {
-        base: include_bytes!("../../www/assets/base.safetensors").to_vec(),
-        sft: include_bytes!("../../www/assets/sft.safetensors").to_vec(),
-        optimum: include_bytes!("../../www/assets/optimum.json").to_vec(),
-        preferences: Vec::new(),
-    };
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
     let case = Case::named(id).expect("the case is listed");
     let quick = Settings { evaluate_every: 25, evaluate_rollouts: 5, evaluation_samples: 256, ..Settings::default() };
     let mut settings = Clinic::default().run(case, quick);
     change(&mut settings);
-    let mut session = Session::new(Cpu::<f32>::new(), clock, badge, settings, &checkpoints).expect("shipped models");
-    block_on(session.open());
+    let mut session = shipped::session(settings);
     for command in [Command::Focus(case.stage), Command::Reset, Command::Play] {
         block_on(session.handle(command));
     }

@@ -7,10 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::common::session::badge;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use klimb::backend::cpu::Cpu;
-use klimb::engine::protocol::{BackendKind, Badge, Event, Kept, Stage};
+use klimb::engine::protocol::{Event, Kept, Stage};
 use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::{KNOBS, Knob, Settings};
 use klimb::experiments::RecordedOptimum;
@@ -22,8 +23,8 @@ use klimb::model::{Checkpoint, Expectation};
 use klimb::page::annotator::Annotator;
 use klimb::page::clinic::{Case, Clinic};
 use klimb::page::former::FormerRuns;
-use klimb::page::kept::store::{Change, Key, Store, StoreError, Transaction, Under};
-use klimb::page::kept::{Keeper, News};
+use klimb::page::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
+use klimb::page::kept::{Earlier, Keeper, News};
 use klimb::page::lecture::Lecture;
 use klimb::page::lent::Lent;
 use klimb::page::receipt::Receipt;
@@ -109,11 +110,14 @@ fn of_the_visit() -> Settings {
     }
 }
 
+fn measured(it: &FrontierPoint) -> (&str, u64, f64, f64) {
+    (it.method.as_str(), it.step, it.kl_per_sequence, it.gold_reward)
+}
+
 /// What is true of its three runs, wherever they are written down.
 #[track_caller]
 fn are_those_of_the_visit<'a>(points: impl Iterator<Item = &'a FrontierPoint>) {
-    let mut seen: Vec<(&str, u64, f64, f64)> =
-        points.map(|it| (it.method.as_str(), it.step, it.kl_per_sequence, it.gold_reward)).collect();
+    let mut seen: Vec<(&str, u64, f64, f64)> = points.map(measured).collect();
     seen.sort_by(|a, b| a.partial_cmp(b).expect("they are numbers"));
     assert_eq!(
         seen,
@@ -170,6 +174,16 @@ fn exported_numbers_are_read_and_both_forms_agree() {
     assert_eq!(count("point", "gold_reward"), points.len());
     let steps = exported["metrics"]["dpo"].as_array().expect("a list");
     assert_eq!((count("metric", "dpo/loss"), steps.len()), (186, 186));
+}
+
+#[test]
+fn exported_numbers_with_the_settings_of_each_run_are_read() {
+    let former = FormerRuns::parse("run-2.json", &bytes("run-2.json")).expect("it has runs");
+    let points: Vec<(&str, u64, f64, f64)> = former.points().map(measured).collect();
+    let step = ("dpo", 1, 0.00002781495427600645, 0.5231421875000001);
+    assert_eq!(points, [step, step]);
+    let labels: Vec<&str> = former.trails.iter().map(|trail| trail.label.as_str()).collect();
+    assert_eq!(labels, ["DPO, β 0.30, from run-2.json", "once more, α & “β”, from run-2.json"]);
 }
 
 #[test]
@@ -258,14 +272,34 @@ fn undumped(value: &Value, all: &[Vec<u8>]) -> Value {
 #[derive(Clone, Default)]
 struct Dump(Rc<RefCell<BTreeMap<Key, Value>>>);
 
+/// The bytes of a dump, some of which may stand in another one.
+fn dumped_bytes(dump: &Value) -> Vec<Vec<u8>> {
+    let decode = |it: &Value| match it.as_str() {
+        Some(text) => STANDARD.decode(text).expect("base64"),
+        None => {
+            let other = json(it["file"].as_str().expect("a name"));
+            dumped_bytes(&other).swap_remove(it["number"].as_u64().expect("a number") as usize)
+        }
+    };
+    dump["bytes"].as_array().expect("a list").iter().map(decode).collect()
+}
+
+/// Where something lies: a text in version 1 of the store, and later a list.
+fn key(key: &Value) -> Key {
+    if let Some(key) = key.as_str() {
+        return Key::First(key.into());
+    }
+    let text = |at: usize| key[at].as_str().expect("a text").to_owned();
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text(2)).expect("a kind");
+    let number = key[3].as_u64().expect("a number") as u32;
+    Key::Part { folder: text(0), visit: text(1), kind, number }
+}
+
 impl Dump {
-    fn read() -> Self {
-        let dump = json("store.json");
-        let decode = |text: &Value| STANDARD.decode(text.as_str().expect("base64")).expect("base64");
-        let all: Vec<Vec<u8>> = dump["bytes"].as_array().expect("a list").iter().map(decode).collect();
-        let value = |entry: &Value| {
-            (Key::First(entry["key"].as_str().expect("a text").into()), undumped(&entry["value"], &all))
-        };
+    fn read(name: &str) -> Self {
+        let dump = json(name);
+        let all = dumped_bytes(&dump);
+        let value = |entry: &Value| (key(&entry["key"]), undumped(&entry["value"], &all));
         Self(Rc::new(RefCell::new(dump["entries"].as_array().expect("a list").iter().map(value).collect())))
     }
 }
@@ -315,12 +349,19 @@ impl Transaction for Dump {
     }
 }
 
-#[test]
-fn a_kept_run_is_read_and_goes_on() {
-    let dump = Dump::read();
+/// The run that a new visit is offered, whole, with nothing else to say.
+#[track_caller]
+fn offered(dump: &Dump) -> Box<Earlier> {
     let mut news = block_on(Keeper::new(dump.clone(), "/".into(), "new".into()).look(None, 0.0));
     let Some(News::Found(earlier)) = news.pop() else { panic!("it is found, and nothing else is said: {news:?}") };
     assert_eq!((news, &earlier.missing), (vec![], &vec![]));
+    earlier
+}
+
+#[test]
+fn a_kept_run_is_read_and_goes_on() {
+    let dump = Dump::read("store.json");
+    let earlier = offered(&dump);
     assert!(!dump.0.borrow().keys().any(|key| matches!(key, Key::First(_))), "it stands in today's form alone");
     assert_eq!(earlier.words(), "PPO-GT, 4 steps");
     let seen = &earlier.seen;
@@ -349,23 +390,55 @@ fn a_kept_run_is_read_and_goes_on() {
     let labels = std::str::from_utf8(&engine.preferences).expect("it is text");
     assert_eq!(labels.lines().count(), 20);
     assert_eq!(RecordedOptimum::from_bytes(&engine.optimum).expect("a curve").temperature, 0.1);
-    goes_on(engine);
+    let steps = goes_on(engine);
+    let steps = [Stage::Dpo, Stage::PpoGt, Stage::Pairs].map(|stage| steps(stage));
+    assert_eq!(steps, [Some(130), Some(4), Some(20)]);
+}
+
+#[test]
+fn a_run_that_is_kept_in_version_2_is_read_and_goes_on() {
+    let earlier = offered(&Dump::read("store-2.json"));
+    assert_eq!(earlier.words(), "DPO, 130 steps");
+    let seen = &earlier.seen;
+    let settings = Settings {
+        seed: 4,
+        beta: 0.3,
+        batch_size: 8,
+        evaluate_every: 130,
+        evaluation_samples: 64,
+        ..Settings::default()
+    };
+    assert_eq!((seen.settings, seen.focused), (settings, Stage::Dpo));
+    let points: Vec<(&str, u64, f64, f64)> = seen.points.iter().map(|it| &it.point).map(measured).collect();
+    assert_eq!(points, [("sft", 0, 0.0, 0.5291242187499999), ("dpo", 130, 13.184029819540225, 0.5332101562499999)]);
+    // Those of the first 128 steps lie beside the run.
+    let rows = &seen.metrics[&Stage::Dpo];
+    assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), (1..=130).collect::<Vec<_>>());
+    assert_eq!(rows[0].values["dpo/loss"], 0.6931471824645996);
+    let reference = RunId { run: 0, method: "sft".into() };
+    let mark = seen.marks.iter().find(|(its, _)| *its == reference).expect("it has a name");
+    assert_eq!(mark.1.name.as_deref(), Some("before, α & “β”"));
+    let engine = earlier.engine.expect("the engine is kept");
+    let [moment] = engine.moments.as_slice() else { panic!("{} policies", engine.moments.len()) };
+    let policy = Checkpoint::from_bytes(&moment.checkpoint, None).expect("a policy");
+    assert_eq!((moment.stage, moment.point.run, policy.step), (Stage::Dpo, 1, 130));
+    let steps = goes_on(engine);
+    assert_eq!([Stage::Dpo, Stage::Pairs].map(|stage| steps(stage)), [Some(130), Some(20)]);
 }
 
 /// An engine begins where the kept one was.
-fn goes_on(kept: Kept) {
+/// What it tells at first of how far a stage has come.
+fn goes_on(kept: Kept) -> impl Fn(Stage) -> Option<usize> {
     let snapshot = Snapshot::from_kept(kept).expect("it can be taken up");
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
-    let mut session = Session::restore(Cpu::<f32>::new(), || 0.0, badge, &snapshot).expect("it can be taken up");
+    let mut session = Session::restore(Cpu::<f32>::new(), || 0.0, badge(), &snapshot).expect("it can be taken up");
     let told = block_on(session.open());
-    let steps = |wanted: Stage| {
+    move |wanted: Stage| {
         let of = |event: &Event| match event {
             Event::Stage(status) if status.stage == wanted => Some(status.steps),
             _ => None,
         };
         told.iter().rev().find_map(of)
-    };
-    assert_eq!((steps(Stage::Dpo), steps(Stage::PpoGt), steps(Stage::Pairs)), (Some(130), Some(4), Some(20)));
+    }
 }
 
 #[test]

@@ -141,7 +141,7 @@ macro_rules! targets {
 }
 
 targets! {
-    address pairs checkpoint numbers receipt kept session tab csv run optimum message parts golden sentences
+    address pairs checkpoint numbers receipt kept first session tab csv run optimum message parts golden sentences
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A student's session on the CPU, driven as the worker drives it: what every command is answered by, and what is
 //! never lost.
 
+use crate::common::session::{badge, unopened};
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::{Session, Snapshot};
@@ -9,14 +10,6 @@ use klimb::metrics::{FrontierPoint, OptimumPoint};
 use pollster::block_on;
 
 const SFT: &[u8] = include_bytes!("../../www/assets/sft.safetensors");
-
-fn clock() -> f64 {
-    0.0
-}
-
-fn badge() -> Badge {
-    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
-}
 
 fn settings() -> Settings {
     Settings {
@@ -37,11 +30,7 @@ struct Student(Session<Cpu<f32>>);
 
 impl Student {
     fn new(settings: Settings) -> (Self, Vec<Event>) {
-        let base = include_bytes!("../../www/assets/base.safetensors").to_vec();
-        let optimum = include_bytes!("../../www/assets/optimum.json").to_vec();
-        let checkpoints = Checkpoints { base, sft: SFT.to_vec(), optimum, preferences: Vec::new() };
-        let session = Session::new(Cpu::new(), clock, badge(), settings, &checkpoints);
-        let mut student = Self(session.expect("the shipped checkpoints are valid"));
+        let mut student = Self(unopened(Cpu::new(), settings));
         let events = block_on(student.0.open());
         (student, events)
     }
@@ -294,7 +283,7 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
     assert!(failure.sentence.starts_with("The kept run cannot be used: "), "{failure:?}");
     assert_eq!(failure.field.as_deref(), Some("kept"));
 
-    let restored = Session::restore(Cpu::new(), clock, badge(), &snapshot).expect("the snapshot is whole");
+    let restored = Session::restore(Cpu::new(), || 0.0, badge(), &snapshot).expect("the snapshot is whole");
     let mut restored = Student(restored);
     let opened = block_on(restored.0.open());
     assert!(opened.iter().any(|event| matches!(event, Event::Stage(status) if status.steps as u64 == last.point.step)));
@@ -487,7 +476,7 @@ fn a_snapshot_keeps_the_reward_model_and_the_policy_of_ppo() {
     let snapshot = student.0.snapshot();
     assert_eq!((snapshot.stage(), snapshot.step()), (Stage::Ppo, last.point.step));
 
-    let restored = Session::restore(Cpu::new(), clock, badge(), &snapshot).expect("the snapshot is whole");
+    let restored = Session::restore(Cpu::new(), || 0.0, badge(), &snapshot).expect("the snapshot is whole");
     let mut restored = Student(restored);
     block_on(restored.0.open());
     assert_eq!((restored.model(Stage::Ppo), restored.model(Stage::RewardModel)), (policy, reward_model));

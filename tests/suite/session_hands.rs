@@ -1,6 +1,6 @@
 //! A sweep with hands: other sessions make some of its runs, and it comes to the same, bit for bit.
 
-use crate::common::session as shipped;
+use crate::common::session::{self as shipped, badge};
 use crate::common::sweep::quick;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
@@ -14,10 +14,6 @@ const BETAS: [f64; 4] = [2.0, 0.3, 0.1, 0.05];
 
 fn settings() -> Settings {
     Settings { reward_model_pairs: 96, reward_model_epochs: 1, ..quick() }
-}
-
-fn badge() -> Badge {
-    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
 }
 
 /// A hand, the errand it is on, and the points that it may still bring before it is gone.

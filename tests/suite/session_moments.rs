@@ -137,8 +137,7 @@ fn a_point_still_opens_in_a_session_that_was_kept_and_a_damaged_one_says_that_it
     moments[1].checkpoint[1000] ^= 1;
     let kept = Kept { moments: moments.clone(), ..student.0.snapshot().kept() };
     let snapshot = Snapshot::from_kept(kept).expect("what was kept can be read");
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
-    let session = Session::restore(Cpu::<f32>::new(), || 0.0, badge, &snapshot).expect("and restored");
+    let session = Session::restore(Cpu::<f32>::new(), || 0.0, shipped::badge(), &snapshot).expect("and restored");
     let mut again = Student(session);
     assert_eq!(opened(&mut again, moment(&moments[0])), first);
     assert_eq!(opened(&mut again, moment(&moments[1])), None, "a damaged policy is left out");

@@ -1,5 +1,6 @@
 //! A person's pairs in a session: DPO and reward model learn from them, and nothing is lost by a bad file.
 
+use crate::common::session as shipped;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
@@ -11,26 +12,8 @@ const GOOD: &str = r#"{"prompt": "the plot", "chosen": "was superb .", "rejected
 {"prompt": "the acting in this film", "chosen": "was superb .", "rejected": "was dull ."}
 "#;
 
-fn clock() -> f64 {
-    0.0
-}
-
-fn badge() -> Badge {
-    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
-}
-
 fn session() -> Session<Cpu<f32>> {
-    let checkpoints = Checkpoints {
-        base: include_bytes!("../../www/assets/base.safetensors").to_vec(),
-        sft: include_bytes!("../../www/assets/sft.safetensors").to_vec(),
-        optimum: include_bytes!("../../www/assets/optimum.json").to_vec(),
-        preferences: Vec::new(),
-    };
-    let settings = Settings { batch_size: 8, pairs: 48, evaluation_samples: 64, ..Settings::default() };
-    let mut session =
-        Session::new(Cpu::new(), clock, badge(), settings, &checkpoints).expect("shipped models are valid");
-    block_on(session.open());
-    session
+    shipped::session(Settings { batch_size: 8, pairs: 48, evaluation_samples: 64, ..Settings::default() })
 }
 
 fn load(session: &mut Session<Cpu<f32>>, text: &str) -> Vec<Event> {
@@ -94,7 +77,8 @@ fn dpo_and_the_reward_model_learn_from_a_person_s_pairs_until_they_are_generated
     }
 
     let snapshot = session.snapshot();
-    let mut restored = Session::restore(Cpu::<f32>::new(), clock, badge(), &snapshot).expect("a snapshot can be used");
+    let mut restored =
+        Session::restore(Cpu::<f32>::new(), || 0.0, shipped::badge(), &snapshot).expect("a snapshot can be used");
     assert_eq!(exported(&mut restored), exported(&mut session), "a lost device loses no pair");
 
     let events = block_on(session.handle(Command::GeneratePreferences));

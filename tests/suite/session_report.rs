@@ -1,10 +1,10 @@
 //! A page that was made anew and is told everything once more knows what the page before it knew.
 
+use crate::common::session as shipped;
 use crate::common::student::Student;
 use crate::common::sweep::quick;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
-use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
 use klimb::page::state::State;
 use pollster::block_on;
@@ -17,15 +17,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let checkpoints = Checkpoints {
-            base: include_bytes!("../../www/assets/base.safetensors").to_vec(),
-            sft: include_bytes!("../../www/assets/sft.safetensors").to_vec(),
-            optimum: include_bytes!("../../www/assets/optimum.json").to_vec(),
-            preferences: Vec::new(),
-        };
-        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
-        let session = Session::new(Cpu::new(), || 0.0, badge, quick(), &checkpoints);
-        let mut student = Student(session.expect("the shipped checkpoints are valid"));
+        let mut student = Student(shipped::unopened(Cpu::new(), quick()));
         let events = block_on(student.0.open());
         let mut page = State::new(quick());
         let start = page.order(Command::Start(quick()));

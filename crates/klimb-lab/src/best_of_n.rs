@@ -39,11 +39,13 @@ impl BestOfNSettings {
     /// The same where a reward model picks.
     pub const NAME_LEARNED: &str = "best_of_n-learned";
 
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() }.validated()?;
-        limits::count("largest", self.largest as u64, limits::MOST_DRAWS, limits::IN_MEMORY)?;
-        limits::count("completions", self.completions as u64, limits::MOST_COMPLETIONS, limits::IN_MEMORY)?;
+        ConfigError::all([
+            EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() }.validated().map(drop),
+            limits::count("largest", self.largest as u64, limits::MOST_DRAWS, limits::IN_MEMORY),
+            limits::count("completions", self.completions as u64, limits::MOST_COMPLETIONS, limits::IN_MEMORY),
+        ])?;
         let drawn = self.samples as u64 * self.largest as u64;
         limits::count("samples times largest", drawn, limits::MOST_COMPLETIONS, limits::IN_MEMORY)?;
         Ok(self)

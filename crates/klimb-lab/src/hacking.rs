@@ -109,29 +109,33 @@ impl HackingSettings {
         }
     }
 
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     ///
     /// # Errors
     /// The setting by name; `loophole` if the world has no such word.
     pub fn validated(self, world: &World) -> Result<Self, ConfigError> {
-        if self.instances < 2 {
-            return Err(ConfigError::new("instances", "training and validation need at least two"));
-        }
+        let instances = if self.instances < 2 {
+            Err(ConfigError::new("instances", "training and validation need at least two"))
+        } else {
+            Ok(())
+        };
         let pairs = (self.instances as u64).saturating_mul(PAIRS_PER_INSTANCE as u64);
-        limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY)?;
-        self.labels.validated()?;
-        self.recipe.validated()?;
-        self.ppo.validated()?;
-        if let Some(Loophole { word, bonus }) = &self.loophole {
+        let loophole = self.loophole.as_ref().map_or(Ok(()), |Loophole { word, bonus }| {
             let encoded = world.vocabulary().encode(word);
             if !encoded.unknown.is_empty() || encoded.tokens.len() != 1 {
-                return Err(ConfigError::new(
-                    "loophole",
-                    format!("the world has no word {word:?}; use one of its vocabulary"),
-                ));
+                let reason = format!("the world has no word {word:?}; use one of its vocabulary");
+                return Err(ConfigError::new("loophole", reason));
             }
-            limits::not_too_large("loophole", *bonus)?;
-        }
+            limits::not_too_large("loophole", *bonus)
+        });
+        ConfigError::all([
+            instances,
+            limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY),
+            self.labels.validated().map(drop),
+            self.recipe.validated().map(drop),
+            self.ppo.validated().map(drop),
+            loophole,
+        ])?;
         Ok(self)
     }
 }

@@ -46,17 +46,22 @@ impl Default for PpoRunSettings {
 }
 
 impl PpoRunSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        self.ppo.validated()?;
-        LabelSettings { temperature: self.temperature, flip_probability: 0.0 }.validated()?;
         let PpoSettings { episodes, epochs, minibatches, kl_coefficient, entropy_coefficient, ptx_coefficient, .. } =
             self.ppo;
-        limits::count("episodes", episodes as u64, 16 * limits::MOST_BATCH, limits::IN_MEMORY)?;
-        limits::count("epochs", epochs as u64, limits::MOST_EPOCHS, limits::TOO_LONG)?;
-        limits::count("minibatches", minibatches as u64, limits::MOST_EPOCHS, limits::TOO_LONG)?;
-        limits::rate(self.ppo.schedule.peak)?;
-        for (field, value) in [
+        let checks = [
+            self.ppo.validated().map(drop),
+            LabelSettings { temperature: self.temperature, flip_probability: 0.0 }.validated().map(drop),
+            limits::count("episodes", episodes as u64, 16 * limits::MOST_BATCH, limits::IN_MEMORY),
+            limits::count("epochs", epochs as u64, limits::MOST_EPOCHS, limits::TOO_LONG),
+            limits::count("minibatches", minibatches as u64, limits::MOST_EPOCHS, limits::TOO_LONG),
+            limits::rate(self.ppo.schedule.peak),
+            limits::count("rollouts", self.rollouts, limits::MOST_ROLLOUTS, limits::TOO_LONG),
+            limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG),
+            self.evaluation.validated().map(drop),
+        ];
+        let weights = [
             ("beta", kl_coefficient),
             ("target kl", self.ppo.target_kl.unwrap_or_default()),
             ("value clip range", self.ppo.value_clip_range.unwrap_or_default()),
@@ -64,12 +69,9 @@ impl PpoRunSettings {
             ("entropy coefficient", entropy_coefficient),
             ("ptx coefficient", ptx_coefficient),
             ("missing eos penalty", self.ppo.missing_eos_penalty),
-        ] {
-            limits::not_too_large(field, value)?;
-        }
-        limits::count("rollouts", self.rollouts, limits::MOST_ROLLOUTS, limits::TOO_LONG)?;
-        limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG)?;
-        self.evaluation.validated()?;
+        ]
+        .map(|(field, value)| limits::not_too_large(field, value));
+        ConfigError::all(checks.into_iter().chain(weights))?;
         Ok(self)
     }
 

@@ -62,15 +62,17 @@ impl Default for PreferenceSettings {
 }
 
 impl PreferenceSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     ///
     /// # Errors
     /// `pairs` if there is none or more than there is room for, and a label's noise that is out of range.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let pairs = (self.chunks as u64).saturating_mul(PAIRS_PER_CHUNK as u64);
-        limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY)?;
-        limits::not_too_large("loophole", self.loophole_bonus)?;
-        self.labels.validated()?;
+        ConfigError::all([
+            limits::count("pairs", pairs, limits::MOST_PAIRS, limits::IN_MEMORY),
+            limits::not_too_large("loophole", self.loophole_bonus),
+            self.labels.validated().map(drop),
+        ])?;
         Ok(self)
     }
 }

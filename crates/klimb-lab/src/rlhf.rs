@@ -28,13 +28,13 @@ pub struct RlhfSettings {
 }
 
 impl RlhfSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        self.ppo.validated()?;
-        if let Some((preferences, recipe)) = self.reward_model {
-            preferences.validated()?;
-            recipe.validated()?;
-        }
+        let ppo = self.ppo.validated().map(drop);
+        let reward_model = self.reward_model.map_or(Ok(()), |(preferences, recipe)| {
+            ConfigError::all([preferences.validated().map(drop), recipe.validated().map(drop)])
+        });
+        ConfigError::all([ppo, reward_model])?;
         Ok(self)
     }
 

@@ -105,24 +105,27 @@ impl Algorithm {
 
     fn validated(self) -> Result<Self, ConfigError> {
         let Budget { pairs, schedule, .. } = self.budget();
-        limits::rate(schedule.peak)?;
-        limits::count("steps", schedule.steps, limits::MOST_STEPS, limits::TOO_LONG)?;
-        limits::count("batch", pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY)?;
-        match self {
+        let own = match self {
             Self::Dpo(DpoSettings { beta, label_smoothing, .. }) => {
-                limits::positive("beta", beta)?;
-                if !(0.0..0.5).contains(&label_smoothing) {
+                let smoothing = if (0.0..0.5).contains(&label_smoothing) {
+                    Ok(())
+                } else {
                     let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
-                    return Err(ConfigError::new("label smoothing", reason));
-                }
+                    Err(ConfigError::new("label smoothing", reason))
+                };
+                ConfigError::all([limits::positive("beta", beta), smoothing])
             }
-            Self::Unlikelihood(UnlikelihoodSettings { alpha, .. }) => {
-                if !(0.0..=1.0).contains(&alpha) {
-                    return Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")));
-                }
+            Self::Unlikelihood(UnlikelihoodSettings { alpha, .. }) if !(0.0..=1.0).contains(&alpha) => {
+                Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")))
             }
-            Self::PreferredFt(_) => {}
-        }
+            Self::Unlikelihood(_) | Self::PreferredFt(_) => Ok(()),
+        };
+        ConfigError::all([
+            own,
+            limits::rate(schedule.peak),
+            limits::count("steps", schedule.steps, limits::MOST_STEPS, limits::TOO_LONG),
+            limits::count("batch", pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY),
+        ])?;
         Ok(self)
     }
 }
@@ -144,12 +147,14 @@ impl TrainingSettings {
     /// Optimiser steps between two points where nobody says otherwise.
     pub const EVALUATE_EVERY: u64 = 100;
 
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        self.algorithm.validated()?;
-        self.preferences.validated()?;
-        limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG)?;
-        self.evaluation.validated()?;
+        ConfigError::all([
+            self.algorithm.validated().map(drop),
+            self.preferences.validated().map(drop),
+            limits::count("evaluate every", self.evaluate_every, u64::MAX, limits::TOO_LONG),
+            self.evaluation.validated().map(drop),
+        ])?;
         Ok(self)
     }
 

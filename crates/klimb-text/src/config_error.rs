@@ -4,17 +4,38 @@ use thiserror::Error;
 
 /// A setting that cannot be used, with the reason in words for the person who chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: {reason}")]
+#[error("{field}: {reason}{}", also.iter().map(|it| format!("; {it}")).collect::<String>())]
 pub struct ConfigError {
     /// The setting as the person knows it.
     pub field: &'static str,
     /// What is wrong with it, and what would be right.
     pub reason: String,
+    /// The other settings that cannot be used, so that one go names them all.
+    pub also: Vec<ConfigError>,
 }
 
 impl ConfigError {
     /// An error about `field`.
     pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into() }
+        Self { field, reason: reason.into(), also: Vec::new() }
+    }
+
+    /// Succeeds if every check does. The error is the first one's and has the others in it, one for each field.
+    ///
+    /// # Errors
+    /// The fields of all checks that failed.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let mut errors: Vec<Self> = Vec::new();
+        for mut error in checks.into_iter().filter_map(Result::err) {
+            let also = std::mem::take(&mut error.also);
+            for error in [error].into_iter().chain(also) {
+                if errors.iter().all(|earlier| earlier.field != error.field) {
+                    errors.push(error);
+                }
+            }
+        }
+        let mut errors = errors.into_iter();
+        let Some(first) = errors.next() else { return Ok(()) };
+        Err(Self { also: errors.collect(), ..first })
     }
 }

@@ -7,6 +7,7 @@ mod file;
 use serde::{Deserialize, Serialize};
 
 pub use self::file::{PairError, Place, from_jsonl, jsonl_line, to_jsonl};
+use super::settings::within;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
 
@@ -45,18 +46,11 @@ impl LabelSettings {
     /// The settings.
     ///
     /// # Errors
-    /// The first setting outside its range, by name.
+    /// The settings outside their ranges, by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        for (field, value, high) in
-            [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)]
-        {
-            if !(0.0..=high).contains(&value) {
-                return Err(ConfigError::new(
-                    field,
-                    format!("{value} is outside 0 to {high}; choose a number between"),
-                ));
-            }
-        }
+        ConfigError::all(
+            [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)].map(within),
+        )?;
         Ok(self)
     }
 

@@ -36,7 +36,7 @@ impl Default for WorldSettings {
 }
 
 impl WorldSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let limits = [
             ("tone_strength", self.tone_strength, 3.0),
@@ -46,14 +46,15 @@ impl WorldSettings {
             ("cued_others", self.cued_others, 1.0),
             ("prompted_others", self.prompted_others, 1.0),
         ];
-        for (field, value, high) in limits {
-            if !(0.0..=high).contains(&value) {
-                return Err(ConfigError::new(
-                    field,
-                    format!("{value} is outside 0 to {high}; choose a number between"),
-                ));
-            }
-        }
+        ConfigError::all(limits.map(within))?;
         Ok(self)
     }
+}
+
+/// Refuses a setting that is below 0 or above `high`.
+pub(super) fn within((field, value, high): (&'static str, f64, f64)) -> Result<(), ConfigError> {
+    if (0.0..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(field, format!("{value} is outside 0 to {high}; choose a number between")))
 }

@@ -7,7 +7,7 @@ use crate::engine::protocol::{Command, Origin, SampledCompletion, Stage};
 use crate::page::state::{Export, State, Tint};
 use crate::page::trails::run_name;
 use crate::page::view::View;
-use crate::page::{Page, dom, format, samples};
+use crate::page::{Page, dom, format, samples, stored};
 use klimb_text::words::say;
 
 /// Where a tab keeps the labels.
@@ -15,21 +15,14 @@ const KEPT: &str = "klimb-labels";
 
 /// The labels that this tab kept when it was left.
 pub fn restore() -> Annotator {
-    let storage = dom::window().session_storage().ok().flatten();
-    let mut annotator = Annotator::kept(storage.and_then(|storage| storage.get_item(KEPT).ok().flatten()).as_deref());
+    let mut annotator = Annotator::kept(stored::read(stored::session(), KEPT).as_deref());
     // The engine that is to come draws those anew: nothing is shown that would be taken away under her hands.
     annotator.forget_unanswered();
     annotator
 }
 
 fn keep(annotator: &Annotator) {
-    if let Ok(Some(storage)) = dom::window().session_storage() {
-        // Storage may be forbidden or full; labels then last as long as the page.
-        let _ = match annotator.to_text() {
-            Some(text) => storage.set_item(KEPT, &text),
-            None => storage.remove_item(KEPT),
-        };
-    }
+    stored::write(stored::session(), KEPT, annotator.to_text().as_deref());
 }
 
 /// What a button of the section does.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::{BUILD, program};
-use crate::engine::protocol::{BackendKind, BestOfNNumbers, Origin, Point, Ready, Stage, StageStatus};
+use crate::engine::protocol::{Adapter, BackendKind, BestOfNNumbers, Origin, Point, Ready, Stage, StageStatus};
 use crate::engine::settings::{KNOBS, Settings};
 use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
@@ -20,7 +20,9 @@ fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
         BackendKind::Cpu => "cpu",
         BackendKind::Gpu => "gpu",
     });
-    let adapter = ready.and_then(|it| it.backend.adapter.as_ref()).map(|it| it.name.clone());
+    // One that is there and not used has made no number.
+    let adapter = ready.filter(|it| it.backend.kind == BackendKind::Gpu).and_then(|it| it.backend.adapter.as_ref());
+    let adapter = adapter.map(Adapter::words).filter(|words| !words.is_empty());
     [
         ("program", Some(program())),
         ("build", BUILD.map(str::to_owned)),
@@ -194,7 +196,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::engine::protocol::Event;
+    use crate::engine::protocol::{Badge, Event};
     use klimb_metrics::{FrontierPoint, Setting};
 
     const DATE: &str = "2026-01-02T03:04:05Z";
@@ -246,6 +248,33 @@ mod tests {
         );
         assert_eq!(file["optimum"]["points"][0]["gold_reward"], json!(0.9));
         assert_eq!(file["backend"], Value::Null, "no engine yet");
+    }
+
+    #[test]
+    fn the_adapter_is_told_by_whatever_it_tells_of_itself_where_it_computed() {
+        let adapter = |name: &str| Adapter {
+            name: name.into(),
+            vendor: "apple".into(),
+            architecture: "metal-3".into(),
+            software: false,
+        };
+        for (kind, adapter, wanted) in [
+            (BackendKind::Gpu, Some(adapter("")), json!("apple, metal-3")),
+            (BackendKind::Gpu, Some(adapter("M2")), json!("M2, apple, metal-3")),
+            (BackendKind::Gpu, None, Value::Null),
+            (BackendKind::Cpu, Some(adapter("M2")), Value::Null),
+        ] {
+            let backend = Badge { kind, adapter, why: "it is a test.".into(), remedy: None };
+            let (words, mut state) = (Vec::new(), state());
+            state.ready = Some(Ready { backend, parameters: 1, vocabulary: 1, width: 1, layers: 1, words });
+            let file: Value = serde_json::from_str(&super::json(&state, DATE)).expect("it is JSON");
+            assert_eq!(file["adapter"], wanted);
+            // A cell with commas is quoted.
+            let told = csv(&state, DATE);
+            let line = told.lines().find(|line| line.starts_with("about,,,,adapter,")).expect("a line");
+            let cell = line.trim_start_matches("about,,,,adapter,").trim_matches('"');
+            assert_eq!(cell, wanted.as_str().unwrap_or_default());
+        }
     }
 
     #[test]

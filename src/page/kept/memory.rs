@@ -24,7 +24,8 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 pub struct Shared {
-    pub values: BTreeMap<Key, Value>,
+    /// Shared by all copies of the store, of which every transaction makes one.
+    pub values: BTreeMap<Key, Rc<Value>>,
     /// The visits whose pages are open; `None` where that is not told.
     pub open: Option<BTreeSet<String>>,
     /// How many calls there were.
@@ -79,15 +80,15 @@ pub fn alone<T>(work: impl Future<Output = T>) -> T {
 }
 
 impl Store for Memory {
-    type Value = Value;
+    type Value = Rc<Value>;
     type Transaction = Opened;
 
-    fn encode<T: Serialize>(value: &T) -> Result<Value, StoreError> {
-        serde_json::to_value(value).map_err(|error| StoreError::Failed(error.to_string()))
+    fn encode<T: Serialize>(value: &T) -> Result<Rc<Value>, StoreError> {
+        serde_json::to_value(value).map(Rc::new).map_err(|error| StoreError::Failed(error.to_string()))
     }
 
-    fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-        serde_json::from_value(value).map_err(|error| error.to_string())
+    fn decode<T: DeserializeOwned>(value: Rc<Value>) -> Result<T, String> {
+        T::deserialize(&*value).map_err(|error| error.to_string())
     }
 
     async fn begin(&self, _writes: bool) -> Result<Opened, StoreError> {
@@ -117,7 +118,7 @@ impl Drop for Opened {
 }
 
 impl Transaction for Opened {
-    type Value = Value;
+    type Value = Rc<Value>;
 
     async fn keys(&mut self, under: Under<'_>) -> Result<Vec<Key>, StoreError> {
         self.0.call().await?;
@@ -132,12 +133,12 @@ impl Transaction for Opened {
         Ok(self.0.shared().values.keys().filter(is_wanted).cloned().collect())
     }
 
-    async fn get(&mut self, key: &Key) -> Result<Option<Value>, StoreError> {
+    async fn get(&mut self, key: &Key) -> Result<Option<Rc<Value>>, StoreError> {
         self.0.call().await?;
         Ok(self.0.shared().values.get(key).cloned())
     }
 
-    async fn commit(self, changes: Vec<Change<Value>>) -> Result<(), StoreError> {
+    async fn commit(self, changes: Vec<Change<Rc<Value>>>) -> Result<(), StoreError> {
         let mut values = self.0.shared().values.clone();
         for change in changes {
             self.0.call().await?;
@@ -147,7 +148,8 @@ impl Transaction for Opened {
             }
         }
         self.0.call().await?;
-        let size = |values: &BTreeMap<Key, Value>| values.values().map(|value| value.to_string().len()).sum::<usize>();
+        let size =
+            |values: &BTreeMap<Key, Rc<Value>>| values.values().map(|value| value.to_string().len()).sum::<usize>();
         let mut shared = self.0.shared();
         let is_too_much = |room| size(&values) > room && size(&values) > size(&shared.values);
         if shared.room.is_some_and(is_too_much) {

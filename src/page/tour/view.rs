@@ -7,7 +7,7 @@ use crate::engine::protocol::{Command, Stage, Work};
 use crate::page::clinic::{self, Case};
 use crate::page::state::State;
 use crate::page::study::Study;
-use crate::page::{Page, address, dom, studies};
+use crate::page::{Page, address, dom, stored, studies};
 use klimb_text::words::say;
 
 const STORED: &str = "klimb-tour";
@@ -16,14 +16,8 @@ const MARK: &str = "marked";
 
 /// The tour where this tab left it, or else where any other did last: two tabs may be at two stops.
 pub fn restore() -> Tour {
-    let place = storages().into_iter().find_map(|storage| storage.get_item(STORED).ok().flatten());
+    let place = stored::read(stored::session(), STORED).or_else(|| stored::read(stored::local(), STORED));
     Tour::resumed(place.as_deref())
-}
-
-/// The tab's storage, and the browser's.
-fn storages() -> Vec<web_sys::Storage> {
-    let window = dom::window();
-    [window.session_storage(), window.local_storage()].into_iter().flatten().flatten().collect()
 }
 
 /// Makes a move, keeps the place, and brings focus and marked part along.
@@ -34,9 +28,8 @@ pub fn go(page: &mut Page, to: Move) {
     if tour.at() != before.at() || !tour.is_open {
         leave(page, before.stop().action);
     }
-    for storage in storages() {
-        // Storage may be forbidden; the place then lasts as long as the page.
-        let _ = storage.set_item(STORED, &tour.at().to_string());
+    for storage in [stored::session(), stored::local()] {
+        stored::write(storage, STORED, Some(&tour.at().to_string()));
     }
     if tour.is_open && tour.stop().action == Action::Contest {
         studies::open(page, Study::WinRate);

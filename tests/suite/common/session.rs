@@ -12,17 +12,30 @@ pub fn session(settings: Settings) -> Session<Cpu<f32>> {
     session_on(Cpu::new(), settings)
 }
 
-/// The same on any backend.
-pub fn session_on<K: Kernels>(k: K, settings: Settings) -> Session<K> {
-    let checkpoints = Checkpoints {
+/// What is said of the backend.
+pub fn badge() -> Badge {
+    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
+}
+
+/// The shipped models.
+pub fn checkpoints() -> Checkpoints {
+    Checkpoints {
         base: include_bytes!("../../../www/assets/base.safetensors").to_vec(),
         sft: include_bytes!("../../../www/assets/sft.safetensors").to_vec(),
         optimum: include_bytes!("../../../www/assets/optimum.json").to_vec(),
         preferences: Vec::new(),
-    };
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
-    let session = Session::new(k, || 0.0, badge, settings, &checkpoints);
-    let mut session = session.expect("the shipped checkpoints are valid");
+    }
+}
+
+/// The same on any backend.
+pub fn session_on<K: Kernels>(k: K, settings: Settings) -> Session<K> {
+    let mut session = unopened(k, settings);
     block_on(session.open());
     session
+}
+
+/// The same before a page has opened it.
+pub fn unopened<K: Kernels>(k: K, settings: Settings) -> Session<K> {
+    let session = Session::new(k, || 0.0, badge(), settings, &checkpoints());
+    session.expect("the shipped checkpoints are valid")
 }

@@ -24,7 +24,8 @@ pub enum Fault {
     RefusedAtKernel(u64),
     /// Every buffer of reals that this kernel writes is full of what is no number.
     NanFromKernel(u64),
-    /// So is the second half of the values of this write from the host.
+    /// So is the second half of the values of this write from the host, coins left out: the host draws them between 0 and 1,
+    /// and what is no number would be a draw like another.
     NanFromWrite(u64),
 }
 
@@ -129,13 +130,15 @@ pub struct Faulty {
     faults: Faults,
     /// Whether it writes sequences in one kernel, as a graphics card does.
     pub writes_as_card: bool,
+    /// Where buffers of coins lie.
+    coins: Vec<*const f32>,
 }
 
 impl Faulty {
     /// A backend without a fault, and what sets one.
     pub fn new(writes_as_card: bool) -> (Self, Faults) {
         let faults = Faults::default();
-        (Self { cpu: Cpu::new(), faults: faults.clone(), writes_as_card }, faults)
+        (Self { cpu: Cpu::new(), faults: faults.clone(), writes_as_card, coins: Vec::new() }, faults)
     }
 }
 
@@ -270,7 +273,13 @@ impl Kernels for Faulty {
     type Integers = Integers;
 
     fn floats(&mut self, label: &'static str, len: usize) -> Floats {
-        self.cpu.floats(label, len)
+        let buffer = self.cpu.floats(label, len);
+        // Memory that a buffer of coins gave back may be this one's.
+        self.coins.retain(|it| *it != buffer.as_ptr());
+        if label == "coins" {
+            self.coins.push(buffer.as_ptr());
+        }
+        buffer
     }
 
     fn integers(&mut self, label: &'static str, len: usize) -> Integers {
@@ -279,7 +288,7 @@ impl Kernels for Faulty {
 
     fn write_floats(&mut self, buffer: &mut Floats, offset: usize, values: &[f32]) {
         self.cpu.write_floats(buffer, offset, values);
-        if self.faults.write() {
+        if !self.coins.contains(&buffer.as_ptr()) && self.faults.write() {
             // The second half: in front stand a step's settings, behind them the numbers.
             buffer[offset + values.len() / 2..offset + values.len()].fill(f32::NAN);
         }

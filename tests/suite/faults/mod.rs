@@ -20,6 +20,8 @@ use backend::{Fault, Faults, Faulty};
 
 /// Kernels or reads at most in what is driven here: an end for a loop that would not find its own.
 const MOST: u64 = 20_000;
+/// What is trained on pairs and measured by points.
+const STAGES: [Stage; 4] = [Stage::Dpo, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
 
 /// The least that has every kernel in it.
 fn settings() -> Settings {
@@ -184,6 +186,12 @@ fn say(line: &str) {
     std::io::stdout().write_all(format!("faults: {line}\n").as_bytes()).expect("an open output");
 }
 
+/// What `count` gives for each stage, in words.
+fn each_stage(mut count: impl FnMut(Stage) -> usize) -> String {
+    let counts: Vec<String> = STAGES.iter().map(|&stage| format!("{} of {stage:?}", count(stage))).collect();
+    counts.join(", ")
+}
+
 /// A device that is lost at each place in turn, until there is no such place before the next point. The next visit goes on
 /// where the last was kept, and so does the next fault.
 fn lose_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault, stride: usize) -> usize {
@@ -222,7 +230,7 @@ fn lose_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault, stride:
 }
 
 /// The same of a fault after which the session itself goes on.
-fn survive_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault) -> (u64, u64) {
+fn survive_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault) -> (usize, u64) {
     let mut student = Student::new(stage, as_card);
     let mut unnoticed = 0;
     for place in 0..MOST {
@@ -233,12 +241,19 @@ fn survive_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault) -> (
         student.faults.none();
         if !has_come {
             assert!(matches!(outcome, Outcome::Point(_)), "{outcome:?}");
-            return (place, unnoticed);
+            return (place as usize, unnoticed);
         }
         assert!(!student.session.lost(), "place {place}");
         match outcome {
-            // It met a number that nobody needs.
-            Outcome::Point(_) => unnoticed += 1,
+            // It met a number that nobody needs: the point is the one without it.
+            Outcome::Point(_) => {
+                unnoticed += 1;
+                let (mut with, mut without) = (student.restored(&before), student.restored(&before));
+                with.faults.set(fault(place));
+                if let Outcome::Point(point) = with.played() {
+                    assert_eq!(without.train(), Ok(*point), "place {place}: nobody was told of another point");
+                }
+            }
             Outcome::Failure(failure, points) => {
                 is_told(&failure);
                 if points.is_empty() {
@@ -264,8 +279,8 @@ fn survive_everywhere(stage: Stage, as_card: bool, fault: fn(u64) -> Fault) -> (
 
 #[test]
 fn a_device_that_is_lost_at_any_kernel_costs_nothing_that_was_kept() {
-    let [dpo, ppo] = [Stage::Dpo, Stage::Ppo].map(|stage| lose_everywhere(stage, true, Fault::LostAtKernel, 1));
-    say(&format!("a device lost at each of {dpo} kernels of DPO and {ppo} of PPO, evaluations included"));
+    let counts = each_stage(|stage| lose_everywhere(stage, true, Fault::LostAtKernel, 1));
+    say(&format!("a device lost at each kernel, evaluations included: {counts}"));
     // Word by word it is many hundreds of kernels, all but a few of them the same eleven again and again.
     let stride = if std::env::var_os("KLIMB_LONG").is_some() { 1 } else { 13 };
     let [dpo, ppo] = [Stage::Dpo, Stage::Ppo].map(|stage| lose_everywhere(stage, false, Fault::LostAtKernel, stride));
@@ -274,8 +289,8 @@ fn a_device_that_is_lost_at_any_kernel_costs_nothing_that_was_kept() {
 
 #[test]
 fn a_device_that_is_lost_at_any_read_costs_nothing_that_was_kept() {
-    let [dpo, ppo] = [Stage::Dpo, Stage::Ppo].map(|stage| lose_everywhere(stage, true, Fault::LostAtRead, 1));
-    say(&format!("a device lost at each of {dpo} reads and waits of DPO and {ppo} of PPO"));
+    let counts = each_stage(|stage| lose_everywhere(stage, true, Fault::LostAtRead, 1));
+    say(&format!("a device lost at each read and wait: {counts}"));
 }
 
 /// Out of memory, for one: whoever drives the session goes on elsewhere, as with a device that is lost.
@@ -287,18 +302,90 @@ fn a_device_that_refuses_at_any_kernel_costs_nothing_that_was_kept() {
 
 #[test]
 fn a_read_that_fails_anywhere_is_told_and_training_goes_on() {
-    let [dpo, ppo] = [Stage::Dpo, Stage::Ppo].map(|stage| survive_everywhere(stage, true, Fault::FailedRead).0);
-    say(&format!("each of {dpo} reads and waits of DPO and {ppo} of PPO failed"));
+    let counts = each_stage(|stage| survive_everywhere(stage, true, Fault::FailedRead).0);
+    say(&format!("each read and wait failed: {counts}"));
 }
 
 #[test]
 fn what_is_no_number_in_any_buffer_is_told_and_never_measured() {
-    let (dpo, dpo_unnoticed) = survive_everywhere(Stage::Dpo, true, Fault::NanFromKernel);
-    let (ppo, ppo_unnoticed) = survive_everywhere(Stage::Ppo, true, Fault::NanFromKernel);
-    let unnoticed = dpo_unnoticed + ppo_unnoticed;
-    say(&format!("NaN from each of {dpo} kernels of DPO and {ppo} of PPO; {unnoticed} changed nothing"));
-    let (dpo, dpo_unnoticed) = survive_everywhere(Stage::Dpo, true, Fault::NanFromWrite);
-    let (ppo, ppo_unnoticed) = survive_everywhere(Stage::Ppo, true, Fault::NanFromWrite);
-    let unnoticed = dpo_unnoticed + ppo_unnoticed;
-    say(&format!("NaN from each of {dpo} writes of DPO and {ppo} of PPO; {unnoticed} changed nothing"));
+    for (what, fault) in [("kernel", Fault::NanFromKernel as fn(u64) -> Fault), ("write", Fault::NanFromWrite)] {
+        let mut unnoticed = 0;
+        let counts = each_stage(|stage| {
+            let (count, its) = survive_everywhere(stage, true, fault);
+            unnoticed += its;
+            count
+        });
+        say(&format!("NaN from each {what}: {counts}; {unnoticed} changed nothing"));
+    }
+}
+
+/// What is kept of a reward model is the finished one: until then the next visit trains it from its beginning, to the same
+/// report, and what else was kept stands.
+#[test]
+fn a_fault_anywhere_in_training_the_reward_model_costs_nothing_that_was_kept() {
+    let first = Student::new(Stage::Dpo, true);
+    let mut focused = first.restored(&first.session.snapshot());
+    focused.handle(Command::Focus(Stage::RewardModel));
+    let kept = focused.session.snapshot();
+    let rewarded = |student: &mut Student| -> Result<(), Failure> {
+        student.handle(Command::Play);
+        for _ in 0..2000 {
+            if !student.session.busy() {
+                return Ok(());
+            }
+            if let Some(failure) = failure(&block_on(student.session.advance())) {
+                return Err(failure.clone());
+            }
+        }
+        panic!("two thousand slices and no reward model");
+    };
+    let report = |student: &Student| student.session.snapshot().kept().reward_model.map(|model| format!("{model:?}"));
+    let mut student = first.restored(&kept);
+    rewarded(&mut student).expect("a reward model without a fault");
+    let expected = report(&student);
+    assert!(expected.is_some(), "a finished reward model is kept");
+    type Named = (&'static str, fn(u64) -> Fault);
+    let faults: [Named; 5] = [
+        ("device lost at each kernel", Fault::LostAtKernel),
+        ("device lost at each read", Fault::LostAtRead),
+        ("failure of each read", Fault::FailedRead),
+        ("NaN from each kernel", Fault::NanFromKernel),
+        ("NaN from each write", Fault::NanFromWrite),
+    ];
+    for (what, fault) in faults {
+        let (mut places, mut unnoticed) = (0, 0);
+        for place in 0..MOST {
+            let mut student = first.restored(&kept);
+            student.faults.set(fault(place));
+            let outcome = rewarded(&mut student);
+            if !student.faults.have_come() {
+                outcome.expect("a reward model without a fault");
+                places = place;
+                break;
+            }
+            match outcome {
+                // It met a number that nobody needs.
+                Ok(()) => {
+                    unnoticed += 1;
+                    assert_eq!(
+                        report(&student),
+                        expected,
+                        "{what}, place {place}: nobody was told of another reward model"
+                    );
+                }
+                Err(failure) => {
+                    is_told(&failure);
+                    let now = student.session.snapshot();
+                    assert!(is_same(&now, &kept), "{what}, place {place}: what was kept is another");
+                    if place % 16 == 0 {
+                        let mut next = student.restored(&now);
+                        rewarded(&mut next).expect("training goes on");
+                        assert_eq!(report(&next), expected, "{what}, place {place}: another reward model");
+                    }
+                }
+            }
+        }
+        assert!(places > 0, "{what}: no end");
+        say(&format!("{what} of the reward model: {places}, {unnoticed} of them unnoticed"));
+    }
 }

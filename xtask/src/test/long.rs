@@ -32,6 +32,15 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         let arguments = ["test", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic", "--", "--ignored"];
         process::run(lengthen(&mut process::command("cargo", workspace.root(), &arguments)))
     })?;
+    let modules = lengthened_in_library(&workspace.root().join("src"))?;
+    if !modules.is_empty() {
+        step(&format!("Testing natively at length: {}", modules.join(", ")), remedy, || {
+            let arguments = ["test", "--quiet", "--package", "klimb", "--lib", "--"];
+            let mut command = process::command("cargo", workspace.root(), &arguments);
+            command.args(modules.iter().map(|module| format!("{module}::")));
+            process::run(lengthen(&mut command))
+        })?;
+    }
     for program in PROGRAMS {
         let modules = lengthened(&workspace.root().join("tests").join(program), ".rs")?;
         if modules.is_empty() {
@@ -62,17 +71,35 @@ fn lengthen(command: &mut Command) -> &mut Command {
 /// The names, without `ending`, of what stands directly in `folder` and, by itself or in a file below it, reads one of
 /// the variables.
 fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
-    let mut names = BTreeSet::new();
-    let files = build::files_below(folder)?;
-    for file in files.iter().filter(|file| file.ends_with(ending) && !file.starts_with("node_modules/")) {
-        let text = fs::read_to_string(folder.join(file)).with_context(|| format!("cannot read {file}"))?;
-        if VALUES.iter().any(|(name, _)| text.contains(name)) {
-            let name = file.split('/').next().unwrap_or(file);
-            names.insert(name.trim_end_matches(ending).to_owned());
-        }
-    }
+    let name = |file: &String| file.split('/').next().unwrap_or(file).trim_end_matches(ending).to_owned();
+    let names: BTreeSet<String> = readers(folder, ending)?.iter().map(name).collect();
     ensure!(!names.contains("main"), "{} reads a variable for one of its modules", folder.join("main.rs").display());
     Ok(names.into_iter().collect())
+}
+
+/// The library's modules that read one of the variables, each with those above it.
+fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
+    let module = |file: &String| {
+        let path = file.trim_end_matches(".rs");
+        path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
+    };
+    let modules: BTreeSet<String> = readers(source, ".rs")?.iter().map(module).collect();
+    Ok(modules.into_iter().collect())
+}
+
+/// The files below `folder` whose name ends in `ending` and that read one of the variables.
+fn readers(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let mut readers = Vec::new();
+    for file in build::files_below(folder)? {
+        if !file.ends_with(ending) || file.starts_with("node_modules/") {
+            continue;
+        }
+        let text = fs::read_to_string(folder.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        if VALUES.iter().any(|(name, _)| text.contains(name)) {
+            readers.push(file);
+        }
+    }
+    Ok(readers)
 }
 
 #[cfg(test)]
@@ -87,12 +114,14 @@ mod tests {
             ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),
             ("deep/other.rs", ""),
+            ("deep/mod.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("short.rs", "fn short() {}"),
             ("notes.txt", "KLIMB_LONG"),
         ] {
             fs::write(folder.join(file), text).unwrap();
         }
         assert_eq!(lengthened(&folder, ".rs").unwrap(), ["deep", "faults"]);
+        assert_eq!(lengthened_in_library(&folder).unwrap(), ["deep", "deep::er::fuzz", "faults"]);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -71,18 +71,20 @@ impl Default for OptimumSettings {
 }
 
 impl OptimumSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     ///
     /// # Errors
     /// The setting by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        limits::positive("kl", self.goal)?;
-        limits::positive("effective", self.effective)?;
-        limits::positive("rung effective", self.rung_effective)?;
-        limits::count("rung samples", self.rung_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY)?;
-        limits::count("samples", self.most_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY)?;
-        limits::count("rung steps", self.rung_steps, limits::MOST_STEPS, limits::TOO_LONG)?;
-        limits::count("rungs", self.most_rungs as u64, limits::MOST_DRAWS, limits::TOO_LONG)?;
+        ConfigError::all([
+            limits::positive("kl", self.goal),
+            limits::positive("effective", self.effective),
+            limits::positive("rung effective", self.rung_effective),
+            limits::count("rung samples", self.rung_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY),
+            limits::count("samples", self.most_samples as u64, limits::MOST_SAMPLES, limits::IN_MEMORY),
+            limits::count("rung steps", self.rung_steps, limits::MOST_STEPS, limits::TOO_LONG),
+            limits::count("rungs", self.most_rungs as u64, limits::MOST_DRAWS, limits::TOO_LONG),
+        ])?;
         Ok(self)
     }
 

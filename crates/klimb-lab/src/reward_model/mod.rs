@@ -59,19 +59,24 @@ impl Default for RewardModelRecipe {
 }
 
 impl RewardModelRecipe {
-    /// The recipe, or the first setting that cannot be used.
+    /// The recipe, or all settings that cannot be used.
     ///
     /// # Errors
     /// The setting by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        limits::rate(self.training.schedule.peak)?;
-        limits::count("batch", self.training.pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY)?;
-        limits::count("epochs", self.epochs, limits::MOST_EPOCHS, limits::TOO_LONG)?;
-        limits::count("validate every", self.validate_every, u64::MAX, limits::TOO_LONG)?;
-        if !(self.validation_share > 0.0 && self.validation_share < 1.0) {
-            let reason = format!("{} is not between 0 and 1", self.validation_share);
-            return Err(ConfigError::new("validation_share", reason));
-        }
+        let is_share = self.validation_share > 0.0 && self.validation_share < 1.0;
+        let share = if is_share {
+            Ok(())
+        } else {
+            Err(ConfigError::new("validation_share", format!("{} is not between 0 and 1", self.validation_share)))
+        };
+        ConfigError::all([
+            limits::rate(self.training.schedule.peak),
+            limits::count("batch", self.training.pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY),
+            limits::count("epochs", self.epochs, limits::MOST_EPOCHS, limits::TOO_LONG),
+            limits::count("validate every", self.validate_every, u64::MAX, limits::TOO_LONG),
+            share,
+        ])?;
         Ok(self)
     }
 

@@ -23,7 +23,7 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let within = |field, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
@@ -32,18 +32,19 @@ impl ModelConfig {
                 Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
             }
         };
-        within("vocabulary", self.vocabulary, 2, 4096)?;
-        within("context", self.context, 1, 256)?;
-        within("width", self.width, 16, 128)?;
-        if !self.width.is_multiple_of(4) {
-            return Err(ConfigError::new("width", format!("{} is not a multiple of 4", self.width)));
-        }
-        within("layers", self.layers, 1, 4)?;
-        within("heads", self.heads, 1, self.width)?;
-        if !self.width.is_multiple_of(self.heads) {
-            let reason = format!("{} heads do not divide a width of {}", self.heads, self.width);
-            return Err(ConfigError::new("heads", reason));
-        }
+        let refused = |is_bad: bool, field, reason: String| {
+            if is_bad { Err(ConfigError::new(field, reason)) } else { Ok(()) }
+        };
+        let Self { width, heads, .. } = self;
+        ConfigError::all([
+            within("vocabulary", self.vocabulary, 2, 4096),
+            within("context", self.context, 1, 256),
+            within("width", width, 16, 128),
+            refused(!width.is_multiple_of(4), "width", format!("{width} is not a multiple of 4")),
+            within("layers", self.layers, 1, 4),
+            within("heads", heads, 1, width),
+            refused(!width.is_multiple_of(heads), "heads", format!("{heads} heads do not divide a width of {width}")),
+        ])?;
         Ok(self)
     }
 
@@ -73,5 +74,9 @@ mod tests {
         assert_eq!(field(ModelConfig { width: 34, heads: 2, ..good }), "width");
         assert_eq!(field(ModelConfig { layers: 0, ..good }), "layers");
         assert_eq!(field(ModelConfig { context: 0, ..good }), "context");
+        let several = ModelConfig { width: 9, layers: 7, ..good }.validated().unwrap_err();
+        let said =
+            "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4; heads: 4 heads do not divide a width of 9";
+        assert_eq!(several.to_string(), said);
     }
 }

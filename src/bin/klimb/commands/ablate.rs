@@ -65,7 +65,7 @@ pub struct Ablate {
     #[arg(long, value_name = "FACTOR")]
     factor: Vec<String>,
     /// The first seed; further ones count up from it
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     /// Seeds of each run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]

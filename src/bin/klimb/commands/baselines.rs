@@ -8,8 +8,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use klimb::algorithms::{SftSettings, UnlikelihoodSettings, best_of_n_bound};
 use klimb::backend::network::Network;
-use klimb::experiments::{Algorithm, BestOfNSettings, Plan, Sink, SweepError, SweepPoint, run_best_of_n};
+use klimb::experiments::{Algorithm, BestOfNSettings, Budget, Plan, Sink, SweepError, SweepPoint, run_best_of_n};
 use klimb::metrics::{MetricRow, Setting};
+use klimb::ConfigError;
 
 use super::machine::{BackendArguments, on};
 use super::training::{SinkError, TrainingArguments};
@@ -34,11 +35,18 @@ pub struct Unlikelihood {
 
 impl Unlikelihood {
     pub fn run(self) -> Result<End, Failure> {
-        let Self { alpha, training } = self;
-        training.run(|budget| {
-            let (pairs, schedule, adamw) = (budget.pairs, budget.schedule, budget.adamw);
-            Algorithm::Unlikelihood(UnlikelihoodSettings { alpha, pairs, schedule, adamw })
-        })
+        let algorithm = self.algorithm();
+        self.training.run(algorithm)
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.training.settings(self.algorithm()).map(drop)
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        let Budget { pairs, schedule, adamw } = self.training.budget();
+        Algorithm::Unlikelihood(UnlikelihoodSettings { alpha: self.alpha, pairs, schedule, adamw })
     }
 }
 
@@ -58,10 +66,18 @@ pub struct PreferredFt {
 
 impl PreferredFt {
     pub fn run(self) -> Result<End, Failure> {
-        self.training.run(|budget| {
-            let (batch, schedule, adamw) = (budget.pairs, budget.schedule, budget.adamw);
-            Algorithm::PreferredFt(SftSettings { batch, schedule, adamw })
-        })
+        let algorithm = self.algorithm();
+        self.training.run(algorithm)
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.training.settings(self.algorithm()).map(drop)
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        let Budget { pairs: batch, schedule, adamw } = self.training.budget();
+        Algorithm::PreferredFt(SftSettings { batch, schedule, adamw })
     }
 }
 
@@ -91,17 +107,25 @@ pub struct BestOfN {
     #[arg(long, default_value_t = BestOfNSettings::default().samples)]
     samples: usize,
     /// Names the completions
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
 }
 
 impl BestOfN {
-    pub fn run(self) -> Result<End, Failure> {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated().map(drop)
+    }
+
+    fn settings(&self) -> BestOfNSettings {
         let defaults = BestOfNSettings::default();
-        let settings =
-            BestOfNSettings { largest: self.largest.into(), samples: self.samples, ..defaults }.validated()?;
+        BestOfNSettings { largest: self.largest.into(), samples: self.samples, ..defaults }
+    }
+
+    pub fn run(self) -> Result<End, Failure> {
+        let settings = self.settings().validated()?;
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;

@@ -68,7 +68,7 @@ pub struct Compare {
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// The first seed; further ones count up from it
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use klimb::algorithms::DpoSettings;
 use klimb::experiments::Algorithm;
+use klimb::ConfigError;
 use klimb::objectives::DpoLoss;
 
 use super::training::TrainingArguments;
@@ -64,18 +65,26 @@ impl From<Loss> for DpoLoss {
 
 impl Dpo {
     pub fn run(self) -> Result<End, Failure> {
-        let Self { beta, label_smoothing, loss, length_normalised, reference_free, training } = self;
-        training.run(|budget| {
-            Algorithm::Dpo(DpoSettings {
-                beta,
-                label_smoothing,
-                loss: loss.into(),
-                length_normalised,
-                reference_free,
-                pairs: budget.pairs,
-                schedule: budget.schedule,
-                adamw: budget.adamw,
-            })
+        let algorithm = self.algorithm();
+        self.training.run(algorithm)
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.training.settings(self.algorithm()).map(drop)
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        let budget = self.training.budget();
+        Algorithm::Dpo(DpoSettings {
+            beta: self.beta,
+            label_smoothing: self.label_smoothing,
+            loss: self.loss.into(),
+            length_normalised: self.length_normalised,
+            reference_free: self.reference_free,
+            pairs: budget.pairs,
+            schedule: budget.schedule,
+            adamw: budget.adamw,
         })
     }
 }

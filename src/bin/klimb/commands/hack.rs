@@ -10,6 +10,7 @@ use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, hack};
 use klimb::metrics::{HackingPoint, hacking_csv};
 use klimb::model::Checkpoint;
+use klimb::ConfigError;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
@@ -40,7 +41,7 @@ enum Preset {
         its score on a long leash. At every point score and gold reward of the same held-out samples are compared, both \
         from the reference on and in units of r* = gold/τ; the gap between them is what the reward model is wrong by.\n\n\
         DIR gets hacking.csv, hacking.svg, run.json, reward-model.safetensors and policy.safetensors. Ctrl-C writes the \
-        points so far.",
+        points so far; the same command begins anew and replaces them.",
     after_long_help = "Examples:\n  \
         klimb hack --preset few-pairs --out few-pairs\n  \
         klimb hack --preset loophole --out loophole\n  \
@@ -69,7 +70,7 @@ pub struct Hack {
     #[arg(long, allow_negative_numbers = true)]
     beta: Option<f64>,
     /// Names pairs, prompts and coins
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -89,6 +90,11 @@ impl Hack {
 }
 
 impl Hack {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated(&files::world()?).map(drop)
+    }
+
     fn settings(&self) -> HackingSettings {
         let preset = match self.preset {
             Preset::FewPairs => HackingSettings::few_pairs(),

@@ -14,6 +14,7 @@ mod output_folder;
 mod pairs;
 mod ppo;
 mod progress;
+mod refusals;
 mod reward_model;
 mod sample;
 mod scaling;
@@ -30,7 +31,9 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use klimb::ConfigError;
 use klimb::shorten::{shortened, shortened_to};
+use refusals::Refused;
 
 /// Train and align a small language model, and see what it costs: reward against KL.
 #[derive(Debug, Parser)]
@@ -87,6 +90,35 @@ enum Command {
     Verify(verify::Verify),
 }
 
+impl Command {
+    /// Refuses settings that are numbers and cannot be used, all of them in one go.
+    fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Pretrain(command) => command.check(),
+            Self::Sft(command) => command.check(),
+            Self::Dpo(command) => command.check(),
+            Self::Unlikelihood(command) => command.check(),
+            Self::PreferredFt(command) => command.check(),
+            Self::BestOfN(command) => command.check(),
+            Self::RewardModel(command) => command.check(),
+            Self::Ppo(command) => command.check(),
+            Self::Pairs(command) => command.check(),
+            Self::Hack(command) => command.check(),
+            // Theirs are presets, or a number alone.
+            Self::Sample(_)
+            | Self::Score(_)
+            | Self::Optimum(_)
+            | Self::Sweep(_)
+            | Self::Merge(_)
+            | Self::Winrate(_)
+            | Self::Scaling(_)
+            | Self::Ablate(_)
+            | Self::Compare(_)
+            | Self::Verify(_) => Ok(()),
+        }
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -121,20 +153,41 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Characters of the longest sentence about something given.
 const LONGEST_SENTENCE: usize = 2000;
 
-/// The arguments; help and version are printed, and what cannot be read is refused with its beginning and end.
+/// Every whole number up to it is exact in a browser, which reads all numbers of a file as f64: 2⁵³ − 1.
+const LARGEST_SEED: u64 = (1 << 53) - 1;
+
+/// A seed that the page can repeat.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse::<u64>().map_err(|error| error.to_string())?;
+    if seed > LARGEST_SEED {
+        return Err(format!(
+            "it is above {LARGEST_SEED}, and a browser that reads the files keeps no larger one exactly"
+        ));
+    }
+    Ok(seed)
+}
+
+/// The arguments; help and version are printed, and all that cannot be read is refused, what is long with its beginning and
+/// end. Settings that could be read and cannot be used are named as well.
 fn arguments() -> Result<Arguments, ExitCode> {
-    Arguments::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+    refusals::parse(std::env::args_os().collect()).map_err(|refused| {
+        let Refused { errors, rest } = *refused;
+        match &errors[..] {
+            [error] if !error.use_stderr() => {
+                return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+            }
+            _ => {}
         }
-        let rendered = error.render();
+        let unusable = rest.and_then(|Arguments { command }| command.check().err());
+        let rendered = refusals::text(&errors);
         let is_long = |line: &str| line.len() > LONGEST_SENTENCE;
-        if rendered.to_string().lines().any(is_long) {
-            let lines: Vec<String> = rendered.to_string().lines().map(|it| shortened(it).into_owned()).collect();
-            progress::tell(&lines.join("\n"));
-        } else {
-            // A reader who is gone has no need of it.
+        if let ([error], None, false) = (&errors[..], &unusable, rendered.lines().any(is_long)) {
+            // With its colours. A reader who is gone has no need of it.
             let _ = error.print();
+        } else {
+            let unusable = unusable.map(|error| format!("error: {error}\n\n")).unwrap_or_default();
+            let lines: Vec<String> = (unusable + &rendered).lines().map(|it| shortened(it).into_owned()).collect();
+            progress::tell(&lines.join("\n"));
         }
         ExitCode::from(2)
     })

@@ -49,7 +49,7 @@ pub struct Optimum {
     #[arg(long, default_value_t = 0.1)]
     label_temperature: f64,
     /// Names every draw
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -8,6 +8,7 @@ use klimb::backend::network::Network;
 use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb::language::upload;
 use klimb::model::Checkpoint;
+use klimb::ConfigError;
 use klimb::rng::Generator;
 use klimb::text;
 use klimb::world::World;
@@ -80,7 +81,7 @@ pub struct Pairs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Names the prompts, the completions and the labels
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -101,7 +102,7 @@ pub fn read_pairs(path: &Path, world: &World, labels: LabelSettings, seed: u64) 
 
 impl Pairs {
     pub fn run(self) -> Result<End, Failure> {
-        self.settings().validated()?;
+        self.check()?;
         if let Some(out) = &self.out {
             files::check_writable(out)?;
         }
@@ -109,6 +110,11 @@ impl Pairs {
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let writer = files::read_checkpoint(&from, &world)?;
         on!(self.backend.open()?, k => pollster::block_on(self.write(k, &world, &writer)))
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated().map(drop)
     }
 
     fn settings(&self) -> PreferenceSettings {

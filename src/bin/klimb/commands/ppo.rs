@@ -13,6 +13,7 @@ use klimb::experiments::{EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, Sw
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
+use klimb::ConfigError;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
@@ -85,7 +86,7 @@ pub struct Ppo {
     #[arg(long, default_value_t = EvaluationSettings::default().samples)]
     samples: usize,
     /// Names prompts, coins and the order of minibatches
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -132,6 +133,11 @@ impl Ppo {
         on!(self.backend.open()?, k => {
             pollster::block_on(self.train(k, &world, &reference, reward_model.as_ref(), settings))
         })
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.settings().validated().map(drop)
     }
 
     fn settings(&self) -> PpoRunSettings {

@@ -13,6 +13,7 @@ use klimb::experiments::{
 };
 use klimb::language::{Schedule, upload};
 use klimb::model::{Checkpoint, ModelConfig};
+use klimb::ConfigError;
 use klimb::world::World;
 use klimb::world::preferences::{LabelSettings, Pair};
 
@@ -70,7 +71,7 @@ pub struct RewardModel {
     #[arg(long)]
     whiten: bool,
     /// Names the pairs, their order, what is held back, and the first head
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -78,9 +79,9 @@ pub struct RewardModel {
 
 impl RewardModel {
     pub fn run(self) -> Result<End, Failure> {
-        let labels = LabelSettings::from(self.labels).validated()?;
-        self.preferences(labels).validated()?;
-        let recipe = self.recipe(labels).validated()?;
+        self.check()?;
+        let labels = LabelSettings::from(self.labels);
+        let recipe = self.recipe(labels);
         files::check_writable(&self.out)?;
         let world = files::world()?;
         let given = self.preferences.as_deref().map(|path| read_pairs(path, &world, labels, self.seed));
@@ -90,6 +91,12 @@ impl RewardModel {
         on!(self.backend.open()?, k => {
             pollster::block_on(self.train(k, &world, &reference, given, labels, recipe))
         })
+    }
+
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let labels = self.labels.into();
+        ConfigError::all([self.preferences(labels).validated().map(drop), self.recipe(labels).validated().map(drop)])
     }
 
     fn preferences(&self, labels: LabelSettings) -> PreferenceSettings {

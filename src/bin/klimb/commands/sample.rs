@@ -45,7 +45,7 @@ pub struct Sample {
     #[arg(long)]
     json: bool,
     /// Names the coins
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -63,7 +63,7 @@ pub struct Scaling {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// The first seed; further ones count up from it
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

@@ -57,7 +57,7 @@ pub struct Pretrain {
     #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
     noise: f64,
     /// Names the first parameters and the documents
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -97,7 +97,7 @@ pub struct Sft {
     #[arg(long, value_name = "P", default_value_t = WorldSettings::default().noise, allow_negative_numbers = true)]
     noise: f64,
     /// Names the reviews
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
@@ -106,9 +106,9 @@ pub struct Sft {
 impl Pretrain {
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
+        self.check()?;
         let world = noisy_world(self.noise)?;
-        let config = model_config(&world, self.width.clamp(16, 128))?;
-        let config = ModelConfig { width: self.width, layers: self.layers, heads: self.heads, ..config }.validated()?;
+        let config = self.config(&world)?;
         let stage = Stage {
             name: "base",
             config,
@@ -122,10 +122,30 @@ impl Pretrain {
     }
 }
 
+impl Pretrain {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let noise = noisy_world(self.noise).map(drop);
+        ConfigError::all([noise, self.config(&files::world()?)?.validated().map(drop)])
+    }
+
+    fn config(&self, world: &World) -> Result<ModelConfig, ConfigError> {
+        let config = model_config(world, self.width.clamp(16, 128))?;
+        Ok(ModelConfig { width: self.width, layers: self.layers, heads: self.heads, ..config })
+    }
+}
+
 impl Sft {
+    /// Refuses settings that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let labels = LabelSettings::from(self.labels).validated().map(drop);
+        ConfigError::all([labels, noisy_world(self.noise).map(drop)])
+    }
+
     pub fn run(self) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
-        let labels = LabelSettings::from(self.labels).validated()?;
+        self.check()?;
+        let labels = LabelSettings::from(self.labels);
         let world = noisy_world(self.noise)?;
         let from = files::given_or_shipped(self.from.as_deref(), "base.safetensors")?;
         let Checkpoint { config, parameters, .. } = files::read_checkpoint(&from, &world)?;

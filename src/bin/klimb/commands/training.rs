@@ -15,8 +15,9 @@ use klimb::experiments::{
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
+use klimb::ConfigError;
 use klimb::world::World;
-use klimb::world::preferences::{LabelSettings, Pair};
+use klimb::world::preferences::Pair;
 
 use super::machine::{BackendArguments, on};
 use super::pairs::{LabelArguments, WrittenBy, chunks_for, read_pairs};
@@ -58,27 +59,32 @@ pub struct TrainingArguments {
     #[arg(long, default_value_t = EvaluationSettings::default().samples)]
     samples: usize,
     /// Names the pairs and their order
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,
 }
 
 impl TrainingArguments {
-    /// Trains by what `algorithm` makes of the budget asked for.
-    pub fn run(self, algorithm: impl FnOnce(Budget) -> Algorithm) -> Result<End, Failure> {
+    /// The settings of a training by `algorithm`, or all that cannot be used.
+    pub fn settings(&self, algorithm: Algorithm) -> Result<TrainingSettings, ConfigError> {
         let settings = TrainingSettings {
-            algorithm: algorithm(self.budget()),
+            algorithm,
             preferences: PreferenceSettings {
                 chunks: chunks_for(self.pairs),
-                labels: LabelSettings::from(self.labels),
+                labels: self.labels.into(),
                 writer: self.written_by.into(),
                 ..PreferenceSettings::default()
             },
             evaluation: EvaluationSettings { samples: self.samples, ..EvaluationSettings::default() },
             evaluate_every: self.evaluate_every,
         };
-        let settings = settings.validated()?;
+        settings.validated()
+    }
+
+    /// Trains by `algorithm`.
+    pub fn run(self, algorithm: Algorithm) -> Result<End, Failure> {
+        let settings = self.settings(algorithm)?;
         files::check_writable(&self.out)?;
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
@@ -88,7 +94,8 @@ impl TrainingArguments {
         on!(self.backend.open()?, k => pollster::block_on(self.train(k, &world, &reference, given, &settings)))
     }
 
-    fn budget(&self) -> Budget {
+    /// The budget asked for.
+    pub fn budget(&self) -> Budget {
         let budget = Budget::of_steps(self.steps);
         let schedule = Schedule { peak: self.learning_rate, ..budget.schedule };
         Budget {

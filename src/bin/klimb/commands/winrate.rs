@@ -28,7 +28,8 @@ use super::{End, Failure, files, interrupt, progress};
         the higher gold reward wins, and ties count half; intervals are 95 % over prompt instances. Best-of-N draws N \
         completions of the reference and keeps the one that the reward model, or else the gold reward, likes most. At \
         temperature 0 every policy takes its likeliest word.\n\n\
-        DIR gets winrate.csv, winrate.svg and run.json.",
+        DIR gets winrate.csv, winrate.svg and run.json. Ctrl-C leaves the win rates so far; the same command begins anew \
+        and replaces them.",
     after_long_help = "Examples:\n  \
         klimb winrate sft=sft.safetensors dpo=dpo.safetensors ppo=ppo.safetensors --out winrate\n  \
         klimb winrate dpo=dpo.safetensors --best-of 128 --reward-model reward-model.safetensors --out winrate"
@@ -56,7 +57,7 @@ pub struct Winrate {
     #[arg(long, default_value_t = ContestSettings::default().instances)]
     instances: usize,
     /// Names the grammar's reviews and the coins
-    #[arg(long, default_value_t = ContestSettings::default().seed)]
+    #[arg(long, default_value_t = ContestSettings::default().seed, value_parser = crate::commands::seed)]
     seed: u64,
     #[command(flatten)]
     backend: BackendArguments,

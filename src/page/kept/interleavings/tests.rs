@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::keeper::tests::{HOUR, Tab, close, has_trouble, is_but_for_oldest, keeper, stored};
+use super::keeper::tests::{HOUR, Known, Tab, close, has_trouble, is_but_for_oldest, keeper, stored_since};
 use super::keeper::{Keeper, MOST_VISITS, News};
 use super::memory::Memory;
 use super::store::{Key, Kind, StoreError};
@@ -35,6 +35,23 @@ struct Counts {
     full: usize,
     told_as_gone: usize,
     offers_foreseen: usize,
+}
+
+impl Counts {
+    fn and(self, other: Self) -> Self {
+        Self {
+            interleavings: self.interleavings + other.interleavings,
+            saves: self.saves + other.saves,
+            reloads: self.reloads + other.reloads,
+            resumes: self.resumes + other.resumes,
+            discards: self.discards + other.discards,
+            crashes_in_a_save: self.crashes_in_a_save + other.crashes_in_a_save,
+            failures: self.failures + other.failures,
+            full: self.full + other.full,
+            told_as_gone: self.told_as_gone + other.told_as_gone,
+            offers_foreseen: self.offers_foreseen + other.offers_foreseen,
+        }
+    }
 }
 
 type Work = Pin<Box<dyn Future<Output = (Keeper<Memory>, Vec<News>)>>>;
@@ -66,6 +83,7 @@ struct World {
     desks: Vec<Desk>,
     /// How often something had been written when that was looked at last.
     seen: usize,
+    known: Known,
     counts: Counts,
 }
 
@@ -77,8 +95,20 @@ impl World {
         let (model, may_go) = (BTreeMap::new(), BTreeSet::new());
         let counts = Counts::default();
         let (desks, history, seen, cleared) = (Vec::new(), Vec::new(), 0, BTreeSet::new());
-        let mut world =
-            Self { memory, random, now: HOUR, visits: 0, model, may_go, cleared, history, desks, seen, counts };
+        let mut world = Self {
+            memory,
+            random,
+            now: HOUR,
+            visits: 0,
+            model,
+            may_go,
+            cleared,
+            history,
+            desks,
+            seen,
+            known: Known::new(),
+            counts,
+        };
         for at in 0..2 {
             let desk = world.desk(None);
             world.desks.push(desk);
@@ -120,9 +150,9 @@ impl World {
     }
 
     /// What a look must find, by the model.
-    fn foresee(&self, at: usize, former: Option<String>) -> Option<Earlier> {
+    fn foresee(&mut self, at: usize, former: Option<String>) -> Option<Earlier> {
         let open = self.memory.shared().open.clone();
-        let (discarded, stored) = (discarded(&self.memory), stored(&self.memory));
+        let (discarded, stored) = (discarded(&self.memory), stored_since(&self.memory, &mut self.known));
         let own = &self.desks[at].tab.visit;
         let is_open = |visit: &str| open.as_ref().is_some_and(|open| open.contains(visit));
         let rank = |visit: &str| match (is_open(visit), former.as_deref() == Some(visit)) {
@@ -294,7 +324,7 @@ impl World {
         if std::mem::replace(&mut self.seen, commits) == commits {
             return;
         }
-        let stored = stored(&self.memory);
+        let stored = stored_since(&self.memory, &mut self.known);
         for (visit, found) in &stored {
             let desk = self.desks.iter_mut().find(|desk| desk.tab.visit == *visit);
             let pending = desk.and_then(|desk| desk.pending.as_ref());
@@ -322,28 +352,29 @@ impl World {
     }
 }
 
+/// Two hundred steps of two tabs.
+fn interleaving(seed: u64) -> Counts {
+    let mut world = World::new(seed);
+    for _ in 0..200 {
+        world.step();
+    }
+    Counts { interleavings: 1, ..world.counts }
+}
+
 #[test]
 fn in_two_tabs_whatever_their_order_one_visit_s_last_save_is_found_whole_and_nothing_is_lost() {
     let interleavings = if std::env::var_os("KLIMB_LONG").is_some() { 20_000 } else { 1200 };
-    let mut sum = Counts::default();
-    for seed in 0..interleavings {
-        let mut world = World::new(seed);
-        for _ in 0..200 {
-            world.step();
-        }
-        let Counts { saves, reloads, resumes, discards, crashes_in_a_save, failures, full, told_as_gone, .. } =
-            world.counts;
-        sum.interleavings += 1;
-        sum.saves += saves;
-        sum.reloads += reloads;
-        sum.resumes += resumes;
-        sum.discards += discards;
-        sum.crashes_in_a_save += crashes_in_a_save;
-        sum.failures += failures;
-        sum.full += full;
-        sum.told_as_gone += told_as_gone;
-        sum.offers_foreseen += world.counts.offers_foreseen;
-    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let counts: Vec<Counts> = std::thread::scope(|scope| {
+        let run = |seeds: std::iter::StepBy<std::ops::Range<u64>>| {
+            seeds.map(interleaving).fold(Counts::default(), Counts::and)
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|first| scope.spawn(move || run((first..interleavings).step_by(threads as usize))))
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("one that failed has said so")).collect()
+    });
+    let sum = counts.into_iter().fold(Counts::default(), Counts::and);
     println!("{sum:?}");
     let Counts { saves, reloads, resumes, discards, crashes_in_a_save, failures, full, told_as_gone, .. } = sum;
     for (what, count) in [

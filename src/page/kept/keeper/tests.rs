@@ -1,6 +1,7 @@
 //! Keeping, natively, with each call of the store failing in turn. `interleavings` has two tabs in random orders.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::*;
 use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready, Stage};
@@ -100,16 +101,32 @@ pub(in crate::page::kept) fn close(memory: &Memory, visit: &str) {
 
 /// Whatever any visit would find in the store.
 pub(in crate::page::kept) fn stored(memory: &Memory) -> BTreeMap<String, Earlier> {
+    stored_since(memory, &mut Known::new())
+}
+
+/// What was read of a visit, and of which values.
+pub(in crate::page::kept) type Known = BTreeMap<String, (Vec<(Key, Rc<serde_json::Value>)>, Earlier)>;
+
+/// The same where most of it is known: what is made of the same values is not read again.
+pub(in crate::page::kept) fn stored_since(memory: &Memory, known: &mut Known) -> BTreeMap<String, Earlier> {
     // Looked at from aside: neither a failure nor a transaction of a page is touched.
     let aside = Memory::default();
     aside.shared().values.clone_from(&memory.shared().values);
     let nobody = keeper(&aside, "nobody");
     let sets = alone(nobody.sets()).expect("sets");
-    let read = |set: &Set| {
-        let loaded = alone(nobody.load(&set.visit)).expect("a store").expect("a set").expect("an entry");
-        (set.visit.clone(), loaded.read(set.visit.clone(), false).expect("a run"))
-    };
-    sets.iter().map(read).collect()
+    known.retain(|visit, _| sets.iter().any(|set| set.visit == *visit));
+    for Set { visit, .. } in &sets {
+        let is_its = |key: &Key| matches!(key, Key::Part { visit: its, .. } if its == visit);
+        let parts = aside.shared().values.clone().into_iter().filter(|(key, _)| is_its(key)).collect::<Vec<_>>();
+        let is_same = |(one, other): (&(Key, Rc<_>), &(Key, Rc<_>))| one.0 == other.0 && Rc::ptr_eq(&one.1, &other.1);
+        let is_known = |(of, _): &(Vec<_>, Earlier)| of.len() == parts.len() && of.iter().zip(&parts).all(is_same);
+        if !known.get(visit).is_some_and(is_known) {
+            let loaded = alone(nobody.load(visit)).expect("a store").expect("a set").expect("an entry");
+            let earlier = loaded.read(visit.clone(), false).expect("a run");
+            known.insert(visit.clone(), (parts, earlier));
+        }
+    }
+    known.iter().map(|(visit, (_, earlier))| (visit.clone(), earlier.clone())).collect()
 }
 
 /// The same, but for the oldest policies.
@@ -284,7 +301,7 @@ fn first_form(memory: &Memory, earlier: &Earlier, format: u32) {
         "moments": slots, "stretches": [["Dpo", [0]]],
     });
     let mut shared = memory.shared();
-    let mut put = |key: String, value| drop(shared.values.insert(Key::First(key), value));
+    let mut put = |key: String, value| drop(shared.values.insert(Key::First(key), Rc::new(value)));
     put(FOLDER.into(), entry);
     for (slot, policy) in policies.iter().enumerate() {
         put(format!("{FOLDER}#{slot}"), serde_json::to_value(policy).expect("a policy"));
@@ -326,7 +343,7 @@ fn what_a_newer_page_kept_is_left_alone_and_said() {
     for wanted in [Kind::Head, Kind::Entry] {
         let mut shared = memory.shared();
         let (_, value) = shared.values.iter_mut().find(|(key, _)| is_of(key, wanted)).expect("a part");
-        value["format"] = (FORMAT + 1).into();
+        Rc::make_mut(value)["format"] = (FORMAT + 1).into();
     }
     let written = memory.shared().values.clone();
     let mut keeper = keeper(&memory, "now");
@@ -344,7 +361,12 @@ fn what_a_newer_page_kept_is_left_alone_and_said() {
 fn a_set_that_cannot_be_read_is_removed_and_the_next_is_offered() {
     let (memory, all) = with_visits(&["old", "new"], 2);
     let entry = |key: &Key| matches!(key, Key::Part { visit, kind: Kind::Entry, .. } if visit == "new");
-    memory.shared().values.iter_mut().filter(|(key, _)| entry(key)).for_each(|(_, value)| value["page"] = "{".into());
+    memory
+        .shared()
+        .values
+        .iter_mut()
+        .filter(|(key, _)| entry(key))
+        .for_each(|(_, value)| Rc::make_mut(value)["page"] = "{".into());
     let news = alone(keeper(&memory, "now").look(None, 5.0 * HOUR));
     assert!(matches!(&news[..], [News::Broken(reason), News::Found(_)] if reason.contains("EOF")), "{news:?}");
     assert_eq!(found(&news), Some(&all[0].2));

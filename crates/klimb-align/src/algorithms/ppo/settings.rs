@@ -94,7 +94,7 @@ impl Default for PpoSettings {
 }
 
 impl PpoSettings {
-    /// The settings, or the first one that cannot be used.
+    /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let check = |field, value: f64, is_good: bool, wanted: &str| {
             if is_good { Ok(()) } else { Err(ConfigError::new(field, format!("{value} is not {wanted}"))) }
@@ -103,29 +103,36 @@ impl PpoSettings {
         let not_negative =
             |field, value: f64| check(field, value, value >= 0.0 && value.is_finite(), "a number from 0 on");
         let share = |field, value: f64| check(field, value, (0.0..=1.0).contains(&value), "between 0 and 1");
-        positive("episodes", self.episodes as f64)?;
-        positive("epochs", self.epochs as f64)?;
-        positive("minibatches", self.minibatches as f64)?;
-        if !self.episodes.is_multiple_of(self.minibatches) {
+        let are_whole = self.episodes.is_multiple_of(self.minibatches);
+        let minibatches = if are_whole {
+            Ok(())
+        } else {
             let reason = format!("{} do not divide {} episodes", self.minibatches, self.episodes);
-            return Err(ConfigError::new("minibatches", reason));
-        }
-        positive("clip range", self.clip_range)?;
-        self.value_clip_range.map_or(Ok(()), |range| positive("value clip range", range))?;
-        not_negative("value coefficient", self.value_coefficient)?;
-        not_negative("entropy coefficient", self.entropy_coefficient)?;
-        share("gamma", self.gamma)?;
-        share("gae lambda", self.gae_lambda)?;
-        not_negative("beta", self.kl_coefficient)?;
-        if let Some(target) = self.target_kl {
-            positive("target kl", target)?;
-            // The controller multiplies: from 0 it cannot move.
-            positive("beta", self.kl_coefficient)?;
-        }
-        positive("kl horizon", self.kl_horizon)?;
-        not_negative("missing eos penalty", self.missing_eos_penalty)?;
-        not_negative("ptx coefficient", self.ptx_coefficient)?;
-        positive("learning rate", self.schedule.peak)?;
+            Err(ConfigError::new("minibatches", reason))
+        };
+        // With a target the controller multiplies beta: from 0 it cannot move.
+        let (target, beta) = match self.target_kl {
+            Some(target) => (positive("target kl", target), positive("beta", self.kl_coefficient)),
+            None => (Ok(()), not_negative("beta", self.kl_coefficient)),
+        };
+        ConfigError::all([
+            positive("episodes", self.episodes as f64),
+            positive("epochs", self.epochs as f64),
+            positive("minibatches", self.minibatches as f64),
+            minibatches,
+            positive("clip range", self.clip_range),
+            self.value_clip_range.map_or(Ok(()), |range| positive("value clip range", range)),
+            not_negative("value coefficient", self.value_coefficient),
+            not_negative("entropy coefficient", self.entropy_coefficient),
+            share("gamma", self.gamma),
+            share("gae lambda", self.gae_lambda),
+            target,
+            beta,
+            positive("kl horizon", self.kl_horizon),
+            not_negative("missing eos penalty", self.missing_eos_penalty),
+            not_negative("ptx coefficient", self.ptx_coefficient),
+            positive("learning rate", self.schedule.peak),
+        ])?;
         Ok(self)
     }
 

@@ -73,7 +73,7 @@ pub struct Sweep {
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     /// The first seed; further ones count up from it
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
     /// Seeds of each method in the paper's presets (Preferred-FT has six at least)
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
