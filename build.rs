@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What changes a build besides the commit; without them "-dirty" would be that of an earlier one.
-const SOURCES: [&str; 4] = ["src", "shaders", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 5] = ["src", "crates", "shaders", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -6,7 +6,7 @@
 //              coins (batch, length) draw, as in sample.wgsl, up to the end, and padding behind that.
 //              cache (layers, batch, length, 2D) gets keys and values, rows [k|v]
 //
-// parameters is the flat buffer of a language model (src/model/layout.rs): wte (V, D), wpe (context, D); for each block
+// parameters is the flat buffer of a language model (crates/klimb-network/src/model/layout.rs): wte (V, D), wpe (context, D); for each block
 // norm, qkv, projection, norm, mlp_in, mlp_out; norm; the unembedding (V, D), if it is not wte. Each tensor's bias is
 // right behind it. All is read four numbers at a time, so a head has a multiple of four channels; and there is room for
 // D ≤ 256, V ≤ 256 and heads·length ≤ 1024. Whoever has more takes the kernels one by one.

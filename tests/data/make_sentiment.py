@@ -31,7 +31,7 @@ with open(HERE / "sentiment_reviews.tsv", "w") as file:
         text = line.rstrip("\n")
         file.write(f"{compound(text)}\t{text}\n")
 
-klimb = json.loads((HERE / "../../src/world/gold/lexicon.json").read_text())
+klimb = json.loads((HERE / "../../crates/klimb-world/src/gold/lexicon.json").read_text())
 loud = [word for word in klimb["neutral"] if not has_no_effect(word)]
 assert not loud, f"not neutral in VADER: {loud}"
 for word, valence in klimb["valences"].items():

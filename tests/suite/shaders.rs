@@ -94,7 +94,7 @@ fn every_entry_point_has_a_row() {
 
 #[test]
 fn every_row_has_a_method_a_twin_and_a_parity_test() {
-    let methods = names_behind("    fn ", &[Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/kernels.rs")]);
+    let methods = names_behind("    fn ", &[Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/klimb-network/src/backend/kernels.rs")]);
     let storage = [
         "floats",
         "integers",
@@ -114,8 +114,8 @@ fn every_row_has_a_method_a_twin_and_a_parity_test() {
     let kernels: BTreeSet<String> = methods.into_iter().filter(|name| !storage.contains(&name.as_str())).collect();
     assert_eq!(kernels, row_names(), "methods of the trait, rows of the table");
 
-    let mut twins = names_behind("pub fn ", &files("src/backend/cpu", "rs"));
-    twins.extend(names_behind("pub fn ", &files("src/objectives", "rs")));
+    let mut twins = names_behind("pub fn ", &files("crates/klimb-network/src/backend/cpu", "rs"));
+    twins.extend(names_behind("pub fn ", &files("crates/klimb-network/src/objectives", "rs")));
     let missing: Vec<_> = row_names().difference(&twins).cloned().collect();
     assert!(missing.is_empty(), "no CPU twin: {missing:?}");
 

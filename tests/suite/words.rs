@@ -20,15 +20,15 @@ const SAID: [&str; 3] = ["say(", "say!(", "key("];
 /// Where sentences are put together in English that the page recognises: failures with their remedies, and what the engine
 /// reports in words. All that has several words there is taken for one.
 const REPORTED: &[&str] = &[
-    "src/algorithms/dpo.rs",
-    "src/backend/kernels.rs",
-    "src/charts/mod.rs",
+    "crates/klimb-align/src/algorithms/dpo.rs",
+    "crates/klimb-network/src/backend/kernels.rs",
+    "crates/klimb-charts/src/lib.rs",
     "src/engine/session",
     "src/engine/settings",
     "src/engine/worker",
-    "src/json",
-    "src/model/checkpoint.rs",
-    "src/model/config.rs",
+    "crates/klimb-text/src/json",
+    "crates/klimb-network/src/model/checkpoint.rs",
+    "crates/klimb-network/src/model/config.rs",
     "src/page/address.rs",
     "src/page/chosen.rs",
     "src/page/controls.rs",
@@ -41,10 +41,10 @@ const REPORTED: &[&str] = &[
     "src/page/notices.rs",
     "src/page/receipt.rs",
     "src/page/storage.rs",
-    "src/text.rs",
-    "src/world/preferences",
-    "src/world/preferences.rs",
-    "src/world/settings.rs",
+    "crates/klimb-text/src/text.rs",
+    "crates/klimb-world/src/preferences",
+    "crates/klimb-world/src/preferences.rs",
+    "crates/klimb-world/src/settings.rs",
 ];
 /// What stands before a text that no visitor reads.
 const UNSAID: &[&str] = &["expect", "panic!(", "unreachable!(", "assert", "Generator::"];
@@ -191,7 +191,7 @@ fn tables() -> Vec<&'static str> {
 /// Every text of the page.
 fn keys() -> BTreeSet<String> {
     let page = translation::texts(&read("index.html")).into_iter().map(|text| text.key);
-    let said = ["src/page", "src/charts"].into_iter().flat_map(sources).flat_map(|source| said(&source));
+    let said = ["src/page", "crates/klimb-charts/src"].into_iter().flat_map(sources).flat_map(|source| said(&source));
     let reported = REPORTED.iter().flat_map(|path| sources(path)).flat_map(|source| reported(&source));
     page.chain(said).chain(reported).chain(tables().into_iter().map(str::to_owned)).collect()
 }

@@ -29,7 +29,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
     let remedy = "read the failed test's message above";
     step("Testing natively what the suite ignores", remedy, || {
-        let arguments = ["test", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic", "--", "--ignored"];
+        let arguments = [&["test", "--quiet"], super::NATIVE, &["--", "--ignored"]].concat();
         process::run(lengthen(&mut process::command("cargo", workspace.root(), &arguments)))
     })?;
     let modules = lengthened_in_library(&workspace.root().join("src"))?;

@@ -78,12 +78,13 @@ fn fmt(workspace: &Workspace) -> Result<()> {
     step("Checking the formatting", "run `cargo fmt --all`", || cargo(workspace, &["fmt", "--all", "--check"]))
 }
 
+/// The packages that are built natively, but for this program, which has a profile of its own.
+const NATIVE: &[&str] = &["--workspace", "--exclude", "xtask", "--exclude", "klimb-module", "--exclude", "klimb-peer"];
+
 fn clippy(workspace: &Workspace) -> Result<()> {
     let remedy = "mend what clippy names above";
     step("Linting, natively", remedy, || {
-        let library =
-            ["clippy", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic", "--all-targets", "--"];
-        cargo(workspace, &[&library[..], &["-D", "warnings"]].concat())?;
+        cargo(workspace, &[&["clippy", "--quiet"], NATIVE, &["--all-targets", "--", "-D", "warnings"]].concat())?;
         let xtask = ["clippy", "--quiet", "--profile", "xtask", "--package", "xtask", "--all-targets", "--"];
         cargo(workspace, &[&xtask[..], &["-D", "warnings"]].concat())
     })?;
@@ -102,19 +103,9 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             "web_page",
             "--",
         ];
-        let others = [
-            "clippy",
-            "--quiet",
-            "--target",
-            "wasm32-unknown-unknown",
-            "-p",
-            "klimb-arithmetic",
-            "-p",
-            "klimb-module",
-            "-p",
-            "klimb-peer",
-        ];
-        [&arguments[..], &[&others[..], &["--"]].concat()].into_iter().try_for_each(|arguments| {
+        let others = ["clippy", "--quiet", "--target", "wasm32-unknown-unknown", "--workspace", "--lib"];
+        let others = [&others[..], &["--exclude", "klimb", "--exclude", "xtask", "--"]].concat();
+        [&arguments[..], &others].into_iter().try_for_each(|arguments| {
             let mut command = process::command("cargo", workspace.root(), arguments);
             process::run(toolchain.choose(command.args(["-D", "warnings"])))
         })
@@ -124,11 +115,8 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn native(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
     step("Testing natively, the shaders on a Vulkan adapter", "read the failed test's message above", || {
-        let mut command = process::command(
-            "cargo",
-            workspace.root(),
-            &["test", "--quiet", "--package", "klimb", "--package", "klimb-arithmetic"],
-        );
+        let arguments = [&["test", "--quiet"], NATIVE].concat();
+        let mut command = process::command("cargo", workspace.root(), &arguments);
         process::run(process::quiet_mesa(&mut command))?;
         cargo(workspace, &["test", "--quiet", "--profile", "xtask", "--package", "xtask"])
     })

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::safetensors::{self, F32, Unreadable};
 use super::{Layout, ModelConfig};
-use klimb_text::ConfigError;
 use klimb_numerics::hash::fingerprint;
+use klimb_text::ConfigError;
 use klimb_text::json;
 use klimb_text::shorten::shortened;
 

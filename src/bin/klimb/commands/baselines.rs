@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use klimb::ConfigError;
 use klimb::algorithms::{SftSettings, UnlikelihoodSettings, best_of_n_bound};
 use klimb::backend::network::Network;
 use klimb::experiments::{Algorithm, BestOfNSettings, Budget, Plan, Sink, SweepError, SweepPoint, run_best_of_n};
 use klimb::metrics::{MetricRow, Setting};
-use klimb::ConfigError;
 
 use super::machine::{BackendArguments, on};
 use super::training::{SinkError, TrainingArguments};

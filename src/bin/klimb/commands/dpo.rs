@@ -1,9 +1,9 @@
 //! `dpo`: one policy from the reference, with its points.
 
 use clap::{Args, ValueEnum};
+use klimb::ConfigError;
 use klimb::algorithms::DpoSettings;
 use klimb::experiments::Algorithm;
-use klimb::ConfigError;
 use klimb::objectives::DpoLoss;
 
 use super::training::TrainingArguments;

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use klimb::ConfigError;
 use klimb::algorithms::PpoSettings;
 use klimb::backend::Kernels;
 use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, hack};
 use klimb::metrics::{HackingPoint, hacking_csv};
 use klimb::model::Checkpoint;
-use klimb::ConfigError;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use klimb::ConfigError;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb::language::upload;
 use klimb::model::Checkpoint;
-use klimb::ConfigError;
 use klimb::rng::Generator;
 use klimb::text;
 use klimb::world::World;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
+use klimb::ConfigError;
 use klimb::algorithms::{PpoMetrics, PpoSettings, PpoStart, ValueNetwork};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
@@ -13,7 +14,6 @@ use klimb::experiments::{EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, Sw
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
-use klimb::ConfigError;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};

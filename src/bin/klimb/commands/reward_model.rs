@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use klimb::ConfigError;
 use klimb::algorithms::RewardModelSettings;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
@@ -13,7 +14,6 @@ use klimb::experiments::{
 };
 use klimb::language::{Schedule, upload};
 use klimb::model::{Checkpoint, ModelConfig};
-use klimb::ConfigError;
 use klimb::world::World;
 use klimb::world::preferences::{LabelSettings, Pair};
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use klimb::ConfigError;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
@@ -15,7 +16,6 @@ use klimb::experiments::{
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
-use klimb::ConfigError;
 use klimb::world::World;
 use klimb::world::preferences::Pair;
 
