@@ -177,6 +177,26 @@ fn nobody_has_to_read_what_is_said() {
     let unknown = program().arg("climb").stderr(full()).status().unwrap();
     assert_eq!(unknown.code(), Some(2));
 
+    // A full standard output loses what is said, once, and none of the work.
+    let unsaid = |arguments: &[&str]| {
+        let output = program().args(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.matches("standard output cannot be written (").count(), 1, "{arguments:?}: {error}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    };
+    let (reference, kept) = (sft.to_str().unwrap(), folder.join("kept.safetensors"));
+    let few = ["--steps", "3", "--evaluate-every", "1", "--samples", "8", "--batch", "6", "--pairs", "192"];
+    unsaid(&[&["dpo", "--from", reference, "--out", kept.to_str().unwrap()], &few[..]].concat());
+    let dpo = ["dpo", "--from", reference, "--out", out.to_str().unwrap()];
+    klimb([&dpo[..], &few[..]].concat()).ended(0);
+    assert_eq!(std::fs::read(&kept).unwrap(), std::fs::read(&out).unwrap());
+    let study = folder.join("hack");
+    unsaid(&["hack", "--preset", "smoke", "--reference", reference, "--out", study.to_str().unwrap()]);
+    assert!(study.join("policy.safetensors").is_file() && study.join("hacking.svg").is_file());
+    for asked in [&["score", "a film"][..], &["sample", "--from", reference], &["--help"]] {
+        unsaid(asked);
+    }
+
     // As under `head -1`: whoever asks for an answer and goes ends the program, and a training goes on.
     let read_a_line = |arguments: &[&str]| {
         let mut child = program().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -65,7 +65,7 @@ fn hacking_is_measured_along_kl() {
         klimb(fixed.iter().chain(more))
     };
     let said = run(&out, &[]).ended(0).out;
-    assert!(said.contains("of the gold order") && said.contains("gap"), "{said}");
+    assert!(said.contains("of the gold order (no interval: one prompt), step") && said.contains("gap"), "{said}");
     let rows = records(&out.join("hacking.csv"));
     assert_eq!(rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["0", "4", "6"]);
     for column in [1, 3, 5, 7] {

@@ -23,6 +23,7 @@ use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::study::Study;
@@ -299,8 +300,8 @@ impl Work<'_> {
         self.folder.write("ablation.csv", ablation_csv(&points))?;
         files::print(
             "factor         level                   method  setting  seeds  KL, nats      gold reward    gap            in rare tokens\n",
-        )?;
-        ends.iter().try_for_each(|seeds| files::print(&line(seeds)))?;
+        );
+        ends.iter().for_each(|seeds| files::print(&line(seeds)));
         let mut factors: Vec<&str> = self.settings.arms.iter().map(|arm| arm.factor.as_str()).collect();
         factors.dedup();
         for factor in factors {
@@ -339,7 +340,7 @@ fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64
 /// A mean, and its interval where there is one.
 fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
     let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
-    format!("{mean:.digits$}{error}")
+    number(mean, digits) + &error
 }
 
 fn line(seeds: &[AblationPoint]) -> String {
@@ -347,15 +348,15 @@ fn line(seeds: &[AblationPoint]) -> String {
     let kl = over(seeds, |it| it.point.kl_per_sequence);
     let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
     format!(
-        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {:.2} of {:.2} nats\n",
+        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {} of {} nats\n",
         point.method,
         point.setting,
         seeds.len(),
         shown(kl, 2),
         shown(over(seeds, |it| it.point.gold_reward), 3),
         shown(over(seeds, AblationPoint::gap), 3),
-        rare,
-        kl.0,
+        number(rare, 2),
+        number(kl.0, 2),
     )
 }
 

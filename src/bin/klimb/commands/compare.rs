@@ -17,6 +17,7 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
@@ -216,7 +217,7 @@ impl Work<'_> {
         let missing = results.iter().filter(|result| result.is_none()).count();
         if missing > 0 {
             let sentence = "copy their parts and checkpoints here, and run this without --shard";
-            files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"))?;
+            files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"));
             return Ok(End::Done);
         }
         let results: Vec<ComparisonResult> = results.into_iter().flatten().collect();
@@ -226,7 +227,7 @@ impl Work<'_> {
         let reference = reference_point(k, self.world, start, self.reference.step, evaluation).await?.point;
         let cells = comparison_cells(self.settings, &self.reference.config, &results, (&reference, &optimum));
         self.folder.write("comparison.csv", comparison_csv(&cells))?;
-        files::print(&table(&cells)?)?;
+        files::print(&table(&cells)?);
         Ok(End::Done)
     }
 
@@ -303,6 +304,6 @@ fn shown(cell: &ComparisonCell) -> String {
         "s" => 1,
         _ => 0,
     };
-    let value = format!("{:.digits$}", cell.value);
+    let value = number(cell.value, digits);
     if cell.half_width > 0.0 { format!("{value} ± {:.digits$}", cell.half_width) } else { value }
 }

@@ -2,17 +2,20 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
-use super::Failure;
 use super::destination::Destination;
+use super::{Failure, progress};
 
 /// The commit that this program was built from, where the build knew it.
 pub const BUILD: Option<&str> = option_env!("KLIMB_BUILD");
 /// What a shell expects of a program whose reader is gone: 128 and the number of SIGPIPE.
 const READER_GONE: i32 = 141;
+
+static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// The bytes of a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -38,22 +41,39 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
     Destination::of(path)?.check()
 }
 
-/// Prints to the standard output. A reader who has seen enough is no failure.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+/// Prints to the standard output what is told beside the files that a command writes. The work goes on where that cannot
+/// be written: it is said once, and [`is_output_lost`] then knows. A reader who has seen enough is no failure.
+pub fn print(text: &str) {
+    match write_out(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            if !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
+                progress::tell(&format!("klimb: {}; the work goes on", unwritten(&error)));
+            }
+        }
+        _ => {}
     }
+}
+
+/// Whether something was printed that could not be written.
+pub fn is_output_lost() -> bool {
+    OUTPUT_LOST.load(Ordering::Relaxed)
 }
 
 /// Prints what a command is asked for. A reader who has seen enough ends it, as the system ends other programs then.
 pub fn print_answer(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write_out(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
-        written => Ok(written?),
+        written => written.map_err(|error| Failure::new(unwritten(&error))),
     }
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+fn unwritten(error: &std::io::Error) -> String {
+    format!("standard output cannot be written ({})", reason(error))
 }
 
 /// The world of the shipped models.

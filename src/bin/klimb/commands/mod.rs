@@ -9,6 +9,7 @@ mod files;
 mod hack;
 mod interrupt;
 mod machine;
+mod number;
 mod optimum;
 mod output_folder;
 mod pairs;
@@ -55,8 +56,9 @@ use klimb::shorten::{shortened, shortened_to};
         klimb winrate sft=sft.safetensors dpo=dpo.safetensors --out winrate\n  \
         klimb scaling --preset quick --out scaling\n  \
         klimb hack --preset loophole --out loophole\n\n\
-        Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
-        sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk; 141 whoever read the answer is gone."
+        Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, or \
+        the standard output cannot be written, with a sentence that says what; 130 interrupted by Ctrl-C or told to end \
+        by SIGTERM or SIGHUP, with what was done on disk; 141 whoever read the answer is gone."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -125,7 +127,8 @@ const LONGEST_SENTENCE: usize = 2000;
 fn arguments() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
         if !error.use_stderr() {
-            return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+            files::print(&error.render().to_string());
+            return success();
         }
         let rendered = error.render();
         let is_long = |line: &str| line.len() > LONGEST_SENTENCE;
@@ -138,6 +141,11 @@ fn arguments() -> Result<Arguments, ExitCode> {
         }
         ExitCode::from(2)
     })
+}
+
+/// The exit code of a command that is done, whose words may be lost.
+fn success() -> ExitCode {
+    if files::is_output_lost() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 /// Parses the arguments, runs the command, and answers with the exit code.
@@ -169,7 +177,7 @@ pub fn run() -> ExitCode {
         Command::Verify(command) => command.run(),
     };
     match ended {
-        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Done) => success(),
         Ok(End::Disagreed) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
         Err(Failure(sentence)) => {

@@ -16,6 +16,7 @@ use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
 use super::study::Study;
@@ -176,24 +177,24 @@ impl Work<'_> {
         if missing > 0 {
             files::print(&format!(
                 "{missing} models of other shares are missing: copy their checkpoints here, and run this without --shard\n"
-            ))?;
+            ));
             return Ok(End::Done);
         }
         let points = measure_scaling(k, self.world, self.settings, |part| self.load(part), go_on).await?;
         let Some(points) = points else { return Ok(End::Interrupted) };
-        files::print("parameters  method        seed  win rate       gold reward    ended\n")?;
+        files::print("parameters  method        seed  win rate       gold reward    ended\n");
         for it in &points {
             files::print(&format!(
-                "{:>10}  {:<12}  {:>4}  {:.3} ± {:.3}  {:.3} ± {:.3}  {:.3}\n",
+                "{:>10}  {:<12}  {:>4}  {} ± {}  {} ± {}  {}\n",
                 it.parameters,
                 it.method,
                 it.seed,
-                it.result.win_rate,
-                it.result.win_rate_half_width,
-                it.result.gold_reward,
-                it.result.gold_reward_half_width,
-                it.result.ended
-            ))?;
+                number(it.result.win_rate, 3),
+                number(it.result.win_rate_half_width, 3),
+                number(it.result.gold_reward, 3),
+                number(it.result.gold_reward_half_width, 3),
+                number(it.result.ended, 3)
+            ));
         }
         self.folder.write("scaling.csv", scaling_csv(&points))?;
         self.folder.write("scaling.svg", chart(&points)?)?;

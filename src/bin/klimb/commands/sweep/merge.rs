@@ -103,7 +103,7 @@ impl Merge {
         if missing > 0 {
             folder.conclude(None)?;
             let sentence = "the sweep's command without --shard goes on from here";
-            files::print(&format!("{}: {missing} of {all} runs are missing; {sentence}\n", self.out.display()))?;
+            files::print(&format!("{}: {missing} of {all} runs are missing; {sentence}\n", self.out.display()));
             return Ok(End::Done);
         }
         interrupt::listen()?;
@@ -113,7 +113,7 @@ impl Merge {
             pollster::block_on(optima(k, world, start, settings, &reward_models))
         });
         folder.conclude(found?.as_ref())?;
-        files::print(&format!("{}: {all} runs\n", self.out.display()))?;
+        files::print(&format!("{}: {all} runs\n", self.out.display()));
         Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
     }
 }

@@ -22,6 +22,7 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::shard::Shard;
 use super::training::{SinkError, loss};
 use super::{End, Failure, files, interrupt, progress};
@@ -134,10 +135,10 @@ impl Sweep {
         }
         shared.bar.finish_and_clear();
         if interrupt::requested() {
-            files::print(&format!("{}: interrupted; the same command goes on from here\n", self.out.display()))?;
+            files::print(&format!("{}: interrupted; the same command goes on from here\n", self.out.display()));
             return Ok(End::Interrupted);
         }
-        files::print(&format!("{}: done in {:.0} s\n", self.out.display(), shared.start.elapsed().as_secs_f64()))?;
+        files::print(&format!("{}: done in {:.0} s\n", self.out.display(), shared.start.elapsed().as_secs_f64()));
         Ok(End::Done)
     }
 
@@ -221,15 +222,15 @@ impl Shared<'_> {
     fn add(&self, point: SweepPoint) -> Result<(), Failure> {
         let it = &point.point;
         let line = format!(
-            "{} {} seed {} step {}: KL {:.3} ± {:.3}, gold reward {:.3} ± {:.3}",
+            "{} {} seed {} step {}: KL {} ± {}, gold reward {} ± {}",
             it.method,
             it.setting,
             it.seed,
             it.step,
-            it.kl_per_sequence,
-            it.kl_half_width,
-            it.gold_reward,
-            it.gold_reward_half_width
+            number(it.kl_per_sequence, 3),
+            number(it.kl_half_width, 3),
+            number(it.gold_reward, 3),
+            number(it.gold_reward_half_width, 3)
         );
         self.lock().add(self.world, point)?;
         progress::say(&self.bar, &line);
