@@ -153,6 +153,7 @@ fn every_study_goes_on_in_a_folder_whose_first_write_was_cut_short() {
         };
         klimb([study].iter().chain(more).chain(&["--out", out])).ended(0);
         assert!(Path::new(out).join("run.json").is_file(), "{study}");
+        assert!(!Path::new(out).join(".klimb-x1Y2z3.part").exists(), "{study}");
     }
 }
 
@@ -233,6 +234,17 @@ fn what_is_not_a_number_is_no_result() {
     for method in ["dpo", "ppo"] {
         klimb([method, "--from", huge, "--samples", "4", "--out", out]).refused("not a finite number");
     }
+    for command in ["unlikelihood", "preferred-ft", "reward-model", "optimum", "pairs", "sft"] {
+        klimb([command, "--from", huge, "--out", out]).refused("");
+    }
+    for command in ["sample", "best-of-n"] {
+        klimb([command, "--from", huge]).refused("");
+    }
+    let study = folder.join("study");
+    for study_of in ["hack", "compare"] {
+        klimb([study_of, "--preset", "smoke", "--reference", huge, "--out", study.join(study_of).to_str().unwrap()])
+            .refused("");
+    }
     klimb(["dpo", "--from", sft, "--steps", "1", "--learning-rate", "1e39", "--out", out]).refused("learning rate");
     assert!(!Path::new(out).exists());
 
@@ -293,6 +305,19 @@ fn too_much_is_refused_with_a_reason_before_anything_is_written() {
     let hack = ["hack", "--preset", "smoke", "--reference", sft, "--out", path];
     for (option, value) in [("--pairs", "1000000000"), ("--pairs", &most), ("--bonus", "1e39"), ("--beta", "1e39")] {
         klimb(hack.iter().chain(&[option, value])).refused("");
+    }
+    let passed = (u64::MAX - 4).to_string();
+    for (study, preset, seed, words) in [
+        ("sweep", "paper", &passed, "6 seeds count up from it; begin at 18446744073709551610 or below"),
+        ("sweep", "paper-noisy", &most, "begin at"),
+        ("ablate", "full", &most, "3 seeds count up"),
+        ("scaling", "full", &most, "3 seeds count up"),
+        ("compare", "smoke", &most, "2 seeds count up"),
+    ] {
+        klimb([study, "--preset", preset, "--seed", seed, "--out", path]).refused(words);
+    }
+    for (study, preset) in [("sweep", "smoke"), ("sweep", "quick"), ("ablate", "smoke")] {
+        klimb([study, "--preset", preset, "--seeds", "3", "--out", path]).refused("--seeds: this preset has one seed");
     }
     klimb(["optimum", "--from", sft, "--effective", "1e300", "--out", path]).refused("effective");
     klimb(["optimum", "--from", sft, "--label-temperature", "1e-300", "--out", path]).refused("--label-temperature");

@@ -22,7 +22,7 @@ use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
 use super::study::Study;
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, part_file, progress, seeds};
 
 /// The optima that ship with the page; each names the reference it is of.
 const RECORDED: [&str; 2] = ["optimum.json", "optimum-64.json"];
@@ -78,7 +78,7 @@ pub struct Compare {
 impl Compare {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
-        let settings = self.settings().validated()?;
+        let settings = self.settings()?.validated()?;
         let from = files::given_or_shipped(self.reference.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
         let machine = self.backend.open()?;
@@ -97,14 +97,14 @@ impl Compare {
         }))
     }
 
-    fn settings(&self) -> ComparisonSettings {
+    fn settings(&self) -> Result<ComparisonSettings, Failure> {
         let preset = match self.preset {
             Preset::Quick => ComparisonSettings::quick(),
             Preset::Full => ComparisonSettings::full(),
             Preset::Smoke => ComparisonSettings::smoke(),
         };
-        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
-        ComparisonSettings { seeds, ..preset }
+        let seeds = seeds::counted(self.seed, preset.seeds.len() as u64)?;
+        Ok(ComparisonSettings { seeds, ..preset })
     }
 }
 
@@ -133,11 +133,9 @@ impl Work<'_> {
         if !path.is_file() {
             return Ok(None);
         }
-        let again = "once the file is gone the training is done again";
-        let result: ComparisonResult = serde_json::from_slice(&files::read(&path)?)
-            .map_err(|error| Failure::about(path.display(), format!("{error}; {again}")))?;
+        let result: ComparisonResult = part_file::read(&path)?;
         if result.part != *part {
-            return Err(Failure::about(path.display(), format!("is of another training; {again}")));
+            return Err(Failure::about(path.display(), format!("is of another training; {}", files::DONE_AGAIN)));
         }
         Ok(Some(result))
     }
@@ -188,7 +186,7 @@ impl Work<'_> {
         let judge = match part {
             ComparisonPart::Policy { method: Compared::Ppo, seed, .. } => {
                 let path = self.reward_model(seed);
-                Some(files::read_headed_checkpoint(&path, self.world, self.reference.config)?.parameters)
+                Some(files::read_made(&path, self.world, Some(self.reference.config), true)?.parameters)
             }
             _ => None,
         };
@@ -202,7 +200,7 @@ impl Work<'_> {
             let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
             files::write_checkpoint(&self.reward_model(seed), &checkpoint)?;
         }
-        files::write(&self.file(&part), serde_json::to_string_pretty(&result)? + "\n")?;
+        part_file::write(&self.file(&part), &result)?;
         Ok(Some(result))
     }
 
@@ -236,7 +234,9 @@ impl Work<'_> {
         let path = self.folder.file("optimum.csv");
         if path.is_file() {
             let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
-            return parse_optimum_csv(&text).map(Some).map_err(|error| Failure::about(path.display(), error));
+            let again = "delete the file and run the same command: the optimum is sampled again";
+            let about = |error| Failure::about(path.display(), format!("{error}; {again}"));
+            return parse_optimum_csv(&text).map(Some).map_err(about);
         }
         let temperature = self.settings.sweep.preferences.labels.temperature;
         let fingerprint = self.reference.fingerprint();

@@ -15,6 +15,9 @@ pub const BUILD: Option<&str> = option_env!("KLIMB_BUILD");
 /// What a shell expects of a program whose reader is gone: 128 and the number of SIGPIPE.
 const READER_GONE: i32 = 141;
 
+/// What helps where a file that a study made in its folder is of no use.
+pub const DONE_AGAIN: &str = "delete the file and run the same command: its training is done again";
+
 static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// The bytes of a file.
@@ -94,6 +97,13 @@ pub fn read_reward_model(path: &Path, world: &World) -> Result<Checkpoint, Failu
 fn read_network(path: &Path, world: &World, head: bool) -> Result<Checkpoint, Failure> {
     let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
     Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
+}
+
+/// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
+pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
+    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
+    Checkpoint::from_bytes(&read(path)?, Some(&expected))
+        .map_err(|error| Failure::about(path.display(), format!("{}; {DONE_AGAIN}", error.problem())))
 }
 
 /// The reward or value model in a file, if it is one of this world's and of the sizes of the policy it judges.

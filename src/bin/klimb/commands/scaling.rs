@@ -20,7 +20,7 @@ use super::number::number;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
 use super::study::Study;
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, progress, seeds};
 
 /// The experiments that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,7 +73,7 @@ pub struct Scaling {
 impl Scaling {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
-        let settings = self.settings().validated(&world)?;
+        let settings = self.settings()?.validated(&world)?;
         let machine = self.backend.open()?;
         let study = Study { name: "scaling", settings: &settings, models: &[] };
         let folder = study.open(&self.out, &world, &machine)?;
@@ -102,14 +102,14 @@ impl Scaling {
         }
     }
 
-    fn settings(&self) -> ScalingSettings {
+    fn settings(&self) -> Result<ScalingSettings, Failure> {
         let preset = match self.preset {
             Preset::Quick => ScalingSettings::quick(),
             Preset::Full => ScalingSettings::full(),
             Preset::Smoke => ScalingSettings::smoke(),
         };
-        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
-        ScalingSettings { seeds, ..preset }
+        let seeds = seeds::counted(self.seed, preset.seeds.len() as u64)?;
+        Ok(ScalingSettings { seeds, ..preset })
     }
 }
 
@@ -134,11 +134,11 @@ impl Work<'_> {
 
     fn load(&self, part: &ScalingPart) -> Result<Checkpoint, Failure> {
         let path = self.file(part);
-        let found = files::read_checkpoint(&path, self.world)?;
+        let found = files::read_made(&path, self.world, None, false)?;
         if found.stage == part.stage.name() && Ok(found.config) == part.size.config(self.world) {
             return Ok(found);
         }
-        Err(Failure::about(path.display(), "is another model; once the file is gone the right one is trained again"))
+        Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
     }
 
     /// Trains what is not there yet, until the queue is empty, or Ctrl-C.
@@ -148,6 +148,8 @@ impl Work<'_> {
             let Some(parts) = next else { break };
             for part in &parts {
                 if self.file(part).is_file() {
+                    // Now, and not when everything else is trained.
+                    self.load(part)?;
                     self.bar.inc(1);
                     progress::say(&self.bar, &format!("finished before and not repeated: {}", part.name()));
                     continue;
