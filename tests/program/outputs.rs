@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, with_zero_head};
 use serde_json::Value;
 
 use super::{folder, klimb, program, tiny_reference};
@@ -226,25 +226,34 @@ fn what_is_not_a_number_is_no_result() {
     let parameters = read.parameters.iter().map(|parameter| 1e20 * parameter).collect();
     std::fs::write(&huge, Checkpoint { parameters, ..read }.to_bytes()).unwrap();
     let (sft, huge, out) = (sft.to_str().unwrap(), huge.to_str().unwrap(), folder.join("out"));
-    let sweep = ["sweep", "--preset", "smoke", "--reference", huge, "--out", out.to_str().unwrap()];
-    klimb(sweep).refused("not a finite number");
-    assert!(!out.join("frontier.csv").exists());
+    let path = out.to_str().unwrap();
+    for command in
+        ["dpo", "ppo", "unlikelihood", "preferred-ft", "reward-model", "optimum", "pairs", "sft", "sample", "best-of-n"]
+    {
+        let outputs: &[&str] = if ["sample", "best-of-n"].contains(&command) { &[] } else { &["--out", path] };
+        klimb([command, "--from", huge].iter().chain(outputs)).refused("not a finite number");
+    }
+    for study in ["sweep", "hack", "compare"] {
+        klimb([study, "--preset", "smoke", "--reference", huge, "--out", path]).refused("not a finite number");
+    }
+    let [named, other] = [huge, sft].map(|file| format!("it={file}"));
+    klimb(["winrate", &named, "--reference", sft, "--out", path]).refused("not a finite number");
+    klimb(["winrate", &other, "--reference", huge, "--out", path]).refused("not a finite number");
+    // A reward model of such parameters.
+    let read = Checkpoint::from_bytes(&std::fs::read(sft).unwrap(), None).unwrap();
+    let judge = folder.join("judge.safetensors");
+    let parameters: Vec<f32> =
+        with_zero_head(&read.config, &read.parameters).iter().map(|it| 1e20 * it + 1.0).collect();
+    std::fs::write(&judge, Checkpoint { parameters, head: true, ..read }.to_bytes()).unwrap();
+    let judge = judge.to_str().unwrap();
+    klimb(["score", "--reward-model", judge, "the plot was dull ."]).refused("not a finite number");
+    klimb(["best-of-n", "--from", sft, "--reward", judge]).refused("not a finite number");
+    klimb(["ppo", "--from", sft, "--reward", judge, "--out", path]).refused("not a finite number");
+    klimb(["winrate", &other, "--reference", sft, "--reward-model", judge, "--out", path])
+        .refused("not a finite number");
+    assert!(!out.exists(), "refused before anything is written");
     let out = folder.join("out.safetensors");
     let out = out.to_str().unwrap();
-    for method in ["dpo", "ppo"] {
-        klimb([method, "--from", huge, "--samples", "4", "--out", out]).refused("not a finite number");
-    }
-    for command in ["unlikelihood", "preferred-ft", "reward-model", "optimum", "pairs", "sft"] {
-        klimb([command, "--from", huge, "--out", out]).refused("");
-    }
-    for command in ["sample", "best-of-n"] {
-        klimb([command, "--from", huge]).refused("");
-    }
-    let study = folder.join("study");
-    for study_of in ["hack", "compare"] {
-        klimb([study_of, "--preset", "smoke", "--reference", huge, "--out", study.join(study_of).to_str().unwrap()])
-            .refused("");
-    }
     klimb(["dpo", "--from", sft, "--steps", "1", "--learning-rate", "1e39", "--out", out]).refused("learning rate");
     assert!(!Path::new(out).exists());
 

@@ -4,6 +4,10 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use klimb::backend::SequenceSize;
+use klimb::backend::cpu::Cpu;
+use klimb::backend::network::Network;
+use klimb::language::{Judge, Scorer, Sequence, upload};
 use klimb::model::{Checkpoint, ConfigError, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
@@ -86,17 +90,44 @@ pub fn world() -> Result<World, ConfigError> {
 
 /// The language model in a file, if it is one of this world's.
 pub fn read_checkpoint(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
-    read_network(path, world, false)
+    read_network(path, world, None, false)
 }
 
 /// The reward model in a file, if it is one of this world's.
 pub fn read_reward_model(path: &Path, world: &World) -> Result<Checkpoint, Failure> {
-    read_network(path, world, true)
+    read_network(path, world, None, true)
 }
 
-fn read_network(path: &Path, world: &World, head: bool) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config: None, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
+fn read_network(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
+    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
+    let checkpoint = Checkpoint::from_bytes(&read(path)?, Some(&expected));
+    let checkpoint = checkpoint.map_err(|error| Failure::about(path.display(), error))?;
+    if can_compute(&checkpoint, world) {
+        return Ok(checkpoint);
+    }
+    let sentence = "what the checkpoint computes is not a finite number, for its parameters are too large";
+    Err(Failure::about(path.display(), format!("{sentence}: choose one saved earlier in that run")))
+}
+
+/// Whether a network answers the beginning of a held-out prompt by a finite number, before anything is done with it.
+/// Parameters may be finite, and what single precision makes of them not.
+fn can_compute(checkpoint: &Checkpoint, world: &World) -> bool {
+    let prompt = &world.held_out_prompts()[0];
+    let length = prompt.len().min(checkpoint.config.context);
+    if length < 2 {
+        return true;
+    }
+    let sequences = [Sequence::new(&prompt[..length - 1], &prompt[length - 1..length])];
+    let (mut k, size) = (Cpu::<f32>::new(), SequenceSize { batch: 1, length });
+    let parameters = upload(&mut k, &checkpoint.parameters);
+    let answer = if checkpoint.head {
+        let mut judge = Judge::new(&mut k, checkpoint.config, size);
+        pollster::block_on(judge.scores(&mut k, &parameters, &sequences))
+    } else {
+        let mut scorer = Scorer::new(&mut k, Network::new(checkpoint.config), size);
+        pollster::block_on(scorer.sequence_logprobs(&mut k, &parameters, &sequences))
+    };
+    answer.is_ok_and(|numbers| numbers.iter().all(|number| number.is_finite()))
 }
 
 /// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
@@ -108,9 +139,7 @@ pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: 
 
 /// The reward or value model in a file, if it is one of this world's and of the sizes of the policy it judges.
 pub fn read_headed_checkpoint(path: &Path, world: &World, config: ModelConfig) -> Result<Checkpoint, Failure> {
-    let vocabulary_fingerprint = world.vocabulary().fingerprint();
-    let expected = Expectation { config: Some(config), vocabulary_fingerprint, head: true };
-    Checkpoint::from_bytes(&read(path)?, Some(&expected)).map_err(|error| Failure::about(path.display(), error))
+    read_network(path, world, Some(config), true)
 }
 
 /// `given`, or the checkpoint of that name that ships with the page, looked for where the program was started and
