@@ -51,13 +51,11 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 /// Prints to the standard output what is told beside the files that a command writes. The work goes on where that cannot
 /// be written: it is said once, and [`is_output_lost`] then knows. A reader who has seen enough is no failure.
 pub fn print(text: &str) {
-    match write_out(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            if !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
-                progress::tell(&format!("klimb: {}; the work goes on", unwritten(&error)));
-            }
-        }
-        _ => {}
+    let lost = write_out(text).err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+    if let Some(error) = lost
+        && !OUTPUT_LOST.swap(true, Ordering::Relaxed)
+    {
+        progress::tell(&format!("klimb: {}; the work goes on", unwritten(&error)));
     }
 }
 
