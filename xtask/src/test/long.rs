@@ -81,7 +81,9 @@ fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
 fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
     let module = |file: &String| {
         let path = file.trim_end_matches(".rs");
-        path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
+        // Tests in a file of their own have the name of what they test.
+        let path = ["/mod", "/tests"].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path);
+        path.replace('/', "::")
     };
     let modules: BTreeSet<String> = readers(source, ".rs")?.iter().map(module).collect();
     Ok(modules.into_iter().collect())
