@@ -45,7 +45,7 @@ const RUNS: &[Run] = &[
     Run { settings: "loss=hinge", method: "dpo", loss: "hinge", steps: &[2, 2], logs: "rewards/margins" },
     Run { settings: "loss=ipo", method: "dpo", loss: "ipo", steps: &[2, 2], logs: "rewards/margins" },
     Run {
-        settings: "length_normalised=1",
+        settings: "length_normalised=on",
         method: "dpo",
         loss: "sigmoid_norm",
         steps: &[2, 2],
@@ -70,7 +70,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     fs::write(folder.join("pairs.jsonl"), pairs)?;
     for run in RUNS {
         let what = format!("Running the exported script with TRL: {}, {}", run.method, run.loss);
-        step(&what, "read what differs; src/page/export has the script", || {
+        step(&what, "read what it said below; the script is made by src/page/export", || {
             run.check(workspace, &python, &folder, ended)
         })?;
     }
