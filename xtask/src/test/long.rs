@@ -115,6 +115,7 @@ mod tests {
         for (file, text) in [
             ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),
+            ("deep/er/fuzz/tests.rs", "std::env::var_os(\"KLIMB_LONG\")"),
             ("deep/other.rs", ""),
             ("deep/mod.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("short.rs", "fn short() {}"),
