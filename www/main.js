@@ -6,9 +6,9 @@ import init, { Page } from "../pkg/klimb.js";
 let page;
 
 // What www/boot.js fetched and compiled, for every instance there will be.
-const { module } = window.boot;
+const { module, broke } = window.boot;
 const engine = () => {
-  const thread = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  const thread = window.boot.employ();
   module.then((it) => thread.postMessage(it), () => {}); // that it failed is told by www/boot.js
   return thread;
 };
@@ -78,8 +78,10 @@ const makeAnew = async (trouble) => {
     await glue.default({ module_or_path: module });
     page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
   } catch {
-    if (made.length > MOST) document.querySelector("#broken").hidden = false;
-    else setTimeout(makeAnew, 100, trouble); // what it stumbled over may be over by then
+    if (made.length > MOST) {
+      document.querySelector("#broken").hidden = false;
+      broke(trouble); // where the page never got as far as to speak, nothing else may say that it starts
+    } else setTimeout(makeAnew, 100, trouble); // what it stumbled over may be over by then
     return;
   }
   tell("start");

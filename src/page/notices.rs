@@ -60,6 +60,18 @@ fn draw_kept(keeping: &Keeping) {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
         }
+        (Some(earlier), _) if keeping.asks_again() => {
+            let (when, run) = (moment(earlier.when), earlier.words());
+            say!(
+                "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
+                when,
+                run
+            )
+        }
+        (Some(earlier), _) if earlier.may_be_open => {
+            let (when, run) = (moment(earlier.when), earlier.words());
+            say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
+        }
         (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
         (None, Some(trouble)) => heard(trouble),
         (None, None) => String::new(),
