@@ -29,7 +29,7 @@ const LACKING = [
   ['leave to make workers', () => { globalThis.Worker = class { constructor() { throw new Error('workers are forbidden'); } }; }, /offers no Web Workers: .*workers are forbidden\. Try again, or/],
   ['leave to make workers, without a word', () => { globalThis.Worker = class { constructor() { throw new DOMException('', 'SecurityError'); } }; }, /offers no Web Workers: SecurityError\. Try again, or/],
   ['media queries', () => { globalThis.matchMedia = () => { throw new DOMException('', 'NotSupportedError'); }; }, /cannot start: NotSupportedError\. Try again, or/],
-  ['leave to fetch', () => { globalThis.fetch = () => { throw new TypeError('no fetching'); }; }, /could not be loaded \(no fetching\)/],
+  ['leave to fetch', () => { globalThis.fetch = () => { throw new TypeError('no fetching'); }; }, /could not be loaded \(no fetching\)\. Try again once/],
   ['leave to wait for its turn', () => { globalThis.queueMicrotask = () => { throw new Error('no microtasks'); }; }, /cannot start: .*no microtasks\. Try again, or/],
 ];
 const HTML = { status: 200, contentType: 'text/html', body: '<!doctype html>' };
