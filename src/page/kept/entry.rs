@@ -136,6 +136,8 @@ pub struct Earlier {
     pub visit: String,
     /// Whether its page is still open.
     pub is_open: bool,
+    /// Whether it may still be open: the browser does not tell.
+    pub may_be_open: bool,
     /// Milliseconds since 1970, when it was kept.
     pub when: f64,
     /// The views' part.
@@ -183,7 +185,7 @@ impl Loaded {
                 (Some(_) | None, Some(_) | None, Some(_)) => missing.push(Missing::Policy(moment)),
             }
         }
-        let earlier = Earlier { visit, is_open, when: entry.when, seen, engine, missing };
+        let earlier = Earlier { visit, is_open, may_be_open: false, when: entry.when, seen, engine, missing };
         if earlier.newest().is_none() || !earlier.when.is_finite() {
             return Err("it holds no run".into());
         }
