@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::{Failure, Kept, KeptMoment, Moment, Point, Stage};
+use crate::engine::protocol::{Failure, Kept, KeptMoment, MOST_RUNS, Moment, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::json;
 use crate::metrics::MetricRow;
@@ -157,6 +157,12 @@ impl Loaded {
         let Self { entry, policies, rows } = self;
         let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.to_string())?;
         seen.settings.validated().map_err(|error| error.to_string())?;
+        let points = seen.points.iter().map(|point| point.run);
+        let places = entry.moments.iter().map(|place| place.moment.run);
+        let engine = entry.engine.iter().flat_map(Kept::runs);
+        if points.chain(places).chain(engine).chain([seen.earlier_runs]).any(|run| run > MOST_RUNS) {
+            return Err("its runs have numbers that no run has".into());
+        }
         let mut missing = Vec::new();
         let newest = std::mem::take(&mut seen.metrics);
         for Stretch { stage, place, first } in entry.stretches {

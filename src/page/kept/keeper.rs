@@ -244,7 +244,7 @@ impl<S: Store> Keeper<S> {
             let standing = self.standing(&saved.visit, open.as_deref());
             changes = self.removal(&mut transaction, saved, standing).await?;
         }
-        let mut now = Written { saves: before.saves + 1, ..Written::default() };
+        let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
             let is_it = |(slot, policy): &&(u32, KeptMoment)| *slot == place.slot && policy.moment() == place.moment;
             if let Some((slot, policy)) = entry.fresh.iter().rev().find(is_it) {
