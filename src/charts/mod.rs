@@ -53,8 +53,8 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
     fn from(error: DrawingAreaErrorKind<E>) -> Self {
         // What the surface says, without the names of the layers that it came through.
         let told = error.to_string();
-        let layers = ["backend error: ", "Drawing backend error: "];
-        let cause = layers.iter().fold(told.as_str(), |told, layer| told.strip_prefix(layer).unwrap_or(told));
+        let told = told.strip_prefix("backend error: ").unwrap_or(&told);
+        let cause = told.strip_prefix("Drawing backend error: ").unwrap_or(told);
         Self::Surface(cause.to_owned())
     }
 }
