@@ -37,7 +37,7 @@ test('broken and foreign files are refused by name, and nothing is lost', () => 
   const chooser = await page.$('#load-sft');
   await chooser.uploadFile(join(folder, 'cut.safetensors'));
   await failure(page, `${Math.floor(whole.length / 2)} bytes`);
-  assert.match(await text(page, '#failure-sentence'), /^The checkpoint has \d+ bytes, not .*\.$/);
+  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors: The checkpoint has \d+ bytes, not .*\.$/);
   await chooser.uploadFile(join(folder, 'poem.txt'));
   await failure(page, 'poem.txt holds neither a model nor pairs');
   assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);

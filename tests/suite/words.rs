@@ -34,6 +34,7 @@ const REPORTED: &[&str] = &[
     "src/page/controls.rs",
     "src/page/facade.rs",
     "src/page/files.rs",
+    "src/page/handed.rs",
     "src/page/former",
     "src/page/kept",
     "src/page/lectern.rs",
