@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What changes a build besides the commit; without them "-dirty" would be that of an earlier one.
-const SOURCES: [&str; 5] = ["src", "crates", "shaders", "Cargo.toml", "Cargo.lock"];
+/// What the program is made of. It is "-dirty" where these differ from the commit's, and no other file matters.
+const SOURCES: [&str; 6] = ["build.rs", "src", "crates", "shaders", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -19,15 +19,19 @@ fn main() {
     if !git(&["rev-parse", "--show-toplevel"]).is_some_and(is_ours) {
         return;
     }
-    for path in ["HEAD", "logs/HEAD", "packed-refs"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", path]).filter(|path| Path::new(path).exists()) {
-            println!("cargo:rerun-if-changed={path}");
-        }
-    }
     SOURCES.iter().for_each(|path| println!("cargo:rerun-if-changed={path}"));
-    if let Some(build) = git(&["describe", "--always", "--dirty", "--tags"]) {
-        println!("cargo:rustc-env=KLIMB_BUILD={build}");
-    }
+    // A commit is written to the log of HEAD, or, where none is kept, to a branch alone.
+    let log = git_path("logs/HEAD").or_else(|| git_path("refs/heads"));
+    let others = ["HEAD", "packed-refs", "refs/tags", "reftable/tables.list"].map(git_path);
+    others.into_iter().chain([log]).flatten().for_each(|path| println!("cargo:rerun-if-changed={path}"));
+    let Some(commit) = git(&["describe", "--always", "--tags"]) else { return };
+    let changed = git(&[&["status", "--porcelain", "--untracked-files=normal", "--"], &SOURCES[..]].concat());
+    println!("cargo:rustc-env=KLIMB_BUILD={commit}{}", if changed.is_some() { "-dirty" } else { "" });
+}
+
+/// Where git keeps a file of its own, if it is there: a path that is not makes every build a new one.
+fn git_path(name: &str) -> Option<String> {
+    git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists())
 }
 
 /// What git answers, if it is there and the question has an answer.

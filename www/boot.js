@@ -49,14 +49,13 @@
   // The page without this script says that, too.
   badge.removeChild(document.getElementById("unstarted"));
   const STARTING = badge.textContent = badge.textContent.trim();
-  /** Seconds without a byte after which a line is called slow. */
-  const PATIENCE = 8;
+  const PATIENCE = 8; // seconds without a byte after which a line is called slow
 
-  let [told, progress, isOver, heard] = [STARTING, STARTING, false, Date.now()];
+  let [shown, progress, isOver, heard] = [STARTING, STARTING, false, Date.now()];
   // Once the page writes into the badge by itself, nothing is left for this script to say.
   const tell = (text) => {
-    isOver = isOver || badge.textContent !== told;
-    if (!isOver && text !== told) badge.textContent = told = text;
+    isOver = isOver || badge.textContent !== shown;
+    if (!isOver && text !== shown) badge.textContent = shown = text;
   };
   const watch = setInterval(() => {
     const seconds = Math.round((Date.now() - heard) / 1000);
@@ -65,7 +64,7 @@
   }, 250);
 
   const fail = (why, remedy) => {
-    tell(told);
+    tell(shown);
     if (isOver) return;
     isOver = true;
     badge.textContent = "";
@@ -86,8 +85,9 @@
   if (!WebAssembly.validate(new Uint8Array(SIMD))) return fail(say.simd, say.update);
   if (typeof Worker !== "function") return fail(say.workers, say.update);
 
-  const unloaded = (file, why) => new Error(say.unloaded(file.replace("../", ""), why));
-  const get = (file) => fetch(at(file)).catch((error) => { throw unloaded(file, error.message); }).then((answer) => {
+  const told = (error) => [error.name, error.message].filter(Boolean).join(": "); // a DOMException may have a name alone
+  const unloaded = (file, why) => new Error(say.unloaded(file.replace("../", ""), why.message || why.name || why));
+  const get = (file) => new Promise((keep) => keep(fetch(at(file)))).catch((error) => { throw unloaded(file, error); }).then((answer) => {
     if (!answer.ok) throw unloaded(file, `${answer.status} ${answer.statusText}`.trim());
     return answer;
   });
@@ -100,8 +100,7 @@
       heard = Date.now();
       bytes += done ? 0 : value.length;
       const [kB, all] = [bytes, total].map((number) => Math.round(number / 1000));
-      progress = bytes <= total ? say.of(kB, all) : say.soFar(kB);
-      if (done) progress = STARTING;
+      progress = done ? STARTING : bytes <= total ? say.of(kB, all) : say.soFar(kB);
       return done || reader.read().then(next);
     };
     reader.read().then(next).catch(() => {}); // whoever compiles the answer meets the same trouble, and tells it
@@ -110,40 +109,42 @@
   progress = say.fetching;
   // The answer itself is compiled, and not what was read of it: beside that a browser keeps the machine code.
   const module = get(MODULE).then((answer) => {
-    count(answer.clone());
-    const isStreamed = /^application\/wasm/.test(answer.headers.get("content-type"));
+    try { count(answer.clone()); } catch (error) { console.warn(error); } // how far it is need not be known
+    const isStreamed = WebAssembly.compileStreaming && /^application\/wasm/.test(answer.headers.get("content-type"));
     return (isStreamed ? WebAssembly.compileStreaming(answer) : answer.arrayBuffer().then((bytes) => WebAssembly.compile(bytes)))
-      .catch((error) => { throw unloaded(MODULE, error.message); });
+      .catch((error) => { throw unloaded(MODULE, error); });
   });
   module.catch((error) => fail(error.message, say.reload));
+  const employ = (name) => {
+    try { return new Worker(at("worker.js"), { type: "module", name }); } catch (error) { fail(`${say.workers}: ${told(error)}`, say.fault); throw error; }
+  };
   // Compiled once, for the page and all its workers.
-  window.boot = { module };
+  window.boot = { module, employ, broke: (trouble) => fail(told(trouble) || String(trouble), say.fault) };
 
   // What goes wrong in the page's own scripts; a browser's extensions have errors, too.
   const isOurs = (places) => String(places).indexOf(at("..")) >= 0 || String(places).indexOf("wasm:") >= 0;
-  addEventListener("error", ({ filename, error, message }) => { if (isOurs([filename, error && error.stack])) fail(message, say.fault); });
-  addEventListener("unhandledrejection", ({ reason: it }) => { if (it && isOurs(it.stack)) fail(it.message, say.fault); });
-  const main = document.createElement("script");
-  main.type = "module";
-  main.src = at("main.js");
+  addEventListener("error", ({ filename, error, message }) => { if (isOurs([filename, error && error.stack])) fail(error && told(error) || message, say.fault); });
+  addEventListener("unhandledrejection", ({ reason: it }) => { if (it && isOurs(it.stack)) fail(told(it), say.fault); });
+  const main = Object.assign(document.createElement("script"), { type: "module", src: at("main.js") });
   // The browser tells neither which file of a script is missing nor why.
   main.onerror = () => {
     const files = ["main.js", "../pkg/klimb.js"].map((file) => get(file).then((answer) => {
       const type = answer.headers.get("content-type");
       if (!/javascript/.test(type)) throw unloaded(file, `content-type ${type}`);
     }));
-    const unnamed = () => fail(unloaded("main.js", "error").message, say.reload);
-    Promise.all(files).then(unnamed, (error) => fail(error.message, say.reload));
-    setTimeout(unnamed, 2000);
+    const unnamed = (error) => fail((error.message ? error : unloaded("main.js", "error")).message, say.reload);
+    Promise.all(files).then(unnamed, unnamed);
+    setTimeout(unnamed, 2000, {});
   };
   document.head.appendChild(main);
 
   // Play can be pressed: only now are the files kept for a visit without a network, so that this does not delay the start.
   const play = document.getElementById("play");
-  new MutationObserver((_, observer) => {
+  const attempt = (work) => Promise.resolve().then(work).catch(() => {}); // where a browser forbids it, the page is as it was
+  const observe = () => new MutationObserver((_, observer) => {
     if (play.disabled) return;
     observer.disconnect();
-    const keep = () => navigator.serviceWorker.register(at("../service-worker.js"));
-    Promise.resolve().then(keep).catch(() => {}); // where a browser forbids that, the page is as it was
+    attempt(() => navigator.serviceWorker.register(at("../service-worker.js")));
   }).observe(play, { attributes: true });
+  attempt(observe);
 })();

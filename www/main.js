@@ -6,15 +6,15 @@ import init, { Page } from "../pkg/klimb.js";
 let page;
 
 // What www/boot.js fetched and compiled, for every instance there will be.
-const { module } = window.boot;
+const { module, broke } = window.boot;
 const engine = (ended) => {
   const name = `engine ${Math.random()}`;
-  const thread = new Worker(new URL("worker.js", import.meta.url), { type: "module", name });
+  const thread = window.boot.employ(name);
   // A worker that ends by itself causes no event, but the lock that it has taken is free then.
   thread.addEventListener("message", (event) => {
     if (event.data !== "locked") return;
     event.stopImmediatePropagation();
-    navigator.locks.request(name, ended).catch(() => {});
+    navigator.locks?.request(name, ended)?.catch(() => {});
   });
   module.then((it) => thread.postMessage(it), () => {}); // that it failed is told by www/boot.js
   return thread;
@@ -85,8 +85,10 @@ const makeAnew = async (trouble) => {
     await glue.default({ module_or_path: module });
     page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
   } catch {
-    if (made.length > MOST) document.querySelector("#broken").hidden = false;
-    else setTimeout(makeAnew, 100, trouble); // what it stumbled over may be over by then
+    if (made.length > MOST) {
+      document.querySelector("#broken").hidden = false;
+      broke(trouble); // where the page never got as far as to speak, nothing else may say that it starts
+    } else setTimeout(makeAnew, 100, trouble); // what it stumbled over may be over by then
     return;
   }
   tell("start");
@@ -98,7 +100,7 @@ addEventListener("unhandledrejection", ({ reason }) => page && isOurs(reason) &&
 
 // A page in another language than English brings its texts along; without them it speaks English.
 const { lang } = document.documentElement;
-const texts = async () => (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json();
+const texts = async () => (await (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json()) ?? {};
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
 page = new Page(post, hire, wake, words);
 
@@ -128,10 +130,8 @@ const redraw = () => tell("redraw");
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 const sizes = new ResizeObserver(redraw);
 for (const canvas of document.querySelectorAll("canvas")) sizes.observe(canvas);
-const watchResolution = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => {
-  redraw();
-  watchResolution();
-}, { once: true });
+const watchResolution = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`)
+  .addEventListener("change", () => { redraw(); watchResolution(); }, { once: true });
 watchResolution();
 // Not every change of screen is told of.
 let resolution = devicePixelRatio;

@@ -1,5 +1,7 @@
 //! The address, which holds the settings: written when they change, and carried on to the page in other languages.
 
+use std::collections::BTreeSet;
+
 use wasm_bindgen::JsCast;
 use web_sys::HtmlAnchorElement;
 
@@ -38,9 +40,18 @@ fn below_host(state: &State) -> String {
     if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") }
 }
 
+/// How many problems of an address are named.
+const MOST_PROBLEMS: usize = 12;
+
 /// Says what an address asks for in vain, all of it: `problems` of what is shown, and `errors` of settings.
 pub fn blame(state: &mut State, problems: &[String], errors: &[ConfigError]) {
-    let all: Vec<String> = problems.iter().cloned().chain(errors.iter().map(ToString::to_string)).collect();
+    let mut seen = BTreeSet::new();
+    let mut all: Vec<String> = problems.iter().cloned().chain(errors.iter().map(ToString::to_string)).collect();
+    all.retain(|problem| seen.insert(problem.clone()));
+    if let Some(more) = all.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
+        all.truncate(MOST_PROBLEMS);
+        all.push(format!("and {more} more"));
+    }
     let all = all.join("; ");
     let (sentence, remedy) = match (problems, errors) {
         ([], []) => return,

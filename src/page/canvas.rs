@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 use plotters_canvas::CanvasBackend;
 use thiserror::Error;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 /// A surface of plotters, in device pixels.
@@ -28,7 +28,12 @@ pub struct SurfaceError(String);
 type Outcome = Result<(), DrawingErrorKind<SurfaceError>>;
 
 fn told<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
-    outcome.map_err(|error| DrawingErrorKind::DrawingError(SurfaceError(error.to_string())))
+    outcome.map_err(|error| {
+        DrawingErrorKind::DrawingError(SurfaceError(match error {
+            DrawingErrorKind::DrawingError(error) => error.to_string(),
+            DrawingErrorKind::FontError(error) => error.to_string(),
+        }))
+    })
 }
 
 /// Hands a call to the surface that is there.
@@ -41,6 +46,16 @@ macro_rules! on {
     };
 }
 
+/// What a browser throws, in its words.
+fn thrown(error: &JsValue) -> SurfaceError {
+    SurfaceError(
+        error.dyn_ref::<js_sys::Error>().map_or_else(
+            || format!("{error:?}"),
+            |error| [String::from(error.name()), error.message().into()].join(": "),
+        ),
+    )
+}
+
 fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
     canvas.get_context("2d").ok()??.dyn_into().ok()
 }
@@ -50,6 +65,13 @@ impl<'a> Surface<'a> {
     pub fn canvas(canvas: &HtmlCanvasElement) -> Option<Self> {
         let inner = Inner::Canvas(CanvasBackend::with_canvas_object(canvas.clone())?);
         Some(Self { inner, context: context(canvas)?, size: (canvas.width(), canvas.height()) })
+    }
+
+    /// Sets the font, or says why the browser does not: set without that care, what it throws would end the whole page.
+    fn set_font<S: BackendTextStyle>(&self, style: &S) -> Outcome {
+        let font = format!("{} {}px {}", style.style().as_str(), style.size(), style.family().as_str());
+        let set = js_sys::Reflect::set(&self.context, &"font".into(), &font.into());
+        set.map(drop).map_err(|error| DrawingErrorKind::DrawingError(thrown(&error)))
     }
 
     /// An SVG document that is written to `text` when this is dropped; `canvas` only measures.
@@ -104,6 +126,7 @@ impl DrawingBackend for Surface<'_> {
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Outcome {
+        self.set_font(style)?;
         on!(self, inner => inner.draw_text(text, style, position))
     }
 
@@ -112,8 +135,7 @@ impl DrawingBackend for Surface<'_> {
         text: &str,
         style: &S,
     ) -> Result<(u32, u32), DrawingErrorKind<SurfaceError>> {
-        let font = format!("{} {}px {}", style.style().as_str(), style.size(), style.family().as_str());
-        self.context.set_font(&font);
+        self.set_font(style)?;
         let width = self.context.measure_text(text).map_or(0.5 * style.size() * text.len() as f64, |size| size.width());
         Ok((width.ceil() as u32, style.size().ceil() as u32))
     }

@@ -48,10 +48,10 @@ pub fn sorted(files: Vec<(String, Content)>) -> (Vec<Chosen>, Vec<String>) {
         let same = chosen.iter().find(|other| other.kind == kind);
         match (kind, same) {
             (FileKind::Checkpoint, Some(first)) => {
-                problems.push(format!("{name} is one more model, and {} was taken", first.name));
+                problems.push(format!("{name} is one more model, and {} came first", first.name));
             }
             (FileKind::Pairs, Some(first)) => {
-                problems.push(format!("{name} has pairs too, and those of {} were taken", first.name));
+                problems.push(format!("{name} has pairs too, and those of {} came first", first.name));
             }
             (FileKind::Table, _) => {
                 problems.push(format!("{name} is a table for other programs, and the numbers are read as JSON"));
@@ -96,8 +96,8 @@ mod tests {
         assert_eq!(taken, ["b.txt", "a.jsonl", "c.json", "j.json"], "the model first");
         assert_eq!(problems.len() + taken.len(), count);
         for (problem, words) in problems.iter().zip([
-            "d is one more model, and b.txt was taken",
-            "e has pairs too, and those of a.jsonl were taken",
+            "d is one more model, and b.txt came first",
+            "e has pairs too, and those of a.jsonl came first",
             "f holds neither",
             "g is empty",
             "h has 65 MiB, and at most 64 are read",

@@ -5,6 +5,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
 use super::fetch_recorded::{self, Inbox};
+use super::handed::Handed;
 use super::hands::Hands;
 use super::hands::workers::Workers;
 use super::hidden::Pace;
@@ -293,6 +294,7 @@ impl Page {
         }
         if matches!(command, Command::Start(_) | Command::Resume(_)) {
             self.give_errands_back();
+            self.state.handed = Handed::default();
         }
         let order = self.state.order(command);
         let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {

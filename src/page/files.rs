@@ -5,8 +5,9 @@ use wasm_bindgen::JsCast;
 
 use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
+use super::handed::Handed;
 use super::{Page, former, lectern};
-use crate::engine::protocol::{Command, Event, Failure};
+use crate::engine::protocol::{Command, Event};
 use klimb_text::words::key;
 
 /// Where a reader of pairs finds something, as it says it within its sentences.
@@ -21,7 +22,8 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
     let (chosen, problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
-    let is_all = chosen.is_empty();
+    let waiting = chosen.iter().filter_map(|file| Some((field(file.kind)?, file.name.clone()))).collect();
+    page.state.handed = Handed::new(chosen.len(), waiting, problems);
     for Chosen { name, kind, bytes } in chosen {
         match kind {
             FileKind::Checkpoint => page.order(Command::LoadCheckpoint(bytes)),
@@ -31,13 +33,16 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
             FileKind::Table | FileKind::Empty | FileKind::Other => {}
         }
     }
-    if !problems.is_empty() {
-        let remedy = if is_all { "Nothing was replaced." } else { "What else was chosen with it has been taken up." };
-        page.state.apply(Event::Failure(Failure {
-            sentence: format!("That could not be used: {}.", problems.join("; ")),
-            remedy: remedy.into(),
-            field: Some("checkpoint".into()),
-            stopped: false,
-        }));
+    if let Some(failure) = page.state.handed.failure() {
+        page.state.apply(Event::Failure(failure));
+    }
+}
+
+/// The field of the engine's answer, if it refuses such a file.
+fn field(kind: FileKind) -> Option<&'static str> {
+    match kind {
+        FileKind::Checkpoint => Some("checkpoint"),
+        FileKind::Pairs => Some("preferences"),
+        FileKind::Numbers | FileKind::Receipts | FileKind::Table | FileKind::Empty | FileKind::Other => None,
     }
 }

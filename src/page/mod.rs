@@ -19,6 +19,7 @@ mod fixtures;
 pub mod format;
 pub mod former;
 pub mod guess;
+pub mod handed;
 pub mod hands;
 pub mod hidden;
 pub mod kept;

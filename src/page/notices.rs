@@ -60,6 +60,18 @@ fn draw_kept(keeping: &Keeping) {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
         }
+        (Some(earlier), _) if keeping.asks_again() => {
+            let (when, run) = (moment(earlier.when), earlier.words());
+            say!(
+                "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
+                when,
+                run
+            )
+        }
+        (Some(earlier), _) if earlier.may_be_open => {
+            let (when, run) = (moment(earlier.when), earlier.words());
+            say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
+        }
         (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
         (None, Some(trouble)) => heard(trouble),
         (None, None) => String::new(),
@@ -94,12 +106,19 @@ fn moment(milliseconds: f64) -> String {
     }
 }
 
-/// Says once that a chart could not be drawn: the numbers in it are not finite, so training broke down.
+/// Says once that a chart could not be drawn: the numbers in it are not finite, so training broke down; or the browser
+/// refused.
 pub fn chart_failed(state: &mut State, error: &ChartError) {
     if state.failure.is_none() {
         state.failure = Some(Failure {
             sentence: format!("The chart stands still: {error}."),
-            remedy: "Lower the learning rate or raise β, then press Reset.".into(),
+            remedy: match error {
+                ChartError::NotFinite { .. } | ChartError::TooSmall { .. } => {
+                    "Lower the learning rate or raise β, then press Reset."
+                }
+                ChartError::Surface(_) => "Reload the page, or open it in another browser. Training goes on meanwhile.",
+            }
+            .into(),
             field: None,
             stopped: false,
         });

@@ -22,6 +22,7 @@ use crate::page::charted::Looking;
 use crate::page::clinic::Clinic;
 use crate::page::former::FormerRuns;
 use crate::page::guess::Guess;
+use crate::page::handed::Handed;
 use crate::page::kept::{self, Earlier, Entry, Keeping, Seen};
 use crate::page::lecture::Lecture;
 use crate::page::lent::Lent;
@@ -145,6 +146,8 @@ pub struct State {
     pub annotator: Annotator,
     /// What the pairs are called that runs were trained on.
     pub pair_names: PairNames,
+    /// Files that were handed over last.
+    pub handed: Handed,
     orders: Orders,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
@@ -214,6 +217,7 @@ impl State {
             keeping: Keeping::default(),
             annotator: Annotator::default(),
             pair_names: PairNames::default(),
+            handed: Handed::default(),
             orders: Orders::default(),
             earlier_runs: 0,
             stale: View::ALL.into_iter().collect(),
@@ -429,7 +433,8 @@ impl State {
                 self.mark(&[View::Annotator]);
             }
             Event::Failure(failure) => {
-                match failure.field.as_deref() {
+                let (field, failure) = (failure.field.clone(), self.handed.named(failure));
+                match field.as_deref() {
                     Some("preferences") => self.pair_names.refuse(),
                     Some("drawn_pairs") => self.annotator.give_up(),
                     Some("moment") => {

@@ -43,7 +43,7 @@ extern "C" {
     fn request(this: &LockManager, name: &str, work: &JsValue) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn query(this: &LockManager) -> Result<Promise, JsValue>;
+    fn query(this: &LockManager) -> Result<JsValue, JsValue>;
 }
 
 /// The store of a visit. One work after another is done.
@@ -233,7 +233,7 @@ impl Store for Browser {
     }
 
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
-        let snapshot = JsFuture::from(locks()?.query().ok()?).await.ok()?;
+        let snapshot = JsFuture::from(locks()?.query().ok()?.dyn_into::<Promise>().ok()?).await.ok()?;
         let held: Array = Reflect::get(&snapshot, &"held".into()).ok()?.dyn_into().ok()?;
         let held: Vec<(String, String)> =
             held.iter().filter_map(|lock| Some((text(&lock, "name")?, text(&lock, "clientId")?))).collect();

@@ -37,7 +37,7 @@ test('broken and foreign files are refused by name, and nothing is lost', () => 
   const chooser = await page.$('#load-sft');
   await chooser.uploadFile(join(folder, 'cut.safetensors'));
   await failure(page, `${Math.floor(whole.length / 2)} bytes`);
-  assert.match(await text(page, '#failure-sentence'), /^The checkpoint has \d+ bytes, not .*\.$/);
+  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors: The checkpoint has \d+ bytes, not .*\.$/);
   await chooser.uploadFile(join(folder, 'poem.txt'));
   await failure(page, 'poem.txt holds neither a model nor pairs');
   assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);
@@ -139,7 +139,7 @@ test('what is inside of a file decides, and of several dropped together each is 
     ['more.ndjson', JSON.stringify(chat)],
     ['huge.jsonl', 'x', 68157440],
   ]);
-  await failure(page, 'notes.txt holds neither a model nor pairs, exported numbers or receipts; more.ndjson has pairs too, and those of a.jsonl.txt were taken; huge.jsonl has 65 MiB, and at most 64 are read.');
+  await failure(page, 'notes.txt holds neither a model nor pairs, exported numbers or receipts; more.ndjson has pairs too, and those of a.jsonl.txt came first; huge.jsonl has 65 MiB, and at most 64 are read.');
   await state('loaded, 2 pairs');
   await drop([['twice.jsonl', '{"prompt":"the plot","chosen":"was superb .","rejected":"was dull .","prompt":"the music"}']]);
   await failure(page, 'Line 1: `prompt` stands in it twice');

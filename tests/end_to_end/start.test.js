@@ -26,7 +26,11 @@ const LACKING = [
   ['WebAssembly', () => { delete globalThis.WebAssembly; }, /WebAssembly is off in this browser.*Lockdown Mode/],
   ['SIMD', () => { WebAssembly.validate = () => false; }, /no SIMD instructions\. A recent Chrome/],
   ['workers', () => { delete globalThis.Worker; }, /offers no Web Workers\. A recent/],
-  ['leave to make workers', () => { globalThis.Worker = class { constructor() { throw new Error('workers are forbidden'); } }; }, /cannot start: .*workers are forbidden\. Try again, or/],
+  ['leave to make workers', () => { globalThis.Worker = class { constructor() { throw new Error('workers are forbidden'); } }; }, /offers no Web Workers: .*workers are forbidden\. Try again, or/],
+  ['leave to make workers, without a word', () => { globalThis.Worker = class { constructor() { throw new DOMException('', 'SecurityError'); } }; }, /offers no Web Workers: SecurityError\. Try again, or/],
+  ['media queries', () => { globalThis.matchMedia = () => { throw new DOMException('', 'NotSupportedError'); }; }, /cannot start: NotSupportedError\. Try again, or/],
+  ['leave to fetch', () => { globalThis.fetch = () => { throw new TypeError('no fetching'); }; }, /could not be loaded \(no fetching\)\. Try again once/],
+  ['leave to wait for its turn', () => { globalThis.queueMicrotask = () => { throw new Error('no microtasks'); }; }, /cannot start: .*no microtasks\. Try again, or/],
 ];
 const HTML = { status: 200, contentType: 'text/html', body: '<!doctype html>' };
 const MISSING = { status: 404, body: 'none' };

@@ -48,7 +48,11 @@ fn program() -> Command {
 fn klimb<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Answer {
     let output = program().args(arguments).output().expect("the program was built");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
-    Answer { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
+    let answer = Answer { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) };
+    // Of every run of every command here: what is not defined is said in words or is a dash.
+    let is_defined = answer.code != Some(0) || ![&answer.out, &answer.error].iter().any(|it| it.contains("NaN"));
+    assert!(is_defined, "not a number, and no error:\n{}\n{}", answer.out, answer.error);
+    answer
 }
 
 /// An empty folder of this name.

@@ -106,9 +106,8 @@ fn folders_that_are_not_one_sweep_are_refused() {
     }
     let is_evil =
         |folder: &Path| std::fs::read_dir(folder).unwrap().any(|it| format!("{:?}", it.unwrap()).contains("evil"));
-    assert!(!is_evil(&folder) && !is_evil(&last) && !is_evil(&last.join("samples")));
+    assert!(!is_evil(&folder) && !last.exists(), "a refusal leaves nothing");
     // A point whose files are missing is left out, and said; so are parts of different builds.
-    std::fs::remove_dir_all(&last).unwrap();
     std::fs::write(twin.join("frontier.csv"), &frontier).unwrap();
     std::fs::remove_file(twin.join("checkpoints/dpo-0.3-1-2.safetensors")).unwrap();
     let other = text(&twin.join("run.json")).replace("\"build\": null", "\"build\": \"of another day\"");

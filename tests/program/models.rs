@@ -1,6 +1,7 @@
 //! `pretrain`, `sft`, `dpo`, `ppo`, `reward-model`, `sample` and `pairs` on tiny models, and Ctrl-C.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use klimb::model::Checkpoint;
@@ -205,23 +206,47 @@ fn what_cannot_be_used_is_refused_before_the_work() {
     assert!(!folder.join("out.safetensors").exists());
 }
 
+/// A long training told to end by a signal, once it listens. How it ended, and the step it came to.
 #[cfg(unix)]
-#[test]
-fn ctrl_c_writes_what_was_learned() {
-    let out = folder("interrupted").join("base.safetensors");
-    let mut child = program()
-        .args(["pretrain", "--width", "16", "--steps", "1000000", "--out", out.to_str().unwrap()])
+fn ended_by(mut command: Command, signal: &str, steps: u64, out: &Path) -> (Option<i32>, u64) {
+    let mut child = command
+        .args(["pretrain", "--width", "16", "--steps", &steps.to_string(), "--out", out.to_str().unwrap()])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .expect("the program was built");
     // Its first line says that it listens.
+    let mut error = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    error.read_line(&mut line).unwrap();
     assert!(line.contains("parameters"), "{line}");
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
     assert!(status.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    let checkpoint = Checkpoint::from_bytes(&std::fs::read(out).unwrap(), None).unwrap();
-    assert!(checkpoint.step < 1_000_000);
+    let code = child.wait().unwrap().code();
+    (code, Checkpoint::from_bytes(&std::fs::read(out).unwrap(), None).unwrap().step)
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_writes_what_was_learned_and_so_does_a_system_that_ends() {
+    let out = folder("interrupted").join("base.safetensors");
+    for signal in ["-INT", "-TERM"] {
+        let (code, step) = ended_by(program(), signal, 1_000_000, &out);
+        assert!(code == Some(130) && step < 1_000_000, "{signal}: {code:?} after {step} steps");
+    }
+}
+
+/// The terminal goes away, and under `nohup` that is nothing to the program.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_writes_what_was_learned_unless_it_is_to_be_outlived() {
+    let out = folder("hung-up").join("base.safetensors");
+    let with = |option: &str| {
+        let mut command = Command::new("env");
+        command.arg(option).arg(program().get_program());
+        command
+    };
+    let (code, step) = ended_by(with("--default-signal=HUP"), "-HUP", 1_000_000, &out);
+    assert!(code == Some(130) && step < 1_000_000, "{code:?} after {step} steps");
+    assert_eq!(ended_by(with("--ignore-signal=HUP"), "-HUP", 40, &out), (Some(0), 40));
 }

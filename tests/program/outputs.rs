@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, with_zero_head};
 use serde_json::Value;
 
 use super::{folder, klimb, program, tiny_reference};
@@ -153,6 +153,7 @@ fn every_study_goes_on_in_a_folder_whose_first_write_was_cut_short() {
         };
         klimb([study].iter().chain(more).chain(&["--out", out])).ended(0);
         assert!(Path::new(out).join("run.json").is_file(), "{study}");
+        assert!(!Path::new(out).join(".klimb-x1Y2z3.part").exists(), "{study}");
     }
 }
 
@@ -176,6 +177,26 @@ fn nobody_has_to_read_what_is_said() {
     assert_eq!(refused.code(), Some(2));
     let unknown = program().arg("climb").stderr(full()).status().unwrap();
     assert_eq!(unknown.code(), Some(2));
+
+    // A full standard output loses what is said, once, and none of the work.
+    let unsaid = |arguments: &[&str]| {
+        let output = program().args(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.matches("standard output cannot be written (").count(), 1, "{arguments:?}: {error}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    };
+    let (reference, kept) = (sft.to_str().unwrap(), folder.join("kept.safetensors"));
+    let few = ["--steps", "3", "--evaluate-every", "1", "--samples", "8", "--batch", "6", "--pairs", "192"];
+    unsaid(&[&["dpo", "--from", reference, "--out", kept.to_str().unwrap()], &few[..]].concat());
+    let dpo = ["dpo", "--from", reference, "--out", out.to_str().unwrap()];
+    klimb([&dpo[..], &few[..]].concat()).ended(0);
+    assert_eq!(std::fs::read(&kept).unwrap(), std::fs::read(&out).unwrap());
+    let study = folder.join("hack");
+    unsaid(&["hack", "--preset", "smoke", "--reference", reference, "--out", study.to_str().unwrap()]);
+    assert!(study.join("policy.safetensors").is_file() && study.join("hacking.svg").is_file());
+    for asked in [&["score", "a film"][..], &["sample", "--from", reference], &["--help"]] {
+        unsaid(asked);
+    }
 
     // As under `head -1`: whoever asks for an answer and goes ends the program, and a training goes on.
     let read_a_line = |arguments: &[&str]| {
@@ -205,14 +226,34 @@ fn what_is_not_a_number_is_no_result() {
     let parameters = read.parameters.iter().map(|parameter| 1e20 * parameter).collect();
     std::fs::write(&huge, Checkpoint { parameters, ..read }.to_bytes()).unwrap();
     let (sft, huge, out) = (sft.to_str().unwrap(), huge.to_str().unwrap(), folder.join("out"));
-    let sweep = ["sweep", "--preset", "smoke", "--reference", huge, "--out", out.to_str().unwrap()];
-    klimb(sweep).refused("not a finite number");
-    assert!(!out.join("frontier.csv").exists());
+    let path = out.to_str().unwrap();
+    for command in
+        ["dpo", "ppo", "unlikelihood", "preferred-ft", "reward-model", "optimum", "pairs", "sft", "sample", "best-of-n"]
+    {
+        let outputs: &[&str] = if ["sample", "best-of-n"].contains(&command) { &[] } else { &["--out", path] };
+        klimb([command, "--from", huge].iter().chain(outputs)).refused("not a finite number");
+    }
+    for study in ["sweep", "hack", "compare"] {
+        klimb([study, "--preset", "smoke", "--reference", huge, "--out", path]).refused("not a finite number");
+    }
+    let [named, other] = [huge, sft].map(|file| format!("it={file}"));
+    klimb(["winrate", &named, "--reference", sft, "--out", path]).refused("not a finite number");
+    klimb(["winrate", &other, "--reference", huge, "--out", path]).refused("not a finite number");
+    // A reward model of such parameters.
+    let read = Checkpoint::from_bytes(&std::fs::read(sft).unwrap(), None).unwrap();
+    let judge = folder.join("judge.safetensors");
+    let parameters: Vec<f32> =
+        with_zero_head(&read.config, &read.parameters).iter().map(|it| 1e20 * it + 1.0).collect();
+    std::fs::write(&judge, Checkpoint { parameters, head: true, ..read }.to_bytes()).unwrap();
+    let judge = judge.to_str().unwrap();
+    klimb(["score", "--reward-model", judge, "the plot was dull ."]).refused("not a finite number");
+    klimb(["best-of-n", "--from", sft, "--reward", judge]).refused("not a finite number");
+    klimb(["ppo", "--from", sft, "--reward", judge, "--out", path]).refused("not a finite number");
+    klimb(["winrate", &other, "--reference", sft, "--reward-model", judge, "--out", path])
+        .refused("not a finite number");
+    assert!(!out.exists(), "refused before anything is written");
     let out = folder.join("out.safetensors");
     let out = out.to_str().unwrap();
-    for method in ["dpo", "ppo"] {
-        klimb([method, "--from", huge, "--samples", "4", "--out", out]).refused("not a finite number");
-    }
     klimb(["dpo", "--from", sft, "--steps", "1", "--learning-rate", "1e39", "--out", out]).refused("learning rate");
     assert!(!Path::new(out).exists());
 
@@ -273,6 +314,19 @@ fn too_much_is_refused_with_a_reason_before_anything_is_written() {
     let hack = ["hack", "--preset", "smoke", "--reference", sft, "--out", path];
     for (option, value) in [("--pairs", "1000000000"), ("--pairs", &most), ("--bonus", "1e39"), ("--beta", "1e39")] {
         klimb(hack.iter().chain(&[option, value])).refused("");
+    }
+    let (passed, largest) = ("9007199254740987", "9007199254740991");
+    for (study, preset, seed, words) in [
+        ("sweep", "paper", passed, "6 seeds count up from it; begin at 9007199254740986 or below"),
+        ("sweep", "paper-noisy", largest, "begin at"),
+        ("ablate", "full", largest, "3 seeds count up"),
+        ("scaling", "full", largest, "3 seeds count up"),
+        ("compare", "smoke", largest, "2 seeds count up"),
+    ] {
+        klimb([study, "--preset", preset, "--seed", seed, "--out", path]).refused(words);
+    }
+    for (study, preset) in [("sweep", "smoke"), ("sweep", "quick"), ("ablate", "smoke")] {
+        klimb([study, "--preset", preset, "--seeds", "3", "--out", path]).refused("--seeds: this preset has one seed");
     }
     klimb(["optimum", "--from", sft, "--effective", "1e300", "--out", path]).refused("effective");
     klimb(["optimum", "--from", sft, "--label-temperature", "1e-300", "--out", path]).refused("--label-temperature");

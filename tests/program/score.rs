@@ -22,6 +22,14 @@ fn a_text_is_scored_with_its_working() {
 }
 
 #[test]
+fn nothing_is_nothing_and_not_less() {
+    for text in ["", "a film", "not a film"] {
+        let said = klimb(["score", "--json", text]).ended(0).out;
+        assert!(said.contains("\"sum\":0.0,\"compound\":0.0,") && !said.contains("-0.0"), "{said}");
+    }
+}
+
+#[test]
 fn unknown_words_are_named() {
     let out = klimb(["score", "a zorgian film"]).ended(0).out;
     let line = out.lines().find(|line| line.contains("unknown words, taken as neutral"));

@@ -65,7 +65,7 @@ fn hacking_is_measured_along_kl() {
         klimb(fixed.iter().chain(more))
     };
     let said = run(&out, &[]).ended(0).out;
-    assert!(said.contains("of the gold order") && said.contains("gap"), "{said}");
+    assert!(said.contains("of the gold order (no interval: one prompt), step") && said.contains("gap"), "{said}");
     let rows = records(&out.join("hacking.csv"));
     assert_eq!(rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["0", "4", "6"]);
     for column in [1, 3, 5, 7] {
@@ -136,6 +136,10 @@ fn sizes_are_compared_in_shares_and_a_second_start_goes_on() {
     let said = run(&whole, &[]).error;
     assert_eq!(said.matches("not repeated").count(), 7, "{said}");
     assert_eq!(text(&first.join("scaling.csv")), text(&whole.join("scaling.csv")));
+    let base = whole.join("checkpoints/base-32x1-1.safetensors");
+    std::fs::write(&base, &std::fs::read(&base).unwrap()[..500]).unwrap();
+    let said = klimb(["scaling", "--preset", "smoke", "--out", whole.to_str().unwrap()]).ended(2).error;
+    assert!(said.contains("cut off") && said.contains("done again") && !said.contains("fetch"), "{said}");
     for bad in ["0/2", "3/2", "1", "a/b"] {
         assert!(klimb(["scaling", "--preset", "smoke", "--out", "x", "--shard", bad]).ended(2).error.contains("I/N"));
     }
@@ -172,12 +176,27 @@ fn an_ablation_goes_on_where_it_stopped() {
     run(&[]).ended(0);
     assert_eq!(without_seconds(&text(&part)), without_seconds(&before));
     assert_eq!(text(&out.join("ablation.csv")), table);
+    // As an earlier version wrote it, and what a program that was killed left behind.
+    let points = serde_json::from_str::<Value>(&text(&part)).unwrap()["points"].take();
+    std::fs::write(&part, points.to_string()).unwrap();
+    let leftovers = [out.join("parts/.klimb-aB3dE6.part"), out.join(".klimb-aB3dE6.part")];
+    leftovers.iter().for_each(|path| std::fs::write(path, "[").unwrap());
+    run(&[]).ended(0);
+    assert_eq!(text(&out.join("ablation.csv")), table);
+    assert!(leftovers.iter().all(|path| !path.exists()));
+    let reference = std::fs::read_dir(out.join("references")).unwrap().map(|it| it.unwrap().path());
+    let reference = reference.filter(|path| path.extension().is_some_and(|it| it == "safetensors")).min().unwrap();
+    std::fs::write(&reference, &std::fs::read(&reference).unwrap()[..500]).unwrap();
+    run(&[]).refused("done again");
+    std::fs::remove_file(&reference).unwrap();
+    run(&[]).ended(0);
+    assert_eq!(text(&out.join("ablation.csv")), table);
     run(&["--factor", "colour"]).refused("none of");
 }
 
-/// A part's lines but for those that tell the time.
+/// A part's lines but for those that tell the time, and the checksum over them.
 fn without_seconds(part: &str) -> Vec<&str> {
-    part.lines().filter(|line| !line.contains("\"seconds\"")).collect()
+    part.lines().filter(|line| !line.contains("\"seconds\"") && !line.contains("\"checksum\"")).collect()
 }
 
 #[test]
@@ -238,6 +257,7 @@ fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
     let part = whole.join("parts/ppo-0.3-one-1.json");
     let mut cut: Value = serde_json::from_str(&text(&part)).unwrap();
     cut["points"].as_array_mut().unwrap().clear();
+    cut.as_object_mut().unwrap().remove("checksum");
     std::fs::write(&part, cut.to_string()).unwrap();
     std::fs::remove_file(whole.join("checkpoints/reward-model-2.safetensors")).unwrap();
     let said = run(&whole, &[]).ended(0).error;
@@ -246,6 +266,12 @@ fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
     assert_eq!(without_seconds(&whole), before);
     std::fs::copy(whole.join("parts/dpo-0.3-one-2.json"), whole.join("parts/dpo-0.3-four-2.json")).unwrap();
     assert!(run(&whole, &[]).ended(2).error.contains("of another training"));
+    let other = text(&whole.join("parts/dpo-0.3-one-2.json"));
+    let edited = other.replacen("\"kl_per_sequence\": ", "\"kl_per_sequence\": 1", 1);
+    assert_ne!(edited, other);
+    std::fs::write(whole.join("parts/dpo-0.3-one-2.json"), edited).unwrap();
+    assert!(run(&whole, &[]).ended(2).error.contains("was changed after it was written"));
+    std::fs::write(whole.join("parts/dpo-0.3-one-2.json"), other).unwrap();
     std::fs::write(whole.join("parts/dpo-0.3-four-2.json"), "{").unwrap();
     assert!(run(&whole, &[]).ended(2).error.contains("done again"));
     run(&whole, &["--seed", "2"]).refused("another study");

@@ -1,6 +1,6 @@
 //! `sweep`: what it leaves can be recomputed, and it goes on where it stopped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
@@ -206,6 +206,32 @@ fn what_was_lost_of_a_run_is_noticed_and_made_again() {
     assert_eq!(std::fs::read(lost).unwrap(), kept.unwrap());
     assert!(path("checkpoints/reference.safetensors").is_file());
 
+    // Files that are there and are not what they were: of another step, of another run, cut off, of another point.
+    let contents = || -> Vec<(PathBuf, Vec<u8>)> {
+        let below = ["checkpoints", "samples"].map(|below| std::fs::read_dir(path(below)).unwrap());
+        let mut files: Vec<PathBuf> = below.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
+    };
+    let before = contents();
+    let copy = |from: &str, to: &str| std::fs::copy(path(from), path(to)).map(drop).unwrap();
+    copy("checkpoints/dpo-1-1-4.safetensors", "checkpoints/dpo-1-1-2.safetensors");
+    copy("checkpoints/unlikelihood-0.1-1-2.safetensors", "checkpoints/unlikelihood-0.1-1-4.safetensors");
+    copy("checkpoints/dpo-1-1-4.safetensors", "checkpoints/dpo-0.3-1-4.safetensors");
+    copy("samples/best_of_n-2-1-0.jsonl", "samples/best_of_n-4-1-0.jsonl");
+    std::fs::write(path("checkpoints/unlikelihood-0.1-1-2.safetensors"), &before[0].1[..99]).unwrap();
+    let said = sweep(&reference, &out, &[]).ended(0).error;
+    assert!(said.contains("not repeated: 3 of 7 runs"), "{said}");
+    for words in [
+        "dpo-1-1-2.safetensors: is lost (in its place lies dpo after 4 steps)",
+        "dpo-0.3-1-4.safetensors: is lost (another file lies in its place",
+        "best_of_n-4-1-0.jsonl: is lost (another file",
+        "cut off or something was appended), and so is its point unlikelihood-0.1-1-2; it is made again",
+    ] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    assert!(contents() == before, "everything is as it was");
+
     let doubled = whole.clone() + whole.lines().nth(3).unwrap();
     std::fs::write(path("frontier.csv"), doubled).unwrap();
     sweep(&reference, &out, &[]).refused("line 15: the same as line 4");
@@ -240,7 +266,7 @@ fn a_reward_model_is_trained_once_a_seed_and_again_where_it_is_missing() {
     assert_ne!(ppo(&text(&out.join("frontier.csv"))), ppo(&frontier));
     std::fs::write(&model, &trained[..50]).unwrap();
     let said = sweep(&reference, &out, &[]).ended(2).error;
-    assert!(said.contains("reward-model-1.safetensors") && said.contains("trained again"), "{said}");
+    assert!(said.contains("reward-model-1.safetensors") && said.contains("done again"), "{said}");
 }
 
 #[test]
@@ -257,6 +283,10 @@ fn a_folder_of_something_else_is_refused() {
     sweep(&reference, &reference, &[]).refused("not a folder");
     std::fs::write(out.join("frontier.csv"), "not,a,frontier\n").unwrap();
     sweep(&reference, &out, &[]).refused("header");
+    std::fs::write(out.join("frontier.csv"), b"method,\xff\n").unwrap();
+    sweep(&reference, &out, &[]).refused("put back a copy of it, or delete it");
+    std::fs::write(out.join("files.json"), "[").unwrap();
+    sweep(&reference, &out, &[]).refused("files.json");
     std::fs::write(out.join("run.json"), "{").unwrap();
-    sweep(&reference, &out, &[]).refused("run.json");
+    sweep(&reference, &out, &[]).refused("run.json: is damaged");
 }

@@ -208,6 +208,23 @@ fn what_a_header_names_twice_is_named() {
 }
 
 #[test]
+fn a_problem_is_told_without_the_remedy_of_a_chosen_file() {
+    let bytes = checkpoint().to_bytes();
+    let other = Expectation { vocabulary_fingerprint: "0:0".into(), ..expectation() };
+    for error in [
+        refusal(&bytes[..50]),
+        refusal(b"{}"),
+        Checkpoint::from_bytes(&bytes, Some(&other)).unwrap_err(),
+        refusal(&rewritten(|tensors, _| tensors.truncate(1))),
+        refusal(&rewritten(|_, metadata| *metadata.get_mut("klimb").unwrap() = "{\"a\": 1}".into())),
+    ] {
+        let (sentence, problem) = (error.to_string(), error.problem());
+        let remedy = sentence.strip_prefix(&problem).unwrap();
+        assert!(["fetch", "choose"].iter().any(|it| remedy[2..].starts_with(it)), "{sentence} | {problem}");
+    }
+}
+
+#[test]
 fn numbers_that_are_not_finite_are_refused_with_their_tensor() {
     for broken in [f32::NAN, f32::INFINITY] {
         let mut checkpoint = checkpoint();

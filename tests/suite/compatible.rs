@@ -391,7 +391,7 @@ fn a_kept_run_is_read_and_goes_on() {
     assert_eq!(labels.lines().count(), 20);
     assert_eq!(RecordedOptimum::from_bytes(&engine.optimum).expect("a curve").temperature, 0.1);
     let steps = goes_on(engine);
-    let steps = [Stage::Dpo, Stage::PpoGt, Stage::Pairs].map(|stage| steps(stage));
+    let steps = [Stage::Dpo, Stage::PpoGt, Stage::Pairs].map(steps);
     assert_eq!(steps, [Some(130), Some(4), Some(20)]);
 }
 
@@ -423,7 +423,7 @@ fn a_run_that_is_kept_in_version_2_is_read_and_goes_on() {
     let policy = Checkpoint::from_bytes(&moment.checkpoint, None).expect("a policy");
     assert_eq!((moment.stage, moment.point.run, policy.step), (Stage::Dpo, 1, 130));
     let steps = goes_on(engine);
-    assert_eq!([Stage::Dpo, Stage::Pairs].map(|stage| steps(stage)), [Some(130), Some(20)]);
+    assert_eq!([Stage::Dpo, Stage::Pairs].map(steps), [Some(130), Some(20)]);
 }
 
 /// An engine begins where the kept one was.

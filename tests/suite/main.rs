@@ -7,6 +7,7 @@ mod common;
 mod fuzz_targets;
 
 mod best_of_n;
+mod build_name;
 mod charts;
 mod checkpoint;
 mod clinic;

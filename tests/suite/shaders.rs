@@ -94,7 +94,10 @@ fn every_entry_point_has_a_row() {
 
 #[test]
 fn every_row_has_a_method_a_twin_and_a_parity_test() {
-    let methods = names_behind("    fn ", &[Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/klimb-network/src/backend/kernels.rs")]);
+    let methods = names_behind(
+        "    fn ",
+        &[Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/klimb-network/src/backend/kernels.rs")],
+    );
     let storage = [
         "floats",
         "integers",

@@ -195,7 +195,9 @@ fn each(files: &[(String, String)], rule: impl Fn(&str, &str) -> Vec<String>) ->
 
 #[test]
 fn imports_go_down_and_platforms_stay_in_their_corners() {
-    let below = |folder: &'static str| files(folder, &[".rs"]).into_iter().map(move |(path, text)| (format!("{folder}/{path}"), text));
+    let below = |folder: &'static str| {
+        files(folder, &[".rs"]).into_iter().map(move |(path, text)| (format!("{folder}/{path}"), text))
+    };
     let sources: Vec<_> = below("src").chain(below("crates")).collect();
     for (folder, _) in FLOORS {
         assert!(sources.iter().any(|(path, _)| path.starts_with(folder)), "{folder} has no sources");

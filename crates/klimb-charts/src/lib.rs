@@ -48,6 +48,7 @@ pub use look::{Look, Palette};
 pub use marker::Marker;
 pub use svg::{curve_svg, frontier_svg, line_svg};
 
+use plotters::drawing::DrawingAreaErrorKind;
 use thiserror::Error;
 
 /// Why a chart could not be drawn.
@@ -74,8 +75,12 @@ pub enum ChartError {
     Surface(String),
 }
 
-impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErrorKind<E>> for ChartError {
-    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
-        Self::Surface(error.to_string())
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ChartError {
+    fn from(error: DrawingAreaErrorKind<E>) -> Self {
+        // What the surface says, without the names of the layers that it came through.
+        let told = error.to_string();
+        let told = told.strip_prefix("backend error: ").unwrap_or(&told);
+        let cause = told.strip_prefix("Drawing backend error: ").unwrap_or(told);
+        Self::Surface(cause.to_owned())
     }
 }

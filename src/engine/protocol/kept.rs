@@ -6,6 +6,9 @@ use super::{Moment, Point, Stage};
 use crate::engine::settings::Settings;
 use klimb_lab::RewardModelReport;
 
+/// The largest number of a run that is read: nobody begins so many, and sums of two numbers stay numbers.
+pub const MOST_RUNS: u32 = 1 << 24;
+
 /// A session at the last points of its runs, models as safetensors files. Whoever reads one trusts no byte of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
@@ -33,6 +36,14 @@ pub struct Kept {
     /// which a hand brought, and else none.
     #[serde(default)]
     pub moments: Vec<KeptMoment>,
+}
+
+impl Kept {
+    /// The numbers of its runs.
+    pub fn runs(&self) -> impl Iterator<Item = u32> {
+        let policies = self.policies.iter().flat_map(|policy| [policy.run, policy.last]);
+        policies.chain(self.moments.iter().map(|moment| moment.point.run))
+    }
 }
 
 /// The policy behind a point.

@@ -17,7 +17,7 @@ pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
     ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
-pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel};
+pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS};
 pub use mass::{Mass, Masses};
 pub use report::Report;
 pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};

@@ -4,7 +4,7 @@ use super::moments::Moments;
 use super::pipeline::Policy;
 use super::record::Record;
 use super::{Clock, Failure, Run, Session};
-use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, Stage};
+use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage};
 use crate::engine::settings::Settings;
 use klimb_lab::TrainedRewardModel;
 use klimb_network::backend::{BackendError, Kernels};
@@ -65,6 +65,9 @@ impl Snapshot {
     /// A model that is damaged, or none of this reference's; the policy behind an earlier point is then left out. Base,
     /// reference, optimum, pairs and settings are checked by [`Session::restore`].
     pub fn from_kept(kept: Kept) -> Result<Self, Failure> {
+        if kept.runs().any(|run| run > MOST_RUNS) {
+            return Err(unusable(&"its runs have numbers that no run has"));
+        }
         let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: earlier } = kept;
         let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
         let read = |bytes: &[u8], head: bool| -> Result<Checkpoint, CheckpointError> {

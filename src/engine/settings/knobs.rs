@@ -397,13 +397,19 @@ impl Knob {
 
     /// Sets it, or says why the value cannot be used; `settings` are unchanged then.
     pub fn set(&self, settings: &mut Settings, value: f64) -> Result<(), ConfigError> {
+        self.set_as_typed(settings, value, &value.to_string())
+    }
+
+    /// The same of a number that was typed as `shown`, which is named as it was typed: what it becomes as a number may look
+    /// otherwise.
+    pub(super) fn set_as_typed(&self, settings: &mut Settings, value: f64, shown: &str) -> Result<(), ConfigError> {
         let (low, high) = self.range;
         if !(low..=high).contains(&value) {
-            return Err(ConfigError::new(self.name, format!("{value} is outside {low} to {high}")));
+            return Err(ConfigError::new(self.name, format!("{shown} is outside {low} to {high}")));
         }
         if self.grain > 0.0 && value % self.grain != 0.0 {
             let wanted = if self.grain == 1.0 { "whole number".into() } else { format!("multiple of {}", self.grain) };
-            return Err(ConfigError::new(self.name, format!("{value} is not a {wanted}")));
+            return Err(ConfigError::new(self.name, format!("{shown} is not a {wanted}")));
         }
         (self.set)(settings, value);
         Ok(())

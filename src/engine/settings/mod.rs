@@ -236,7 +236,7 @@ impl Settings {
             let reason = || format!("“{shown}” is none of {}", knob.names.join(", "));
             found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
         };
-        knob.set(self, value)
+        knob.set_as_typed(self, value, &shown)
     }
 
     /// The query that gives these settings back: what differs from the default.
@@ -274,6 +274,14 @@ mod tests {
         ] {
             assert_eq!(Settings::from_query(query), (plain, vec![]), "{query}");
         }
+        let (_, errors) = Settings::from_query("?seed=18446744073709551615&beta=1e-400&batch_size=1.50");
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        for (told, typed) in
+            told.iter().zip(["seed: 18446744073709551615 is", "beta: 1e-400 is", "batch_size: 1.50 is"])
+        {
+            assert!(told.starts_with(typed), "{told}");
+        }
+        assert_eq!(told.len(), 3);
         let (settings, errors) = Settings::from_query("?beta=9&seed=x&bta=1&batch_size=16");
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(

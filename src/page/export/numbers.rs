@@ -10,7 +10,7 @@ use crate::engine::settings::{KNOBS, Settings};
 use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
 use crate::page::trails::setting_name;
-use klimb_metrics::{MetricRow, OptimumPoint, Record, ScalingPoint, WinRatePoint, records_csv};
+use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, Record, ScalingPoint, Setting, WinRatePoint, records_csv};
 use klimb_text::json;
 
 /// What made the numbers: the file's first lines.
@@ -137,7 +137,7 @@ pub fn csv(state: &State, date: &str) -> String {
         let p = &point.point;
         let mut values = vec![
             ("setting", p.setting.to_string()),
-            ("setting_is", setting_name(&p.method, false).unwrap_or_default().to_owned()),
+            ("setting_is", setting_is(p).to_owned()),
             ("seed", p.seed.to_string()),
             ("kl_per_sequence", p.kl_per_sequence.to_string()),
             ("kl_half_width", p.kl_half_width.to_string()),
@@ -191,13 +191,20 @@ pub fn csv(state: &State, date: &str) -> String {
     records_csv(&records)
 }
 
+/// What a point's setting is; a label says so itself.
+fn setting_is(point: &FrontierPoint) -> &'static str {
+    match point.setting {
+        Setting::Number(_) => setting_name(&point.method, false).unwrap_or_default(),
+        Setting::Label(_) => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
     use crate::engine::protocol::{Badge, Event};
-    use klimb_metrics::{FrontierPoint, Setting};
 
     const DATE: &str = "2026-01-02T03:04:05Z";
 
@@ -275,6 +282,12 @@ mod tests {
             let cell = line.trim_start_matches("about,,,,adapter,").trim_matches('"');
             assert_eq!(cell, wanted.as_str().unwrap_or_default());
         }
+    }
+
+    #[test]
+    fn a_setting_that_is_a_label_is_not_called_a_number() {
+        let of = |setting| setting_is(&FrontierPoint { setting, ..crate::page::fixtures::point(1, "ppo-gt", 1).point });
+        assert_eq!([of(Setting::Number(0.3)), of(Setting::Label("KL target 2.5".into()))], ["β", ""]);
     }
 
     #[test]

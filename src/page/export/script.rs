@@ -81,9 +81,9 @@ fn header(program: &str, build: &str, address: &str) -> String {
     python THIS_FILE klimb-pairs.jsonl
 
 Written by {program}{build}; the page's address ended in "?{address}".
-This file itself was not run. Its pattern was, on a processor with TRL 1.16.0 and transformers 5.24.0, every method for a
-few steps, to see that nothing is refused (examples/trl_script.rs says how); the loss sigmoid_norm was only held against the
-source of TRL 1.16.0. What a whole run comes to was not compared with the page.
+This file itself was not run. Its pattern was, on a processor with TRL 1.16.0 and transformers 5.24.0, every method and every
+loss for two steps, to see that nothing is refused (`cargo xtask test trl` in Klimb's sources). What a whole run comes to was
+not compared with the page.
 """
 
 # What differs from the page:

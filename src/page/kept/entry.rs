@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::{Failure, Kept, KeptMoment, Moment, Point, Stage};
+use crate::engine::protocol::{Failure, Kept, KeptMoment, MOST_RUNS, Moment, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
@@ -137,6 +137,8 @@ pub struct Earlier {
     pub visit: String,
     /// Whether its page is still open.
     pub is_open: bool,
+    /// Whether it may still be open: the browser does not tell.
+    pub may_be_open: bool,
     /// Milliseconds since 1970, when it was kept.
     pub when: f64,
     /// The views' part.
@@ -156,6 +158,12 @@ impl Loaded {
         let Self { entry, policies, rows } = self;
         let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.to_string())?;
         seen.settings.validated().map_err(|error| error.to_string())?;
+        let points = seen.points.iter().map(|point| point.run);
+        let places = entry.moments.iter().map(|place| place.moment.run);
+        let engine = entry.engine.iter().flat_map(Kept::runs);
+        if points.chain(places).chain(engine).chain([seen.earlier_runs]).any(|run| run > MOST_RUNS) {
+            return Err("its runs have numbers that no run has".into());
+        }
         let mut missing = Vec::new();
         let newest = std::mem::take(&mut seen.metrics);
         for Stretch { stage, place, first } in entry.stretches {
@@ -184,7 +192,7 @@ impl Loaded {
                 (Some(_) | None, Some(_) | None, Some(_)) => missing.push(Missing::Policy(moment)),
             }
         }
-        let earlier = Earlier { visit, is_open, when: entry.when, seen, engine, missing };
+        let earlier = Earlier { visit, is_open, may_be_open: false, when: entry.when, seen, engine, missing };
         if earlier.newest().is_none() || !earlier.when.is_finite() {
             return Err("it holds no run".into());
         }

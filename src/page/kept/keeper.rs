@@ -69,6 +69,9 @@ enum Standing {
     Unknown,
 }
 
+/// What is said of a run that another tab has taken up, or removed, since it was offered.
+const NO_LONGER_THERE: &str = "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.";
+
 /// A set as it is listed.
 struct Set {
     visit: String,
@@ -182,19 +185,25 @@ impl<S: Store> Keeper<S> {
     /// Forgets what a visit kept, unless its page is open or it has written since, and offers the next.
     pub async fn forget(&mut self, saved: &Saved) -> Vec<News> {
         let mut news = Vec::new();
-        if let Err(error) = self.remove(saved).await {
-            news.push(self.refused(error));
-        } else if let Err(error) = self.offer(None, false, &mut news).await {
+        match self.remove(saved).await {
+            Ok(true) => {}
+            Ok(false) => news.push(News::Trouble(NO_LONGER_THERE.into())),
+            Err(error) => return vec![self.refused(error)],
+        }
+        if let Err(error) = self.offer(None, false, &mut news).await {
             news.push(self.refused(error));
         }
         news
     }
 
-    async fn remove(&self, saved: &Saved) -> Result<(), StoreError> {
+    /// Answers with `false`, and removes nothing, if the set is not as it was when it was offered and no open page tells why.
+    async fn remove(&self, saved: &Saved) -> Result<bool, StoreError> {
         let standing = self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref());
         let mut transaction = self.store.begin(true).await?;
         let changes = self.removal(&mut transaction, saved, standing).await?;
-        transaction.commit(changes).await
+        let is_as_expected = standing == Standing::Open || !changes.is_empty();
+        transaction.commit(changes).await?;
+        Ok(is_as_expected)
     }
 
     /// What removes a set, if it is as it was saved then.
@@ -234,7 +243,7 @@ impl<S: Store> Keeper<S> {
             let standing = self.standing(&saved.visit, open.as_deref());
             changes = self.removal(&mut transaction, saved, standing).await?;
         }
-        let mut now = Written { saves: before.saves + 1, ..Written::default() };
+        let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
             let is_it = |(slot, policy): &&(u32, KeptMoment)| *slot == place.slot && policy.moment() == place.moment;
             if let Some((slot, policy)) = entry.fresh.iter().rev().find(is_it) {
@@ -291,7 +300,8 @@ impl<S: Store> Keeper<S> {
                 Some(Ok(loaded)) => loaded.read(set.visit.clone(), is_open),
             };
             match read {
-                Ok(earlier) => {
+                Ok(mut earlier) => {
+                    earlier.may_be_open = set.standing == Standing::Unknown;
                     news.push(News::Found(Box::new(earlier)));
                     break;
                 }

@@ -38,6 +38,8 @@ pub enum Chore {
 pub struct Keeping {
     /// A run of an earlier visit, until the person has decided.
     pub offer: Option<Box<Earlier>>,
+    /// Whether the person has been told that the offered run may be open in another tab, and is asked again.
+    has_asked: bool,
     /// For the browser, in their order, taken by whoever has one.
     pub chores: Vec<Chore>,
     /// What went wrong with keeping, in a sentence.
@@ -62,7 +64,7 @@ impl Keeping {
     /// Takes up what the browser's store has to say.
     pub fn hear(&mut self, news: News) -> Option<String> {
         match news {
-            News::Found(earlier) => self.offer = Some(earlier),
+            News::Found(earlier) => (self.offer, self.has_asked) = (Some(earlier), false),
             News::Broken(reason) => return Some(reason),
             News::Trouble(trouble) => (self.trouble, self.is_passing) = (Some(trouble), false),
             News::Failed(trouble) => (self.trouble, self.is_passing) = (Some(trouble), true),
@@ -139,8 +141,19 @@ impl Keeping {
         }
     }
 
-    /// The person does not want what is said of keeping: neither the offered run, nor what went wrong.
+    /// Whether the offered run is discarded only if the person says so once more.
+    pub fn asks_again(&self) -> bool {
+        self.has_asked
+    }
+
+    /// The person does not want what is said of keeping: neither the offered run, nor what went wrong. A run that may be
+    /// open in another tab is discarded the second time only: that tab would find it no more after a reload.
     pub fn dismiss(&mut self) {
+        let asks = !self.has_asked && self.offer.as_ref().is_some_and(|earlier| earlier.may_be_open);
+        self.has_asked = asks;
+        if asks {
+            return;
+        }
         match self.offer.take() {
             Some(earlier) => self.chores.push(Chore::Forget(earlier.saved())),
             None => self.trouble = None,
@@ -150,6 +163,7 @@ impl Keeping {
     /// The command that takes up the offered run, which will be order number `order`.
     pub fn resume(&mut self, order: u32) -> Option<Command> {
         let earlier = self.offer.take()?;
+        self.has_asked = false;
         let command = match &earlier.engine {
             Some(kept) => Command::Resume(Box::new(kept.clone())),
             None => Command::Start(earlier.seen.settings),
@@ -191,6 +205,8 @@ impl Keeping {
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
+        // At once, and not at the next point: until it is written by this visit, another tab may discard what was resumed.
+        self.write();
         Some(*earlier)
     }
 

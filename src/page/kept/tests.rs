@@ -55,6 +55,44 @@ fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<Earlier, String> {
     Loaded { entry, policies, rows }.read("one".into(), false)
 }
 
+/// Numbers are added up: of those that no run has, two would pass the largest.
+#[test]
+fn runs_with_numbers_that_no_run_has_are_refused() {
+    let with = |change: fn(&mut Entry)| {
+        let mut entry = entry();
+        change(&mut entry);
+        read(entry, Vec::new())
+    };
+    let page = |entry: &mut Entry, change: fn(&mut Seen)| {
+        let mut seen: Seen = json::from_text(&entry.page).unwrap();
+        change(&mut seen);
+        entry.page = json::to_text(&seen);
+    };
+    assert!(with(|_| ()).is_ok());
+    for refused in [
+        with(|entry| {
+            entry.moments = vec![Place { slot: 0, moment: Moment { stage: Stage::Ppo, run: u32::MAX, step: 1 } }]
+        }),
+        with(|entry| {
+            let point = fixtures::point(u32::MAX, "ppo", 1);
+            let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![] };
+            entry.engine.as_mut().unwrap().moments.push(moment);
+        }),
+        {
+            let mut entry = entry();
+            page(&mut entry, |seen| seen.earlier_runs = u32::MAX);
+            read(entry, Vec::new())
+        },
+        {
+            let mut entry = entry();
+            page(&mut entry, |seen| seen.points[0].run = u32::MAX);
+            read(entry, Vec::new())
+        },
+    ] {
+        assert_eq!(refused.unwrap_err(), "its runs have numbers that no run has");
+    }
+}
+
 fn earlier() -> Earlier {
     read(entry(), Vec::new()).unwrap()
 }

@@ -6,6 +6,7 @@ pub mod browsers;
 pub mod crates;
 pub mod deny;
 pub mod node;
+pub mod python;
 pub mod torch;
 pub mod wasm_target;
 

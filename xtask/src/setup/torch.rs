@@ -1,49 +1,19 @@
 //! PyTorch, a yardstick of the measurements: a Python that has it, or one in an environment of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::apt;
-use crate::process::{self, step};
-use crate::programs;
+use super::python::{self, Environment};
 use crate::workspace::Workspace;
 
 /// The version that is installed where there is none.
-const TORCH: &str = "torch==2.15.0";
-const PYTHON: &[&str] = &["python3", "python"];
+pub const TORCH: &str = "torch==2.15.0";
+const ENVIRONMENT: Environment = Environment { name: "torch", packages: &[TORCH], what: "PyTorch" };
 
-/// A Python that can import PyTorch: the project's own environment, the person's, or the environment anew. Nothing is
-/// installed into the person's Python.
+/// A Python that can import PyTorch: the project's own environment, the person's, or the environment anew.
 pub fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let environment = workspace.tools().join("torch");
-    let own = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let theirs = programs::first(PYTHON);
-    if let Some(python) =
-        [Some(&own), theirs.as_ref()].into_iter().flatten().find(|python| has_torch(workspace, python))
-    {
-        return Ok(python.clone());
-    }
-    let python = match theirs {
-        Some(python) => python,
-        None => {
-            apt::install("Python with venv", &["python3", "python3-venv"])?;
-            programs::first(PYTHON).context("Python was installed, and is not on PATH")?
-        }
-    };
-    step(
-        "Installing PyTorch into an environment of its own (pip: on Linux 3 GB to fetch and 6 on disk, as CUDA comes along)",
-        "read pip's messages above; is its index reachable, and has the disk room? On Debian venv is apt's python3-venv",
-        || {
-            process::run(process::command(python, workspace.root(), &["-m", "venv"]).arg(&environment))?;
-            let arguments = ["-m", "pip", "install", "--no-cache-dir", TORCH];
-            process::run(&mut process::command(&own, workspace.root(), &arguments))
-        },
-    )?;
-    Ok(own)
-}
-
-fn has_torch(workspace: &Workspace, python: &Path) -> bool {
-    let arguments = ["-W", "ignore", "-c", "import torch"];
-    process::output(&mut process::command(python, workspace.root(), &arguments)).is_some()
+    let candidates = [Some(ENVIRONMENT.python(workspace)), python::persons()];
+    let found = candidates.into_iter().flatten().find(|python| python::has_module(workspace, python, "torch"));
+    found.map_or_else(|| ENVIRONMENT.install(workspace), Ok)
 }

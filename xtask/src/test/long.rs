@@ -81,7 +81,9 @@ fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
 fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
     let module = |file: &String| {
         let path = file.trim_end_matches(".rs");
-        path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
+        // Tests in a file of their own have the name of what they test.
+        let path = ["/mod", "/tests"].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path);
+        path.replace('/', "::")
     };
     let modules: BTreeSet<String> = readers(source, ".rs")?.iter().map(module).collect();
     Ok(modules.into_iter().collect())
@@ -113,6 +115,7 @@ mod tests {
         for (file, text) in [
             ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),
+            ("deep/er/fuzz/tests.rs", "std::env::var_os(\"KLIMB_LONG\")"),
             ("deep/other.rs", ""),
             ("deep/mod.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("short.rs", "fn short() {}"),

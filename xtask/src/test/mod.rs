@@ -2,6 +2,7 @@
 
 mod end_to_end;
 mod long;
+mod trl;
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ pub enum Part {
     E2e,
     /// The longer form of the checks that have one, which takes too long for every run: only when it is named
     Long,
+    /// The exported scripts for TRL, with TRL and PyTorch in an environment of their own: only when it is named
+    Trl,
 }
 
 /// What runs when no part is named.
@@ -63,6 +66,7 @@ fn run_part(workspace: &Workspace, part: Part, with_webkit: bool) -> Result<()> 
         Part::Wasm => wasm(workspace),
         Part::E2e => end_to_end::run(workspace, with_webkit),
         Part::Long => long::run(workspace),
+        Part::Trl => trl::run(workspace),
     }
 }
 
@@ -144,8 +148,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_suite_is_every_part_but_the_long_one() {
-        let all = Part::value_variants().iter().filter(|part| **part != Part::Long);
+    fn the_suite_is_every_part_but_those_that_are_named() {
+        let all = Part::value_variants().iter().filter(|part| !matches!(part, Part::Long | Part::Trl));
         assert_eq!(SUITE, all.copied().collect::<Vec<_>>());
     }
 

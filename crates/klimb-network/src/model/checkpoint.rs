@@ -148,6 +148,14 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// The sentence without its remedy, which is for a file that somebody chose: one that a study made has another.
+    pub fn problem(&self) -> String {
+        let sentence = self.to_string();
+        sentence.rsplit_once(": ").map_or(sentence.clone(), |(problem, _)| problem.to_owned())
+    }
+}
+
 /// The metadata's JSON, and without the checksum what that is computed over.
 #[derive(Serialize, Deserialize)]
 struct Description {

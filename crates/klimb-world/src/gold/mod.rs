@@ -84,7 +84,8 @@ impl Lexicon {
         if let Some(but) = plain.iter().position(|&word| word == "but") {
             rules::weigh_around_but(&mut workings, but);
         }
-        let sum = emphasised(workings.iter().map(|word| word.contribution).sum(), words);
+        // From 0 on: the library's sum of nothing is -0.
+        let sum = emphasised(workings.iter().fold(0.0, |sum, word| sum + word.contribution), words);
         let compound = (sum / (sum * sum + 15.0).sqrt() * 1e4).round() / 1e4;
         let mut seen = BTreeSet::new();
         let first_unknown = plain.iter().filter(|word| !self.knows(word) && seen.insert(**word));

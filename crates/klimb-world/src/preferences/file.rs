@@ -1,6 +1,8 @@
 //! Files of pairs: JSON lines, or one JSON array, with texts or single turns of conversations. What is read was written by
 //! anybody.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use thiserror::Error;
 
@@ -64,7 +66,7 @@ pub enum PairError {
     },
     /// A field is a conversation of more than a question and an answer.
     #[error(
-        "{place}, field `{field}`: a conversation of {count} messages ({roles}); what is read is a text, or a conversation of one message of the user and one answer of the assistant"
+        "{place}, field `{field}`: messages in this conversation: {count} ({roles}); what is read is a text, or a conversation of one message of the user and one answer of the assistant, whose `content` is a text or made of texts"
     )]
     Conversation {
         /// Where.
@@ -201,14 +203,14 @@ impl Reader<'_> {
         // Without a field of its own it is what the conversations begin with.
         let prompt = match object.field("prompt") {
             Some(_) => self.turns("prompt", object)?.1,
-            None => chosen_prompt.ok_or(self.missing("prompt"))?,
+            None => chosen_prompt.clone().ok_or(self.missing("prompt"))?,
         };
-        for (field, question) in [("chosen", chosen_prompt), ("rejected", rejected_prompt)] {
-            if question.is_some_and(|question| question.trim() != prompt.trim()) {
+        for (field, question) in [("chosen", &chosen_prompt), ("rejected", &rejected_prompt)] {
+            if question.as_ref().is_some_and(|question| question.trim() != prompt.trim()) {
                 return Err(PairError::Question { place: self.place, field });
             }
         }
-        let prompt = self.encode("prompt", prompt, (1, MAX_PROMPT))?;
+        let prompt = self.encode("prompt", &prompt, (1, MAX_PROMPT))?;
         // As long as a model may write: the longer the prompt, the shorter its completion.
         let room = MAX_SEQUENCE - prompt.len();
         let completion = |field, text: &str, truncated: bool| {
@@ -218,8 +220,8 @@ impl Reader<'_> {
             tokens.extend((!truncated).then_some(Vocabulary::END));
             Ok(tokens)
         };
-        let chosen = completion("chosen", chosen, self.flag("chosen_truncated", object)?)?;
-        let rejected = completion("rejected", rejected, self.flag("rejected_truncated", object)?)?;
+        let chosen = completion("chosen", &chosen, self.flag("chosen_truncated", object)?)?;
+        let rejected = completion("rejected", &rejected, self.flag("rejected_truncated", object)?)?;
         let gold = |completion: &[u32]| self.world.gold_reward(&[&prompt, completion].concat());
         let (chosen_gold, rejected_gold) = (gold(&chosen), gold(&rejected));
         Ok(Pair { prompt, chosen, rejected, chosen_gold, rejected_gold })
@@ -230,23 +232,27 @@ impl Reader<'_> {
     }
 
     /// A field's text, and in front of it that of the user where the field has both.
-    fn turns<'v>(self, field: &'static str, object: &'v Value) -> Result<(Option<&'v str>, &'v str), PairError> {
+    fn turns<'v>(
+        self,
+        field: &'static str,
+        object: &'v Value,
+    ) -> Result<(Option<Cow<'v, str>>, Cow<'v, str>), PairError> {
         let place = self.place;
         let messages = match object.field(field) {
             None => return Err(self.missing(field)),
-            Some(Value::Text(text)) => return Ok((None, text)),
+            Some(Value::Text(text)) => return Ok((None, Cow::Borrowed(text))),
             Some(Value::List(messages)) => messages,
             Some(other) => {
                 return Err(PairError::Kind { place, field, found: other.kind(), wanted: "a text" });
             }
         };
-        let read: Vec<(&str, Option<&str>)> =
-            messages.iter().map(|it| (part(it, "role").unwrap_or("nobody"), part(it, "content"))).collect();
+        let read: Vec<(&str, Option<Cow<str>>)> =
+            messages.iter().map(|it| (part(it, "role").unwrap_or("nobody"), content(it))).collect();
         let own = if field == "prompt" { "user" } else { "assistant" };
         match read.as_slice() {
-            [(role, Some(text))] if *role == own => Ok((None, text)),
+            [(role, Some(text))] if *role == own => Ok((None, text.clone())),
             [("user", Some(question)), ("assistant", Some(answer))] if field != "prompt" => {
-                Ok((Some(question), answer))
+                Ok((Some(question.clone()), answer.clone()))
             }
             others => {
                 let roles = others.iter().take(6).map(|(role, _)| excerpt(role)).collect::<Vec<_>>();
@@ -285,6 +291,19 @@ impl Reader<'_> {
 fn part<'v>(message: &'v Value, name: &str) -> Option<&'v str> {
     match message.field(name)? {
         Value::Text(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => None,
+    }
+}
+
+/// What a message says: its text, or the texts that it is made of, one after another.
+fn content(message: &Value) -> Option<Cow<'_, str>> {
+    match message.field("content")? {
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        Value::List(parts) if !parts.is_empty() => {
+            let text = |it| part(it, "text").filter(|_| part(it, "type") == Some("text"));
+            let texts: Option<Vec<&str>> = parts.iter().map(text).collect();
+            texts.map(|texts| Cow::Owned(texts.join(" ")))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => None,
     }
 }

@@ -21,12 +21,17 @@ use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
 use klimb::model::Checkpoint;
 use klimb::stats::{half_width, mean};
 use klimb::world::World;
+use serde::{Deserialize, Serialize};
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::study::Study;
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, part_file, progress, seeds};
+
+/// Seeds of each run unless said otherwise.
+const SEEDS: u64 = 3;
 
 /// The studies that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,14 +72,25 @@ pub struct Ablate {
     /// The first seed; further ones count up from it
     #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
-    /// Seeds of each run
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
-    seeds: u64,
+    /// Seeds of each run [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: Option<u64>,
     /// Runs at once on the CPU backend [default: one a core]; the results do not depend on it
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     #[command(flatten)]
     backend: BackendArguments,
+}
+
+/// What a run's file holds.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PartFile {
+    Checked {
+        points: Vec<AblationPoint>,
+    },
+    /// Of a version whose parts had no checksum.
+    Earlier(Vec<AblationPoint>),
 }
 
 /// A reference with its optimum.
@@ -84,7 +100,11 @@ impl Ablate {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
         let settings = match self.preset {
-            Preset::Full => AblationSettings::full(self.seed, self.seeds),
+            Preset::Full => {
+                let seeds = seeds::counted(self.seed, self.seeds.unwrap_or(SEEDS))?;
+                AblationSettings::full(self.seed, seeds.len() as u64)
+            }
+            Preset::Smoke if self.seeds.is_some() => return Err(Failure::new("--seeds: this preset has one seed")),
             Preset::Smoke => AblationSettings::smoke(self.seed),
         };
         let settings = settings.of_factors(&self.factor)?.validated()?;
@@ -191,7 +211,7 @@ impl Work<'_> {
         if curve.is_file() {
             return Ok(());
         }
-        let reference = files::read_checkpoint(&model, self.world)?;
+        let reference = files::read_made(&model, self.world, None, false)?;
         let sweep = &self.settings.arms[0].sweep;
         // One curve serves every arm of the reference: which reward any policy can have at a KL is no matter of τ.
         let temperature = sweep.preferences.labels.temperature;
@@ -208,8 +228,10 @@ impl Work<'_> {
         for recipe in self.recipes() {
             let (model, curve) = (self.reference_file(&recipe, "safetensors"), self.reference_file(&recipe, "json"));
             if curve.is_file() {
-                let curve = RecordedOptimum::from_bytes(&files::read(&curve)?)?.points;
-                starts.insert(recipe.name(), (files::read_checkpoint(&model, self.world)?, curve));
+                let again = "delete the file and run the same command: the optimum is sampled again";
+                let about = |error| Failure::about(curve.display(), format!("{error}; {again}"));
+                let points = RecordedOptimum::from_bytes(&files::read(&curve)?).map_err(about)?.points;
+                starts.insert(recipe.name(), (files::read_made(&model, self.world, None, false)?, points));
             }
         }
         Ok(starts)
@@ -257,7 +279,9 @@ impl Work<'_> {
                 point,
             })
             .collect();
-        files::write(&self.part_file(part), serde_json::to_string_pretty(&points)? + "\n")?;
+        let file = PartFile::Checked { points };
+        part_file::write(&self.part_file(part), &file)?;
+        let (PartFile::Checked { points } | PartFile::Earlier(points)) = file;
         if let Some(last) = points.last() {
             let it = &last.point;
             let line = format!(
@@ -282,12 +306,10 @@ impl Work<'_> {
             if !file.is_file() {
                 continue;
             }
-            let again = "once the file is gone the run is done again";
-            let of_run: Vec<AblationPoint> = serde_json::from_slice(&files::read(&file)?)
-                .map_err(|error| Failure::about(file.display(), format!("{error}; {again}")))?;
+            let (PartFile::Checked { points: of_run } | PartFile::Earlier(of_run)) = part_file::read(&file)?;
             let arm = &self.settings.arms[part.arm];
             if of_run.iter().any(|it| it.factor != arm.factor || it.level != arm.level) {
-                return Err(Failure::about(file.display(), format!("is of another run; {again}")));
+                return Err(Failure::about(file.display(), format!("is of another run; {}", files::DONE_AGAIN)));
             }
             let Some(end) = of_run.last().cloned() else { continue };
             points.extend(of_run);
@@ -299,8 +321,8 @@ impl Work<'_> {
         self.folder.write("ablation.csv", ablation_csv(&points))?;
         files::print(
             "factor         level                   method  setting  seeds  KL, nats      gold reward    gap            in rare tokens\n",
-        )?;
-        ends.iter().try_for_each(|seeds| files::print(&line(seeds)))?;
+        );
+        ends.iter().for_each(|seeds| files::print(&line(seeds)));
         let mut factors: Vec<&str> = self.settings.arms.iter().map(|arm| arm.factor.as_str()).collect();
         factors.dedup();
         for factor in factors {
@@ -339,7 +361,7 @@ fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64
 /// A mean, and its interval where there is one.
 fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
     let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
-    format!("{mean:.digits$}{error}")
+    number(mean, digits) + &error
 }
 
 fn line(seeds: &[AblationPoint]) -> String {
@@ -347,15 +369,15 @@ fn line(seeds: &[AblationPoint]) -> String {
     let kl = over(seeds, |it| it.point.kl_per_sequence);
     let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
     format!(
-        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {:.2} of {:.2} nats\n",
+        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {} of {} nats\n",
         point.method,
         point.setting,
         seeds.len(),
         shown(kl, 2),
         shown(over(seeds, |it| it.point.gold_reward), 3),
         shown(over(seeds, AblationPoint::gap), 3),
-        rare,
-        kl.0,
+        number(rare, 2),
+        number(kl.0, 2),
     )
 }
 

@@ -13,6 +13,7 @@ use klimb::experiments::{Algorithm, BestOfNSettings, Budget, Plan, Sink, SweepEr
 use klimb::metrics::{MetricRow, Setting};
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::training::{SinkError, TrainingArguments};
 use super::{End, Failure, files, interrupt, progress};
 
@@ -170,13 +171,14 @@ impl Sink for Table {
     fn point(&mut self, SweepPoint { point, .. }: SweepPoint) -> Result<(), SinkError> {
         let bound = if let Setting::Number(n) = point.setting { best_of_n_bound(n as usize) } else { f64::NAN };
         let line = format!(
-            "{:>6}  {:>6.3} ± {:<5.3}  {bound:>7.3}  {:>5.3} ± {:<5.3}  {:>8.2}\n",
+            "{:>6}  {:>6} ± {:<5}  {:>7}  {:>5} ± {:<5}  {:>8}\n",
             point.setting,
-            point.kl_per_sequence,
-            point.kl_half_width,
-            point.gold_reward,
-            point.gold_reward_half_width,
-            point.diversity.unwrap_or(f64::NAN)
+            number(point.kl_per_sequence, 3),
+            number(point.kl_half_width, 3),
+            number(bound, 3),
+            number(point.gold_reward, 3),
+            number(point.gold_reward_half_width, 3),
+            number(point.diversity.unwrap_or(f64::NAN), 2)
         );
         self.bar.suspend(|| files::print_answer(&line))?;
         Ok(())

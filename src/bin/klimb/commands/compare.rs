@@ -17,11 +17,12 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
 use super::study::Study;
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, part_file, progress, seeds};
 
 /// The optima that ship with the page; each names the reference it is of.
 const RECORDED: [&str; 2] = ["optimum.json", "optimum-64.json"];
@@ -77,7 +78,7 @@ pub struct Compare {
 impl Compare {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
-        let settings = self.settings().validated()?;
+        let settings = self.settings()?.validated()?;
         let from = files::given_or_shipped(self.reference.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
         let machine = self.backend.open()?;
@@ -96,14 +97,14 @@ impl Compare {
         }))
     }
 
-    fn settings(&self) -> ComparisonSettings {
+    fn settings(&self) -> Result<ComparisonSettings, Failure> {
         let preset = match self.preset {
             Preset::Quick => ComparisonSettings::quick(),
             Preset::Full => ComparisonSettings::full(),
             Preset::Smoke => ComparisonSettings::smoke(),
         };
-        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
-        ComparisonSettings { seeds, ..preset }
+        let seeds = seeds::counted(self.seed, preset.seeds.len() as u64)?;
+        Ok(ComparisonSettings { seeds, ..preset })
     }
 }
 
@@ -132,11 +133,9 @@ impl Work<'_> {
         if !path.is_file() {
             return Ok(None);
         }
-        let again = "once the file is gone the training is done again";
-        let result: ComparisonResult = serde_json::from_slice(&files::read(&path)?)
-            .map_err(|error| Failure::about(path.display(), format!("{error}; {again}")))?;
+        let result: ComparisonResult = part_file::read(&path)?;
         if result.part != *part {
-            return Err(Failure::about(path.display(), format!("is of another training; {again}")));
+            return Err(Failure::about(path.display(), format!("is of another training; {}", files::DONE_AGAIN)));
         }
         Ok(Some(result))
     }
@@ -187,7 +186,7 @@ impl Work<'_> {
         let judge = match part {
             ComparisonPart::Policy { method: Compared::Ppo, seed, .. } => {
                 let path = self.reward_model(seed);
-                Some(files::read_headed_checkpoint(&path, self.world, self.reference.config)?.parameters)
+                Some(files::read_made(&path, self.world, Some(self.reference.config), true)?.parameters)
             }
             _ => None,
         };
@@ -201,7 +200,7 @@ impl Work<'_> {
             let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
             files::write_checkpoint(&self.reward_model(seed), &checkpoint)?;
         }
-        files::write(&self.file(&part), serde_json::to_string_pretty(&result)? + "\n")?;
+        part_file::write(&self.file(&part), &result)?;
         Ok(Some(result))
     }
 
@@ -216,7 +215,7 @@ impl Work<'_> {
         let missing = results.iter().filter(|result| result.is_none()).count();
         if missing > 0 {
             let sentence = "copy their parts and checkpoints here, and run this without --shard";
-            files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"))?;
+            files::print(&format!("{missing} trainings of other shares are missing: {sentence}\n"));
             return Ok(End::Done);
         }
         let results: Vec<ComparisonResult> = results.into_iter().flatten().collect();
@@ -226,7 +225,7 @@ impl Work<'_> {
         let reference = reference_point(k, self.world, start, self.reference.step, evaluation).await?.point;
         let cells = comparison_cells(self.settings, &self.reference.config, &results, (&reference, &optimum));
         self.folder.write("comparison.csv", comparison_csv(&cells))?;
-        files::print(&table(&cells)?)?;
+        files::print(&table(&cells)?);
         Ok(End::Done)
     }
 
@@ -235,7 +234,9 @@ impl Work<'_> {
         let path = self.folder.file("optimum.csv");
         if path.is_file() {
             let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
-            return parse_optimum_csv(&text).map(Some).map_err(|error| Failure::about(path.display(), error));
+            let again = "delete the file and run the same command: the optimum is sampled again";
+            let about = |error| Failure::about(path.display(), format!("{error}; {again}"));
+            return parse_optimum_csv(&text).map(Some).map_err(about);
         }
         let temperature = self.settings.sweep.preferences.labels.temperature;
         let fingerprint = self.reference.fingerprint();
@@ -303,6 +304,6 @@ fn shown(cell: &ComparisonCell) -> String {
         "s" => 1,
         _ => 0,
     };
-    let value = format!("{:.digits$}", cell.value);
+    let value = number(cell.value, digits);
     if cell.half_width > 0.0 { format!("{value} ± {:.digits$}", cell.half_width) } else { value }
 }

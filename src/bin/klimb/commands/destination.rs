@@ -19,6 +19,11 @@ pub fn is_unfinished(name: &str) -> bool {
     name.ends_with(UNFINISHED.1)
 }
 
+/// Whether a file of this name is one that this version left unfinished. Nobody else gives such names.
+pub fn is_leftover(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && is_unfinished(name)
+}
+
 /// What stands under the name of an output.
 #[derive(Debug)]
 pub enum Destination {

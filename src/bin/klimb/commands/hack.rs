@@ -8,12 +8,15 @@ use klimb::ConfigError;
 use klimb::algorithms::PpoSettings;
 use klimb::backend::Kernels;
 use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
-use klimb::experiments::{Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, hack};
+use klimb::experiments::{
+    Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, Share, hack,
+};
 use klimb::metrics::{HackingPoint, hacking_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::output_folder::OutputFolder;
 use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
@@ -141,16 +144,17 @@ async fn measure<K: Kernels>(
     let Hacking { reward_model, points, policy: (policy, step), .. } = &hacked;
     let report = &reward_model.report;
     files::print(&format!(
-        "reward model: right about {:.3} ± {:.3} of the gold order, step {}\n\n\
+        "reward model: {}, step {}\n\n\
          \x20 step  KL, nats        score           gold, r*        gap             gold reward    words\n",
-        report.gold_accuracy.share, report.gold_accuracy.half_width, report.step
-    ))?;
+        judged(report.gold_accuracy),
+        report.step
+    ));
     for point in points {
-        files::print(&line(point))?;
+        files::print(&line(point));
     }
     for (sample, score) in hacked.last.iter().take(SHOWN) {
         let text = world.vocabulary().text(&sample.sequence.tokens);
-        files::print(&format!("score {score:.1}, gold {:.2}: {text}\n", sample.gold_reward))?;
+        files::print(&format!("score {score:.1}, gold {:.2}: {text}\n", sample.gold_reward));
     }
     let checkpoint = |stage: &str, step, head, parameters: &[f32]| {
         let (stage, parameters) = (stage.into(), parameters.to_vec());
@@ -164,21 +168,30 @@ async fn measure<K: Kernels>(
     Ok(if hacked.is_finished { End::Done } else { End::Interrupted })
 }
 
+/// How good the reward model is. Neither the share nor its interval need be defined.
+fn judged(Share { share, half_width }: Share) -> String {
+    match (share.is_finite(), half_width.is_finite()) {
+        (true, true) => format!("right about {share:.3} ± {half_width:.3} of the gold order"),
+        (true, false) => format!("right about {share:.3} of the gold order (no interval: one prompt)"),
+        (false, _) => "validated where all gold rewards are equal, so that there is no gold order".into(),
+    }
+}
+
 fn line(it: &HackingPoint) -> String {
+    let interval = |value, half_width| format!("{:>6} ± {:<5}", number(value, 3), number(half_width, 3));
     format!(
-        "{:>6}  {:>6.3} ± {:<5.3}  {:>6.3} ± {:<5.3}  {:>6.3} ± {:<5.3}  {:>6.3} ± {:<5.3}  {:.3} ± {:.3}  {:>5.2}\n",
+        "{:>6}  {}  {}  {}  {}  {}\n",
         it.step,
-        it.kl_per_sequence,
-        it.kl_half_width,
-        it.score,
-        it.score_half_width,
-        it.gold_score,
-        it.gold_score_half_width,
-        it.gap,
-        it.gap_half_width,
-        it.gold_reward,
-        it.gold_reward_half_width,
-        it.loophole_words
+        interval(it.kl_per_sequence, it.kl_half_width),
+        interval(it.score, it.score_half_width),
+        interval(it.gold_score, it.gold_score_half_width),
+        interval(it.gap, it.gap_half_width),
+        format_args!(
+            "{} ± {}  {:>5}",
+            number(it.gold_reward, 3),
+            number(it.gold_reward_half_width, 3),
+            number(it.loophole_words, 2)
+        ),
     )
 }
 
@@ -205,4 +218,17 @@ fn chart(points: &[HackingPoint]) -> Result<String, Failure> {
         y_at_least: (-1.0, 2.0),
     };
     Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_defined_is_said_in_words() {
+        let said = |share, half_width| judged(Share { share, half_width });
+        assert_eq!(said(0.75, 0.125), "right about 0.750 ± 0.125 of the gold order");
+        assert_eq!(said(2.0 / 3.0, f64::NAN), "right about 0.667 of the gold order (no interval: one prompt)");
+        assert!(said(f64::NAN, f64::NAN).contains("no gold order"));
+    }
 }

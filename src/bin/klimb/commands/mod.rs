@@ -9,9 +9,11 @@ mod files;
 mod hack;
 mod interrupt;
 mod machine;
+mod number;
 mod optimum;
 mod output_folder;
 mod pairs;
+mod part_file;
 mod ppo;
 mod progress;
 mod refusals;
@@ -19,6 +21,7 @@ mod reward_model;
 mod sample;
 mod scaling;
 mod score;
+mod seeds;
 mod shard;
 mod study;
 mod sweep;
@@ -58,8 +61,9 @@ use refusals::Refused;
         klimb winrate sft=sft.safetensors dpo=dpo.safetensors --out winrate\n  \
         klimb scaling --preset quick --out scaling\n  \
         klimb hack --preset loophole --out loophole\n\n\
-        Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, with a \
-        sentence that says what; 130 interrupted by Ctrl-C, with what was done on disk; 141 whoever read the answer is gone."
+        Exit codes: 0 done; 1 verify found an error above its tolerance; 2 something given cannot be used, or \
+        the standard output cannot be written, with a sentence that says what; 130 interrupted by Ctrl-C or told to end \
+        by SIGTERM or SIGHUP, with what was done on disk; 141 whoever read the answer is gone."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -174,7 +178,8 @@ fn arguments() -> Result<Arguments, ExitCode> {
         let Refused { errors, rest } = *refused;
         match &errors[..] {
             [error] if !error.use_stderr() => {
-                return error.print().map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+                files::print(&error.render().to_string());
+                return success();
             }
             _ => {}
         }
@@ -191,6 +196,11 @@ fn arguments() -> Result<Arguments, ExitCode> {
         }
         ExitCode::from(2)
     })
+}
+
+/// The exit code of a command that is done, whose words may be lost.
+fn success() -> ExitCode {
+    if files::is_output_lost() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 /// Parses the arguments, runs the command, and answers with the exit code.
@@ -222,7 +232,7 @@ pub fn run() -> ExitCode {
         Command::Verify(command) => command.run(),
     };
     match ended {
-        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Done) => success(),
         Ok(End::Disagreed) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
         Err(Failure(sentence)) => {

@@ -13,6 +13,7 @@ use klimb::language::Sequence;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::{End, Failure, files, interrupt, progress};
 
 /// Noise of labels at which r* = gold/τ is a number to compute with.
@@ -84,18 +85,18 @@ impl Optimum {
             self.out.display(),
             recorded.samples,
             betas.join(", ")
-        ))?;
+        ));
         for point in recorded.curve(temperature).iter().step_by(PRINTED) {
             let (point, [kl_error, gold_error]) = optimum_with_errors(&samples, point.beta);
             files::print(&format!(
-                "β {:.3}: KL {:.3} ± {:.3} nats, gold reward {:.4} ± {:.4}, {:.0} effective samples at the worst prompt\n",
+                "β {:.3}: KL {} ± {} nats, gold reward {} ± {}, {:.0} effective samples at the worst prompt\n",
                 point.beta,
-                point.kl_per_sequence,
-                1.96 * kl_error,
-                point.gold_reward,
-                1.96 * gold_error,
+                number(point.kl_per_sequence, 3),
+                number(1.96 * kl_error, 3),
+                number(point.gold_reward, 4),
+                number(1.96 * gold_error, 4),
                 point.effective_sample_size
-            ))?;
+            ));
         }
         Ok(End::Done)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::destination::is_unfinished;
+use super::destination::{is_leftover, is_unfinished};
 use super::{Failure, files, progress};
 
 /// What the folder's content is.
@@ -39,6 +39,7 @@ impl OutputFolder {
         }
         std::fs::create_dir_all(path).map_err(|error| about(error.to_string()))?;
         let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        clear(path);
         let run = if has_run() { Some(read_run(path)?) } else { None };
         if let Some(run) = &run {
             say_if_another_build(path, run);
@@ -66,7 +67,31 @@ impl OutputFolder {
 /// A folder's `run.json`.
 pub fn read_run(path: &Path) -> Result<Value, Failure> {
     let file = path.join(RUN);
-    serde_json::from_slice(&files::read(&file)?).map_err(|error| Failure::about(file.display(), error))
+    serde_json::from_slice(&files::read(&file)?).map_err(|error| {
+        let remedy = "put back a copy of it, or name another folder";
+        Failure::about(
+            file.display(),
+            format!("is damaged, and what the folder holds is not known ({error}); {remedy}"),
+        )
+    })
+}
+
+/// Removes what programs that were killed left unfinished in a folder that is locked, and in the folders in it. One that
+/// cannot be removed is no more in the way than it was.
+fn clear(path: &Path) {
+    let entries = || std::iter::once(path.to_owned()).chain(folders_in(path)).filter_map(|it| it.read_dir().ok());
+    for entry in entries().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_str().is_some_and(is_leftover) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The folders in a folder; links are not followed.
+fn folders_in(path: &Path) -> Vec<PathBuf> {
+    let is_folder = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
+    let entries = path.read_dir().into_iter().flatten().filter_map(Result::ok);
+    entries.filter(is_folder).map(|entry| entry.path()).collect()
 }
 
 fn lock(path: &Path) -> Result<File, Failure> {

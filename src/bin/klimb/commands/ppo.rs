@@ -17,6 +17,7 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::training::SinkError;
 use super::{End, Failure, files, interrupt, progress};
 
@@ -182,7 +183,7 @@ impl Ppo {
         interrupt::listen()?;
         let bar = progress::bar(settings.rollouts, "rollouts");
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
-        files::print(HEADER)?;
+        files::print(HEADER);
         let network = Network::new(reference.config);
         let first = reference_point(k, world, (&network, &reference.parameters), 0, settings.evaluation).await?;
         sink.point(first)?;
@@ -200,7 +201,7 @@ impl Ppo {
         let checkpoint =
             Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
         files::write_checkpoint(&self.out, &checkpoint)?;
-        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step))?;
+        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step));
         Ok(if end.is_finished { End::Done } else { End::Interrupted })
     }
 }
@@ -222,9 +223,9 @@ impl PpoSink for Terminal {
 
     fn learned(&mut self, rollouts: u64, rollout: &MetricRow, steps: &[PpoMetrics]) -> ControlFlow<()> {
         self.bar.set_position(rollouts);
-        let number = |name: &str| rollout.values.get(name).copied().unwrap_or(f64::NAN);
-        let (score, kl) = (number("objective/score"), number("objective/kl"));
-        self.bar.set_message(format!("score {score:.2} at KL {kl:.2}"));
+        let shown = |name: &str| number(rollout.values.get(name).copied().unwrap_or(f64::NAN), 2);
+        let (score, kl) = (shown("objective/score"), shown("objective/kl"));
+        self.bar.set_message(format!("score {score} at KL {kl}"));
         self.last = steps.last().map(|last| (rollout.clone(), *last)).or(self.last.take());
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -234,23 +235,25 @@ impl PpoSink for Terminal {
         let training = self.last.as_ref().map_or_else(
             || format!("{:>8}  {:>6}  {:>9}  {:>7}  {:>11}", "", "", "", "", ""),
             |(rollout, last)| {
-                let number = |name: &str| rollout.values.get(name).copied().unwrap_or(f64::NAN);
-                let (score, beta) = (number("objective/score"), number("objective/kl_coefficient"));
-                let explained = number("ppo/explained_variance");
-                let (low, high) = (number("ppo/ratio_min"), number("ppo/ratio_max"));
-                let clipped = last.clip_fraction;
-                format!("{score:>8.3}  {beta:>6.3}  {explained:>9.3}  {clipped:>7.3}  {low:>5.2}–{high:<5.2}")
+                let value = |name: &str| rollout.values.get(name).copied().unwrap_or(f64::NAN);
+                let (score, beta) = (value("objective/score"), value("objective/kl_coefficient"));
+                let explained = value("ppo/explained_variance");
+                let (low, high) = (value("ppo/ratio_min"), value("ppo/ratio_max"));
+                let [score, beta, explained, clipped] =
+                    [score, beta, explained, last.clip_fraction].map(|it| number(it, 3));
+                let (low, high) = (number(low, 2), number(high, 2));
+                format!("{score:>8}  {beta:>6}  {explained:>9}  {clipped:>7}  {low:>5}–{high:<5}")
             },
         );
         let line = format!(
-            "{step:>6}  {training}  {:>6.3} ± {:<5.3}  {:>5.3} ± {:<5.3}  {:>8.2}\n",
-            point.kl_per_sequence,
-            point.kl_half_width,
-            point.gold_reward,
-            point.gold_reward_half_width,
-            point.diversity.unwrap_or(f64::NAN)
+            "{step:>6}  {training}  {:>6} ± {:<5}  {:>5} ± {:<5}  {:>8}\n",
+            number(point.kl_per_sequence, 3),
+            number(point.kl_half_width, 3),
+            number(point.gold_reward, 3),
+            number(point.gold_reward_half_width, 3),
+            number(point.diversity.unwrap_or(f64::NAN), 2)
         );
-        self.bar.suspend(|| files::print(&line))?;
+        self.bar.suspend(|| files::print(&line));
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use klimb::world::World;
 use klimb::world::preferences::{LabelSettings, Pair};
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::pairs::{LabelArguments, chunks_for, read_pairs};
 use super::{End, Failure, files, interrupt, progress};
 
@@ -138,7 +139,7 @@ impl RewardModel {
             RewardModelTraining::new(k, reference.config, &reference.parameters, split, self.seed, recipe);
         let total = training.total_steps();
         let bar = progress::bar(total, "steps");
-        files::print("  step    loss  validation  label order     gold order      slope  calibration\n")?;
+        files::print("  step    loss  validation  label order     gold order      slope  calibration\n");
         while training.steps() < total && !interrupt::requested() {
             training.step(k);
             bar.set_position(training.steps());
@@ -147,13 +148,13 @@ impl RewardModel {
                 let metrics = training.algorithm().metrics(k).await?;
                 let loss = metrics.last().map_or(f64::NAN, |last| last.loss);
                 let line = line(&report, loss);
-                bar.suspend(|| files::print(&line))?;
+                bar.suspend(|| files::print(&line));
             }
         }
         bar.finish_and_clear();
         let end = if training.steps() == total { End::Done } else { End::Interrupted };
         let trained = self.finish(k, world, reference, training).await?;
-        files::print(&summary(&trained, self.whiten)?)?;
+        files::print(&summary(&trained, self.whiten)?);
         let checkpoint = Checkpoint {
             step: trained.report.step,
             stage: "reward_model".into(),
@@ -162,7 +163,7 @@ impl RewardModel {
             ..reference.clone()
         };
         files::write_checkpoint(&self.out, &checkpoint)?;
-        files::print(&format!("{}: reward_model after {} steps\n", self.out.display(), checkpoint.step))?;
+        files::print(&format!("{}: reward_model after {} steps\n", self.out.display(), checkpoint.step));
         Ok(end)
     }
 
@@ -204,12 +205,13 @@ impl RewardModel {
 fn line(report: &RewardModelReport, loss: f64) -> String {
     let RewardModelReport { step, loss: validation, label_accuracy, gold_accuracy, slope, .. } = report;
     format!(
-        "{step:>6}  {:>6}  {validation:>10.4}  {}  {}  {:>5}  {:>11.4}\n",
+        "{step:>6}  {:>6}  {:>10}  {}  {}  {:>5}  {:>11}\n",
         number(loss, 4),
+        number(*validation, 4),
         share(label_accuracy),
         share(gold_accuracy),
         number(*slope, 3),
-        report.calibration_error
+        number(report.calibration_error, 4)
     )
 }
 
@@ -217,11 +219,6 @@ fn line(report: &RewardModelReport, loss: f64) -> String {
 fn share(Share { share, half_width }: &Share) -> String {
     let interval = if half_width.is_finite() { format!("± {half_width:<5.3}") } else { String::new() };
     format!("{:>5} {interval:<7}", number(*share, 3))
-}
-
-/// A number, or a dash for one that is not defined.
-fn number(number: f64, digits: usize) -> String {
-    if number.is_finite() { format!("{number:.digits$}") } else { "–".into() }
 }
 
 /// The best model's reliability, and where its scores lie.

@@ -38,7 +38,7 @@ pub struct Sample {
     /// 1 samples from the model itself, 0 takes the likeliest word
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
-    /// Completions
+    /// Completions; each is printed as soon as it is written and none is kept, so any number may be asked for
     #[arg(long, default_value_t = 8)]
     count: usize,
     /// Print one JSON object a completion, each on a line

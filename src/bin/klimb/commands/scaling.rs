@@ -16,10 +16,11 @@ use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::output_folder::OutputFolder;
 use super::shard::Shard;
 use super::study::Study;
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, progress, seeds};
 
 /// The experiments that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,7 +73,7 @@ pub struct Scaling {
 impl Scaling {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
-        let settings = self.settings().validated(&world)?;
+        let settings = self.settings()?.validated(&world)?;
         let machine = self.backend.open()?;
         let study = Study { name: "scaling", settings: &settings, models: &[] };
         let folder = study.open(&self.out, &world, &machine)?;
@@ -101,14 +102,14 @@ impl Scaling {
         }
     }
 
-    fn settings(&self) -> ScalingSettings {
+    fn settings(&self) -> Result<ScalingSettings, Failure> {
         let preset = match self.preset {
             Preset::Quick => ScalingSettings::quick(),
             Preset::Full => ScalingSettings::full(),
             Preset::Smoke => ScalingSettings::smoke(),
         };
-        let seeds = (0..preset.seeds.len() as u64).map(|offset| self.seed.wrapping_add(offset)).collect();
-        ScalingSettings { seeds, ..preset }
+        let seeds = seeds::counted(self.seed, preset.seeds.len() as u64)?;
+        Ok(ScalingSettings { seeds, ..preset })
     }
 }
 
@@ -133,11 +134,11 @@ impl Work<'_> {
 
     fn load(&self, part: &ScalingPart) -> Result<Checkpoint, Failure> {
         let path = self.file(part);
-        let found = files::read_checkpoint(&path, self.world)?;
+        let found = files::read_made(&path, self.world, None, false)?;
         if found.stage == part.stage.name() && Ok(found.config) == part.size.config(self.world) {
             return Ok(found);
         }
-        Err(Failure::about(path.display(), "is another model; once the file is gone the right one is trained again"))
+        Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
     }
 
     /// Trains what is not there yet, until the queue is empty, or Ctrl-C.
@@ -147,6 +148,8 @@ impl Work<'_> {
             let Some(parts) = next else { break };
             for part in &parts {
                 if self.file(part).is_file() {
+                    // Now, and not when everything else is trained.
+                    self.load(part)?;
                     self.bar.inc(1);
                     progress::say(&self.bar, &format!("finished before and not repeated: {}", part.name()));
                     continue;
@@ -176,24 +179,24 @@ impl Work<'_> {
         if missing > 0 {
             files::print(&format!(
                 "{missing} models of other shares are missing: copy their checkpoints here, and run this without --shard\n"
-            ))?;
+            ));
             return Ok(End::Done);
         }
         let points = measure_scaling(k, self.world, self.settings, |part| self.load(part), go_on).await?;
         let Some(points) = points else { return Ok(End::Interrupted) };
-        files::print("parameters  method        seed  win rate       gold reward    ended\n")?;
+        files::print("parameters  method        seed  win rate       gold reward    ended\n");
         for it in &points {
             files::print(&format!(
-                "{:>10}  {:<12}  {:>4}  {:.3} ± {:.3}  {:.3} ± {:.3}  {:.3}\n",
+                "{:>10}  {:<12}  {:>4}  {} ± {}  {} ± {}  {}\n",
                 it.parameters,
                 it.method,
                 it.seed,
-                it.result.win_rate,
-                it.result.win_rate_half_width,
-                it.result.gold_reward,
-                it.result.gold_reward_half_width,
-                it.result.ended
-            ))?;
+                number(it.result.win_rate, 3),
+                number(it.result.win_rate_half_width, 3),
+                number(it.result.gold_reward, 3),
+                number(it.result.gold_reward_half_width, 3),
+                number(it.result.ended, 3)
+            ));
         }
         self.folder.write("scaling.csv", scaling_csv(&points))?;
         self.folder.write("scaling.svg", chart(&points)?)?;

@@ -16,6 +16,7 @@ use klimb::world::preferences::LabelSettings;
 use klimb::world::{MAX_DOCUMENT, MAX_SEQUENCE, World, WorldSettings};
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::pairs::LabelArguments;
 use super::{End, Failure, files, interrupt, progress};
 
@@ -217,9 +218,9 @@ impl Stage {
             parameters,
         };
         files::write_checkpoint(out, &checkpoint)?;
-        files::print(&format!("{}: {} after {step} steps\n", out.display(), self.name))?;
+        files::print(&format!("{}: {} after {step} steps\n", out.display(), self.name));
         if self.name == "sft" {
-            files::print(&compare_with_grammar(k, world, network, &sft.learner().parameters).await?)?;
+            files::print(&compare_with_grammar(k, world, network, &sft.learner().parameters).await?);
         }
         Ok(if step == steps { End::Done } else { End::Interrupted })
     }
@@ -247,9 +248,9 @@ async fn compare_with_grammar<K: Kernels>(
     });
     let excess: Vec<f64> = grammar.zip(&model).map(|(grammar, model)| grammar - model).collect();
     Ok(format!(
-        "{:.3} nats a review, {:.3} ± {:.3} above the grammar's own\n",
-        -mean(&model),
-        mean(&excess),
-        half_width(&excess)
+        "{} nats a review, {} ± {} above the grammar's own\n",
+        number(-mean(&model), 3),
+        number(mean(&excess), 3),
+        number(half_width(&excess), 3)
     ))
 }

@@ -20,6 +20,7 @@ use klimb::world::World;
 use klimb::world::preferences::Pair;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::pairs::{LabelArguments, WrittenBy, chunks_for, read_pairs};
 use super::{End, Failure, files, interrupt, progress};
 
@@ -117,7 +118,7 @@ impl TrainingArguments {
         let network = Network::new(reference.config);
         let bar = progress::bar(settings.steps(), "steps");
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
-        files::print("  step    loss  accuracy  margin  gradient  KL, nats        gold reward     distinct\n")?;
+        files::print("  step    loss  accuracy  margin  gradient  KL, nats        gold reward     distinct\n");
         let start = (&network, &reference.parameters[..]);
         sink.point(reference_point(k, world, start, 0, settings.evaluation).await?)?;
         let data = match given {
@@ -131,7 +132,7 @@ impl TrainingArguments {
         let checkpoint =
             Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
         files::write_checkpoint(&self.out, &checkpoint)?;
-        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step))?;
+        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step));
         Ok(if end.is_finished { End::Done } else { End::Interrupted })
     }
 }
@@ -157,7 +158,7 @@ impl From<Failure> for SinkError {
 /// The first of `names` that the row has; blank where it has none.
 fn shown(row: Option<&MetricRow>, names: &[&str], width: usize, digits: usize) -> String {
     let value = row.and_then(|row| names.iter().find_map(|&name| row.values.get(name)));
-    value.map_or_else(|| " ".repeat(width), |value| format!("{value:>width$.digits$}"))
+    value.map_or_else(|| " ".repeat(width), |value| format!("{:>width$}", number(*value, digits)))
 }
 
 /// The loss of whatever algorithm it is.
@@ -185,19 +186,19 @@ impl Sink for Terminal {
     fn point(&mut self, SweepPoint { point, .. }: SweepPoint) -> Result<(), SinkError> {
         let row = self.last.as_ref();
         let line = format!(
-            "{:>6}  {}  {}  {}  {}  {:>6.3} ± {:<5.3}  {:>5.3} ± {:<5.3}  {:>8.2}\n",
+            "{:>6}  {}  {}  {}  {}  {:>6} ± {:<5}  {:>5} ± {:<5}  {:>8}\n",
             point.step,
             loss(row),
             shown(row, &["rewards/accuracies", "unlikelihood/accuracy"], 8, 3),
             shown(row, &["rewards/margins"], 6, 3),
             shown(row, &["optimiser/gradient_norm"], 8, 3),
-            point.kl_per_sequence,
-            point.kl_half_width,
-            point.gold_reward,
-            point.gold_reward_half_width,
-            point.diversity.unwrap_or(f64::NAN)
+            number(point.kl_per_sequence, 3),
+            number(point.kl_half_width, 3),
+            number(point.gold_reward, 3),
+            number(point.gold_reward_half_width, 3),
+            number(point.diversity.unwrap_or(f64::NAN), 2)
         );
-        self.bar.suspend(|| files::print(&line))?;
+        self.bar.suspend(|| files::print(&line));
         Ok(())
     }
 }

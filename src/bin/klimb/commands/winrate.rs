@@ -15,6 +15,7 @@ use klimb::world::World;
 use serde::Serialize;
 
 use super::machine::{BackendArguments, on};
+use super::number::number;
 use super::output_folder::OutputFolder;
 use super::study::Study;
 use super::{End, Failure, files, interrupt, progress};
@@ -145,7 +146,7 @@ impl Winrate {
         let contest = Contest::against_reviews(world, settings);
         let bar = progress::bar((contestants.len() * self.temperatures.len()) as u64, "win rates");
         let mut points = Vec::new();
-        files::print("method            temperature  win rate       gold reward    ended\n")?;
+        files::print("method            temperature  win rate       gold reward    ended\n");
         for (method, contestant) in contestants {
             for &temperature in &self.temperatures {
                 let Some(result) = contest.play(k, world, contestant, temperature, go_on).await? else {
@@ -154,7 +155,7 @@ impl Winrate {
                 };
                 let point = WinRatePoint { method: method.clone(), temperature, result };
                 bar.inc(1);
-                print(&bar, &point)?;
+                print(&bar, &point);
                 points.push(point);
                 folder.write("winrate.csv", win_rate_csv(&points))?;
             }
@@ -169,12 +170,16 @@ fn go_on() -> ControlFlow<()> {
     if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-fn print(bar: &ProgressBar, WinRatePoint { method, temperature, result }: &WinRatePoint) -> Result<(), Failure> {
+fn print(bar: &ProgressBar, WinRatePoint { method, temperature, result }: &WinRatePoint) {
     let line = format!(
-        "{method:<16}  {temperature:>11}  {:.3} ± {:.3}  {:.3} ± {:.3}  {:.3}\n",
-        result.win_rate, result.win_rate_half_width, result.gold_reward, result.gold_reward_half_width, result.ended
+        "{method:<16}  {temperature:>11}  {} ± {}  {} ± {}  {}\n",
+        number(result.win_rate, 3),
+        number(result.win_rate_half_width, 3),
+        number(result.gold_reward, 3),
+        number(result.gold_reward_half_width, 3),
+        number(result.ended, 3)
     );
-    bar.suspend(|| files::print(&line))
+    bar.suspend(|| files::print(&line));
 }
 
 /// A line a method, in the order of the methods.

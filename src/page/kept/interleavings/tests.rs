@@ -164,7 +164,7 @@ impl World {
         let all = self.model.values().filter(|it| it.visit != *own && is_there(&it.visit));
         let first =
             all.min_by(|one, other| rank(&one.visit).cmp(&rank(&other.visit)).then(other.when.total_cmp(&one.when)));
-        first.map(|it| Earlier { is_open: is_open(&it.visit), ..it.clone() })
+        first.map(|it| Earlier { is_open: is_open(&it.visit), may_be_open: open.is_none(), ..it.clone() })
     }
 
     fn step(&mut self) {
@@ -220,6 +220,9 @@ impl World {
                 self.counts.discards += 1;
                 let keeping = &mut self.desks[at].tab.state.keeping;
                 keeping.dismiss();
+                if keeping.asks_again() {
+                    keeping.dismiss();
+                }
                 let Some(Chore::Forget(saved)) = keeping.chores.pop() else { panic!("it is to be forgotten") };
                 self.may_go.insert(saved.visit.clone());
                 self.begin(at, Some(Job::Forget(saved)));
@@ -303,7 +306,7 @@ impl World {
             News::Broken(_) | News::Trouble(_) | News::Failed(_) | News::Saved | News::Gone(_) => None,
         });
         if let Some(found) = &found {
-            let saved = Earlier { is_open: false, ..found.clone() };
+            let saved = Earlier { is_open: false, may_be_open: false, ..found.clone() };
             assert!(self.history.contains(&saved), "what is offered is one visit's, as one save has left it");
             assert!(found.missing.is_empty(), "{:?}", found.missing);
         }

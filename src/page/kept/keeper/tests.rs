@@ -7,8 +7,8 @@ use super::*;
 use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready, Stage};
 use crate::engine::settings::Settings;
 use crate::page::fixtures;
-use crate::page::kept::Seen;
 use crate::page::kept::memory::{Memory, alone};
+use crate::page::kept::{Chore, Seen};
 use crate::page::state::State;
 use klimb_metrics::MetricRow;
 use klimb_text::json;
@@ -64,7 +64,18 @@ impl Tab {
         let mut engine = entry.engine.clone().expect("an engine");
         engine.moments.clone_from(&self.policies);
         let visit = self.visit.clone();
-        (entry, Earlier { visit, is_open: false, when, seen, engine: Some(engine), missing: Vec::new() })
+        (
+            entry,
+            Earlier {
+                visit,
+                is_open: false,
+                may_be_open: false,
+                when,
+                seen,
+                engine: Some(engine),
+                missing: Vec::new(),
+            },
+        )
     }
 
     /// Takes up what is offered.
@@ -267,6 +278,41 @@ fn a_resumed_run_takes_the_place_of_the_old_one_in_one_step_whichever_call_fails
         has_failed(&memory)
     });
     println!("{count} calls of a resume failed");
+}
+
+#[test]
+fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() {
+    for tells in [true, false] {
+        let (memory, _) = with_visits(&["one"], 1);
+        if !tells {
+            memory.shared().open = None;
+        }
+        let mut tabs = ["two", "three"].map(|visit| (Tab::new(visit.into(), None), keeper(&memory, visit)));
+        for (tab, keeper) in &mut tabs {
+            alone(keeper.look(None, 5.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
+        }
+        let [(one, its), (other, others)] = &mut tabs;
+        one.resume();
+        assert_eq!(one.state.keeping.chores, [Chore::Write], "what is resumed is written at once");
+        let (entry, whole) = one.save(6.0 * HOUR);
+        assert_eq!(alone(its.save(entry)), [News::Saved]);
+        assert_eq!(stored(&memory)["two"], whole);
+        other.state.keeping.dismiss();
+        assert_eq!((other.state.keeping.asks_again(), other.state.keeping.chores.len()), (!tells, usize::from(tells)));
+        if !tells {
+            other.state.keeping.dismiss();
+        }
+        let Some(Chore::Forget(saved)) = other.state.keeping.chores.pop() else { panic!("it is to be forgotten") };
+        let news = alone(others.forget(&saved));
+        assert_eq!(stored(&memory)["two"], whole, "it stays");
+        if tells {
+            assert_eq!(news, [News::Trouble(NO_LONGER_THERE.into())]);
+        }
+        close(&memory, "two");
+        let news = alone(keeper(&memory, "four").look(Some("two"), 7.0 * HOUR));
+        let offered = found(&news).expect("an offer");
+        assert_eq!((offered.visit.as_str(), offered.may_be_open), ("two", !tells));
+    }
 }
 
 #[test]

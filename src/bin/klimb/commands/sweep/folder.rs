@@ -1,17 +1,17 @@
 //! The folder of a sweep: what is in it, and whether it may be gone on with.
 //!
 //! `run.json` says what the sweep is; the files of a point are named by method, setting, seed and step. A run is
-//! finished when all of its points are in `frontier.csv` and have their files, so no further state is kept. What no run
+//! finished when all of its points are in `frontier.csv` and have their files, as `files.json` knows them, so no further state is kept. What no run
 //! makes is refused: a point's name becomes that of files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{BestOfNSettings, Place, Sample, SweepPoint, SweepRun, SweepSettings};
 use klimb::metrics::{
     FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv, parse_frontier_csv,
 };
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, Expectation};
 use klimb::shorten::shortened;
 use klimb::world::World;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::super::output_folder::{OutputFolder, RUN};
 use super::super::{Failure, files, progress};
+use super::fingerprints::{self, Fingerprints};
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
 use crate::commands::shard::Shard;
 
@@ -34,6 +35,7 @@ pub struct Folder {
     reference: Checkpoint,
     settings: SweepSettings,
     points: Vec<FrontierPoint>,
+    fingerprints: Fingerprints,
 }
 
 /// One line of `samples/*.jsonl`.
@@ -114,62 +116,92 @@ impl Folder {
             let sentence = "is another reference than the sweep's; once the file is gone it is written again";
             return Err(Failure::about(file.display(), sentence));
         }
-        let mut folder = Self { output, reference: reference.clone(), settings: settings.clone(), points: Vec::new() };
-        let points = folder.read_points(path)?;
-        let mut whole = folder.with_files(path, points, "it is made again");
+        let fingerprints = Fingerprints::read(path)?;
+        let (reference, settings) = (reference.clone(), settings.clone());
+        let mut folder = Self { output, reference, settings, points: Vec::new(), fingerprints };
+        let settings = &folder.settings;
+        let points = points_of((&folder.settings, &folder.reference), path)?;
+        let mut whole = folder.with_files(path, (points, &folder.fingerprints), "it is made again")?;
         let finished: Vec<SweepRun> =
             settings.runs.iter().filter(|run| settings.is_finished(run, &whole)).copied().collect();
-        let is_kept =
-            |point: &FrontierPoint| folder.is_reference(point) || finished.iter().any(|run| settings.owns(run, point));
+        let is_kept = |point: &FrontierPoint| {
+            is_own_point((settings, &folder.reference), point) || finished.iter().any(|run| settings.owns(run, point))
+        };
         whole.retain(is_kept);
         folder.points = whole;
         Ok(folder)
     }
 
-    /// The points of a sweep's folder, which must be those of this sweep.
-    fn read_points(&self, path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
-        let frontier = path.join(FRONTIER);
-        if !frontier.is_file() {
-            return Ok(Vec::new());
-        }
-        let about = |problem: String| Failure::about(frontier.display(), problem);
-        let text = String::from_utf8(files::read(&frontier)?).map_err(|error| about(error.to_string()))?;
-        let points = parse_frontier_csv(&text).map_err(|error| about(error.to_string()))?;
-        let is_ours = |point: &FrontierPoint| {
-            self.is_reference(point) || self.settings.runs.iter().any(|run| self.settings.owns(run, point))
-        };
-        // The header is line 1, and empty lines were passed over.
-        let lines = text.lines().zip(1..).skip(1).filter(|(line, _)| !line.trim().is_empty()).map(|(_, line)| line);
-        match points.iter().zip(lines).find(|(point, _)| !is_ours(point)) {
-            Some((point, line)) => {
-                let name = point_name(point);
-                let sentence = format!("line {line}: no run of this sweep makes the point {}", shortened(&name));
-                Err(about(sentence + "; remove the line, or name another folder"))
+    /// Refuses folders whose points are none of the sweep, or contradict each other, before anything is written.
+    pub fn check(description: Description<'_>, folders: &[PathBuf]) -> Result<(), Failure> {
+        let mut points: Vec<FrontierPoint> = Vec::new();
+        for folder in folders {
+            for point in points_of((description.settings, description.reference), folder)? {
+                if files_of(&point).iter().all(|file| folder.join(file).is_file()) {
+                    match points.iter().find(|found| point_name(found) == point_name(&point)) {
+                        Some(found) => must_agree(found, &point, folder)?,
+                        None => points.push(point),
+                    }
+                }
             }
-            None => Ok(points),
         }
+        Ok(())
     }
 
-    /// Those of the points in a folder whose files are there. `otherwise` says what becomes of the others.
-    fn with_files(&self, path: &Path, points: Vec<FrontierPoint>, otherwise: &str) -> Vec<FrontierPoint> {
-        let is_there = |point: &FrontierPoint| {
-            let missing = files_of(point).into_iter().find(|file| !path.join(file).is_file());
-            if let Some(file) = &missing {
-                let name = point_name(point);
-                progress::tell(&format!(
-                    "{}: is missing, and so is its point {name}; {otherwise}",
-                    path.join(file).display()
-                ));
+    /// Those of the points in a folder whose files are there as they were written. `otherwise` says what becomes of the
+    /// others.
+    fn with_files(
+        &self,
+        path: &Path,
+        (points, fingerprints): (Vec<FrontierPoint>, &Fingerprints),
+        otherwise: &str,
+    ) -> Result<Vec<FrontierPoint>, Failure> {
+        let mut whole = Vec::with_capacity(points.len());
+        for point in points {
+            let mut problem = None;
+            for file in files_of(&point) {
+                problem = self.problem_of(&path.join(&file), &file, &point, fingerprints)?.map(|it| (file, it));
+                if problem.is_some() {
+                    break;
+                }
             }
-            missing.is_none()
-        };
-        points.into_iter().filter(is_there).collect()
+            let Some((file, problem)) = problem else {
+                whole.push(point);
+                continue;
+            };
+            let (file, name) = (path.join(file), point_name(&point));
+            progress::tell(&format!("{}: {problem}, and so is its point {name}; {otherwise}", file.display()));
+        }
+        Ok(whole)
     }
 
-    /// Whether it is the reference's own point.
-    fn is_reference(&self, point: &FrontierPoint) -> bool {
-        let (seed, step) = (self.settings.evaluation.seed, self.reference.step);
-        point.method == "sft" && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
+    /// Why a point's file cannot be its file.
+    fn problem_of(
+        &self,
+        path: &Path,
+        name: &str,
+        point: &FrontierPoint,
+        fingerprints: &Fingerprints,
+    ) -> Result<Option<String>, Failure> {
+        if !path.is_file() {
+            return Ok(Some("is missing".into()));
+        }
+        let bytes = files::read(path)?;
+        if name == checkpoint_file(&point_name(point)) {
+            let Checkpoint { config, vocabulary_fingerprint, .. } = &self.reference;
+            let vocabulary_fingerprint = vocabulary_fingerprint.clone();
+            let expected = Expectation { config: Some(*config), vocabulary_fingerprint, head: false };
+            match Checkpoint::from_bytes(&bytes, Some(&expected)) {
+                Err(error) => return Ok(Some(format!("is lost ({})", error.problem()))),
+                Ok(found) if (found.stage.as_str(), found.step) != (point.method.as_str(), point.step) => {
+                    let stage = shortened(&found.stage);
+                    return Ok(Some(format!("is lost (in its place lies {stage} after {} steps)", found.step)));
+                }
+                Ok(_) => {}
+            }
+        }
+        let is_changed = !fingerprints.fit(name, &bytes);
+        Ok(is_changed.then(|| format!("is lost (another file lies in its place: {} knows it)", fingerprints::FILE)))
     }
 
     /// The runs that are not finished.
@@ -180,24 +212,22 @@ impl Folder {
 
     /// Whether the reference's own point is there.
     pub fn has_reference_point(&self) -> bool {
-        self.points.iter().any(|point| self.is_reference(point))
+        self.points.iter().any(|point| is_own_point((&self.settings, &self.reference), point))
     }
 
     /// Takes over what another folder of the same sweep has and this one has not. Answers with the seeds of which both
     /// have a reward model, and not the same: the last digit of a sum differs from machine to machine.
     pub fn take(&mut self, other: &Path) -> Result<Vec<u64>, Failure> {
-        let points = self.read_points(other)?;
-        for point in self.with_files(other, points, "it is left out") {
+        let points = points_of((&self.settings, &self.reference), other)?;
+        let fingerprints = Fingerprints::read(other)?;
+        for point in self.with_files(other, (points, &fingerprints), "it is left out")? {
             let name = point_name(&point);
             if let Some(found) = self.points.iter().find(|found| point_name(found) == name) {
-                if without_seconds(found) != without_seconds(&point) {
-                    let sentence = format!("has another {name} than the folders before it; leave one of them out");
-                    return Err(Failure::about(other.display(), sentence));
-                }
+                must_agree(found, &point, other)?;
                 continue;
             }
             for file in files_of(&point) {
-                self.output.write(&file, files::read(&other.join(&file))?)?;
+                self.write(file.clone(), &files::read(&other.join(&file))?)?;
             }
             self.insert(point)?;
         }
@@ -225,16 +255,25 @@ impl Folder {
         let name = point_name(&point);
         let lines: Result<Vec<String>, _> =
             evaluation.samples.iter().map(|sample| serde_json::to_string(&sample_line(world, sample))).collect();
-        self.output.write(&sample_file(&name), lines?.join("\n") + "\n")?;
+        self.write(sample_file(&name), (lines?.join("\n") + "\n").as_bytes())?;
         if let Some(parameters) = parameters {
             let (stage, step) = (point.method.clone(), point.step);
             let checkpoint = Checkpoint { stage, step, parameters, ..self.reference.clone() };
-            files::write_checkpoint(&self.output.file(&checkpoint_file(&name)), &checkpoint)?;
+            let file = checkpoint_file(&name);
+            files::write_checkpoint(&self.output.file(&file), &checkpoint)?;
+            self.fingerprints.set(file, &checkpoint.to_bytes());
         }
         self.insert(point)
     }
 
+    fn write(&mut self, name: String, bytes: &[u8]) -> Result<(), Failure> {
+        self.output.write(&name, bytes)?;
+        self.fingerprints.set(name, bytes);
+        Ok(())
+    }
+
     fn insert(&mut self, point: FrontierPoint) -> Result<(), Failure> {
+        self.output.write(fingerprints::FILE, self.fingerprints.to_text()?)?;
         self.points.push(point);
         let run_of = |point: &FrontierPoint| {
             let position = self.settings.runs.iter().position(|run| self.settings.owns(run, point));
@@ -299,6 +338,49 @@ fn aims(learned: &[LearnedOptimumPoint]) -> Vec<Aim> {
         Aim { label, method: "ppo".into(), points: points.iter().map(|point| point.optimum).collect() }
     };
     of_seeds.iter().map(aim).collect()
+}
+
+/// Whether it is the reference's own point.
+fn is_own_point((settings, reference): (&SweepSettings, &Checkpoint), point: &FrontierPoint) -> bool {
+    let (seed, step) = (settings.evaluation.seed, reference.step);
+    point.method == "sft" && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
+}
+
+/// The points of a sweep's folder, which must be those of this sweep.
+fn points_of(sweep: (&SweepSettings, &Checkpoint), path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
+    let frontier = path.join(FRONTIER);
+    if !frontier.is_file() {
+        return Ok(Vec::new());
+    }
+    let about = |problem: String| Failure::about(frontier.display(), problem);
+    let unreadable = |problem: String| {
+        about(format!("{problem}; put back a copy of it, or delete it and run the sweep: its points are made again"))
+    };
+    let text =
+        String::from_utf8(files::read(&frontier)?).map_err(|error| unreadable(format!("is no text ({error})")))?;
+    let points = parse_frontier_csv(&text).map_err(|error| unreadable(error.to_string()))?;
+    let (settings, _) = sweep;
+    let is_ours =
+        |point: &FrontierPoint| is_own_point(sweep, point) || settings.runs.iter().any(|run| settings.owns(run, point));
+    // The header is line 1, and empty lines were passed over.
+    let lines = text.lines().zip(1..).skip(1).filter(|(line, _)| !line.trim().is_empty()).map(|(_, line)| line);
+    match points.iter().zip(lines).find(|(point, _)| !is_ours(point)) {
+        Some((point, line)) => {
+            let name = point_name(point);
+            let sentence = format!("line {line}: no run of this sweep makes the point {}", shortened(&name));
+            Err(about(sentence + "; remove the line, or name another folder"))
+        }
+        None => Ok(points),
+    }
+}
+
+/// Refuses a point in `folder` that another folder has with other numbers.
+fn must_agree(found: &FrontierPoint, point: &FrontierPoint, folder: &Path) -> Result<(), Failure> {
+    if without_seconds(found) == without_seconds(point) {
+        return Ok(());
+    }
+    let sentence = format!("has another {} than the folders before it; leave one of them out", point_name(point));
+    Err(Failure::about(folder.display(), sentence))
 }
 
 /// What must not differ between two machines.

@@ -66,11 +66,14 @@ impl Merge {
             return Err(Failure::about(path.display(), "is a sweep of another world than this program's"));
         }
         self.say_builds(&runs);
-        let reference = files::read_checkpoint(&path.join(REFERENCE), &world)?;
+        let again = "if it is damaged, delete it and run the sweep in that folder: it is written again";
+        let reference = files::read_checkpoint(&path.join(REFERENCE), &world)
+            .map_err(|Failure(problem)| Failure(format!("{problem}; {again}")))?;
         let adapter = common_adapter(&runs);
         let backend = first["backend"].as_str().unwrap_or_default();
         let place = (backend, adapter.as_deref());
         let description = Description { world: &world, settings: &settings, reference: &reference, place, shard: None };
+        Folder::check(description, &self.folders)?;
         let mut folder = Folder::open(&self.out, description)?;
         for other in &self.folders {
             for seed in folder.take(other)? {
@@ -103,7 +106,7 @@ impl Merge {
         if missing > 0 {
             folder.conclude(None)?;
             let sentence = "the sweep's command without --shard goes on from here";
-            files::print(&format!("{}: {missing} of {all} runs are missing; {sentence}\n", self.out.display()))?;
+            files::print(&format!("{}: {missing} of {all} runs are missing; {sentence}\n", self.out.display()));
             return Ok(End::Done);
         }
         interrupt::listen()?;
@@ -113,7 +116,7 @@ impl Merge {
             pollster::block_on(optima(k, world, start, settings, &reward_models))
         });
         folder.conclude(found?.as_ref())?;
-        files::print(&format!("{}: {all} runs\n", self.out.display()))?;
+        files::print(&format!("{}: {all} runs\n", self.out.display()));
         Ok(if interrupt::requested() { End::Interrupted } else { End::Done })
     }
 }

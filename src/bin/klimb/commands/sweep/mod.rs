@@ -1,5 +1,6 @@
 //! `sweep`: the frontier over methods, settings and seeds, as files that anyone can recompute.
 
+mod fingerprints;
 mod folder;
 mod merge;
 mod optima;
@@ -22,12 +23,16 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, Machine};
+use super::number::number;
 use super::shard::Shard;
 use super::training::{SinkError, loss};
-use super::{End, Failure, files, interrupt, progress};
+use super::{End, Failure, files, interrupt, progress, seeds};
 use folder::{Description, Folder};
 pub use merge::Merge;
 use optima::{RewardModels, optima};
+
+/// Seeds of each method unless said otherwise.
+const SEEDS: u64 = 3;
 
 /// The sweeps that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +56,7 @@ enum Preset {
         DIR gets frontier.csv and frontier.svg (every point), optimum.csv (the most reward any policy can have at a KL), \
         optimum_learned.csv (what PPO aims at: the same for the score of each seed's \
         reward model, with its gold reward), run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
-        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's), and for each seed of PPO its reward model (checkpoints/reward-model-SEED.safetensors). A \
+        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's), and for each seed of PPO its reward model (checkpoints/reward-model-SEED.safetensors); files.json has the points' files' fingerprints, by which a changed one is noticed. A \
         point's kl_per_sequence is \
         the mean over its samples of the sum of kl_per_token, its gold_reward the mean of gold_reward.\n\n\
         Ctrl-C leaves what was done. The same command goes on where it stopped: finished runs are not repeated. A folder \
@@ -75,9 +80,9 @@ pub struct Sweep {
     /// The first seed; further ones count up from it
     #[arg(long, default_value_t = 1, value_parser = crate::commands::seed)]
     seed: u64,
-    /// Seeds of each method in the paper's presets (Preferred-FT has six at least)
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
-    seeds: u64,
+    /// Seeds of each method in the paper's presets (Preferred-FT has six at least) [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: Option<u64>,
     /// Do part I of N of the runs, and leave the optimum to `klimb merge`
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -91,7 +96,7 @@ pub struct Sweep {
 impl Sweep {
     pub fn run(self) -> Result<End, Failure> {
         let world = files::world()?;
-        let settings = self.settings().validated()?;
+        let settings = self.settings()?.validated()?;
         let file = files::given_or_shipped(self.reference.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&file, &world)?;
         let machine = self.backend.open()?;
@@ -134,20 +139,28 @@ impl Sweep {
         }
         shared.bar.finish_and_clear();
         if interrupt::requested() {
-            files::print(&format!("{}: interrupted; the same command goes on from here\n", self.out.display()))?;
+            files::print(&format!("{}: interrupted; the same command goes on from here\n", self.out.display()));
             return Ok(End::Interrupted);
         }
-        files::print(&format!("{}: done in {:.0} s\n", self.out.display(), shared.start.elapsed().as_secs_f64()))?;
+        files::print(&format!("{}: done in {:.0} s\n", self.out.display(), shared.start.elapsed().as_secs_f64()));
         Ok(End::Done)
     }
 
-    fn settings(&self) -> SweepSettings {
-        match self.preset {
+    fn settings(&self) -> Result<SweepSettings, Failure> {
+        let seeds = self.seeds.unwrap_or(SEEDS);
+        let settings = match self.preset {
+            Preset::Quick | Preset::Smoke if self.seeds.is_some() => {
+                return Err(Failure::new("--seeds: this preset has one seed; only the paper's presets have several"));
+            }
             Preset::Quick => SweepSettings::quick(self.seed),
-            Preset::Paper => SweepSettings::paper(self.seed, self.seeds),
-            Preset::PaperNoisy => SweepSettings::paper_noisy(self.seed, self.seeds),
             Preset::Smoke => SweepSettings::smoke(self.seed),
-        }
+            Preset::Paper => SweepSettings::paper(self.seed, seeds),
+            Preset::PaperNoisy => SweepSettings::paper_noisy(self.seed, seeds),
+        };
+        // Methods may have more seeds than asked for.
+        let most = settings.runs.iter().map(|it| it.seed.wrapping_sub(self.seed)).max().unwrap_or(0);
+        seeds::counted(self.seed, most + 1)?;
+        Ok(settings)
     }
 
     /// A backend a core, each taking the next of the `runs` from the queue.
@@ -221,15 +234,15 @@ impl Shared<'_> {
     fn add(&self, point: SweepPoint) -> Result<(), Failure> {
         let it = &point.point;
         let line = format!(
-            "{} {} seed {} step {}: KL {:.3} ± {:.3}, gold reward {:.3} ± {:.3}",
+            "{} {} seed {} step {}: KL {} ± {}, gold reward {} ± {}",
             it.method,
             it.setting,
             it.seed,
             it.step,
-            it.kl_per_sequence,
-            it.kl_half_width,
-            it.gold_reward,
-            it.gold_reward_half_width
+            number(it.kl_per_sequence, 3),
+            number(it.kl_half_width, 3),
+            number(it.gold_reward, 3),
+            number(it.gold_reward_half_width, 3)
         );
         self.lock().add(self.world, point)?;
         progress::say(&self.bar, &line);

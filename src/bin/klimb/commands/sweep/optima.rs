@@ -47,10 +47,7 @@ impl RewardModels {
         if !path.is_file() {
             return Ok(None);
         }
-        match files::read_headed_checkpoint(&path, world, self.reference.config) {
-            Ok(found) => Ok(Some(found.parameters)),
-            Err(Failure(why)) => Err(Failure(format!("{why}; once the file is gone the model is trained again"))),
-        }
+        Ok(Some(files::read_made(&path, world, Some(self.reference.config), true)?.parameters))
     }
 
     pub fn write(&self, seed: u64, trained: &TrainedRewardModel) -> Result<(), Failure> {
