@@ -17,6 +17,7 @@ mod ablation;
 mod comparison;
 mod csv;
 mod definitions;
+pub mod method;
 mod records;
 mod studies;
 

@@ -1,0 +1,255 @@
+//! Every way in which a policy of the frontier is made, in one table. Lists, colours, markers, names of files and labels come
+//! out of it; what is said of a method stands in its row and nowhere else.
+
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How a policy was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// The base model, not trained further.
+    Base,
+    /// The base model, given the cue that a good review follows.
+    BaseCued,
+    /// The reference: supervised fine-tuning on reviews.
+    Sft,
+    /// Direct preference optimisation (Rafailov et al. 2023).
+    Dpo,
+    /// Proximal policy optimisation of a reward model's score (Ziegler et al. 2019).
+    Ppo,
+    /// The same of the gold reward itself.
+    PpoGt,
+    /// The same, with demonstrations mixed in (Ouyang et al. 2022).
+    PpoGtPtx,
+    /// Up with the chosen, down with the rejected (Welleck et al. 2019).
+    Unlikelihood,
+    /// SFT on the chosen completions.
+    PreferredFt,
+    /// The best of N completions by the gold reward.
+    BestOfN,
+    /// The best of N completions by a reward model's score.
+    BestOfNScore,
+}
+
+/// What a method learns from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LearnsFrom {
+    /// Texts, one token after another.
+    Texts,
+    /// Pairs of completions of which one is preferred.
+    Pairs,
+    /// Completions that it writes itself, with a score for each.
+    Rollouts,
+    /// Nothing: it is not trained.
+    Nothing,
+}
+
+/// What the number of a point's setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    /// β, the weight of the KL divergence; where a PPO run was recorded by a sweep, the KL that its β was steered to.
+    Beta,
+    /// α, the weight of the rejected completions.
+    Alpha,
+    /// N, the number of completions drawn.
+    Count,
+    /// The method has no such number.
+    None,
+}
+
+/// The shape of a method's points: colour alone never tells methods apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// ×
+    Cross,
+    /// □
+    Square,
+    /// ○
+    Circle,
+    /// △
+    Triangle,
+    /// ▽
+    TriangleDown,
+    /// ⋈
+    Bowtie,
+    /// ✳
+    Star,
+    /// +
+    Plus,
+}
+
+/// The hue of a method's points and lines; a palette says which colour that is by day and by night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hue {
+    /// The base model's.
+    Base,
+    /// The reference's.
+    Sft,
+    /// DPO's.
+    Dpo,
+    /// PPO's.
+    Ppo,
+    /// PPO's with the gold reward.
+    PpoGt,
+    /// Preferred-FT's.
+    PreferredFt,
+    /// Best-of-N's.
+    BestOfN,
+    /// Of what has none of its own.
+    Other,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodInfo {
+    /// Which method the row is of.
+    pub method: Method,
+    /// Its name in files, receipts and addresses; it never changes.
+    pub file_name: &'static str,
+    /// Its name as people say it, in English.
+    pub label: &'static str,
+    /// The hue of its points.
+    pub hue: Hue,
+    /// Their shape.
+    pub shape: Shape,
+    /// The metric of its loss, `None` where it is not trained.
+    pub loss: Option<&'static str>,
+    /// What it learns from.
+    pub learns_from: LearnsFrom,
+    /// What the number of its setting is.
+    pub setting: SettingKind,
+    /// Whether it stands beside the runs as a point of its own, measured last: a model and no run.
+    pub is_standing: bool,
+}
+
+const fn row(method: Method, file_name: &'static str, label: &'static str, hue: Hue, shape: Shape) -> MethodInfo {
+    MethodInfo {
+        method,
+        file_name,
+        label,
+        hue,
+        shape,
+        loss: None,
+        learns_from: LearnsFrom::Nothing,
+        setting: SettingKind::None,
+        is_standing: false,
+    }
+}
+
+/// Every method, in the order of [`Method`].
+pub const METHODS: [MethodInfo; 11] = [
+    MethodInfo { is_standing: true, ..row(Method::Base, "base", "base model", Hue::Base, Shape::Cross) },
+    row(Method::BaseCued, "base-cued", "base model with the cue", Hue::Other, Shape::Plus),
+    MethodInfo {
+        loss: Some("sft/loss"),
+        learns_from: LearnsFrom::Texts,
+        is_standing: true,
+        ..row(Method::Sft, "sft", "SFT", Hue::Sft, Shape::Square)
+    },
+    MethodInfo {
+        loss: Some("dpo/loss"),
+        learns_from: LearnsFrom::Pairs,
+        setting: SettingKind::Beta,
+        ..row(Method::Dpo, "dpo", "DPO", Hue::Dpo, Shape::Circle)
+    },
+    MethodInfo {
+        loss: Some("ppo/policy_loss"),
+        learns_from: LearnsFrom::Rollouts,
+        setting: SettingKind::Beta,
+        ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Shape::Triangle)
+    },
+    MethodInfo {
+        loss: Some("ppo/policy_loss"),
+        learns_from: LearnsFrom::Rollouts,
+        setting: SettingKind::Beta,
+        ..row(Method::PpoGt, "ppo-gt", "PPO-GT", Hue::PpoGt, Shape::TriangleDown)
+    },
+    MethodInfo {
+        loss: Some("ppo/policy_loss"),
+        learns_from: LearnsFrom::Rollouts,
+        ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::Other, Shape::Plus)
+    },
+    MethodInfo {
+        loss: Some("unlikelihood/loss"),
+        learns_from: LearnsFrom::Pairs,
+        setting: SettingKind::Alpha,
+        ..row(Method::Unlikelihood, "unlikelihood", "unlikelihood", Hue::Other, Shape::Star)
+    },
+    MethodInfo {
+        loss: Some("sft/loss"),
+        learns_from: LearnsFrom::Pairs,
+        ..row(Method::PreferredFt, "preferred_ft", "Preferred-FT", Hue::PreferredFt, Shape::Bowtie)
+    },
+    MethodInfo {
+        setting: SettingKind::Count,
+        ..row(Method::BestOfN, "best_of_n", "Best-of-N", Hue::BestOfN, Shape::Plus)
+    },
+    MethodInfo {
+        setting: SettingKind::Count,
+        ..row(Method::BestOfNScore, "best_of_n_score", "Best-of-N by score", Hue::BestOfN, Shape::Plus)
+    },
+];
+
+impl Method {
+    /// Its row.
+    pub const fn info(self) -> &'static MethodInfo {
+        &METHODS[self as usize]
+    }
+
+    /// The method of this name in files.
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        METHODS.iter().find(|info| info.file_name == name).map(|info| info.method)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.info().file_name)
+    }
+}
+
+impl Serialize for Method {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.info().file_name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Method {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::of_file_name(&name)
+            .ok_or_else(|| D::Error::custom(format!("there is no method “{}”", klimb_text::shorten::excerpt(&name))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::definition;
+
+    #[test]
+    fn every_method_has_one_whole_row_in_its_place() {
+        let mut names = BTreeSet::new();
+        for (place, info) in METHODS.iter().enumerate() {
+            assert_eq!(info.method as usize, place, "{}", info.file_name);
+            assert!(names.insert(info.file_name) && names.insert(info.label) || info.file_name == info.label);
+            assert!(!info.file_name.is_empty() && !info.label.is_empty());
+            assert!(info.loss.is_none_or(|loss| definition(loss).is_some()), "{}: its loss is no metric", info.label);
+            assert_eq!(info.loss.is_none(), info.learns_from == LearnsFrom::Nothing, "{}", info.label);
+        }
+    }
+
+    #[test]
+    fn a_method_is_written_by_its_name_in_files_and_read_again() {
+        for MethodInfo { method, file_name, .. } in METHODS {
+            assert_eq!(klimb_text::json::to_text(&method), format!("\"{file_name}\""));
+            assert_eq!(klimb_text::json::from_text(&format!("\"{file_name}\"")), Ok(method));
+        }
+        let unknown = klimb_text::json::from_text::<Method>("\"../../evil\"");
+        assert!(unknown.unwrap_err().to_string().contains("there is no method"));
+    }
+}
