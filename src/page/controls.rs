@@ -230,6 +230,7 @@ fn change(page: &mut Page, id: &str) {
         _ => return page.order(Command::SetPace(json::number(&dom::select("pace").value()))),
     };
     match outcome {
+        Ok(()) if id == "backend" => move_over(page),
         Ok(()) => settle(page),
         Err(error) => refuse(page, &error),
     }
@@ -244,7 +245,14 @@ fn refuse(page: &mut Page, error: &ConfigError) {
     }));
 }
 
-/// A new seed, backend, width or breadth: start over with it, and keep it in the address.
+/// Another backend: the engine is built there as it was at its last point, and the choice stays in the address.
+fn move_over(page: &mut Page) {
+    address::write(&page.state);
+    page.rebuild();
+    dom::set_text("said", say("The engine is built there as it was at its last point. Press Play to go on."));
+}
+
+/// A new seed, width or breadth: start over with it, and keep it in the address.
 fn settle(page: &mut Page) {
     address::write(&page.state);
     page.restart();

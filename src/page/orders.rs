@@ -13,6 +13,7 @@ pub struct Orders {
     starting_over: Map<u32, &'static [Stage]>,
     /// Those that build another engine of the models there are.
     starts: Set<u32>,
+    resumes: Set<u32>,
     /// Those that can be taken back.
     resets: Set<u32>,
     /// The β that each brings.
@@ -47,6 +48,7 @@ impl Orders {
                 self.starts.insert(id);
                 self.starting_over.insert(id, &Stage::ALL);
             }
+            Command::Resume(_) => self.resumes.insert(id),
             Command::Reset => {
                 self.resets.insert(id);
                 self.starting_over.insert(id, focused.restarted());
@@ -66,12 +68,18 @@ impl Orders {
     /// The worker has taken up an order.
     pub fn acknowledge(&mut self, id: u32) -> TakenUp {
         self.toggled = self.toggled.filter(|&toggled| toggled > id);
+        self.resumes.remove(&id);
         TakenUp {
             starts_over: self.starting_over.remove(&id),
             is_reset: self.resets.remove(&id),
             is_start: self.starts.remove(&id),
             beta: self.turned.remove(&id),
         }
+    }
+
+    /// Whether an engine was ordered that the worker has not begun to build.
+    pub fn awaits_engine(&self) -> bool {
+        self.starts.iter().chain(self.resumes.iter()).next().is_some()
     }
 
     /// Whether the worker knows what was ordered last, to play or to pause.

@@ -2,6 +2,7 @@
 
 mod anew;
 mod before_reset;
+mod device;
 mod export;
 mod opened;
 mod tint;
@@ -291,6 +292,7 @@ impl State {
                 self.mark(&[View::Controls]);
             }
             Event::Ready(ready) => {
+                self.follow_device(ready.backend.kind);
                 self.ready = Some(ready);
                 self.fetching = None;
                 if let Some(earlier) = self.keeping.ready() {
@@ -501,33 +503,6 @@ impl State {
     fn focus(&mut self, stage: Stage) {
         self.focused = stage;
         self.curves.at = None;
-        self.mark(&[View::Curves, View::Inside, View::Numbers]);
-    }
-
-    fn start_over(&mut self, stages: &[Stage]) {
-        stages.iter().for_each(|stage| self.forget(*stage));
-        self.works.retain(|work, _| *work == Work::Scaling);
-        // What the address asked for in vain is told when the first engine is there, too.
-        self.failure = self.failure.take().filter(|_| self.started.is_none());
-        self.selected = None;
-        self.curves.at = None;
-        self.mark(&View::ALL);
-    }
-
-    /// Forgets the run of a stage; its points stay.
-    fn forget(&mut self, stage: Stage) {
-        self.metrics.remove(&stage);
-        self.keeping.rows_changed(stage, 0);
-        self.beta_changes.remove(&stage);
-        self.rounds.remove(&stage);
-        self.likelihoods.remove(&stage);
-        match stage {
-            Stage::BestOfN => self.best_of_n.clear(),
-            Stage::Sft => self.sft = None,
-            Stage::Dpo => self.batch = None,
-            Stage::RewardModel => self.scored = None,
-            _ => {}
-        }
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 

@@ -89,10 +89,13 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
       assert.match(await text(page, '#badge'), /Runs on the GPU/, 'it computes on the graphics device');
       await survived(page, next(), () => page.workers()[0].evaluate(() => self.klimbDevice.destroy()), 'The graphics device was lost; DPO is back at step');
       assert.match(await text(page, '#badge'), /CPU/);
-      await page.select('#backend', 'cpu');
+      assert.equal(await page.$eval('#backend', (it) => it.value), 'cpu', 'what runs is chosen');
+      const before = (await rows(page)).filter(isOfDpo);
       await page.select('#backend', 'gpu');
       await page.waitForFunction(() => /Runs on the GPU/.test(document.querySelector('#badge').textContent), PATIENT);
       await ready(page);
+      // Another device costs no point.
+      assert.deepEqual((await rows(page)).filter(isOfDpo), before);
     }
   }, WITH_GPU);
 });
