@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_reads_a_variable_has_a_longer_form() {
         let folder = env::temp_dir().join(format!("klimb-long-{}", std::process::id()));
-        fs::create_dir_all(folder.join("deep/er")).unwrap();
+        fs::create_dir_all(folder.join("deep/er/fuzz")).unwrap();
         for (file, text) in [
             ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),
