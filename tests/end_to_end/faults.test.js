@@ -95,7 +95,7 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
       await page.waitForFunction(() => /Runs on the GPU/.test(document.querySelector('#badge').textContent), PATIENT);
       await ready(page);
       // Another device costs no point.
-      assert.deepEqual((await rows(page)).filter(isOfDpo), before);
+      assert.deepEqual((await rows(page)).filter(isOfDpo).slice(0, before.length), before);
     }
   }, WITH_GPU);
 });
