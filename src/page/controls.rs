@@ -110,10 +110,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.guess = Guess::Over;
             page.state.mark(&[View::Frontier]);
         }
-        "undo" => {
-            page.order(Command::Undo);
-            dom::set_text("said", say("The reset is taken back."));
-        }
+        "undo" => undo(page),
         "share" => share(page),
         "by-hand-close" => dom::flag("by-hand", "hidden", true),
         "theme" => toggle_theme(page),
@@ -212,6 +209,16 @@ pub fn drag_beta(page: &mut Page, position: f64) {
     }
     page.state.dragged_beta = to;
     page.state.mark(&[View::Frontier, View::Controls, View::Runs]);
+}
+
+/// Takes the last reset or start back.
+pub fn undo(page: &mut Page) {
+    let is_start = page.state.is_start_undoable();
+    page.order(Command::Undo);
+    dom::set_text(
+        "said",
+        if is_start { say("What was trained before is back.") } else { say("The reset is taken back.") },
+    );
 }
 
 /// Sends β, which is under the finger no longer.

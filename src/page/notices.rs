@@ -86,12 +86,21 @@ fn draw_kept(keeping: &Keeping) {
     dom::set_text("kept-summary", &text);
 }
 
-/// Offers to take a reset back, and says so once to whoever does not see it.
+/// Offers to take a reset or a start back, and says so once to whoever does not see it.
 fn draw_undo(state: &State) {
     let is_news = state.undoable && dom::element("undo-notice").has_attribute("hidden");
     dom::flag("undo-notice", "hidden", !state.undoable);
+    let is_start = state.is_start_undoable();
+    dom::set_text("undo-what", if is_start { say("Started over.") } else { say("Reset.") });
     if is_news {
-        dom::set_text("said", say("Reset. Undo takes it back, until the next step."));
+        dom::set_text(
+            "said",
+            if is_start {
+                say("Started over. Undo brings back what was trained before, until the next step.")
+            } else {
+                say("Reset. Undo takes it back, until the next step.")
+            },
+        );
     }
 }
 

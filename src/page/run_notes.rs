@@ -99,6 +99,18 @@ impl RunSettings {
         (self.newest, self.now) = (settings, settings);
     }
 
+    /// An engine from before is back with its settings. Answers with those that hold once what was ordered since is obeyed:
+    /// that leaves seed and models as they are.
+    pub fn take_back(&mut self, settings: Settings) -> Settings {
+        let Settings { seed, width, breadth, backend, .. } = settings;
+        for ordered in self.ordered.values_mut() {
+            *ordered = Settings { seed, width, breadth, backend, ..*ordered };
+        }
+        self.now = settings;
+        self.newest = self.ordered.iter().next_back().map_or(settings, |(_, newest)| *newest);
+        self.newest
+    }
+
     /// Notes what a measured run is trained with.
     pub fn record(&mut self, point: &Point) {
         let method = &point.point.method;

@@ -5,10 +5,12 @@ mod before_reset;
 mod device;
 mod export;
 mod opened;
+mod replaced;
 mod tint;
 
 use before_reset::BeforeReset;
 pub use export::Export;
+use replaced::Replaced;
 pub use tint::Tint;
 
 use crate::charts::Trail;
@@ -120,6 +122,8 @@ pub struct State {
     pub undoable: bool,
     /// What it made the page forget.
     before_reset: Option<Box<BeforeReset>>,
+    /// What is known of the engine before this one, as long as it can be had back.
+    replaced: Option<Box<Replaced>>,
     /// Whether single keys are obeyed.
     pub single_keys: bool,
     /// Whether the page was made anew and waits to be told everything once more: nothing else means anything to it.
@@ -204,6 +208,7 @@ impl State {
             beta_changes: Map::default(),
             undoable: false,
             before_reset: None,
+            replaced: None,
             single_keys: true,
             awaits_report: false,
             steps: 0,
@@ -267,15 +272,14 @@ impl State {
             Event::Acknowledged(id) => {
                 let TakenUp { starts_over, is_reset, is_start, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
+                if is_start {
+                    self.replace_engine();
+                }
                 if let Some(stages) = starts_over {
                     if is_reset {
                         self.before_reset = Some(Box::new(BeforeReset::of(self, stages)));
                     }
                     self.start_over(stages);
-                }
-                if is_start {
-                    self.keeping.another_engine();
-                    self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
                 self.keeping.acknowledged(id);
                 // In a sweep her β waits for its end.
@@ -293,6 +297,7 @@ impl State {
             }
             Event::Ready(ready) => {
                 self.follow_device(ready.backend.kind);
+                self.is_replaced();
                 self.ready = Some(ready);
                 self.fetching = None;
                 if let Some(earlier) = self.keeping.ready() {
@@ -400,10 +405,13 @@ impl State {
             Event::Undoable(undoable) => {
                 self.undoable = undoable;
                 self.before_reset = self.before_reset.take().filter(|_| undoable);
+                self.replaced = self.replaced.take().filter(|_| undoable);
                 self.mark(&[View::Notices]);
             }
-            Event::Undone => {
-                if let Some(before) = self.before_reset.take() {
+            Event::Undone(settings) => {
+                if let Some(replaced) = self.replaced.take() {
+                    replaced.give_back(self, Some(settings));
+                } else if let Some(before) = self.before_reset.take() {
                     before.give_back(self);
                 }
             }
@@ -450,6 +458,7 @@ impl State {
                 if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
                     self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
                     self.pair_names.refuse_settings(self.settings);
+                    self.is_not_replaced();
                 }
                 if failure.stopped {
                     self.works.clear();

@@ -63,8 +63,8 @@ pub enum Command {
     /// Start what [`Stage::restarted`] names of the focused stage over, with the same seed and initialisation. Answered
     /// by each `Stage`; training rests, and later points have a new run. Where steps were lost, `Undoable` follows.
     Reset,
-    /// Take the last reset back, while that can be done: runs, rows and data stand where they stood. Answered by `Undone`
-    /// and by each `Stage`.
+    /// Take the last reset or start back, while that can be done: runs, rows and data stand where they stood. Answered by
+    /// `Undone` and by each `Stage`; of a start, by all else that is not as it was before it, too.
     Undo,
     /// Tell everything once more to a page that knows nothing. Answered by `Report`; training is not disturbed.
     Report,
@@ -181,10 +181,11 @@ pub enum Event {
     Reference(String),
     /// A stage of the pipeline changed.
     Stage(StageStatus),
-    /// Whether the last reset can be taken back: until a step is taken, or what it concerned is started over.
+    /// Whether the last reset or start can be taken back: until a step is taken, or what it concerned is started over.
     Undoable(bool),
-    /// The last reset was taken back: what was told of the stages before it holds again.
-    Undone,
+    /// The last reset or start was taken back: what was told of the stages before it holds again. With the settings that
+    /// hold now; of a start, those from before it.
+    Undone(Settings),
     /// Everything told so far that still holds, or nothing where there is no engine.
     Report(Option<Box<Report>>),
     /// Numbers of the optimiser steps since the last event, oldest first.

@@ -86,6 +86,8 @@ pub struct Session<K: Kernels> {
     /// What the last reset took away, while it can be taken back, and whether the page knows that it can.
     undo: Option<Undo<K>>,
     told_undoable: bool,
+    /// The session before this one, as long as it can be had back.
+    replaced: Option<Box<Self>>,
     /// All that was told and still holds.
     record: Record,
     /// The reference as the page knows it, by its fingerprint.
@@ -153,6 +155,7 @@ impl<K: Kernels> Session<K> {
             told: Vec::new(),
             undo: None,
             told_undoable: false,
+            replaced: None,
             record: Record::default(),
             told_reference: String::new(),
             told_optimum: None,

@@ -53,6 +53,13 @@ impl Record {
         self.0.iter().filter(its).cloned().collect()
     }
 
+    /// What is told of the engine, its stages and its studies: all but points and rows.
+    pub fn of_engine(&self) -> Vec<Event> {
+        let is_of_engine =
+            |event: &&Event| !matches!(event, Event::Point(_) | Event::Undoable(_)) && stage_of_run(event).is_none();
+        self.0.iter().filter(is_of_engine).cloned().collect()
+    }
+
     /// Takes back what a reset took away.
     pub fn take_back(&mut self, stages: &[Stage], events: Vec<Event>) {
         self.0.retain(|event| stage_of_run(event).is_none_or(|stage| !stages.contains(&stage)));
@@ -85,7 +92,7 @@ fn holds(event: &Event) -> bool {
         | Event::Round(_) => true,
         Event::Acknowledged(_)
         | Event::Fetching(_)
-        | Event::Undone
+        | Event::Undone(_)
         | Event::Report(_)
         | Event::Kept(_)
         | Event::Opened(_)
@@ -116,7 +123,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Reference(_)
         | Event::Stage(_)
         | Event::Undoable(_)
-        | Event::Undone
+        | Event::Undone(_)
         | Event::Report(_)
         | Event::Point(_)
         | Event::Kept(_)

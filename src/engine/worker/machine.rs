@@ -66,7 +66,10 @@ impl Machine {
         };
         match begun {
             Some(Ok(mut session)) => {
-                let events = session.open().await;
+                let mut events = session.open().await;
+                if let (Self::Session(former), Command::Start(_)) = (std::mem::take(self), &command) {
+                    events.extend(session.put_aside(*former));
+                }
                 *self = Self::Session(Box::new(session));
                 events
             }

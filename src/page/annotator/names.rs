@@ -85,6 +85,12 @@ impl PairNames {
         self.settings.refuse(settings);
     }
 
+    /// An engine from before is back, with the settings that it had. Answers with those that hold once what was ordered
+    /// since is obeyed.
+    pub fn take_settings_back(&mut self, settings: Settings) -> Settings {
+        self.settings.take_back(settings)
+    }
+
     /// In what settings a run differs from others of its method.
     pub fn differing(&self, point: &Point) -> Vec<String> {
         self.settings.differing(point.run, &point.point.method)

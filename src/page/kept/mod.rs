@@ -32,6 +32,13 @@ pub enum Chore {
     Forget(Saved),
 }
 
+/// What is known of an engine: its last point, and the policies behind its points.
+#[derive(Debug, Clone, Default)]
+pub struct EngineKept {
+    engine: Option<Kept>,
+    slots: Slots,
+}
+
 /// What is known of the kept run, and what is to be done about it.
 #[derive(Debug, Clone, Default)]
 pub struct Keeping {
@@ -95,10 +102,15 @@ impl Keeping {
         self.engine = Some(kept);
     }
 
-    /// Another engine is being built: it does not know the policies behind the points of this one.
-    pub fn another_engine(&mut self) {
-        self.engine = None;
-        self.slots.clear();
+    /// Another engine is being built: it does not know the policies behind the points of this one. Answers with what was
+    /// known of this one.
+    pub fn another_engine(&mut self) -> EngineKept {
+        EngineKept { engine: self.engine.take(), slots: std::mem::take(&mut self.slots) }
+    }
+
+    /// An engine from before is back.
+    pub fn former_engine(&mut self, EngineKept { engine, slots }: EngineKept) {
+        (self.engine, self.slots) = (engine, slots);
     }
 
     /// The engine tells its reference: at first, and then each time it is another, for which those policies are of no use.
