@@ -5,13 +5,12 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { downloaded, inFolder } from './downloads.js';
-import { text, visit } from './harness.js';
+import { ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
 const SFT = new URL('../../www/assets/sft.safetensors', import.meta.url);
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const failure = (page, words) => page.waitForFunction(
   (wanted) => document.querySelector('#failure:not([hidden])')?.textContent.includes(wanted),
   PATIENT,

@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { URL_AT_ROOT, drawn, text, visit } from './harness.js';
+import { URL_AT_ROOT, drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 
 test('an address hides, enlarges, keeps that in mind, and names what it cannot do', () => visit(CHROMIUM, async (page) => {
   await ready(page);
