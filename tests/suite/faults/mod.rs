@@ -319,31 +319,17 @@ fn what_is_no_number_in_any_buffer_is_told_and_never_measured() {
     }
 }
 
-/// What is kept of a reward model is the finished one: until then the next visit trains it from its beginning, to the same
-/// report, and what else was kept stands.
-#[test]
-fn a_fault_anywhere_in_training_the_reward_model_costs_nothing_that_was_kept() {
+/// What is made in one go and then kept whole, or else from the beginning by the next visit.
+type Made = fn(&mut Student) -> Result<String, Failure>;
+
+/// Every fault at every place while something is made of which nothing is kept before it is there: what else was kept stands,
+/// and made again it is the same.
+fn survive_making(what: &str, focus: Stage, made: Made) {
     let first = Student::new(Stage::Dpo, true);
     let mut focused = first.restored(&first.session.snapshot());
-    focused.handle(Command::Focus(Stage::RewardModel));
+    focused.handle(Command::Focus(focus));
     let kept = focused.session.snapshot();
-    let rewarded = |student: &mut Student| -> Result<(), Failure> {
-        student.handle(Command::Play);
-        for _ in 0..2000 {
-            if !student.session.busy() {
-                return Ok(());
-            }
-            if let Some(failure) = failure(&block_on(student.session.advance())) {
-                return Err(failure.clone());
-            }
-        }
-        panic!("two thousand slices and no reward model");
-    };
-    let report = |student: &Student| student.session.snapshot().kept().reward_model.map(|model| format!("{model:?}"));
-    let mut student = first.restored(&kept);
-    rewarded(&mut student).expect("a reward model without a fault");
-    let expected = report(&student);
-    assert!(expected.is_some(), "a finished reward model is kept");
+    let expected = made(&mut first.restored(&kept)).expect("there is no fault");
     type Named = (&'static str, fn(u64) -> Fault);
     let faults: [Named; 5] = [
         ("device lost at each kernel", Fault::LostAtKernel),
@@ -352,40 +338,74 @@ fn a_fault_anywhere_in_training_the_reward_model_costs_nothing_that_was_kept() {
         ("NaN from each kernel", Fault::NanFromKernel),
         ("NaN from each write", Fault::NanFromWrite),
     ];
-    for (what, fault) in faults {
+    for (name, fault) in faults {
         let (mut places, mut unnoticed) = (0, 0);
         for place in 0..MOST {
             let mut student = first.restored(&kept);
             student.faults.set(fault(place));
-            let outcome = rewarded(&mut student);
+            let outcome = made(&mut student);
             if !student.faults.have_come() {
-                outcome.expect("a reward model without a fault");
+                outcome.expect("there is no fault");
                 places = place;
                 break;
             }
             match outcome {
                 // It met a number that nobody needs.
-                Ok(()) => {
+                Ok(outcome) => {
                     unnoticed += 1;
-                    assert_eq!(
-                        report(&student),
-                        expected,
-                        "{what}, place {place}: nobody was told of another reward model"
-                    );
+                    assert_eq!(outcome, expected, "{name}, place {place}: nobody was told of another {what}");
                 }
                 Err(failure) => {
                     is_told(&failure);
                     let now = student.session.snapshot();
-                    assert!(is_same(&now, &kept), "{what}, place {place}: what was kept is another");
+                    assert!(is_same(&now, &kept), "{name}, place {place}: what was kept is another");
                     if place % 16 == 0 {
-                        let mut next = student.restored(&now);
-                        rewarded(&mut next).expect("training goes on");
-                        assert_eq!(report(&next), expected, "{what}, place {place}: another reward model");
+                        let again = made(&mut student.restored(&now)).expect("training goes on");
+                        assert_eq!(again, expected, "{name}, place {place}: another {what}");
                     }
                 }
             }
         }
-        assert!(places > 0, "{what}: no end");
-        say(&format!("{what} of the reward model: {places}, {unnoticed} of them unnoticed"));
+        assert!(places > 0, "{name}: no end");
+        say(&format!("{name} of the {what}: {places}, {unnoticed} of them unnoticed"));
     }
+}
+
+#[test]
+fn a_fault_anywhere_in_training_the_reward_model_costs_nothing_that_was_kept() {
+    survive_making("reward model", Stage::RewardModel, |student| {
+        student.handle(Command::Play);
+        for _ in 0..2000 {
+            if !student.session.busy() {
+                let kept = student.session.snapshot().kept();
+                return Ok(format!("{:?}", kept.reward_model.expect("a finished reward model is kept")));
+            }
+            if let Some(failure) = failure(&block_on(student.session.advance())) {
+                return Err(failure.clone());
+            }
+        }
+        panic!("two thousand slices and no reward model");
+    });
+}
+
+#[test]
+fn a_fault_anywhere_in_training_the_reference_costs_nothing_that_was_kept() {
+    survive_making("SFT model after two steps", Stage::Sft, |student| {
+        let steps = [Command::Retrain, Command::Step(Stage::Sft), Command::Step(Stage::Sft)];
+        let mut told = Vec::new();
+        for command in steps.into_iter().chain([Command::ExportCheckpoint(Stage::Sft)]) {
+            let events = student.handle(command);
+            if let Some(failure) = failure(&events) {
+                return Err(failure.clone());
+            }
+            told.extend(events);
+        }
+        let model = told.into_iter().find_map(|event| match event {
+            Event::Checkpoint(_, bytes) => {
+                Some(Checkpoint::from_bytes(&bytes, None).expect("its own file").fingerprint())
+            }
+            _ => None,
+        });
+        Ok(model.expect("a model is told"))
+    });
 }
