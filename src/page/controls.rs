@@ -6,7 +6,7 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, Poi
 use super::clinic::{self, Case};
 use super::guess::Guess;
 use super::recorded::Ghosts;
-use super::state::{Export, State, Tint};
+use super::state::{Export, State, Tint, Undo};
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
@@ -213,12 +213,13 @@ pub fn drag_beta(page: &mut Page, position: f64) {
 
 /// Takes the last reset or start back.
 pub fn undo(page: &mut Page) {
-    let is_start = page.state.is_start_undoable();
+    let said = match page.state.undo() {
+        Some(Undo::Reset) => say("The reset is taken back."),
+        Some(Undo::Start | Undo::Move) => say("What was trained before is back."),
+        None => return,
+    };
     page.order(Command::Undo);
-    dom::set_text(
-        "said",
-        if is_start { say("What was trained before is back.") } else { say("The reset is taken back.") },
-    );
+    dom::set_text("said", said);
 }
 
 /// Sends β, which is under the finger no longer.
@@ -255,8 +256,7 @@ fn refuse(page: &mut Page, error: &ConfigError) {
 /// Another backend: the engine is built there as it was at its last point, and the choice stays in the address.
 fn move_over(page: &mut Page) {
     address::write(&page.state);
-    page.rebuild();
-    dom::set_text("said", say("The engine is built there as it was at its last point. Press Play to go on."));
+    page.order(Command::MoveTo(page.state.settings));
 }
 
 /// A new seed, width or breadth: start over with it, and keep it in the address.

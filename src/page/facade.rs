@@ -26,6 +26,9 @@ use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
 use crate::words;
 
+/// What follows where a worker has ended that had an engine.
+const BUILT_AGAIN: &str = "It is built again as it was at its last point. Press Play to go on.";
+
 /// The page. It belongs to one document and one worker.
 #[wasm_bindgen]
 pub struct Page {
@@ -130,14 +133,14 @@ impl Page {
     /// What it said of that itself stands.
     pub fn broken(&mut self, reason: String) -> bool {
         let is_to_follow = std::mem::take(&mut self.is_engine_there);
-        let remedy = "It is built again as it was at its last point. Press Play to go on.";
-        self.stopped(reason, is_to_follow.then_some(remedy));
+        self.stopped(reason, is_to_follow.then_some(BUILT_AGAIN));
         is_to_follow
     }
 
     /// Another worker is there in the place of one that has died.
     pub fn rebuild(&mut self) {
-        self.order(self.state.keeping.rebuilt(self.state.settings));
+        let command = self.state.rebuilt();
+        self.order(command);
     }
 
     /// Takes over files that were chosen or dropped together. `contents` has the bytes of each, or the number of them where
@@ -220,6 +223,8 @@ impl Page {
         let reload = "Reload the page; seed and settings are kept in the address.";
         let failure = match (own, told, remedy) {
             (Some(own), _, remedy) => Failure { remedy: remedy.unwrap_or(reload).into(), ..own },
+            // What was to follow has not come.
+            (None, Some(told), None) if told.remedy == BUILT_AGAIN => Failure { remedy: reload.into(), ..told },
             (None, Some(told), None) => told,
             (None, _, remedy) => Failure {
                 sentence: format!("The engine stopped: {}.", reason.trim_end_matches('.')),
@@ -292,7 +297,7 @@ impl Page {
         if command == Command::Play {
             self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
         }
-        if matches!(command, Command::Start(_) | Command::Resume(_)) {
+        if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
             self.give_errands_back();
             self.state.handed = Handed::default();
         }

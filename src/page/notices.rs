@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
 use super::kept::Keeping;
-use super::state::{Export, State};
+use super::state::{Export, State, Undo};
 use super::view::View;
 use super::{dom, format, frames};
 use crate::charts::ChartError;
@@ -86,21 +86,26 @@ fn draw_kept(keeping: &Keeping) {
     dom::set_text("kept-summary", &text);
 }
 
-/// Offers to take a reset or a start back, and says so once to whoever does not see it.
+/// Offers to take back what can be, and says so once to whoever does not see it.
 fn draw_undo(state: &State) {
-    let is_news = state.undoable && dom::element("undo-notice").has_attribute("hidden");
-    dom::flag("undo-notice", "hidden", !state.undoable);
-    let is_start = state.is_start_undoable();
-    dom::set_text("undo-what", if is_start { say("Started over.") } else { say("Reset.") });
+    let (what, said) = match state.undo() {
+        None => return dom::flag("undo-notice", "hidden", true),
+        Some(Undo::Reset) => (say("Reset."), say("Reset. Undo takes it back, until the next step.")),
+        Some(Undo::Start) => {
+            (say("Started over."), say("Started over. Undo brings back what was trained before, until the next step."))
+        }
+        Some(Undo::Move) => (
+            say("The engine was built again where you chose, as it was at its last point. Press Play to go on."),
+            say(
+                "The engine was built again where you chose, as it was at its last point. Undo brings back the one before, until the next step.",
+            ),
+        ),
+    };
+    let is_news = dom::element("undo-notice").has_attribute("hidden");
+    dom::flag("undo-notice", "hidden", false);
+    dom::set_text("undo-what", what);
     if is_news {
-        dom::set_text(
-            "said",
-            if is_start {
-                say("Started over. Undo brings back what was trained before, until the next step.")
-            } else {
-                say("Reset. Undo takes it back, until the next step.")
-            },
-        );
+        dom::set_text("said", said);
     }
 }
 

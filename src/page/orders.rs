@@ -13,6 +13,8 @@ pub struct Orders {
     starting_over: Map<u32, &'static [Stage]>,
     /// Those that build another engine of the models there are.
     starts: Set<u32>,
+    /// Those that build it on another backend.
+    moves: Set<u32>,
     resumes: Set<u32>,
     /// Those that can be taken back.
     resets: Set<u32>,
@@ -29,6 +31,8 @@ pub struct TakenUp {
     pub is_reset: bool,
     /// Whether another engine is built.
     pub is_start: bool,
+    /// Whether the engine is built on another backend.
+    pub is_move: bool,
     /// The β that holds from here on.
     pub beta: Option<f64>,
 }
@@ -49,6 +53,7 @@ impl Orders {
                 self.starting_over.insert(id, &Stage::ALL);
             }
             Command::Resume(_) => self.resumes.insert(id),
+            Command::MoveTo(_) => self.moves.insert(id),
             Command::Reset => {
                 self.resets.insert(id);
                 self.starting_over.insert(id, focused.restarted());
@@ -73,13 +78,19 @@ impl Orders {
             starts_over: self.starting_over.remove(&id),
             is_reset: self.resets.remove(&id),
             is_start: self.starts.remove(&id),
+            is_move: self.moves.remove(&id),
             beta: self.turned.remove(&id),
         }
     }
 
     /// Whether an engine was ordered that the worker has not begun to build.
     pub fn awaits_engine(&self) -> bool {
-        self.starts.iter().chain(self.resumes.iter()).next().is_some()
+        [&self.starts, &self.moves, &self.resumes].into_iter().any(|orders| orders.iter().next().is_some())
+    }
+
+    /// The worker has died: what it has not taken up, nobody will.
+    pub fn worker_died(&mut self) {
+        *self = Self { count: self.count, ..Self::default() };
     }
 
     /// Whether the worker knows what was ordered last, to play or to pause.

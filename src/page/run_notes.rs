@@ -79,7 +79,9 @@ impl RunSettings {
     /// Notes an order that changes settings.
     pub fn order(&mut self, id: u32, command: &Command) {
         match command {
-            Command::Start(settings) | Command::Configure(settings) => self.newest = *settings,
+            Command::Start(settings) | Command::MoveTo(settings) | Command::Configure(settings) => {
+                self.newest = *settings
+            }
             Command::Resume(kept) => self.newest = kept.settings,
             Command::SetBeta(beta) | Command::GoOn(_, Some(beta)) => self.newest.beta = *beta,
             _ => return,

@@ -11,6 +11,7 @@ mod tint;
 use before_reset::BeforeReset;
 pub use export::Export;
 use replaced::Replaced;
+pub use replaced::Undo;
 pub use tint::Tint;
 
 use crate::charts::Trail;
@@ -234,7 +235,9 @@ impl State {
         let id = self.orders.number(&command, self.focused);
         self.pair_names.order(id, &command);
         match &command {
-            Command::Start(_) | Command::Reset | Command::Undo | Command::Resume(_) => self.playing = false,
+            Command::Start(_) | Command::MoveTo(_) | Command::Resume(_) | Command::Reset | Command::Undo => {
+                self.playing = false;
+            }
             Command::Retrain => {
                 self.playing = false;
                 self.focus(Stage::Sft);
@@ -270,10 +273,10 @@ impl State {
         }
         match event {
             Event::Acknowledged(id) => {
-                let TakenUp { starts_over, is_reset, is_start, beta } = self.orders.acknowledge(id);
+                let TakenUp { starts_over, is_reset, is_start, is_move, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
-                if is_start {
-                    self.replace_engine();
+                if is_start || is_move {
+                    self.put_engine_aside(is_move);
                 }
                 if let Some(stages) = starts_over {
                     if is_reset {
@@ -303,6 +306,7 @@ impl State {
                 if let Some(earlier) = self.keeping.ready() {
                     self.take_up(earlier);
                 }
+                self.follow_width();
                 self.started = Some(self.settings);
                 self.win_rates.clear();
                 self.scaling.clear();
@@ -310,6 +314,10 @@ impl State {
                 self.sweep.forget();
                 self.annotator.forget_unanswered();
                 self.mark(&View::ALL);
+            }
+            Event::NotBuilt(settings) => {
+                self.keeping.not_built();
+                self.engine_stays(settings);
             }
             Event::Playing(playing) => {
                 if self.orders.has_toggled() {
@@ -454,12 +462,6 @@ impl State {
                 }
                 self.fetching = None;
                 self.playing &= !failure.stopped;
-                // Models that are not there leave the engine as it was, and the choice should say so.
-                if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
-                    self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
-                    self.pair_names.refuse_settings(self.settings);
-                    self.is_not_replaced();
-                }
                 if failure.stopped {
                     self.works.clear();
                 }
@@ -519,6 +521,12 @@ impl State {
     pub fn resume(&mut self) -> Option<Command> {
         self.mark(&[View::Notices]);
         self.keeping.resume(self.orders.next())
+    }
+
+    /// The command that builds the engine as it was at its last point, after its worker has died.
+    pub fn rebuilt(&mut self) -> Command {
+        self.orders.worker_died();
+        self.keeping.rebuilt(self.settings)
     }
 
     /// The page as it can be kept at this moment.

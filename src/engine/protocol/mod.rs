@@ -39,13 +39,16 @@ pub struct Order {
 /// What the page can ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// The first command, and the way to change seed, backend or width: build the engine, from the models it has
-    /// or, at first and for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded
-    /// `Samples` and, when it is computed, the `Optimum`.
+    /// The first command, and the way to change seed or width: build the engine, from the models it has or, at first and
+    /// for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded `Samples` and, when it is
+    /// computed, the `Optimum`; or by `Failure` and `NotBuilt`.
     Start(Settings),
-    /// Build the engine from a session that was kept, and go on from its last points. Answered as `Start`, or by
-    /// `Failure`, with the field `kept` where the session is to blame; then everything is as it was.
+    /// Build the engine from a session that was kept, and go on from its last points. Answered as `Start`; the failure has
+    /// the field `kept` where the session is to blame.
     Resume(Box<Kept>),
+    /// Build the engine on the backend of these settings, and go on there from the last points: models, pairs, runs and the
+    /// policies behind the points go along. Answered as `Start`. Where there is no engine yet, it is a start.
+    MoveTo(Settings),
     /// Train the focused stage until told otherwise, evaluating as the settings say.
     Play,
     /// Stop at the next submit boundary.
@@ -171,6 +174,9 @@ pub enum Event {
     Acknowledged(u32),
     /// The engine is built.
     Ready(Ready),
+    /// The engine that was asked for could not be built, as the failure before it says. The one before it is there still,
+    /// with these settings, and rests; or there is none.
+    NotBuilt(Option<Settings>),
     /// How far the models have come that the engine is built from. Told only where that takes longer than a moment.
     Fetching(Fetching),
     /// Whether it is training now: it may stop by itself.
@@ -192,7 +198,8 @@ pub enum Event {
     Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.
     Point(Point),
-    /// The session at that point, to be kept: follows every `Point` of a policy.
+    /// The session at its last points, to be kept: follows every `Point` of a policy, and whatever else has changed models,
+    /// pairs or runs.
     Kept(Box<Kept>),
     /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference or the label temperature
     /// changes.

@@ -11,7 +11,7 @@ impl<K: Kernels> Session<K> {
     pub(super) async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::Resume(_) | Command::Errand(_) | Command::SetPace(_) => {}
+            Command::Start(_) | Command::Resume(_) | Command::MoveTo(_) | Command::Errand(_) | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {
@@ -62,6 +62,7 @@ impl<K: Kernels> Session<K> {
             Command::ExportCheckpoint(stage) => {
                 let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
                 events.push(match checkpoint {
+                    Some(checkpoint) if !checkpoint.is_finite() => Event::Failure(reports::model_not_finite(stage)),
                     Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
                     None => Event::Failure(reports::no_model(stage)),
                 });

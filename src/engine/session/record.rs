@@ -91,6 +91,7 @@ fn holds(event: &Event) -> bool {
         | Event::ScoredBatch(_)
         | Event::Round(_) => true,
         Event::Acknowledged(_)
+        | Event::NotBuilt(_)
         | Event::Fetching(_)
         | Event::Undone(_)
         | Event::Report(_)
@@ -116,6 +117,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         Event::ScoredBatch(_) => Some(Stage::RewardModel),
         Event::Round(round) => Some(round.stage),
         Event::Acknowledged(_)
+        | Event::NotBuilt(_)
         | Event::Fetching(_)
         | Event::Ready(_)
         | Event::Playing(_)
@@ -173,7 +175,7 @@ impl<K: Kernels> Session<K> {
     /// Everything that was told and still holds, for a page that knows nothing.
     pub(super) fn report(&self) -> Report {
         let mut events = self.record.0.clone();
-        if self.runs.iter().any(|run| run.measured.is_some()) {
+        if self.has_told_kept {
             let mut kept = self.snapshot().kept();
             kept.moments = self.moments.kept();
             // It follows the point told last, whose policy whoever keeps it finds among the runs' own.

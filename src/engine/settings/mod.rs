@@ -185,6 +185,11 @@ impl WidthChoice {
     /// Every choice, in the order of its knob's names.
     const ALL: [Self; 3] = [Self::Auto, Self::Narrow, Self::Wide];
 
+    /// The choice of a model of this width alone; `None` where there is none.
+    pub fn of(width: usize) -> Option<Self> {
+        [Self::Narrow, Self::Wide].into_iter().find(|choice| choice.width(false) == width)
+    }
+
     /// Width of the model to train, on a real graphics adapter or not.
     pub fn width(self, on_real_adapter: bool) -> usize {
         match self {

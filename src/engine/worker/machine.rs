@@ -26,7 +26,7 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` and `Resume` build another session, and a refused one leaves the old as it was.
+    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start`, `Resume` and `MoveTo` build another session, and a refused one leaves the old as it was.
     pub async fn handle(&mut self, command: Command) -> Vec<Event> {
         let events = self.obey(command).await;
         self.rescue(events).await
@@ -56,24 +56,39 @@ impl Machine {
     }
 
     async fn obey_person(&mut self, command: Command) -> Vec<Event> {
-        let begun = match command {
-            Command::Start(settings) => Some(built(settings, Source::Models(self.checkpoints())).await),
-            Command::Resume(ref kept) => Some(match Snapshot::from_kept((**kept).clone()) {
+        let begun = match &command {
+            Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints())).await),
+            Command::Resume(kept) => Some(match Snapshot::from_kept((**kept).clone()) {
                 Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
                 Err(failure) => Err(failure),
+            }),
+            Command::MoveTo(settings) => Some(match &*self {
+                Self::Session(session) => {
+                    let snapshot = session.moving_to(settings.backend);
+                    built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await
+                }
+                Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None)).await,
             }),
             _ => None,
         };
         match begun {
             Some(Ok(mut session)) => {
                 let mut events = session.open().await;
-                if let (Self::Session(former), Command::Start(_)) = (std::mem::take(self), &command) {
+                let former = std::mem::take(self);
+                if let (Self::Session(former), Command::Start(_) | Command::MoveTo(_)) = (former, &command) {
                     events.extend(session.put_aside(*former));
                 }
                 *self = Self::Session(Box::new(session));
                 events
             }
-            Some(Err(failure)) => vec![Event::Failure(failure)],
+            Some(Err(failure)) => {
+                let mut events = vec![Event::Failure(failure)];
+                events.extend(match self {
+                    Self::Session(session) => session.stay(),
+                    Self::Nothing | Self::Hand(_) => vec![Event::NotBuilt(None)],
+                });
+                events
+            }
             None => match self {
                 Self::Session(session) => session.handle(command).await,
                 Self::Nothing | Self::Hand(_) if command == Command::Report => vec![Event::Report(None)],
@@ -225,6 +240,7 @@ async fn session(
             Session::new(k, seconds, badge, settings, &checkpoints).map_err(refused)
         }
         Source::Kept(snapshot) => {
+            let snapshot = snapshot.where_auto_is(width);
             Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
         }
     }

@@ -18,7 +18,7 @@ pub use self::keeper::{Keeper, News};
 use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{BackendChoice, Settings};
 use crate::json;
 use crate::metrics::MetricRow;
 use crate::sorted::Map;
@@ -102,10 +102,15 @@ impl Keeping {
         self.engine = Some(kept);
     }
 
-    /// Another engine is being built: it does not know the policies behind the points of this one. Answers with what was
-    /// known of this one.
-    pub fn another_engine(&mut self) -> EngineKept {
-        EngineKept { engine: self.engine.take(), slots: std::mem::take(&mut self.slots) }
+    /// What is known of the engine that is there.
+    pub fn this_engine(&self) -> EngineKept {
+        EngineKept { engine: self.engine.clone(), slots: self.slots.clone() }
+    }
+
+    /// Another engine is being built: it does not know the policies behind the points of this one.
+    pub fn another_engine(&mut self) {
+        self.engine = None;
+        self.slots.clear();
     }
 
     /// An engine from before is back.
@@ -190,8 +195,20 @@ impl Keeping {
         }
     }
 
-    /// The command that builds the engine as it was at its last point, with these settings, after it has died.
-    pub fn rebuilt(&self, settings: Settings) -> Command {
+    /// The engine that was to resume a run could not be built: the run is offered again, on whichever backend there is.
+    pub fn not_built(&mut self) {
+        let Some((_, _, mut earlier)) = self.resuming.take() else { return };
+        earlier.seen.settings.backend = BackendChoice::Auto;
+        if let Some(engine) = &mut earlier.engine {
+            engine.settings.backend = BackendChoice::Auto;
+        }
+        self.offer = Some(earlier);
+    }
+
+    /// The command that builds the engine as it was at its last point, with these settings, after it has died. A run that
+    /// it was about to resume is offered again.
+    pub fn rebuilt(&mut self, settings: Settings) -> Command {
+        self.not_built();
         match &self.engine {
             Some(engine) => Command::Resume(Box::new(Kept { settings, ..engine.clone() })),
             None => Command::Start(settings),
@@ -234,8 +251,7 @@ impl Keeping {
 
     /// The engine could not use the kept run: it goes.
     pub fn refused(&mut self) {
-        let refused = self.resuming.take().map(|(_, _, earlier)| earlier).or_else(|| self.offer.take());
-        self.chores.extend(refused.map(|earlier| Chore::Forget(earlier.saved())));
+        self.chores.extend(self.resuming.take().map(|(_, _, earlier)| Chore::Forget(earlier.saved())));
     }
 }
 

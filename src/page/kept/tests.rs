@@ -227,6 +227,37 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
 }
 
 #[test]
+fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_the_next_engine_s() {
+    let mut state = State::new(Settings::default());
+    let own = Settings { seed: 5, ..Settings::default() };
+    let mut earlier = earlier();
+    earlier.seen.settings.backend = BackendChoice::Gpu;
+    let mut resume = |earlier: Box<Earlier>, state: &mut State| {
+        state.keeping.offer = Some(earlier);
+        let command = state.resume().unwrap();
+        let order = state.order(command);
+        state.apply(Event::Acknowledged(order.id));
+    };
+    resume(Box::new(earlier), &mut state);
+    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("backend".into()), stopped: true };
+    for event in [Event::Failure(failure), Event::NotBuilt(Some(own)), ready()] {
+        state.apply(event);
+    }
+    assert!(state.points.is_empty() && state.keeping.chores.is_empty());
+    assert_eq!(state.settings, own);
+    let offered = state.keeping.offer.take().expect("the run is offered again");
+    assert_eq!(offered.seen.settings.backend, BackendChoice::Auto, "or it would be refused again");
+    // So it is where the worker dies over it.
+    resume(offered, &mut state);
+    assert!(matches!(state.rebuilt(), Command::Start(settings) if settings == own));
+    assert!(state.keeping.offer.is_some());
+    // And what is offered is not what another engine could not use.
+    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("kept".into()), stopped: false };
+    state.apply(Event::Failure(failure));
+    assert!(state.keeping.offer.is_some() && state.keeping.chores.is_empty());
+}
+
+#[test]
 fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     let mut state = State::new(Settings::default());
     state.keeping.offer = Some(Box::new(earlier()));

@@ -11,9 +11,22 @@ use crate::page::trails::is_standing;
 use crate::page::view::View;
 use crate::sorted::Map;
 
+/// What can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    /// The last reset.
+    Reset,
+    /// A start with another seed or other models.
+    Start,
+    /// A move to another backend.
+    Move,
+}
+
 /// The engine before this one, as the page knew it.
 #[derive(Debug, Clone)]
 pub(super) struct Replaced {
+    /// Whether it went on on another backend.
+    is_move: bool,
     stages: BeforeReset,
     /// What a reset of that engine made the page forget, where it could still be taken back.
     before_reset: Option<Box<BeforeReset>>,
@@ -62,8 +75,9 @@ impl Replaced {
 }
 
 impl State {
-    /// Another engine is being built. What is known of this one is put aside if it has trained anything.
-    pub(super) fn replace_engine(&mut self) {
+    /// Another engine is being built, or this one on another backend. What is known of it is put aside if it has trained
+    /// anything.
+    pub(super) fn put_engine_aside(&mut self, is_move: bool) {
         let has_trained = self.stages.iter().any(|status| match status.stage {
             Stage::Base | Stage::Pairs | Stage::BestOfN => false,
             Stage::Sft => status.origin == Origin::Live,
@@ -72,14 +86,14 @@ impl State {
             }
         });
         let has_reset = self.undoable && self.replaced.is_none();
-        let kept = self.keeping.another_engine();
         if has_trained || has_reset {
             let is_of_model = |(_, point): &(usize, &Point)| is_standing(&point.point.method);
             let standing = self.points.iter().enumerate().filter(is_of_model);
             self.replaced = Some(Box::new(Replaced {
+                is_move,
                 stages: BeforeReset::of(self, &Stage::ALL),
                 before_reset: self.before_reset.take(),
-                kept,
+                kept: self.keeping.this_engine(),
                 earlier_runs: self.earlier_runs,
                 standing: standing.map(|(place, point)| (place, point.clone())).collect(),
                 standing_of: self.standing_of.clone(),
@@ -90,7 +104,10 @@ impl State {
         } else if let Some(replaced) = &mut self.replaced {
             replaced.awaited = Awaited::Later;
         }
-        self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
+        if !is_move {
+            self.keeping.another_engine();
+            self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
+        }
     }
 
     /// An engine is there: the one that was awaited, or one that knows nothing of what another had put aside.
@@ -102,27 +119,38 @@ impl State {
         }
     }
 
-    /// The engine that was asked for cannot be built: the one before it is there still.
-    pub(super) fn is_not_replaced(&mut self) {
+    /// The engine that was asked for could not be built: the one before it is there still and rests, with these settings; or
+    /// there is none.
+    pub(super) fn engine_stays(&mut self, settings: Option<Settings>) {
         match self.replaced.take() {
-            Some(replaced) if replaced.awaited == Awaited::First => replaced.give_back(self, None),
+            Some(replaced) if replaced.awaited == Awaited::First => replaced.give_back(self, settings),
             other => self.replaced = other,
         }
         if let Some(replaced) = &mut self.replaced {
             replaced.awaited = Awaited::None;
         }
+        if let Some(settings) = settings {
+            self.settings = self.pair_names.take_settings_back(settings);
+            self.dragged_beta = self.settings.beta;
+        }
+        self.mark(&View::ALL);
     }
 
-    /// Whether what can be taken back is another engine, and not a reset.
-    pub fn is_start_undoable(&self) -> bool {
-        self.undoable && self.replaced.is_some()
+    /// What can be taken back, if anything can.
+    pub fn undo(&self) -> Option<Undo> {
+        self.undoable.then(|| match &self.replaced {
+            None => Undo::Reset,
+            Some(replaced) if replaced.is_move => Undo::Move,
+            Some(_) => Undo::Start,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::{BackendKind, Badge, Command, Event, Failure, Ready, StageState, StageStatus};
+    use crate::engine::protocol::{BackendKind, Badge, Command, Event, Ready, StageState, StageStatus};
+    use crate::engine::settings::BackendChoice;
     use crate::page::fixtures::point;
 
     fn ready() -> Event {
@@ -173,7 +201,7 @@ mod tests {
                 state.apply(Event::Undoable(true));
             }
             state.undoable = true;
-            assert!(state.is_start_undoable() && state.beta_changes.is_empty(), "seed {seed}");
+            assert!(state.undo() == Some(Undo::Start) && state.beta_changes.is_empty(), "seed {seed}");
         }
         assert_ne!(places(&state), before.0);
         let undo = state.order(Command::Undo);
@@ -195,14 +223,29 @@ mod tests {
         let before = (places(&state), state.beta_changes.clone());
         begin(&mut state, 7);
         assert!(state.beta_changes.is_empty());
-        state.apply(Event::Failure(Failure {
-            sentence: "a".into(),
-            remedy: "b".into(),
-            field: Some("breadth".into()),
-            stopped: true,
-        }));
+        let settings = Settings { seed: 1, ..state.settings };
+        state.apply(Event::NotBuilt(Some(settings)));
+        assert_eq!(state.settings, settings);
         assert_eq!((places(&state), state.beta_changes.clone()), before);
-        assert!(!state.is_start_undoable());
+        assert!(state.undo().is_none());
+    }
+
+    #[test]
+    fn a_move_to_another_backend_costs_nothing_that_is_known() {
+        let mut state = trained();
+        let before = (places(&state), state.settings, state.beta_changes.clone(), state.earlier_runs);
+        state.settings.backend = BackendChoice::Cpu;
+        let order = state.order(Command::MoveTo(state.settings));
+        for event in [Event::Acknowledged(order.id), ready(), Event::Undoable(true)] {
+            state.apply(event);
+        }
+        let known = |state: &State| (places(state), state.beta_changes.clone(), state.earlier_runs);
+        assert_eq!(known(&state), (before.0.clone(), before.2.clone(), before.3));
+        assert_eq!(state.undo(), Some(Undo::Move));
+        for event in [Event::Undone(before.1), ready()] {
+            state.apply(event);
+        }
+        assert_eq!((known(&state), state.settings), ((before.0, before.2, before.3), before.1));
     }
 
     #[test]

@@ -71,17 +71,23 @@ impl<K: Kernels> Pipeline<K> {
         Ok(Some((batch, metrics.iter().map(SftMetrics::row).collect())))
     }
 
-    /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.
-    pub async fn adopt(&mut self, k: &mut K) -> Result<(), BackendError> {
+    /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over. A live one whose parameters
+    /// are not finite is given up, which leaves everything as it was; answers whether there is a new reference.
+    pub async fn adopt(&mut self, k: &mut K) -> Result<bool, BackendError> {
         if let Some(live) = &mut self.live_sft {
-            self.sft.parameters = live.trainer.learner().read_parameters(k).await?;
+            let parameters = live.trainer.learner().read_parameters(k).await?;
+            if !parameters.iter().all(|parameter| parameter.is_finite()) {
+                self.live_sft = None;
+                return Ok(false);
+            }
+            self.sft.parameters = parameters;
             live.adopted = live.trainer.learner().steps();
             self.sft.step = live.adopted;
         }
         self.reference = upload(k, &self.sft.parameters);
         self.data = preferences::data(k, &self.network, &self.settings, self.given.as_deref());
         self.optimum.adopt(&self.sft);
-        Ok(())
+        Ok(true)
     }
 
     /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
