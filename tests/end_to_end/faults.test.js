@@ -94,7 +94,8 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
       await page.select('#backend', 'gpu');
       await page.waitForFunction(() => /Runs on the GPU/.test(document.querySelector('#badge').textContent), PATIENT);
       await ready(page);
-      // Another device costs no point.
+      // Another device costs no point, and nothing starts over.
+      assert.match(await text(page, '#state-dpo'), /step [1-9]/);
       assert.deepEqual((await rows(page)).filter(isOfDpo).slice(0, before.length), before);
     }
   }, WITH_GPU);
