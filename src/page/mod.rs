@@ -50,6 +50,8 @@ mod curves;
 #[cfg(target_arch = "wasm32")]
 mod dom;
 #[cfg(target_arch = "wasm32")]
+mod drawing;
+#[cfg(target_arch = "wasm32")]
 mod facade;
 #[cfg(target_arch = "wasm32")]
 mod files;

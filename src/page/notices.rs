@@ -120,19 +120,13 @@ fn moment(milliseconds: f64) -> String {
     }
 }
 
-/// Says once that a chart could not be drawn: the numbers in it are not finite, so training broke down; or the browser
-/// refused.
+/// Says once that a chart could not be drawn because the numbers in it are not finite, so that training broke down. What
+/// a browser does not draw is told in the chart's place.
 pub fn chart_failed(state: &mut State, error: &ChartError) {
     if state.failure.is_none() {
         state.failure = Some(Failure {
             sentence: format!("The chart stands still: {error}."),
-            remedy: match error {
-                ChartError::NotFinite { .. } | ChartError::TooSmall { .. } => {
-                    "Lower the learning rate or raise β, then press Reset."
-                }
-                ChartError::Surface(_) => "Reload the page, or open it in another browser. Training goes on meanwhile.",
-            }
-            .into(),
+            remedy: "Lower the learning rate or raise β, then press Reset.".into(),
             field: None,
             stopped: false,
         });

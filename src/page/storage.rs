@@ -24,11 +24,15 @@ const VERSION: u32 = 2;
 const FIRST: &str = "runs";
 /// Today's, by lists of folder, visit, kind and number.
 const PARTS: &str = "parts";
+/// Why keeping is of no use in a browser whose store is none, though it is there.
+const UNREAL: &str = "its IndexedDB does not answer as it should";
 /// Where a tab keeps which visit wrote last in it, so that a reload is offered what it had itself.
 const VISIT: &str = "klimb-visit";
 
 /// Milliseconds after which another page that does not let go of the store is spoken of.
 const PATIENCE: i32 = 2000;
+/// Milliseconds after which a store that does not answer at all is spoken of.
+const SILENCE: i32 = 10_000;
 
 /// Milliseconds that a page before this one in the same tab may take to let go of its lock, and between two looks at it.
 const LETTING_GO: i32 = 1500;
@@ -164,30 +168,29 @@ impl Browser {
     }
 
     async fn open(&self) -> Result<Connection, StoreError> {
-        let mut request = Factory::new().and_then(|factory| factory.open(DATABASE, Some(VERSION))).map_err(absent)?;
+        let request = Factory::new().and_then(|factory| real(factory.open(DATABASE, Some(VERSION))?));
+        let mut request = request.map_err(absent)?;
         request.on_upgrade_needed(|event| {
             let Ok(database) = event.database() else { return };
-            let known = database.store_names();
-            for name in [FIRST, PARTS].into_iter().filter(|name| !known.iter().any(|its| its == name)) {
-                // Without it every transaction will fail, and that is told.
+            for name in [FIRST, PARTS] {
+                // One that is there already is left as it is. Without one every transaction will fail, and that is told.
                 let _ = database.create_object_store(name, ObjectStoreParams::new());
             }
         });
-        let (is_waiting, news) = (Rc::new(Cell::new(true)), self.news.clone());
-        let still = is_waiting.clone();
-        request.on_blocked(move |_| {
-            let tell = Closure::once_into_js(move || {
-                if still.get() {
-                    news.borrow_mut().push(News::Failed(
-                        "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again."
-                            .into(),
-                    ));
-                    frames::ask();
-                }
-            });
-            // Without a clock nothing is told, and the wait is the same.
-            let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(tell.unchecked_ref(), PATIENCE);
-        });
+        let is_waiting = Rc::new(Cell::new(true));
+        let (still, news) = (is_waiting.clone(), self.news.clone());
+        request.on_blocked(move |_| tell_if_still(
+            still,
+            news,
+            PATIENCE,
+            "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again.",
+        ));
+        tell_if_still(
+            is_waiting.clone(),
+            self.news.clone(),
+            SILENCE,
+            "The browser’s store does not answer: runs are not kept until it does. Everything else works.",
+        );
         let opened = request.await;
         is_waiting.set(false);
         let mut database = opened.map_err(absent)?;
@@ -207,6 +210,24 @@ impl Browser {
     }
 }
 
+/// What the browser gave, if it is what it should be. A browser that has been interfered with may give nothing, and a call
+/// on that would end the page's module.
+fn real<T: Into<JsValue> + TryFrom<JsValue, Error = idb::Error>>(given: T) -> Result<T, idb::Error> {
+    T::try_from(given.into())
+}
+
+/// Tells something after so many milliseconds, if the wait for the store goes on then.
+fn tell_if_still(is_waiting: Rc<Cell<bool>>, news: Told, milliseconds: i32, sentence: &'static str) {
+    let tell = Closure::once_into_js(move || {
+        if is_waiting.get() {
+            news.borrow_mut().push(News::Failed(sentence.into()));
+            frames::ask();
+        }
+    });
+    // Without a clock nothing is told, and the wait is the same.
+    let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(tell.unchecked_ref(), milliseconds);
+}
+
 impl Store for Browser {
     type Value = JsValue;
     type Transaction = Opened;
@@ -222,14 +243,9 @@ impl Store for Browser {
     async fn begin(&self, writes: bool) -> Result<Opened, StoreError> {
         let connection = self.open().await?;
         let mode = if writes { TransactionMode::ReadWrite } else { TransactionMode::ReadOnly };
-        let transaction = connection.0.transaction(&[FIRST, PARTS], mode).map_err(failed)?;
-        let (first, parts) = (transaction.object_store(FIRST), transaction.object_store(PARTS));
-        Ok(Opened {
-            first: first.map_err(failed)?,
-            parts: parts.map_err(failed)?,
-            transaction,
-            _connection: connection,
-        })
+        let transaction = connection.0.transaction(&[FIRST, PARTS], mode).and_then(real).map_err(failed)?;
+        let store = |name| transaction.object_store(name).and_then(real).map_err(failed);
+        Ok(Opened { first: store(FIRST)?, parts: store(PARTS)?, transaction, _connection: connection })
     }
 
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
@@ -276,8 +292,8 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         // A browser commits what nobody waits for. One that is over cannot be undone, and says so.
-        if let Ok(store) = self.transaction.object_store(PARTS) {
-            let _ = store.transaction().abort();
+        if let Ok(transaction) = real(self.parts.transaction()) {
+            let _ = transaction.abort();
         }
     }
 }
@@ -298,8 +314,9 @@ impl Transaction for Opened {
             }
             Under::First(folder) => (&self.first, folder.into(), format!("{folder}#~").into()),
         };
-        let range = KeyRange::bound(&from, &to, None, None).map_err(failed)?;
-        let keys = store.get_all_keys(Some(range.into()), None).map_err(failed)?.await.map_err(failed)?;
+        let range = KeyRange::bound(&from, &to, None, None).and_then(real).map_err(failed)?;
+        let request = store.get_all_keys(Some(range.into()), None).and_then(real).map_err(failed)?;
+        let keys = request.await.map_err(failed)?;
         let keys = keys.iter().filter_map(read_key);
         Ok(match under {
             Under::Folder(_) | Under::Visit(..) => keys.collect(),
@@ -313,7 +330,7 @@ impl Transaction for Opened {
 
     async fn get(&mut self, key: &Key) -> Result<Option<JsValue>, StoreError> {
         let (store, key) = self.at(key);
-        store.get(key).map_err(failed)?.await.map_err(failed)
+        store.get(key).and_then(real).map_err(failed)?.await.map_err(failed)
     }
 
     async fn commit(mut self, changes: Vec<Change<JsValue>>) -> Result<(), StoreError> {
@@ -321,11 +338,11 @@ impl Transaction for Opened {
             match change {
                 Change::Put(key, value) => {
                     let (store, key) = self.at(&key);
-                    store.put(&value, Some(&key)).map(drop).map_err(failed)?;
+                    store.put(&value, Some(&key)).and_then(real).map(drop).map_err(failed)?;
                 }
                 Change::Delete(key) => {
                     let (store, key) = self.at(&key);
-                    store.delete(key).map(drop).map_err(failed)?;
+                    store.delete(key).and_then(real).map(drop).map_err(failed)?;
                 }
             }
         }
@@ -362,7 +379,10 @@ fn read_key(key: &JsValue) -> Option<Key> {
 
 /// Why the store cannot be opened.
 fn absent(error: idb::Error) -> StoreError {
-    let is_refused = matches!(error, idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_));
+    let is_refused = matches!(
+        error,
+        idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_) | idb::Error::UnexpectedJsType(..)
+    );
     let (name, reason) = told(error);
     match name.as_str() {
         "VersionError" => StoreError::Newer,
@@ -375,8 +395,13 @@ fn absent(error: idb::Error) -> StoreError {
 
 /// Why something failed in an open store.
 fn failed(error: idb::Error) -> StoreError {
+    let is_unreal = matches!(error, idb::Error::UnexpectedJsType(..));
     let (name, reason) = told(error);
-    if name == "QuotaExceededError" { StoreError::Full } else { StoreError::Failed(reason) }
+    match name.as_str() {
+        "QuotaExceededError" => StoreError::Full,
+        _ if is_unreal => StoreError::Absent(reason),
+        _ => StoreError::Failed(reason),
+    }
 }
 
 /// The name and the words of an error.
@@ -385,6 +410,7 @@ fn told(error: idb::Error) -> (String, String) {
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),
         E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
+        E::UnexpectedJsType(..) => return (String::new(), UNREAL.into()),
         E::IndexedDbNotFound(value)
         | E::IndexedDbOpenFailed(value)
         | E::TransactionOpenFailed(value)

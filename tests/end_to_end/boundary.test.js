@@ -146,6 +146,23 @@ test('whatever a browser’s interface throws, the next step is taken and drawn'
   }),
 }));
 
+test('what is thrown through the module in a promise makes the page anew, too', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, 'clipboard', { value: { writeText: () => Promise.resolve() } });
+    const own = Object.getOwnPropertyDescriptor(Node.prototype, 'textContent');
+    const get = function get() {
+      if (this.id !== 'share') return own.get.call(this);
+      Object.defineProperty(Node.prototype, 'textContent', own);
+      throw new TypeError('textContent is refused');
+    };
+    Object.defineProperty(Node.prototype, 'textContent', { ...own, get });
+  });
+  await page.click('#share');
+  await has(page, '#failure-sentence', 'made anew; training was not interrupted (textContent is refused)');
+  await step(page, 1);
+}, { url: QUICK, expected: GUARDED }));
+
 test('without a second worker a sweep is made by the first', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.evaluate(() => { window.Worker = class { constructor() { throw new DOMException('no worker', 'SecurityError'); } }; });

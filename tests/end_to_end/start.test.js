@@ -148,6 +148,45 @@ for (const name of [CHROMIUM, FIREFOX]) {
   }));
 }
 
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: what is pressed, typed or dropped before the page is there is done once it is`, async () => {
+    let release;
+    const holdBack = async (file) => {
+      if (file === 'klimb_bg.wasm') await new Promise((resolve) => { release = resolve; });
+      return false;
+    };
+    await hosted((host) => visit(name, async (page) => {
+      // With its first script, which is there once the browser has read the document.
+      await page.waitForSelector('#unstarted', { ...PATIENT, hidden: true });
+      await page.click('#theme');
+      await page.click('#tour-open');
+      await page.focus('#prompt');
+      await page.keyboard.type('the acting in this film');
+      await page.keyboard.press('Enter');
+      await page.$eval('#frontier', (chart) => chart.focus());
+      await page.keyboard.press('.');
+      const isRefused = await page.evaluate(() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(['no model'], 'early.txt'));
+        const all = ['dragover', 'drop'].map((kind) => new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+        all.forEach((event) => document.body.dispatchEvent(event));
+        return all.map((event) => event.defaultPrevented);
+      });
+      assert.deepEqual(isRefused, [true, true], 'the browser opens no file in the place of the page');
+      assert.ok(await page.$eval('#play', (it) => it.disabled));
+      assert.equal(await page.$eval('#theme', (it) => it.textContent), 'Dark', 'nothing is done yet');
+      while (!release) await new Promise((resolve) => { setTimeout(resolve, 20); });
+      release();
+      await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      await says(page, '#theme', /^Light$/);
+      await page.waitForSelector('#tour:not([hidden])', PATIENT);
+      await says(page, '#typed-list', /the acting in this film/);
+      await says(page, '#failure-sentence', /early\.txt/);
+      await says(page, '#frontier-summary', /step 1:/);
+    }, { url: `${host.url}?evaluation_samples=64&batch_size=16` }), { answers: holdBack });
+  });
+}
+
 for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
   test(`${name}: a slow line says what is fetched and how far`, async () => {
     const asked = [];

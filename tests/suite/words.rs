@@ -41,6 +41,7 @@ const REPORTED: &[&str] = &[
     "src/page/lecture.rs",
     "src/page/notices.rs",
     "src/page/receipt.rs",
+    "src/page/recorded/fetch.rs",
     "src/page/storage.rs",
     "src/text.rs",
     "src/world/preferences",

@@ -1,6 +1,8 @@
 //! The session on the backend that suits this browser. Wasm alone.
 
-use super::{adapter, shipped};
+use wasm_bindgen_futures::spawn_local;
+
+use super::{DeviceWatch, adapter, shipped};
 use crate::backend::BackendError;
 use crate::backend::either::{Either, EitherBackend};
 use crate::backend::gpu::kernels::{LEARNING, WRITING};
@@ -26,20 +28,29 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start`, `Resume` and `MoveTo` build another session, and a refused one leaves the old as it was.
-    pub async fn handle(&mut self, command: Command) -> Vec<Event> {
-        let events = self.obey(command).await;
+    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start`, `Resume` and `MoveTo` build another
+    /// session, and a refused one leaves the old as it was; `watch` is told when a device of theirs fails.
+    pub async fn handle(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
+        let events = self.obey(command, watch).await;
         self.rescue(events).await
     }
 
-    async fn obey(&mut self, command: Command) -> Vec<Event> {
+    /// Moves to the CPU if the device has been lost meanwhile, with nothing asked of it.
+    pub async fn look_at_device(&mut self) -> Vec<Event> {
+        if let Self::Session(session) = self {
+            session.look_for_loss();
+        }
+        self.rescue(Vec::new()).await
+    }
+
+    async fn obey(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         match (self, command) {
             (machine, Command::Errand(errand)) => machine.help(*errand).await,
             (Self::Hand(hand), command) => {
                 hand.handle(command).await;
                 Vec::new()
             }
-            (machine, command) => machine.obey_person(command).await,
+            (machine, command) => machine.obey_person(command, watch).await,
         }
     }
 
@@ -55,19 +66,19 @@ impl Machine {
         hand.take(errand).await
     }
 
-    async fn obey_person(&mut self, command: Command) -> Vec<Event> {
+    async fn obey_person(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         let begun = match &command {
-            Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints())).await),
+            Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints()), watch).await),
             Command::Resume(kept) => Some(match Snapshot::from_kept((**kept).clone()) {
-                Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
+                Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await,
                 Err(failure) => Err(failure),
             }),
             Command::MoveTo(settings) => Some(match &*self {
                 Self::Session(session) => {
                     let snapshot = session.moving_to(settings.backend);
-                    built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await
+                    built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await
                 }
-                Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None)).await,
+                Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None), watch).await,
             }),
             _ => None,
         };
@@ -167,7 +178,7 @@ fn cpu() -> EitherBackend {
 /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
 /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
 /// one that was loaded or trained here is not forgotten over another seed.
-async fn built(settings: Settings, source: Source) -> Result<Session<EitherBackend>, Failure> {
+async fn built(settings: Settings, source: Source, watch: &DeviceWatch) -> Result<Session<EitherBackend>, Failure> {
     let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
         let badge = badge(BackendKind::Cpu, adapter, why, remedy);
         session(cpu(), badge, settings, settings.width.width(false), source).await
@@ -191,6 +202,12 @@ async fn built(settings: Settings, source: Source) -> Result<Session<EitherBacke
         Ok(mut gpu) => {
             // Compiling is most of the way to the first step: it begins before the models are there.
             gpu.prepare(&WRITING, &LEARNING);
+            let (failed, watch) = (gpu.failed(), watch.clone());
+            spawn_local(async move {
+                if failed.await {
+                    watch();
+                }
+            });
             let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
             let chosen = settings.backend == BackendChoice::Gpu;
             let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
