@@ -102,8 +102,13 @@ impl Machine {
             }
             None => match self {
                 Self::Session(session) => session.handle(command).await,
-                Self::Nothing | Self::Hand(_) if command == Command::Report => vec![Event::Report(None)],
-                Self::Nothing | Self::Hand(_) => Vec::new(),
+                Self::Nothing | Self::Hand(_) => match command {
+                    Command::Report => vec![Event::Report(None)],
+                    Command::LoadCheckpoint(_) => vec![Event::Failure(no_engine("checkpoint"))],
+                    Command::LoadPreferences(_) => vec![Event::Failure(no_engine("preferences"))],
+                    // The page offers nothing else before there is an engine.
+                    _ => Vec::new(),
+                },
             },
         }
     }
@@ -168,6 +173,16 @@ impl Machine {
             Self::Hand(hand) => hand.busy(),
             Self::Nothing => false,
         }
+    }
+}
+
+/// What is said of a file that came before there is an engine.
+fn no_engine(field: &str) -> Failure {
+    Failure {
+        sentence: "There is no engine yet that could take the file up.".into(),
+        remedy: "Choose the file again once the engine has started.".into(),
+        field: Some(field.into()),
+        stopped: false,
     }
 }
 
