@@ -57,9 +57,8 @@ impl Page {
         tell_panics();
         frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
-        let query = dom::window().location().search().unwrap_or_default();
-        let (lecture, problems, query) = Lecture::from_query(&query);
-        let (settings, errors) = Settings::from_query(&query);
+        let (lecture, problems, rest) = Lecture::from_query(&address::query());
+        let (settings, errors) = Settings::from_parts(&rest);
         let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;

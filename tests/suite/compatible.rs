@@ -69,7 +69,7 @@ fn addresses_mean_what_they_meant() {
     for line in lines {
         let (address, meaning) = line.split_once('\t').expect("an address, a tab and its meaning");
         let (lecture, problems, rest) = Lecture::from_query(address);
-        let (settings, errors) = Settings::from_query(&rest);
+        let (settings, errors) = Settings::from_parts(&rest);
         assert!(problems.is_empty() && errors.is_empty(), "{address}: {problems:?} {errors:?}");
         let mut expected = Settings::default();
         let mut shown = Vec::new();
