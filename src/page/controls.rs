@@ -120,6 +120,7 @@ fn click(page: &mut Page, id: &str) {
         "help" => show_keys(),
         "kept-resume" => {
             if let Some(command) = page.state.resume() {
+                page.do_chores();
                 page.order(command);
             }
         }

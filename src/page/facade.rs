@@ -311,6 +311,7 @@ impl Page {
         for chore in std::mem::take(&mut self.state.keeping.chores) {
             self.storage.push(match chore {
                 Chore::Write => Job::Save(Box::new(self.state.entry(js_sys::Date::now()))),
+                Chore::Hold(visit) => Job::Hold(visit),
                 Chore::Forget(saved) => Job::Forget(saved),
             });
         }
