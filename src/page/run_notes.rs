@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::annotator::PairSource;
 use super::state::State;
 use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
@@ -35,9 +36,9 @@ pub struct RunNote {
     /// What the person called it; `None` where it has the name by what differs.
     #[serde(default)]
     pub name: Option<String>,
-    /// What its pairs are called, unless they were generated.
+    /// Where its pairs came from, unless they were generated.
     #[serde(default)]
-    pub pairs: Option<String>,
+    pub pairs: Option<PairSource>,
     /// Its settings at its last point, as an address has them: with them it can be repeated.
     pub settings: String,
     /// Whether they were others at an earlier point.
@@ -55,7 +56,11 @@ pub fn of(state: &State) -> Vec<RunNote> {
 impl RunNote {
     /// A note out of a file, with no name longer than a line.
     pub fn shortened(mut self) -> Self {
-        for name in [&mut self.name, &mut self.pairs].into_iter().flatten() {
+        let pairs = match &mut self.pairs {
+            Some(PairSource::Other(name)) => Some(name),
+            Some(PairSource::Loaded | PairSource::Own { .. }) | None => None,
+        };
+        for name in self.name.iter_mut().chain(pairs) {
             *name = name.chars().take(LONGEST_NAME).collect();
         }
         self
