@@ -39,6 +39,7 @@ pub struct Page {
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
+    has_asked_for_recorded: bool,
     storage: Storage,
     /// Whether the worker has an engine.
     is_engine_there: bool,
@@ -84,6 +85,7 @@ impl Page {
             telling: Telling::default(),
             post,
             inbox: Inbox::default(),
+            has_asked_for_recorded: false,
             storage: Storage::new(),
             is_engine_there: false,
             hands: Hands::default(),
@@ -103,7 +105,6 @@ impl Page {
         } else {
             self.restart();
         }
-        fetch::all(&self.inbox);
         self.storage.look();
     }
 
@@ -122,6 +123,7 @@ impl Page {
             address::write(&self.state);
         }
         self.do_chores();
+        self.ask_for_recorded();
     }
 
     /// The worker or one of its files is not there, or it has ended. Answers whether another worker is to be made, to which
@@ -131,6 +133,7 @@ impl Page {
         let is_to_follow = std::mem::take(&mut self.is_engine_there);
         let remedy = "It is built again as it was at its last point. Press Play to go on.";
         self.stopped(reason, is_to_follow.then_some(remedy));
+        self.ask_for_recorded();
         is_to_follow
     }
 
@@ -228,6 +231,16 @@ impl Page {
             },
         };
         self.state.apply(Event::Failure(failure));
+    }
+
+    /// Asks for what was recorded once the engine is there, or will not be: until then all of the line is for the engine's
+    /// files, of which a host that speaks HTTP/1.1 sends six at a time.
+    fn ask_for_recorded(&mut self) {
+        if (self.is_engine_there || self.state.has_not_started())
+            && !std::mem::replace(&mut self.has_asked_for_recorded, true)
+        {
+            fetch::all(&self.inbox);
+        }
     }
 
     fn take(&mut self, event: Event) {
