@@ -146,6 +146,10 @@ fn click(page: &mut Page, id: &str) {
             page.state.failure = None;
             page.state.mark(&[View::Notices]);
         }
+        "taken-dismiss" => {
+            page.state.taken.clear();
+            page.state.mark(&[View::Notices]);
+        }
         id if lectern::click(page, id) || former::view::click(page, id) => {}
         id if runs::click(page, id) => {}
         id if id.starts_with("annotator-") => annotator::click(page, id),

@@ -6,7 +6,7 @@ use super::annotator::PairSource;
 use super::state::State;
 use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
-use crate::engine::settings::{KNOBS, Settings};
+use crate::engine::settings::{KNOBS, Knob, Settings};
 use crate::metrics::Setting;
 use crate::sorted::Map;
 use crate::words::{decimal, say};
@@ -138,10 +138,7 @@ impl RunSettings {
             .iter()
             .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
             .filter(|knob| others().any(|other| knob.value(other) != knob.value(&mine)))
-            .map(|knob| {
-                let value = if knob.names.is_empty() { decimal(knob.text(&mine)) } else { say_value(knob.text(&mine)) };
-                format!("{} {value}", say(knob.label))
-            })
+            .map(|knob| in_words(knob, &mine))
             .collect()
     }
 
@@ -161,6 +158,18 @@ impl RunSettings {
         self.runs.insert((run, method), (Settings::from_query(settings).0, changed));
         self.revision += 1;
     }
+}
+
+/// In what settings differ from others, each as `learning rate 0.0005`.
+pub fn unlike(settings: &Settings, others: &Settings) -> Vec<String> {
+    let differing = KNOBS.iter().filter(|knob| knob.value(settings) != knob.value(others));
+    differing.map(|knob| in_words(knob, settings)).collect()
+}
+
+fn in_words(knob: &Knob, settings: &Settings) -> String {
+    let text = knob.text(settings);
+    let value = if knob.names.is_empty() { decimal(text) } else { say_value(text) };
+    format!("{} {value}", say(knob.label))
 }
 
 /// A named value in the page's language.

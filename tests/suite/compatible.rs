@@ -320,6 +320,12 @@ impl Store for Dump {
         Ok(self.clone())
     }
 
+    async fn hold(&self, _visit: &str) -> bool {
+        true
+    }
+
+    fn let_go(&self, _visit: &str) {}
+
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
         Some(Vec::new())
     }

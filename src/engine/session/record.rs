@@ -93,6 +93,7 @@ fn holds(event: &Event) -> bool {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => false,
     }
@@ -131,6 +132,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => None,
     }
