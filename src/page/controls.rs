@@ -117,6 +117,7 @@ fn click(page: &mut Page, id: &str) {
         "help" => show_keys(),
         "kept-resume" => {
             if let Some(command) = page.state.resume() {
+                page.do_chores();
                 page.order(command);
             }
         }
@@ -140,6 +141,10 @@ fn click(page: &mut Page, id: &str) {
         "failure-again" => dom::reload(),
         "failure-dismiss" => {
             page.state.failure = None;
+            page.state.mark(&[View::Notices]);
+        }
+        "taken-dismiss" => {
+            page.state.taken.clear();
             page.state.mark(&[View::Notices]);
         }
         id if lectern::click(page, id) || former::view::click(page, id) => {}

@@ -42,6 +42,7 @@ pub struct Page {
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
+    has_asked_for_recorded: bool,
     storage: Storage,
     /// Whether the worker has an engine.
     is_engine_there: bool,
@@ -60,9 +61,8 @@ impl Page {
         tell_panics();
         frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
-        let query = dom::window().location().search().unwrap_or_default();
-        let (lecture, problems, query) = Lecture::from_query(&query);
-        let (settings, errors) = Settings::from_query(&query);
+        let (lecture, problems, rest) = Lecture::from_query(&address::query());
+        let (settings, errors) = Settings::from_parts(&rest);
         let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
@@ -88,6 +88,7 @@ impl Page {
             telling: Telling::default(),
             post,
             inbox: Inbox::default(),
+            has_asked_for_recorded: false,
             storage: Storage::new(),
             is_engine_there: false,
             hands: Hands::default(),
@@ -107,7 +108,6 @@ impl Page {
         } else {
             self.restart();
         }
-        fetch::all(&self.inbox);
         self.storage.look();
     }
 
@@ -126,6 +126,7 @@ impl Page {
             address::write(&self.state);
         }
         self.do_chores();
+        self.ask_for_recorded();
     }
 
     /// The worker or one of its files is not there, or it has ended. Answers whether another worker is to be made, to which
@@ -134,6 +135,7 @@ impl Page {
     pub fn broken(&mut self, reason: String) -> bool {
         let is_to_follow = std::mem::take(&mut self.is_engine_there);
         self.stopped(reason, is_to_follow.then_some(BUILT_AGAIN));
+        self.ask_for_recorded();
         is_to_follow
     }
 
@@ -236,6 +238,16 @@ impl Page {
         self.state.apply(Event::Failure(failure));
     }
 
+    /// Asks for what was recorded once the engine is there, or will not be: until then all of the line is for the engine's
+    /// files, of which a host that speaks HTTP/1.1 sends six at a time.
+    fn ask_for_recorded(&mut self) {
+        if (self.is_engine_there || self.state.has_not_started())
+            && !std::mem::replace(&mut self.has_asked_for_recorded, true)
+        {
+            fetch::all(&self.inbox);
+        }
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Errand(_) if self.state.awaits_report() => {}
@@ -317,6 +329,7 @@ impl Page {
         for chore in std::mem::take(&mut self.state.keeping.chores) {
             self.storage.push(match chore {
                 Chore::Write => Job::Save(Box::new(self.state.entry(js_sys::Date::now()))),
+                Chore::Hold(visit) => Job::Hold(visit),
                 Chore::Forget(saved) => Job::Forget(saved),
             });
         }

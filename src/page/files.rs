@@ -6,8 +6,9 @@ use wasm_bindgen::JsCast;
 use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
 use super::handed::Handed;
+use super::view::View;
 use super::{Page, former, lectern};
-use crate::engine::protocol::{Command, Event};
+use crate::engine::protocol::{Command, Event, Failure};
 use crate::words::key;
 
 /// Where a reader of pairs finds something, as it says it within its sentences.
@@ -21,6 +22,11 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         (_, Some(reason)) => Content::Unreadable(reason),
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
+    page.state.taken.clear();
+    page.state.mark(&[View::Notices]);
+    if names.is_empty() {
+        return page.state.apply(Event::Failure(no_file()));
+    }
     let (chosen, problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
     let waiting = chosen.iter().filter_map(|file| Some((field(file.kind)?, file.name.clone()))).collect();
     page.state.handed = Handed::new(chosen.len(), waiting, problems);
@@ -30,11 +36,21 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
             FileKind::Pairs => page.order(Command::LoadPreferences(bytes)),
             FileKind::Numbers => former::view::take(page, &name, &bytes),
             FileKind::Receipts => lectern::take(page, &name, &bytes),
-            FileKind::Table | FileKind::Empty | FileKind::Other => {}
+            FileKind::Study | FileKind::Table | FileKind::Empty | FileKind::Other => {}
         }
     }
     if let Some(failure) = page.state.handed.failure() {
         page.state.apply(Event::Failure(failure));
+    }
+}
+
+/// What was dropped is a text or a link.
+fn no_file() -> Failure {
+    Failure {
+        sentence: "Nothing that was dropped here is a file.".into(),
+        remedy: "Save it as a file first; receipts can also be pasted as text, under Receipts.".into(),
+        field: Some("files".into()),
+        stopped: false,
     }
 }
 
@@ -43,6 +59,11 @@ fn field(kind: FileKind) -> Option<&'static str> {
     match kind {
         FileKind::Checkpoint => Some("checkpoint"),
         FileKind::Pairs => Some("preferences"),
-        FileKind::Numbers | FileKind::Receipts | FileKind::Table | FileKind::Empty | FileKind::Other => None,
+        FileKind::Numbers
+        | FileKind::Receipts
+        | FileKind::Study
+        | FileKind::Table
+        | FileKind::Empty
+        | FileKind::Other => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Files that were handed over together, until the engine has answered: each is taken up or named. No browser in here.
 
-use crate::engine::protocol::Failure;
+use crate::engine::protocol::{Failure, Loaded};
 
 /// The files of one choice or drop.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,16 @@ impl Handed {
             field: Some("files".into()),
             stopped: false,
         })
+    }
+
+    /// The name of the file that the engine has taken up, if it was one of these.
+    pub fn accept(&mut self, loaded: &Loaded) -> Option<String> {
+        let field = match loaded {
+            Loaded::Model { .. } => "checkpoint",
+            Loaded::Pairs { .. } => "preferences",
+        };
+        let at = self.waiting.iter().position(|(its, _)| *its == field)?;
+        Some(self.waiting.remove(at).1)
     }
 
     /// A failure, and if it is the engine's answer to one of the files, with its name and all that was refused with it.

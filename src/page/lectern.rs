@@ -3,7 +3,7 @@
 use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
-use super::{Page, clipboard, dom, focus};
+use super::{Page, clipboard, dom, focus, taken};
 use crate::engine::protocol::{Event, Failure};
 use crate::text;
 use crate::words::{heard, say};
@@ -36,7 +36,12 @@ pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
     let read = text::of_bytes(bytes).map_err(|error| error.to_string()).and_then(|text| Receipt::parse(&text));
     match read {
         Ok(receipts) => {
-            page.state.receipts.extend(receipts);
+            let all = receipts.len();
+            // The same receipt twice would count its runs twice.
+            let is_new = |receipt: &Receipt| !page.state.receipts.contains(receipt);
+            let new: Vec<Receipt> = receipts.into_iter().filter(is_new).collect();
+            page.state.taken.push(taken::receipts(file, &new, all - new.len()));
+            page.state.receipts.extend(new);
             let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
             dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
             page.state.mark(&[View::Frontier]);

@@ -32,6 +32,7 @@ pub mod run_notes;
 pub mod state;
 pub mod study;
 pub mod sweep;
+pub mod taken;
 pub mod telling;
 pub mod tour;
 pub mod trails;

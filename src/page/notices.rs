@@ -43,6 +43,7 @@ pub fn draw(state: &State) {
         dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
+    draw_taken(&state.taken);
     draw_kept(&state.keeping);
     draw_undo(state);
     dom::flag("failure", "hidden", state.failure.is_none());
@@ -51,6 +52,16 @@ pub fn draw(state: &State) {
         dom::set_text("failure-sentence", &heard(&failure.sentence));
         dom::set_text("failure-remedy", &heard(&failure.remedy));
     }
+}
+
+/// Says what was taken up of the files that were handed over last.
+fn draw_taken(taken: &[String]) {
+    let text = taken.join(" ");
+    dom::flag("taken", "hidden", text.is_empty());
+    if !text.is_empty() && dom::element("taken-sentence").text_content().as_ref() != Some(&text) {
+        dom::set_text("said", &text);
+    }
+    dom::set_text("taken-sentence", &text);
 }
 
 /// Offers the run of an earlier visit, or says why none is kept.

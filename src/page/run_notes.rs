@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::annotator::PairSource;
 use super::state::State;
 use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
-use crate::engine::settings::{KNOBS, Settings};
+use crate::engine::settings::{KNOBS, Knob, Settings};
 use crate::metrics::Setting;
 use crate::sorted::Map;
 use crate::words::{decimal, say};
@@ -35,9 +36,9 @@ pub struct RunNote {
     /// What the person called it; `None` where it has the name by what differs.
     #[serde(default)]
     pub name: Option<String>,
-    /// What its pairs are called, unless they were generated.
+    /// Where its pairs came from, unless they were generated.
     #[serde(default)]
-    pub pairs: Option<String>,
+    pub pairs: Option<PairSource>,
     /// Its settings at its last point, as an address has them: with them it can be repeated.
     pub settings: String,
     /// Whether they were others at an earlier point.
@@ -55,7 +56,11 @@ pub fn of(state: &State) -> Vec<RunNote> {
 impl RunNote {
     /// A note out of a file, with no name longer than a line.
     pub fn shortened(mut self) -> Self {
-        for name in [&mut self.name, &mut self.pairs].into_iter().flatten() {
+        let pairs = match &mut self.pairs {
+            Some(PairSource::Other(name)) => Some(name),
+            Some(PairSource::Loaded | PairSource::Own { .. }) | None => None,
+        };
+        for name in self.name.iter_mut().chain(pairs) {
             *name = name.chars().take(LONGEST_NAME).collect();
         }
         self
@@ -147,10 +152,7 @@ impl RunSettings {
             .iter()
             .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
             .filter(|knob| others().any(|other| knob.value(other) != knob.value(&mine)))
-            .map(|knob| {
-                let value = if knob.names.is_empty() { decimal(knob.text(&mine)) } else { say_value(knob.text(&mine)) };
-                format!("{} {value}", say(knob.label))
-            })
+            .map(|knob| in_words(knob, &mine))
             .collect()
     }
 
@@ -170,6 +172,18 @@ impl RunSettings {
         self.runs.insert((run, method), (Settings::from_query(settings).0, changed));
         self.revision += 1;
     }
+}
+
+/// In what settings differ from others, each as `learning rate 0.0005`.
+pub fn unlike(settings: &Settings, others: &Settings) -> Vec<String> {
+    let differing = KNOBS.iter().filter(|knob| knob.value(settings) != knob.value(others));
+    differing.map(|knob| in_words(knob, settings)).collect()
+}
+
+fn in_words(knob: &Knob, settings: &Settings) -> String {
+    let text = knob.text(settings);
+    let value = if knob.names.is_empty() { decimal(text) } else { say_value(text) };
+    format!("{} {value}", say(knob.label))
 }
 
 /// A named value in the page's language.

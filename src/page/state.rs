@@ -35,6 +35,7 @@ use crate::page::receipt::Receipt;
 use crate::page::recorded::Recorded;
 use crate::page::study::Study;
 use crate::page::sweep::Sweeping;
+use crate::page::taken;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
@@ -153,6 +154,8 @@ pub struct State {
     pub pair_names: PairNames,
     /// Files that were handed over last.
     pub handed: Handed,
+    /// What is said of those that were taken up, a sentence each.
+    pub taken: Vec<String>,
     orders: Orders,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
@@ -224,6 +227,7 @@ impl State {
             annotator: Annotator::default(),
             pair_names: PairNames::default(),
             handed: Handed::default(),
+            taken: Vec::new(),
             orders: Orders::default(),
             earlier_runs: 0,
             stale: View::ALL.into_iter().collect(),
@@ -445,6 +449,12 @@ impl State {
             Event::Errand(_) | Event::Brought(_) => {}
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
+            Event::Loaded(loaded) => {
+                if let Some(file) = self.handed.accept(&loaded) {
+                    self.taken.push(taken::loaded(&file, &loaded));
+                    self.mark(&[View::Notices]);
+                }
+            }
             Event::DrawnPairs(pairs) => {
                 self.annotator.take(pairs);
                 self.mark(&[View::Annotator]);

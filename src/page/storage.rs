@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStore, ObjectStoreParams, TransactionMode};
-use js_sys::{Array, Promise, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -16,6 +16,7 @@ use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Unde
 use super::kept::{Job, Jobs, Keeper, News};
 use super::{dom, frames, stored};
 use crate::engine::worker::wire;
+use crate::sorted::Map;
 
 const DATABASE: &str = "klimb";
 /// Version 1 had the first form's store alone.
@@ -46,6 +47,9 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn request(this: &LockManager, name: &str, work: &JsValue) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = request)]
+    fn request_with(this: &LockManager, name: &str, options: &JsValue, work: &JsValue) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(method, catch)]
     fn query(this: &LockManager) -> Result<JsValue, JsValue>;
 }
@@ -69,7 +73,7 @@ impl Storage {
     pub fn new() -> Self {
         let (folder, visit, news) = (stored::folder(), random_id(), Told::default());
         let (lock, prefix) = (lock_name(&folder, &visit), lock_name(&folder, ""));
-        let browser = Browser { lock, prefix, has_asked: Cell::new(false), news: news.clone() };
+        let browser = Browser { lock, prefix, has_asked: Cell::new(false), held: Rc::default(), news: news.clone() };
         let keeper = Some(Keeper::new(browser, folder, visit));
         Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news })))
     }
@@ -126,6 +130,8 @@ struct Browser {
     prefix: String,
     /// Whether the lock has been asked for: a second request would wait for the first one's end.
     has_asked: Cell<bool>,
+    /// What lets go of each lock of another visit that this page holds.
+    held: Rc<RefCell<Map<String, Function>>>,
     news: Told,
 }
 
@@ -246,6 +252,47 @@ impl Store for Browser {
         let transaction = connection.0.transaction(&[FIRST, PARTS], mode).and_then(real).map_err(failed)?;
         let store = |name| transaction.object_store(name).and_then(real).map_err(failed);
         Ok(Opened { first: store(FIRST)?, parts: store(PARTS)?, transaction, _connection: connection })
+    }
+
+    async fn hold(&self, visit: &str) -> bool {
+        let Some(locks) = locks() else { return true };
+        if self.held.borrow().contains_key(visit) {
+            return true;
+        }
+        let options = Object::new();
+        // A plain object takes whatever it is given.
+        let _ = Reflect::set(&options, &"ifAvailable".into(), &true.into());
+        let mut request = None;
+        let answered = Promise::new(&mut |answered, _| {
+            let (held, its) = (self.held.clone(), visit.to_owned());
+            let work = Closure::once_into_js(move |lock: JsValue| {
+                let _ = answered.call1(&JsValue::NULL, &lock.is_truthy().into());
+                let hold = Promise::new(&mut |let_go, _| {
+                    if lock.is_truthy() {
+                        held.borrow_mut().insert(its.clone(), let_go);
+                    } else {
+                        let _ = let_go.call0(&JsValue::NULL);
+                    }
+                });
+                JsValue::from(hold)
+            });
+            request = locks.request_with(&format!("{}{visit}", self.prefix), &options, &work).ok();
+        });
+        match request {
+            Some(request) => {
+                let granted = JsFuture::from(Promise::race(&Array::of2(&answered, &request))).await;
+                // A browser that refuses locks tells nothing of others, as one that has none.
+                granted.is_err() || granted.is_ok_and(|granted| granted.is_truthy())
+            }
+            None => true,
+        }
+    }
+
+    fn let_go(&self, visit: &str) {
+        if let Some(let_go) = self.held.borrow_mut().remove(visit) {
+            // A promise cannot refuse to be kept.
+            let _ = let_go.call0(&JsValue::NULL);
+        }
     }
 
     async fn open_elsewhere(&self) -> Option<Vec<String>> {

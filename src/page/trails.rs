@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::annotator::PairNames;
+use super::annotator::{PairNames, PairSource};
 use super::format;
 use super::recorded::method_name;
 use crate::charts::Trail;
@@ -57,7 +57,7 @@ pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
 /// The same, with the runs that they are.
 pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
     let mut trails: Map<RunId, Trail> = Map::default();
-    let mut newest: Map<(&str, Option<&str>), u32> = Map::default();
+    let mut newest: Map<(&str, Option<&PairSource>), u32> = Map::default();
     for point in points {
         let newest = newest.get_or_default((&point.point.method, names.of(point)));
         *newest = (*newest).max(point.run);
@@ -118,7 +118,7 @@ pub fn table_name(point: &Point, names: &PairNames) -> String {
 
 /// A name with what tells its run from others of the method: settings, and pairs that were not generated.
 fn told_apart(name: String, point: &Point, names: &PairNames) -> String {
-    let pairs = names.of(point).map(|pairs| say(pairs).to_owned());
+    let pairs = names.of(point).map(PairSource::words);
     [name].into_iter().chain(names.differing(point)).chain(pairs).collect::<Vec<_>>().join(", ")
 }
 
@@ -218,7 +218,7 @@ mod tests {
         let mut names = PairNames::default();
         let mut points = vec![point(1, "dpo", 10)];
         let mut take_up = |points: &mut Vec<Point>, id: u32, command, more: &[Point]| {
-            names.announce(format!("my labels {id}"));
+            names.announce(PairSource::Other(format!("my labels {id}")));
             names.order(id, &command);
             names.acknowledge(id);
             more.iter().for_each(|it| names.record(it));

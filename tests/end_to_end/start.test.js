@@ -124,6 +124,10 @@ for (const name of [CHROMIUM, FIREFOX]) {
           if (where === '#failure') await says(page, '#badge', /^The engine has not started\. What the figure shows is recorded\.$/);
           await standsStill(page, what);
           assert.equal(await canTryAgain(page), 1, what);
+          if (file === 'sft.safetensors') {
+            // What is recorded is there all the same.
+            await page.waitForFunction(() => document.querySelector('#comparison-rows').rows.length > 0, PATIENT);
+          }
         }, url);
       }
       // Without its first script the page can say only what is written in it.
@@ -211,10 +215,12 @@ for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
         assert.ok(Number(here) > 0 && Number(here) < Number(all), said);
         if (patience) await says(page, '#badge', new RegExp(`^Fetching the ${what}: \\d+ of ${all} kB\\. Nothing new for \\d+ s: `));
         assert.ok(await page.$eval('#play', (it) => it.disabled));
+        assert.deepEqual(asked.filter((file) => file.endsWith('.csv')), [], 'what is recorded waits for the engine');
         release();
       }
       await says(page, '#badge', /^Runs on the CPU/);
       await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      await page.waitForFunction(() => document.querySelector('#comparison-rows').rows.length > 0, PATIENT);
       const once = ['klimb_bg.wasm', 'base.safetensors', 'sft.safetensors'];
       // The service worker asks for everything once more, afterwards.
       const before = asked.slice(0, asked.includes('service-worker.js') ? asked.indexOf('service-worker.js') : undefined);

@@ -101,13 +101,14 @@ pub enum Command {
     ReadAt(f64),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
-    /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
+    /// Replace the SFT model by the one in this file. Answered by `Stage` and `Loaded`, or by `Failure`; nothing is
+    /// half-replaced.
     LoadCheckpoint(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Answered by `Checkpoint`.
     ExportCheckpoint(Stage),
     /// Train on these pairs, which a person labelled, instead of generated ones: JSON lines with `prompt`, `chosen` and
-    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` or `Failure`; nothing is
-    /// half-replaced.
+    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` and `Loaded`, or by
+    /// `Failure`; nothing is half-replaced.
     LoadPreferences(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Train on generated pairs again. What learns from pairs starts over, unless they were generated already.
     GeneratePreferences,
@@ -123,6 +124,27 @@ pub enum Command {
     },
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
+}
+
+/// What was in a file that was taken up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loaded {
+    /// A model, now in the place of the SFT model.
+    Model {
+        /// What it was trained for, as its checkpoint names it.
+        stage: String,
+        /// Optimiser steps done.
+        step: u64,
+        /// Whether it was there already.
+        is_same: bool,
+    },
+    /// A person's pairs.
+    Pairs {
+        /// How many.
+        count: usize,
+        /// Whether they were there already.
+        is_same: bool,
+    },
 }
 
 /// A measured policy.
@@ -236,6 +258,8 @@ pub enum Event {
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// The pairs there are, as JSON lines.
     Preferences(String),
+    /// A file was taken up whole: follows `LoadCheckpoint` and `LoadPreferences`, also where nothing is otherwise now.
+    Loaded(Loaded),
     /// Pairs that wait for a label, by rising number.
     DrawnPairs(Vec<DrawnPair>),
     /// Something could not be done. The engine goes on unless it says otherwise.

@@ -52,9 +52,10 @@ impl<K: Kernels> Session<K> {
                 Err(failure) => events.push(Event::Failure(failure)),
             },
             Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
-                Ok(()) => {
+                Ok(loaded) => {
                     self.pipeline.adopt(&mut self.k).await?;
                     drop(self.restart(&Stage::ALL, true, events));
+                    events.push(Event::Loaded(loaded));
                     events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
                 }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
@@ -68,7 +69,10 @@ impl<K: Kernels> Session<K> {
                 });
             }
             Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
-                Ok(()) => drop(self.restart(&LEARNED_FROM_PAIRS, false, events)),
+                Ok(loaded) => {
+                    drop(self.restart(&LEARNED_FROM_PAIRS, false, events));
+                    events.push(Event::Loaded(loaded));
+                }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
             },
             Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {

@@ -101,6 +101,7 @@ fn holds(event: &Event) -> bool {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => false,
     }
@@ -140,6 +141,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => None,
     }

@@ -3,12 +3,15 @@
 use super::FormerRuns;
 use crate::engine::protocol::{Event, Failure};
 use crate::page::view::View;
-use crate::page::{Page, dom};
+use crate::page::{Page, dom, taken};
 
 /// Shows the runs of a file of numbers; a file of the same name is replaced.
 pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
     match FormerRuns::parse(file, bytes) {
         Ok(former) => {
+            let before = page.state.former.iter().find(|other| other.file == former.file);
+            let said = taken::numbers(&former, before);
+            page.state.taken.push(said);
             dom::set_text(
                 "former-said",
                 &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),

@@ -73,6 +73,10 @@ enum Standing {
 /// What is said of a run that another tab has taken up, or removed, since it was offered.
 const NO_LONGER_THERE: &str = "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.";
 
+/// What is said of a run that another tab is about to take up since it was offered.
+const IS_RESUMED: &str =
+    "Another tab is resuming the run that was offered. Nothing was removed here; that tab goes on keeping it.";
+
 /// A set as it is listed.
 struct Set {
     visit: String,
@@ -183,12 +187,19 @@ impl<S: Store> Keeper<S> {
         }
     }
 
+    /// Holds what a visit kept, so that no other page removes it, until this page has written it or ends. It stays where a page
+    /// that is open has it.
+    pub async fn hold(&self, visit: &str) {
+        self.store.hold(visit).await;
+    }
+
     /// Forgets what a visit kept, unless its page is open or it has written since, and offers the next.
     pub async fn forget(&mut self, saved: &Saved) -> Vec<News> {
         let mut news = Vec::new();
-        match self.remove(saved).await {
-            Ok(true) => {}
-            Ok(false) => news.push(News::Trouble(NO_LONGER_THERE.into())),
+        let removed = self.remove(saved).await;
+        self.store.let_go(&saved.visit);
+        match removed {
+            Ok(trouble) => news.extend(trouble.map(|trouble| News::Trouble(trouble.into()))),
             Err(error) => return vec![self.refused(error)],
         }
         if let Err(error) = self.offer(None, false, &mut news).await {
@@ -197,14 +208,22 @@ impl<S: Store> Keeper<S> {
         news
     }
 
-    /// Answers with `false`, and removes nothing, if the set is not as it was when it was offered and no open page tells why.
-    async fn remove(&self, saved: &Saved) -> Result<bool, StoreError> {
-        let standing = self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref());
+    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered. Whoever removes a set
+    /// holds it, so that nobody takes it up meanwhile.
+    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
+        let standing = if self.store.hold(&saved.visit).await {
+            self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref())
+        } else {
+            Standing::Open
+        };
         let mut transaction = self.store.begin(true).await?;
         let changes = self.removal(&mut transaction, saved, standing).await?;
-        let is_as_expected = standing == Standing::Open || !changes.is_empty();
+        let trouble = match standing {
+            Standing::Open => (!saved.was_open).then_some(IS_RESUMED),
+            Standing::Closed | Standing::Unknown => changes.is_empty().then_some(NO_LONGER_THERE),
+        };
         transaction.commit(changes).await?;
-        Ok(is_as_expected)
+        Ok(trouble)
     }
 
     /// What removes a set, if it is as it was saved then.
@@ -274,6 +293,7 @@ impl<S: Store> Keeper<S> {
         changes.push(Change::Put(head, S::encode(&Head { format: FORMAT, when: entry.when, saves: now.saves })?));
         transaction.commit(changes).await?;
         self.written = Some(now);
+        entry.replaces.iter().for_each(|saved| self.store.let_go(&saved.visit));
         Ok(true)
     }
 
@@ -376,20 +396,26 @@ impl<S: Store> Keeper<S> {
             Standing::Closed => true,
             Standing::Unknown => now - set.when() > LONG_AGO,
         };
-        let (mut left, mut keys) = (MOST_VISITS, Vec::new());
+        let (mut left, mut gone) = (MOST_VISITS, Vec::new());
         for set in sets {
             if set.is_newer() || set.head.is_none() || set.visit == self.visit || !is_over(&set) {
                 continue;
             }
             if set.is_discarded || left == 0 {
                 if set.is_discarded || former != Some(set.visit.as_str()) {
-                    keys.extend(set.keys);
+                    gone.push(set);
                 }
             } else {
                 left -= 1;
             }
         }
-        if keys.is_empty() { Ok(()) } else { self.delete(keys).await }
+        for set in gone {
+            // One that another page takes up just now stays.
+            let deleted = if self.store.hold(&set.visit).await { self.delete(set.keys).await } else { Ok(()) };
+            self.store.let_go(&set.visit);
+            deleted?;
+        }
+        Ok(())
     }
 
     /// Puts the run of the store's first form into today's, both in one transaction.

@@ -28,6 +28,8 @@ use crate::sorted::Map;
 pub enum Chore {
     /// Keep the page as it is now.
     Write,
+    /// Hold what was kept of a visit, so that no other tab removes it.
+    Hold(String),
     /// Forget what was kept of a visit.
     Forget(Saved),
 }
@@ -180,6 +182,8 @@ impl Keeping {
     pub fn resume(&mut self, order: u32) -> Option<Command> {
         let earlier = self.offer.take()?;
         self.has_asked = false;
+        // An engine takes its time, in which another tab could discard what is resumed here.
+        self.chores.push(Chore::Hold(earlier.visit.clone()));
         let command = match &earlier.engine {
             Some(kept) => Command::Resume(Box::new(kept.clone())),
             None => Command::Start(earlier.seen.settings),
@@ -233,7 +237,7 @@ impl Keeping {
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
-        // At once, and not at the next point: until it is written by this visit, another tab may discard what was resumed.
+        // At once, and not at the next point: what was resumed is held only as long as this page is there.
         self.write();
         Some(*earlier)
     }

@@ -220,8 +220,8 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     state.apply(Event::Acknowledged(order.id));
     let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
     state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
-    assert_eq!(std::mem::take(&mut state.keeping.chores), [forgotten]);
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
+    assert_eq!(std::mem::take(&mut state.keeping.chores), [Chore::Hold("one".into()), forgotten]);
     state.apply(ready());
     assert!(state.points.is_empty() && state.settings == Settings::default());
 }
@@ -264,7 +264,7 @@ fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     state.keeping.hear(News::Trouble("something".into()));
     state.keeping.write();
     state.keeping.dismiss();
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
     assert_eq!(state.keeping.chores, [Chore::Write, forgotten], "neither takes the place of the other");
     assert_eq!((state.keeping.offer.as_ref(), state.keeping.trouble()), (None, Some("something")));
     state.keeping.dismiss();

@@ -1,4 +1,4 @@
-//! The recorded files, fetched from beside the page once its first frame is drawn.
+//! The recorded files, fetched from beside the page once the engine is there.
 
 use std::cell::RefCell;
 use std::rc::Rc;

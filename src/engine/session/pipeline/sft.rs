@@ -3,7 +3,7 @@
 use super::{Pipeline, TOLD, preferences};
 use crate::algorithms::{Sft, SftMetrics};
 use crate::backend::{BackendError, Kernels};
-use crate::engine::protocol::SftBatch;
+use crate::engine::protocol::{Loaded, SftBatch};
 use crate::engine::session::reports;
 use crate::experiments::{SFT_STEPS, TextSource, sft_settings};
 use crate::language::upload;
@@ -90,12 +90,15 @@ impl<K: Kernels> Pipeline<K> {
         Ok(true)
     }
 
-    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
-    pub fn load_sft(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference. Answers with what it is.
+    pub fn load_sft(&mut self, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
         let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
         let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };
-        self.sft = Checkpoint::from_bytes(bytes, Some(&expected))?;
+        let read = Checkpoint::from_bytes(bytes, Some(&expected))?;
+        let is_same = self.live_sft.is_none() && read == self.sft;
+        let loaded = Loaded::Model { stage: read.stage.clone(), step: read.step, is_same };
+        self.sft = read;
         self.live_sft = None;
-        Ok(())
+        Ok(loaded)
     }
 }
