@@ -4,7 +4,6 @@ use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
-use super::handed::Handed;
 use super::hands::Hands;
 use super::hands::workers::Workers;
 use super::hidden::Pace;
@@ -311,7 +310,6 @@ impl Page {
         }
         if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
             self.give_errands_back();
-            self.state.handed = Handed::default();
         }
         let order = self.state.order(command);
         let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {

@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 
 use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
-use super::handed::Handed;
+use super::handed::refused;
 use super::view::View;
 use super::{Page, former, lectern};
 use crate::engine::protocol::{Command, Event, Failure};
@@ -27,19 +27,32 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
     if names.is_empty() {
         return page.state.apply(Event::Failure(no_file()));
     }
-    let (chosen, problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
-    let waiting = chosen.iter().filter_map(|file| Some((field(file.kind)?, file.name.clone()))).collect();
-    page.state.handed = Handed::new(chosen.len(), waiting, problems);
+    let (chosen, mut problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
+    let (mut taken, mut waiting) = (0, Vec::new());
     for Chosen { name, kind, bytes } in chosen {
-        match kind {
-            FileKind::Checkpoint => page.order(Command::LoadCheckpoint(bytes)),
-            FileKind::Pairs => page.order(Command::LoadPreferences(bytes)),
+        let order = page.state.next_order();
+        let result = match kind {
+            FileKind::Checkpoint => {
+                waiting.push((order, name.clone()));
+                page.order(Command::LoadCheckpoint(bytes));
+                Ok(())
+            }
+            FileKind::Pairs => {
+                waiting.push((order, name.clone()));
+                page.order(Command::LoadPreferences(bytes));
+                Ok(())
+            }
             FileKind::Numbers => former::view::take(page, &name, &bytes),
             FileKind::Receipts => lectern::take(page, &name, &bytes),
-            FileKind::Study | FileKind::Table | FileKind::Empty | FileKind::Other => {}
+            // These have been refused.
+            FileKind::Study | FileKind::Table | FileKind::Empty | FileKind::Other => continue,
+        };
+        match result {
+            Ok(()) => taken += 1,
+            Err(reason) => problems.push(refused(&name, &reason)),
         }
     }
-    if let Some(failure) = page.state.handed.failure() {
+    if let Some(failure) = page.state.handed.add(taken, waiting, problems) {
         page.state.apply(Event::Failure(failure));
     }
 }
@@ -51,19 +64,5 @@ fn no_file() -> Failure {
         remedy: "Save it as a file first; receipts can also be pasted as text, under Receipts.".into(),
         field: Some("files".into()),
         stopped: false,
-    }
-}
-
-/// The field of the engine's answer, if it refuses such a file.
-fn field(kind: FileKind) -> Option<&'static str> {
-    match kind {
-        FileKind::Checkpoint => Some("checkpoint"),
-        FileKind::Pairs => Some("preferences"),
-        FileKind::Numbers
-        | FileKind::Receipts
-        | FileKind::Study
-        | FileKind::Table
-        | FileKind::Empty
-        | FileKind::Other => None,
     }
 }

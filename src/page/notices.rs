@@ -64,14 +64,15 @@ fn draw_taken(taken: &[String]) {
     dom::set_text("taken-sentence", &text);
 }
 
-/// Offers the run of an earlier visit, or says why none is kept.
+/// Offers the run of an earlier visit, and says what went wrong with keeping.
 fn draw_kept(keeping: &Keeping) {
-    let text = match (&keeping.offer, keeping.trouble()) {
-        (Some(earlier), _) if earlier.is_open => {
+    let trouble = keeping.trouble().map(heard);
+    let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
+        earlier if earlier.is_open => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
         }
-        (Some(earlier), _) if keeping.asks_again() => {
+        earlier if keeping.asks_again() => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!(
                 "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
@@ -79,14 +80,13 @@ fn draw_kept(keeping: &Keeping) {
                 run
             )
         }
-        (Some(earlier), _) if earlier.may_be_open => {
+        earlier if earlier.may_be_open => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
         }
-        (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
-        (None, Some(trouble)) => heard(trouble),
-        (None, None) => String::new(),
-    };
+        earlier => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
+    });
+    let text = [trouble, offer].into_iter().flatten().collect::<Vec<_>>().join(" ");
     dom::flag("kept", "hidden", text.is_empty());
     dom::flag("kept-resume", "hidden", keeping.offer.is_none());
     let is_closed = keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open);

@@ -152,7 +152,7 @@ pub struct State {
     pub annotator: Annotator,
     /// What the pairs are called that runs were trained on.
     pub pair_names: PairNames,
-    /// Files that were handed over last.
+    /// Files that were handed over and not answered yet.
     pub handed: Handed,
     /// What is said of those that were taken up, a sentence each.
     pub taken: Vec<String>,
@@ -279,6 +279,7 @@ impl State {
             Event::Acknowledged(id) => {
                 let TakenUp { starts_over, is_reset, is_start, is_move, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
+                self.handed.acknowledge(id);
                 if is_start || is_move {
                     self.put_engine_aside(is_move);
                 }
@@ -450,7 +451,7 @@ impl State {
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Loaded(loaded) => {
-                if let Some(file) = self.handed.accept(&loaded) {
+                if let Some(file) = self.handed.accept() {
                     self.taken.push(taken::loaded(&file, &loaded));
                     self.mark(&[View::Notices]);
                 }
@@ -527,6 +528,11 @@ impl State {
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 
+    /// The number of the next order.
+    pub fn next_order(&self) -> u32 {
+        self.orders.next()
+    }
+
     /// The command that takes up the run of an earlier visit, to be ordered next.
     pub fn resume(&mut self) -> Option<Command> {
         self.mark(&[View::Notices]);
@@ -536,6 +542,7 @@ impl State {
     /// The command that builds the engine as it was at its last point, after its worker has died.
     pub fn rebuilt(&mut self) -> Command {
         self.orders.worker_died();
+        self.handed.worker_died();
         self.keeping.rebuilt(self.settings)
     }
 

@@ -99,7 +99,6 @@ mod tests {
     use crate::engine::protocol::Event;
     use crate::page::export;
     use crate::page::fixtures::{point, runs};
-    use crate::page::handed::Handed;
     use crate::page::state::State;
 
     #[test]
@@ -141,9 +140,10 @@ mod tests {
         let pairs = |is_same| Event::Loaded(Loaded::Pairs { count: 14, is_same });
         state.apply(pairs(false));
         assert!(state.taken.is_empty(), "nobody has chosen a file: these are the labels of this page");
-        let waiting = || vec![("checkpoint", "m.safetensors".to_owned()), ("preferences", "p.jsonl".to_owned())];
-        state.handed = Handed::new(2, waiting(), Vec::new());
+        state.handed.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
+        state.apply(Event::Acknowledged(1));
         state.apply(Event::Loaded(Loaded::Model { stage: "dpo".into(), step: 120, is_same: false }));
+        state.apply(Event::Acknowledged(2));
         state.apply(pairs(true));
         state.apply(pairs(true));
         assert_eq!(

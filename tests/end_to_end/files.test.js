@@ -36,7 +36,7 @@ test('broken and foreign files are refused by name, and nothing is lost', () => 
   const chooser = await page.$('#load-sft');
   await chooser.uploadFile(join(folder, 'cut.safetensors'));
   await failure(page, `${Math.floor(whole.length / 2)} bytes`);
-  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors: The checkpoint has \d+ bytes, not .*\.$/);
+  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors is refused \(the checkpoint has \d+ bytes, not .*\)\.$/);
   await chooser.uploadFile(join(folder, 'poem.txt'));
   await failure(page, 'poem.txt holds neither a model nor pairs');
   assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);
@@ -208,7 +208,7 @@ test('exported numbers stand in the chart again, with the way to their settings'
 
   await writeFile(join(folder, 'other.json'), '{"points": []}');
   await chooser.uploadFile(join(folder, 'other.json'));
-  await failure(page, 'The file other.json could not be used');
+  await failure(page, 'That could not be used: other.json is refused (');
   // Its points are behind all others.
   await page.focus('#frontier');
   await page.keyboard.press('ArrowLeft');

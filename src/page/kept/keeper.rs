@@ -73,6 +73,9 @@ enum Standing {
 /// What is said of a run that another tab has taken up, or removed, since it was offered.
 const NO_LONGER_THERE: &str = "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.";
 
+/// What is said of a run that another tab has gone on with since it was offered, as far as one can tell without locks.
+const HAS_GONE_ON: &str = "The run that was offered has gone on in another tab since. Nothing was removed here.";
+
 /// What is said of a run that another tab is about to take up since it was offered.
 const IS_RESUMED: &str =
     "Another tab is resuming the run that was offered. Nothing was removed here; that tab goes on keeping it.";
@@ -217,25 +220,28 @@ impl<S: Store> Keeper<S> {
             Standing::Open
         };
         let mut transaction = self.store.begin(true).await?;
-        let changes = self.removal(&mut transaction, saved, standing).await?;
+        let (changes, is_there) = self.removal(&mut transaction, saved, standing).await?;
         let trouble = match standing {
             Standing::Open => (!saved.was_open).then_some(IS_RESUMED),
-            Standing::Closed | Standing::Unknown => changes.is_empty().then_some(NO_LONGER_THERE),
+            Standing::Closed | Standing::Unknown => {
+                changes.is_empty().then_some(if is_there { HAS_GONE_ON } else { NO_LONGER_THERE })
+            }
         };
         transaction.commit(changes).await?;
         Ok(trouble)
     }
 
-    /// What removes a set, if it is as it was saved then.
+    /// What removes a set, if it is as it was saved then; and whether there is one.
     async fn removal(
         &self,
         transaction: &mut S::Transaction,
         saved: &Saved,
         standing: Standing,
-    ) -> Result<Vec<Change<S::Value>>, StoreError> {
+    ) -> Result<(Vec<Change<S::Value>>, bool), StoreError> {
         let head: Option<Head> = decode::<S, _>(transaction.get(&self.key(&saved.visit, Kind::Head, 0)).await?);
+        let is_there = head.is_some();
         let is_as_saved = head.is_some_and(|head| head.when == saved.when);
-        Ok(match standing {
+        let changes = match standing {
             Standing::Closed if is_as_saved => {
                 let keys = transaction.keys(Under::Visit(&self.folder, &saved.visit)).await?;
                 keys.into_iter().map(Change::Delete).collect()
@@ -245,7 +251,8 @@ impl<S: Store> Keeper<S> {
                 vec![Change::Put(self.key(&saved.visit, Kind::Discarded, 0), S::encode(&saved.when)?)]
             }
             Standing::Open | Standing::Closed | Standing::Unknown => Vec::new(),
-        })
+        };
+        Ok((changes, is_there))
     }
 
     /// Writes all parts that are not there yet, and removes those that the entry does not name. Answers with `false`, and
@@ -261,7 +268,7 @@ impl<S: Store> Keeper<S> {
         let mut changes = Vec::new();
         if let Some(saved) = &entry.replaces {
             let standing = self.standing(&saved.visit, open.as_deref());
-            changes = self.removal(&mut transaction, saved, standing).await?;
+            (changes, _) = self.removal(&mut transaction, saved, standing).await?;
         }
         let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {

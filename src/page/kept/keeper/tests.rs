@@ -321,6 +321,22 @@ fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() 
 }
 
 #[test]
+fn a_run_that_has_gone_on_since_it_was_offered_is_not_said_to_be_gone() {
+    let (memory, mut all) = with_visits(&["one"], 1);
+    memory.shared().open = None;
+    let mut other = keeper(&memory, "two");
+    let offered = found(&alone(other.look(None, 5.0 * HOUR))).expect("an offer").saved();
+    let (tab, its, _) = &mut all[0];
+    tab.train(1, 7.0);
+    let (entry, whole) = tab.save(6.0 * HOUR);
+    assert_eq!(alone(its.save(entry)), [News::Saved]);
+    let news = alone(other.forget(&offered));
+    assert_eq!(news[0], News::Trouble(HAS_GONE_ON.into()));
+    let now = found(&news).map(|it| (it.when, &it.engine));
+    assert!(now == Some((whole.when, &whole.engine)), "it is offered as it is now");
+}
+
+#[test]
 fn a_discard_that_fails_at_any_call_is_whole_or_is_not() {
     let count = at_every_call(|call, error| {
         let (memory, all) = with_visits(&["one", "two"], 2);
