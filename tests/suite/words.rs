@@ -14,6 +14,7 @@ use klimb::engine::settings::{KNOBS, Settings};
 use klimb::metrics::{DEFINITIONS, QUANTITIES};
 use klimb::page::clinic::CASES;
 use klimb::page::lecture::Lecture;
+use klimb::page::receipt::Receipt;
 use klimb::page::tour::STOPS;
 use klimb::words;
 use klimb::world::preferences::from_jsonl;
@@ -331,6 +332,9 @@ fn complaints_of_every_kind() -> Vec<String> {
         told.extend(Settings::from_query(&twice).1.iter().map(ToString::to_string));
     }
     told.extend(Lecture::from_query("hide=x&type=y").1);
+    for receipt in ["", "{\"receipt\":2}", "{\"receipt\":2,\"receipt\":2}", "{\"receipt\":1e999}"] {
+        told.extend(Receipt::parse(receipt).err());
+    }
     let world = World::new(WorldSettings::default()).expect("the default world");
     let pair = |prompt: &str| format!(r#"{{"prompt":{prompt},"chosen":"was superb .","rejected":"was dull ."}}"#);
     let long = format!("\"{}\"", "was ".repeat(60));
@@ -351,8 +355,10 @@ fn no_english_word_is_left_in_a_german_complaint() {
     words::speak(german.into_iter().collect());
     let told = complaints_of_every_kind();
     assert!(told.len() > 4 * KNOBS.len(), "{} complaints", told.len());
-    let english =
-        ["is", "not", "a", "an", "the", "number", "text", "whole", "multiple", "none", "of", "outside", "to", "twice"];
+    let english = [
+        "is", "not", "a", "an", "the", "number", "text", "whole", "missing", "field", "multiple", "none", "of",
+        "outside", "to", "twice",
+    ];
     let german: Vec<(String, String)> =
         told.into_iter().map(|told| (words::heard(&format!("That cannot be used: {told}.")), told)).collect();
     words::speak(Vec::new());
