@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CHROMIUM, PATIENT, QUICK, drawn, has, ready, text, visit } from './harness.js';
+import { hosted } from './server.js';
 
 /** Opens the page anew after `broken(given)` was done to the browser, and lets `use` look at it. */
 async function broken(page, how, given, use) {
@@ -54,7 +55,8 @@ test('a store that gives nothing is one that keeps nothing, and that is said', (
 
 test('a store that never answers is spoken of', () => visit(CHROMIUM, async (page) => {
   const never = () => {
-    const { open } = IDBFactory.prototype;
+    const [{ open }, { setTimeout }] = [IDBFactory.prototype, window];
+    window.setTimeout = (work, milliseconds) => setTimeout(work, milliseconds / 20); // a long time is soon over
     IDBFactory.prototype.open = function mute() {
       const request = open.call(this, 'another');
       Object.defineProperty(request, 'onsuccess', { set() {} });
@@ -134,13 +136,38 @@ test('a chart without room says so, and is drawn when it has room or its pixels 
 test('recorded runs that a browser gives no answer for are spoken of', () => visit(CHROMIUM, async (page) => {
   const none = (answer) => {
     const { fetch } = window;
-    window.fetch = (address, ...rest) => (String(address).includes('recorded') ? answer && Promise.resolve(null) : fetch(address, ...rest));
+    window.fetch = (address, ...rest) => {
+      if (!String(address).includes('recorded')) return fetch(address, ...rest);
+      return answer ? Promise.resolve(null) : undefined;
+    };
   };
   for (const given of [0, 1]) {
     await broken(page, none, given, async () => {
-      await has(page, '#recorded-summary', 'The recorded runs could not be read (the browser gave no answer); your own are drawn all the same.');
+      await has(page, '#recorded-summary', 'The recorded runs could not be read (paper/frontier.csv: the browser gave no answer); your own are drawn all the same.');
       await step(page, 1);
       assert.ok(await isQuiet(page), await text(page, '#failure'));
     });
   }
 }, { url: QUICK }));
+
+test('a graphics adapter that never answers is taken for none', async () => {
+  const never = (what) => `{ const own = setTimeout; self.setTimeout = (work, milliseconds) => own(work, milliseconds / 20); }
+    ${what} = () => new Promise(() => {});\n`;
+  let broken = 'GPU.prototype.requestAdapter';
+  const answers = async (file, bytes, answer) => {
+    if (file !== 'worker.js') return false;
+    answer.writeHead(200, { 'content-type': 'text/javascript' });
+    answer.end(never(broken) + bytes);
+    return true;
+  };
+  await hosted((host) => visit('Chromium with WebGPU', async (page) => {
+    await ready(page);
+    assert.match(await text(page, '#badge'), /^Runs on the CPU: this browser offers no graphics adapter\./);
+    broken = 'GPUAdapter.prototype.requestDevice';
+    await page.goto(`${host.url}?backend=gpu`);
+    await has(page, '#failure-sentence', 'gave no device: it does not answer.');
+    await page.select('#backend', 'cpu');
+    await ready(page);
+    assert.match(await text(page, '#badge'), /^Runs on the CPU: you chose it\./);
+  }, { url: host.url }), { answers });
+});
