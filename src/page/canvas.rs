@@ -33,14 +33,17 @@ type Outcome = Result<(), DrawingErrorKind<SurfaceError>>;
 
 fn told<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
     outcome.map_err(|error| {
-        let text = match error {
+        refused(match error {
             DrawingErrorKind::DrawingError(error) => error.to_string(),
             DrawingErrorKind::FontError(error) => error.to_string(),
-        };
-        // The crate writes what a browser throws as JSON, which leaves nothing of an error.
-        let is_empty = text == "Canvas Error: {}";
-        DrawingErrorKind::DrawingError(SurfaceError(if is_empty { say("it does not say why").into() } else { text }))
+        })
     })
+}
+
+fn refused(text: String) -> DrawingErrorKind<SurfaceError> {
+    // The crate writes what a browser throws as JSON, which leaves nothing of an error.
+    let is_empty = text == "Canvas Error: {}";
+    DrawingErrorKind::DrawingError(SurfaceError(if is_empty { say("it does not say why").into() } else { text }))
 }
 
 /// Hands a call to the surface that is there.

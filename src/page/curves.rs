@@ -17,7 +17,9 @@ pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
         let id = chart.id;
         dom::set_text(&format!("caption-{id}"), &chart.caption);
         let canvas = format!("curve-{id}");
-        match drawing::draw(&canvas, true, |area, look| chart.chart(&changes, state.curves.at).draw(area, look)) {
+        match drawing::draw(&canvas, true, &|area, look| {
+            chart.chart(&changes, state.curves.at).draw(area, look).map(Some)
+        }) {
             Ok(frame) => frames.extend(frame.map(|frame| (id, frame))),
             Err(error) => failed = Some(error),
         }

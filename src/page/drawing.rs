@@ -5,22 +5,21 @@ use plotters::drawing::IntoDrawingArea;
 use plotters::prelude::DrawingArea;
 
 use super::{Surface, dom};
-use crate::charts::{ChartError, Look};
+use crate::charts::{ChartError, Frame, Look};
 use crate::words::say;
+
+/// What draws a chart on a surface, and may answer where its values lie.
+type Paint<'a> = &'a dyn Fn(&DrawingArea<Surface<'static>, Shift>, &Look) -> Result<Option<Frame>, ChartError>;
 
 /// Draws a chart on the canvas of this id; nothing while the canvas is hidden. `has_table` tells whether a table below it
 /// has the same numbers.
 ///
 /// # Errors
 /// `NotFinite`, which says something of the numbers and not of the browser.
-pub fn draw<T>(
-    id: &str,
-    has_table: bool,
-    paint: impl FnOnce(&DrawingArea<Surface<'static>, Shift>, &Look) -> Result<T, ChartError>,
-) -> Result<Option<T>, ChartError> {
+pub fn draw(id: &str, has_table: bool, paint: Paint) -> Result<Option<Frame>, ChartError> {
     let outcome = match dom::surface(id) {
         Ok(None) => return Ok(None),
-        Ok(Some((surface, look))) => paint(&surface.into_drawing_area(), &look).map(Some),
+        Ok(Some((surface, look))) => paint(&surface.into_drawing_area(), &look),
         Err(error) => Err(error),
     };
     let instead = match &outcome {

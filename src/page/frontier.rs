@@ -27,7 +27,7 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     if !state.has_a_chart() {
         return None;
     }
-    match drawing::draw("frontier", true, |area, look| paint(state, state.selected, area, look)) {
+    match drawing::draw("frontier", true, &|area, look| paint(state, state.selected, area, look).map(Some)) {
         Ok(frame) => {
             if frame.is_some() {
                 dom::flag("recorded-figure", "hidden", true);

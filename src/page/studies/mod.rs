@@ -69,7 +69,7 @@ pub fn paint<DB: DrawingBackend>(
 fn chart(state: &mut State, study: Study) {
     let has_table = study != Study::Hacking;
     let id = format!("{}-chart", study.id());
-    if let Err(error) = drawing::draw(&id, has_table, |area, look| paint(study, state, area, look)) {
+    if let Err(error) = drawing::draw(&id, has_table, &|area, look| paint(study, state, area, look).map(|()| None)) {
         notices::chart_failed(state, &error);
     }
 }
