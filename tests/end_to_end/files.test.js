@@ -95,7 +95,7 @@ test('a person\'s pairs are dropped, trained on, saved again, and given up for g
   const chooser = await page.$('#load-sft');
   await writeFile(join(folder, 'broken.jsonl'), `${pairs}{"prompt": 1}\n`);
   await chooser.uploadFile(join(folder, 'broken.jsonl'));
-  await failure(page, 'Line 3');
+  await failure(page, 'line 3');
   await page.click('#failure-dismiss');
   await page.evaluate((text) => {
     const dataTransfer = new DataTransfer();
@@ -141,7 +141,7 @@ test('what is inside of a file decides, and of several dropped together each is 
   await failure(page, 'notes.txt holds neither a model nor pairs, exported numbers or receipts; more.ndjson has pairs too, and those of a.jsonl.txt came first; huge.jsonl has 65 MiB, and at most 64 are read.');
   await state('loaded, 2 pairs');
   await drop([['twice.jsonl', '{"prompt":"the plot","chosen":"was superb .","rejected":"was dull .","prompt":"the music"}']]);
-  await failure(page, 'Line 1: `prompt` stands in it twice');
+  await failure(page, '(line 1: `prompt` stands in it twice');
   await state('loaded, 2 pairs');
 }));
 
