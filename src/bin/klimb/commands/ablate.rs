@@ -15,7 +15,7 @@ use klimb::backend::network::Network;
 use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{
     AblationPart, AblationSettings, BASE, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint,
-    kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
+    SweepRun, kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
 };
 use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
 use klimb::model::Checkpoint;
@@ -87,14 +87,34 @@ pub struct Ablate {
 #[serde(untagged)]
 enum PartFile {
     Checked {
+        /// Which run it is; an earlier version did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<PartIdentity>,
         points: Vec<AblationPoint>,
     },
     /// Of a version whose parts had no checksum.
     Earlier(Vec<AblationPoint>),
 }
 
+/// What a run is: its points do not tell all of it, and one that diverged at once has none.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct PartIdentity {
+    factor: String,
+    level: String,
+    run: SweepRun,
+    /// `Checkpoint::fingerprint` of the model that it began from.
+    reference: String,
+}
+
 /// A reference with its optimum.
-type Start = (Checkpoint, Vec<OptimumPoint>);
+struct Start {
+    model: Checkpoint,
+    fingerprint: String,
+    optimum: Vec<OptimumPoint>,
+}
+
+/// By the name of their recipe.
+type Starts = BTreeMap<String, Start>;
 
 impl Ablate {
     pub fn run(self) -> Result<End, Failure> {
@@ -120,11 +140,12 @@ impl Ablate {
         let work = Work { world: &world, settings: &settings, folder: &folder, bar, start: Instant::now() };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let jobs = self.jobs.map_or(cores, usize::from);
-        match machine {
+        let starts = match machine {
             Machine::Cpu(_) => {
                 work.on_cores(jobs, work.recipes(), async |k, recipe| work.make_reference(k, &recipe).await)?;
                 let starts = work.starts()?;
                 work.on_cores(jobs, settings.parts(), async |k, part| work.train(k, &starts, part).await)?;
+                starts
             }
             Machine::Gpu(mut gpu) => pollster::block_on(async {
                 for recipe in work.recipes() {
@@ -134,10 +155,10 @@ impl Ablate {
                 for part in settings.parts() {
                     work.train(&mut *gpu, &starts, part).await?;
                 }
-                Ok::<(), Failure>(())
+                Ok::<Starts, Failure>(starts)
             })?,
-        }
-        work.conclude()
+        };
+        work.conclude(&starts)
     }
 }
 
@@ -211,7 +232,7 @@ impl Work<'_> {
         if curve.is_file() {
             return Ok(());
         }
-        let reference = files::read_made(&model, self.world, None, false)?;
+        let reference = self.read_reference(recipe)?;
         let sweep = &self.settings.arms[0].sweep;
         // One curve serves every arm of the reference: which reward any policy can have at a KL is no matter of τ.
         let temperature = sweep.preferences.labels.temperature;
@@ -222,32 +243,75 @@ impl Work<'_> {
         files::write(&curve, recorded.to_json())
     }
 
-    /// The references by name, as far as they are made.
-    fn starts(&self) -> Result<BTreeMap<String, Start>, Failure> {
+    /// The reference that lies in a recipe's file, unless another recipe made it.
+    fn read_reference(&self, recipe: &ReferenceRecipe) -> Result<Checkpoint, Failure> {
+        let path = self.reference_file(recipe, "safetensors");
+        let config = recipe.config(&recipe.text()?)?;
+        let found = files::read_made(&path, self.world, Some(config), false)?;
+        if (found.stage.as_str(), found.step) == ("sft", recipe.sft_steps) {
+            return Ok(found);
+        }
+        Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
+    }
+
+    /// The references, as far as they are made. An optimum of another one, as of a reference that was trained again by
+    /// another build, says nothing about it.
+    fn starts(&self) -> Result<Starts, Failure> {
         let mut starts = BTreeMap::new();
         for recipe in self.recipes() {
             let (model, curve) = (self.reference_file(&recipe, "safetensors"), self.reference_file(&recipe, "json"));
-            if curve.is_file() {
-                let again = "delete the file and run the same command: the optimum is sampled again";
-                let about = |error| Failure::about(curve.display(), format!("{error}; {again}"));
-                let points = RecordedOptimum::from_bytes(&files::read(&curve)?).map_err(about)?.points;
-                starts.insert(recipe.name(), (files::read_made(&model, self.world, None, false)?, points));
+            if !curve.is_file() {
+                continue;
             }
+            let again = "delete the file and run the same command: the optimum is sampled again";
+            let about = |problem: String| Failure::about(curve.display(), format!("{problem}; {again}"));
+            let recorded =
+                RecordedOptimum::from_bytes(&files::read(&curve)?).map_err(|error| about(error.to_string()))?;
+            let reference = self.read_reference(&recipe)?;
+            let fingerprint = reference.fingerprint();
+            if recorded.reference != fingerprint {
+                return Err(about(format!("is the optimum of another reference than {}", model.display())));
+            }
+            starts.insert(recipe.name(), Start { model: reference, fingerprint, optimum: recorded.points });
         }
         Ok(starts)
     }
 
+    /// The points in a part's file, if it is there; they must be of its run, and of its reference where that is there.
+    fn points(&self, part: AblationPart, start: Option<&Start>) -> Result<Option<Vec<AblationPoint>>, Failure> {
+        let path = self.part_file(part);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let (identity, points) = match part_file::read(&path)? {
+            PartFile::Checked { run, points } => (run, points),
+            PartFile::Earlier(points) => (None, points),
+        };
+        let about = |problem: String| Failure::about(path.display(), format!("{problem}; {}", files::DONE_AGAIN));
+        let (arm, run) = (&self.settings.arms[part.arm], self.settings.run(part));
+        let is_arm = |factor: &str, level: &str| factor == arm.factor && level == arm.level;
+        let is_its = |it: &AblationPoint| is_arm(&it.factor, &it.level) && arm.sweep.owns(&run, &it.point);
+        let is_run = |it: &PartIdentity| is_arm(&it.factor, &it.level) && it.run == run;
+        if !points.iter().all(is_its) || !identity.as_ref().is_none_or(is_run) {
+            return Err(about("is of another run".into()));
+        }
+        match (identity, start) {
+            (Some(identity), Some(start)) if identity.reference != start.fingerprint => {
+                let model = self.reference_file(&arm.reference, "safetensors");
+                Err(about(format!("was trained from another reference than {}", model.display())))
+            }
+            _ => Ok(Some(points)),
+        }
+    }
+
     /// One run, unless it is there. One that diverges is reported, and the others go on.
-    async fn train<K: Kernels>(
-        &self,
-        k: &mut K,
-        starts: &BTreeMap<String, Start>,
-        part: AblationPart,
-    ) -> Result<(), Failure> {
+    async fn train<K: Kernels>(&self, k: &mut K, starts: &Starts, part: AblationPart) -> Result<(), Failure> {
         let (arm, run_of) = (&self.settings.arms[part.arm], self.settings.run(part));
         let name = self.settings.name(part);
-        let Some((reference, optimum)) = starts.get(&arm.reference.name()) else { return Ok(()) };
-        if self.part_file(part).is_file() {
+        let Some(start) = starts.get(&arm.reference.name()) else { return Ok(()) };
+        let Start { model: reference, fingerprint, optimum } = start;
+        // Now, and not when everything else is trained.
+        if self.points(part, Some(start))?.is_some() {
             self.bar.inc(1);
             return Ok(());
         }
@@ -255,8 +319,8 @@ impl Work<'_> {
         let plan = arm.sweep.plan(&run_of);
         let network = Network::new(reference.config);
         let mut sink = Collected { points: Vec::new(), start: self.start };
-        let start = (&network, &reference.parameters[..]);
-        match run(k, self.world, start, (&plan, run_of.seed), &mut sink).await {
+        let began = (&network, &reference.parameters[..]);
+        match run(k, self.world, began, (&plan, run_of.seed), &mut sink).await {
             Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &format!("{name}: {error}")),
             Err(SweepError::Backend(error)) => return Err(error.into()),
             Err(SweepError::Sink(never)) => match never {},
@@ -279,10 +343,15 @@ impl Work<'_> {
                 point,
             })
             .collect();
-        let file = PartFile::Checked { points };
-        part_file::write(&self.part_file(part), &file)?;
-        let (PartFile::Checked { points } | PartFile::Earlier(points)) = file;
-        if let Some(last) = points.last() {
+        let last = points.last().cloned();
+        let identity = PartIdentity {
+            factor: arm.factor.clone(),
+            level: arm.level.clone(),
+            run: run_of,
+            reference: fingerprint.clone(),
+        };
+        part_file::write(&self.part_file(part), &PartFile::Checked { run: Some(identity), points })?;
+        if let Some(last) = last {
             let it = &last.point;
             let line = format!(
                 "{name}: KL {:.3}, gold reward {:.3}, gap {:+.3}",
@@ -297,20 +366,13 @@ impl Work<'_> {
     }
 
     /// The table and the charts of what is there.
-    fn conclude(&self) -> Result<End, Failure> {
+    fn conclude(&self, starts: &Starts) -> Result<End, Failure> {
         self.bar.finish_and_clear();
         let mut points: Vec<AblationPoint> = Vec::new();
         let mut ends: Vec<Vec<AblationPoint>> = Vec::new();
         for part in self.in_order() {
-            let file = self.part_file(part);
-            if !file.is_file() {
-                continue;
-            }
-            let (PartFile::Checked { points: of_run } | PartFile::Earlier(of_run)) = part_file::read(&file)?;
-            let arm = &self.settings.arms[part.arm];
-            if of_run.iter().any(|it| it.factor != arm.factor || it.level != arm.level) {
-                return Err(Failure::about(file.display(), format!("is of another run; {}", files::DONE_AGAIN)));
-            }
+            let start = starts.get(&self.settings.arms[part.arm].reference.name());
+            let Some(of_run) = self.points(part, start)? else { continue };
             let Some(end) = of_run.last().cloned() else { continue };
             points.extend(of_run);
             match ends.last_mut() {

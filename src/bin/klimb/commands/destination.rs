@@ -1,8 +1,9 @@
 //! Where an output goes: into a file that is replaced as a whole, or into a device or a pipe, which is written to.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -13,15 +14,37 @@ use super::files::reason;
 const MOST_LINKS: usize = 16;
 /// What the name of an unfinished file begins and ends with.
 const UNFINISHED: (&str, &str) = (".klimb-", ".part");
+/// After which an unfinished file is nobody's, where there are no locks to tell.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
 /// Whether a file of this name is one that a program which was killed left unfinished, this version or an earlier one.
 pub fn is_unfinished(name: &str) -> bool {
     name.ends_with(UNFINISHED.1)
 }
 
-/// Whether a file of this name is one that this version left unfinished. Nobody else gives such names.
-pub fn is_leftover(name: &str) -> bool {
-    name.starts_with(UNFINISHED.0) && is_unfinished(name)
+/// Removes an unfinished file that a program which was killed left behind. One that is being written is held by whoever
+/// writes it; where a file system has no locks, it is left alone for a while.
+pub fn remove_abandoned(path: &Path) {
+    let is_leftover = |name: &str| name.starts_with(UNFINISHED.0) && is_unfinished(name);
+    if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_leftover) {
+        return;
+    }
+    let Ok(file) = File::options().write(true).open(path) else { return };
+    let is_free = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => is_old(&file),
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+    };
+    if is_free {
+        // What cannot be removed is no more in the way than it was. Held until then: see `beside`.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Whether nobody has written to a file for longer than any write takes.
+fn is_old(file: &File) -> bool {
+    let changed = file.metadata().and_then(|found| found.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|passed| passed > ABANDONED_AFTER))
 }
 
 /// What stands under the name of an output.
@@ -101,19 +124,28 @@ impl Destination {
     }
 }
 
-/// A new file in the same folder, which is gone when it is dropped, with the permissions of any new file.
+/// A new file in the same folder, which is gone when it is dropped, with the permissions of any new file. It is held, so
+/// that nobody takes it for one that was left behind.
 fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder).map_err(|error| match error.kind() {
-        ErrorKind::NotFound if !folder.is_dir() => {
-            Failure::about(folder.display(), "there is no such folder; make it first")
+    loop {
+        let file = builder.tempfile_in(folder).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if !folder.is_dir() => {
+                Failure::about(folder.display(), "there is no such folder; make it first")
+            }
+            _ => Failure::about(path.display(), format!("no file can be made there ({error}); name another folder")),
+        })?;
+        // Some file systems have no locks.
+        let _ = file.as_file().lock();
+        // Somebody may have taken it for abandoned before it was held.
+        if file.path().exists() {
+            return Ok(file);
         }
-        _ => Failure::about(path.display(), format!("no file can be made there ({error}); name another folder")),
-    })
+    }
 }
 
 /// The folder that a file's name lies in.

@@ -130,8 +130,17 @@ fn can_compute(checkpoint: &Checkpoint, world: &World) -> bool {
 
 /// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
 pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
+    made(path, &read(path)?, (world, config, head))
+}
+
+/// The same from bytes that were read.
+pub fn made(
+    path: &Path,
+    bytes: &[u8],
+    (world, config, head): (&World, Option<ModelConfig>, bool),
+) -> Result<Checkpoint, Failure> {
     let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    Checkpoint::from_bytes(&read(path)?, Some(&expected))
+    Checkpoint::from_bytes(bytes, Some(&expected))
         .map_err(|error| Failure::about(path.display(), format!("{}; {DONE_AGAIN}", error.problem())))
 }
 

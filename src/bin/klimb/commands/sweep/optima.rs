@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
@@ -14,6 +15,7 @@ use klimb::world::World;
 
 use super::super::optimum::sampled;
 use super::super::{Failure, files, interrupt, progress};
+use super::fingerprints::Fingerprints;
 
 /// What a sweep's points are to be compared with.
 #[derive(Debug, Default)]
@@ -29,11 +31,12 @@ pub struct Optima {
 pub struct RewardModels {
     folder: PathBuf,
     reference: Checkpoint,
+    fingerprints: Arc<Fingerprints>,
 }
 
 impl RewardModels {
-    pub fn new(folder: &Path, reference: &Checkpoint) -> Self {
-        Self { folder: folder.to_owned(), reference: reference.clone() }
+    pub fn new(folder: &Path, reference: &Checkpoint, fingerprints: Arc<Fingerprints>) -> Self {
+        Self { folder: folder.to_owned(), reference: reference.clone(), fingerprints }
     }
 
     /// The file of a seed's, in the folder.
@@ -41,13 +44,25 @@ impl RewardModels {
         format!("checkpoints/reward-model-{seed}.safetensors")
     }
 
-    /// The parameters of a seed's, if it is there.
+    /// The parameters of a seed's, if it is there as it was written. One that is not known yet, because an earlier version
+    /// made it or the program was killed behind it, is known from now on.
     pub fn read(&self, world: &World, seed: u64) -> Result<Option<Vec<f32>>, Failure> {
-        let path = self.folder.join(Self::file(seed));
+        let name = Self::file(seed);
+        let path = self.folder.join(&name);
         if !path.is_file() {
             return Ok(None);
         }
-        Ok(Some(files::read_made(&path, world, Some(self.reference.config), true)?.parameters))
+        let bytes = files::read(&path)?;
+        if !self.fingerprints.fit(&name, &bytes) {
+            progress::tell(&format!("{}: {}; it is trained again", path.display(), Fingerprints::CHANGED));
+            return Ok(None);
+        }
+        let found = files::made(&path, &bytes, (world, Some(self.reference.config), true))?;
+        if !self.fingerprints.knows(&name) {
+            self.fingerprints.set(name, &bytes);
+            self.fingerprints.write()?;
+        }
+        Ok(Some(found.parameters))
     }
 
     pub fn write(&self, seed: u64, trained: &TrainedRewardModel) -> Result<(), Failure> {
@@ -58,7 +73,10 @@ impl RewardModels {
             parameters: trained.parameters.clone(),
             ..self.reference.clone()
         };
-        files::write_checkpoint(&self.folder.join(Self::file(seed)), &checkpoint)
+        let name = Self::file(seed);
+        files::write_checkpoint(&self.folder.join(&name), &checkpoint)?;
+        self.fingerprints.set(name, &checkpoint.to_bytes());
+        self.fingerprints.write()
     }
 }
 
