@@ -12,6 +12,8 @@ use super::files::reason;
 
 /// Links that are followed from a name that is not there yet.
 const MOST_LINKS: usize = 16;
+/// Times that a file which vanished is made again.
+const MOST_TRIES: usize = 16;
 /// What the name of an unfinished file begins and ends with.
 const UNFINISHED: (&str, &str) = (".klimb-", ".part");
 /// After which an unfinished file is nobody's, where there are no locks to tell.
@@ -132,7 +134,7 @@ fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
     builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    loop {
+    for _ in 0..MOST_TRIES {
         let file = builder.tempfile_in(folder).map_err(|error| match error.kind() {
             ErrorKind::NotFound if !folder.is_dir() => {
                 Failure::about(folder.display(), "there is no such folder; make it first")
@@ -146,6 +148,7 @@ fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
             return Ok(file);
         }
     }
+    Err(Failure::about(path.display(), "no file can be made there (it vanishes); name another folder"))
 }
 
 /// The folder that a file's name lies in.

@@ -51,7 +51,13 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 /// Prints to the standard output what is told beside the files that a command writes. The work goes on where that cannot
 /// be written: it is said once, and [`is_output_lost`] then knows. A reader who has seen enough is no failure.
 pub fn print(text: &str) {
-    let lost = write_out(text).err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+    print_by(|| write_out(text));
+}
+
+/// The same for what somebody else writes there: clap, in colours where a terminal shows them.
+pub fn print_by(write: impl FnOnce() -> std::io::Result<()>) {
+    let written = write().and_then(|()| std::io::stdout().flush());
+    let lost = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
     if let Some(error) = lost
         && !OUTPUT_LOST.swap(true, Ordering::Relaxed)
     {

@@ -22,7 +22,7 @@ pub fn listen() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether Ctrl-C was pressed.
+/// Whether somebody asked for the end, by Ctrl-C or one of those signals.
 pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -15,9 +15,9 @@ use klimb::world::World;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::super::fingerprints::Fingerprints;
 use super::super::output_folder::{OutputFolder, RUN};
 use super::super::{Failure, files, progress};
-use super::fingerprints::Fingerprints;
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
 use super::points::{
     FRONTIER, checkpoint_file, files_of, is_own_point, must_agree, point_name, sample_file, whole_points,

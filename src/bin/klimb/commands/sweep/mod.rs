@@ -1,6 +1,5 @@
 //! `sweep`: the frontier over methods, settings and seeds, as files that anyone can recompute.
 
-mod fingerprints;
 mod folder;
 mod merge;
 mod optima;

@@ -13,9 +13,9 @@ use klimb::metrics::{LearnedOptimumPoint, OptimumPoint};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
+use super::super::fingerprints::Fingerprints;
 use super::super::optimum::sampled;
 use super::super::{Failure, files, interrupt, progress};
-use super::fingerprints::Fingerprints;
 
 /// What a sweep's points are to be compared with.
 #[derive(Debug, Default)]
@@ -44,24 +44,18 @@ impl RewardModels {
         format!("checkpoints/reward-model-{seed}.safetensors")
     }
 
-    /// The parameters of a seed's, if it is there as it was written. One that is not known yet, because an earlier version
-    /// made it or the program was killed behind it, is known from now on.
+    /// The parameters of a seed's, if it is there as it was written.
     pub fn read(&self, world: &World, seed: u64) -> Result<Option<Vec<f32>>, Failure> {
         let name = Self::file(seed);
         let path = self.folder.join(&name);
         if !path.is_file() {
             return Ok(None);
         }
-        let bytes = files::read(&path)?;
-        if !self.fingerprints.fit(&name, &bytes) {
+        if !self.fingerprints.fit(&name, &files::read(&path)?) {
             progress::tell(&format!("{}: {}; it is trained again", path.display(), Fingerprints::CHANGED));
             return Ok(None);
         }
-        let found = files::made(&path, &bytes, (world, Some(self.reference.config), true))?;
-        if !self.fingerprints.knows(&name) {
-            self.fingerprints.set(name, &bytes);
-            self.fingerprints.write()?;
-        }
+        let found = self.fingerprints.read_model(&name, (world, Some(self.reference.config), true))?;
         Ok(Some(found.parameters))
     }
 
@@ -73,10 +67,7 @@ impl RewardModels {
             parameters: trained.parameters.clone(),
             ..self.reference.clone()
         };
-        let name = Self::file(seed);
-        files::write_checkpoint(&self.folder.join(&name), &checkpoint)?;
-        self.fingerprints.set(name, &checkpoint.to_bytes());
-        self.fingerprints.write()
+        self.fingerprints.write_model(&Self::file(seed), &checkpoint)
     }
 }
 

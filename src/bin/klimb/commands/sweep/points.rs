@@ -8,8 +8,8 @@ use klimb::metrics::{FrontierPoint, parse_frontier_csv};
 use klimb::model::{Checkpoint, Expectation};
 use klimb::shorten::shortened;
 
+use super::super::fingerprints::Fingerprints;
 use super::super::{Failure, files, progress};
-use super::fingerprints::Fingerprints;
 
 /// The table of all points.
 pub const FRONTIER: &str = "frontier.csv";

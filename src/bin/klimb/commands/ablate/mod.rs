@@ -1,5 +1,7 @@
 //! `ablate`: what costs a method KL, one factor at a time, as files; it goes on where it stopped.
 
+mod summary;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -12,23 +14,22 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{
-    AblationPart, AblationSettings, BASE, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint,
-    SweepRun, kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
+    AblationPart, AblationSettings, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint, SweepRun,
+    kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
 };
 use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
 use klimb::model::Checkpoint;
-use klimb::stats::{half_width, mean};
 use klimb::world::World;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprints::Fingerprints;
 use super::machine::{BackendArguments, Machine};
-use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::study::Study;
 use super::{End, Failure, files, interrupt, part_file, progress, seeds};
+use summary::{chart, is_same, line};
 
 /// Seeds of each run unless said otherwise.
 const SEEDS: u64 = 3;
@@ -137,7 +138,8 @@ impl Ablate {
         folder.make("parts")?;
         interrupt::listen()?;
         let bar = progress::bar(settings.parts().len() as u64, "runs");
-        let work = Work { world: &world, settings: &settings, folder: &folder, bar, start: Instant::now() };
+        let (fingerprints, start) = (Fingerprints::read(&self.out)?, Instant::now());
+        let work = Work { world: &world, settings: &settings, folder: &folder, fingerprints, bar, start };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let jobs = self.jobs.map_or(cores, usize::from);
         let starts = match machine {
@@ -167,6 +169,7 @@ struct Work<'a> {
     world: &'a World,
     settings: &'a AblationSettings,
     folder: &'a OutputFolder,
+    fingerprints: Fingerprints,
     bar: ProgressBar,
     start: Instant,
 }
@@ -209,8 +212,16 @@ impl Work<'_> {
         recipes
     }
 
-    fn reference_file(&self, recipe: &ReferenceRecipe, ending: &str) -> PathBuf {
-        self.folder.file(&format!("references/{}.{ending}", recipe.name()))
+    fn model_name(recipe: &ReferenceRecipe) -> String {
+        format!("references/{}.safetensors", recipe.name())
+    }
+
+    fn model_file(&self, recipe: &ReferenceRecipe) -> PathBuf {
+        self.folder.file(&Self::model_name(recipe))
+    }
+
+    fn curve_file(&self, recipe: &ReferenceRecipe) -> PathBuf {
+        self.folder.file(&format!("references/{}.json", recipe.name()))
     }
 
     fn part_file(&self, part: AblationPart) -> PathBuf {
@@ -219,14 +230,14 @@ impl Work<'_> {
 
     /// The reference and its optimum, unless they are there.
     async fn make_reference<K: Kernels>(&self, k: &mut K, recipe: &ReferenceRecipe) -> Result<(), Failure> {
-        let (model, curve) = (self.reference_file(recipe, "safetensors"), self.reference_file(recipe, "json"));
-        if !model.is_file() {
+        let curve = self.curve_file(recipe);
+        if !self.model_file(recipe).is_file() {
             let report = |it: Progress| {
                 self.bar.set_message(format!("{}: {} {}/{}", recipe.name(), it.stage, it.done, it.total));
                 go_on()
             };
             let Some(checkpoint) = train_reference(k, recipe, report).await? else { return Ok(()) };
-            files::write_checkpoint(&model, &checkpoint)?;
+            self.fingerprints.write_model(&Self::model_name(recipe), &checkpoint)?;
             progress::say(&self.bar, &format!("reference {}", recipe.name()));
         }
         if curve.is_file() {
@@ -245,12 +256,12 @@ impl Work<'_> {
 
     /// The reference that lies in a recipe's file, unless another recipe made it.
     fn read_reference(&self, recipe: &ReferenceRecipe) -> Result<Checkpoint, Failure> {
-        let path = self.reference_file(recipe, "safetensors");
         let config = recipe.config(&recipe.text()?)?;
-        let found = files::read_made(&path, self.world, Some(config), false)?;
+        let found = self.fingerprints.read_model(&Self::model_name(recipe), (self.world, Some(config), false))?;
         if (found.stage.as_str(), found.step) == ("sft", recipe.sft_steps) {
             return Ok(found);
         }
+        let path = self.model_file(recipe);
         Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
     }
 
@@ -259,7 +270,7 @@ impl Work<'_> {
     fn starts(&self) -> Result<Starts, Failure> {
         let mut starts = BTreeMap::new();
         for recipe in self.recipes() {
-            let (model, curve) = (self.reference_file(&recipe, "safetensors"), self.reference_file(&recipe, "json"));
+            let (model, curve) = (self.model_file(&recipe), self.curve_file(&recipe));
             if !curve.is_file() {
                 continue;
             }
@@ -297,7 +308,7 @@ impl Work<'_> {
         }
         match (identity, start) {
             (Some(identity), Some(start)) if identity.reference != start.fingerprint => {
-                let model = self.reference_file(&arm.reference, "safetensors");
+                let model = self.model_file(&arm.reference);
                 Err(about(format!("was trained from another reference than {}", model.display())))
             }
             _ => Ok(Some(points)),
@@ -405,69 +416,6 @@ impl Work<'_> {
 
 fn go_on() -> ControlFlow<()> {
     if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-/// Whether two ends differ in their seed alone.
-fn is_same(a: &AblationPoint, b: &AblationPoint) -> bool {
-    let key =
-        |it: &AblationPoint| (it.factor.clone(), it.level.clone(), it.point.method.clone(), it.point.setting.clone());
-    key(a) == key(b)
-}
-
-/// The mean of a number over seeds, with its interval from two seeds on.
-fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64, f64) {
-    let numbers: Vec<f64> = seeds.iter().map(number).collect();
-    (mean(&numbers), if numbers.len() > 1 { half_width(&numbers) } else { 0.0 })
-}
-
-/// A mean, and its interval where there is one.
-fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
-    let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
-    number(mean, digits) + &error
-}
-
-fn line(seeds: &[AblationPoint]) -> String {
-    let AblationPoint { factor, level, point, .. } = &seeds[0];
-    let kl = over(seeds, |it| it.point.kl_per_sequence);
-    let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
-    format!(
-        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {} of {} nats\n",
-        point.method,
-        point.setting,
-        seeds.len(),
-        shown(kl, 2),
-        shown(over(seeds, |it| it.point.gold_reward), 3),
-        shown(over(seeds, AblationPoint::gap), 3),
-        number(rare, 2),
-        number(kl.0, 2),
-    )
-}
-
-/// The gap over the KL, a line a level and method, the base among them.
-fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failure> {
-    let is_shown = |seeds: &&Vec<AblationPoint>| seeds[0].factor == factor || seeds[0].factor == BASE;
-    let mut lines: Vec<Line> = Vec::new();
-    for seeds in ends.iter().filter(is_shown) {
-        let AblationPoint { level, point, .. } = &seeds[0];
-        let (y, half_width) = over(seeds, AblationPoint::gap);
-        let at = LinePoint { x: over(seeds, |it| it.point.kl_per_sequence).0, y, half_width };
-        let level = if seeds[0].factor == BASE { "base" } else { level.as_str() };
-        let label = format!("{}, {level}", point.method);
-        match lines.iter_mut().find(|line| line.label == label) {
-            Some(line) => line.points.push(at),
-            None => lines.push(Line { label, method: point.method.clone(), points: vec![at], pale: false }),
-        }
-    }
-    lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.x.total_cmp(&b.x)));
-    let chart = LineChart {
-        x_name: "KL to the reference, nats →",
-        y_name: "↑ gold reward below the optimum at that KL",
-        lines: &lines,
-        level: Some((0.04, "0.04")),
-        x_at_least: (0.0, 6.0),
-        y_at_least: (0.0, 0.1),
-    };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
 }
 
 /// Keeps the points of a run.
