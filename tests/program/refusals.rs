@@ -99,7 +99,7 @@ fn an_empty_value_is_refused_once() {
         (&["winrate", "", "--best-of", "x", "--out", "o"], &["'' for '<", "'x' for"]),
         (&["dpo", "--out", "o", "--batch", "x", "--seed"], &["required for '--seed", "'x' for '--batch"]),
         (&["dpo", "--seed", "--batch", "x", "--out", "o"], &["required for '--seed", "'x' for '--batch"]),
-        (&["dpo", "--seed", "1", "--out", ""], &[]),
+        (&["dpo", "--batch", "x", "--out", ""], &["'x' for '--batch", "required for '--out"]),
     ] {
         let error = klimb(line).ended(2).error;
         for word in words {

@@ -53,10 +53,10 @@ impl Fingerprints {
     pub fn read_model(&self, name: &str, expected: (&World, Option<ModelConfig>, bool)) -> Result<Checkpoint, Failure> {
         let path = self.folder.join(name);
         let bytes = files::read(&path)?;
+        let model = files::made(&path, &bytes, expected)?;
         if !self.fit(name, &bytes) {
             return Err(Failure::about(path.display(), format!("{}; {}", Self::CHANGED, files::DONE_AGAIN)));
         }
-        let model = files::made(&path, &bytes, expected)?;
         if !self.lock().contains_key(name) {
             self.set(name.into(), &bytes);
             self.write()?;
