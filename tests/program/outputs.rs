@@ -188,33 +188,6 @@ fn an_unfinished_file_that_somebody_is_writing_is_left_alone() {
     assert!(!living.iter().any(|path| path.exists()) && foreign.iter().all(|path| path.is_file()), "{:?}", names(&out));
 }
 
-/// A training that ends while one study after the other begins in the folder that it writes to.
-#[test]
-fn a_training_and_studies_in_the_same_folder_do_not_meet() {
-    let folder = folder("together");
-    let sft = tiny_reference(&folder);
-    let out = folder.join("out");
-    let begin = || {
-        let fixed = ["sweep", "--preset", "smoke", "--shard", "99/99", "--reference", sft.to_str().unwrap(), "--out"];
-        klimb(fixed.iter().chain(&[out.to_str().unwrap()])).ended(0);
-    };
-    begin();
-    let policy = out.join("policy.safetensors");
-    let write = || {
-        let small = ["pretrain", "--width", "16", "--layers", "1", "--heads", "2", "--steps", "1", "--out"];
-        program().args(small).arg(&policy).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-    };
-    for _ in 0..8 {
-        let writers = [(); 2].map(|()| write());
-        begin();
-        for writer in writers {
-            let output = writer.wait_with_output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
-    }
-    assert!(policy.is_file());
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn nobody_has_to_read_what_is_said() {

@@ -28,7 +28,9 @@ impl Sources {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let around = std::env::temp_dir().join(format!("klimb-build-name-{}-{number}", std::process::id()));
         let folder = around.join("sources");
-        ["src", "shaders", ".cargo", "www", "xtask"].map(|name| fs::create_dir_all(folder.join(name)).unwrap());
+        ["src", "shaders", ".cargo", "www", "xtask"]
+            .iter()
+            .for_each(|name| fs::create_dir_all(folder.join(name)).unwrap());
         for file in OF_BOTH.iter().chain(OF_THE_PAGE).chain(&["README.md"]) {
             fs::write(folder.join(file), file).unwrap();
         }

@@ -165,3 +165,43 @@ fn is_disk(found: &std::fs::Metadata) -> bool {
 fn is_disk(_: &std::fs::Metadata) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_file_is_removed_unless_somebody_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let held = beside(&path).unwrap();
+        let left = folder.path().join(".klimb-x1Y2z3.part");
+        let others = ["out.part", ".klimb-x1Y2z3", "klimb-.part"].map(|name| folder.path().join(name));
+        others.iter().chain([&left]).for_each(|path| std::fs::write(path, "half of it").unwrap());
+        others.iter().chain([&left]).for_each(|path| remove_abandoned(path));
+        remove_abandoned(held.path());
+        assert!(!left.exists() && held.path().is_file() && others.iter().all(|path| path.is_file()));
+    }
+
+    /// Whatever is written while somebody clears the folder is there afterwards.
+    #[test]
+    fn who_clears_a_folder_takes_nothing_from_who_writes_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let entries = folder.path().read_dir().unwrap().filter_map(Result::ok);
+                    entries.for_each(|entry| remove_abandoned(&entry.path()));
+                }
+            });
+            let written: Result<Vec<()>, Failure> =
+                (0..200).map(|i| Destination::of(&path)?.write(format!("{i}").as_bytes())).collect();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            written.expect("nobody takes it away");
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"199");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is left");
+    }
+}

@@ -44,7 +44,7 @@ enum Preset {
         reward, without and with demonstrations mixed in (PPO-ptx), are trained from nothing. Each of them, and the base \
         model prompted with the cue \"review :\", then writes to held-out prompts against the largest SFT model; who has \
         the higher gold reward wins, ties count half.\n\n\
-        DIR gets checkpoints/*.safetensors, scaling.csv, scaling.svg and run.json. Ctrl-C keeps every model that is \
+        DIR gets checkpoints/*.safetensors, files.json (their fingerprints, by which a changed one is noticed), scaling.csv, scaling.svg and run.json. Ctrl-C keeps every model that is \
         finished, and the same command goes on from there. With --shard 1/3, 2/3 and 3/3 three machines share the work; \
         copy their checkpoints into one of the folders and run the command there without --shard.",
     after_long_help = "Examples:\n  \

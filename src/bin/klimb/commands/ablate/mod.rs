@@ -53,7 +53,7 @@ enum Preset {
         Every run differs from the base setting in one factor. A point says how far it lies below the closed-form \
         optimum of its own reference at its KL, and where its KL sits: in tokens that the reference almost never writes, or \
         in ordinary ones. References that are missing are trained first.\n\n\
-        DIR gets references/ (checkpoints and their optima), parts/ (a file a run), ablation.csv, a chart a factor and \
+        DIR gets references/ (checkpoints and their optima), files.json (the checkpoints' fingerprints), parts/ (a file a run), ablation.csv, a chart a factor and \
         run.json. Ctrl-C keeps every run that is finished, and the same command goes on from there; so does one with \
         more seeds in a folder of fewer.",
     after_long_help = "Examples:\n  \
