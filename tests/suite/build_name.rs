@@ -152,14 +152,16 @@ fn what_changes_the_name_changes_a_file_that_is_watched() {
         }
         git(folder, &["add", "."]);
         git(folder, &["commit", "--quiet", "-m", "first"]);
-        git(folder, &["pack-refs", "--all"]);
-        let changes: [&[&str]; 4] = [
+        let changes: [&[&str]; 6] = [
             &["commit", "--quiet", "--allow-empty", "-m", "between"],
             &["tag", "named"],
             &["commit", "--quiet", "--allow-empty", "-m", "behind the tag"],
             &["tag", "later"],
+            &["tag", "--delete", "later"],
+            &["checkout", "--quiet", "--detach", "named~1"],
         ];
         for change in changes {
+            git(folder, &["pack-refs", "--all"]);
             let told = sources.told("release", &[]);
             let watched = || -> Vec<(String, String)> {
                 let paths = told.lines().filter_map(|line| line.strip_prefix("cargo:rerun-if-changed="));
