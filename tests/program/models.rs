@@ -224,9 +224,9 @@ fn send(signal: &str, to: &Child) {
 
 /// A long training told to end by signals, once it listens. How it ended, and the step it came to.
 #[cfg(unix)]
-fn ended_by(mut command: Command, signals: &[&str], steps: u64, out: &Path) -> (Option<i32>, u64) {
+fn ended_by(mut command: Command, signals: &[&str], (steps, width): (u64, &str), out: &Path) -> (Option<i32>, u64) {
     let mut child = command
-        .args(["pretrain", "--width", "16", "--steps", &steps.to_string(), "--out", out.to_str().unwrap()])
+        .args(["pretrain", "--width", width, "--steps", &steps.to_string(), "--out", out.to_str().unwrap()])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -234,7 +234,12 @@ fn ended_by(mut command: Command, signals: &[&str], steps: u64, out: &Path) -> (
     // Its first line says that it listens.
     let mut error = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut error, "parameters");
-    signals.iter().for_each(|signal| send(signal, &child));
+    for (index, signal) in signals.iter().enumerate() {
+        if index > 0 {
+            read_until(&mut error, "stopping behind this step");
+        }
+        send(signal, &child);
+    }
     let code = child.wait().unwrap().code();
     (code, Checkpoint::from_bytes(&std::fs::read(out).unwrap(), None).unwrap().step)
 }
@@ -244,7 +249,7 @@ fn ended_by(mut command: Command, signals: &[&str], steps: u64, out: &Path) -> (
 fn ctrl_c_writes_what_was_learned_and_so_does_a_system_that_ends() {
     let out = folder("interrupted").join("base.safetensors");
     for signal in ["-INT", "-TERM"] {
-        let (code, step) = ended_by(program(), &[signal], 1_000_000, &out);
+        let (code, step) = ended_by(program(), &[signal], (1_000_000, "16"), &out);
         assert!(code == Some(130) && step < 1_000_000, "{signal}: {code:?} after {step} steps");
     }
 }
@@ -259,13 +264,14 @@ fn a_hangup_writes_what_was_learned_unless_it_is_to_be_outlived() {
         command.arg(option).arg(program().get_program());
         command
     };
-    // A shell passes on what it was told, and ends: its programs in front of the terminal are told twice.
-    for signals in [&["-HUP"][..], &["-HUP", "-HUP"]] {
-        let (code, step) = ended_by(with("--default-signal=HUP"), signals, 1_000_000, &out);
+    // A shell passes on what it was told, and ends: its programs in front of the terminal are told twice. A wide model's step
+    // is long enough for that.
+    for (signals, width) in [(&["-HUP"][..], "16"), (&["-HUP", "-HUP"], "128")] {
+        let (code, step) = ended_by(with("--default-signal=HUP"), signals, (1_000_000, width), &out);
         assert!(code == Some(130) && step < 1_000_000, "{signals:?}: {code:?} after {step} steps");
         std::fs::remove_file(&out).unwrap();
     }
-    assert_eq!(ended_by(with("--ignore-signal=HUP"), &["-HUP"], 40, &out), (Some(0), 40));
+    assert_eq!(ended_by(with("--ignore-signal=HUP"), &["-HUP"], (40, "16"), &out), (Some(0), 40));
 }
 
 /// What has begun is long: a batch of thousands of pairs, which have to be made first.

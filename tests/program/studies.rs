@@ -335,6 +335,15 @@ fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
     assert!(said.contains("ppo-0.3-one-1.json: is not complete; the training is done again"), "{said}");
     assert!(said.contains("reward-model-2.safetensors: is missing; the training is done again"), "{said}");
     assert_eq!(without_seconds(&whole), before);
+    // An optimum that is not the one that was sampled.
+    let optimum = whole.join("optimum.csv");
+    let kept = text(&optimum);
+    let lines: Vec<&str> = kept.lines().collect();
+    std::fs::write(&optimum, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    assert!(run(&whole, &[]).ended(2).error.contains("optimum.csv: is lost (another file lies in its place"));
+    std::fs::remove_file(&optimum).unwrap();
+    run(&whole, &[]).ended(0);
+    assert_eq!(text(&optimum), kept);
     // Two reward models that were exchanged, whose policies are still those of the right ones.
     let models = [1, 2].map(|seed| whole.join(format!("checkpoints/reward-model-{seed}.safetensors")));
     let kept = models.clone().map(|model| std::fs::read(model).unwrap());

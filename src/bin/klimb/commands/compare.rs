@@ -16,6 +16,7 @@ use klimb::metrics::{ComparisonCell, OptimumPoint, comparison_csv, optimum_csv, 
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
+use super::fingerprints::Fingerprints;
 use super::machine::{BackendArguments, on};
 use super::number::number;
 use super::optimum::sampled;
@@ -26,6 +27,9 @@ use super::{End, Failure, files, interrupt, part_file, progress, seeds};
 
 /// The optima that ship with the page; each names the reference it is of.
 const RECORDED: [&str; 2] = ["optimum.json", "optimum-64.json"];
+
+/// The optimum of the study's reference.
+const OPTIMUM: &str = "optimum.csv";
 
 /// The studies that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +52,7 @@ enum Preset {
         Preferred-FT (the floor), DPO, PPO and PPO-GT get the same leashes, seeds and multiples of their default learning \
         rates. Costs count everything but evaluations: the pairs, and PPO's reward model. Trainings go one at a time, so \
         that seconds mean something; run nothing beside it.\n\n\
-        DIR gets comparison.csv, optimum.csv, run.json and a file for each training (parts/*.json). Ctrl-C keeps every \
+        DIR gets comparison.csv, optimum.csv, files.json (its fingerprint), run.json and a file for each training (parts/*.json). Ctrl-C keeps every \
         training that is finished, and the same command goes on from there. With --shard 1/3, 2/3 and 3/3 three machines \
         share the work; copy their parts and checkpoints into one of the folders and run the command there without --shard.",
     after_long_help = "Examples:\n  \
@@ -262,12 +266,18 @@ impl Work<'_> {
 
     /// The closed-form optimum: the recorded one of this reference, what was sampled before, or new samples.
     async fn optimum<K: Kernels>(&self, k: &mut K) -> Result<Option<Vec<OptimumPoint>>, Failure> {
-        let path = self.folder.file("optimum.csv");
+        let (path, fingerprints) = (self.folder.file(OPTIMUM), Fingerprints::read(self.folder.path())?);
         if path.is_file() {
-            let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+            let bytes = files::read(&path)?;
             let again = "delete the file and run the same command: the optimum is sampled again";
-            let about = |error| Failure::about(path.display(), format!("{error}; {again}"));
-            return parse_optimum_csv(&text).map(Some).map_err(about);
+            let about = |problem: String| Failure::about(path.display(), format!("{problem}; {again}"));
+            let points =
+                parse_optimum_csv(&String::from_utf8_lossy(&bytes)).map_err(|error| about(error.to_string()))?;
+            if !fingerprints.fit(OPTIMUM, &bytes) {
+                return Err(about(Fingerprints::CHANGED.into()));
+            }
+            fingerprints.learn(OPTIMUM, &bytes)?;
+            return Ok(Some(points));
         }
         let temperature = self.settings.sweep.preferences.labels.temperature;
         let fingerprint = self.reference.fingerprint();
@@ -285,7 +295,10 @@ impl Work<'_> {
                 optimum_curve(&drawn.samples)
             }
         };
-        files::write(&path, optimum_csv(&curve))?;
+        let text = optimum_csv(&curve);
+        files::write(&path, &text)?;
+        fingerprints.set(OPTIMUM.into(), text.as_bytes());
+        fingerprints.write()?;
         Ok(Some(curve))
     }
 }

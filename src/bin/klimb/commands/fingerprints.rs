@@ -1,6 +1,7 @@
-//! `files.json` in a folder: the fingerprint of every model and of every file of a point that was made there. A file that was
-//! changed, or exchanged for that of another point or seed, is noticed by it; folders of earlier versions have none, and a
-//! file that is not in it, as one that was copied from a machine which shared the work, is taken as it is.
+//! `files.json` in a folder: the fingerprints of what was made there and will be read again, which is models, the files of
+//! points, and an optimum. A file that was changed, or exchanged for that of another point or seed, is noticed by it; folders
+//! of earlier versions have none, and a file that is not in it, as one that was copied from a machine which shared the work,
+//! is taken as it is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,11 +58,17 @@ impl Fingerprints {
         if !self.fit(name, &bytes) {
             return Err(Failure::about(path.display(), format!("{}; {}", Self::CHANGED, files::DONE_AGAIN)));
         }
-        if !self.lock().contains_key(name) {
-            self.set(name.into(), &bytes);
-            self.write()?;
-        }
+        self.learn(name, &bytes)?;
         Ok(model)
+    }
+
+    /// Remembers a file that is not known yet.
+    pub fn learn(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        if self.lock().contains_key(name) {
+            return Ok(());
+        }
+        self.set(name.into(), bytes);
+        self.write()
     }
 
     /// Writes a model under this name, and remembers it.
