@@ -13,12 +13,27 @@ pub struct ConfigError {
     pub reason: String,
     /// The other settings that cannot be used, so that one go names them all.
     pub also: Vec<ConfigError>,
+    /// Whether it is about how several settings go together, of which any may be the wrong one.
+    pub is_of_several: bool,
 }
 
 impl ConfigError {
     /// An error about `field`.
     pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into(), also: Vec::new() }
+        Self { field, reason: reason.into(), also: Vec::new(), is_of_several: false }
+    }
+
+    /// An error about `field` and how it goes together with others.
+    pub fn of_several(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { is_of_several: true, ..Self::new(field, reason) }
+    }
+
+    /// What is left without the errors about how settings go together: whoever does not know all settings knows no more.
+    pub fn of_single(mut self) -> Option<Self> {
+        let also = std::mem::take(&mut self.also);
+        let mut singles = [self].into_iter().chain(also).filter(|error| !error.is_of_several);
+        let first = singles.next()?;
+        Some(Self { also: singles.collect(), ..first })
     }
 
     /// Succeeds if every check does. The error is the first one's and has the others in it, one for each field.
@@ -63,25 +78,23 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
+        let outside = |value: usize, low: usize, high: usize| format!("{value} is outside {low} to {high}");
         let within = |field, value: usize, low: usize, high: usize| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
-            }
+            let is_within = (low..=high).contains(&value);
+            if is_within { Ok(()) } else { Err(ConfigError::new(field, outside(value, low, high))) }
         };
-        let refused = |is_bad: bool, field, reason: String| {
-            if is_bad { Err(ConfigError::new(field, reason)) } else { Ok(()) }
-        };
+        let refused = |is_bad: bool, error: ConfigError| if is_bad { Err(error) } else { Ok(()) };
         let Self { width, heads, .. } = self;
+        let undivided = format!("{heads} heads do not divide a width of {width}");
         ConfigError::all([
             within("vocabulary", self.vocabulary, 2, 4096),
             within("context", self.context, 1, 256),
             within("width", width, 16, 128),
-            refused(!width.is_multiple_of(4), "width", format!("{width} is not a multiple of 4")),
+            refused(!width.is_multiple_of(4), ConfigError::new("width", format!("{width} is not a multiple of 4"))),
             within("layers", self.layers, 1, 4),
-            within("heads", heads, 1, width),
-            refused(!width.is_multiple_of(heads), "heads", format!("{heads} heads do not divide a width of {width}")),
+            refused(heads == 0, ConfigError::new("heads", outside(heads, 1, width))),
+            refused(heads > width, ConfigError::of_several("heads", outside(heads, 1, width))),
+            refused(!width.is_multiple_of(heads), ConfigError::of_several("heads", undivided)),
         ])?;
         Ok(self)
     }
@@ -116,5 +129,11 @@ mod tests {
         let said =
             "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4; heads: 4 heads do not divide a width of 9";
         assert_eq!(several.to_string(), said);
+        // Without what depends on the width, were that unknown.
+        let said = "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4";
+        assert_eq!(several.of_single().unwrap().to_string(), said);
+        let single = |heads| ModelConfig { heads, ..good }.validated().unwrap_err().of_single();
+        assert_eq!([5, 40].map(single), [None, None]);
+        assert_eq!(single(0).unwrap().to_string(), "heads: 0 is outside 1 to 32");
     }
 }

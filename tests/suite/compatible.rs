@@ -432,8 +432,7 @@ fn a_run_that_is_kept_in_version_2_is_read_and_goes_on() {
     assert_eq!([Stage::Dpo, Stage::Pairs].map(steps), [Some(130), Some(20)]);
 }
 
-/// An engine begins where the kept one was.
-/// What it tells at first of how far a stage has come.
+/// Takes up a kept engine; answers with what the new one tells at first of how far a stage has come.
 fn goes_on(kept: Kept) -> impl Fn(Stage) -> Option<usize> {
     let snapshot = Snapshot::from_kept(kept).expect("it can be taken up");
     let mut session = Session::restore(Cpu::<f32>::new(), || 0.0, badge(), &snapshot).expect("it can be taken up");

@@ -23,6 +23,10 @@ mod test;
 mod translation;
 mod workspace;
 
+// What names the program's build names the page's as well.
+#[allow(dead_code)]
+#[path = "../../build.rs"]
+mod build_name;
 // The library's own modules, without linking it: that would make a newcomer wait for a native build of everything.
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/charts/mod.rs"]

@@ -1,7 +1,7 @@
 //! What is kept of a page, and what another takes up of that.
 
 use super::*;
-use crate::engine::protocol::{Event, Failure, Moment, Ready};
+use crate::engine::protocol::{Event, Failure, MOST_RUNS, Moment, Ready};
 use crate::engine::settings::Settings;
 use crate::page::fixtures;
 use crate::page::state::State;
@@ -69,6 +69,10 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
         entry.page = json::to_text(&seen);
     };
     assert!(with(|_| ()).is_ok());
+    fn policy(run: u32, last: u32) -> KeptPolicy {
+        KeptPolicy { stage: Stage::Dpo, run, last, seconds: 0.0, checkpoint: vec![] }
+    }
+    assert!(with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS, MOST_RUNS))).is_ok());
     for refused in [
         with(|entry| {
             entry.moments = vec![Place { slot: 0, moment: Moment { stage: Stage::Ppo, run: u32::MAX, step: 1 } }]
@@ -78,6 +82,8 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
             let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![] };
             entry.engine.as_mut().unwrap().moments.push(moment);
         }),
+        with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS + 1, 1))),
+        with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(1, MOST_RUNS + 1))),
         {
             let mut entry = entry();
             page(&mut entry, |seen| seen.earlier_runs = u32::MAX);
