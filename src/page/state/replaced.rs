@@ -138,11 +138,12 @@ impl State {
 
     /// What can be taken back, if anything can.
     pub fn undo(&self) -> Option<Undo> {
-        self.undoable.then(|| match &self.replaced {
+        let undo = match &self.replaced {
             None => Undo::Reset,
             Some(replaced) if replaced.is_move => Undo::Move,
             Some(_) => Undo::Start,
-        })
+        };
+        Some(undo).filter(|_| self.undoable)
     }
 }
 
