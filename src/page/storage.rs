@@ -25,8 +25,6 @@ const VERSION: u32 = 2;
 const FIRST: &str = "runs";
 /// Today's, by lists of folder, visit, kind and number.
 const PARTS: &str = "parts";
-/// Why keeping is of no use in a browser whose store is none, though it is there.
-const UNREAL: &str = "its IndexedDB does not answer as it should";
 /// Where a tab keeps which visit wrote last in it, so that a reload is offered what it had itself.
 const VISIT: &str = "klimb-visit";
 
@@ -457,7 +455,7 @@ fn told(error: idb::Error) -> (String, String) {
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),
         E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
-        E::UnexpectedJsType(..) => return (String::new(), UNREAL.into()),
+        E::UnexpectedJsType(..) => return (String::new(), "its IndexedDB does not answer as it should".into()),
         E::IndexedDbNotFound(value)
         | E::IndexedDbOpenFailed(value)
         | E::TransactionOpenFailed(value)
