@@ -17,6 +17,7 @@ use super::kept::{Job, Jobs, Keeper, News};
 use super::{dom, frames, stored};
 use crate::engine::worker::wire;
 use crate::sorted::Map;
+use crate::words::key;
 
 const DATABASE: &str = "klimb";
 /// Version 1 had the first form's store alone.
@@ -455,7 +456,7 @@ fn told(error: idb::Error) -> (String, String) {
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),
         E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
-        E::UnexpectedJsType(..) => return (String::new(), "its IndexedDB does not answer as it should".into()),
+        E::UnexpectedJsType(..) => return (String::new(), key("its IndexedDB does not answer as it should").into()),
         E::IndexedDbNotFound(value)
         | E::IndexedDbOpenFailed(value)
         | E::TransactionOpenFailed(value)
