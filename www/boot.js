@@ -51,7 +51,7 @@
   const STARTING = badge.textContent = badge.textContent.trim();
   const PATIENCE = 8; // seconds without a byte after which a line is called slow
 
-  let [shown, progress, isOver, heard] = [STARTING, STARTING, false, Date.now()];
+  let [shown, progress, isOver, heard] = [STARTING, say.fetching, false, Date.now()];
   // Once the page writes into the badge by itself, nothing is left for this script to say.
   const tell = (text) => {
     isOver = isOver || badge.textContent !== shown;
@@ -73,8 +73,7 @@
     words.textContent = `${say.cannot(why.replace(/^Uncaught |[.\s]+$/g, ""), remedy)} `;
     if (remedy !== say.reload && remedy !== say.fault) return;
     const again = badge.appendChild(document.createElement("button"));
-    Object.assign(again, { type: "button", className: "plain", textContent: say.again });
-    again.addEventListener("click", () => location.reload());
+    Object.assign(again, { type: "button", className: "plain", textContent: say.again, onclick: () => location.reload() });
   };
 
   // The smallest module with an instruction of SIMD in it.
@@ -87,18 +86,15 @@
 
   const told = (error) => [error.name, error.message].filter(Boolean).join(": "); // a DOMException may have a name alone
   const unloaded = (file, why) => new Error(say.unloaded(file.replace("../", ""), why.message || why.name || why));
-  const get = (file) => new Promise((keep) => keep(fetch(at(file)))).catch((error) => { throw unloaded(file, error); }).then((answer) => {
-    if (!answer.ok) throw unloaded(file, `${answer.status} ${answer.statusText}`.trim());
-    return answer;
-  });
+  const get = (file) => new Promise((keep) => keep(fetch(at(file)))).catch((error) => { throw unloaded(file, error); })
+    .then((answer) => { if (answer.ok) return answer; throw unloaded(file, `${answer.status} ${answer.statusText}`.trim()); });
   // A compressed answer tells its length as it travels, and its bytes are counted as they are.
   const count = (answer) => {
     const total = answer.headers.get("content-encoding") ? 0 : Number(answer.headers.get("content-length"));
     const reader = answer.body.getReader();
     let bytes = 0;
     const next = ({ done, value }) => {
-      heard = Date.now();
-      bytes += done ? 0 : value.length;
+      [heard, bytes] = [Date.now(), bytes + (done ? 0 : value.length)];
       const [kB, all] = [bytes, total].map((number) => Math.round(number / 1000));
       progress = done ? STARTING : bytes <= total ? say.of(kB, all) : say.soFar(kB);
       return done || reader.read().then(next);
@@ -106,7 +102,6 @@
     reader.read().then(next).catch(() => {}); // whoever compiles the answer meets the same trouble, and tells it
   };
   const MODULE = "../pkg/klimb_bg.wasm";
-  progress = say.fetching;
   // The answer itself is compiled, and not what was read of it: beside that a browser keeps the machine code.
   const module = get(MODULE).then((answer) => {
     try { count(answer.clone()); } catch (error) { console.warn(error); } // how far it is need not be known
@@ -118,8 +113,15 @@
   const employ = (name) => {
     try { return new Worker(at("worker.js"), { type: "module", name }); } catch (error) { fail(`${say.workers}: ${told(error)}`, say.fault); throw error; }
   };
-  // Compiled once, for the page and all its workers.
-  window.boot = { module, employ, broke: (trouble) => fail(told(trouble) || String(trouble), say.fault) };
+  // Compiled once, for the page and all its workers. What is pressed, chosen or dropped waits until there is a page to take it.
+  const [waiting, broke] = [[], (trouble) => fail(told(trouble) || String(trouble), say.fault)];
+  window.boot = { module, employ, broke, waiting, take: () => {} };
+  for (const kind of ["click", "input", "change", "submit", "keydown", "dragover", "drop"]) document.addEventListener(kind, (event) => {
+    const files = kind === "drop" && Array.from(event.dataTransfer.files); // which are out of reach afterwards
+    if (/^dr/.test(kind) || kind === "submit" && event.target.method !== "dialog") event.preventDefault();
+    if (kind !== "dragover") waiting.push((tell, load) => (files ? load(files) : tell("input", event)));
+    window.boot.take();
+  });
 
   // What goes wrong in the page's own scripts; a browser's extensions have errors, too.
   const isOurs = (places) => String(places).indexOf(at("..")) >= 0 || String(places).indexOf("wasm:") >= 0;
@@ -129,8 +131,7 @@
   // The browser tells neither which file of a script is missing nor why.
   main.onerror = () => {
     const files = ["main.js", "../pkg/klimb.js"].map((file) => get(file).then((answer) => {
-      const type = answer.headers.get("content-type");
-      if (!/javascript/.test(type)) throw unloaded(file, `content-type ${type}`);
+      if (!/javascript/.test(answer.headers.get("content-type"))) throw unloaded(file, `content-type ${answer.headers.get("content-type")}`);
     }));
     const unnamed = (error) => fail((error.message ? error : unloaded("main.js", "error")).message, say.reload);
     Promise.all(files).then(unnamed, unnamed);
@@ -141,10 +142,9 @@
   // Play can be pressed: only now are the files kept for a visit without a network, so that this does not delay the start.
   const play = document.getElementById("play");
   const attempt = (work) => Promise.resolve().then(work).catch(() => {}); // where a browser forbids it, the page is as it was
-  const observe = () => new MutationObserver((_, observer) => {
+  attempt(() => new MutationObserver((_, observer) => {
     if (play.disabled) return;
     observer.disconnect();
     attempt(() => navigator.serviceWorker.register(at("../service-worker.js")));
-  }).observe(play, { attributes: true });
-  attempt(observe);
+  }).observe(play, { attributes: true }));
 })();

@@ -6,7 +6,7 @@ import init, { Page } from "../pkg/klimb.js";
 let page;
 
 // What www/boot.js fetched and compiled, for every instance there will be.
-const { module, broke } = window.boot;
+const { module, broke, waiting } = window.boot;
 const engine = (ended) => {
   const name = `engine ${Math.random()}`;
   const thread = window.boot.employ(name);
@@ -58,15 +58,13 @@ const call = (what, ...given) => {
 };
 // A frame is asked for when something has happened, and only then.
 let asked = 0;
-const wake = () => { asked ||= requestAnimationFrame(draw); };
-const draw = () => {
-  asked = 0;
-  if (call("frame")) wake();
+const wake = () => {
+  asked ||= requestAnimationFrame(() => { asked = 0; if (call("frame")) wake(); });
 };
-const tell = (what, ...given) => {
-  call(what, ...given);
-  wake();
-};
+const tell = (what, ...given) => { call(what, ...given); wake(); };
+
+// What www/boot.js has heard is taken up as soon as there is a page for it: the first, or one in another's place.
+const take = window.boot.take = () => { while (page && waiting.length) waiting.shift()(tell, load); };
 
 const post = (order) => worker.postMessage(order);
 // Another instance, from the address, the store and what the engine tells once more; training goes on meanwhile. The glue
@@ -92,9 +90,11 @@ const makeAnew = async (trouble) => {
     return;
   }
   tell("start");
+  take();
 };
-// What breaks down between two calls, in a promise.
-const isOurs = (trouble) => trouble instanceof WebAssembly.RuntimeError || /^panicked at /.test(trouble?.message);
+// What breaks down between two calls, in a promise: by a panic, or by what a browser threw through the module.
+const isOurs = (trouble) => trouble instanceof WebAssembly.RuntimeError || /^panicked at /.test(trouble?.message)
+  || /wasm-function|\[wasm code\]/.test(trouble?.stack);
 addEventListener("error", ({ error }) => page && isOurs(error) && makeAnew(error));
 addEventListener("unhandledrejection", ({ reason }) => page && isOurs(reason) && makeAnew(reason));
 
@@ -104,7 +104,7 @@ const texts = async () => (await (await fetch(new URL(`languages/${lang}.json`, 
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
 page = new Page(post, hire, wake, words);
 
-for (const kind of ["click", "input", "change", "submit", "keydown", "pointermove", "pointerout"]) {
+for (const kind of ["pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => tell("input", event));
 }
 // The page itself moves the focus too, and takes up no event while it is at work.
@@ -114,14 +114,12 @@ const LARGEST = 2 ** 26;
 const read = (file) => (file.size > LARGEST ? file.size
   : file.arrayBuffer().then((bytes) => new Uint8Array(bytes), (error) => error.message));
 const load = (files) => Promise.all(files.map(read))
-  .then((contents) => tell("load", files.map(({ name }) => name), contents));
+  .then((contents) => { waiting.push(() => tell("load", files.map(({ name }) => name), contents)); take(); });
 const chooser = document.querySelector("#load-sft");
 chooser.addEventListener("change", () => {
   load([...chooser.files]);
   chooser.value = ""; // so that the same file can be chosen again
 });
-for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
-document.addEventListener("drop", (event) => load([...event.dataTransfer.files]));
 document.addEventListener("visibilitychange", () => tell("turned", document.hidden));
 
 // Charts are drawn anew for another theme, another size of theirs, and a screen of another resolution, on which neither
@@ -129,16 +127,17 @@ document.addEventListener("visibilitychange", () => tell("turned", document.hidd
 const redraw = () => tell("redraw");
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 const sizes = new ResizeObserver(redraw);
-for (const canvas of document.querySelectorAll("canvas")) sizes.observe(canvas);
+for (const canvas of document.querySelectorAll("canvas")) {
+  sizes.observe(canvas);
+  canvas.addEventListener("contextrestored", redraw); // where a browser took the pixels away
+}
 const watchResolution = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`)
   .addEventListener("change", () => { redraw(); watchResolution(); }, { once: true });
 watchResolution();
 // Not every change of screen is told of.
 let resolution = devicePixelRatio;
-setInterval(() => {
-  if (devicePixelRatio !== resolution) redraw();
-  resolution = devicePixelRatio;
-}, 1000);
+setInterval(() => resolution !== (resolution = devicePixelRatio) && redraw(), 1000);
 
 tell("start");
+take();
 begin();

@@ -9,8 +9,9 @@ use super::lent::Lent;
 use super::state::State;
 use super::{dom, stored};
 use crate::engine::protocol::{Event, Failure};
-use klimb_text::ConfigError;
+use crate::engine::settings::{behind_ampersand, whole};
 use klimb_text::json;
+use klimb_text::ConfigError;
 
 const LENT: &str = "klimb-lent";
 
@@ -27,6 +28,12 @@ pub fn write(state: &State) {
     carry();
 }
 
+/// What the address asks for.
+pub fn query() -> String {
+    let location = dom::window().location();
+    whole(&location.search().unwrap_or_default(), &location.hash().unwrap_or_default()).into_owned()
+}
+
 /// The whole address of the settings, also where the browser would not take them into its own.
 pub fn link(state: &State) -> String {
     format!("{}{}", dom::window().location().origin().unwrap_or_default(), below_host(state))
@@ -36,7 +43,11 @@ fn below_host(state: &State) -> String {
     let parts = [state.settings.to_query(), state.lecture.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let location = dom::window().location();
-    let (path, hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
+    let (path, mut hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
+    if behind_ampersand(&hash).is_some() {
+        // It belonged to the query, and is in it now.
+        hash.clear();
+    }
     if query.is_empty() { format!("{path}{hash}") } else { format!("{path}?{query}{hash}") }
 }
 

@@ -8,10 +8,14 @@ use thiserror::Error;
 use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
+use klimb_charts::ChartError;
+use klimb_text::words::say;
+
 /// A surface of plotters, in device pixels.
 pub struct Surface<'a> {
     inner: Inner<'a>,
-    context: CanvasRenderingContext2d,
+    /// What measures text; without it, widths are estimated.
+    context: Option<CanvasRenderingContext2d>,
     size: (u32, u32),
 }
 
@@ -29,11 +33,17 @@ type Outcome = Result<(), DrawingErrorKind<SurfaceError>>;
 
 fn told<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
     outcome.map_err(|error| {
-        DrawingErrorKind::DrawingError(SurfaceError(match error {
+        refused(match error {
             DrawingErrorKind::DrawingError(error) => error.to_string(),
             DrawingErrorKind::FontError(error) => error.to_string(),
-        }))
+        })
     })
+}
+
+fn refused(text: String) -> DrawingErrorKind<SurfaceError> {
+    // The crate writes what a browser throws as JSON, which leaves nothing of an error.
+    let is_empty = text == "Canvas Error: {}";
+    DrawingErrorKind::DrawingError(SurfaceError(if is_empty { say("it does not say why").into() } else { text }))
 }
 
 /// Hands a call to the surface that is there.
@@ -61,22 +71,38 @@ fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
 }
 
 impl<'a> Surface<'a> {
-    /// A canvas of the document; `None` if the browser gives no 2D context.
-    pub fn canvas(canvas: &HtmlCanvasElement) -> Option<Self> {
-        let inner = Inner::Canvas(CanvasBackend::with_canvas_object(canvas.clone())?);
-        Some(Self { inner, context: context(canvas)?, size: (canvas.width(), canvas.height()) })
+    /// A canvas, whole.
+    ///
+    /// # Errors
+    /// `Surface` if the browser gives no 2D context.
+    pub fn canvas(canvas: &HtmlCanvasElement) -> Result<Self, ChartError> {
+        let context = context(canvas);
+        let backend = context.as_ref().and_then(|_| CanvasBackend::with_canvas_object(canvas.clone()));
+        let Some(backend) = backend else {
+            return Err(ChartError::Surface(say("it gives no canvas to draw on").into()));
+        };
+        Ok(Self { inner: Inner::Canvas(backend), context, size: (canvas.width(), canvas.height()) })
     }
 
     /// Sets the font, or says why the browser does not: set without that care, what it throws would end the whole page.
     fn set_font<S: BackendTextStyle>(&self, style: &S) -> Outcome {
+        let Some(context) = &self.context else { return Ok(()) };
         let font = format!("{} {}px {}", style.style().as_str(), style.size(), style.family().as_str());
-        let set = js_sys::Reflect::set(&self.context, &"font".into(), &font.into());
+        let set = js_sys::Reflect::set(context, &"font".into(), &font.into());
         set.map(drop).map_err(|error| DrawingErrorKind::DrawingError(thrown(&error)))
     }
 
     /// An SVG document that is written to `text` when this is dropped; `canvas` only measures.
-    pub fn svg(text: &'a mut String, size: (u32, u32), canvas: &HtmlCanvasElement) -> Option<Self> {
-        Some(Self { inner: Inner::Svg(SVGBackend::with_string(text, size)), context: context(canvas)?, size })
+    pub fn svg(text: &'a mut String, size: (u32, u32), canvas: &HtmlCanvasElement) -> Self {
+        Self { inner: Inner::Svg(SVGBackend::with_string(text, size)), context: context(canvas), size }
+    }
+
+    /// How wide a text is in the font that is set; `None` if the browser does not tell. A browser that hides how wide its
+    /// fonts are may answer with nothing at all.
+    fn width(&self, text: &str) -> Option<f64> {
+        let measured = self.context.as_ref()?.measure_text(text).ok()?;
+        let width = js_sys::Reflect::get(&measured, &"width".into()).ok()?.as_f64()?;
+        Some(width).filter(|width| width.is_finite() && *width >= 0.0)
     }
 }
 
@@ -136,7 +162,7 @@ impl DrawingBackend for Surface<'_> {
         style: &S,
     ) -> Result<(u32, u32), DrawingErrorKind<SurfaceError>> {
         self.set_font(style)?;
-        let width = self.context.measure_text(text).map_or(0.5 * style.size() * text.len() as f64, |size| size.width());
+        let width = self.width(text).unwrap_or_else(|| 0.5 * style.size() * text.chars().count() as f64);
         Ok((width.ceil() as u32, style.size().ceil() as u32))
     }
 }

@@ -56,6 +56,9 @@ pub fn sorted(files: Vec<(String, Content)>) -> (Vec<Chosen>, Vec<String>) {
             (FileKind::Table, _) => {
                 problems.push(format!("{name} is a table for other programs, and the numbers are read as JSON"));
             }
+            (FileKind::Study, _) => problems.push(format!(
+                "{name} describes a run of the native program, and the page reads the numbers that it exports itself"
+            )),
             (FileKind::Empty, _) => problems.push(format!("{name} is empty")),
             (FileKind::Other, _) => {
                 problems.push(format!("{name} holds neither a model nor pairs, exported numbers or receipts"));
@@ -89,6 +92,7 @@ mod tests {
             ("i", Content::Unreadable("it is a folder.".into())),
             ("j.json", text("{\"points\":[]}")),
             ("k.csv", text("record,of,run,step,name,value\n")),
+            ("run.json", text("{\n\"program\": \"klimb 0.1.0\",\n\"settings\": {}}")),
         ];
         let count = files.len();
         let (chosen, problems) = sorted(files.map(|(name, content)| (name.into(), content)).into());
@@ -103,6 +107,7 @@ mod tests {
             "h has 65 MiB, and at most 64 are read",
             "i could not be read (it is a folder)",
             "k.csv is a table",
+            "run.json describes a run of the native program",
         ]) {
             assert!(problem.starts_with(words), "{problem}");
         }

@@ -5,7 +5,8 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, Poi
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
-use super::state::{Export, State, Tint};
+use klimb_charts::recorded::Ghosts;
+use super::state::{Export, State, Tint, Undo};
 use super::study::Study;
 use super::tour::{self, Move};
 use super::view::View;
@@ -14,7 +15,6 @@ use super::{
     lectern, pictures, pipeline, runs, stored, studies, sweep,
 };
 use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
-use klimb_charts::recorded::Ghosts;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
 use klimb_text::json;
@@ -110,16 +110,14 @@ fn click(page: &mut Page, id: &str) {
             page.state.guess = Guess::Over;
             page.state.mark(&[View::Frontier]);
         }
-        "undo" => {
-            page.order(Command::Undo);
-            dom::set_text("said", say("The reset is taken back."));
-        }
+        "undo" => undo(page),
         "share" => share(page),
         "by-hand-close" => dom::flag("by-hand", "hidden", true),
         "theme" => toggle_theme(page),
         "help" => show_keys(),
         "kept-resume" => {
             if let Some(command) = page.state.resume() {
+                page.do_chores();
                 page.order(command);
             }
         }
@@ -143,6 +141,10 @@ fn click(page: &mut Page, id: &str) {
         "failure-again" => dom::reload(),
         "failure-dismiss" => {
             page.state.failure = None;
+            page.state.mark(&[View::Notices]);
+        }
+        "taken-dismiss" => {
+            page.state.taken.clear();
             page.state.mark(&[View::Notices]);
         }
         id if lectern::click(page, id) || former::view::click(page, id) => {}
@@ -214,6 +216,17 @@ pub fn drag_beta(page: &mut Page, position: f64) {
     page.state.mark(&[View::Frontier, View::Controls, View::Runs]);
 }
 
+/// Takes the last reset or start back.
+pub fn undo(page: &mut Page) {
+    let said = match page.state.undo() {
+        Some(Undo::Reset) => say("The reset is taken back."),
+        Some(Undo::Start | Undo::Move) => say("What was trained before is back."),
+        None => return,
+    };
+    page.order(Command::Undo);
+    dom::set_text("said", said);
+}
+
 /// Sends β, which is under the finger no longer.
 pub fn release_beta(page: &mut Page) {
     if page.state.dragged_beta != page.state.settings.beta {
@@ -230,6 +243,7 @@ fn change(page: &mut Page, id: &str) {
         _ => return page.order(Command::SetPace(json::number(&dom::select("pace").value()))),
     };
     match outcome {
+        Ok(()) if id == "backend" => move_over(page),
         Ok(()) => settle(page),
         Err(error) => refuse(page, &error),
     }
@@ -244,7 +258,13 @@ fn refuse(page: &mut Page, error: &ConfigError) {
     }));
 }
 
-/// A new seed, backend, width or breadth: start over with it, and keep it in the address.
+/// Another backend: the engine is built there as it was at its last point, and the choice stays in the address.
+fn move_over(page: &mut Page) {
+    address::write(&page.state);
+    page.order(Command::MoveTo(page.state.settings));
+}
+
+/// A new seed, width or breadth: start over with it, and keep it in the address.
 fn settle(page: &mut Page) {
     address::write(&page.state);
     page.restart();

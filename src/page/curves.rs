@@ -1,12 +1,11 @@
 //! Four small charts over the steps of the stage in focus, their crosshair, and the line that reads it.
 
-use plotters::drawing::IntoDrawingArea;
 use web_sys::MouseEvent;
 
 use super::charted::{self, Charted, SMOOTHEST, Table};
 use super::state::State;
 use super::view::View;
-use super::{Page, dom, format, notices};
+use super::{Page, dom, drawing, format, notices};
 use klimb_charts::Frame;
 use klimb_text::words::say;
 
@@ -17,11 +16,12 @@ pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
     for chart in &charts {
         let id = chart.id;
         dom::set_text(&format!("caption-{id}"), &chart.caption);
-        if let Some((surface, look)) = dom::surface(&format!("curve-{id}")) {
-            match chart.chart(&changes, state.curves.at).draw(&surface.into_drawing_area(), &look) {
-                Ok(frame) => frames.push((id, frame)),
-                Err(error) => failed = Some(error),
-            }
+        let canvas = format!("curve-{id}");
+        match drawing::draw(&canvas, true, &|area, look| {
+            chart.chart(&changes, state.curves.at).draw(area, look).map(Some)
+        }) {
+            Ok(frame) => frames.extend(frame.map(|frame| (id, frame))),
+            Err(error) => failed = Some(error),
         }
     }
     dom::set_text("curve-readout", &charted::reading(&charts, state.curves.at));

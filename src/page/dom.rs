@@ -6,7 +6,7 @@ use web_sys::{
 };
 
 use super::Surface;
-use klimb_charts::{Look, Palette};
+use klimb_charts::{ChartError, Look, Palette};
 
 /// Fonts of the charts, as `www/style.css` has them for figures.
 pub const FAMILY: &str = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
@@ -30,6 +30,11 @@ pub fn document() -> Document {
 /// The element with this id.
 pub fn element(id: &str) -> Element {
     document().get_element_by_id(id).unwrap_or_else(|| panic!("index.html has no #{id}"))
+}
+
+/// Whether there is an element with this id.
+pub fn is_there(id: &str) -> bool {
+    document().get_element_by_id(id).is_some()
 }
 
 /// The element with this id, as what it is in `index.html`.
@@ -144,20 +149,22 @@ pub fn sharpness() -> f64 {
     window().device_pixel_ratio().max(1.0)
 }
 
-/// A canvas as large as it stands in the document, in device pixels, with the look of the theme; `None` while it has
-/// no room.
-pub fn surface(id: &str) -> Option<(Surface<'static>, Look<'static>)> {
+/// A canvas as large as it stands in the document, in device pixels, with the look of the theme; `None` while it is hidden.
+///
+/// # Errors
+/// `Surface` if the browser gives nothing to draw on.
+pub fn surface(id: &str) -> Result<Option<(Surface<'static>, Look<'static>)>, ChartError> {
     let canvas = canvas(id);
     let scale = sharpness();
     let size = |css: i32| (f64::from(css) * scale).round() as u32;
     let (width, height) = (size(canvas.client_width()), size(canvas.client_height()));
     if width == 0 || height == 0 {
-        return None;
+        return Ok(None);
     }
     if (canvas.width(), canvas.height()) != (width, height) {
         canvas.set_width(width);
         canvas.set_height(height);
     }
     let palette = if is_dark() { Palette::DARK } else { Palette::LIGHT };
-    Some((Surface::canvas(&canvas)?, Look { palette, scale, family: FAMILY }))
+    Ok(Some((Surface::canvas(&canvas)?, Look { palette, scale, family: FAMILY })))
 }

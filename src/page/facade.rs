@@ -5,7 +5,6 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
 use super::fetch_recorded::{self, Inbox};
-use super::handed::Handed;
 use super::hands::Hands;
 use super::hands::workers::Workers;
 use super::hidden::Pace;
@@ -26,6 +25,9 @@ use crate::engine::worker::wire;
 use klimb_charts::Frame;
 use klimb_text::words;
 
+/// What follows where a worker has ended that had an engine.
+const BUILT_AGAIN: &str = "It is built again as it was at its last point. Press Play to go on.";
+
 /// The page. It belongs to one document and one worker.
 #[wasm_bindgen]
 pub struct Page {
@@ -39,6 +41,7 @@ pub struct Page {
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
+    has_asked_for_recorded: bool,
     storage: Storage,
     /// Whether the worker has an engine.
     is_engine_there: bool,
@@ -57,9 +60,8 @@ impl Page {
         tell_panics();
         frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
-        let query = dom::window().location().search().unwrap_or_default();
-        let (lecture, problems, query) = Lecture::from_query(&query);
-        let (settings, errors) = Settings::from_query(&query);
+        let (lecture, problems, rest) = Lecture::from_query(&address::query());
+        let (settings, errors) = Settings::from_parts(&rest);
         let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
@@ -85,6 +87,7 @@ impl Page {
             telling: Telling::default(),
             post,
             inbox: Inbox::default(),
+            has_asked_for_recorded: false,
             storage: Storage::new(),
             is_engine_there: false,
             hands: Hands::default(),
@@ -104,7 +107,6 @@ impl Page {
         } else {
             self.restart();
         }
-        fetch_recorded::all(&self.inbox);
         self.storage.look();
     }
 
@@ -123,6 +125,7 @@ impl Page {
             address::write(&self.state);
         }
         self.do_chores();
+        self.ask_for_recorded();
     }
 
     /// The worker or one of its files is not there, or it has ended. Answers whether another worker is to be made, to which
@@ -130,14 +133,15 @@ impl Page {
     /// What it said of that itself stands.
     pub fn broken(&mut self, reason: String) -> bool {
         let is_to_follow = std::mem::take(&mut self.is_engine_there);
-        let remedy = "It is built again as it was at its last point. Press Play to go on.";
-        self.stopped(reason, is_to_follow.then_some(remedy));
+        self.stopped(reason, is_to_follow.then_some(BUILT_AGAIN));
+        self.ask_for_recorded();
         is_to_follow
     }
 
     /// Another worker is there in the place of one that has died.
     pub fn rebuild(&mut self) {
-        self.order(self.state.keeping.rebuilt(self.state.settings));
+        let command = self.state.rebuilt();
+        self.order(command);
     }
 
     /// Takes over files that were chosen or dropped together. `contents` has the bytes of each, or the number of them where
@@ -220,6 +224,8 @@ impl Page {
         let reload = "Reload the page; seed and settings are kept in the address.";
         let failure = match (own, told, remedy) {
             (Some(own), _, remedy) => Failure { remedy: remedy.unwrap_or(reload).into(), ..own },
+            // What was to follow has not come.
+            (None, Some(told), None) if told.remedy == BUILT_AGAIN => Failure { remedy: reload.into(), ..told },
             (None, Some(told), None) => told,
             (None, _, remedy) => Failure {
                 sentence: format!("The engine stopped: {}.", reason.trim_end_matches('.')),
@@ -229,6 +235,16 @@ impl Page {
             },
         };
         self.state.apply(Event::Failure(failure));
+    }
+
+    /// Asks for what was recorded once the engine is there, or will not be: until then all of the line is for the engine's
+    /// files, of which a host that speaks HTTP/1.1 sends six at a time.
+    fn ask_for_recorded(&mut self) {
+        if (self.is_engine_there || self.state.has_not_started())
+            && !std::mem::replace(&mut self.has_asked_for_recorded, true)
+        {
+            fetch_recorded::all(&self.inbox);
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -292,9 +308,8 @@ impl Page {
         if command == Command::Play {
             self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
         }
-        if matches!(command, Command::Start(_) | Command::Resume(_)) {
+        if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
             self.give_errands_back();
-            self.state.handed = Handed::default();
         }
         let order = self.state.order(command);
         let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
@@ -312,6 +327,7 @@ impl Page {
         for chore in std::mem::take(&mut self.state.keeping.chores) {
             self.storage.push(match chore {
                 Chore::Write => Job::Save(Box::new(self.state.entry(js_sys::Date::now()))),
+                Chore::Hold(visit) => Job::Hold(visit),
                 Chore::Forget(saved) => Job::Forget(saved),
             });
         }

@@ -1,4 +1,4 @@
-//! The recorded files, fetched from beside the page once its first frame is drawn.
+//! The recorded files, fetched from beside the page once the engine is there.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use klimb_charts::recorded::Recording;
 extern "C" {
     // Unlike the crate's own, it catches what a replaced `fetch` throws: extensions put their own in its place.
     #[wasm_bindgen(catch)]
-    fn fetch(path: &str) -> Result<Promise, JsValue>;
+    fn fetch(path: &str) -> Result<JsValue, JsValue>;
 }
 
 /// What has arrived and has not been looked at yet.
@@ -38,12 +38,18 @@ async fn both([table, run]: [&str; 2]) -> Result<[String; 2], String> {
 }
 
 async fn file(path: &str) -> Result<String, String> {
-    let unreadable = |error: JsValue| error.as_string().unwrap_or_else(|| format!("{error:?}"));
-    let answer = fetch(&format!("www/assets/recorded/{path}")).map_err(unreadable)?;
-    let answer: Response = JsFuture::from(answer).await.map_err(unreadable)?.unchecked_into();
+    let unreadable = |error: JsValue| match error.as_string() {
+        Some(reason) => reason,
+        None if error.is_undefined() || error.is_null() => "the browser gave no answer".into(),
+        None => format!("{error:?}"),
+    };
+    let promise: Promise =
+        fetch(&format!("www/assets/recorded/{path}")).and_then(JsCast::dyn_into).map_err(unreadable)?;
+    let answer: Response = JsFuture::from(promise).await.and_then(JsCast::dyn_into).map_err(unreadable)?;
     if !answer.ok() {
         return Err(format!("{} {}", answer.status(), answer.status_text()));
     }
-    let text = JsFuture::from(answer.text().map_err(unreadable)?).await.map_err(unreadable)?;
+    let text: Promise = answer.text().and_then(|text| JsValue::from(text).dyn_into()).map_err(unreadable)?;
+    let text = JsFuture::from(text).await.map_err(unreadable)?;
     text.as_string().ok_or_else(|| "it is not text".into())
 }

@@ -15,6 +15,8 @@ pub enum FileKind {
     Numbers,
     /// Receipts, one a line.
     Receipts,
+    /// What the native program ran, which it writes beside its tables and the page does not read.
+    Study,
     /// A table of numbers, which the page writes and does not read.
     Table,
     /// Nothing at all.
@@ -38,20 +40,25 @@ impl FileKind {
         };
         match first.as_bytes()[0] {
             b'[' => Self::Pairs,
-            b'{' => Self::of_object(first).unwrap_or_else(|| Self::by_words(&text)),
+            b'{' => Self::of_object(first)
+                // An object may go over many lines.
+                .or_else(|| (first == "{").then(|| Self::of_object(&text)).flatten())
+                .unwrap_or_else(|| Self::by_words(&text)),
             _ if first.starts_with("record,of,run,") || first.starts_with("method,setting,") => Self::Table,
             _ => Self::Other,
         }
     }
 
-    /// By the fields of an object on a line of its own; `None` where the line is no object, or a foreign one.
-    fn of_object(line: &str) -> Option<Self> {
-        let object: Value = json::from_text(line).ok()?;
+    /// By the fields of an object; `None` where the text is no object, or a foreign one.
+    fn of_object(text: &str) -> Option<Self> {
+        let object: Value = json::from_text(text).ok()?;
         let has = |name| object.field(name).is_some();
         if has("receipt") {
             Some(Self::Receipts)
         } else if has("points") {
             Some(Self::Numbers)
+        } else if has("program") && (has("settings") || has("study")) {
+            Some(Self::Study)
         } else {
             (has("prompt") || has("chosen") || has("rejected")).then_some(Self::Pairs)
         }
@@ -78,6 +85,10 @@ mod tests {
         let pair = r#"{"prompt":"the plot","chosen":"was superb .","rejected":"was dull ."}"#;
         let state = State::new(Settings::default());
         let model = include_bytes!("../../www/assets/sft.safetensors");
+        let [sweep, study] = [
+            include_bytes!("../../tests/data/compatible/sweep/run.json").to_vec(),
+            include_bytes!("../../tests/data/compatible/hacking/run.json").to_vec(),
+        ];
         let (numbers, table) = (export::json(&state, ""), export::csv(&state, ""));
         let receipt = Receipt::of(&state).to_line();
         let marked = |text: &str| format!("\u{feff}\r\n{text}");
@@ -96,6 +107,9 @@ mod tests {
             (r#"{"points": []}"#.into(), FileKind::Numbers),
             (marked(&receipt).into(), FileKind::Receipts),
             (marked(&table).into(), FileKind::Table),
+            (sweep, FileKind::Study),
+            (study, FileKind::Study),
+            (b"{\n  \"program\": \"klimb\",\n  \"settings\": {}".to_vec(), FileKind::Pairs),
             ("".into(), FileKind::Empty),
             ("\u{feff}\r\n ".into(), FileKind::Empty),
             ("the acting in this film".into(), FileKind::Other),

@@ -5,9 +5,10 @@ use wasm_bindgen::JsCast;
 
 use super::chosen::{Chosen, Content, sorted};
 use super::file_kind::FileKind;
-use super::handed::Handed;
+use super::handed::refused;
+use super::view::View;
 use super::{Page, former, lectern};
-use crate::engine::protocol::{Command, Event};
+use crate::engine::protocol::{Command, Event, Failure};
 use klimb_text::words::key;
 
 /// Where a reader of pairs finds something, as it says it within its sentences.
@@ -21,28 +22,47 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         (_, Some(reason)) => Content::Unreadable(reason),
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
-    let (chosen, problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
-    let waiting = chosen.iter().filter_map(|file| Some((field(file.kind)?, file.name.clone()))).collect();
-    page.state.handed = Handed::new(chosen.len(), waiting, problems);
+    page.state.taken.clear();
+    page.state.mark(&[View::Notices]);
+    if names.is_empty() {
+        return page.state.apply(Event::Failure(no_file()));
+    }
+    let (chosen, mut problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
+    let (mut taken, mut waiting) = (0, Vec::new());
     for Chosen { name, kind, bytes } in chosen {
-        match kind {
-            FileKind::Checkpoint => page.order(Command::LoadCheckpoint(bytes)),
-            FileKind::Pairs => page.order(Command::LoadPreferences(bytes)),
+        let order = page.state.next_order();
+        let result = match kind {
+            FileKind::Checkpoint => {
+                waiting.push((order, name.clone()));
+                page.order(Command::LoadCheckpoint(bytes));
+                Ok(())
+            }
+            FileKind::Pairs => {
+                waiting.push((order, name.clone()));
+                page.order(Command::LoadPreferences(bytes));
+                Ok(())
+            }
             FileKind::Numbers => former::view::take(page, &name, &bytes),
             FileKind::Receipts => lectern::take(page, &name, &bytes),
-            FileKind::Table | FileKind::Empty | FileKind::Other => {}
+            // These have been refused.
+            FileKind::Study | FileKind::Table | FileKind::Empty | FileKind::Other => continue,
+        };
+        match result {
+            Ok(()) => taken += 1,
+            Err(reason) => problems.push(refused(&name, &reason)),
         }
     }
-    if let Some(failure) = page.state.handed.failure() {
+    if let Some(failure) = page.state.handed.add(taken, waiting, problems) {
         page.state.apply(Event::Failure(failure));
     }
 }
 
-/// The field of the engine's answer, if it refuses such a file.
-fn field(kind: FileKind) -> Option<&'static str> {
-    match kind {
-        FileKind::Checkpoint => Some("checkpoint"),
-        FileKind::Pairs => Some("preferences"),
-        FileKind::Numbers | FileKind::Receipts | FileKind::Table | FileKind::Empty | FileKind::Other => None,
+/// What was dropped is a text or a link.
+fn no_file() -> Failure {
+    Failure {
+        sentence: "Nothing that was dropped here is a file.".into(),
+        remedy: "Save it as a file first; receipts can also be pasted as text, under Receipts.".into(),
+        field: Some("files".into()),
+        stopped: false,
     }
 }

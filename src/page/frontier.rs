@@ -1,7 +1,6 @@
 //! The frontier: chart, pointer, readout and table.
 
 use plotters::coord::Shift;
-use plotters::drawing::IntoDrawingArea;
 use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::{Element, MouseEvent};
 
@@ -9,9 +8,9 @@ use super::guess::Place;
 use super::state::State;
 use super::trails::{run_name, setting, table_name};
 use super::view::View;
-use super::{Page, beta, dom, format, notices};
-use crate::engine::protocol::Origin;
+use super::{Page, beta, dom, drawing, format, notices};
 use klimb_charts::{ChartError, Frame, FrontierChart, Look, Trail};
+use crate::engine::protocol::Origin;
 use klimb_metrics::{FrontierPoint, OptimumPoint};
 use klimb_text::words::say;
 
@@ -28,11 +27,12 @@ pub fn draw(state: &mut State) -> Option<Frame> {
     if !state.has_a_chart() {
         return None;
     }
-    let (surface, look) = dom::surface("frontier")?;
-    match paint(state, state.selected, &surface.into_drawing_area(), &look) {
+    match drawing::draw("frontier", true, &|area, look| paint(state, state.selected, area, look).map(Some)) {
         Ok(frame) => {
-            dom::flag("recorded-figure", "hidden", true);
-            Some(frame)
+            if frame.is_some() {
+                dom::flag("recorded-figure", "hidden", true);
+            }
+            frame
         }
         Err(error) => {
             notices::chart_failed(state, &error);

@@ -40,7 +40,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         " " => controls::play(page),
         "." => controls::step(page),
         "r" => page.order(Command::Reset),
-        "u" if page.state.undoable => page.order(Command::Undo),
+        "u" if page.state.undoable => controls::undo(page),
         "?" => controls::show_keys(),
         digit if lectern::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),

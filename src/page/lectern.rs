@@ -3,8 +3,7 @@
 use super::lecture::{Lecture, STOPS};
 use super::receipt::Receipt;
 use super::view::View;
-use super::{Page, clipboard, dom, focus};
-use crate::engine::protocol::{Event, Failure};
+use super::{Page, clipboard, dom, focus, taken};
 use klimb_text::text;
 use klimb_text::words::{heard, say};
 
@@ -32,22 +31,22 @@ pub fn go(key: &str) -> bool {
 }
 
 /// Shows the receipts of a file, beside those that are shown.
-pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
+///
+/// # Errors
+/// Why it cannot be used, as a clause; nothing is replaced.
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
     let read = text::of_bytes(bytes).map_err(|error| error.to_string()).and_then(|text| Receipt::parse(&text));
-    match read {
-        Ok(receipts) => {
-            page.state.receipts.extend(receipts);
-            let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
-            dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
-            page.state.mark(&[View::Frontier]);
-        }
-        Err(reason) => page.state.apply(Event::Failure(Failure {
-            sentence: format!("The file {file} could not be used: {reason}."),
-            remedy: "Nothing was replaced.".into(),
-            field: Some("receipts".into()),
-            stopped: false,
-        })),
-    }
+    let receipts = read?;
+    let all = receipts.len();
+    // The same receipt twice would count its runs twice.
+    let is_new = |receipt: &Receipt| !page.state.receipts.contains(receipt);
+    let new: Vec<Receipt> = receipts.into_iter().filter(is_new).collect();
+    page.state.taken.push(taken::receipts(file, &new, all - new.len()));
+    page.state.receipts.extend(new);
+    let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
+    dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
+    page.state.mark(&[View::Frontier]);
+    Ok(())
 }
 
 /// A click on one of the buttons about receipts; whether it was one.

@@ -1,8 +1,7 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
 use std::collections::BTreeSet;
-
-use crate::engine::settings::decoded;
+use crate::engine::settings::{Part, parts};
 use klimb_text::shorten::excerpt;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
@@ -36,15 +35,14 @@ pub struct Lecture {
 }
 
 impl Lecture {
-    /// What a query asks for, what of that cannot be done, in words, and the rest of the query.
-    pub fn from_query(query: &str) -> (Self, Vec<String>, String) {
+    /// What a query asks for, what of that cannot be done, in words, and the rest of the query, which is about settings.
+    pub fn from_query(query: &str) -> (Self, Vec<String>, Vec<Part>) {
         let (mut lecture, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
-        for part in query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()) {
-            let (name, text) = decoded(part);
+        for (name, text) in parts(query) {
             match (name.as_str(), text.as_str()) {
                 ("hide", names) => {
                     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                        match PARTS.iter().position(|(known, _)| *known == name) {
+                        match PARTS.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) {
                             Some(index) => {
                                 lecture.hidden.insert(index);
                             }
@@ -55,12 +53,12 @@ impl Lecture {
                         }
                     }
                 }
-                ("type", "large") => lecture.is_large = true,
+                ("type", size) if size.eq_ignore_ascii_case("large") => lecture.is_large = true,
                 ("type", other) => problems.push(format!("type: “{}” is not large", excerpt(other))),
-                _ => rest.push(part),
+                _ => rest.push((name, text)),
             }
         }
-        (lecture, problems, rest.join("&"))
+        (lecture, problems, rest)
     }
 
     /// The part of a query that gives this back.
@@ -84,17 +82,20 @@ mod tests {
     #[test]
     fn an_address_gives_the_lecture_back_and_leaves_settings_alone() {
         let (lecture, problems, rest) = Lecture::from_query("?seed=7&hide=files,setup&type=large&beta=0.1");
-        assert_eq!((problems, rest.as_str()), (vec![], "seed=7&beta=0.1"));
+        let settings = [("seed", "7"), ("beta", "0.1")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!((problems, rest), (vec![], settings.to_vec()));
         assert_eq!(lecture.to_query(), "hide=setup,files&type=large");
         assert_eq!(lecture.hidden().collect::<Vec<_>>(), [".setup", "#files"]);
         assert_eq!(Lecture::from_query(&lecture.to_query()).0, lecture);
+        let mangled = "HIDE=Files%252CSetup&amp;Type%3DLARGE&amp;seed=7";
+        assert_eq!(Lecture::from_query(mangled).0, lecture, "as other programs hand it on");
     }
 
     #[test]
     fn what_cannot_be_done_is_named_and_the_rest_is_done() {
         let (lecture, problems, rest) = Lecture::from_query("hide=chart,,inside&type=huge&<script>");
         assert_eq!(lecture.to_query(), "hide=inside");
-        assert_eq!(rest, "<script>");
+        assert_eq!(rest, [("<script>".to_owned(), String::new())]);
         assert!(
             problems[0].starts_with("hide: “chart” is none of setup, ") && problems[1].contains("huge"),
             "{problems:?}"

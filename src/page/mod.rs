@@ -31,6 +31,7 @@ pub mod run_notes;
 pub mod state;
 pub mod study;
 pub mod sweep;
+pub mod taken;
 pub mod telling;
 pub mod tour;
 pub mod trails;
@@ -48,6 +49,8 @@ mod controls;
 mod curves;
 #[cfg(target_arch = "wasm32")]
 mod dom;
+#[cfg(target_arch = "wasm32")]
+mod drawing;
 #[cfg(target_arch = "wasm32")]
 mod facade;
 #[cfg(target_arch = "wasm32")]

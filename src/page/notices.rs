@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
 use super::kept::Keeping;
-use super::state::{Export, State};
+use super::state::{Export, State, Undo};
 use super::view::View;
 use super::{dom, format, frames};
 use crate::engine::protocol::{Failure, Work};
@@ -43,6 +43,7 @@ pub fn draw(state: &State) {
         dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
+    draw_taken(&state.taken);
     draw_kept(&state.keeping);
     draw_undo(state);
     dom::flag("failure", "hidden", state.failure.is_none());
@@ -53,14 +54,25 @@ pub fn draw(state: &State) {
     }
 }
 
-/// Offers the run of an earlier visit, or says why none is kept.
+/// Says what was taken up of the files that were handed over last.
+fn draw_taken(taken: &[String]) {
+    let text = taken.join(" ");
+    dom::flag("taken", "hidden", text.is_empty());
+    if !text.is_empty() && dom::element("taken-sentence").text_content().as_ref() != Some(&text) {
+        dom::set_text("said", &text);
+    }
+    dom::set_text("taken-sentence", &text);
+}
+
+/// Offers the run of an earlier visit, and says what went wrong with keeping.
 fn draw_kept(keeping: &Keeping) {
-    let text = match (&keeping.offer, keeping.trouble()) {
-        (Some(earlier), _) if earlier.is_open => {
+    let trouble = keeping.trouble().map(heard);
+    let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
+        earlier if earlier.is_open => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
         }
-        (Some(earlier), _) if keeping.asks_again() => {
+        earlier if keeping.asks_again() => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!(
                 "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
@@ -68,14 +80,13 @@ fn draw_kept(keeping: &Keeping) {
                 run
             )
         }
-        (Some(earlier), _) if earlier.may_be_open => {
+        earlier if earlier.may_be_open => {
             let (when, run) = (moment(earlier.when), earlier.words());
             say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
         }
-        (Some(earlier), _) => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
-        (None, Some(trouble)) => heard(trouble),
-        (None, None) => String::new(),
-    };
+        earlier => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
+    });
+    let text = [trouble, offer].into_iter().flatten().collect::<Vec<_>>().join(" ");
     dom::flag("kept", "hidden", text.is_empty());
     dom::flag("kept-resume", "hidden", keeping.offer.is_none());
     let is_closed = keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open);
@@ -86,12 +97,26 @@ fn draw_kept(keeping: &Keeping) {
     dom::set_text("kept-summary", &text);
 }
 
-/// Offers to take a reset back, and says so once to whoever does not see it.
+/// Offers to take back what can be, and says so once to whoever does not see it.
 fn draw_undo(state: &State) {
-    let is_news = state.undoable && dom::element("undo-notice").has_attribute("hidden");
-    dom::flag("undo-notice", "hidden", !state.undoable);
+    let (what, said) = match state.undo() {
+        None => return dom::flag("undo-notice", "hidden", true),
+        Some(Undo::Reset) => (say("Reset."), say("Reset. Undo takes it back, until the next step.")),
+        Some(Undo::Start) => {
+            (say("Started over."), say("Started over. Undo brings back what was trained before, until the next step."))
+        }
+        Some(Undo::Move) => (
+            say("The engine was built again where you chose, as it was at its last point. Press Play to go on."),
+            say(
+                "The engine was built again where you chose, as it was at its last point. Undo brings back the one before, until the next step.",
+            ),
+        ),
+    };
+    let is_news = dom::element("undo-notice").has_attribute("hidden");
+    dom::flag("undo-notice", "hidden", false);
+    dom::set_text("undo-what", what);
     if is_news {
-        dom::set_text("said", say("Reset. Undo takes it back, until the next step."));
+        dom::set_text("said", said);
     }
 }
 
@@ -106,19 +131,13 @@ fn moment(milliseconds: f64) -> String {
     }
 }
 
-/// Says once that a chart could not be drawn: the numbers in it are not finite, so training broke down; or the browser
-/// refused.
+/// Says once that a chart could not be drawn because the numbers in it are not finite, so that training broke down. What
+/// a browser does not draw is told in the chart's place.
 pub fn chart_failed(state: &mut State, error: &ChartError) {
     if state.failure.is_none() {
         state.failure = Some(Failure {
             sentence: format!("The chart stands still: {error}."),
-            remedy: match error {
-                ChartError::NotFinite { .. } | ChartError::TooSmall { .. } => {
-                    "Lower the learning rate or raise β, then press Reset."
-                }
-                ChartError::Surface(_) => "Reload the page, or open it in another browser. Training goes on meanwhile.",
-            }
-            .into(),
+            remedy: "Lower the learning rate or raise β, then press Reset.".into(),
             field: None,
             stopped: false,
         });

@@ -1,7 +1,7 @@
 //! What orders were for, until the worker takes them up. No browser in here.
 
-use std::collections::{BTreeMap, BTreeSet};
 
+use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::protocol::{Command, Stage};
 
 /// The orders so far, and what is expected of those that are not taken up yet.
@@ -14,6 +14,9 @@ pub struct Orders {
     starting_over: BTreeMap<u32, &'static [Stage]>,
     /// Those that build another engine of the models there are.
     starts: BTreeSet<u32>,
+    /// Those that build it on another backend.
+    moves: BTreeSet<u32>,
+    resumes: BTreeSet<u32>,
     /// Those that can be taken back.
     resets: BTreeSet<u32>,
     /// The β that each brings.
@@ -29,6 +32,8 @@ pub struct TakenUp {
     pub is_reset: bool,
     /// Whether another engine is built.
     pub is_start: bool,
+    /// Whether the engine is built on another backend.
+    pub is_move: bool,
     /// The β that holds from here on.
     pub beta: Option<f64>,
 }
@@ -47,6 +52,12 @@ impl Orders {
             Command::Start(_) => {
                 self.starts.insert(id);
                 self.starting_over.insert(id, &Stage::ALL);
+            }
+            Command::Resume(_) => {
+                self.resumes.insert(id);
+            }
+            Command::MoveTo(_) => {
+                self.moves.insert(id);
             }
             Command::Reset => {
                 self.resets.insert(id);
@@ -67,12 +78,24 @@ impl Orders {
     /// The worker has taken up an order.
     pub fn acknowledge(&mut self, id: u32) -> TakenUp {
         self.toggled = self.toggled.filter(|&toggled| toggled > id);
+        self.resumes.remove(&id);
         TakenUp {
             starts_over: self.starting_over.remove(&id),
             is_reset: self.resets.remove(&id),
             is_start: self.starts.remove(&id),
+            is_move: self.moves.remove(&id),
             beta: self.turned.remove(&id),
         }
+    }
+
+    /// Whether an engine was ordered that the worker has not begun to build.
+    pub fn awaits_engine(&self) -> bool {
+        [&self.starts, &self.moves, &self.resumes].into_iter().any(|orders| orders.iter().next().is_some())
+    }
+
+    /// The worker has died: what it has not taken up, nobody will.
+    pub fn worker_died(&mut self) {
+        *self = Self { count: self.count, ..Self::default() };
     }
 
     /// Whether the worker knows what was ordered last, to play or to pause.

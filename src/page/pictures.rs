@@ -28,8 +28,12 @@ pub fn save(page: &mut Page, chart: &str, as_svg: bool) {
     canvas.set_width(SIZE.0 * SHARPNESS);
     canvas.set_height(SIZE.1 * SHARPNESS);
     let outcome = if as_svg { svg(page, chart, name, &canvas) } else { png(&page.state, chart, name, &canvas) };
-    if let Err(error) = outcome {
-        notices::chart_failed(&mut page.state, &error);
+    match outcome {
+        Ok(()) => {}
+        Err(error @ ChartError::NotFinite { .. }) => notices::chart_failed(&mut page.state, &error),
+        Err(ChartError::TooSmall { .. } | ChartError::Surface(_)) => {
+            page.state.apply(crate::engine::Event::Failure(notices::no_picture()));
+        }
     }
 }
 
@@ -39,16 +43,13 @@ fn look(scale: u32) -> Look<'static> {
 
 fn svg(page: &mut Page, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
     let mut text = String::new();
-    if let Some(surface) = Surface::svg(&mut text, SIZE, canvas) {
-        paint(&page.state, chart, &surface.into_drawing_area(), &look(1))?;
-    }
+    paint(&page.state, chart, &Surface::svg(&mut text, SIZE, canvas).into_drawing_area(), &look(1))?;
     page.state.export = Some(Export::Document { name, text });
     Ok(())
 }
 
 fn png(state: &State, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
-    let Some(surface) = Surface::canvas(canvas) else { return Ok(()) };
-    paint(state, chart, &surface.into_drawing_area(), &look(SHARPNESS))?;
+    paint(state, chart, &Surface::canvas(canvas)?.into_drawing_area(), &look(SHARPNESS))?;
     let done = Closure::once_into_js(move |blob: Option<Blob>| match blob {
         Some(blob) => notices::offer(&name, &blob),
         None => notices::tell(notices::no_picture()),

@@ -1,13 +1,14 @@
 //! What each run was trained with, so that it has a name of its own and can be repeated. No browser in here.
 
-use std::collections::BTreeMap;
 
+use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
+use super::annotator::PairSource;
 use super::state::State;
 use super::trails::{RunId, is_standing, runs};
 use crate::engine::protocol::{Command, Point, Stage};
-use crate::engine::settings::{KNOBS, Settings};
+use crate::engine::settings::{KNOBS, Knob, Settings};
 use klimb_metrics::Setting;
 use klimb_text::words::{decimal, say};
 
@@ -36,9 +37,9 @@ pub struct RunNote {
     /// What the person called it; `None` where it has the name by what differs.
     #[serde(default)]
     pub name: Option<String>,
-    /// What its pairs are called, unless they were generated.
+    /// Where its pairs came from, unless they were generated.
     #[serde(default)]
-    pub pairs: Option<String>,
+    pub pairs: Option<PairSource>,
     /// Its settings at its last point, as an address has them: with them it can be repeated.
     pub settings: String,
     /// Whether they were others at an earlier point.
@@ -56,7 +57,11 @@ pub fn of(state: &State) -> Vec<RunNote> {
 impl RunNote {
     /// A note out of a file, with no name longer than a line.
     pub fn shortened(mut self) -> Self {
-        for name in [&mut self.name, &mut self.pairs].into_iter().flatten() {
+        let pairs = match &mut self.pairs {
+            Some(PairSource::Other(name)) => Some(name),
+            Some(PairSource::Loaded | PairSource::Own { .. }) | None => None,
+        };
+        for name in self.name.iter_mut().chain(pairs) {
             *name = name.chars().take(LONGEST_NAME).collect();
         }
         self
@@ -80,7 +85,9 @@ impl RunSettings {
     /// Notes an order that changes settings.
     pub fn order(&mut self, id: u32, command: &Command) {
         match command {
-            Command::Start(settings) | Command::Configure(settings) => self.newest = *settings,
+            Command::Start(settings) | Command::MoveTo(settings) | Command::Configure(settings) => {
+                self.newest = *settings
+            }
             Command::Resume(kept) => self.newest = kept.settings,
             Command::SetBeta(beta) | Command::GoOn(_, Some(beta)) => self.newest.beta = *beta,
             _ => return,
@@ -98,6 +105,18 @@ impl RunSettings {
     /// The engine refused what was ordered: it has these.
     pub fn refuse(&mut self, settings: Settings) {
         (self.newest, self.now) = (settings, settings);
+    }
+
+    /// An engine from before is back with its settings. Answers with those that hold once what was ordered since is obeyed:
+    /// that leaves seed and models as they are.
+    pub fn take_back(&mut self, settings: Settings) -> Settings {
+        let Settings { seed, width, breadth, backend, .. } = settings;
+        for ordered in self.ordered.values_mut() {
+            *ordered = Settings { seed, width, breadth, backend, ..*ordered };
+        }
+        self.now = settings;
+        self.newest = self.ordered.iter().next_back().map_or(settings, |(_, newest)| *newest);
+        self.newest
     }
 
     /// Notes what a measured run is trained with.
@@ -134,10 +153,7 @@ impl RunSettings {
             .iter()
             .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
             .filter(|knob| others().any(|other| knob.value(other) != knob.value(&mine)))
-            .map(|knob| {
-                let value = if knob.names.is_empty() { decimal(knob.text(&mine)) } else { say_value(knob.text(&mine)) };
-                format!("{} {value}", say(knob.label))
-            })
+            .map(|knob| in_words(knob, &mine))
             .collect()
     }
 
@@ -157,6 +173,18 @@ impl RunSettings {
         self.runs.insert((run, method), (Settings::from_query(settings).0, changed));
         self.revision += 1;
     }
+}
+
+/// In what settings differ from others, each as `learning rate 0.0005`.
+pub fn unlike(settings: &Settings, others: &Settings) -> Vec<String> {
+    let differing = KNOBS.iter().filter(|knob| knob.value(settings) != knob.value(others));
+    differing.map(|knob| in_words(knob, settings)).collect()
+}
+
+fn in_words(knob: &Knob, settings: &Settings) -> String {
+    let text = knob.text(settings);
+    let value = if knob.names.is_empty() { decimal(text) } else { say_value(text) };
+    format!("{} {value}", say(knob.label))
 }
 
 /// A named value in the page's language.

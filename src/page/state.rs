@@ -2,14 +2,19 @@
 
 mod anew;
 mod before_reset;
+mod device;
 mod export;
+mod keeping;
 mod opened;
+mod replaced;
 mod tint;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use before_reset::BeforeReset;
 pub use export::Export;
+use replaced::Replaced;
+pub use replaced::Undo;
 pub use tint::Tint;
 
 use crate::engine::protocol::{
@@ -23,13 +28,13 @@ use crate::page::clinic::Clinic;
 use crate::page::former::FormerRuns;
 use crate::page::guess::Guess;
 use crate::page::handed::Handed;
-use crate::page::kept::{self, Earlier, Entry, Keeping, Seen};
+use crate::page::kept::Keeping;
 use crate::page::lecture::Lecture;
-use crate::page::lent::Lent;
 use crate::page::orders::{Orders, TakenUp};
 use crate::page::receipt::Receipt;
 use crate::page::study::Study;
 use crate::page::sweep::Sweeping;
+use crate::page::taken;
 use crate::page::tour::Tour;
 use crate::page::trails::{self, RunId, RunMark, is_standing};
 use crate::page::view::View;
@@ -120,6 +125,8 @@ pub struct State {
     pub undoable: bool,
     /// What it made the page forget.
     before_reset: Option<Box<BeforeReset>>,
+    /// What is known of the engine before this one, as long as it can be had back.
+    replaced: Option<Box<Replaced>>,
     /// Whether single keys are obeyed.
     pub single_keys: bool,
     /// Whether the page was made anew and waits to be told everything once more: nothing else means anything to it.
@@ -146,8 +153,10 @@ pub struct State {
     pub annotator: Annotator,
     /// What the pairs are called that runs were trained on.
     pub pair_names: PairNames,
-    /// Files that were handed over last.
+    /// Files that were handed over and not answered yet.
     pub handed: Handed,
+    /// What is said of those that were taken up, a sentence each.
+    pub taken: Vec<String>,
     orders: Orders,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
@@ -204,6 +213,7 @@ impl State {
             beta_changes: BTreeMap::default(),
             undoable: false,
             before_reset: None,
+            replaced: None,
             single_keys: true,
             awaits_report: false,
             steps: 0,
@@ -218,6 +228,7 @@ impl State {
             annotator: Annotator::default(),
             pair_names: PairNames::default(),
             handed: Handed::default(),
+            taken: Vec::new(),
             orders: Orders::default(),
             earlier_runs: 0,
             stale: View::ALL.into_iter().collect(),
@@ -229,7 +240,9 @@ impl State {
         let id = self.orders.number(&command, self.focused);
         self.pair_names.order(id, &command);
         match &command {
-            Command::Start(_) | Command::Reset | Command::Undo | Command::Resume(_) => self.playing = false,
+            Command::Start(_) | Command::MoveTo(_) | Command::Resume(_) | Command::Reset | Command::Undo => {
+                self.playing = false;
+            }
             Command::Retrain => {
                 self.playing = false;
                 self.focus(Stage::Sft);
@@ -265,17 +278,17 @@ impl State {
         }
         match event {
             Event::Acknowledged(id) => {
-                let TakenUp { starts_over, is_reset, is_start, beta } = self.orders.acknowledge(id);
+                let TakenUp { starts_over, is_reset, is_start, is_move, beta } = self.orders.acknowledge(id);
                 self.pair_names.acknowledge(id);
+                self.handed.acknowledge(id);
+                if is_start || is_move {
+                    self.put_engine_aside(is_move);
+                }
                 if let Some(stages) = starts_over {
                     if is_reset {
                         self.before_reset = Some(Box::new(BeforeReset::of(self, stages)));
                     }
                     self.start_over(stages);
-                }
-                if is_start {
-                    self.keeping.another_engine();
-                    self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
                 }
                 self.keeping.acknowledged(id);
                 // In a sweep her β waits for its end.
@@ -292,11 +305,14 @@ impl State {
                 self.mark(&[View::Controls]);
             }
             Event::Ready(ready) => {
+                self.follow_device(ready.backend.kind);
+                self.is_replaced();
                 self.ready = Some(ready);
                 self.fetching = None;
                 if let Some(earlier) = self.keeping.ready() {
                     self.take_up(earlier);
                 }
+                self.follow_width();
                 self.started = Some(self.settings);
                 self.win_rates.clear();
                 self.scaling.clear();
@@ -304,6 +320,10 @@ impl State {
                 self.sweep.forget();
                 self.annotator.forget_unanswered();
                 self.mark(&View::ALL);
+            }
+            Event::NotBuilt(settings) => {
+                self.keeping.not_built();
+                self.engine_stays(settings);
             }
             Event::Playing(playing) => {
                 if self.orders.has_toggled() {
@@ -399,10 +419,13 @@ impl State {
             Event::Undoable(undoable) => {
                 self.undoable = undoable;
                 self.before_reset = self.before_reset.take().filter(|_| undoable);
+                self.replaced = self.replaced.take().filter(|_| undoable);
                 self.mark(&[View::Notices]);
             }
-            Event::Undone => {
-                if let Some(before) = self.before_reset.take() {
+            Event::Undone(settings) => {
+                if let Some(replaced) = self.replaced.take() {
+                    replaced.give_back(self, Some(settings));
+                } else if let Some(before) = self.before_reset.take() {
                     before.give_back(self);
                 }
             }
@@ -428,6 +451,12 @@ impl State {
             Event::Errand(_) | Event::Brought(_) => {}
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
+            Event::Loaded(loaded) => {
+                if let Some(file) = self.handed.accept() {
+                    self.taken.push(taken::loaded(&file, &loaded));
+                    self.mark(&[View::Notices]);
+                }
+            }
             Event::DrawnPairs(pairs) => {
                 self.annotator.take(pairs);
                 self.mark(&[View::Annotator]);
@@ -445,11 +474,6 @@ impl State {
                 }
                 self.fetching = None;
                 self.playing &= !failure.stopped;
-                // Models that are not there leave the engine as it was, and the choice should say so.
-                if let (Some("breadth"), Some(started)) = (failure.field.as_deref(), self.started) {
-                    self.settings = Settings { breadth: started.breadth, width: started.width, ..self.settings };
-                    self.pair_names.refuse_settings(self.settings);
-                }
                 if failure.stopped {
                     self.works.clear();
                 }
@@ -503,76 +527,6 @@ impl State {
         self.focused = stage;
         self.curves.at = None;
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
-    }
-
-    fn start_over(&mut self, stages: &[Stage]) {
-        stages.iter().for_each(|stage| self.forget(*stage));
-        self.works.retain(|work, _| *work == Work::Scaling);
-        // What the address asked for in vain is told when the first engine is there, too.
-        self.failure = self.failure.take().filter(|_| self.started.is_none());
-        self.selected = None;
-        self.curves.at = None;
-        self.mark(&View::ALL);
-    }
-
-    /// Forgets the run of a stage; its points stay.
-    fn forget(&mut self, stage: Stage) {
-        self.metrics.remove(&stage);
-        self.keeping.rows_changed(stage, 0);
-        self.beta_changes.remove(&stage);
-        self.rounds.remove(&stage);
-        self.likelihoods.remove(&stage);
-        match stage {
-            Stage::BestOfN => self.best_of_n.clear(),
-            Stage::Sft => self.sft = None,
-            Stage::Dpo => self.batch = None,
-            Stage::RewardModel => self.scored = None,
-            _ => {}
-        }
-        self.mark(&[View::Curves, View::Inside, View::Numbers]);
-    }
-
-    /// The command that takes up the run of an earlier visit, to be ordered next.
-    pub fn resume(&mut self) -> Option<Command> {
-        self.mark(&[View::Notices]);
-        self.keeping.resume(self.orders.next())
-    }
-
-    /// The page as it can be kept at this moment.
-    pub fn entry(&mut self, when: f64) -> Entry {
-        let seen = Seen {
-            settings: self.settings,
-            focused: self.focused,
-            points: self.points.clone(),
-            metrics: self.keeping.newest(&self.metrics),
-            beta_changes: self.beta_changes.clone(),
-            earlier_runs: self.earlier_runs,
-            lent: Lent::of(&self.clinic, &self.tour),
-            pair_names: self.pair_names.kept(),
-            marks: self.marks.clone().into_iter().collect(),
-        };
-        self.keeping.entry(when, seen)
-    }
-
-    /// The engine goes on from an earlier visit: its runs stand behind those of this one, and the last of them go on.
-    fn take_up(&mut self, Earlier { seen, engine, missing, .. }: Earlier) {
-        self.start_over(&Stage::ALL);
-        self.failure = kept::lost(&missing).or(self.failure.take());
-        let own = self.points.iter().filter(|point| !is_standing(&point.point.method));
-        let own = own.map(|point| point.run).max().unwrap_or(0);
-        seen.points.into_iter().for_each(|point| self.put(Point { run: own + point.run, ..point }));
-        self.earlier_runs = match engine {
-            Some(_) => own + seen.earlier_runs,
-            None => self.points.iter().map(|point| point.run).max().unwrap_or(0),
-        };
-        (self.settings, self.dragged_beta) = (seen.settings, seen.settings.beta);
-        let has_pairs = engine.as_ref().is_some_and(|engine| !engine.preferences.is_empty());
-        self.pair_names.take_up(seen.pair_names, own, has_pairs);
-        let behind = |id: RunId| RunId { run: if id.run == 0 { 0 } else { own + id.run }, ..id };
-        self.marks.extend(seen.marks.into_iter().map(|(id, mark)| (behind(id), mark)));
-        self.clinic = seen.lent.clinic(seen.settings);
-        (self.metrics, self.beta_changes) = (seen.metrics, seen.beta_changes);
-        self.focus(seen.focused);
     }
 
     /// A stage of the pipeline.

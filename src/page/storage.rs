@@ -1,12 +1,13 @@
 //! The browser's own store: IndexedDB by the crate idb, and Web Locks, by which pages tell that they are open. Wasm alone.
 //! What is kept, and where, is decided in `page::kept`.
 
+use std::collections::BTreeMap;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::rc::Rc;
 
 use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStore, ObjectStoreParams, TransactionMode};
-use js_sys::{Array, Promise, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -16,6 +17,7 @@ use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Unde
 use super::kept::{Job, Jobs, Keeper, News};
 use super::{dom, frames, stored};
 use crate::engine::worker::wire;
+use klimb_text::words::key;
 
 const DATABASE: &str = "klimb";
 /// Version 1 had the first form's store alone.
@@ -29,6 +31,8 @@ const VISIT: &str = "klimb-visit";
 
 /// Milliseconds after which another page that does not let go of the store is spoken of.
 const PATIENCE: i32 = 2000;
+/// Milliseconds after which a store that does not answer at all is spoken of.
+const SILENCE: i32 = 10_000;
 
 /// Milliseconds that a page before this one in the same tab may take to let go of its lock, and between two looks at it.
 const LETTING_GO: i32 = 1500;
@@ -41,6 +45,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn request(this: &LockManager, name: &str, work: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = request)]
+    fn request_with(this: &LockManager, name: &str, options: &JsValue, work: &JsValue) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     fn query(this: &LockManager) -> Result<JsValue, JsValue>;
@@ -65,7 +72,7 @@ impl Storage {
     pub fn new() -> Self {
         let (folder, visit, news) = (stored::folder(), random_id(), Told::default());
         let (lock, prefix) = (lock_name(&folder, &visit), lock_name(&folder, ""));
-        let browser = Browser { lock, prefix, has_asked: Cell::new(false), news: news.clone() };
+        let browser = Browser { lock, prefix, has_asked: Cell::new(false), held: Rc::default(), news: news.clone() };
         let keeper = Some(Keeper::new(browser, folder, visit));
         Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news })))
     }
@@ -122,6 +129,8 @@ struct Browser {
     prefix: String,
     /// Whether the lock has been asked for: a second request would wait for the first one's end.
     has_asked: Cell<bool>,
+    /// What lets go of each lock of another visit that this page holds.
+    held: Rc<RefCell<BTreeMap<String, Function>>>,
     news: Told,
 }
 
@@ -164,30 +173,29 @@ impl Browser {
     }
 
     async fn open(&self) -> Result<Connection, StoreError> {
-        let mut request = Factory::new().and_then(|factory| factory.open(DATABASE, Some(VERSION))).map_err(absent)?;
+        let request = Factory::new().and_then(|factory| real(factory.open(DATABASE, Some(VERSION))?));
+        let mut request = request.map_err(absent)?;
         request.on_upgrade_needed(|event| {
             let Ok(database) = event.database() else { return };
-            let known = database.store_names();
-            for name in [FIRST, PARTS].into_iter().filter(|name| !known.iter().any(|its| its == name)) {
-                // Without it every transaction will fail, and that is told.
+            for name in [FIRST, PARTS] {
+                // One that is there already is left as it is. Without one every transaction will fail, and that is told.
                 let _ = database.create_object_store(name, ObjectStoreParams::new());
             }
         });
-        let (is_waiting, news) = (Rc::new(Cell::new(true)), self.news.clone());
-        let still = is_waiting.clone();
-        request.on_blocked(move |_| {
-            let tell = Closure::once_into_js(move || {
-                if still.get() {
-                    news.borrow_mut().push(News::Failed(
-                        "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again."
-                            .into(),
-                    ));
-                    frames::ask();
-                }
-            });
-            // Without a clock nothing is told, and the wait is the same.
-            let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(tell.unchecked_ref(), PATIENCE);
-        });
+        let is_waiting = Rc::new(Cell::new(true));
+        let (still, news) = (is_waiting.clone(), self.news.clone());
+        request.on_blocked(move |_| tell_if_still(
+            still,
+            news,
+            PATIENCE,
+            "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again.",
+        ));
+        tell_if_still(
+            is_waiting.clone(),
+            self.news.clone(),
+            SILENCE,
+            "The browser’s store does not answer: runs are not kept until it does. Everything else works.",
+        );
         let opened = request.await;
         is_waiting.set(false);
         let mut database = opened.map_err(absent)?;
@@ -207,6 +215,24 @@ impl Browser {
     }
 }
 
+/// What the browser gave, if it is what it should be. A browser that has been interfered with may give nothing, and a call
+/// on that would end the page's module.
+fn real<T: Into<JsValue> + TryFrom<JsValue, Error = idb::Error>>(given: T) -> Result<T, idb::Error> {
+    T::try_from(given.into())
+}
+
+/// Tells something after so many milliseconds, if the wait for the store goes on then.
+fn tell_if_still(is_waiting: Rc<Cell<bool>>, news: Told, milliseconds: i32, sentence: &'static str) {
+    let tell = Closure::once_into_js(move || {
+        if is_waiting.get() {
+            news.borrow_mut().push(News::Failed(sentence.into()));
+            frames::ask();
+        }
+    });
+    // Without a clock nothing is told, and the wait is the same.
+    let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(tell.unchecked_ref(), milliseconds);
+}
+
 impl Store for Browser {
     type Value = JsValue;
     type Transaction = Opened;
@@ -222,14 +248,50 @@ impl Store for Browser {
     async fn begin(&self, writes: bool) -> Result<Opened, StoreError> {
         let connection = self.open().await?;
         let mode = if writes { TransactionMode::ReadWrite } else { TransactionMode::ReadOnly };
-        let transaction = connection.0.transaction(&[FIRST, PARTS], mode).map_err(failed)?;
-        let (first, parts) = (transaction.object_store(FIRST), transaction.object_store(PARTS));
-        Ok(Opened {
-            first: first.map_err(failed)?,
-            parts: parts.map_err(failed)?,
-            transaction,
-            _connection: connection,
-        })
+        let transaction = connection.0.transaction(&[FIRST, PARTS], mode).and_then(real).map_err(failed)?;
+        let store = |name| transaction.object_store(name).and_then(real).map_err(failed);
+        Ok(Opened { first: store(FIRST)?, parts: store(PARTS)?, transaction, _connection: connection })
+    }
+
+    async fn hold(&self, visit: &str) -> bool {
+        let Some(locks) = locks() else { return true };
+        if self.held.borrow().contains_key(visit) {
+            return true;
+        }
+        let options = Object::new();
+        // A plain object takes whatever it is given.
+        let _ = Reflect::set(&options, &"ifAvailable".into(), &true.into());
+        let mut request = None;
+        let answered = Promise::new(&mut |answered, _| {
+            let (held, its) = (self.held.clone(), visit.to_owned());
+            let work = Closure::once_into_js(move |lock: JsValue| {
+                let _ = answered.call1(&JsValue::NULL, &lock.is_truthy().into());
+                let hold = Promise::new(&mut |let_go, _| {
+                    if lock.is_truthy() {
+                        held.borrow_mut().insert(its.clone(), let_go);
+                    } else {
+                        let _ = let_go.call0(&JsValue::NULL);
+                    }
+                });
+                JsValue::from(hold)
+            });
+            request = locks.request_with(&format!("{}{visit}", self.prefix), &options, &work).ok();
+        });
+        match request {
+            Some(request) => {
+                let granted = JsFuture::from(Promise::race(&Array::of2(&answered, &request))).await;
+                // A browser that refuses locks tells nothing of others, as one that has none.
+                granted.is_err() || granted.is_ok_and(|granted| granted.is_truthy())
+            }
+            None => true,
+        }
+    }
+
+    fn let_go(&self, visit: &str) {
+        if let Some(let_go) = self.held.borrow_mut().remove(visit) {
+            // A promise cannot refuse to be kept.
+            let _ = let_go.call0(&JsValue::NULL);
+        }
     }
 
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
@@ -276,8 +338,8 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         // A browser commits what nobody waits for. One that is over cannot be undone, and says so.
-        if let Ok(store) = self.transaction.object_store(PARTS) {
-            let _ = store.transaction().abort();
+        if let Ok(transaction) = real(self.parts.transaction()) {
+            let _ = transaction.abort();
         }
     }
 }
@@ -298,8 +360,9 @@ impl Transaction for Opened {
             }
             Under::First(folder) => (&self.first, folder.into(), format!("{folder}#~").into()),
         };
-        let range = KeyRange::bound(&from, &to, None, None).map_err(failed)?;
-        let keys = store.get_all_keys(Some(range.into()), None).map_err(failed)?.await.map_err(failed)?;
+        let range = KeyRange::bound(&from, &to, None, None).and_then(real).map_err(failed)?;
+        let request = store.get_all_keys(Some(range.into()), None).and_then(real).map_err(failed)?;
+        let keys = request.await.map_err(failed)?;
         let keys = keys.iter().filter_map(read_key);
         Ok(match under {
             Under::Folder(_) | Under::Visit(..) => keys.collect(),
@@ -313,7 +376,7 @@ impl Transaction for Opened {
 
     async fn get(&mut self, key: &Key) -> Result<Option<JsValue>, StoreError> {
         let (store, key) = self.at(key);
-        store.get(key).map_err(failed)?.await.map_err(failed)
+        store.get(key).and_then(real).map_err(failed)?.await.map_err(failed)
     }
 
     async fn commit(mut self, changes: Vec<Change<JsValue>>) -> Result<(), StoreError> {
@@ -321,11 +384,11 @@ impl Transaction for Opened {
             match change {
                 Change::Put(key, value) => {
                     let (store, key) = self.at(&key);
-                    store.put(&value, Some(&key)).map(drop).map_err(failed)?;
+                    store.put(&value, Some(&key)).and_then(real).map(drop).map_err(failed)?;
                 }
                 Change::Delete(key) => {
                     let (store, key) = self.at(&key);
-                    store.delete(key).map(drop).map_err(failed)?;
+                    store.delete(key).and_then(real).map(drop).map_err(failed)?;
                 }
             }
         }
@@ -362,7 +425,10 @@ fn read_key(key: &JsValue) -> Option<Key> {
 
 /// Why the store cannot be opened.
 fn absent(error: idb::Error) -> StoreError {
-    let is_refused = matches!(error, idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_));
+    let is_refused = matches!(
+        error,
+        idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_) | idb::Error::UnexpectedJsType(..)
+    );
     let (name, reason) = told(error);
     match name.as_str() {
         "VersionError" => StoreError::Newer,
@@ -375,8 +441,13 @@ fn absent(error: idb::Error) -> StoreError {
 
 /// Why something failed in an open store.
 fn failed(error: idb::Error) -> StoreError {
+    let is_unreal = matches!(error, idb::Error::UnexpectedJsType(..));
     let (name, reason) = told(error);
-    if name == "QuotaExceededError" { StoreError::Full } else { StoreError::Failed(reason) }
+    match name.as_str() {
+        "QuotaExceededError" => StoreError::Full,
+        _ if is_unreal => StoreError::Absent(reason),
+        _ => StoreError::Failed(reason),
+    }
 }
 
 /// The name and the words of an error.
@@ -385,6 +456,7 @@ fn told(error: idb::Error) -> (String, String) {
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),
         E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
+        E::UnexpectedJsType(..) => return (String::new(), key("its IndexedDB does not answer as it should").into()),
         E::IndexedDbNotFound(value)
         | E::IndexedDbOpenFailed(value)
         | E::TransactionOpenFailed(value)

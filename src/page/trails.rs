@@ -1,10 +1,10 @@
 //! Points as runs: which belong together, and what each is called.
 
-use std::collections::BTreeMap;
 
+use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
-use super::annotator::PairNames;
+use super::annotator::{PairNames, PairSource};
 use super::format;
 use crate::engine::protocol::{Point, Stage};
 use klimb_charts::Trail;
@@ -58,7 +58,7 @@ pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
 /// The same, with the runs that they are.
 pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
     let mut trails: BTreeMap<RunId, Trail> = BTreeMap::default();
-    let mut newest: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::default();
+    let mut newest: BTreeMap<(&str, Option<&PairSource>), u32> = BTreeMap::default();
     for point in points {
         let newest = newest.entry((&point.point.method, names.of(point))).or_default();
         *newest = (*newest).max(point.run);
@@ -119,7 +119,7 @@ pub fn table_name(point: &Point, names: &PairNames) -> String {
 
 /// A name with what tells its run from others of the method: settings, and pairs that were not generated.
 fn told_apart(name: String, point: &Point, names: &PairNames) -> String {
-    let pairs = names.of(point).map(|pairs| say(pairs).to_owned());
+    let pairs = names.of(point).map(PairSource::words);
     [name].into_iter().chain(names.differing(point)).chain(pairs).collect::<Vec<_>>().join(", ")
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let mut names = PairNames::default();
         let mut points = vec![point(1, "dpo", 10)];
         let mut take_up = |points: &mut Vec<Point>, id: u32, command, more: &[Point]| {
-            names.announce(format!("my labels {id}"));
+            names.announce(PairSource::Other(format!("my labels {id}")));
             names.order(id, &command);
             names.acknowledge(id);
             more.iter().for_each(|it| names.record(it));

@@ -146,6 +146,19 @@ test('whatever a browser’s interface throws, the next step is taken and drawn'
   }),
 }));
 
+test('what is thrown through the module in a promise makes the page anew, too', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, 'clipboard', { value: { writeText: () => Promise.resolve() } });
+    // The browser's own getter of something else throws here. Of what a function of this test threw, nothing would be told.
+    const { get } = Object.getOwnPropertyDescriptor(Document.prototype, 'title');
+    Object.defineProperty(document.querySelector('#share'), 'textContent', { get });
+  });
+  await page.click('#share');
+  await has(page, '#failure-sentence', 'made anew; training was not interrupted (Illegal invocation)');
+  await step(page, 1);
+}, { url: QUICK, expected: GUARDED }));
+
 test('without a second worker a sweep is made by the first', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.evaluate(() => { window.Worker = class { constructor() { throw new DOMException('no worker', 'SecurityError'); } }; });

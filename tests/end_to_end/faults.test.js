@@ -89,11 +89,28 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
       assert.match(await text(page, '#badge'), /Runs on the GPU/, 'it computes on the graphics device');
       await survived(page, next(), () => page.workers()[0].evaluate(() => self.klimbDevice.destroy()), 'The graphics device was lost; DPO is back at step');
       assert.match(await text(page, '#badge'), /CPU/);
-      await page.select('#backend', 'cpu');
+      assert.equal(await page.$eval('#backend', (it) => it.value), 'cpu', 'what runs is chosen');
+      const before = (await rows(page)).filter(isOfDpo);
       await page.select('#backend', 'gpu');
       await page.waitForFunction(() => /Runs on the GPU/.test(document.querySelector('#badge').textContent), PATIENT);
       await ready(page);
+      // Another device costs no point, and nothing starts over.
+      assert.match(await text(page, '#state-dpo'), /step [1-9]/);
+      assert.deepEqual((await rows(page)).filter(isOfDpo).slice(0, before.length), before);
     }
+    // Where nothing trains no read fails: the device itself tells, and nothing has to be pressed to learn of it.
+    await trained(page, 1);
+    if (await text(page, '#play') === 'Pause') await page.click('#play');
+    await page.waitForFunction(() => document.querySelector('#play').textContent === 'Play' && document.querySelector('#work').hidden, PATIENT);
+    await page.$eval('#failure', (it) => { if (!it.hidden) it.querySelector('#failure-dismiss').click(); });
+    await page.waitForSelector('#failure', { ...PATIENT, hidden: true });
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    const before = (await rows(page)).filter(isOfDpo);
+    await page.workers()[0].evaluate(() => self.klimbDevice.destroy());
+    await page.waitForFunction(() => document.querySelector('#failure-sentence').textContent.includes('The graphics device was lost; DPO is back at step'), { timeout: 20_000 });
+    await page.waitForFunction(() => /Runs on the CPU/.test(document.querySelector('#badge').textContent), PATIENT);
+    assert.deepEqual((await rows(page)).filter(isOfDpo).slice(0, before.length), before);
+    await trained(page, 1);
   }, WITH_GPU);
 });
 

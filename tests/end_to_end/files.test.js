@@ -5,13 +5,12 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { downloaded, inFolder } from './downloads.js';
-import { text, visit } from './harness.js';
+import { ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
 const SFT = new URL('../../www/assets/sft.safetensors', import.meta.url);
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const failure = (page, words) => page.waitForFunction(
   (wanted) => document.querySelector('#failure:not([hidden])')?.textContent.includes(wanted),
   PATIENT,
@@ -37,7 +36,7 @@ test('broken and foreign files are refused by name, and nothing is lost', () => 
   const chooser = await page.$('#load-sft');
   await chooser.uploadFile(join(folder, 'cut.safetensors'));
   await failure(page, `${Math.floor(whole.length / 2)} bytes`);
-  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors: The checkpoint has \d+ bytes, not .*\.$/);
+  assert.match(await text(page, '#failure-sentence'), /^That could not be used: cut\.safetensors is refused \(the checkpoint has \d+ bytes, not .*\)\.$/);
   await chooser.uploadFile(join(folder, 'poem.txt'));
   await failure(page, 'poem.txt holds neither a model nor pairs');
   assert.match(await text(page, '#failure-remedy'), /Nothing was replaced/);
@@ -96,7 +95,7 @@ test('a person\'s pairs are dropped, trained on, saved again, and given up for g
   const chooser = await page.$('#load-sft');
   await writeFile(join(folder, 'broken.jsonl'), `${pairs}{"prompt": 1}\n`);
   await chooser.uploadFile(join(folder, 'broken.jsonl'));
-  await failure(page, 'Line 3');
+  await failure(page, 'line 3');
   await page.click('#failure-dismiss');
   await page.evaluate((text) => {
     const dataTransfer = new DataTransfer();
@@ -142,7 +141,7 @@ test('what is inside of a file decides, and of several dropped together each is 
   await failure(page, 'notes.txt holds neither a model nor pairs, exported numbers or receipts; more.ndjson has pairs too, and those of a.jsonl.txt came first; huge.jsonl has 65 MiB, and at most 64 are read.');
   await state('loaded, 2 pairs');
   await drop([['twice.jsonl', '{"prompt":"the plot","chosen":"was superb .","rejected":"was dull .","prompt":"the music"}']]);
-  await failure(page, 'Line 1: `prompt` stands in it twice');
+  await failure(page, '(line 1: `prompt` stands in it twice');
   await state('loaded, 2 pairs');
 }));
 
@@ -209,7 +208,7 @@ test('exported numbers stand in the chart again, with the way to their settings'
 
   await writeFile(join(folder, 'other.json'), '{"points": []}');
   await chooser.uploadFile(join(folder, 'other.json'));
-  await failure(page, 'The file other.json could not be used');
+  await failure(page, 'That could not be used: other.json is refused (');
   // Its points are behind all others.
   await page.focus('#frontier');
   await page.keyboard.press('ArrowLeft');

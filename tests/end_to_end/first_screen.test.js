@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { drawn, ready, text, visit } from './harness.js';
 
 const PATIENT = { timeout: 60_000 };
 const CHROMIUM = 'Chromium without WebGPU';
@@ -11,7 +11,6 @@ const FIREFOX = 'Firefox without WebGPU';
 const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1440, height: 900 };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const asked = async (page) => {
   await page.waitForFunction(() => document.querySelector('#beta-target').textContent.includes('π*'), PATIENT);
   await page.focus('#beta');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const FIREFOX = 'Firefox without WebGPU';
@@ -10,7 +10,6 @@ const PATIENT = { timeout: 60_000 };
 const SMALL = { url: `${process.env.KLIMB_URL}?evaluation_samples=64&pairs=384&batch_size=32&rollout_size=32&learning_rate=0.003` };
 const PHONE = { ...SMALL, viewport: { width: 360, height: 740, isMobile: true, hasTouch: true } };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const number = (words) => Number(words.replaceAll('−', '-').replace(/[^\d.-]/g, ''));
 const numbers = (words) => [...words.matchAll(/[+−]?\d+(?:\.\d+)?/g)].map(([it]) => Number(it.replace('−', '-')));
 const begins = (page, selector, words) => page.waitForFunction(

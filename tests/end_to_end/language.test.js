@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { URL_AT_ROOT, drawn, settled, text, visit } from './harness.js';
+import { URL_AT_ROOT, drawn, ready, settled, text, visit } from './harness.js';
 import { hosted } from './server.js';
 import { VIEWS } from './views.js';
 
@@ -17,7 +17,6 @@ const GERMAN = `${URL_AT_ROOT}de.html`;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 
 /** What stays as it is in every language: names, formulas, units, keys and what a file is called. */
 const NAMES = [

@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { URL_AT_ROOT, drawn, text, visit } from './harness.js';
+import { URL_AT_ROOT, drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 
 test('an address hides, enlarges, keeps that in mind, and names what it cannot do', () => visit(CHROMIUM, async (page) => {
   await ready(page);
@@ -19,8 +18,12 @@ test('an address hides, enlarges, keeps that in mind, and names what it cannot d
   assert.equal(await page.$eval('#seed', (field) => field.value), '5');
   await page.click('#dice');
   await drawn(page);
-  assert.match(await page.evaluate(() => location.search), /^\?seed=\d+&hide=files,annotator&type=large$/);
-}, { url: `${URL_AT_ROOT}?seed=%35&amp;hide=files%2Cannotator,%3Cb%3Ebogus&type=large&beta=9&fbclid=IwAR0&utm_source=mail` }));
+  assert.match(
+    await page.evaluate(() => location.search + location.hash),
+    /^\?seed=\d+&flip_probability=0\.2&hide=files,annotator&type=large$/,
+    'what a browser took for the fragment is in the query',
+  );
+}, { url: `${URL_AT_ROOT}?SEED%3D%2535&amp;hide=Files%252Cannotator,%3Cb%3Ebogus&type=large&beta=9&fbclid=IwAR0&utm_source=mail&#38;flip_probability=0.2` }));
 
 test('keys go from part to part', () => visit(CHROMIUM, async (page) => {
   await ready(page);

@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
 const SMALL = { url: `${process.env.KLIMB_URL}?evaluation_samples=64&pairs=384&batch_size=32` };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const row = (page, method) => page.waitForFunction(
   (wanted) => [...document.querySelectorAll('#frontier-rows tr')]
     .map((it) => [...it.cells].map((cell) => cell.textContent)).find(([first]) => first === wanted),

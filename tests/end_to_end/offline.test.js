@@ -4,13 +4,12 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { BROWSERS, text, visit } from './harness.js';
+import { BROWSERS, ready, text, visit } from './harness.js';
 import { hosted } from './server.js';
 
 const PATIENT = { timeout: 60_000 };
 const CHROMIUM = 'Chromium without WebGPU';
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 /** Resolves when the files are kept and the page is in the service worker's hands. */
 const kept = (page) => page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', PATIENT);
 const caches = (page) => page.evaluate(() => globalThis.caches.keys());

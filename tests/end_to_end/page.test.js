@@ -2,12 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BROWSERS, drawn, text, visit } from './harness.js';
+import { BROWSERS, drawn, ready, text, visit } from './harness.js';
 
 const PATIENT = { timeout: 60_000 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const rows = (page) => page.$$eval('#frontier-rows tr', (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
 const points = (page, count) => page.waitForFunction(
   (least) => [...document.querySelectorAll('#frontier-rows th')].filter((cell) => cell.textContent === 'DPO').length >= least,

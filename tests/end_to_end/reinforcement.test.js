@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const PATIENT = { timeout: 60_000 };
@@ -10,7 +10,6 @@ const SMALL = {
   url: `${process.env.KLIMB_URL}?evaluation_samples=64&rollout_size=32&evaluate_rollouts=1&pairs=384&reward_model_pairs=384`,
 };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const point = (page, method) => page.waitForFunction(
   (wanted) => [...document.querySelectorAll('#frontier-rows th')].some((cell) => cell.textContent === wanted),
   PATIENT,

@@ -124,6 +124,10 @@ for (const name of [CHROMIUM, FIREFOX]) {
           if (where === '#failure') await says(page, '#badge', /^The engine has not started\. What the figure shows is recorded\.$/);
           await standsStill(page, what);
           assert.equal(await canTryAgain(page), 1, what);
+          if (file === 'sft.safetensors') {
+            // What is recorded is there all the same.
+            await page.waitForFunction(() => document.querySelector('#comparison-rows').rows.length > 0, PATIENT);
+          }
         }, url);
       }
       // Without its first script the page can say only what is written in it.
@@ -146,6 +150,45 @@ for (const name of [CHROMIUM, FIREFOX]) {
       }
     });
   }));
+}
+
+for (const name of [CHROMIUM, FIREFOX]) {
+  test(`${name}: what is pressed, typed or dropped before the page is there is done once it is`, async () => {
+    let release;
+    const holdBack = async (file) => {
+      if (file === 'klimb_bg.wasm') await new Promise((resolve) => { release = resolve; });
+      return false;
+    };
+    await hosted((host) => visit(name, async (page) => {
+      // With its first script, which is there once the browser has read the document.
+      await page.waitForSelector('#unstarted', { ...PATIENT, hidden: true });
+      await page.click('#theme');
+      await page.click('#tour-open');
+      await page.focus('#prompt');
+      await page.keyboard.type('the acting in this film');
+      await page.keyboard.press('Enter');
+      await page.$eval('#frontier', (chart) => chart.focus());
+      await page.keyboard.press('.');
+      const isRefused = await page.evaluate(() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(['no model'], 'early.txt'));
+        const all = ['dragover', 'drop'].map((kind) => new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+        all.forEach((event) => document.body.dispatchEvent(event));
+        return all.map((event) => event.defaultPrevented);
+      });
+      assert.deepEqual(isRefused, [true, true], 'the browser opens no file in the place of the page');
+      assert.ok(await page.$eval('#play', (it) => it.disabled));
+      assert.equal(await page.$eval('#theme', (it) => it.textContent), 'Dark', 'nothing is done yet');
+      while (!release) await new Promise((resolve) => { setTimeout(resolve, 20); });
+      release();
+      await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      await says(page, '#theme', /^Light$/);
+      await page.waitForSelector('#tour:not([hidden])', PATIENT);
+      await says(page, '#typed-list', /the acting in this film/);
+      await says(page, '#failure-sentence', /early\.txt/);
+      await says(page, '#frontier-summary', /step 1:/);
+    }, { url: `${host.url}?evaluation_samples=64&batch_size=16` }), { answers: holdBack });
+  });
 }
 
 for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
@@ -172,10 +215,12 @@ for (const [name, patience] of [[CHROMIUM, true], [FIREFOX, false]]) {
         assert.ok(Number(here) > 0 && Number(here) < Number(all), said);
         if (patience) await says(page, '#badge', new RegExp(`^Fetching the ${what}: \\d+ of ${all} kB\\. Nothing new for \\d+ s: `));
         assert.ok(await page.$eval('#play', (it) => it.disabled));
+        assert.deepEqual(asked.filter((file) => file.endsWith('.csv')), [], 'what is recorded waits for the engine');
         release();
       }
       await says(page, '#badge', /^Runs on the CPU/);
       await page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
+      await page.waitForFunction(() => document.querySelector('#comparison-rows').rows.length > 0, PATIENT);
       const once = ['klimb_bg.wasm', 'base.safetensors', 'sft.safetensors'];
       // The service worker asks for everything once more, afterwards.
       const before = asked.slice(0, asked.includes('service-worker.js') ? asked.indexOf('service-worker.js') : undefined);

@@ -84,6 +84,47 @@ async function written(page) {
   return page.$$eval('#opened-list .sample', (all) => all.map((it) => it.textContent));
 }
 
+test('what one tab resumes is not discarded by another while the engine is built', () => visit(CHROMIUM, async (one) => {
+  await ready(one);
+  await step(one, 1);
+  await step(one, 2);
+  // While held, the engine hears nothing, so that it is not ready for as long as the other tab takes.
+  await one.evaluateOnNewDocument(() => {
+    const { postMessage } = Worker.prototype;
+    const held = [];
+    Worker.prototype.postMessage = function (...given) {
+      if (window.isHeld) held.push([this, given]);
+      else postMessage.apply(this, given);
+    };
+    window.letGo = () => {
+      window.isHeld = false;
+      for (const [worker, given] of held) postMessage.apply(worker, given);
+    };
+  });
+  await open(one, QUICK);
+  await has(one, '#kept-summary', 'Resume the run of');
+  const [{ visit: former }] = await sets(one);
+  const other = await one.browser().newPage();
+  await open(other, QUICK);
+  await has(other, '#kept-summary', 'Resume the run of');
+  assert.equal(await text(other, '#kept-discard'), 'Discard', 'its page is closed');
+  await one.bringToFront();
+  await one.evaluate(() => { window.isHeld = true; });
+  await one.click('#kept-resume');
+  await one.waitForFunction(async (wanted) => (await navigator.locks.query()).held.some(({ name }) => name.endsWith(wanted)), PATIENT, former);
+  await other.bringToFront();
+  await other.click('#kept-discard');
+  await has(other, '#kept-summary', 'Another tab is resuming the run that was offered.');
+  assert.deepEqual((await sets(other)).map(({ visit: its }) => its), [former], 'it is there, and offered to nobody else');
+  await one.bringToFront();
+  await one.evaluate(() => window.letGo());
+  await has(one, '#state-dpo', 'step 2');
+  const [{ points, wrong }] = await until(one, (all) => all.length === 1 && all[0].visit !== former, 'the resumed run in its place');
+  assert.deepEqual([points.length, wrong], [2, []]);
+  const held = await one.evaluate(async () => (await navigator.locks.query()).held.map(({ name }) => name));
+  assert.ok(!held.some((name) => name.endsWith(former)), held.join());
+}, { url: QUICK }));
+
 test('a run that is resumed beside another tab has its own policies, and each tab is offered its own', () => visit(CHROMIUM, async (one) => {
   await one.setViewport({ width: 1440, height: 900 });
   await ready(one);

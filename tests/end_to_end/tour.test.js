@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drawn, text, visit } from './harness.js';
+import { drawn, ready, text, visit } from './harness.js';
 
 const CHROMIUM = 'Chromium without WebGPU';
 const FIREFOX = 'Firefox without WebGPU';
@@ -12,7 +12,6 @@ const SMALL = {
   url: `${process.env.KLIMB_URL}?evaluation_samples=64&rollout_size=32&evaluate_rollouts=1&pairs=960&reward_model_pairs=384`,
 };
 
-const ready = (page) => page.waitForFunction(() => !document.querySelector('#play').disabled, PATIENT);
 const count = (page, selector) => page.$$eval(selector, (all) => all.length);
 const shows = (page, selector, pattern) => page.waitForFunction(
   (it, source) => new RegExp(source).test(document.querySelector(it).textContent), PATIENT, selector, pattern.source,

@@ -40,6 +40,34 @@ test('a reset is taken back by button and key, and the run goes on as it was', (
   await page.waitForSelector('#undo-notice[hidden]', PATIENT);
 }, { url: QUICK }));
 
+test('another seed, and another after it, are taken back, and the run goes on as it was', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  for (const step of [1, 2]) {
+    await page.click('#step');
+    await stepped(page, step);
+  }
+  const seen = async () => [await text(page, '#batch-summary'), await text(page, '#curve-readout'), await text(page, '#state-dpo'),
+    await page.$eval('#seed', (field) => field.value), [...new URL(page.url()).searchParams].sort().join(' ')];
+  const before = await seen();
+  for (const seed of ['7', '8']) {
+    await page.$eval('#seed', (field, value) => {
+      field.value = value;
+      field.dispatchEvent(new Event('change', { bubbles: true }));
+    }, seed);
+    await page.waitForFunction((it) => document.querySelector('#state-dpo').textContent !== it, PATIENT, before[2]);
+    await page.waitForSelector('#undo-notice:not([hidden])', PATIENT);
+    assert.match(await text(page, '#undo-notice'), /^Started over\.\s+Undo\s/);
+    assert.match(new URL(page.url()).search, new RegExp(`seed=${seed}`));
+  }
+  await page.click('#undo');
+  await page.waitForSelector('#undo-notice[hidden]', PATIENT);
+  await page.waitForFunction((it) => document.querySelector('#state-dpo').textContent === it, PATIENT, before[2]);
+  assert.deepEqual(await seen(), before);
+  await page.click('#step');
+  await stepped(page, 3);
+  assert.deepEqual(await steps(page), ['1', '2', '3']);
+}, { url: QUICK }));
+
 test('single keys can be turned off, and that is remembered', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   const playing = () => text(page, '#play');

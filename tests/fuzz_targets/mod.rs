@@ -117,7 +117,7 @@ fn by_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str) -> O
 fn address(bytes: &[u8]) -> Option<String> {
     let query = text(bytes);
     let (lecture, problems, rest) = Lecture::from_query(&query);
-    let (settings, errors) = Settings::from_query(&rest);
+    let (settings, errors) = Settings::from_parts(&rest);
     let told: usize =
         errors.iter().map(|error| error.to_string().len()).chain(problems.iter().map(String::len)).max().unwrap_or(0);
     assert!(told < 500, "a complaint of {told} bytes");

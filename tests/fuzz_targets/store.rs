@@ -61,6 +61,12 @@ impl Store for Texts {
         Ok(self.clone())
     }
 
+    async fn hold(&self, _visit: &str) -> bool {
+        true
+    }
+
+    fn let_go(&self, _visit: &str) {}
+
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
         Some(Vec::new())
     }

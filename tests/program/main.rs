@@ -55,6 +55,19 @@ fn klimb<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Answer {
     answer
 }
 
+#[test]
+fn help_is_in_colours_where_they_are_shown() {
+    let help = |variable: &str| {
+        let output = program().arg("--help").env(variable, "1").output().expect("the program was built");
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).expect("the program prints UTF-8")
+    };
+    // As a terminal would be shown it, and as it is piped.
+    let (coloured, plain) = (help("CLICOLOR_FORCE"), help("NO_COLOR"));
+    assert!(coloured.contains("\u{1b}[") && !plain.contains('\u{1b}'), "{coloured}");
+    assert!(coloured.contains("Usage:") && plain.contains("Usage:"), "{coloured}");
+}
+
 /// An empty folder of this name.
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);

@@ -80,6 +80,21 @@ fn folders_that_are_not_one_sweep_are_refused() {
     let changed = text(&one.join("frontier.csv")).replace("dpo,0.3,1,4,", "dpo,0.3,1,4,9");
     std::fs::write(twin.join("frontier.csv"), changed).unwrap();
     merge(&[&one, &twin], &merged).refused("another dpo-0.3-1-4");
+    assert!(!merged.exists(), "a refusal leaves nothing");
+    // Nor does one where the points that contradict each other came together before.
+    let (half, third) = (folder.join("half"), folder.join("third"));
+    merge(&[&one], &half).ended(0);
+    sweep(&reference, &third, &["--shard", "2/5"]).ended(0);
+    let before = (text(&half.join("frontier.csv")), files(&half));
+    merge(&[&third, &twin], &half).refused(&format!("another dpo-0.3-1-4 than {}", half.display()));
+    assert_eq!((text(&half.join("frontier.csv")), files(&half)), before);
+    // What is left out, because its file is another, contradicts nothing.
+    let point = "checkpoints/dpo-0.3-1-4.safetensors";
+    std::fs::copy(twin.join("checkpoints/dpo-0.3-1-2.safetensors"), twin.join(point)).unwrap();
+    let said = merge(&[&third, &twin], &half).ended(0).error;
+    assert!(said.matches("it is left out").count() == 1 && said.contains("so is its point dpo-0.3-1-4"), "{said}");
+    assert!(frontier(&half).len() > before.0.lines().count());
+    std::fs::copy(one.join(point), twin.join(point)).unwrap();
     std::fs::write(twin.join("frontier.csv"), text(&one.join("frontier.csv"))).unwrap();
     let (model, mine) = ("checkpoints/reward-model-1.safetensors", "of another machine");
     std::fs::write(twin.join(model), mine).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use klimb::model::Checkpoint;
 use serde_json::Value;
@@ -206,22 +206,40 @@ fn what_cannot_be_used_is_refused_before_the_work() {
     assert!(!folder.join("out.safetensors").exists());
 }
 
-/// A long training told to end by a signal, once it listens. How it ended, and the step it came to.
+/// Reads lines of `from` until one that has `words` in it.
 #[cfg(unix)]
-fn ended_by(mut command: Command, signal: &str, steps: u64, out: &Path) -> (Option<i32>, u64) {
+fn read_until(from: &mut impl BufRead, words: &str) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        assert!(from.read_line(&mut line).unwrap() > 0, "it ended without saying {words:?}");
+    }
+}
+
+#[cfg(unix)]
+fn send(signal: &str, to: &Child) {
+    let status = Command::new("kill").args([signal, &to.id().to_string()]).status().expect("kill is there");
+    assert!(status.success(), "{signal} reached nobody");
+}
+
+/// A long training told to end by signals, once it listens. How it ended, and the step it came to.
+#[cfg(unix)]
+fn ended_by(mut command: Command, signals: &[&str], (steps, width): (u64, &str), out: &Path) -> (Option<i32>, u64) {
     let mut child = command
-        .args(["pretrain", "--width", "16", "--steps", &steps.to_string(), "--out", out.to_str().unwrap()])
+        .args(["pretrain", "--width", width, "--steps", &steps.to_string(), "--out", out.to_str().unwrap()])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .expect("the program was built");
     // Its first line says that it listens.
     let mut error = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    error.read_line(&mut line).unwrap();
-    assert!(line.contains("parameters"), "{line}");
-    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
-    assert!(status.success());
+    read_until(&mut error, "parameters");
+    for (index, signal) in signals.iter().enumerate() {
+        if index > 0 {
+            read_until(&mut error, "stopping behind this step");
+        }
+        send(signal, &child);
+    }
     let code = child.wait().unwrap().code();
     (code, Checkpoint::from_bytes(&std::fs::read(out).unwrap(), None).unwrap().step)
 }
@@ -231,7 +249,7 @@ fn ended_by(mut command: Command, signal: &str, steps: u64, out: &Path) -> (Opti
 fn ctrl_c_writes_what_was_learned_and_so_does_a_system_that_ends() {
     let out = folder("interrupted").join("base.safetensors");
     for signal in ["-INT", "-TERM"] {
-        let (code, step) = ended_by(program(), signal, 1_000_000, &out);
+        let (code, step) = ended_by(program(), &[signal], (1_000_000, "16"), &out);
         assert!(code == Some(130) && step < 1_000_000, "{signal}: {code:?} after {step} steps");
     }
 }
@@ -246,7 +264,33 @@ fn a_hangup_writes_what_was_learned_unless_it_is_to_be_outlived() {
         command.arg(option).arg(program().get_program());
         command
     };
-    let (code, step) = ended_by(with("--default-signal=HUP"), "-HUP", 1_000_000, &out);
-    assert!(code == Some(130) && step < 1_000_000, "{code:?} after {step} steps");
-    assert_eq!(ended_by(with("--ignore-signal=HUP"), "-HUP", 40, &out), (Some(0), 40));
+    // A shell passes on what it was told, and ends: its programs in front of the terminal are told twice. A wide model's step
+    // is long enough for that.
+    for (signals, width) in [(&["-HUP"][..], "16"), (&["-HUP", "-HUP"], "128")] {
+        let (code, step) = ended_by(with("--default-signal=HUP"), signals, (1_000_000, width), &out);
+        assert!(code == Some(130) && step < 1_000_000, "{signals:?}: {code:?} after {step} steps");
+        std::fs::remove_file(&out).unwrap();
+    }
+    assert_eq!(ended_by(with("--ignore-signal=HUP"), &["-HUP"], (40, "16"), &out), (Some(0), 40));
+}
+
+/// What has begun is long: a batch of thousands of pairs, which have to be made first.
+#[cfg(unix)]
+#[test]
+fn who_asks_a_second_time_need_not_wait() {
+    let folder = folder("impatient");
+    let (sft, out) = (tiny_reference(&folder), folder.join("policy.safetensors"));
+    for [first, second] in [["-INT", "-INT"], ["-TERM", "-TERM"], ["-INT", "-TERM"], ["-HUP", "-TERM"]] {
+        let long = ["--batch", "4096", "--steps", "1", "--pairs", "400000", "--out"];
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(program().get_program()).args(["dpo", "--from", sft.to_str().unwrap()]);
+        command.args(long).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program was built");
+        read_until(&mut BufReader::new(child.stdout.take().unwrap()), "loss");
+        send(first, &child);
+        read_until(&mut BufReader::new(child.stderr.take().unwrap()), "stopping behind this step");
+        send(second, &child);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{first}, {second}");
+        assert!(!out.exists(), "{first}, {second}: it waited");
+    }
 }

@@ -157,6 +157,37 @@ fn every_study_goes_on_in_a_folder_whose_first_write_was_cut_short() {
     }
 }
 
+/// What another program is writing there is not cleared away: it would be lost at the end of its training.
+#[test]
+fn an_unfinished_file_that_somebody_is_writing_is_left_alone() {
+    let folder = folder("living");
+    let sft = tiny_reference(&folder);
+    let out = folder.join("out");
+    let sweep = || {
+        let fixed = ["sweep", "--preset", "smoke", "--shard", "99/99", "--reference", sft.to_str().unwrap(), "--out"];
+        klimb(fixed.iter().chain(&[out.to_str().unwrap()])).ended(0);
+    };
+    sweep();
+    std::fs::create_dir(out.join("other")).unwrap();
+    let below = |names: [&str; 3]| names.map(|name| out.join(name));
+    let living = below([".klimb-aB3dE6.part", "samples/.klimb-aB3dE6.part", "checkpoints/.klimb-aB3dE6.part"]);
+    let dead = below([".klimb-xY3zE6.part", "samples/.klimb-xY3zE6.part", "checkpoints/.klimb-xY3zE6.part"]);
+    // In a folder that merely lies there, and what has no such name.
+    let foreign = below(["other/.klimb-xY3zE6.part", "notes.part", "samples/.klimb-notes"]);
+    living.iter().chain(&dead).chain(&foreign).for_each(|path| std::fs::write(path, "half of it").unwrap());
+    let held = living.clone().map(|path| {
+        let file = File::options().write(true).open(path).unwrap();
+        file.try_lock().unwrap();
+        file
+    });
+    sweep();
+    assert!(living.iter().chain(&foreign).all(|path| path.is_file()), "{:?}", names(&out));
+    assert!(!dead.iter().any(|path| path.exists()), "{:?}", names(&out));
+    drop(held);
+    sweep();
+    assert!(!living.iter().any(|path| path.exists()) && foreign.iter().all(|path| path.is_file()), "{:?}", names(&out));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn nobody_has_to_read_what_is_said() {

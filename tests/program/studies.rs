@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use klimb::model::Checkpoint;
 use serde_json::Value;
 
 use super::{folder, klimb, tiny_reference};
@@ -136,7 +137,20 @@ fn sizes_are_compared_in_shares_and_a_second_start_goes_on() {
     let said = run(&whole, &[]).error;
     assert_eq!(said.matches("not repeated").count(), 7, "{said}");
     assert_eq!(text(&first.join("scaling.csv")), text(&whole.join("scaling.csv")));
-    let base = whole.join("checkpoints/base-32x1-1.safetensors");
+    let checkpoint = |name: &str| whole.join(format!("checkpoints/{name}-32x1-1.safetensors"));
+    let (base, of_ppo, ptx) = (checkpoint("base"), checkpoint("ppo-gt"), checkpoint("ppo-gt-ptx"));
+    let kept = std::fs::read(&base).unwrap();
+    // A model that could be that one, and is another.
+    let other = Checkpoint::from_bytes(&kept, None).unwrap();
+    let parameters = other.parameters.iter().map(|parameter| 1.5 * parameter).collect();
+    std::fs::write(&base, Checkpoint { parameters, ..other }.to_bytes()).unwrap();
+    let again = || klimb(["scaling", "--preset", "smoke", "--out", whole.to_str().unwrap()]);
+    assert!(again().ended(2).error.contains("another file lies in its place"));
+    std::fs::write(&base, &kept).unwrap();
+    let mine = std::fs::read(&ptx).unwrap();
+    std::fs::copy(&of_ppo, &ptx).unwrap();
+    assert!(again().ended(2).error.contains("another file lies in its place"));
+    std::fs::write(&ptx, mine).unwrap();
     std::fs::write(&base, &std::fs::read(&base).unwrap()[..500]).unwrap();
     let said = klimb(["scaling", "--preset", "smoke", "--out", whole.to_str().unwrap()]).ended(2).error;
     assert!(said.contains("cut off") && said.contains("done again") && !said.contains("fetch"), "{said}");
@@ -192,6 +206,62 @@ fn an_ablation_goes_on_where_it_stopped() {
     run(&[]).ended(0);
     assert_eq!(text(&out.join("ablation.csv")), table);
     run(&["--factor", "colour"]).refused("none of");
+}
+
+#[test]
+fn a_part_of_an_ablation_is_held_to_its_run_and_its_reference() {
+    let folder = folder("ablate-exchanged");
+    let out = folder.join("out");
+    let run = |seed: &str| {
+        let fixed = ["ablate", "--preset", "smoke", "--factor", "base", "--seed", seed, "--out", out.to_str().unwrap()];
+        klimb(fixed)
+    };
+    run("1").ended(0);
+    run("2").ended(0);
+    let part =
+        |method: &str, seed: u64| out.join(format!("parts/base-400-128-fresh-pairs-{method}-beta-1-seed-{seed}.json"));
+    let second = part("dpo", 2);
+    let (whole, edit) = (text(&second), |from: &Path, change: fn(&mut Value)| {
+        let mut part: Value = serde_json::from_str(&text(from)).unwrap();
+        change(&mut part);
+        drop(part.as_object_mut().and_then(|part| part.remove("checksum")));
+        std::fs::write(&second, part.to_string()).unwrap();
+    });
+    // Another seed and another method, as this version and an earlier one write them; and a run that diverged at once.
+    for other in [part("dpo", 1), part("ppo-gt", 2)] {
+        std::fs::copy(&other, &second).unwrap();
+        run("2").refused("is of another run");
+        edit(&other, |part| drop(part.as_object_mut().unwrap().remove("run")));
+        run("2").refused("is of another run");
+        edit(&other, |part| part["points"].as_array_mut().unwrap().clear());
+        run("2").refused("is of another run");
+    }
+    edit(&part("dpo", 1), |part| *part = part["points"].take());
+    run("2").refused("is of another run");
+    let earlier: Value = serde_json::from_str(&whole).unwrap();
+    std::fs::write(&second, earlier["points"].to_string()).unwrap();
+    run("2").ended(0);
+    std::fs::write(&second, &whole).unwrap();
+
+    // Another reference in the place of the one that was trained, and then as if it had been trained so.
+    let named = |ending: &str| {
+        let files = std::fs::read_dir(out.join("references")).unwrap().map(|it| it.unwrap().path());
+        files.into_iter().find(|path| path.extension().is_some_and(|it| it == ending)).unwrap()
+    };
+    let (reference, curve) = (named("safetensors"), named("json"));
+    let found = Checkpoint::from_bytes(&std::fs::read(&reference).unwrap(), None).unwrap();
+    let parameters = found.parameters.iter().map(|parameter| 1.5 * parameter).collect();
+    std::fs::write(&reference, Checkpoint { parameters, ..found.clone() }.to_bytes()).unwrap();
+    run("1").refused("another file lies in its place");
+    std::fs::remove_file(out.join("files.json")).unwrap();
+    run("1").refused("is the optimum of another reference");
+    std::fs::remove_file(&curve).unwrap();
+    run("1").refused("was trained from another reference");
+    for (step, stage) in [(3, "sft"), (found.step, "base")] {
+        std::fs::remove_file(out.join("files.json")).unwrap();
+        std::fs::write(&reference, Checkpoint { step, stage: stage.into(), ..found.clone() }.to_bytes()).unwrap();
+        run("1").refused("is another model");
+    }
 }
 
 /// A part's lines but for those that tell the time, and the checksum over them.
@@ -262,8 +332,38 @@ fn methods_are_compared_in_shares_and_a_second_start_goes_on() {
     std::fs::remove_file(whole.join("checkpoints/reward-model-2.safetensors")).unwrap();
     let said = run(&whole, &[]).ended(0).error;
     assert_eq!(said.matches("not repeated").count(), 24, "{said}");
-    assert!(said.matches("is not complete").count() == 2 && said.contains("ppo-0.3-one-1"), "{said}");
+    assert!(said.contains("ppo-0.3-one-1.json: is not complete; the training is done again"), "{said}");
+    assert!(said.contains("reward-model-2.safetensors: is missing; the training is done again"), "{said}");
     assert_eq!(without_seconds(&whole), before);
+    // An optimum that is not the one that was sampled.
+    let optimum = whole.join("optimum.csv");
+    let kept = text(&optimum);
+    let lines: Vec<&str> = kept.lines().collect();
+    std::fs::write(&optimum, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    assert!(run(&whole, &[]).ended(2).error.contains("optimum.csv: is lost (another file lies in its place"));
+    std::fs::remove_file(&optimum).unwrap();
+    run(&whole, &[]).ended(0);
+    assert_eq!(text(&optimum), kept);
+    // Two reward models that were exchanged, whose policies are still those of the right ones.
+    let models = [1, 2].map(|seed| whole.join(format!("checkpoints/reward-model-{seed}.safetensors")));
+    let kept = models.clone().map(|model| std::fs::read(model).unwrap());
+    std::fs::write(&models[0], &kept[1]).unwrap();
+    std::fs::write(&models[1], &kept[0]).unwrap();
+    let said = run(&whole, &[]).ended(0).error;
+    assert_eq!(said.matches("is another reward model than the one that was trained").count(), 2, "{said}");
+    assert_eq!(said.matches("not repeated").count(), 24, "{said}");
+    assert_eq!(models.map(|model| std::fs::read(model).unwrap()), kept);
+    assert_eq!(without_seconds(&whole), before);
+    // A policy that another reward model judged, and a part that does not say which, as an earlier version's.
+    let (whole_part, mut judged) = (text(&part), serde_json::from_str::<Value>(&text(&part)).unwrap());
+    judged.as_object_mut().unwrap().remove("checksum");
+    judged["reward_model"] = "0123456789abcdef".into();
+    std::fs::write(&part, judged.to_string()).unwrap();
+    assert!(run(&whole, &[]).ended(2).error.contains("was judged by another reward model"));
+    judged.as_object_mut().unwrap().remove("reward_model");
+    std::fs::write(&part, judged.to_string()).unwrap();
+    run(&whole, &[]).ended(0);
+    std::fs::write(&part, whole_part).unwrap();
     std::fs::copy(whole.join("parts/dpo-0.3-one-2.json"), whole.join("parts/dpo-0.3-four-2.json")).unwrap();
     assert!(run(&whole, &[]).ended(2).error.contains("of another training"));
     let other = text(&whole.join("parts/dpo-0.3-one-2.json"));

@@ -247,6 +247,27 @@ fn a_reward_model_is_trained_once_a_seed_and_again_where_it_is_missing() {
     sweep(&reference, &out, &[]).ended(0);
     let (model, learned) = (out.join("checkpoints/reward-model-1.safetensors"), out.join("optimum_learned.csv"));
     let (trained, curve, frontier) = (std::fs::read(&model).unwrap(), text(&learned), text(&out.join("frontier.csv")));
+    // Another one in its place: neither the optimum nor the run that is made again goes by it.
+    let other = Checkpoint::from_bytes(&trained, None).unwrap();
+    let parameters = other.parameters.iter().map(|parameter| -parameter).collect();
+    let other = Checkpoint { parameters, ..other }.to_bytes();
+    std::fs::write(&model, &other).unwrap();
+    std::fs::remove_file(out.join("samples/ppo-3-1-16.jsonl")).unwrap();
+    let said = sweep(&reference, &out, &[]).ended(0).error;
+    assert!(said.contains("another file lies in its place") && said.contains("it is trained again"), "{said}");
+    assert_eq!((std::fs::read(&model).unwrap(), text(&learned)), (trained.clone(), curve.clone()));
+    let without_seconds = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.rsplit_once(',').expect("a column of seconds").0.to_owned()).collect()
+    };
+    let now = text(&out.join("frontier.csv"));
+    assert_eq!(without_seconds(&now), without_seconds(&frontier));
+    let frontier = now;
+    // Nor is it taken into another folder.
+    std::fs::write(&model, &other).unwrap();
+    let merged = folder.join("merged");
+    let said = klimb(["merge", out.to_str().unwrap(), "--out", merged.to_str().unwrap()]).ended(0).error;
+    assert!(said.contains("reward-model-1.safetensors: is lost") && said.contains("it is left out"), "{said}");
+    assert_eq!(std::fs::read(merged.join("checkpoints/reward-model-1.safetensors")).unwrap(), trained);
     // As an older program would have left it.
     std::fs::remove_file(&model).unwrap();
     std::fs::remove_file(&learned).unwrap();
@@ -261,10 +282,14 @@ fn a_reward_model_is_trained_once_a_seed_and_again_where_it_is_missing() {
     let turned = other.parameters.iter().enumerate().map(|(i, &it)| if i % 3 == 0 { 3.0 * it + 0.1 } else { it });
     let other = Checkpoint { parameters: turned.collect(), ..other };
     std::fs::write(&model, other.to_bytes()).unwrap();
+    // A folder of an earlier version does not know its files.
+    let forget = || std::fs::remove_file(out.join("files.json")).unwrap();
+    forget();
     sweep(&reference, &out, &[]).ended(0);
     let ppo = |text: &str| text.lines().find(|line| line.starts_with("ppo,3,1,16")).map(|line| line[..30].to_owned());
     assert_ne!(ppo(&text(&out.join("frontier.csv"))), ppo(&frontier));
     std::fs::write(&model, &trained[..50]).unwrap();
+    forget();
     let said = sweep(&reference, &out, &[]).ended(2).error;
     assert!(said.contains("reward-model-1.safetensors") && said.contains("done again"), "{said}");
 }

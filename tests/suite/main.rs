@@ -36,6 +36,7 @@ mod session_hands;
 mod session_inside;
 mod session_methods;
 mod session_moments;
+mod session_move;
 mod session_preferences;
 mod session_report;
 mod session_scaling;

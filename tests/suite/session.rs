@@ -276,6 +276,20 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
     // But for the policies behind points, which the page keeps elsewhere.
     let again = Snapshot::from_kept(kept.clone()).map(|snapshot| snapshot.kept());
     assert!(again.as_ref() == Ok(&kept), "written down and read again");
+    // Numbers are added up: of those that no run has, two would pass the largest.
+    let with_run = |run, last| {
+        let mut kept = kept.clone();
+        (kept.policies[0].run, kept.policies[0].last) = (run, last);
+        kept
+    };
+    let point = Point { run: MOST_RUNS + 1, ..last.clone() };
+    let moment = KeptMoment { stage: Stage::Dpo, point, seconds: 1.0, checkpoint: kept.policies[0].checkpoint.clone() };
+    let with_moment = Kept { moments: vec![moment], ..kept.clone() };
+    assert!(Snapshot::from_kept(with_run(MOST_RUNS, MOST_RUNS)).is_ok());
+    for beyond in [with_run(MOST_RUNS + 1, 1), with_run(1, u32::MAX), with_moment] {
+        let failure = Snapshot::from_kept(beyond).unwrap_err();
+        assert!(failure.sentence.contains("numbers that no run has"), "{failure:?}");
+    }
     let mut broken = kept;
     let middle = broken.policies[0].checkpoint.len() / 2;
     broken.policies[0].checkpoint[middle] ^= 1;

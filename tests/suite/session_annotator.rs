@@ -73,6 +73,12 @@ fn another_reference_is_told_before_what_it_writes_and_writes_other_pairs() {
     let told = references(&block_on(session.handle(Command::LoadCheckpoint(base.clone()))));
     assert_eq!(told.len(), 1);
     assert_ne!(draw(&mut session, 0, 3), before);
-    assert!(references(&block_on(session.handle(Command::LoadCheckpoint(base)))).is_empty(), "it is the same model");
-    assert!(references(&block_on(session.handle(Command::LoadCheckpoint(vec![1])))).is_empty(), "it was refused");
+    let loaded = |events: &[Event]| -> Vec<Loaded> {
+        events.iter().filter_map(|it| if let Event::Loaded(it) = it { Some(it.clone()) } else { None }).collect()
+    };
+    let again = block_on(session.handle(Command::LoadCheckpoint(base)));
+    assert!(references(&again).is_empty(), "it is the same model");
+    assert_eq!(loaded(&again), [Loaded::Model { stage: "base".into(), step: 4000, is_same: true }], "and that is told");
+    let refused = block_on(session.handle(Command::LoadCheckpoint(vec![1])));
+    assert!(references(&refused).is_empty() && loaded(&refused).is_empty(), "it was refused");
 }

@@ -49,6 +49,9 @@ fn dpo_and_the_reward_model_learn_from_a_person_s_pairs_until_they_are_generated
     block_on(session.handle(Command::Step(Stage::Dpo)));
     let events = load(&mut session, GOOD);
     assert_eq!(failure(&events), None);
+    for (is_same, events) in [(false, &events), (true, &load(&mut session, GOOD))] {
+        assert!(events.contains(&Event::Loaded(Loaded::Pairs { count: 3, is_same })), "{events:?}");
+    }
     let pairs = stage(&events, Stage::Pairs).expect("the pairs are others");
     assert_eq!((pairs.origin, pairs.steps, pairs.state), (Origin::Loaded, 3, StageState::Done));
     assert_eq!(stage(&events, Stage::Dpo).expect("DPO starts over").steps, 0);

@@ -5,6 +5,7 @@ use crate::common::student::Student;
 use crate::common::sweep::quick;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
+use pollster::block_on;
 
 fn student(stage: Stage) -> Student {
     let mut student = Student(shipped::session(quick()));
@@ -36,6 +37,10 @@ fn model(student: &mut Student, stage: Stage) -> Vec<u8> {
     file.expect("there is a model")
 }
 
+fn is_undone(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Undone(_)))
+}
+
 fn steps(events: &[Event], stage: Stage) -> Option<usize> {
     let of = |event: &Event| match event {
         Event::Stage(status) if status.stage == stage => Some(status.steps),
@@ -58,7 +63,7 @@ fn a_run_whose_reset_is_taken_back_goes_on_bit_for_bit() {
         // What does not train disturbs nothing.
         back.handle(Command::ReadAt(0.5));
         let events = back.handle(Command::Undo);
-        assert!(events.contains(&Event::Undone) && events.contains(&Event::Undoable(false)));
+        assert!(is_undone(&events) && events.contains(&Event::Undoable(false)));
         assert_eq!(steps(&events, stage), Some(first[0].point.step as usize));
         assert_eq!(model(&mut back, stage), before);
 
@@ -80,7 +85,7 @@ fn a_reset_ends_what_plays_and_can_be_taken_back_until_the_next_step() {
     let events = student.handle(Command::Step(Stage::Dpo));
     assert!(events.contains(&Event::Undoable(false)));
     let events = student.handle(Command::Undo);
-    assert!(!events.contains(&Event::Undone) && steps(&events, Stage::Dpo).is_none(), "{events:?}");
+    assert!(!is_undone(&events) && steps(&events, Stage::Dpo).is_none(), "{events:?}");
     student.handle(Command::Reset);
     let others = Settings { seed: 9, ..quick() };
     assert!(student.handle(Command::Configure(others)).contains(&Event::Undoable(false)), "other pairs, another run");
@@ -124,4 +129,54 @@ fn a_sweep_that_a_reset_ended_goes_on() {
     back.handle(Command::Play);
     events.extend(back.until(is_over));
     assert_eq!(points(&events, "dpo"), expected);
+}
+
+#[test]
+fn a_session_that_another_took_the_place_of_is_had_back_bit_for_bit() {
+    for stage in [Stage::Dpo, Stage::PpoGt] {
+        let (mut straight, mut back) = (student(stage), student(stage));
+        let first = points(&play(&mut straight, stage), stage.method());
+        assert_eq!(points(&play(&mut back, stage), stage.method()), first);
+
+        let other = Settings { seed: 9, ..quick() };
+        let mut replacing = Student(shipped::session(other));
+        block_on(replacing.0.open());
+        let told = replacing.0.put_aside(back.0);
+        assert_eq!(told, [Event::Undoable(true)], "{stage:?}");
+        // Another start, before which nothing was trained, keeps what the first one put aside.
+        let mut again = Student(shipped::session(Settings { seed: 10, ..quick() }));
+        block_on(again.0.open());
+        assert_eq!(again.0.put_aside(replacing.0), [Event::Undoable(true)]);
+        // What does not train disturbs nothing, and settings that were changed since are as they were.
+        again.handle(Command::SetBeta(0.9));
+        let events = again.handle(Command::Undo);
+        assert!(is_undone(&events), "{events:?}");
+        assert!(events.contains(&Event::Undone(quick())), "{events:?}");
+        assert_eq!(steps(&events, stage), Some(first[0].point.step as usize));
+
+        let expected = points(&play(&mut straight, stage), stage.method());
+        assert_eq!(points(&play(&mut again, stage), stage.method()), expected, "{stage:?}");
+        assert_eq!(model(&mut again, stage), model(&mut straight, stage));
+    }
+}
+
+#[test]
+fn a_step_in_the_new_session_is_the_end_of_the_one_before() {
+    let mut former = student(Stage::Dpo);
+    let mut untouched = Student(shipped::session(quick()));
+    assert_eq!(untouched.0.put_aside(student(Stage::Dpo).0), [], "nothing was trained");
+    former.handle(Command::Step(Stage::Dpo));
+    // A reset that can still be taken back is worth as much as the steps that it took.
+    former.handle(Command::Reset);
+    let mut now = student(Stage::Dpo);
+    assert_eq!(now.0.put_aside(former.0), [Event::Undoable(true)]);
+    let events = now.handle(Command::Undo);
+    assert!(is_undone(&events) && events.contains(&Event::Undoable(true)), "{events:?}");
+    let events = now.handle(Command::Undo);
+    assert!(is_undone(&events) && events.contains(&Event::Undoable(false)), "{events:?}");
+
+    let mut next = student(Stage::Dpo);
+    assert_eq!(next.0.put_aside(now.0), [Event::Undoable(true)]);
+    assert!(next.handle(Command::Step(Stage::Dpo)).contains(&Event::Undoable(false)));
+    assert!(!is_undone(&next.handle(Command::Undo)));
 }

@@ -10,10 +10,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use klimb::engine::protocol::Stage;
-use klimb::engine::settings::KNOBS;
+use klimb::engine::settings::{KNOBS, Settings};
 use klimb::metrics::{DEFINITIONS, QUANTITIES};
 use klimb::page::clinic::CASES;
+use klimb::page::lecture::Lecture;
+use klimb::page::receipt::Receipt;
 use klimb::page::tour::STOPS;
+use klimb::words;
+use klimb::world::preferences::from_jsonl;
+use klimb::world::{World, WorldSettings};
 
 /// How a text is said, or marked to be said later.
 const SAID: [&str; 3] = ["say(", "say!(", "key("];
@@ -41,6 +46,7 @@ const REPORTED: &[&str] = &[
     "src/page/lecture.rs",
     "src/page/notices.rs",
     "src/page/receipt.rs",
+    "src/page/recorded/fetch.rs",
     "src/page/storage.rs",
     "crates/klimb-text/src/text.rs",
     "crates/klimb-world/src/preferences",
@@ -311,5 +317,68 @@ fn a_catalogue_that_is_not_whole_is_complained_of() {
     ] {
         let complaints = complaints(&keys, &catalogue);
         assert!(complaints.len() == 1 && complaints[0].contains(words), "{words}: {complaints:?}");
+    }
+}
+
+/// Everything that an address and a file of pairs can have wrong with it, as the engine and the page say it.
+fn complaints_of_every_kind() -> Vec<String> {
+    let mut told = Vec::new();
+    for knob in &KNOBS {
+        for value in ["x", "-7", "0.3", "1e9", "9.5"] {
+            let query = format!("{}={value}", knob.name);
+            told.extend(Settings::from_query(&query).1.iter().map(ToString::to_string));
+        }
+        let twice = format!("{0}=1&{0}=2&{0}s=1", knob.name);
+        told.extend(Settings::from_query(&twice).1.iter().map(ToString::to_string));
+    }
+    told.extend(Lecture::from_query("hide=x&type=y").1);
+    for receipt in ["", "{\"receipt\":2}", "{\"receipt\":2,\"receipt\":2}", "{\"receipt\":1e999}"] {
+        told.extend(Receipt::parse(receipt).err());
+    }
+    let world = World::new(WorldSettings::default()).expect("the default world");
+    let pair = |prompt: &str| format!(r#"{{"prompt":{prompt},"chosen":"was superb .","rejected":"was dull ."}}"#);
+    let long = format!("\"{}\"", "was ".repeat(60));
+    for prompt in
+        ["1", "true", "[]", "{}", "\"\"", "\"zzz\"", &long, r#"[{"content":"a"},{"role":"user","content":"b"}]"#]
+    {
+        told.extend(from_jsonl(&world, &pair(prompt)).err().map(|error| error.to_string()));
+    }
+    for file in ["", "{}", "1", "[1]", r#"{"prompt":"the plot","prompt":"a"}"#, r#"{"prompt":1e999}"#] {
+        told.extend(from_jsonl(&world, file).err().map(|error| error.to_string()));
+    }
+    told
+}
+
+#[test]
+fn no_english_word_is_left_in_a_german_complaint() {
+    let (_, german) = catalogues().into_iter().find(|(name, _)| name == "de.json").expect("www/languages/de.json");
+    words::speak(german.into_iter().collect());
+    let told = complaints_of_every_kind();
+    assert!(told.len() > 4 * KNOBS.len(), "{} complaints", told.len());
+    let english = [
+        "is", "not", "a", "an", "the", "number", "text", "whole", "missing", "field", "multiple", "none", "of",
+        "outside", "to", "twice",
+    ];
+    let german: Vec<(String, String)> =
+        told.into_iter().map(|told| (words::heard(&format!("That cannot be used: {told}.")), told)).collect();
+    words::speak(Vec::new());
+    for (said, told) in german {
+        // What is quoted are values, names and examples.
+        let mut plain = String::new();
+        let mut rest = said.as_str();
+        while let Some(at) = rest.find(['„', '`', '{']) {
+            plain += &rest[..at];
+            let (opened, close) = match rest[at..].chars().next() {
+                Some('„') => ('„', '“'),
+                Some('`') => ('`', '`'),
+                _ => ('{', '}'),
+            };
+            rest = rest[at + opened.len_utf8()..].split_once(close).map_or("", |(_, behind)| behind);
+        }
+        plain += rest;
+        let left =
+            plain.split(|letter: char| !letter.is_alphabetic() && letter != '_').find(|word| english.contains(word));
+        assert_eq!(left, None, "“{told}” becomes “{said}”");
+        assert!(said.starts_with("Das ist nicht verwendbar: "), "{said}");
     }
 }

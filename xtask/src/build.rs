@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::build_name;
 use crate::figure;
 use crate::module;
 use crate::process::{self, step};
@@ -45,19 +46,14 @@ pub fn page(workspace: &Workspace, profile: Profile) -> Result<()> {
                 Profile::Page => command.args(["--profile", "page"]),
                 Profile::Quick => command.arg("--release"),
             };
-            if let Some(build) = revision(workspace) {
+            // For files that the page exports.
+            if let Some(build) = build_name::page(workspace.root()) {
                 command.env("KLIMB_BUILD", build);
             }
             process::run(&mut command)
         },
     )?;
     step("Collecting the page in dist/", "check that index.html and www/ are there", || collect(workspace, profile))
-}
-
-/// The commit that is built, for files that the page exports; `None` without git.
-fn revision(workspace: &Workspace) -> Option<String> {
-    let mut command = process::command("git", workspace.root(), &["describe", "--always", "--dirty", "--tags"]);
-    process::output(&mut command).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// A command that compiles for wasm32, with what it needs set up.

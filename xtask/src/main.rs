@@ -18,6 +18,10 @@ mod test;
 mod translation;
 mod workspace;
 
+// What names the program's build names the page's as well.
+#[allow(dead_code)]
+#[path = "../../build.rs"]
+mod build_name;
 use std::process::ExitCode;
 
 use anyhow::Result;

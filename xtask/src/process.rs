@@ -1,6 +1,7 @@
 //! Running other programs, and saying what is done and how long it took.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -40,6 +41,12 @@ pub fn output(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Lets a program say everything into a file, which is made. There is one place in it: two would write over each other.
+pub fn say_into<'a>(command: &'a mut Command, path: &Path) -> Result<&'a mut Command> {
+    let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(command.stdout(file.try_clone()?).stderr(file))
+}
+
 /// A command for `program` in `folder`.
 pub fn command(program: impl AsRef<OsStr>, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
@@ -74,5 +81,14 @@ mod tests {
     fn a_failing_program_is_named() {
         let error = run(&mut command("false", Path::new("."), &[])).unwrap_err();
         assert!(error.to_string().starts_with("`false` ended with"), "{error}");
+    }
+
+    #[test]
+    fn what_is_said_both_ways_stands_in_the_file_in_its_order() {
+        let path = std::env::temp_dir().join(format!("klimb-said-{}", std::process::id()));
+        let mut command = command("sh", Path::new("."), &["-c", "echo first; echo second >&2; echo third; echo 4 >&2"]);
+        run(say_into(&mut command, &path).unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\nsecond\nthird\n4\n");
+        std::fs::remove_file(&path).unwrap();
     }
 }

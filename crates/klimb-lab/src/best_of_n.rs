@@ -47,7 +47,8 @@ impl BestOfNSettings {
             limits::count("completions", self.completions as u64, limits::MOST_COMPLETIONS, limits::IN_MEMORY),
         ])?;
         let drawn = self.samples as u64 * self.largest as u64;
-        limits::count("samples times largest", drawn, limits::MOST_COMPLETIONS, limits::IN_MEMORY)?;
+        limits::count("samples times largest", drawn, limits::MOST_COMPLETIONS, limits::IN_MEMORY)
+            .map_err(|error| ConfigError::of_several(error.field, error.reason))?;
         Ok(self)
     }
 

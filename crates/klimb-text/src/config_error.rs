@@ -12,12 +12,27 @@ pub struct ConfigError {
     pub reason: String,
     /// The other settings that cannot be used, so that one go names them all.
     pub also: Vec<ConfigError>,
+    /// Whether it is about how several settings go together, of which any may be the wrong one.
+    pub is_of_several: bool,
 }
 
 impl ConfigError {
     /// An error about `field`.
     pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into(), also: Vec::new() }
+        Self { field, reason: reason.into(), also: Vec::new(), is_of_several: false }
+    }
+
+    /// An error about `field` and how it goes together with others.
+    pub fn of_several(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { is_of_several: true, ..Self::new(field, reason) }
+    }
+
+    /// What is left without the errors about how settings go together: whoever does not know all settings knows no more.
+    pub fn of_single(mut self) -> Option<Self> {
+        let also = std::mem::take(&mut self.also);
+        let mut singles = [self].into_iter().chain(also).filter(|error| !error.is_of_several);
+        let first = singles.next()?;
+        Some(Self { also: singles.collect(), ..first })
     }
 
     /// Succeeds if every check does. The error is the first one's and has the others in it, one for each field.

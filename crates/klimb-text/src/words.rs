@@ -88,9 +88,9 @@ pub fn typed(digits: &str) -> String {
 
 /// In the page's language what was put together in English elsewhere: by the engine, which knows one language, or by an
 /// error of it. The text is looked for among the catalogue's, of those with `{}` the one that has most of it word for
-/// word, and so are the values in it. What is not found stays as it is.
+/// word, together with what is known of the values in it. What is not found stays as it is.
 pub fn heard(text: &str) -> String {
-    recognised(text).unwrap_or_else(|| text.to_owned())
+    heard_within(text, &Cell::new(MOST_COMPARED)).text
 }
 
 /// The same of a list of clauses.
@@ -98,47 +98,91 @@ pub fn each_heard(list: &str) -> String {
     list.split(", ").map(heard).collect::<Vec<_>>().join(", ")
 }
 
-fn recognised(text: &str) -> Option<String> {
+/// How many templates that fit a text, or what stands in it, are compared. Then the longest is taken: a text could be made to
+/// fit without end.
+const MOST_COMPARED: usize = 200;
+
+/// A text in the page's language, and how much of the English one the catalogue has word for word, in bytes.
+struct Heard {
+    text: String,
+    known: usize,
+}
+
+fn heard_within(text: &str, left: &Cell<usize>) -> Heard {
+    recognised(text, left).unwrap_or_else(|| Heard { text: text.to_owned(), known: 0 })
+}
+
+fn recognised(text: &str, left: &Cell<usize>) -> Option<Heard> {
     if text.is_empty() || text.len() > LONGEST || CATALOGUE.get().is_empty() {
         return None;
     }
     let is_number = |text: &str| json::number(text.trim_start_matches(['+', '−'])).is_some_and(f64::is_finite);
-    entry(text)
-        .map(str::to_owned)
-        .or_else(|| is_number(text).then(|| decimal(text.to_owned())))
-        .or_else(|| by_clauses(text))
-        .or_else(|| by_template(text))
-        .or_else(|| Some(recognised(text.strip_suffix('.').filter(|rest| !rest.ends_with('.'))?)? + "."))
-        .or_else(|| as_clause(text))
+    let whole = entry(text).map(|other| Heard { text: other.to_owned(), known: text.len() });
+    let number = || is_number(text).then(|| Heard { text: decimal(text.to_owned()), known: 0 });
+    whole
+        .or_else(number)
+        .or_else(|| match left.get() {
+            0 => by_clauses(text, left).or_else(|| by_field(text, left)).or_else(|| by_template(text, left)),
+            _ => {
+                let readings = [by_template(text, left), by_field(text, left), by_clauses(text, left)];
+                readings.into_iter().flatten().max_by_key(|heard| heard.known)
+            }
+        })
+        .or_else(|| {
+            let clause = text.strip_suffix('.').filter(|rest| !rest.ends_with('.'))?;
+            recognised(clause, left).map(|heard| Heard { text: heard.text + ".", ..heard })
+        })
+        .or_else(|| as_clause(text, left))
 }
 
 /// Several clauses, each of which is known: no sentence, which ends in a full stop.
-fn by_clauses(text: &str) -> Option<String> {
-    let mut clauses = (text.contains("; ") && !text.ends_with('.')).then(|| text.split("; "))?;
-    Some(
-        clauses
-            .try_fold(Vec::new(), |mut known, clause| {
-                known.push(recognised(clause)?);
-                Some(known)
-            })?
-            .join("; "),
-    )
+fn by_clauses(text: &str, left: &Cell<usize>) -> Option<Heard> {
+    let clauses = (text.contains("; ") && !text.ends_with('.')).then(|| text.split("; "))?;
+    let clauses = clauses.map(|clause| recognised(clause, left)).collect::<Option<Vec<Heard>>>()?;
+    let known = clauses.iter().map(|clause| clause.known).sum();
+    Some(Heard { text: clauses.into_iter().map(|clause| clause.text).collect::<Vec<_>>().join("; "), known })
+}
+
+/// A clause behind the name of a setting or field that it is about: as a whole it would fit templates that begin with a value,
+/// and the words of the clause would be taken for values.
+fn by_field(text: &str, left: &Cell<usize>) -> Option<Heard> {
+    let (field, clause) = text.split_once(": ")?;
+    let is_field = !field.is_empty() && field.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+    let clause = is_field.then(|| recognised(clause, left)).flatten()?;
+    Some(Heard { text: format!("{field}: {}", clause.text), ..clause })
 }
 
 /// A sentence that was made of an error's clause, by a capital.
-fn as_clause(text: &str) -> Option<String> {
+fn as_clause(text: &str, left: &Cell<usize>) -> Option<Heard> {
     let first = text.chars().next().filter(char::is_ascii_uppercase)?;
-    let clause = recognised(&format!("{}{}", first.to_ascii_lowercase(), &text[1..]))?;
-    let mut letters = clause.chars();
-    Some(letters.next()?.to_uppercase().chain(letters).collect())
+    let clause = recognised(&format!("{}{}", first.to_ascii_lowercase(), &text[1..]), left)?;
+    let mut letters = clause.text.chars();
+    let text = letters.next()?.to_uppercase().chain(letters).collect();
+    Some(Heard { text, ..clause })
 }
 
-fn by_template(text: &str) -> Option<String> {
+fn by_template(text: &str, left: &Cell<usize>) -> Option<Heard> {
+    let length = |english: &str| english.replace(PLACE, "").len();
     let fits = |(english, _): &&(String, String)| english.contains(PLACE) && values(english, text).is_some();
-    let (english, _) =
-        CATALOGUE.get().iter().filter(fits).max_by_key(|(english, _)| english.replace(PLACE, "").len())?;
-    let values: Vec<String> = values(english, text)?.into_iter().map(heard).collect();
-    Some(filled(english, &values.iter().map(|value| value as &dyn Display).collect::<Vec<_>>()))
+    let fitting = CATALOGUE.get().iter().filter(fits).map(|(english, _)| english);
+    let fill = |english: &String| {
+        let values: Vec<Heard> = values(english, text)?.into_iter().map(|value| heard_within(value, left)).collect();
+        let known = length(english) + values.iter().map(|value| value.known).sum::<usize>();
+        let text = filled(english, &values.iter().map(|value| &value.text as &dyn Display).collect::<Vec<_>>());
+        Some(Heard { text, known })
+    };
+    let (mut best, mut longest) = (None::<Heard>, None::<&String>);
+    for english in fitting {
+        let is_longer = longest.is_none_or(|other| length(other) <= length(english));
+        if let Some(rest) = left.get().checked_sub(1) {
+            left.set(rest);
+            let heard = fill(english)?;
+            best = if best.as_ref().is_none_or(|best| best.known <= heard.known) { Some(heard) } else { best };
+        } else if is_longer {
+            longest = Some(english);
+        }
+    }
+    best.or_else(|| fill(longest?))
 }
 
 /// What stands in `text` in the places of `template`, if all else is alike.
@@ -172,6 +216,7 @@ mod tests {
             ("{} is outside {} to {}", "{} liegt nicht zwischen {} und {}"),
             ("That cannot be used: {}.", "Das geht nicht: {}."),
             ("the device was lost ({})", "das Gerät ging verloren ({})"),
+            ("{} is not a pair", "{} ist kein Paar"),
         ];
         speak(german.map(|(english, german)| (english.into(), german.into())).into());
         test();
@@ -212,6 +257,7 @@ mod tests {
                     "That cannot be used: beta: 9 is outside 0.01 to 5; seed: 0.5 is outside 1 to 2.",
                     "Das geht nicht: beta: 9 liegt nicht zwischen 0,01 und 5; seed: 0,5 liegt nicht zwischen 1 und 2.",
                 ),
+                ("That cannot be used: width: 9 is not a pair.", "Das geht nicht: width: 9 ist kein Paar."),
                 ("The device was lost (so it says).", "Das Gerät ging verloren (so it says)."),
                 ("Nobody knows.", "Nobody knows."),
                 ("", ""),

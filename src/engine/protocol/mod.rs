@@ -39,13 +39,16 @@ pub struct Order {
 /// What the page can ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// The first command, and the way to change seed, backend or width: build the engine, from the models it has
-    /// or, at first and for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded
-    /// `Samples` and, when it is computed, the `Optimum`.
+    /// The first command, and the way to change seed or width: build the engine, from the models it has or, at first and
+    /// for another width, from the shipped ones. Answered by `Ready`, every `Stage`, the recorded `Samples` and, when it is
+    /// computed, the `Optimum`; or by `Failure` and `NotBuilt`.
     Start(Settings),
-    /// Build the engine from a session that was kept, and go on from its last points. Answered as `Start`, or by
-    /// `Failure`, with the field `kept` where the session is to blame; then everything is as it was.
+    /// Build the engine from a session that was kept, and go on from its last points. Answered as `Start`; the failure has
+    /// the field `kept` where the session is to blame.
     Resume(Box<Kept>),
+    /// Build the engine on the backend of these settings, and go on there from the last points: models, pairs, runs and the
+    /// policies behind the points go along. Answered as `Start`. Where there is no engine yet, it is a start.
+    MoveTo(Settings),
     /// Train the focused stage until told otherwise, evaluating as the settings say.
     Play,
     /// Stop at the next submit boundary.
@@ -63,8 +66,8 @@ pub enum Command {
     /// Start what [`Stage::restarted`] names of the focused stage over, with the same seed and initialisation. Answered
     /// by each `Stage`; training rests, and later points have a new run. Where steps were lost, `Undoable` follows.
     Reset,
-    /// Take the last reset back, while that can be done: runs, rows and data stand where they stood. Answered by `Undone`
-    /// and by each `Stage`.
+    /// Take the last reset or start back, while that can be done: runs, rows and data stand where they stood. Answered by
+    /// `Undone` and by each `Stage`; of a start, by all else that is not as it was before it, too.
     Undo,
     /// Tell everything once more to a page that knows nothing. Answered by `Report`; training is not disturbed.
     Report,
@@ -98,13 +101,14 @@ pub enum Command {
     ReadAt(f64),
     /// Write completions of this prompt with base, SFT and every policy. Answered by `Samples`.
     SamplePrompt(String),
-    /// Replace the SFT model by the one in this file. Answered by `Stage` or `Failure`; nothing is half-replaced.
+    /// Replace the SFT model by the one in this file. Answered by `Stage` and `Loaded`, or by `Failure`; nothing is
+    /// half-replaced.
     LoadCheckpoint(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Answered by `Checkpoint`.
     ExportCheckpoint(Stage),
     /// Train on these pairs, which a person labelled, instead of generated ones: JSON lines with `prompt`, `chosen` and
-    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` or `Failure`; nothing is
-    /// half-replaced.
+    /// `rejected`. Everything that learns from pairs starts over. Answered by `Stage` and `Loaded`, or by
+    /// `Failure`; nothing is half-replaced.
     LoadPreferences(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Train on generated pairs again. What learns from pairs starts over, unless they were generated already.
     GeneratePreferences,
@@ -120,6 +124,27 @@ pub enum Command {
     },
     /// At most this many optimiser steps a second; `None` is as fast as the machine goes. The worker keeps the pace.
     SetPace(Option<f64>),
+}
+
+/// What was in a file that was taken up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loaded {
+    /// A model, now in the place of the SFT model.
+    Model {
+        /// What it was trained for, as its checkpoint names it.
+        stage: String,
+        /// Optimiser steps done.
+        step: u64,
+        /// Whether it was there already.
+        is_same: bool,
+    },
+    /// A person's pairs.
+    Pairs {
+        /// How many.
+        count: usize,
+        /// Whether they were there already.
+        is_same: bool,
+    },
 }
 
 /// A measured policy.
@@ -171,6 +196,9 @@ pub enum Event {
     Acknowledged(u32),
     /// The engine is built.
     Ready(Ready),
+    /// The engine that was asked for could not be built, as the failure before it says. The one before it is there still,
+    /// with these settings, and rests; or there is none.
+    NotBuilt(Option<Settings>),
     /// How far the models have come that the engine is built from. Told only where that takes longer than a moment.
     Fetching(Fetching),
     /// Whether it is training now: it may stop by itself.
@@ -181,17 +209,19 @@ pub enum Event {
     Reference(String),
     /// A stage of the pipeline changed.
     Stage(StageStatus),
-    /// Whether the last reset can be taken back: until a step is taken, or what it concerned is started over.
+    /// Whether the last reset or start can be taken back: until a step is taken, or what it concerned is started over.
     Undoable(bool),
-    /// The last reset was taken back: what was told of the stages before it holds again.
-    Undone,
+    /// The last reset or start was taken back: what was told of the stages before it holds again. With the settings that
+    /// hold now; of a start, those from before it.
+    Undone(Settings),
     /// Everything told so far that still holds, or nothing where there is no engine.
     Report(Option<Box<Report>>),
     /// Numbers of the optimiser steps since the last event, oldest first.
     Metrics(Stage, Vec<MetricRow>),
     /// An evaluated checkpoint of the policy.
     Point(Point),
-    /// The session at that point, to be kept: follows every `Point` of a policy.
+    /// The session at its last points, to be kept: follows every `Point` of a policy, and whatever else has changed models,
+    /// pairs or runs.
     Kept(Box<Kept>),
     /// The closed-form optimum over a grid of β, by rising β. Sent again whenever the reference or the label temperature
     /// changes.
@@ -228,6 +258,8 @@ pub enum Event {
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// The pairs there are, as JSON lines.
     Preferences(String),
+    /// A file was taken up whole: follows `LoadCheckpoint` and `LoadPreferences`, also where nothing is otherwise now.
+    Loaded(Loaded),
     /// Pairs that wait for a label, by rising number.
     DrawnPairs(Vec<DrawnPair>),
     /// Something could not be done. The engine goes on unless it says otherwise.

@@ -11,7 +11,7 @@ impl<K: Kernels> Session<K> {
     pub(super) async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::Resume(_) | Command::Errand(_) | Command::SetPace(_) => {}
+            Command::Start(_) | Command::Resume(_) | Command::MoveTo(_) | Command::Errand(_) | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {
@@ -52,9 +52,10 @@ impl<K: Kernels> Session<K> {
                 Err(failure) => events.push(Event::Failure(failure)),
             },
             Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
-                Ok(()) => {
+                Ok(loaded) => {
                     self.pipeline.adopt(&mut self.k).await?;
                     drop(self.restart(&Stage::ALL, true, events));
+                    events.push(Event::Loaded(loaded));
                     events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
                 }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
@@ -62,12 +63,16 @@ impl<K: Kernels> Session<K> {
             Command::ExportCheckpoint(stage) => {
                 let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
                 events.push(match checkpoint {
+                    Some(checkpoint) if !checkpoint.is_finite() => Event::Failure(reports::model_not_finite(stage)),
                     Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
                     None => Event::Failure(reports::no_model(stage)),
                 });
             }
             Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
-                Ok(()) => drop(self.restart(&LEARNED_FROM_PAIRS, false, events)),
+                Ok(loaded) => {
+                    drop(self.restart(&LEARNED_FROM_PAIRS, false, events));
+                    events.push(Event::Loaded(loaded));
+                }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
             },
             Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {

@@ -87,6 +87,10 @@ pub struct Session<K: Kernels> {
     /// What the last reset took away, while it can be taken back, and whether the page knows that it can.
     undo: Option<Undo<K>>,
     told_undoable: bool,
+    /// The session before this one, as long as it can be had back.
+    replaced: Option<Box<Self>>,
+    /// Whether the page has been told of something to keep.
+    has_told_kept: bool,
     /// All that was told and still holds.
     record: Record,
     /// The reference as the page knows it, by its fingerprint.
@@ -154,6 +158,8 @@ impl<K: Kernels> Session<K> {
             told: Vec::new(),
             undo: None,
             told_undoable: false,
+            replaced: None,
+            has_told_kept: false,
             record: Record::default(),
             told_reference: String::new(),
             told_optimum: None,
@@ -240,8 +246,14 @@ impl<K: Kernels> Session<K> {
     /// Obeys `command`.
     pub async fn handle(&mut self, command: Command) -> Vec<Event> {
         let mut events = Vec::new();
+        let brings_another =
+            matches!(command, Command::LoadCheckpoint(_) | Command::LoadPreferences(_) | Command::GeneratePreferences);
+        let before = self.lasting();
         let result = self.obey(command, &mut events).await;
         self.keep(result.map(|()| Vec::new()), &mut events);
+        if brings_another || self.lasting() != before {
+            self.tell_kept(&mut events);
+        }
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
         self.tell_undo(&mut events);
@@ -252,6 +264,7 @@ impl<K: Kernels> Session<K> {
     /// Does one slice of work.
     pub async fn advance(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
+        let before = self.lasting();
         self.slices += 1;
         let optimum_turn = self.wants_optimum() && self.slices.is_multiple_of(OPTIMUM_TURN);
         let scaling_turn = self.scaling.is_some() && (!self.is_needed() || self.slices.is_multiple_of(2));
@@ -270,6 +283,9 @@ impl<K: Kernels> Session<K> {
         };
         self.tell_sweep(&mut events);
         self.keep(result.map(|()| Vec::new()), &mut events);
+        if self.lasting() != before {
+            self.tell_kept(&mut events);
+        }
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
         self.tell_undo(&mut events);
@@ -326,7 +342,10 @@ impl<K: Kernels> Session<K> {
     /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over.
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         if self.pipeline.sft_has_news() {
-            self.pipeline.adopt(&mut self.k).await?;
+            if !self.pipeline.adopt(&mut self.k).await? {
+                self.break_off(Stage::Sft, reports::reference_not_finite(), events);
+                return Ok(());
+            }
             drop(self.restart(&Stage::ALL, true, events));
             events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
         }
@@ -349,8 +368,7 @@ impl<K: Kernels> Session<K> {
                 Subject::Policy(policy) => self.pipeline.checkpoint(&mut self.k, policy.stage()).await?,
                 Subject::Reference => None,
             };
-            let is_sound = |policy: &Checkpoint| policy.parameters.iter().all(|parameter| parameter.is_finite());
-            if !point.point.is_plausible() || !checkpoint.as_ref().is_none_or(is_sound) {
+            if !point.point.is_plausible() || !checkpoint.as_ref().is_none_or(Checkpoint::is_finite) {
                 let stage = if let Subject::Policy(policy) = subject { policy.stage() } else { Stage::Sft };
                 self.break_off(stage, reports::not_measured(stage), events);
                 return Ok(());
@@ -367,7 +385,7 @@ impl<K: Kernels> Session<K> {
                 if let Some((checkpoint, seconds)) = &self.runs[policy as usize].measured {
                     self.moments.keep(policy, &point, checkpoint, *seconds);
                 }
-                events.push(Event::Kept(Box::new(self.snapshot().kept())));
+                self.tell_kept(events);
                 events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
             }
         }

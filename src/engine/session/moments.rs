@@ -57,7 +57,7 @@ impl Moments {
     fn find(&self, moment: Moment) -> Result<Measured, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
-            remedy: "The newest 64 MiB are kept until the reference changes, and over a reload the newest 12; its numbers stay in the chart.".into(),
+            remedy: "The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart.".into(),
             field: Some("moment".into()),
             stopped: false,
         })

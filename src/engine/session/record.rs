@@ -53,6 +53,13 @@ impl Record {
         self.0.iter().filter(its).cloned().collect()
     }
 
+    /// What is told of the engine, its stages and its studies: all but points and rows.
+    pub fn of_engine(&self) -> Vec<Event> {
+        let is_of_engine =
+            |event: &&Event| !matches!(event, Event::Point(_) | Event::Undoable(_)) && stage_of_run(event).is_none();
+        self.0.iter().filter(is_of_engine).cloned().collect()
+    }
+
     /// Takes back what a reset took away.
     pub fn take_back(&mut self, stages: &[Stage], events: Vec<Event>) {
         self.0.retain(|event| stage_of_run(event).is_none_or(|stage| !stages.contains(&stage)));
@@ -84,8 +91,9 @@ fn holds(event: &Event) -> bool {
         | Event::ScoredBatch(_)
         | Event::Round(_) => true,
         Event::Acknowledged(_)
+        | Event::NotBuilt(_)
         | Event::Fetching(_)
-        | Event::Undone
+        | Event::Undone(_)
         | Event::Report(_)
         | Event::Kept(_)
         | Event::Opened(_)
@@ -93,6 +101,7 @@ fn holds(event: &Event) -> bool {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => false,
     }
@@ -109,6 +118,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         Event::ScoredBatch(_) => Some(Stage::RewardModel),
         Event::Round(round) => Some(round.stage),
         Event::Acknowledged(_)
+        | Event::NotBuilt(_)
         | Event::Fetching(_)
         | Event::Ready(_)
         | Event::Playing(_)
@@ -116,7 +126,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Reference(_)
         | Event::Stage(_)
         | Event::Undoable(_)
-        | Event::Undone
+        | Event::Undone(_)
         | Event::Report(_)
         | Event::Point(_)
         | Event::Kept(_)
@@ -131,6 +141,7 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Brought(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
+        | Event::Loaded(_)
         | Event::DrawnPairs(_)
         | Event::Failure(_) => None,
     }
@@ -166,7 +177,7 @@ impl<K: Kernels> Session<K> {
     /// Everything that was told and still holds, for a page that knows nothing.
     pub(super) fn report(&self) -> Report {
         let mut events = self.record.0.clone();
-        if self.runs.iter().any(|run| run.measured.is_some()) {
+        if self.has_told_kept {
             let mut kept = self.snapshot().kept();
             kept.moments = self.moments.kept();
             // It follows the point told last, whose policy whoever keeps it finds among the runs' own.

@@ -4,10 +4,12 @@ use super::moments::Moments;
 use super::pipeline::Policy;
 use super::record::Record;
 use super::{Clock, Failure, Run, Session};
-use crate::engine::protocol::{Badge, Checkpoints, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage};
-use crate::engine::settings::Settings;
-use klimb_lab::TrainedRewardModel;
 use klimb_network::backend::{BackendError, Kernels};
+use crate::engine::protocol::{
+    Badge, Checkpoints, Event, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage,
+};
+use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
+use klimb_lab::TrainedRewardModel;
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 
 /// A session at the last evaluated points of its runs. It lives in ordinary memory, so losing the device does not
@@ -22,8 +24,9 @@ pub struct Snapshot {
     reward_model: Option<(TrainedRewardModel, u64)>,
     /// The policies behind the points.
     moments: Moments,
-    /// What was told, where the device is lost: the page stays.
+    /// What was told, where the page stays: another backend is chosen, or the device is lost.
     record: Record,
+    has_told_kept: bool,
 }
 
 impl Snapshot {
@@ -98,8 +101,9 @@ impl Snapshot {
             }
         }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
-        let record = Record::default();
-        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments, record })
+        // The page has it from where it was kept.
+        let (record, has_told_kept) = (Record::default(), true);
+        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments, record, has_told_kept })
     }
 
     /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
@@ -111,6 +115,16 @@ impl Snapshot {
     /// The knobs.
     pub fn settings(&self) -> Settings {
         self.settings
+    }
+
+    /// The same where a width that nobody chose would be `width` numbers a token: the model keeps the width that it has, and
+    /// the settings say so, or the run could not be repeated from them.
+    pub fn where_auto_is(mut self, width: usize) -> Self {
+        let has = Checkpoint::from_bytes(&self.checkpoints.sft, None).map(|sft| sft.config.width);
+        if let Some(choice) = has.ok().filter(|has| *has != width).and_then(WidthChoice::of) {
+            self.settings.width = choice;
+        }
+        self
     }
 
     /// The stage of the policy in focus, or DPO.
@@ -125,7 +139,50 @@ impl Snapshot {
     }
 }
 
+/// By what one can see that a snapshot would be another: the reference, the number and last point of each run, and the steps
+/// of the finished reward model.
+#[derive(Debug, PartialEq)]
+pub(super) struct Lasting {
+    reference: String,
+    runs: [(u32, u32, Option<u64>); 5],
+    reward_model: Option<u64>,
+}
+
 impl<K: Kernels> Session<K> {
+    /// What would be kept now, by its marks.
+    pub(super) fn lasting(&self) -> Lasting {
+        Lasting {
+            reference: self.pipeline.reference_fingerprint().to_owned(),
+            runs: self.runs.each_ref().map(|run| (run.number, run.last, run.measured.as_ref().map(|(it, _)| it.step))),
+            reward_model: self.pipeline.trained_reward_model().map(|(_, steps)| *steps),
+        }
+    }
+
+    /// Tells the session as it can be kept, unless that was told in these events.
+    pub(super) fn tell_kept(&mut self, events: &mut Vec<Event>) {
+        if self.is_hand || self.lost() || events.iter().any(|event| matches!(event, Event::Kept(_))) {
+            return;
+        }
+        self.has_told_kept = true;
+        events.push(Event::Kept(Box::new(self.snapshot().kept())));
+    }
+
+    /// The session at its last points, to go on before the same page on another backend.
+    pub fn moving_to(&self, backend: BackendChoice) -> Snapshot {
+        let settings = Settings { backend, ..self.own_settings() };
+        Snapshot { settings, record: self.record.clone(), has_told_kept: self.has_told_kept, ..self.snapshot() }
+    }
+
+    /// Rests, because another session that was to take its place could not be built. Tells that, and what holds.
+    pub fn stay(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.play(false, &mut events);
+        self.tell_stages(&mut events);
+        self.note(&events);
+        events.push(Event::NotBuilt(Some(self.own_settings())));
+        events
+    }
+
     /// Whether the device is lost, or has refused a command and with it all later ones. Nothing but [`Session::snapshot`] is
     /// of use then.
     pub fn lost(&self) -> bool {
@@ -152,6 +209,7 @@ impl<K: Kernels> Session<K> {
             reward_model: self.pipeline.trained_reward_model().cloned(),
             moments: self.moments.clone(),
             record: if self.lost() { self.record.clone() } else { Record::default() },
+            has_told_kept: self.has_told_kept,
         }
     }
 
@@ -166,6 +224,7 @@ impl<K: Kernels> Session<K> {
         session.runs = snapshot.runs.clone();
         session.moments = snapshot.moments.clone();
         session.record = snapshot.record.clone();
+        session.has_told_kept = snapshot.has_told_kept;
         if let Some(trained) = &snapshot.reward_model {
             session.pipeline.resume_reward_model(trained.clone());
         }

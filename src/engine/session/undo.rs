@@ -1,5 +1,6 @@
-//! A reset that can be taken back. What it takes away is put aside as it is, with optimiser and place in the data, until a
-//! step is taken or something else starts over: taken back, the run goes on as if there had been no reset.
+//! A reset that can be taken back, and an engine that was replaced. What either takes away is put aside as it is, with
+//! optimiser and place in the data, until a step is taken or something else starts over: taken back, the run goes on as if
+//! there had been no reset.
 
 use super::pipeline::{Policy, PutAside, Subject};
 use super::sweep::LiveSweep;
@@ -42,6 +43,9 @@ impl<K: Kernels> Session<K> {
 
     /// Takes the last reset back, if that can still be done.
     pub(super) fn take_reset_back(&mut self, events: &mut Vec<Event>) {
+        if let Some(replaced) = self.replaced.take() {
+            return self.bring_back(*replaced, events);
+        }
         let Some(Undo { stages, rooms, runs, evaluating, sweep, told }) = self.undo.take() else { return };
         self.pipeline.take_back(&mut self.k, rooms);
         for (policy, former) in runs {
@@ -50,7 +54,7 @@ impl<K: Kernels> Session<K> {
             *self.run(policy) = Run { last, ..former };
         }
         self.record.take_back(stages, told);
-        events.push(Event::Undone);
+        events.push(Event::Undone(self.own_settings()));
         if let Some(sweep) = sweep {
             self.take_sweep_back(sweep, events);
         }
@@ -59,8 +63,42 @@ impl<K: Kernels> Session<K> {
         }
     }
 
+    /// Puts aside the session in whose place this one stands, until something is trained here; where nothing was trained
+    /// in that one either, what it had put aside. Its sweep rests, and has no run at another worker any more.
+    pub fn put_aside(&mut self, mut replaced: Self) -> Vec<Event> {
+        let has_trained = Policy::ALL.into_iter().any(|policy| replaced.pipeline.steps(policy) > 0)
+            || replaced.pipeline.reward_model_steps() > 0
+            || replaced.pipeline.sft_is_live()
+            || replaced.undo.is_some();
+        self.replaced = if replaced.lost() {
+            None
+        } else if has_trained {
+            // What it says of its rest, nobody is to hear of a session that is not there.
+            replaced.play(false, &mut Vec::new());
+            replaced.replaced = None;
+            Some(Box::new(replaced))
+        } else {
+            replaced.replaced
+        };
+        let mut events = Vec::new();
+        self.tell_undo(&mut events);
+        self.note(&events);
+        events
+    }
+
+    /// Puts the session that was replaced in the place of this one, and tells what holds in it but points and rows, which the
+    /// page has still.
+    fn bring_back(&mut self, replaced: Self, events: &mut Vec<Event>) {
+        *self = replaced;
+        events.push(Event::Undone(self.own_settings()));
+        events.extend(self.record.of_engine());
+        // The page takes it that nothing can be taken back, until it is told.
+        self.told_undoable = false;
+    }
+
     /// Something has been made that a reset cannot be taken back over.
     pub(super) fn forget_reset(&mut self) {
+        self.replaced = None;
         if self.undo.take().is_some() {
             // What was put aside is gone now, and so must be what the backend made for it.
             self.k.forget();
@@ -69,8 +107,9 @@ impl<K: Kernels> Session<K> {
 
     /// Tells whether a reset can be taken back, where that has changed.
     pub(super) fn tell_undo(&mut self, events: &mut Vec<Event>) {
-        if self.told_undoable != self.undo.is_some() {
-            self.told_undoable = self.undo.is_some();
+        let is_undoable = self.undo.is_some() || self.replaced.is_some();
+        if self.told_undoable != is_undoable {
+            self.told_undoable = is_undoable;
             events.push(Event::Undoable(self.told_undoable));
         }
     }

@@ -389,6 +389,11 @@ impl Knob {
         (self.get)(settings)
     }
 
+    /// Gives its value in one settings to others.
+    pub(super) fn give(&self, from: &Settings, to: &mut Settings) {
+        (self.set)(to, self.value(from));
+    }
+
     /// Its value in `settings` as the address has it.
     pub fn text(&self, settings: &Settings) -> String {
         let value = self.value(settings);
@@ -408,8 +413,11 @@ impl Knob {
             return Err(ConfigError::new(self.name, format!("{shown} is outside {low} to {high}")));
         }
         if self.grain > 0.0 && value % self.grain != 0.0 {
-            let wanted = if self.grain == 1.0 { "whole number".into() } else { format!("multiple of {}", self.grain) };
-            return Err(ConfigError::new(self.name, format!("{shown} is not a {wanted}")));
+            let reason = match self.grain {
+                1.0 => format!("{shown} is not a whole number"),
+                grain => format!("{shown} is not a multiple of {grain}"),
+            };
+            return Err(ConfigError::new(self.name, reason));
         }
         (self.set)(settings, value);
         Ok(())

@@ -6,7 +6,7 @@ mod query;
 use serde::{Deserialize, Serialize};
 
 pub use knobs::{KNOBS, Knob};
-pub use query::decoded;
+pub use query::{Part, behind_ampersand, parts, whole};
 
 use klimb_network::objectives::DpoLoss;
 use klimb_text::ConfigError;
@@ -185,6 +185,11 @@ impl WidthChoice {
     /// Every choice, in the order of its knob's names.
     const ALL: [Self; 3] = [Self::Auto, Self::Narrow, Self::Wide];
 
+    /// The choice of a model of this width alone; `None` where there is none.
+    pub fn of(width: usize) -> Option<Self> {
+        [Self::Narrow, Self::Wide].into_iter().find(|choice| choice.width(false) == width)
+    }
+
     /// Width of the model to train, on a real graphics adapter or not.
     pub fn width(self, on_real_adapter: bool) -> usize {
         match self {
@@ -204,20 +209,33 @@ impl Settings {
         Ok(self)
     }
 
-    /// Settings from an address's query (`seed=7&beta=0.1`, escaped or not), with every part that could not be used; the
-    /// default stands in for it. What other programs add to an address is passed over, unless it is a knob's name all but
-    /// a letter.
+    /// Settings from an address's query (`seed=7&beta=0.1`, escaped or not, names in small letters or capitals), with every
+    /// part that could not be used; the default stands in for it. What other programs add to an address is passed over,
+    /// unless it is a knob's name all but a letter.
     pub fn from_query(query: &str) -> (Self, Vec<ConfigError>) {
-        let mut settings = Self::default();
-        let mut errors = Vec::new();
-        for part in query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()) {
-            let (name, text) = decoded(part);
-            // No value has a blank in it, and a plus sign stands for one in an address.
-            if Knob::named(&name).is_none() {
-                errors.extend(query::misspelled(&name));
-            } else if let Err(error) = settings.set_from_text(&name, &text.replace(' ', "+")) {
-                errors.push(error);
-            }
+        Self::from_parts(&parts(query))
+    }
+
+    /// The same of a query's [`parts`].
+    pub fn from_parts(parts: &[Part]) -> (Self, Vec<ConfigError>) {
+        let (mut settings, mut errors) = (Self::default(), Vec::new());
+        for (at, (name, text)) in parts.iter().enumerate() {
+            let Some(knob) = Knob::named(name) else {
+                errors.extend(query::misspelled(name, text));
+                continue;
+            };
+            let earlier = parts[..at].iter().find(|(its, _)| its == name).map(|(_, text)| text);
+            let outcome = match earlier {
+                Some(earlier) if earlier == text => Ok(()),
+                Some(earlier) => {
+                    knob.give(&Self::default(), &mut settings);
+                    let (earlier, text) = (excerpt(earlier), excerpt(text));
+                    Err(ConfigError::new(knob.name, format!("it is set twice, to “{earlier}” and to “{text}”")))
+                }
+                // A plus sign stands for a blank in an address.
+                None => settings.set_from_text(name, &text.replace("e ", "e+").replace("E ", "E+")),
+            };
+            errors.extend(outcome.err());
         }
         (settings, errors)
     }
@@ -232,7 +250,7 @@ impl Settings {
         let value = if knob.names.is_empty() {
             json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{shown}” is not a number")))?
         } else {
-            let found = knob.names.iter().position(|name| *name == text);
+            let found = knob.names.iter().position(|name| name.eq_ignore_ascii_case(text));
             let reason = || format!("“{shown}” is none of {}", knob.names.join(", "));
             found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
         };
@@ -293,6 +311,53 @@ mod tests {
             ]
         );
         assert_eq!(settings, Settings { batch_size: 16, ..Settings::default() });
+    }
+
+    #[test]
+    fn an_address_that_other_programs_have_mangled_keeps_its_values_or_each_is_named() {
+        let wanted = Settings { beta: 0.1, learning_rate: 1e-3, seed: 7, ..Settings::default() };
+        for query in [
+            "?BETA=0.1&Seed=7",
+            "?beta%3D0.1%26seed%3D7",
+            "?beta%253D0.1%2526seed%253D7",
+            "?beta=0%252E1&seed=%25252537",
+            "?beta=0.1&amp;amp;seed=7",
+            "?be\u{ad}ta=0.\u{200b}1&seed=7\u{a0}",
+            "?be%C2%ADta=0.1&seed=7%20%0A",
+            "?learning_rate=1e\u{2212}3&beta=0.1&seed=7",
+            "?learning_rate=1e%E2%80%933&beta=0.1&seed=7",
+            "?beta=0.1&seed=7?utm_source=chat",
+            "?utm_source=chat?beta=0.1&seed=7",
+            "?beta=0.1&seed=7&beta=0.1",
+            "?beta=0.1&seed=7.",
+        ] {
+            assert_eq!(Settings::from_query(query), (wanted, vec![]), "{query}");
+        }
+        assert_eq!(Settings::from_query("?LOSS=IPO").0.loss, DpoLoss::Ipo);
+        for (query, named) in [
+            ("beta=0.1)", "“0.1)” is not a number"),
+            ("beta=0.1%3E", "“0.1>” is not a number"),
+            ("beta=0.1.", "“0.1.” is not a number"),
+            ("beta=0,1", "“0,1” is not a number"),
+            ("beta=”0.1”", "“”0.1”” is not a number"),
+            ("beta=3D0.1", "“3D0.1” is not a number"),
+            ("beta=0.1%22)", "“0.1\")” is not a number"),
+            ("beta=0.1 %25", "“0.1 %” is not a number"),
+            ("pairs=61 440", "“61 440” is not a number"),
+            ("beta=0.", "0. is outside"),
+            ("loss=ipo.", "“ipo.” is none of"),
+            ("be=ta=0.1", "but one called beta"),
+            ("%22beta%22=0.1", "but one called beta"),
+            ("“beta”=0.1", "but one called beta"),
+            ("β=0.1", "but one called beta"),
+            ("learning rate=1", "but one called learning_rate"),
+            ("beta=0.1&beta=0.2", "it is set twice, to “0.1” and to “0.2”"),
+        ] {
+            let (settings, errors) = Settings::from_query(query);
+            let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert!(told.len() == 1 && told[0].contains(named), "{query}: {told:?}");
+            assert_eq!(settings, Settings::default(), "{query}");
+        }
     }
 
     #[test]

@@ -4,6 +4,10 @@
 //! A browser may give another adapter at each request. wgpu makes a request of its own and passes on little of what an
 //! adapter tells, so it is lent the adapter that was given here.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -13,6 +17,9 @@ use klimb_network::backend::BackendError;
 use klimb_network::backend::gpu::{Gpu, Preference, is_software};
 
 const REQUEST: &str = "requestAdapter";
+/// Milliseconds after which an adapter or device that has not answered is taken for none: a browser whose graphics process
+/// has died may never answer.
+const PATIENCE: i32 = 20_000;
 
 /// An adapter that the browser gave.
 #[derive(Debug)]
@@ -31,7 +38,7 @@ pub async fn find() -> Option<Found> {
     let options = Object::new();
     Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).ok()?;
     let promise: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
-    let adapter = JsFuture::from(promise).await.ok().filter(JsValue::is_object)?;
+    let adapter = within(PATIENCE, JsFuture::from(promise)).await?.ok().filter(JsValue::is_object)?;
     // wgpu reads it too, and an exception in there could not be caught: a browser this old has no adapter for the page.
     let info = get(&adapter, "info").filter(JsValue::is_object)?;
     let text = |name| get(&info, name).and_then(|value| value.as_string()).unwrap_or_default();
@@ -46,19 +53,31 @@ impl Found {
     /// Opens the device of this very adapter.
     ///
     /// # Errors
-    /// `NoDevice` if the adapter refuses.
+    /// `NoDevice` if the adapter refuses, or does not answer.
     pub async fn open(&self) -> Result<Gpu, BackendError> {
         let adapter = self.adapter.clone();
         let lent = wasm_bindgen::closure::Closure::<dyn Fn() -> Promise>::new(move || Promise::resolve(&adapter));
         let is_lent = Reflect::set(&self.gpu, &REQUEST.into(), lent.as_ref()).unwrap_or(false);
         let preference = Preference { known_software: self.described.software, ..Preference::default() };
-        let opened = Gpu::new(preference).await;
+        let silent =
+            || BackendError::NoDevice { adapter: self.described.name.clone(), reason: "it does not answer".into() };
+        let opened = within(PATIENCE, Gpu::new(preference)).await.unwrap_or_else(|| Err(silent()));
         // The browser's own is the prototype's, and stands there again.
         if is_lent {
             let _ = Reflect::delete_property(self.gpu.unchecked_ref::<Object>(), &REQUEST.into());
         }
         opened
     }
+}
+
+/// What `work` comes to, if it comes to that in so many milliseconds.
+async fn within<T>(milliseconds: i32, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut end) = (pin!(work), pin!(super::pause(milliseconds)));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(it) => Poll::Ready(Some(it)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 fn get(object: &JsValue, name: &str) -> Option<JsValue> {

@@ -1,14 +1,16 @@
 //! The session on the backend that suits this browser. Wasm alone.
 
-use super::{adapter, shipped};
+use wasm_bindgen_futures::spawn_local;
+
+use super::{DeviceWatch, adapter, shipped};
+use klimb_network::backend::BackendError;
+use klimb_network::backend::either::{Either, EitherBackend};
+use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
 use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
 };
 use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings};
-use klimb_network::backend::BackendError;
-use klimb_network::backend::either::{Either, EitherBackend};
-use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;
@@ -26,20 +28,29 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start` and `Resume` build another session, and a refused one leaves the old as it was.
-    pub async fn handle(&mut self, command: Command) -> Vec<Event> {
-        let events = self.obey(command).await;
+    /// Obeys a command, and moves to the CPU if the device is lost over it. `Start`, `Resume` and `MoveTo` build another
+    /// session, and a refused one leaves the old as it was; `watch` is told when a device of theirs fails.
+    pub async fn handle(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
+        let events = self.obey(command, watch).await;
         self.rescue(events).await
     }
 
-    async fn obey(&mut self, command: Command) -> Vec<Event> {
+    /// Moves to the CPU if the device has been lost meanwhile, with nothing asked of it.
+    pub async fn look_at_device(&mut self) -> Vec<Event> {
+        if let Self::Session(session) = self {
+            session.look_for_loss();
+        }
+        self.rescue(Vec::new()).await
+    }
+
+    async fn obey(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         match (self, command) {
             (machine, Command::Errand(errand)) => machine.help(*errand).await,
             (Self::Hand(hand), command) => {
                 hand.handle(command).await;
                 Vec::new()
             }
-            (machine, command) => machine.obey_person(command).await,
+            (machine, command) => machine.obey_person(command, watch).await,
         }
     }
 
@@ -55,26 +66,49 @@ impl Machine {
         hand.take(errand).await
     }
 
-    async fn obey_person(&mut self, command: Command) -> Vec<Event> {
-        let begun = match command {
-            Command::Start(settings) => Some(built(settings, Source::Models(self.checkpoints())).await),
-            Command::Resume(ref kept) => Some(match Snapshot::from_kept((**kept).clone()) {
-                Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot))).await,
+    async fn obey_person(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
+        let begun = match &command {
+            Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints()), watch).await),
+            Command::Resume(kept) => Some(match Snapshot::from_kept((**kept).clone()) {
+                Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await,
                 Err(failure) => Err(failure),
+            }),
+            Command::MoveTo(settings) => Some(match &*self {
+                Self::Session(session) => {
+                    let snapshot = session.moving_to(settings.backend);
+                    built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await
+                }
+                Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None), watch).await,
             }),
             _ => None,
         };
         match begun {
             Some(Ok(mut session)) => {
-                let events = session.open().await;
+                let mut events = session.open().await;
+                let former = std::mem::take(self);
+                if let (Self::Session(former), Command::Start(_) | Command::MoveTo(_)) = (former, &command) {
+                    events.extend(session.put_aside(*former));
+                }
                 *self = Self::Session(Box::new(session));
                 events
             }
-            Some(Err(failure)) => vec![Event::Failure(failure)],
+            Some(Err(failure)) => {
+                let mut events = vec![Event::Failure(failure)];
+                events.extend(match self {
+                    Self::Session(session) => session.stay(),
+                    Self::Nothing | Self::Hand(_) => vec![Event::NotBuilt(None)],
+                });
+                events
+            }
             None => match self {
                 Self::Session(session) => session.handle(command).await,
-                Self::Nothing | Self::Hand(_) if command == Command::Report => vec![Event::Report(None)],
-                Self::Nothing | Self::Hand(_) => Vec::new(),
+                Self::Nothing | Self::Hand(_) => match command {
+                    Command::Report => vec![Event::Report(None)],
+                    Command::LoadCheckpoint(_) => vec![Event::Failure(no_engine("checkpoint"))],
+                    Command::LoadPreferences(_) => vec![Event::Failure(no_engine("preferences"))],
+                    // The page offers nothing else before there is an engine.
+                    _ => Vec::new(),
+                },
             },
         }
     }
@@ -142,6 +176,16 @@ impl Machine {
     }
 }
 
+/// What is said of a file that came before there is an engine.
+fn no_engine(field: &str) -> Failure {
+    Failure {
+        sentence: "There is no engine yet that could take the file up.".into(),
+        remedy: "Choose the file again once the engine has started.".into(),
+        field: Some(field.into()),
+        stopped: false,
+    }
+}
+
 fn cpu() -> EitherBackend {
     Either::Cpu(Box::default())
 }
@@ -149,7 +193,7 @@ fn cpu() -> EitherBackend {
 /// The backend the person chose, or the one that is faster here: an adapter that is only software loses to
 /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
 /// one that was loaded or trained here is not forgotten over another seed.
-async fn built(settings: Settings, source: Source) -> Result<Session<EitherBackend>, Failure> {
+async fn built(settings: Settings, source: Source, watch: &DeviceWatch) -> Result<Session<EitherBackend>, Failure> {
     let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
         let badge = badge(BackendKind::Cpu, adapter, why, remedy);
         session(cpu(), badge, settings, settings.width.width(false), source).await
@@ -173,6 +217,12 @@ async fn built(settings: Settings, source: Source) -> Result<Session<EitherBacke
         Ok(mut gpu) => {
             // Compiling is most of the way to the first step: it begins before the models are there.
             gpu.prepare(&WRITING, &LEARNING);
+            let (failed, watch) = (gpu.failed(), watch.clone());
+            spawn_local(async move {
+                if failed.await {
+                    watch();
+                }
+            });
             let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
             let chosen = settings.backend == BackendChoice::Gpu;
             let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
@@ -222,6 +272,7 @@ async fn session(
             Session::new(k, seconds, badge, settings, &checkpoints).map_err(refused)
         }
         Source::Kept(snapshot) => {
+            let snapshot = snapshot.where_auto_is(width);
             Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
         }
     }

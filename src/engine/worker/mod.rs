@@ -26,6 +26,9 @@ use super::protocol::{Brought, Command, Event, Failure, News, Order};
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;
 
+/// What is called when a graphics device fails. It may not be the session's any more.
+type DeviceWatch = Rc<dyn Fn()>;
+
 /// The engine's end of the line.
 #[wasm_bindgen]
 pub struct Worker(Rc<Line>);
@@ -39,6 +42,8 @@ struct Line {
     posted: Cell<f64>,
     /// Least milliseconds between two optimiser steps.
     pace: Cell<f64>,
+    /// Whether a graphics device has told that it is lost, or refuses commands.
+    has_device_failed: Cell<bool>,
     machine: RefCell<Machine>,
     yielding: MessageChannel,
 }
@@ -55,6 +60,7 @@ impl Worker {
             running: Cell::new(false),
             posted: Cell::new(f64::NEG_INFINITY),
             pace: Cell::new(0.0),
+            has_device_failed: Cell::new(false),
             machine: RefCell::default(),
             yielding: MessageChannel::new()?,
         })))
@@ -70,27 +76,45 @@ impl Worker {
                 .borrow_mut()
                 .push(Event::Failure(failure(format!("An order could not be read: {error}.")))),
         }
-        if !self.0.running.replace(true) {
-            let line = self.0.clone();
-            spawn_local(async move { line.run().await });
-        }
+        self.0.clone().wake();
     }
 }
 
 impl Line {
+    /// Begins the loop, unless it is on.
+    fn wake(self: Rc<Self>) {
+        if !self.running.replace(true) {
+            spawn_local(async move { self.run().await });
+        }
+    }
+
+    /// What notes that a device has failed, and lets the loop look at it, even where nothing trains.
+    fn device_watch(self: &Rc<Self>) -> DeviceWatch {
+        let line = self.clone();
+        Rc::new(move || {
+            line.has_device_failed.set(true);
+            line.clone().wake();
+        })
+    }
+
     // Only the loop borrows the machine, and there is one loop: the borrow is never contended.
     #[allow(clippy::await_holding_refcell_ref)]
-    async fn run(&self) {
+    async fn run(self: Rc<Self>) {
         let mut machine = self.machine.borrow_mut();
+        let watch = self.device_watch();
         loop {
             while let Some(order) = self.next_order() {
                 self.push(vec![Event::Acknowledged(order.id)]);
                 if let Command::SetPace(pace) = order.command {
                     self.pace.set(pace.map_or(0.0, |steps_per_second| 1000.0 / steps_per_second));
                 } else {
-                    let events = machine.handle(order.command).await;
+                    let events = machine.handle(order.command, &watch).await;
                     self.push(events);
                 }
+            }
+            if self.has_device_failed.take() {
+                let events = machine.look_at_device().await;
+                self.push(events);
             }
             if machine.busy() {
                 let began = now();
@@ -103,7 +127,7 @@ impl Line {
             } else {
                 self.post_if(true);
                 // An order may have come while the last one was handled; whoever sends the next finds the loop ended.
-                if self.orders.borrow().is_empty() {
+                if self.orders.borrow().is_empty() && !self.has_device_failed.get() {
                     self.running.set(false);
                     return;
                 }

@@ -3,11 +3,13 @@
 
 mod kept;
 mod names;
+mod pair_source;
 #[cfg(target_arch = "wasm32")]
 mod view;
 mod words;
 
 pub use names::{KeptNames, PairNames};
+pub use pair_source::PairSource;
 #[cfg(target_arch = "wasm32")]
 pub use view::{click, draw, press, restore, set_flips};
 
@@ -420,7 +422,7 @@ mod tests {
         let mut annotator = labelled(&[Side::A; 20]);
         let mut flipped_at = |percent, seed| {
             annotator.set_flips(percent);
-            (annotator.flipped(seed), annotator.jsonl_with_flips(seed), annotator.name())
+            (annotator.flipped(seed), annotator.jsonl_with_flips(seed), annotator.source().words())
         };
         let (none, lines, name) = flipped_at(0, 1);
         assert_eq!((none, name.as_str()), (vec![false; 20], "my labels"));

@@ -1,41 +1,38 @@
 //! What tells runs of one method apart: the pairs they were trained on, where those were not generated, and their settings.
 
-use std::collections::BTreeMap;
 
+use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
+use super::PairSource;
 use crate::engine::protocol::{Command, Point};
 use crate::engine::settings::Settings;
 use crate::page::run_notes::{RunNote, RunSettings};
 use crate::page::trails::RunId;
-use klimb_text::words::key;
 
 /// The methods that learn from pairs, by their names in points.
 const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];
 
-/// Pairs of a file that somebody chose.
-const LOADED: &str = key("loaded pairs");
-
-/// What the engine's pairs are called now, and what they were called when each run was measured. Generated pairs have no
-/// name.
+/// Where the engine's pairs came from, and where they had come from when each run was measured. Of generated pairs there is
+/// nothing to say.
 #[derive(Debug, Clone, Default)]
 pub struct PairNames {
-    /// The name of the pairs that are ordered next.
-    announced: Option<String>,
-    /// The names behind orders that are not taken up yet.
-    ordered: BTreeMap<u32, Option<String>>,
-    now: Option<String>,
-    before: Option<String>,
-    runs: BTreeMap<(u32, String), String>,
+    /// The source of the pairs that are ordered next.
+    announced: Option<PairSource>,
+    /// The sources behind orders that are not taken up yet.
+    ordered: BTreeMap<u32, Option<PairSource>>,
+    now: Option<PairSource>,
+    before: Option<PairSource>,
+    runs: BTreeMap<(u32, String), PairSource>,
     settings: RunSettings,
 }
 
 /// Names as they are kept until another visit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeptNames {
-    now: Option<String>,
-    /// Run, method, name.
-    runs: Vec<(u32, String, String)>,
+    now: Option<PairSource>,
+    /// Run, method, source of its pairs.
+    runs: Vec<(u32, String, PairSource)>,
     /// Run, method, settings as an address has them, whether they have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     settings: Vec<(u32, String, String, bool)>,
@@ -60,7 +57,7 @@ impl PairNames {
 
     /// The engine trains on pairs of a file, whatever they were called.
     pub fn are_loaded(&mut self) {
-        self.now.get_or_insert_with(|| LOADED.into());
+        self.now.get_or_insert(PairSource::Loaded);
     }
 
     /// The names of the runs of a file.
@@ -86,6 +83,12 @@ impl PairNames {
         self.settings.refuse(settings);
     }
 
+    /// An engine from before is back, with the settings that it had. Answers with those that hold once what was ordered
+    /// since is obeyed.
+    pub fn take_settings_back(&mut self, settings: Settings) -> Settings {
+        self.settings.take_back(settings)
+    }
+
     /// In what settings a run differs from others of its method.
     pub fn differing(&self, point: &Point) -> Vec<String> {
         self.settings.differing(point.run, &point.point.method)
@@ -96,16 +99,16 @@ impl PairNames {
         self.settings.revision()
     }
 
-    /// Says what the pairs are called that the next order brings; those of a file have a name of their own.
-    pub fn announce(&mut self, name: String) {
-        self.announced = Some(name);
+    /// Says where the pairs are from that the next order brings; else they are from a file.
+    pub fn announce(&mut self, source: PairSource) {
+        self.announced = Some(source);
     }
 
     /// Notes an order for other pairs or settings.
     pub fn order(&mut self, id: u32, command: &Command) {
         self.settings.order(id, command);
         let name = match command {
-            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or_else(|| LOADED.into())),
+            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or(PairSource::Loaded)),
             Command::GeneratePreferences => None,
             _ => return,
         };
@@ -125,14 +128,14 @@ impl PairNames {
         self.now.clone_from(&self.before);
     }
 
-    /// What the pairs are called that the engine trains on; `None` where they are generated.
-    pub fn now(&self) -> Option<&str> {
-        self.now.as_deref()
+    /// Where the pairs are from that the engine trains on; `None` where they are generated.
+    pub fn now(&self) -> Option<&PairSource> {
+        self.now.as_ref()
     }
 
     /// Whether the engine trains on what she labelled on this page.
     pub fn are_hers(&self) -> bool {
-        self.now().is_some_and(|name| name != LOADED)
+        self.now().is_some_and(|source| *source != PairSource::Loaded)
     }
 
     /// Notes what a measured run was trained on.
@@ -144,9 +147,9 @@ impl PairNames {
         }
     }
 
-    /// What the pairs of a run are called, unless they were generated.
-    pub fn of(&self, point: &Point) -> Option<&str> {
-        self.runs.get(&(point.run, point.point.method.clone())).map(String::as_str)
+    /// Where the pairs of a run are from, unless they were generated.
+    pub fn of(&self, point: &Point) -> Option<&PairSource> {
+        self.runs.get(&(point.run, point.point.method.clone()))
     }
 }
 
@@ -158,17 +161,22 @@ mod tests {
     fn pairs_have_their_name_once_they_are_taken_up_and_not_if_they_are_refused() {
         let mut names = PairNames::default();
         let load = Command::LoadPreferences(Vec::new());
-        names.announce("my labels".into());
+        let mine = PairSource::Own { flipped: 0 };
+        names.announce(mine.clone());
         names.order(1, &load);
         names.order(2, &Command::Play);
         assert_eq!(names.now(), None, "the engine still trains on others");
         names.acknowledge(1);
-        assert_eq!((names.now(), names.are_hers()), (Some("my labels"), true));
+        assert_eq!((names.now(), names.are_hers()), (Some(&mine), true));
         names.order(3, &load);
         names.acknowledge(3);
-        assert_eq!((names.now(), names.are_hers()), (Some("loaded pairs"), false), "a name is announced for one order");
+        assert_eq!(
+            (names.now(), names.are_hers()),
+            (Some(&PairSource::Loaded), false),
+            "a name is announced for one order"
+        );
         names.refuse();
-        assert_eq!(names.now(), Some("my labels"));
+        assert_eq!(names.now(), Some(&mine));
         names.order(4, &Command::GeneratePreferences);
         names.acknowledge(4);
         assert_eq!(names.now(), None);

@@ -86,8 +86,8 @@ fn train(page: &mut Page) {
         return;
     }
     let lines = page.state.annotator.jsonl_with_flips(page.state.settings.seed);
-    let name = page.state.annotator.name();
-    page.state.pair_names.announce(name);
+    let source = page.state.annotator.source();
+    page.state.pair_names.announce(source);
     page.order(Command::LoadPreferences(lines.into_bytes()));
     let learns = [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
     if !learns.contains(&page.state.focused) {
@@ -169,14 +169,14 @@ fn draw_outcome(state: &State) {
 /// What the engine trains on, and how its runs are called.
 fn training(state: &State) -> String {
     match state.pair_names.now() {
-        Some(name) => {
-            let newest = state.points.iter().rev().find(|point| state.pair_names.of(point) == Some(name));
+        Some(source) => {
+            let newest = state.points.iter().rev().find(|point| state.pair_names.of(point) == Some(source));
             let seen = newest.map_or_else(String::new, |point| {
                 say!(" On the chart they are called “{}”.", run_name(point, &state.pair_names))
             });
             say!(
                 "What learns from pairs now learns from {}; its points are measured by the oracle’s gold reward like all others.{}",
-                name,
+                source.words(),
                 seen
             )
         }

@@ -1,6 +1,6 @@
 //! What the annotator is told of her labels.
 
-use super::{Annotator, Label};
+use super::{Annotator, Label, PairSource};
 use crate::page::format;
 use klimb_numerics::stats::share_interval;
 use klimb_text::words::say;
@@ -19,9 +19,9 @@ impl Label<'_> {
 }
 
 impl Annotator {
-    /// What runs on these labels are called.
-    pub fn name(&self) -> String {
-        if self.flips == 0 { say("my labels").into() } else { say!("my labels, {} % flipped", self.flips) }
+    /// What runs on these labels are trained on.
+    pub fn source(&self) -> PairSource {
+        PairSource::Own { flipped: self.flips }
     }
 
     /// How many labels there are, how few that is beside the pairs that would be generated, and how often the oracle agrees.

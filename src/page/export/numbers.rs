@@ -160,7 +160,7 @@ pub fn csv(state: &State, date: &str) -> String {
     for RunNote { run, method, name, pairs, settings, changed } in run_notes::of(state) {
         let values = [
             ("name", name.unwrap_or_default()),
-            ("pairs", pairs.unwrap_or_default()),
+            ("pairs", pairs.map_or_else(String::new, String::from)),
             ("address", format!("?{settings}")),
             ("settings_changed", changed.to_string()),
         ];

@@ -113,6 +113,10 @@ mod tests {
                 "Ada’s, from a.json"
             ]
         );
+        // An earlier build wrote on a German page what it called the labels there.
+        let german = text.replace("loaded pairs", "meine Labels, 20 % vertauscht");
+        let former = FormerRuns::parse("a.json", german.as_bytes()).expect("it is read as before");
+        assert_eq!(former.trails[1].label, "DPO, β 0.30, loss ipo, my labels, 20 % flipped, from a.json");
     }
 
     #[test]

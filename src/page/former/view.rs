@@ -1,31 +1,28 @@
 //! Takes former runs into the chart, and says what came of it.
 
 use super::FormerRuns;
-use crate::engine::protocol::{Event, Failure};
 use crate::page::view::View;
-use crate::page::{Page, dom};
+use crate::page::{Page, dom, taken};
 
 /// Shows the runs of a file of numbers; a file of the same name is replaced.
-pub fn take(page: &mut Page, file: &str, bytes: &[u8]) {
-    match FormerRuns::parse(file, bytes) {
-        Ok(former) => {
-            dom::set_text(
-                "former-said",
-                &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
-            );
-            dom::set_text("former-address", &say!("open the settings of {}", file));
-            dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
-            page.state.former.retain(|other| other.file != former.file);
-            page.state.former.push(former);
-        }
-        Err(reason) => page.state.apply(Event::Failure(Failure {
-            sentence: format!("The file {file} could not be used: {reason}."),
-            remedy: "Numbers as JSON, as this page exports them, can be shown again; nothing was replaced.".into(),
-            field: Some("numbers".into()),
-            stopped: false,
-        })),
-    }
+///
+/// # Errors
+/// Why it cannot be used, as a clause; nothing is replaced.
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
+    let former = FormerRuns::parse(file, bytes)?;
+    let before = page.state.former.iter().find(|other| other.file == former.file);
+    let said = taken::numbers(&former, before);
+    page.state.taken.push(said);
+    dom::set_text(
+        "former-said",
+        &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
+    );
+    dom::set_text("former-address", &say!("open the settings of {}", file));
+    dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
+    page.state.former.retain(|other| other.file != former.file);
+    page.state.former.push(former);
     show(page);
+    Ok(())
 }
 
 /// A click on the button that takes them out again; whether it was that.

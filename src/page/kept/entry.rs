@@ -44,6 +44,8 @@ pub struct Saved {
     pub visit: String,
     /// Milliseconds since 1970, when it was kept.
     pub when: f64,
+    /// Whether its page was open when it was looked at.
+    pub was_open: bool,
 }
 
 /// A visit as the browser keeps it.
@@ -228,7 +230,7 @@ fn is_behind(policy: &KeptMoment, moment: Moment, point: &Point) -> bool {
 impl Earlier {
     /// What was kept, by name.
     pub fn saved(&self) -> Saved {
-        Saved { visit: self.visit.clone(), when: self.when }
+        Saved { visit: self.visit.clone(), when: self.when, was_open: self.is_open }
     }
 
     /// The last point that was trained for.

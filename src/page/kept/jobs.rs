@@ -12,6 +12,8 @@ pub enum Job {
     Look(Option<String>, f64),
     /// Write an entry.
     Save(Box<Entry>),
+    /// Hold what a visit kept.
+    Hold(String),
     /// Forget what a visit kept.
     Forget(Saved),
 }
@@ -28,11 +30,11 @@ impl Jobs {
                 let at = self.0.iter().position(|waiting| matches!(waiting, Job::Save(_)));
                 let former = at.and_then(|at| self.0.remove(at)).and_then(|job| match job {
                     Job::Save(former) => Some(*former),
-                    Job::Look(..) | Job::Forget(_) => None,
+                    Job::Look(..) | Job::Hold(_) | Job::Forget(_) => None,
                 });
                 Job::Save(Box::new(entry.behind(former)))
             }
-            job @ (Job::Look(..) | Job::Forget(_)) => job,
+            job @ (Job::Look(..) | Job::Hold(_) | Job::Forget(_)) => job,
         };
         self.0.push_back(job);
     }
@@ -49,6 +51,10 @@ impl<S: Store> Keeper<S> {
         match job {
             Job::Look(former, now) => self.look(former.as_deref(), now).await,
             Job::Save(entry) => self.save(*entry).await,
+            Job::Hold(visit) => {
+                self.hold(&visit).await;
+                Vec::new()
+            }
             Job::Forget(saved) => self.forget(&saved).await,
         }
     }

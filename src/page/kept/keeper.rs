@@ -72,6 +72,13 @@ enum Standing {
 /// What is said of a run that another tab has taken up, or removed, since it was offered.
 const NO_LONGER_THERE: &str = "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.";
 
+/// What is said of a run that another tab has gone on with since it was offered, as far as one can tell without locks.
+const HAS_GONE_ON: &str = "The run that was offered has gone on in another tab since. Nothing was removed here.";
+
+/// What is said of a run that another tab is about to take up since it was offered.
+const IS_RESUMED: &str =
+    "Another tab is resuming the run that was offered. Nothing was removed here; that tab goes on keeping it.";
+
 /// A set as it is listed.
 struct Set {
     visit: String,
@@ -182,12 +189,19 @@ impl<S: Store> Keeper<S> {
         }
     }
 
+    /// Holds what a visit kept, so that no other page removes it, until this page has written it or ends. It stays where a page
+    /// that is open has it.
+    pub async fn hold(&self, visit: &str) {
+        self.store.hold(visit).await;
+    }
+
     /// Forgets what a visit kept, unless its page is open or it has written since, and offers the next.
     pub async fn forget(&mut self, saved: &Saved) -> Vec<News> {
         let mut news = Vec::new();
-        match self.remove(saved).await {
-            Ok(true) => {}
-            Ok(false) => news.push(News::Trouble(NO_LONGER_THERE.into())),
+        let removed = self.remove(saved).await;
+        self.store.let_go(&saved.visit);
+        match removed {
+            Ok(trouble) => news.extend(trouble.map(|trouble| News::Trouble(trouble.into()))),
             Err(error) => return vec![self.refused(error)],
         }
         if let Err(error) = self.offer(None, false, &mut news).await {
@@ -196,26 +210,37 @@ impl<S: Store> Keeper<S> {
         news
     }
 
-    /// Answers with `false`, and removes nothing, if the set is not as it was when it was offered and no open page tells why.
-    async fn remove(&self, saved: &Saved) -> Result<bool, StoreError> {
-        let standing = self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref());
+    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered. Whoever removes a set
+    /// holds it, so that nobody takes it up meanwhile.
+    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
+        let standing = if self.store.hold(&saved.visit).await {
+            self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref())
+        } else {
+            Standing::Open
+        };
         let mut transaction = self.store.begin(true).await?;
-        let changes = self.removal(&mut transaction, saved, standing).await?;
-        let is_as_expected = standing == Standing::Open || !changes.is_empty();
+        let (changes, is_there) = self.removal(&mut transaction, saved, standing).await?;
+        let trouble = match standing {
+            Standing::Open => (!saved.was_open).then_some(IS_RESUMED),
+            Standing::Closed | Standing::Unknown => {
+                changes.is_empty().then_some(if is_there { HAS_GONE_ON } else { NO_LONGER_THERE })
+            }
+        };
         transaction.commit(changes).await?;
-        Ok(is_as_expected)
+        Ok(trouble)
     }
 
-    /// What removes a set, if it is as it was saved then.
+    /// What removes a set, if it is as it was saved then; and whether there is one.
     async fn removal(
         &self,
         transaction: &mut S::Transaction,
         saved: &Saved,
         standing: Standing,
-    ) -> Result<Vec<Change<S::Value>>, StoreError> {
+    ) -> Result<(Vec<Change<S::Value>>, bool), StoreError> {
         let head: Option<Head> = decode::<S, _>(transaction.get(&self.key(&saved.visit, Kind::Head, 0)).await?);
+        let is_there = head.is_some();
         let is_as_saved = head.is_some_and(|head| head.when == saved.when);
-        Ok(match standing {
+        let changes = match standing {
             Standing::Closed if is_as_saved => {
                 let keys = transaction.keys(Under::Visit(&self.folder, &saved.visit)).await?;
                 keys.into_iter().map(Change::Delete).collect()
@@ -225,7 +250,8 @@ impl<S: Store> Keeper<S> {
                 vec![Change::Put(self.key(&saved.visit, Kind::Discarded, 0), S::encode(&saved.when)?)]
             }
             Standing::Open | Standing::Closed | Standing::Unknown => Vec::new(),
-        })
+        };
+        Ok((changes, is_there))
     }
 
     /// Writes all parts that are not there yet, and removes those that the entry does not name. Answers with `false`, and
@@ -241,7 +267,7 @@ impl<S: Store> Keeper<S> {
         let mut changes = Vec::new();
         if let Some(saved) = &entry.replaces {
             let standing = self.standing(&saved.visit, open.as_deref());
-            changes = self.removal(&mut transaction, saved, standing).await?;
+            (changes, _) = self.removal(&mut transaction, saved, standing).await?;
         }
         let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
@@ -273,6 +299,7 @@ impl<S: Store> Keeper<S> {
         changes.push(Change::Put(head, S::encode(&Head { format: FORMAT, when: entry.when, saves: now.saves })?));
         transaction.commit(changes).await?;
         self.written = Some(now);
+        entry.replaces.iter().for_each(|saved| self.store.let_go(&saved.visit));
         Ok(true)
     }
 
@@ -375,20 +402,26 @@ impl<S: Store> Keeper<S> {
             Standing::Closed => true,
             Standing::Unknown => now - set.when() > LONG_AGO,
         };
-        let (mut left, mut keys) = (MOST_VISITS, Vec::new());
+        let (mut left, mut gone) = (MOST_VISITS, Vec::new());
         for set in sets {
             if set.is_newer() || set.head.is_none() || set.visit == self.visit || !is_over(&set) {
                 continue;
             }
             if set.is_discarded || left == 0 {
                 if set.is_discarded || former != Some(set.visit.as_str()) {
-                    keys.extend(set.keys);
+                    gone.push(set);
                 }
             } else {
                 left -= 1;
             }
         }
-        if keys.is_empty() { Ok(()) } else { self.delete(keys).await }
+        for set in gone {
+            // One that another page takes up just now stays.
+            let deleted = if self.store.hold(&set.visit).await { self.delete(set.keys).await } else { Ok(()) };
+            self.store.let_go(&set.visit);
+            deleted?;
+        }
+        Ok(())
     }
 
     /// Puts the run of the store's first form into today's, both in one transaction.

@@ -28,6 +28,8 @@ pub struct Shared {
     pub values: BTreeMap<Key, Rc<Value>>,
     /// The visits whose pages are open; `None` where that is not told.
     pub open: Option<BTreeSet<String>>,
+    /// Which visits' sets are held, and by which.
+    pub held: BTreeMap<String, String>,
     /// How many calls there were.
     pub calls: usize,
     /// The call that fails, and how.
@@ -100,10 +102,26 @@ impl Store for Memory {
         Ok(Opened(self.clone()))
     }
 
+    async fn hold(&self, visit: &str) -> bool {
+        pause().await;
+        let mut shared = self.shared();
+        let Some(open) = &shared.open else { return true };
+        if open.contains(visit) {
+            return false;
+        }
+        *shared.held.entry(visit.into()).or_insert_with(|| self.visit.clone()) == self.visit
+    }
+
+    fn let_go(&self, visit: &str) {
+        self.shared().held.retain(|its, holder| its != visit || *holder != self.visit);
+    }
+
     async fn open_elsewhere(&self) -> Option<Vec<String>> {
         pause().await;
-        let open = self.shared().open.clone()?;
-        Some(open.into_iter().filter(|visit| *visit != self.visit).collect())
+        let shared = self.shared();
+        let open = shared.open.iter().flatten().filter(|visit| **visit != self.visit);
+        let held = shared.held.iter().filter(|(_, holder)| **holder != self.visit).map(|(visit, _)| visit);
+        shared.open.is_some().then(|| open.chain(held).cloned().collect())
     }
 }
 

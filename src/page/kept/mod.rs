@@ -11,8 +11,8 @@ mod slots;
 pub mod store;
 mod stretches;
 
-use std::collections::BTreeMap;
 
+use std::collections::BTreeMap;
 use self::entry::FORMAT;
 pub use self::entry::{Earlier, Entry, Loaded, Missing, Place, Saved, Seen, Stretch, lost};
 pub use self::jobs::{Job, Jobs};
@@ -20,17 +20,26 @@ pub use self::keeper::{Keeper, News};
 use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
-use crate::engine::settings::Settings;
-use klimb_metrics::MetricRow;
+use crate::engine::settings::{BackendChoice, Settings};
 use klimb_text::json;
+use klimb_metrics::MetricRow;
 
 /// What the browser is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Chore {
     /// Keep the page as it is now.
     Write,
+    /// Hold what was kept of a visit, so that no other tab removes it.
+    Hold(String),
     /// Forget what was kept of a visit.
     Forget(Saved),
+}
+
+/// What is known of an engine: its last point, and the policies behind its points.
+#[derive(Debug, Clone, Default)]
+pub struct EngineKept {
+    engine: Option<Kept>,
+    slots: Slots,
 }
 
 /// What is known of the kept run, and what is to be done about it.
@@ -96,10 +105,20 @@ impl Keeping {
         self.engine = Some(kept);
     }
 
+    /// What is known of the engine that is there.
+    pub fn this_engine(&self) -> EngineKept {
+        EngineKept { engine: self.engine.clone(), slots: self.slots.clone() }
+    }
+
     /// Another engine is being built: it does not know the policies behind the points of this one.
     pub fn another_engine(&mut self) {
         self.engine = None;
         self.slots.clear();
+    }
+
+    /// An engine from before is back.
+    pub fn former_engine(&mut self, EngineKept { engine, slots }: EngineKept) {
+        (self.engine, self.slots) = (engine, slots);
     }
 
     /// The engine tells its reference: at first, and then each time it is another, for which those policies are of no use.
@@ -164,6 +183,8 @@ impl Keeping {
     pub fn resume(&mut self, order: u32) -> Option<Command> {
         let earlier = self.offer.take()?;
         self.has_asked = false;
+        // An engine takes its time, in which another tab could discard what is resumed here.
+        self.chores.push(Chore::Hold(earlier.visit.clone()));
         let command = match &earlier.engine {
             Some(kept) => Command::Resume(Box::new(kept.clone())),
             None => Command::Start(earlier.seen.settings),
@@ -179,8 +200,20 @@ impl Keeping {
         }
     }
 
-    /// The command that builds the engine as it was at its last point, with these settings, after it has died.
-    pub fn rebuilt(&self, settings: Settings) -> Command {
+    /// The engine that was to resume a run could not be built: the run is offered again, on whichever backend there is.
+    pub fn not_built(&mut self) {
+        let Some((_, _, mut earlier)) = self.resuming.take() else { return };
+        earlier.seen.settings.backend = BackendChoice::Auto;
+        if let Some(engine) = &mut earlier.engine {
+            engine.settings.backend = BackendChoice::Auto;
+        }
+        self.offer = Some(earlier);
+    }
+
+    /// The command that builds the engine as it was at its last point, with these settings, after it has died. A run that
+    /// it was about to resume is offered again.
+    pub fn rebuilt(&mut self, settings: Settings) -> Command {
+        self.not_built();
         match &self.engine {
             Some(engine) => Command::Resume(Box::new(Kept { settings, ..engine.clone() })),
             None => Command::Start(settings),
@@ -205,7 +238,7 @@ impl Keeping {
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
-        // At once, and not at the next point: until it is written by this visit, another tab may discard what was resumed.
+        // At once, and not at the next point: what was resumed is held only as long as this page is there.
         self.write();
         Some(*earlier)
     }
@@ -223,8 +256,7 @@ impl Keeping {
 
     /// The engine could not use the kept run: it goes.
     pub fn refused(&mut self) {
-        let refused = self.resuming.take().map(|(_, _, earlier)| earlier).or_else(|| self.offer.take());
-        self.chores.extend(refused.map(|earlier| Chore::Forget(earlier.saved())));
+        self.chores.extend(self.resuming.take().map(|(_, _, earlier)| Chore::Forget(earlier.saved())));
     }
 }
 

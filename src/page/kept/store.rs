@@ -116,7 +116,15 @@ pub trait Store {
     /// Begins a transaction: while one that `writes` is under way, no other is.
     async fn begin(&self, writes: bool) -> Result<Self::Transaction, StoreError>;
 
-    /// The visits whose pages are open now, other than this one; `None` where the browser does not tell.
+    /// Holds another visit's set, so that every other page takes that visit for open, until [`Store::let_go`] or the end of this
+    /// page. Answers with `false` if its page is open or another page holds it, and with `true` where pages cannot tell.
+    async fn hold(&self, visit: &str) -> bool;
+
+    /// Holds that set no longer, if it did.
+    fn let_go(&self, visit: &str);
+
+    /// The visits whose pages are open now, or whose sets are held, other than by this page; `None` where the browser does not
+    /// tell.
     async fn open_elsewhere(&self) -> Option<Vec<String>>;
 }
 

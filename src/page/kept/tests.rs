@@ -1,7 +1,7 @@
 //! What is kept of a page, and what another takes up of that.
 
 use super::*;
-use crate::engine::protocol::{Event, Failure, Moment, Ready};
+use crate::engine::protocol::{Event, Failure, MOST_RUNS, Moment, Ready};
 use crate::engine::settings::Settings;
 use crate::page::fixtures;
 use crate::page::state::State;
@@ -69,6 +69,10 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
         entry.page = json::to_text(&seen);
     };
     assert!(with(|_| ()).is_ok());
+    fn policy(run: u32, last: u32) -> KeptPolicy {
+        KeptPolicy { stage: Stage::Dpo, run, last, seconds: 0.0, checkpoint: vec![] }
+    }
+    assert!(with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS, MOST_RUNS))).is_ok());
     for refused in [
         with(|entry| {
             entry.moments = vec![Place { slot: 0, moment: Moment { stage: Stage::Ppo, run: u32::MAX, step: 1 } }]
@@ -78,6 +82,8 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
             let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![] };
             entry.engine.as_mut().unwrap().moments.push(moment);
         }),
+        with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS + 1, 1))),
+        with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(1, MOST_RUNS + 1))),
         {
             let mut entry = entry();
             page(&mut entry, |seen| seen.earlier_runs = u32::MAX);
@@ -220,10 +226,44 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     state.apply(Event::Acknowledged(order.id));
     let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
     state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
-    assert_eq!(std::mem::take(&mut state.keeping.chores), [forgotten]);
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
+    assert_eq!(std::mem::take(&mut state.keeping.chores), [Chore::Hold("one".into()), forgotten]);
     state.apply(ready());
     assert!(state.points.is_empty() && state.settings == Settings::default());
+}
+
+#[test]
+fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_the_next_engine_s() {
+    let mut state = State::new(Settings::default());
+    let own = Settings { seed: 5, ..Settings::default() };
+    let mut earlier = earlier();
+    earlier.seen.settings.backend = BackendChoice::Gpu;
+    let resume = |earlier: Box<Earlier>, state: &mut State| {
+        state.keeping.offer = Some(earlier);
+        let command = state.resume().unwrap();
+        let order = state.order(command);
+        state.apply(Event::Acknowledged(order.id));
+    };
+    resume(Box::new(earlier), &mut state);
+    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("backend".into()), stopped: true };
+    for event in [Event::Failure(failure), Event::NotBuilt(Some(own)), ready()] {
+        state.apply(event);
+    }
+    let held = [Chore::Hold("one".into())];
+    assert!(state.points.is_empty());
+    assert_eq!(std::mem::take(&mut state.keeping.chores), held, "nothing is forgotten");
+    assert_eq!(state.settings, own);
+    let offered = state.keeping.offer.take().expect("the run is offered again");
+    assert_eq!(offered.seen.settings.backend, BackendChoice::Auto, "or it would be refused again");
+    // So it is where the worker dies over it.
+    resume(offered, &mut state);
+    assert!(matches!(state.rebuilt(), Command::Start(settings) if settings == own));
+    assert!(state.keeping.offer.is_some());
+    // And what is offered is not what another engine could not use.
+    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("kept".into()), stopped: false };
+    state.apply(Event::Failure(failure));
+    assert!(state.keeping.offer.is_some());
+    assert_eq!(state.keeping.chores, held);
 }
 
 #[test]
@@ -233,7 +273,7 @@ fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     state.keeping.hear(News::Trouble("something".into()));
     state.keeping.write();
     state.keeping.dismiss();
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0 });
+    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
     assert_eq!(state.keeping.chores, [Chore::Write, forgotten], "neither takes the place of the other");
     assert_eq!((state.keeping.offer.as_ref(), state.keeping.trouble()), (None, Some("something")));
     state.keeping.dismiss();

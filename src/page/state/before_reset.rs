@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::State;
-use crate::engine::protocol::{Batch, BestOfNNumbers, LikelihoodBatch, Round, ScoredBatch, SftBatch, Stage};
-use crate::page::view::View;
+use crate::engine::protocol::{Batch, BestOfNNumbers, LikelihoodBatch, Round, ScoredBatch, SftBatch, Stage, Work};
 use klimb_metrics::MetricRow;
+use crate::page::view::View;
 
 /// What was known of the stages that a reset starts over.
 #[derive(Debug, Clone)]
@@ -61,5 +61,35 @@ impl BeforeReset {
 fn give<T>(from: &mut BTreeMap<Stage, T>, to: &mut BTreeMap<Stage, T>, stage: Stage) {
     if let Some(known) = from.remove(&stage) {
         to.insert(stage, known);
+    }
+}
+
+impl State {
+    /// Forgets what these stages trained; their points stay.
+    pub(super) fn start_over(&mut self, stages: &[Stage]) {
+        stages.iter().for_each(|stage| self.forget(*stage));
+        self.works.retain(|work, _| *work == Work::Scaling);
+        // What the address asked for in vain is told when the first engine is there, too.
+        self.failure = self.failure.take().filter(|_| self.started.is_none());
+        self.selected = None;
+        self.curves.at = None;
+        self.mark(&View::ALL);
+    }
+
+    /// Forgets the run of a stage; its points stay.
+    pub(super) fn forget(&mut self, stage: Stage) {
+        self.metrics.remove(&stage);
+        self.keeping.rows_changed(stage, 0);
+        self.beta_changes.remove(&stage);
+        self.rounds.remove(&stage);
+        self.likelihoods.remove(&stage);
+        match stage {
+            Stage::BestOfN => self.best_of_n.clear(),
+            Stage::Sft => self.sft = None,
+            Stage::Dpo => self.batch = None,
+            Stage::RewardModel => self.scored = None,
+            _ => {}
+        }
+        self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 }

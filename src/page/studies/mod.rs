@@ -7,15 +7,14 @@ mod scaling;
 mod win_rate;
 
 use plotters::coord::Shift;
-use plotters::drawing::IntoDrawingArea;
 use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::Element;
 
 use super::state::State;
 use super::view::View;
-use super::{Page, dom, notices};
-use crate::page::study::Study;
+use super::{Page, dom, drawing, notices};
 use klimb_charts::{ChartError, LineChart, Look};
+use crate::page::study::Study;
 use klimb_text::words::say;
 
 /// Draws the panel that is open.
@@ -68,8 +67,9 @@ pub fn paint<DB: DrawingBackend>(
 }
 
 fn chart(state: &mut State, study: Study) {
-    let Some((surface, look)) = dom::surface(&format!("{}-chart", study.id())) else { return };
-    if let Err(error) = paint(study, state, &surface.into_drawing_area(), &look) {
+    let has_table = study != Study::Hacking;
+    let id = format!("{}-chart", study.id());
+    if let Err(error) = drawing::draw(&id, has_table, &|area, look| paint(study, state, area, look).map(|()| None)) {
         notices::chart_failed(state, &error);
     }
 }

@@ -77,7 +77,7 @@ fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
     Ok(names.into_iter().collect())
 }
 
-/// The library's modules that read one of the variables, each with those above it.
+/// The paths of the library's modules that read one of the variables, as `page::kept`.
 fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
     let module = |file: &String| {
         let path = file.trim_end_matches(".rs");
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_reads_a_variable_has_a_longer_form() {
         let folder = env::temp_dir().join(format!("klimb-long-{}", std::process::id()));
-        fs::create_dir_all(folder.join("deep/er")).unwrap();
+        fs::create_dir_all(folder.join("deep/er/fuzz")).unwrap();
         for (file, text) in [
             ("faults.rs", "std::env::var(\"KLIMB_FAULTS\")"),
             ("deep/er/fuzz.rs", "std::env::var_os(\"KLIMB_LONG\")"),

@@ -93,7 +93,7 @@ impl Run {
         command.current_dir(folder).arg(&script).arg("pairs.jsonl").args(["--method", self.method, "--out"]).arg(&out);
         command.args(["--steps", STEPS, "--sft-steps", STEPS]).stdin(Stdio::null());
         // The script needs nothing of the network; it shall not wait for it either.
-        command.env("HF_HUB_OFFLINE", "1").stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
+        process::say_into(command.env("HF_HUB_OFFLINE", "1"), &log)?;
         let status = command.status().with_context(|| format!("cannot start {}", python.display()))?;
         let said = String::from_utf8_lossy(&fs::read(&log)?).replace('\r', "\n");
         let shown = || last_lines(&said, SHOWN);

@@ -153,7 +153,7 @@ mod tests {
 
     fn result(part: ComparisonPart, points: Vec<FrontierPoint>, tokens: u64, is_diverged: bool) -> ComparisonResult {
         let spent = Spent { seconds: 2.0, forward_tokens: tokens, backward_tokens: tokens / 2 };
-        ComparisonResult { part, spent, points, is_diverged }
+        ComparisonResult { part, spent, points, is_diverged, reward_model: None }
     }
 
     #[test]

@@ -148,6 +148,10 @@ pub struct ComparisonResult {
     pub points: Vec<FrontierPoint>,
     /// Whether a number was not finite, so that there is no last point.
     pub is_diverged: bool,
+    /// `Checkpoint::fingerprint` of the reward model that was made, or that PPO was judged by. None of the others have
+    /// one, nor do results of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_model: Option<String>,
 }
 
 /// The study.
@@ -233,7 +237,7 @@ fn method_of((method, beta): (Compared, f64)) -> Method {
     }
 }
 
-/// Does a part, with the parameters of the reward model if it is one. PPO's policies are given that of their seed. `None`
+/// Does a part, with the parameters of the reward model if it is one; whoever writes those names them in the result. PPO's policies are given that of their seed. `None`
 /// if `watch`, asked all along, ended it. `clock` is any clock, in seconds.
 ///
 /// # Errors
@@ -254,7 +258,7 @@ pub async fn compare_part<K: Kernels>(
     };
     let plan = settings.sweep.plan(&SweepRun { method: method_of((method, beta)), seed });
     let mut sink = Kept { clock, watch, points: Vec::new() };
-    let result = |spent, points, is_diverged| ComparisonResult { part, spent, points, is_diverged };
+    let result = |spent, points, is_diverged| ComparisonResult { part, spent, points, is_diverged, reward_model: None };
     let ended = match plan {
         Plan::Rlhf(plan) => {
             if let (ComparisonPart::RewardModel { .. }, Some((preferences, recipe))) = (part, plan.reward_model) {

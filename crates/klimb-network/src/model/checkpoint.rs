@@ -207,6 +207,11 @@ impl Checkpoint {
         fingerprint(self.to_bytes())
     }
 
+    /// Whether every parameter is a number: training may break a model, and a file of such a one is refused.
+    pub fn is_finite(&self) -> bool {
+        self.parameters.iter().all(|parameter| parameter.is_finite())
+    }
+
     /// The checkpoint in a file's bytes, if it is whole and, where something is expected, fits. Never panics, whatever the
     /// bytes are.
     ///

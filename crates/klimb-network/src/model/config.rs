@@ -25,25 +25,23 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
+        let outside = |value: usize, low: usize, high: usize| format!("{value} is outside {low} to {high}");
         let within = |field, value: usize, low: usize, high: usize| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(ConfigError::new(field, format!("{value} is outside {low} to {high}")))
-            }
+            let is_within = (low..=high).contains(&value);
+            if is_within { Ok(()) } else { Err(ConfigError::new(field, outside(value, low, high))) }
         };
-        let refused = |is_bad: bool, field, reason: String| {
-            if is_bad { Err(ConfigError::new(field, reason)) } else { Ok(()) }
-        };
+        let refused = |is_bad: bool, error: ConfigError| if is_bad { Err(error) } else { Ok(()) };
         let Self { width, heads, .. } = self;
+        let undivided = format!("{heads} heads do not divide a width of {width}");
         ConfigError::all([
             within("vocabulary", self.vocabulary, 2, 4096),
             within("context", self.context, 1, 256),
             within("width", width, 16, 128),
-            refused(!width.is_multiple_of(4), "width", format!("{width} is not a multiple of 4")),
+            refused(!width.is_multiple_of(4), ConfigError::new("width", format!("{width} is not a multiple of 4"))),
             within("layers", self.layers, 1, 4),
-            within("heads", heads, 1, width),
-            refused(!width.is_multiple_of(heads), "heads", format!("{heads} heads do not divide a width of {width}")),
+            refused(heads == 0, ConfigError::new("heads", outside(heads, 1, width))),
+            refused(heads > width, ConfigError::of_several("heads", outside(heads, 1, width))),
+            refused(!width.is_multiple_of(heads), ConfigError::of_several("heads", undivided)),
         ])?;
         Ok(self)
     }
@@ -78,5 +76,11 @@ mod tests {
         let said =
             "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4; heads: 4 heads do not divide a width of 9";
         assert_eq!(several.to_string(), said);
+        // Without what depends on the width, were that unknown.
+        let said = "width: 9 is outside 16 to 128; layers: 7 is outside 1 to 4";
+        assert_eq!(several.of_single().unwrap().to_string(), said);
+        let single = |heads| ModelConfig { heads, ..good }.validated().unwrap_err().of_single();
+        assert_eq!([5, 40].map(single), [None, None]);
+        assert_eq!(single(0).unwrap().to_string(), "heads: 0 is outside 1 to 32");
     }
 }

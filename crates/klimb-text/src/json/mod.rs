@@ -16,6 +16,9 @@ pub use self::value::Value;
 use crate::shorten::shortened;
 use crate::text;
 
+/// What both readers say of an object that lacks a field.
+const _: &str = "missing field `{}`";
+
 /// Why a text is not what was expected, in the reader's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]

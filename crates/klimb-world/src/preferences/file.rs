@@ -247,7 +247,7 @@ impl Reader<'_> {
             }
         };
         let read: Vec<(&str, Option<Cow<str>>)> =
-            messages.iter().map(|it| (part(it, "role").unwrap_or("nobody"), content(it))).collect();
+            messages.iter().map(|it| (part(it, "role").unwrap_or("?"), content(it))).collect();
         let own = if field == "prompt" { "user" } else { "assistant" };
         match read.as_slice() {
             [(role, Some(text))] if *role == own => Ok((None, text.clone())),

@@ -16,6 +16,7 @@ use klimb::metrics::{ComparisonCell, OptimumPoint, comparison_csv, optimum_csv, 
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
+use super::fingerprints::Fingerprints;
 use super::machine::{BackendArguments, on};
 use super::number::number;
 use super::optimum::sampled;
@@ -26,6 +27,9 @@ use super::{End, Failure, files, interrupt, part_file, progress, seeds};
 
 /// The optima that ship with the page; each names the reference it is of.
 const RECORDED: [&str; 2] = ["optimum.json", "optimum-64.json"];
+
+/// The optimum of the study's reference.
+const OPTIMUM: &str = "optimum.csv";
 
 /// The studies that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +52,7 @@ enum Preset {
         Preferred-FT (the floor), DPO, PPO and PPO-GT get the same leashes, seeds and multiples of their default learning \
         rates. Costs count everything but evaluations: the pairs, and PPO's reward model. Trainings go one at a time, so \
         that seconds mean something; run nothing beside it.\n\n\
-        DIR gets comparison.csv, optimum.csv, run.json and a file for each training (parts/*.json). Ctrl-C keeps every \
+        DIR gets comparison.csv, optimum.csv, files.json (its fingerprint), run.json and a file for each training (parts/*.json). Ctrl-C keeps every \
         training that is finished, and the same command goes on from there. With --shard 1/3, 2/3 and 3/3 three machines \
         share the work; copy their parts and checkpoints into one of the folders and run the command there without --shard.",
     after_long_help = "Examples:\n  \
@@ -137,21 +141,50 @@ impl Work<'_> {
         if result.part != *part {
             return Err(Failure::about(path.display(), format!("is of another training; {}", files::DONE_AGAIN)));
         }
+        if let ComparisonPart::Policy { method: Compared::Ppo, seed, .. } = *part {
+            let its = self.result(&ComparisonPart::RewardModel { seed })?.and_then(|it| it.reward_model);
+            if let (Some(its), Some(judge)) = (its, &result.reward_model)
+                && its != *judge
+            {
+                let model = self.reward_model(seed);
+                let sentence =
+                    format!("was judged by another reward model than {}; {}", model.display(), files::DONE_AGAIN);
+                return Err(Failure::about(path.display(), sentence));
+            }
+        }
         Ok(Some(result))
+    }
+
+    /// What is wrong with the file of the reward model that a result is of.
+    fn reward_model_problem(&self, seed: u64, result: &ComparisonResult) -> Result<Option<&'static str>, Failure> {
+        let path = self.reward_model(seed);
+        if !path.is_file() {
+            return Ok(Some("is missing"));
+        }
+        let found = files::read_made(&path, self.world, Some(self.reference.config), true)?;
+        // Parts of an earlier version name none.
+        let is_its = result.reward_model.as_ref().is_none_or(|known| *known == found.fingerprint());
+        Ok((!is_its).then_some("is another reward model than the one that was trained"))
     }
 
     /// Whether a training has its whole result. One that lacks a point, as an earlier version could leave it, or its reward
     /// model, is done again.
     fn is_done(&self, part: &ComparisonPart) -> Result<bool, Failure> {
         let Some(result) = self.result(part)? else { return Ok(false) };
-        let is_whole = match part {
-            ComparisonPart::RewardModel { seed } => self.reward_model(*seed).is_file(),
-            ComparisonPart::Policy { .. } => self.settings.is_whole(&result),
+        let problem = match part {
+            ComparisonPart::RewardModel { seed } => {
+                let problem = self.reward_model_problem(*seed, &result)?;
+                problem.map(|problem| format!("{}: {problem}", self.reward_model(*seed).display()))
+            }
+            ComparisonPart::Policy { .. } => {
+                let is_whole = self.settings.is_whole(&result);
+                (!is_whole).then(|| format!("{}: is not complete", self.file(part).display()))
+            }
         };
-        if !is_whole {
-            progress::tell(&format!("{}: is not complete; the training is done again", self.file(part).display()));
+        if let Some(problem) = &problem {
+            progress::tell(&format!("{problem}; the training is done again"));
         }
-        Ok(is_whole)
+        Ok(problem.is_none())
     }
 
     /// Does the share's trainings that are not there yet, until Ctrl-C.
@@ -186,19 +219,21 @@ impl Work<'_> {
         let judge = match part {
             ComparisonPart::Policy { method: Compared::Ppo, seed, .. } => {
                 let path = self.reward_model(seed);
-                Some(files::read_made(&path, self.world, Some(self.reference.config), true)?.parameters)
+                Some(files::read_made(&path, self.world, Some(self.reference.config), true)?)
             }
-            _ => None,
+            ComparisonPart::Policy { .. } | ComparisonPart::RewardModel { .. } => None,
         };
         let started = (&self.network, &self.reference.parameters[..]);
-        let task = (self.settings, part, judge.as_deref());
+        let task = (self.settings, part, judge.as_ref().map(|judge| &judge.parameters[..]));
         let clock = || start.elapsed().as_secs_f64();
         let done: Result<_, StudyError> = compare_part(k, self.world, started, task, (clock, go_on)).await;
-        let Some((result, parameters)) = done? else { return Ok(None) };
+        let Some((mut result, parameters)) = done? else { return Ok(None) };
+        result.reward_model = judge.map(|judge| judge.fingerprint());
         if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, parameters) {
             let stage = "reward_model".into();
             let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
             files::write_checkpoint(&self.reward_model(seed), &checkpoint)?;
+            result.reward_model = Some(checkpoint.fingerprint());
         }
         part_file::write(&self.file(&part), &result)?;
         Ok(Some(result))
@@ -231,12 +266,18 @@ impl Work<'_> {
 
     /// The closed-form optimum: the recorded one of this reference, what was sampled before, or new samples.
     async fn optimum<K: Kernels>(&self, k: &mut K) -> Result<Option<Vec<OptimumPoint>>, Failure> {
-        let path = self.folder.file("optimum.csv");
+        let (path, fingerprints) = (self.folder.file(OPTIMUM), Fingerprints::read(self.folder.path())?);
         if path.is_file() {
-            let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+            let bytes = files::read(&path)?;
             let again = "delete the file and run the same command: the optimum is sampled again";
-            let about = |error| Failure::about(path.display(), format!("{error}; {again}"));
-            return parse_optimum_csv(&text).map(Some).map_err(about);
+            let about = |problem: String| Failure::about(path.display(), format!("{problem}; {again}"));
+            let points =
+                parse_optimum_csv(&String::from_utf8_lossy(&bytes)).map_err(|error| about(error.to_string()))?;
+            if !fingerprints.fit(OPTIMUM, &bytes) {
+                return Err(about(Fingerprints::CHANGED.into()));
+            }
+            fingerprints.learn(OPTIMUM, &bytes)?;
+            return Ok(Some(points));
         }
         let temperature = self.settings.sweep.preferences.labels.temperature;
         let fingerprint = self.reference.fingerprint();
@@ -254,7 +295,10 @@ impl Work<'_> {
                 optimum_curve(&drawn.samples)
             }
         };
-        files::write(&path, optimum_csv(&curve))?;
+        let text = optimum_csv(&curve);
+        files::write(&path, &text)?;
+        fingerprints.set(OPTIMUM.into(), text.as_bytes());
+        fingerprints.write()?;
         Ok(Some(curve))
     }
 }

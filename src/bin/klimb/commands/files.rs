@@ -52,7 +52,13 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 /// Prints to the standard output what is told beside the files that a command writes. The work goes on where that cannot
 /// be written: it is said once, and [`is_output_lost`] then knows. A reader who has seen enough is no failure.
 pub fn print(text: &str) {
-    let lost = write_out(text).err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+    print_by(|| write_out(text));
+}
+
+/// The same for what somebody else writes there: clap, in colours where a terminal shows them.
+pub fn print_by(write: impl FnOnce() -> std::io::Result<()>) {
+    let written = write().and_then(|()| std::io::stdout().flush());
+    let lost = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
     if let Some(error) = lost
         && !OUTPUT_LOST.swap(true, Ordering::Relaxed)
     {
@@ -131,8 +137,17 @@ fn can_compute(checkpoint: &Checkpoint, world: &World) -> bool {
 
 /// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
 pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
+    made(path, &read(path)?, (world, config, head))
+}
+
+/// The same from bytes that were read.
+pub fn made(
+    path: &Path,
+    bytes: &[u8],
+    (world, config, head): (&World, Option<ModelConfig>, bool),
+) -> Result<Checkpoint, Failure> {
     let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    Checkpoint::from_bytes(&read(path)?, Some(&expected))
+    Checkpoint::from_bytes(bytes, Some(&expected))
         .map_err(|error| Failure::about(path.display(), format!("{}; {DONE_AGAIN}", error.problem())))
 }
 

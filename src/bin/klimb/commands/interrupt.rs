@@ -22,7 +22,7 @@ pub fn listen() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether Ctrl-C was pressed.
+/// Whether somebody asked for the end, by Ctrl-C or one of those signals.
 pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
@@ -48,7 +48,8 @@ mod signals {
         let mut signals = Signals::new(asked)?;
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
-                // A terminal that goes away may say so twice, which is no wish to end at once.
+                // A terminal that goes away says so twice where a shell passes it on before it ends, which is no wish to end
+                // at once. Whoever cannot wait then has SIGTERM.
                 if !stop() && signal == SIGTERM {
                     std::process::exit(i32::from(EXIT_CODE));
                 }

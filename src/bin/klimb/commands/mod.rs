@@ -6,6 +6,7 @@ mod compare;
 mod destination;
 mod dpo;
 mod files;
+mod fingerprints;
 mod hack;
 mod interrupt;
 mod machine;
@@ -160,7 +161,7 @@ const LONGEST_SENTENCE: usize = 2000;
 /// Every whole number up to it is exact in a browser, which reads all numbers of a file as f64: 2⁵³ − 1.
 const LARGEST_SEED: u64 = (1 << 53) - 1;
 
-/// A seed that the page can repeat.
+/// A seed that is the same number in every file that names it, whoever reads that.
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>().map_err(|error| error.to_string())?;
     if seed > LARGEST_SEED {
@@ -178,12 +179,13 @@ fn arguments() -> Result<Arguments, ExitCode> {
         let Refused { errors, rest } = *refused;
         match &errors[..] {
             [error] if !error.use_stderr() => {
-                files::print(&error.render().to_string());
+                files::print_by(|| error.print());
                 return success();
             }
             _ => {}
         }
-        let unusable = rest.and_then(|Arguments { command }| command.check().err());
+        // With what was taken away nobody knows how settings go together.
+        let unusable = rest.and_then(|Arguments { command }| command.check().err()?.of_single());
         let rendered = refusals::text(&errors);
         let is_long = |line: &str| line.len() > LONGEST_SENTENCE;
         if let ([error], None, false) = (&errors[..], &unusable, rendered.lines().any(is_long)) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::destination::{is_leftover, is_unfinished};
+use super::destination::{is_unfinished, remove_abandoned};
 use super::{Failure, files, progress};
 
 /// What the folder's content is.
@@ -52,10 +52,17 @@ impl OutputFolder {
         self.path.join(name)
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes a folder in it, unless it is there.
     pub fn make(&self, name: &str) -> Result<(), Failure> {
         let path = self.file(name);
-        std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))
+        std::fs::create_dir_all(&path).map_err(|error| Failure::about(path.display(), error))?;
+        clear(&path);
+        Ok(())
     }
 
     /// Writes a file.
@@ -76,22 +83,11 @@ pub fn read_run(path: &Path) -> Result<Value, Failure> {
     })
 }
 
-/// Removes what programs that were killed left unfinished in a folder that is locked, and in the folders in it. One that
-/// cannot be removed is no more in the way than it was.
+/// Removes what programs that were killed left unfinished in a folder of this program's making. In folders that
+/// merely lie in it, other programs may be at work.
 fn clear(path: &Path) {
-    let entries = || std::iter::once(path.to_owned()).chain(folders_in(path)).filter_map(|it| it.read_dir().ok());
-    for entry in entries().flatten().filter_map(Result::ok) {
-        if entry.file_name().to_str().is_some_and(is_leftover) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// The folders in a folder; links are not followed.
-fn folders_in(path: &Path) -> Vec<PathBuf> {
-    let is_folder = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
     let entries = path.read_dir().into_iter().flatten().filter_map(Result::ok);
-    entries.filter(is_folder).map(|entry| entry.path()).collect()
+    entries.for_each(|entry| remove_abandoned(&entry.path()));
 }
 
 fn lock(path: &Path) -> Result<File, Failure> {

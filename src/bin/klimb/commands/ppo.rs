@@ -17,7 +17,7 @@ use klimb::model::Checkpoint;
 use klimb::world::World;
 
 use super::machine::{BackendArguments, on};
-use super::number::number;
+use super::number::{measured, number};
 use super::training::SinkError;
 use super::{End, Failure, files, interrupt, progress};
 
@@ -245,14 +245,7 @@ impl PpoSink for Terminal {
                 format!("{score:>8}  {beta:>6}  {explained:>9}  {clipped:>7}  {low:>5}–{high:<5}")
             },
         );
-        let line = format!(
-            "{step:>6}  {training}  {:>6} ± {:<5}  {:>5} ± {:<5}  {:>8}\n",
-            number(point.kl_per_sequence, 3),
-            number(point.kl_half_width, 3),
-            number(point.gold_reward, 3),
-            number(point.gold_reward_half_width, 3),
-            number(point.diversity.unwrap_or(f64::NAN), 2)
-        );
+        let line = format!("{step:>6}  {training}  {}\n", measured(&point));
         self.bar.suspend(|| files::print(&line));
         Ok(())
     }

@@ -89,7 +89,10 @@ fn take_away(line: &mut Vec<OsString>, error: &Error) -> bool {
         match text(at + 1) {
             // Whether an unknown option has a value nobody can tell; what looks like one is taken for it.
             Some(next) if is_unknown && !next.starts_with('-') => Some(at..at + 2),
-            Some(next) if !is_unknown && !value.is_empty() => is_its(&next).then_some(at..at + 2),
+            Some(next) if !is_unknown && is_its(&next) => Some(at..at + 2),
+            // The same option, given once more with a value that is good.
+            Some(_) if !is_unknown && !value.is_empty() => None,
+            // It stands without a value.
             _ => Some(at..at + 1),
         }
     });

@@ -15,6 +15,7 @@ use klimb::model::Checkpoint;
 use klimb::stats::{half_width, mean};
 use klimb::world::World;
 
+use super::fingerprints::Fingerprints;
 use super::machine::{BackendArguments, Machine};
 use super::number::number;
 use super::output_folder::OutputFolder;
@@ -43,7 +44,7 @@ enum Preset {
         reward, without and with demonstrations mixed in (PPO-ptx), are trained from nothing. Each of them, and the base \
         model prompted with the cue \"review :\", then writes to held-out prompts against the largest SFT model; who has \
         the higher gold reward wins, ties count half.\n\n\
-        DIR gets checkpoints/*.safetensors, scaling.csv, scaling.svg and run.json. Ctrl-C keeps every model that is \
+        DIR gets checkpoints/*.safetensors, files.json (their fingerprints, by which a changed one is noticed), scaling.csv, scaling.svg and run.json. Ctrl-C keeps every model that is \
         finished, and the same command goes on from there. With --shard 1/3, 2/3 and 3/3 three machines share the work; \
         copy their checkpoints into one of the folders and run the command there without --shard.",
     after_long_help = "Examples:\n  \
@@ -85,7 +86,8 @@ impl Scaling {
         let jobs = self.jobs.map_or_else(cores, usize::from).min(queue.len());
         let bar = progress::bar(4 * queue.len() as u64, "models");
         let queue = Mutex::new(queue.into_iter().rev().collect());
-        let work = Work { world: &world, settings: &settings, folder: &folder, queue, bar };
+        let fingerprints = Fingerprints::read(&self.out)?;
+        let work = Work { world: &world, settings: &settings, folder: &folder, fingerprints, queue, bar };
         match machine {
             Machine::Cpu(mut cpu) => {
                 std::thread::scope(|scope| {
@@ -122,23 +124,27 @@ struct Work<'a> {
     world: &'a World,
     settings: &'a ScalingSettings,
     folder: &'a OutputFolder,
+    fingerprints: Fingerprints,
     /// Sizes to train, the next one last.
     queue: Mutex<Vec<[ScalingPart; 4]>>,
     bar: ProgressBar,
 }
 
 impl Work<'_> {
+    fn name(part: &ScalingPart) -> String {
+        format!("checkpoints/{}.safetensors", part.name())
+    }
+
     fn file(&self, part: &ScalingPart) -> PathBuf {
-        self.folder.file(&format!("checkpoints/{}.safetensors", part.name()))
+        self.folder.file(&Self::name(part))
     }
 
     fn load(&self, part: &ScalingPart) -> Result<Checkpoint, Failure> {
-        let path = self.file(part);
-        let found = files::read_made(&path, self.world, None, false)?;
+        let found = self.fingerprints.read_model(&Self::name(part), (self.world, None, false))?;
         if found.stage == part.stage.name() && Ok(found.config) == part.size.config(self.world) {
             return Ok(found);
         }
-        Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
+        Err(Failure::about(self.file(part).display(), format!("is another model; {}", files::DONE_AGAIN)))
     }
 
     /// Trains what is not there yet, until the queue is empty, or Ctrl-C.
@@ -161,7 +167,7 @@ impl Work<'_> {
                 };
                 let trained = train_part(k, self.world, self.settings, part, start.as_ref(), report).await?;
                 let Some(checkpoint) = trained else { return Ok(()) };
-                files::write_checkpoint(&self.file(part), &checkpoint)?;
+                self.fingerprints.write_model(&Self::name(part), &checkpoint)?;
                 self.bar.inc(1);
                 progress::say(&self.bar, &format!("{}: {} steps", part.name(), checkpoint.step));
             }

@@ -20,7 +20,7 @@ use klimb::world::World;
 use klimb::world::preferences::Pair;
 
 use super::machine::{BackendArguments, on};
-use super::number::number;
+use super::number::{measured, number};
 use super::pairs::{LabelArguments, WrittenBy, chunks_for, read_pairs};
 use super::{End, Failure, files, interrupt, progress};
 
@@ -186,17 +186,13 @@ impl Sink for Terminal {
     fn point(&mut self, SweepPoint { point, .. }: SweepPoint) -> Result<(), SinkError> {
         let row = self.last.as_ref();
         let line = format!(
-            "{:>6}  {}  {}  {}  {}  {:>6} ± {:<5}  {:>5} ± {:<5}  {:>8}\n",
+            "{:>6}  {}  {}  {}  {}  {}\n",
             point.step,
             loss(row),
             shown(row, &["rewards/accuracies", "unlikelihood/accuracy"], 8, 3),
             shown(row, &["rewards/margins"], 6, 3),
             shown(row, &["optimiser/gradient_norm"], 8, 3),
-            number(point.kl_per_sequence, 3),
-            number(point.kl_half_width, 3),
-            number(point.gold_reward, 3),
-            number(point.gold_reward_half_width, 3),
-            number(point.diversity.unwrap_or(f64::NAN), 2)
+            measured(&point)
         );
         self.bar.suspend(|| files::print(&line));
         Ok(())

@@ -3,13 +3,13 @@
 use thiserror::Error;
 
 use super::{PIECE, Pipeline, at_temperature_1};
-use crate::engine::protocol::{DrawnPair, Stage};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels};
+use crate::engine::protocol::{DrawnPair, Loaded, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use klimb_align::language::Sequence;
 use klimb_lab::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
-use klimb_network::backend::network::Network;
-use klimb_network::backend::{BackendError, Kernels};
 use klimb_numerics::rng::Generator;
 use klimb_world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World};
@@ -85,11 +85,15 @@ impl<K: Kernels> Pipeline<K> {
         self.given.is_some()
     }
 
-    /// Takes a person's pairs instead of what was there; what was trained on that is to be restarted.
-    pub fn load_preferences(&mut self, k: &mut K, bytes: &[u8]) -> Result<(), PreferencesError> {
-        self.given = Some(read(&self.world, bytes)?);
+    /// Takes a person's pairs instead of what was there; what was trained on that is to be restarted. Answers
+    /// with what they are.
+    pub fn load_preferences(&mut self, k: &mut K, bytes: &[u8]) -> Result<Loaded, PreferencesError> {
+        let pairs = read(&self.world, bytes)?;
+        let is_same = self.given.as_ref() == Some(&pairs);
+        let loaded = Loaded::Pairs { count: pairs.len(), is_same };
+        self.given = Some(pairs);
         self.data = data(k, &self.network, &self.settings, self.given.as_deref());
-        Ok(())
+        Ok(loaded)
     }
 
     /// Goes back to generated pairs; what was trained on a person's is to be restarted.

@@ -1,13 +1,13 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
 use super::{Pipeline, TOLD, preferences};
-use crate::engine::protocol::SftBatch;
-use crate::engine::session::reports;
 use klimb_align::algorithms::{Sft, SftMetrics};
+use klimb_network::backend::{BackendError, Kernels};
+use crate::engine::protocol::{Loaded, SftBatch};
+use crate::engine::session::reports;
 use klimb_align::language::upload;
 use klimb_lab::{SFT_STEPS, TextSource, sft_settings};
 use klimb_metrics::MetricRow;
-use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 use klimb_world::MAX_SEQUENCE;
 
@@ -71,25 +71,34 @@ impl<K: Kernels> Pipeline<K> {
         Ok(Some((batch, metrics.iter().map(SftMetrics::row).collect())))
     }
 
-    /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over.
-    pub async fn adopt(&mut self, k: &mut K) -> Result<(), BackendError> {
+    /// Makes the SFT model, live if there is one, the reference; pairs and optimum start over. A live one whose parameters
+    /// are not finite is given up, which leaves everything as it was; answers whether there is a new reference.
+    pub async fn adopt(&mut self, k: &mut K) -> Result<bool, BackendError> {
         if let Some(live) = &mut self.live_sft {
-            self.sft.parameters = live.trainer.learner().read_parameters(k).await?;
+            let parameters = live.trainer.learner().read_parameters(k).await?;
+            if !parameters.iter().all(|parameter| parameter.is_finite()) {
+                self.live_sft = None;
+                return Ok(false);
+            }
+            self.sft.parameters = parameters;
             live.adopted = live.trainer.learner().steps();
             self.sft.step = live.adopted;
         }
         self.reference = upload(k, &self.sft.parameters);
         self.data = preferences::data(k, &self.network, &self.settings, self.given.as_deref());
         self.optimum.adopt(&self.sft);
-        Ok(())
+        Ok(true)
     }
 
-    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference.
-    pub fn load_sft(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference. Answers with what it is.
+    pub fn load_sft(&mut self, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
         let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
         let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };
-        self.sft = Checkpoint::from_bytes(bytes, Some(&expected))?;
+        let read = Checkpoint::from_bytes(bytes, Some(&expected))?;
+        let is_same = self.live_sft.is_none() && read == self.sft;
+        let loaded = Loaded::Model { stage: read.stage.clone(), step: read.step, is_same };
+        self.sft = read;
         self.live_sft = None;
-        Ok(())
+        Ok(loaded)
     }
 }

@@ -206,6 +206,27 @@ pub fn no_model(stage: Stage) -> Failure {
     }
 }
 
+/// A model that training broke.
+pub fn model_not_finite(stage: Stage) -> Failure {
+    Failure {
+        sentence: format!("The model of {} has parameters that are not finite, so it is not saved.", stage.name()),
+        remedy: "Reset and try again; if it happens again, lower the learning rate or choose the other backend.".into(),
+        field: Some("backend".into()),
+        stopped: false,
+    }
+}
+
+/// An SFT model that its training broke.
+pub fn reference_not_finite() -> Failure {
+    Failure {
+        sentence: "The SFT model trained here has parameters that are not finite, so the reference stays as it was."
+            .into(),
+        remedy: "Train it again; if it happens again, choose the other backend.".into(),
+        field: Some("backend".into()),
+        stopped: true,
+    }
+}
+
 /// A reference that has but one thing to say.
 pub fn nothing_to_choose() -> Failure {
     Failure {

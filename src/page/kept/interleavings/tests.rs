@@ -129,7 +129,7 @@ impl World {
         let job = job.unwrap_or_else(|| Job::Look(self.desks[at].tab.former.clone(), self.now));
         let foreseen = match &job {
             Job::Look(former, _) => Some(self.foresee(at, former.clone())),
-            Job::Save(_) | Job::Forget(_) => None,
+            Job::Save(_) | Job::Hold(_) | Job::Forget(_) => None,
         };
         let is_alone = self.desks.iter().all(|desk| desk.work.is_none());
         let desk = &mut self.desks[at];
@@ -154,7 +154,11 @@ impl World {
         let open = self.memory.shared().open.clone();
         let (discarded, stored) = (discarded(&self.memory), stored_since(&self.memory, &mut self.known));
         let own = &self.desks[at].tab.visit;
-        let is_open = |visit: &str| open.as_ref().is_some_and(|open| open.contains(visit));
+        let held = self.memory.shared().held.clone();
+        let is_open = |visit: &str| {
+            let is_held = held.get(visit).is_some_and(|holder| holder != own);
+            open.as_ref().is_some_and(|open| open.contains(visit)) || is_held
+        };
         let rank = |visit: &str| match (is_open(visit), former.as_deref() == Some(visit)) {
             (true, _) => 2,
             (false, true) => 0,
@@ -214,7 +218,12 @@ impl World {
             }
             2 | 3 if is_offered => {
                 self.counts.resumes += 1;
+                let keeping = &mut self.desks[at].tab.state.keeping;
+                keeping.chores.clear();
                 self.desks[at].tab.resume();
+                let chore = self.desks[at].tab.state.keeping.chores.remove(0);
+                let Chore::Hold(visit) = chore else { panic!("it is to be held") };
+                self.begin(at, Some(Job::Hold(visit)));
             }
             4 if is_offered => {
                 self.counts.discards += 1;
@@ -346,6 +355,11 @@ impl World {
             let is_open = self.memory.shared().open.as_ref().is_some_and(|open| open.contains(&visit));
             let is_cleared = self.cleared.contains(&visit);
             assert!(is_cleared || !is_open, "the page of {visit} is open");
+            let holder = self.memory.shared().held.get(&visit).cloned();
+            let is_at_it = |desk: &Desk| matches!(&desk.work, Some((_, Job::Save(_) | Job::Forget(_) | Job::Look(..))));
+            let its = |desk: &&Desk| Some(&desk.tab.visit) == holder.as_ref();
+            let is_its_own = self.desks.iter().find(its).is_some_and(is_at_it);
+            assert!(is_cleared || holder.is_none() || is_its_own, "{visit} is held, and another removes it");
             let has_reason = is_cleared || self.may_go.contains(&visit) || newer >= MOST_VISITS;
             assert!(has_reason, "{visit} has no reason to go");
             if !self.desks.iter().any(|desk| desk.tab.visit == visit) {

@@ -8,7 +8,7 @@ use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready
 use crate::engine::settings::Settings;
 use crate::page::fixtures;
 use crate::page::kept::memory::{Memory, alone};
-use crate::page::kept::{Chore, Seen};
+use crate::page::kept::{Chore, Job, Seen};
 use crate::page::state::State;
 use klimb_metrics::MetricRow;
 use klimb_text::json;
@@ -108,6 +108,7 @@ pub(in crate::page::kept) fn close(memory: &Memory, visit: &str) {
     if let Some(open) = &mut memory.shared().open {
         open.remove(visit);
     }
+    memory.shared().held.retain(|_, holder| holder != visit);
 }
 
 /// Whatever any visit would find in the store.
@@ -293,7 +294,11 @@ fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() 
         }
         let [(one, its), (other, others)] = &mut tabs;
         one.resume();
-        assert_eq!(one.state.keeping.chores, [Chore::Write], "what is resumed is written at once");
+        assert_eq!(
+            one.state.keeping.chores,
+            [Chore::Hold("one".into()), Chore::Write],
+            "what is resumed is written at once"
+        );
         let (entry, whole) = one.save(6.0 * HOUR);
         assert_eq!(alone(its.save(entry)), [News::Saved]);
         assert_eq!(stored(&memory)["two"], whole);
@@ -313,6 +318,22 @@ fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() 
         let offered = found(&news).expect("an offer");
         assert_eq!((offered.visit.as_str(), offered.may_be_open), ("two", !tells));
     }
+}
+
+#[test]
+fn a_run_that_has_gone_on_since_it_was_offered_is_not_said_to_be_gone() {
+    let (memory, mut all) = with_visits(&["one"], 1);
+    memory.shared().open = None;
+    let mut other = keeper(&memory, "two");
+    let offered = found(&alone(other.look(None, 5.0 * HOUR))).expect("an offer").saved();
+    let (tab, its, _) = &mut all[0];
+    tab.train(1, 7.0);
+    let (entry, whole) = tab.save(6.0 * HOUR);
+    assert_eq!(alone(its.save(entry)), [News::Saved]);
+    let news = alone(other.forget(&offered));
+    assert_eq!(news[0], News::Trouble(HAS_GONE_ON.into()));
+    let now = found(&news).map(|it| (it.when, &it.engine));
+    assert!(now == Some((whole.when, &whole.engine)), "it is offered as it is now");
 }
 
 #[test]
@@ -456,4 +477,75 @@ fn two_tabs_that_resume_one_run_go_on_in_sets_of_their_own() {
     assert_eq!((offered.visit.as_str(), offered.is_open), ("three", true));
     assert_eq!(alone(third.forget(&offered.saved())), []);
     assert_eq!(stored(&memory).len(), 2);
+}
+
+/// The keepers of two tabs that are offered the same run.
+fn two_offers() -> (Memory, [(Tab, Keeper<Memory>); 2]) {
+    let (memory, _) = with_visits(&["former"], 1);
+    let offered = ["one", "two"].map(|visit| {
+        let (mut tab, mut keeper) = (Tab::new(visit.into(), None), keeper(&memory, visit));
+        alone(keeper.look(None, 2.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
+        assert!(tab.state.keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open), "{visit}");
+        (tab, keeper)
+    });
+    (memory, offered)
+}
+
+fn is_there(memory: &Memory, visit: &str) -> bool {
+    stored(memory).contains_key(visit)
+}
+
+#[test]
+fn from_the_click_on_resume_to_the_first_save_no_other_tab_removes_what_is_resumed() {
+    let (memory, [(mut one, mut its), (two, mut others)]) = two_offers();
+    let saved = two.state.keeping.offer.as_ref().expect("an offer").saved();
+    let command = one.state.resume().expect("a command");
+    assert_eq!(one.state.keeping.chores, [Chore::Hold("former".into())]);
+    one.state.keeping.chores.clear();
+    assert_eq!(alone(its.work(Job::Hold("former".into()))), []);
+    // The engine is not ready yet, and the other tab discards, and a third one is opened.
+    let told = alone(others.forget(&saved));
+    assert!(matches!(&told[..], [News::Trouble(told)] if told.contains("is resuming")), "{told:?}");
+    assert!(is_there(&memory, "former"));
+    let third = alone(keeper(&memory, "three").look(None, 50.0 * HOUR));
+    assert!(found(&third).is_some_and(|earlier| earlier.is_open && earlier.visit == "former"), "{third:?}");
+    let order = one.state.order(command);
+    one.state.apply(Event::Acknowledged(order.id));
+    one.state.apply(ready());
+    assert_eq!(one.state.keeping.chores, [Chore::Write], "at once");
+    let (entry, _) = one.save(3.0 * HOUR);
+    assert_eq!(alone(its.save(entry)), [News::Saved]);
+    assert!(is_there(&memory, "one") && !is_there(&memory, "former"));
+    assert!(memory.shared().held.is_empty());
+}
+
+#[test]
+fn what_is_held_by_a_tab_that_crashes_is_offered_again_and_can_be_discarded() {
+    let (memory, [(_, mut its), (two, mut others)]) = two_offers();
+    alone(its.work(Job::Hold("former".into())));
+    let saved = two.state.keeping.offer.as_ref().expect("an offer").saved();
+    close(&memory, "one");
+    assert_eq!(alone(others.forget(&saved)), []);
+    assert!(!is_there(&memory, "former") && memory.shared().held.is_empty());
+}
+
+#[test]
+fn an_engine_that_refuses_what_its_tab_holds_lets_it_be_forgotten() {
+    let (memory, [(mut one, mut its), _]) = two_offers();
+    alone(its.work(Job::Hold("former".into())));
+    one.state.resume();
+    one.state.keeping.chores.clear();
+    one.state.keeping.refused();
+    let [Chore::Forget(saved)] = &one.state.keeping.chores[..] else { panic!("it goes") };
+    assert_eq!(alone(its.forget(saved)), []);
+    assert!(!is_there(&memory, "former") && memory.shared().held.is_empty());
+}
+
+#[test]
+fn a_discard_that_has_begun_is_not_overtaken_by_a_resume() {
+    let (memory, [(_, its), (two, others)]) = two_offers();
+    let saved = two.state.keeping.offer.as_ref().expect("an offer").saved();
+    assert!(alone(others.store().hold(&saved.visit)));
+    alone(its.hold(&saved.visit));
+    assert_eq!(memory.shared().held.get("former").map(String::as_str), Some("two"));
 }

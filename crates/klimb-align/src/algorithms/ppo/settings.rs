@@ -108,7 +108,7 @@ impl PpoSettings {
             Ok(())
         } else {
             let reason = format!("{} do not divide {} episodes", self.minibatches, self.episodes);
-            Err(ConfigError::new("minibatches", reason))
+            Err(ConfigError::of_several("minibatches", reason))
         };
         // With a target the controller multiplies beta: from 0 it cannot move.
         let (target, beta) = match self.target_kl {

@@ -2,7 +2,9 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::OnceLock;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::oneshot;
 
 use crate::backend::BackendError;
 
@@ -58,17 +60,46 @@ pub fn is_software(words: &str) -> bool {
 
 /// The first thing that went wrong outside a call's answer; every later read returns it.
 #[derive(Debug, Clone, Default)]
-pub struct Failure(Arc<Mutex<Option<BackendError>>>);
+pub struct Failure(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    error: Option<BackendError>,
+    /// Who waits for the first error.
+    waiting: Vec<oneshot::Sender<()>>,
+}
 
 impl Failure {
-    /// Keeps the first error.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the first error, and tells it to whoever waits for one.
     pub fn set(&self, error: BackendError) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let mut known = self.known();
+        known.error.get_or_insert(error);
+        for waiting in known.waiting.drain(..) {
+            // A dropped future no longer wants the answer.
+            let _ = waiting.send(());
+        }
     }
 
     /// The first error, if any.
     pub fn get(&self) -> Option<BackendError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known().error.clone()
+    }
+
+    /// Resolves when there is a first error: to true, or to false if no error can come any more, since the device is gone.
+    pub fn happened(&self) -> impl Future<Output = bool> + 'static + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let mut known = self.known();
+        if known.error.is_some() {
+            // Its receiver is at hand.
+            let _ = sender.send(());
+        } else {
+            known.waiting.push(sender);
+        }
+        async move { receiver.await.is_ok() }
     }
 }
 
@@ -127,4 +158,36 @@ async fn find_adapter(instance: &wgpu::Instance, preference: &Preference) -> Res
         ..Default::default()
     };
     instance.request_adapter(&options).await.map_err(|error| BackendError::NoAdapter(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn answer(happened: impl Future<Output = bool>) -> Poll<bool> {
+        pin!(happened).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn whoever_waits_for_a_failure_is_told_of_the_first() {
+        let failure = Failure::default();
+        assert_eq!(answer(failure.happened()), Poll::Pending);
+        let happened = failure.happened();
+        failure.set(BackendError::DeviceLost("destroyed".into()));
+        failure.set(BackendError::Refused("a command".into()));
+        assert_eq!(answer(happened), Poll::Ready(true));
+        assert_eq!(answer(failure.happened()), Poll::Ready(true), "one that asks later is told at once");
+        assert!(matches!(failure.get(), Some(BackendError::DeviceLost(_))));
+    }
+
+    #[test]
+    fn whoever_waits_is_released_with_the_device() {
+        let failure = Failure::default();
+        let happened = failure.happened();
+        drop(failure);
+        assert_eq!(answer(happened), Poll::Ready(false));
+    }
 }

@@ -51,6 +51,12 @@ impl Gpu {
         self.recorder.compiled()
     }
 
+    /// Resolves to true when the device tells that it is lost or has refused a command, though nobody asks anything of it
+    /// then; to false if it is gone before it could. Borrows nothing.
+    pub fn failed(&self) -> impl Future<Output = bool> + 'static + use<> {
+        self.storage.failed()
+    }
+
     /// What the device runs on.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter

@@ -114,6 +114,11 @@ impl Storage {
         self.failure.get()
     }
 
+    /// Resolves when the device tells that it is lost or refuses commands; see [`Failure::happened`].
+    pub fn failed(&self) -> impl Future<Output = bool> + 'static + use<> {
+        self.failure.happened()
+    }
+
     /// Resolves when everything recorded so far has run. Sends it.
     pub fn finished(
         &mut self,

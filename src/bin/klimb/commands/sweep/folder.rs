@@ -1,31 +1,31 @@
 //! The folder of a sweep: what is in it, and whether it may be gone on with.
 //!
 //! `run.json` says what the sweep is; the files of a point are named by method, setting, seed and step. A run is
-//! finished when all of its points are in `frontier.csv` and have their files, as `files.json` knows them, so no further state is kept. What no run
-//! makes is refused: a point's name becomes that of files.
+//! finished when all of its points are in `frontier.csv` and have their files, as `files.json` knows them, so no further
+//! state is kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
-use klimb::experiments::{BestOfNSettings, Place, Sample, SweepPoint, SweepRun, SweepSettings};
-use klimb::metrics::{
-    FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv, parse_frontier_csv,
-};
-use klimb::model::{Checkpoint, Expectation};
-use klimb::shorten::shortened;
+use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
+use klimb::metrics::{FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv};
+use klimb::model::Checkpoint;
 use klimb::world::World;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::super::fingerprints::Fingerprints;
 use super::super::output_folder::{OutputFolder, RUN};
 use super::super::{Failure, files, progress};
-use super::fingerprints::{self, Fingerprints};
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
+use super::points::{
+    FRONTIER, checkpoint_file, files_of, is_own_point, must_agree, point_name, sample_file, whole_points,
+};
 use crate::commands::shard::Shard;
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
 const IDENTITY: [&str; 6] = ["settings", "world", "reference", "backend", "adapter", "shard"];
-const FRONTIER: &str = "frontier.csv";
 /// The reference's checkpoint in a sweep's folder.
 pub const REFERENCE: &str = "checkpoints/reference.safetensors";
 
@@ -35,7 +35,7 @@ pub struct Folder {
     reference: Checkpoint,
     settings: SweepSettings,
     points: Vec<FrontierPoint>,
-    fingerprints: Fingerprints,
+    fingerprints: Arc<Fingerprints>,
 }
 
 /// One line of `samples/*.jsonl`.
@@ -116,92 +116,47 @@ impl Folder {
             let sentence = "is another reference than the sweep's; once the file is gone it is written again";
             return Err(Failure::about(file.display(), sentence));
         }
-        let fingerprints = Fingerprints::read(path)?;
+        let fingerprints = Arc::new(Fingerprints::read(path)?);
+        let mut whole = whole_points((settings, reference), (path, &fingerprints), "it is made again")?;
         let (reference, settings) = (reference.clone(), settings.clone());
-        let mut folder = Self { output, reference, settings, points: Vec::new(), fingerprints };
-        let settings = &folder.settings;
-        let points = points_of((&folder.settings, &folder.reference), path)?;
-        let mut whole = folder.with_files(path, (points, &folder.fingerprints), "it is made again")?;
         let finished: Vec<SweepRun> =
             settings.runs.iter().filter(|run| settings.is_finished(run, &whole)).copied().collect();
         let is_kept = |point: &FrontierPoint| {
-            is_own_point((settings, &folder.reference), point) || finished.iter().any(|run| settings.owns(run, point))
+            is_own_point((&settings, &reference), point) || finished.iter().any(|run| settings.owns(run, point))
         };
         whole.retain(is_kept);
-        folder.points = whole;
-        Ok(folder)
+        Ok(Self { output, reference, settings, points: whole, fingerprints })
     }
 
-    /// Refuses folders whose points are none of the sweep, or contradict each other, before anything is written.
-    pub fn check(description: Description<'_>, folders: &[PathBuf]) -> Result<(), Failure> {
-        let mut points: Vec<FrontierPoint> = Vec::new();
+    /// What each of the folders has that can be taken from it. Refuses, before anything is written, points that no run of
+    /// the sweep makes, and those that contradict each other or `own`, a folder's points that is there already.
+    pub fn check(
+        description: Description<'_>,
+        own: Option<&Self>,
+        folders: &[PathBuf],
+    ) -> Result<Vec<Vec<FrontierPoint>>, Failure> {
+        let sweep = (description.settings, description.reference);
+        let mut known: Vec<(FrontierPoint, &Path)> = Vec::new();
+        if let Some(Self { points, output, .. }) = own {
+            known.extend(points.iter().map(|point| (point.clone(), output.path())));
+        }
+        let mut found = Vec::with_capacity(folders.len());
         for folder in folders {
-            for point in points_of((description.settings, description.reference), folder)? {
-                if files_of(&point).iter().all(|file| folder.join(file).is_file()) {
-                    match points.iter().find(|found| point_name(found) == point_name(&point)) {
-                        Some(found) => must_agree(found, &point, folder)?,
-                        None => points.push(point),
-                    }
+            let points = whole_points(sweep, (folder, &Fingerprints::read(folder)?), "it is left out")?;
+            for point in &points {
+                match known.iter().find(|(known, _)| point_name(known) == point_name(point)) {
+                    Some(known) => must_agree(known, (point, folder))?,
+                    None => known.push((point.clone(), folder)),
                 }
             }
+            found.push(points);
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// Those of the points in a folder whose files are there as they were written. `otherwise` says what becomes of the
-    /// others.
-    fn with_files(
-        &self,
-        path: &Path,
-        (points, fingerprints): (Vec<FrontierPoint>, &Fingerprints),
-        otherwise: &str,
-    ) -> Result<Vec<FrontierPoint>, Failure> {
-        let mut whole = Vec::with_capacity(points.len());
-        for point in points {
-            let mut problem = None;
-            for file in files_of(&point) {
-                problem = self.problem_of(&path.join(&file), &file, &point, fingerprints)?.map(|it| (file, it));
-                if problem.is_some() {
-                    break;
-                }
-            }
-            let Some((file, problem)) = problem else {
-                whole.push(point);
-                continue;
-            };
-            let (file, name) = (path.join(file), point_name(&point));
-            progress::tell(&format!("{}: {problem}, and so is its point {name}; {otherwise}", file.display()));
-        }
-        Ok(whole)
-    }
-
-    /// Why a point's file cannot be its file.
-    fn problem_of(
-        &self,
-        path: &Path,
-        name: &str,
-        point: &FrontierPoint,
-        fingerprints: &Fingerprints,
-    ) -> Result<Option<String>, Failure> {
-        if !path.is_file() {
-            return Ok(Some("is missing".into()));
-        }
-        let bytes = files::read(path)?;
-        if name == checkpoint_file(&point_name(point)) {
-            let Checkpoint { config, vocabulary_fingerprint, .. } = &self.reference;
-            let vocabulary_fingerprint = vocabulary_fingerprint.clone();
-            let expected = Expectation { config: Some(*config), vocabulary_fingerprint, head: false };
-            match Checkpoint::from_bytes(&bytes, Some(&expected)) {
-                Err(error) => return Ok(Some(format!("is lost ({})", error.problem()))),
-                Ok(found) if (found.stage.as_str(), found.step) != (point.method.as_str(), point.step) => {
-                    let stage = shortened(&found.stage);
-                    return Ok(Some(format!("is lost (in its place lies {stage} after {} steps)", found.step)));
-                }
-                Ok(_) => {}
-            }
-        }
-        let is_changed = !fingerprints.fit(name, &bytes);
-        Ok(is_changed.then(|| format!("is lost (another file lies in its place: {} knows it)", fingerprints::FILE)))
+    /// The reward models that lie in it.
+    pub fn reward_models(&self) -> RewardModels {
+        RewardModels::new(self.output.path(), &self.reference, self.fingerprints.clone())
     }
 
     /// The runs that are not finished.
@@ -215,15 +170,11 @@ impl Folder {
         self.points.iter().any(|point| is_own_point((&self.settings, &self.reference), point))
     }
 
-    /// Takes over what another folder of the same sweep has and this one has not. Answers with the seeds of which both
-    /// have a reward model, and not the same: the last digit of a sum differs from machine to machine.
-    pub fn take(&mut self, other: &Path) -> Result<Vec<u64>, Failure> {
-        let points = points_of((&self.settings, &self.reference), other)?;
-        let fingerprints = Fingerprints::read(other)?;
-        for point in self.with_files(other, (points, &fingerprints), "it is left out")? {
-            let name = point_name(&point);
-            if let Some(found) = self.points.iter().find(|found| point_name(found) == name) {
-                must_agree(found, &point, other)?;
+    /// Takes over those of another folder's checked points that this one has not, and its reward models. Answers with the
+    /// seeds of which both have a reward model, and not the same: the last digit of a sum differs from machine to machine.
+    pub fn take(&mut self, other: &Path, points: Vec<FrontierPoint>) -> Result<Vec<u64>, Failure> {
+        for point in points {
+            if self.points.iter().any(|found| point_name(found) == point_name(&point)) {
                 continue;
             }
             for file in files_of(&point) {
@@ -235,17 +186,23 @@ impl Folder {
     }
 
     fn take_reward_models(&self, other: &Path) -> Result<Vec<u64>, Failure> {
-        let mut differing = Vec::new();
+        let (mut differing, fingerprints) = (Vec::new(), Fingerprints::read(other)?);
         for SweepRun { seed, .. } in runs_with_reward_models(&self.settings) {
             let file = RewardModels::file(seed);
             let (here, there) = (self.output.file(&file), other.join(&file));
-            match (here.is_file(), there.is_file()) {
-                (_, false) => {}
-                (false, true) => files::write(&here, files::read(&there)?)?,
-                (true, true) if files::read(&here)? == files::read(&there)? => {}
-                (true, true) => differing.push(seed),
+            if !there.is_file() {
+                continue;
+            }
+            let bytes = files::read(&there)?;
+            if !fingerprints.fit(&file, &bytes) {
+                progress::tell(&format!("{}: {}; it is left out", there.display(), Fingerprints::CHANGED));
+            } else if !here.is_file() {
+                self.write(file, &bytes)?;
+            } else if files::read(&here)? != bytes {
+                differing.push(seed);
             }
         }
+        self.fingerprints.write()?;
         Ok(differing)
     }
 
@@ -266,14 +223,14 @@ impl Folder {
         self.insert(point)
     }
 
-    fn write(&mut self, name: String, bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&self, name: String, bytes: &[u8]) -> Result<(), Failure> {
         self.output.write(&name, bytes)?;
         self.fingerprints.set(name, bytes);
         Ok(())
     }
 
     fn insert(&mut self, point: FrontierPoint) -> Result<(), Failure> {
-        self.output.write(fingerprints::FILE, self.fingerprints.to_text()?)?;
+        self.fingerprints.write()?;
         self.points.push(point);
         let run_of = |point: &FrontierPoint| {
             let position = self.settings.runs.iter().position(|run| self.settings.owns(run, point));
@@ -338,74 +295,6 @@ fn aims(learned: &[LearnedOptimumPoint]) -> Vec<Aim> {
         Aim { label, method: "ppo".into(), points: points.iter().map(|point| point.optimum).collect() }
     };
     of_seeds.iter().map(aim).collect()
-}
-
-/// Whether it is the reference's own point.
-fn is_own_point((settings, reference): (&SweepSettings, &Checkpoint), point: &FrontierPoint) -> bool {
-    let (seed, step) = (settings.evaluation.seed, reference.step);
-    point.method == "sft" && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
-}
-
-/// The points of a sweep's folder, which must be those of this sweep.
-fn points_of(sweep: (&SweepSettings, &Checkpoint), path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
-    let frontier = path.join(FRONTIER);
-    if !frontier.is_file() {
-        return Ok(Vec::new());
-    }
-    let about = |problem: String| Failure::about(frontier.display(), problem);
-    let unreadable = |problem: String| {
-        about(format!("{problem}; put back a copy of it, or delete it and run the sweep: its points are made again"))
-    };
-    let text =
-        String::from_utf8(files::read(&frontier)?).map_err(|error| unreadable(format!("is no text ({error})")))?;
-    let points = parse_frontier_csv(&text).map_err(|error| unreadable(error.to_string()))?;
-    let (settings, _) = sweep;
-    let is_ours =
-        |point: &FrontierPoint| is_own_point(sweep, point) || settings.runs.iter().any(|run| settings.owns(run, point));
-    // The header is line 1, and empty lines were passed over.
-    let lines = text.lines().zip(1..).skip(1).filter(|(line, _)| !line.trim().is_empty()).map(|(_, line)| line);
-    match points.iter().zip(lines).find(|(point, _)| !is_ours(point)) {
-        Some((point, line)) => {
-            let name = point_name(point);
-            let sentence = format!("line {line}: no run of this sweep makes the point {}", shortened(&name));
-            Err(about(sentence + "; remove the line, or name another folder"))
-        }
-        None => Ok(points),
-    }
-}
-
-/// Refuses a point in `folder` that another folder has with other numbers.
-fn must_agree(found: &FrontierPoint, point: &FrontierPoint, folder: &Path) -> Result<(), Failure> {
-    if without_seconds(found) == without_seconds(point) {
-        return Ok(());
-    }
-    let sentence = format!("has another {} than the folders before it; leave one of them out", point_name(point));
-    Err(Failure::about(folder.display(), sentence))
-}
-
-/// What must not differ between two machines.
-fn without_seconds(point: &FrontierPoint) -> FrontierPoint {
-    FrontierPoint { seconds: 0.0, ..point.clone() }
-}
-
-/// What a point's files are called.
-fn point_name(point: &FrontierPoint) -> String {
-    format!("{}-{}-{}-{}", point.method, point.setting, point.seed, point.step)
-}
-
-/// A point's files in a sweep's folder; Best-of-N has no parameters of its own.
-fn files_of(point: &FrontierPoint) -> Vec<String> {
-    let name = point_name(point);
-    let checkpoint = (point.method != BestOfNSettings::NAME).then(|| checkpoint_file(&name));
-    std::iter::once(sample_file(&name)).chain(checkpoint).collect()
-}
-
-fn sample_file(name: &str) -> String {
-    format!("samples/{name}.jsonl")
-}
-
-fn checkpoint_file(name: &str) -> String {
-    format!("checkpoints/{name}.safetensors")
 }
 
 fn sample_line<'a>(world: &World, sample: &'a Sample) -> SampleLine<'a> {

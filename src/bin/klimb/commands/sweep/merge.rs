@@ -10,10 +10,10 @@ use klimb::world::World;
 use serde_json::Value;
 
 use super::super::machine::{BackendArguments, on};
-use super::super::output_folder::{build_of, lock_to_read, read_run};
+use super::super::output_folder::{RUN, build_of, lock_to_read, read_run};
 use super::super::{End, Failure, files, interrupt, progress};
 use super::folder::{Description, Folder, REFERENCE};
-use super::optima::{RewardModels, optima};
+use super::optima::optima;
 
 /// The fields of `run.json` in which folders must agree to be one sweep. Adapters may differ.
 const COMMON: [&str; 4] = ["settings", "world", "reference", "backend"];
@@ -73,10 +73,13 @@ impl Merge {
         let backend = first["backend"].as_str().unwrap_or_default();
         let place = (backend, adapter.as_deref());
         let description = Description { world: &world, settings: &settings, reference: &reference, place, shard: None };
-        Folder::check(description, &self.folders)?;
-        let mut folder = Folder::open(&self.out, description)?;
-        for other in &self.folders {
-            for seed in folder.take(other)? {
+        // What is there already counts like a folder that came first.
+        let is_there = self.out.join(RUN).is_file();
+        let own = is_there.then(|| Folder::open(&self.out, description)).transpose()?;
+        let found = Folder::check(description, own.as_ref(), &self.folders)?;
+        let mut folder = own.map_or_else(|| Folder::open(&self.out, description), Ok)?;
+        for (other, points) in self.folders.iter().zip(found) {
+            for seed in folder.take(other, points)? {
                 let sentence = "another reward model than the folders before it, from another machine or build";
                 let folder = other.display();
                 progress::tell(&format!("{folder}: has {sentence}, for seed {seed}; the first one is kept"));
@@ -111,7 +114,7 @@ impl Merge {
         }
         interrupt::listen()?;
         let start = (&Network::new(reference.config), &reference.parameters[..]);
-        let reward_models = RewardModels::new(&self.out, reference);
+        let reward_models = folder.reward_models();
         let found = on!(self.backend.open()?, k => {
             pollster::block_on(optima(k, world, start, settings, &reward_models))
         });

@@ -1,9 +1,9 @@
 //! `sweep`: the frontier over methods, settings and seeds, as files that anyone can recompute.
 
-mod fingerprints;
 mod folder;
 mod merge;
 mod optima;
+mod points;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ enum Preset {
         DIR gets frontier.csv and frontier.svg (every point), optimum.csv (the most reward any policy can have at a KL), \
         optimum_learned.csv (what PPO aims at: the same for the score of each seed's \
         reward model, with its gold reward), run.json (settings, seeds, build, backend, vocabulary), and for each point its samples (samples/*.jsonl) and its \
-        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's), and for each seed of PPO its reward model (checkpoints/reward-model-SEED.safetensors); files.json has the points' files' fingerprints, by which a changed one is noticed. A \
+        policy (checkpoints/*.safetensors; none for Best-of-N, which is the reference's), and for each seed of PPO its reward model (checkpoints/reward-model-SEED.safetensors); files.json has the fingerprints of points' files and reward models, by which a changed one is noticed. A \
         point's kl_per_sequence is \
         the mean over its samples of the sum of kl_per_token, its gold_reward the mean of gold_reward.\n\n\
         Ctrl-C leaves what was done. The same command goes on where it stopped: finished runs are not repeated. A folder \
@@ -122,8 +122,8 @@ impl Sweep {
             network: Network::new(reference.config),
             reference: &reference,
             settings: &settings,
+            reward_models: folder.reward_models(),
             folder: Mutex::new(folder),
-            reward_models: RewardModels::new(&self.out, &reference),
             queue: Mutex::new(remaining.into_iter().rev().collect()),
             bar,
             start: Instant::now(),

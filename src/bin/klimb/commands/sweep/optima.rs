@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
@@ -12,6 +13,7 @@ use klimb::metrics::{LearnedOptimumPoint, OptimumPoint};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
+use super::super::fingerprints::Fingerprints;
 use super::super::optimum::sampled;
 use super::super::{Failure, files, interrupt, progress};
 
@@ -29,11 +31,12 @@ pub struct Optima {
 pub struct RewardModels {
     folder: PathBuf,
     reference: Checkpoint,
+    fingerprints: Arc<Fingerprints>,
 }
 
 impl RewardModels {
-    pub fn new(folder: &Path, reference: &Checkpoint) -> Self {
-        Self { folder: folder.to_owned(), reference: reference.clone() }
+    pub fn new(folder: &Path, reference: &Checkpoint, fingerprints: Arc<Fingerprints>) -> Self {
+        Self { folder: folder.to_owned(), reference: reference.clone(), fingerprints }
     }
 
     /// The file of a seed's, in the folder.
@@ -41,13 +44,19 @@ impl RewardModels {
         format!("checkpoints/reward-model-{seed}.safetensors")
     }
 
-    /// The parameters of a seed's, if it is there.
+    /// The parameters of a seed's, if it is there as it was written.
     pub fn read(&self, world: &World, seed: u64) -> Result<Option<Vec<f32>>, Failure> {
-        let path = self.folder.join(Self::file(seed));
+        let name = Self::file(seed);
+        let path = self.folder.join(&name);
         if !path.is_file() {
             return Ok(None);
         }
-        Ok(Some(files::read_made(&path, world, Some(self.reference.config), true)?.parameters))
+        if !self.fingerprints.fit(&name, &files::read(&path)?) {
+            progress::tell(&format!("{}: {}; it is trained again", path.display(), Fingerprints::CHANGED));
+            return Ok(None);
+        }
+        let found = self.fingerprints.read_model(&name, (world, Some(self.reference.config), true))?;
+        Ok(Some(found.parameters))
     }
 
     pub fn write(&self, seed: u64, trained: &TrainedRewardModel) -> Result<(), Failure> {
@@ -58,7 +67,7 @@ impl RewardModels {
             parameters: trained.parameters.clone(),
             ..self.reference.clone()
         };
-        files::write_checkpoint(&self.folder.join(Self::file(seed)), &checkpoint)
+        self.fingerprints.write_model(&Self::file(seed), &checkpoint)
     }
 }
 

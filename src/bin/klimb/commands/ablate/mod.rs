@@ -1,5 +1,7 @@
 //! `ablate`: what costs a method KL, one factor at a time, as files; it goes on where it stopped.
 
+mod summary;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -12,23 +14,22 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{
-    AblationPart, AblationSettings, BASE, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint,
+    AblationPart, AblationSettings, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint, SweepRun,
     kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
 };
 use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
 use klimb::model::Checkpoint;
-use klimb::stats::{half_width, mean};
 use klimb::world::World;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprints::Fingerprints;
 use super::machine::{BackendArguments, Machine};
-use super::number::number;
 use super::optimum::sampled;
 use super::output_folder::OutputFolder;
 use super::study::Study;
 use super::{End, Failure, files, interrupt, part_file, progress, seeds};
+use summary::{chart, is_same, line};
 
 /// Seeds of each run unless said otherwise.
 const SEEDS: u64 = 3;
@@ -52,7 +53,7 @@ enum Preset {
         Every run differs from the base setting in one factor. A point says how far it lies below the closed-form \
         optimum of its own reference at its KL, and where its KL sits: in tokens that the reference almost never writes, or \
         in ordinary ones. References that are missing are trained first.\n\n\
-        DIR gets references/ (checkpoints and their optima), parts/ (a file a run), ablation.csv, a chart a factor and \
+        DIR gets references/ (checkpoints and their optima), files.json (the checkpoints' fingerprints), parts/ (a file a run), ablation.csv, a chart a factor and \
         run.json. Ctrl-C keeps every run that is finished, and the same command goes on from there; so does one with \
         more seeds in a folder of fewer.",
     after_long_help = "Examples:\n  \
@@ -87,14 +88,34 @@ pub struct Ablate {
 #[serde(untagged)]
 enum PartFile {
     Checked {
+        /// Which run it is; an earlier version did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<PartIdentity>,
         points: Vec<AblationPoint>,
     },
     /// Of a version whose parts had no checksum.
     Earlier(Vec<AblationPoint>),
 }
 
+/// What a run is: its points do not tell all of it, and one that diverged at once has none.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct PartIdentity {
+    factor: String,
+    level: String,
+    run: SweepRun,
+    /// `Checkpoint::fingerprint` of the model that it began from.
+    reference: String,
+}
+
 /// A reference with its optimum.
-type Start = (Checkpoint, Vec<OptimumPoint>);
+struct Start {
+    model: Checkpoint,
+    fingerprint: String,
+    optimum: Vec<OptimumPoint>,
+}
+
+/// By the name of their recipe.
+type Starts = BTreeMap<String, Start>;
 
 impl Ablate {
     pub fn run(self) -> Result<End, Failure> {
@@ -117,14 +138,16 @@ impl Ablate {
         folder.make("parts")?;
         interrupt::listen()?;
         let bar = progress::bar(settings.parts().len() as u64, "runs");
-        let work = Work { world: &world, settings: &settings, folder: &folder, bar, start: Instant::now() };
+        let (fingerprints, start) = (Fingerprints::read(&self.out)?, Instant::now());
+        let work = Work { world: &world, settings: &settings, folder: &folder, fingerprints, bar, start };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let jobs = self.jobs.map_or(cores, usize::from);
-        match machine {
+        let starts = match machine {
             Machine::Cpu(_) => {
                 work.on_cores(jobs, work.recipes(), async |k, recipe| work.make_reference(k, &recipe).await)?;
                 let starts = work.starts()?;
                 work.on_cores(jobs, settings.parts(), async |k, part| work.train(k, &starts, part).await)?;
+                starts
             }
             Machine::Gpu(mut gpu) => pollster::block_on(async {
                 for recipe in work.recipes() {
@@ -134,10 +157,10 @@ impl Ablate {
                 for part in settings.parts() {
                     work.train(&mut *gpu, &starts, part).await?;
                 }
-                Ok::<(), Failure>(())
+                Ok::<Starts, Failure>(starts)
             })?,
-        }
-        work.conclude()
+        };
+        work.conclude(&starts)
     }
 }
 
@@ -146,6 +169,7 @@ struct Work<'a> {
     world: &'a World,
     settings: &'a AblationSettings,
     folder: &'a OutputFolder,
+    fingerprints: Fingerprints,
     bar: ProgressBar,
     start: Instant,
 }
@@ -188,8 +212,16 @@ impl Work<'_> {
         recipes
     }
 
-    fn reference_file(&self, recipe: &ReferenceRecipe, ending: &str) -> PathBuf {
-        self.folder.file(&format!("references/{}.{ending}", recipe.name()))
+    fn model_name(recipe: &ReferenceRecipe) -> String {
+        format!("references/{}.safetensors", recipe.name())
+    }
+
+    fn model_file(&self, recipe: &ReferenceRecipe) -> PathBuf {
+        self.folder.file(&Self::model_name(recipe))
+    }
+
+    fn curve_file(&self, recipe: &ReferenceRecipe) -> PathBuf {
+        self.folder.file(&format!("references/{}.json", recipe.name()))
     }
 
     fn part_file(&self, part: AblationPart) -> PathBuf {
@@ -198,20 +230,20 @@ impl Work<'_> {
 
     /// The reference and its optimum, unless they are there.
     async fn make_reference<K: Kernels>(&self, k: &mut K, recipe: &ReferenceRecipe) -> Result<(), Failure> {
-        let (model, curve) = (self.reference_file(recipe, "safetensors"), self.reference_file(recipe, "json"));
-        if !model.is_file() {
+        let curve = self.curve_file(recipe);
+        if !self.model_file(recipe).is_file() {
             let report = |it: Progress| {
                 self.bar.set_message(format!("{}: {} {}/{}", recipe.name(), it.stage, it.done, it.total));
                 go_on()
             };
             let Some(checkpoint) = train_reference(k, recipe, report).await? else { return Ok(()) };
-            files::write_checkpoint(&model, &checkpoint)?;
+            self.fingerprints.write_model(&Self::model_name(recipe), &checkpoint)?;
             progress::say(&self.bar, &format!("reference {}", recipe.name()));
         }
         if curve.is_file() {
             return Ok(());
         }
-        let reference = files::read_made(&model, self.world, None, false)?;
+        let reference = self.read_reference(recipe)?;
         let sweep = &self.settings.arms[0].sweep;
         // One curve serves every arm of the reference: which reward any policy can have at a KL is no matter of τ.
         let temperature = sweep.preferences.labels.temperature;
@@ -222,32 +254,75 @@ impl Work<'_> {
         files::write(&curve, recorded.to_json())
     }
 
-    /// The references by name, as far as they are made.
-    fn starts(&self) -> Result<BTreeMap<String, Start>, Failure> {
+    /// The reference that lies in a recipe's file, unless another recipe made it.
+    fn read_reference(&self, recipe: &ReferenceRecipe) -> Result<Checkpoint, Failure> {
+        let config = recipe.config(&recipe.text()?)?;
+        let found = self.fingerprints.read_model(&Self::model_name(recipe), (self.world, Some(config), false))?;
+        if (found.stage.as_str(), found.step) == ("sft", recipe.sft_steps) {
+            return Ok(found);
+        }
+        let path = self.model_file(recipe);
+        Err(Failure::about(path.display(), format!("is another model; {}", files::DONE_AGAIN)))
+    }
+
+    /// The references, as far as they are made. An optimum of another one, as of a reference that was trained again by
+    /// another build, says nothing about it.
+    fn starts(&self) -> Result<Starts, Failure> {
         let mut starts = BTreeMap::new();
         for recipe in self.recipes() {
-            let (model, curve) = (self.reference_file(&recipe, "safetensors"), self.reference_file(&recipe, "json"));
-            if curve.is_file() {
-                let again = "delete the file and run the same command: the optimum is sampled again";
-                let about = |error| Failure::about(curve.display(), format!("{error}; {again}"));
-                let points = RecordedOptimum::from_bytes(&files::read(&curve)?).map_err(about)?.points;
-                starts.insert(recipe.name(), (files::read_made(&model, self.world, None, false)?, points));
+            let (model, curve) = (self.model_file(&recipe), self.curve_file(&recipe));
+            if !curve.is_file() {
+                continue;
             }
+            let again = "delete the file and run the same command: the optimum is sampled again";
+            let about = |problem: String| Failure::about(curve.display(), format!("{problem}; {again}"));
+            let recorded =
+                RecordedOptimum::from_bytes(&files::read(&curve)?).map_err(|error| about(error.to_string()))?;
+            let reference = self.read_reference(&recipe)?;
+            let fingerprint = reference.fingerprint();
+            if recorded.reference != fingerprint {
+                return Err(about(format!("is the optimum of another reference than {}", model.display())));
+            }
+            starts.insert(recipe.name(), Start { model: reference, fingerprint, optimum: recorded.points });
         }
         Ok(starts)
     }
 
+    /// The points in a part's file, if it is there; they must be of its run, and of its reference where that is there.
+    fn points(&self, part: AblationPart, start: Option<&Start>) -> Result<Option<Vec<AblationPoint>>, Failure> {
+        let path = self.part_file(part);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let (identity, points) = match part_file::read(&path)? {
+            PartFile::Checked { run, points } => (run, points),
+            PartFile::Earlier(points) => (None, points),
+        };
+        let about = |problem: String| Failure::about(path.display(), format!("{problem}; {}", files::DONE_AGAIN));
+        let (arm, run) = (&self.settings.arms[part.arm], self.settings.run(part));
+        let is_arm = |factor: &str, level: &str| factor == arm.factor && level == arm.level;
+        let is_its = |it: &AblationPoint| is_arm(&it.factor, &it.level) && arm.sweep.owns(&run, &it.point);
+        let is_run = |it: &PartIdentity| is_arm(&it.factor, &it.level) && it.run == run;
+        if !points.iter().all(is_its) || !identity.as_ref().is_none_or(is_run) {
+            return Err(about("is of another run".into()));
+        }
+        match (identity, start) {
+            (Some(identity), Some(start)) if identity.reference != start.fingerprint => {
+                let model = self.model_file(&arm.reference);
+                Err(about(format!("was trained from another reference than {}", model.display())))
+            }
+            _ => Ok(Some(points)),
+        }
+    }
+
     /// One run, unless it is there. One that diverges is reported, and the others go on.
-    async fn train<K: Kernels>(
-        &self,
-        k: &mut K,
-        starts: &BTreeMap<String, Start>,
-        part: AblationPart,
-    ) -> Result<(), Failure> {
+    async fn train<K: Kernels>(&self, k: &mut K, starts: &Starts, part: AblationPart) -> Result<(), Failure> {
         let (arm, run_of) = (&self.settings.arms[part.arm], self.settings.run(part));
         let name = self.settings.name(part);
-        let Some((reference, optimum)) = starts.get(&arm.reference.name()) else { return Ok(()) };
-        if self.part_file(part).is_file() {
+        let Some(start) = starts.get(&arm.reference.name()) else { return Ok(()) };
+        let Start { model: reference, fingerprint, optimum } = start;
+        // Now, and not when everything else is trained.
+        if self.points(part, Some(start))?.is_some() {
             self.bar.inc(1);
             return Ok(());
         }
@@ -255,8 +330,8 @@ impl Work<'_> {
         let plan = arm.sweep.plan(&run_of);
         let network = Network::new(reference.config);
         let mut sink = Collected { points: Vec::new(), start: self.start };
-        let start = (&network, &reference.parameters[..]);
-        match run(k, self.world, start, (&plan, run_of.seed), &mut sink).await {
+        let began = (&network, &reference.parameters[..]);
+        match run(k, self.world, began, (&plan, run_of.seed), &mut sink).await {
             Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &format!("{name}: {error}")),
             Err(SweepError::Backend(error)) => return Err(error.into()),
             Err(SweepError::Sink(never)) => match never {},
@@ -279,10 +354,15 @@ impl Work<'_> {
                 point,
             })
             .collect();
-        let file = PartFile::Checked { points };
-        part_file::write(&self.part_file(part), &file)?;
-        let (PartFile::Checked { points } | PartFile::Earlier(points)) = file;
-        if let Some(last) = points.last() {
+        let last = points.last().cloned();
+        let identity = PartIdentity {
+            factor: arm.factor.clone(),
+            level: arm.level.clone(),
+            run: run_of,
+            reference: fingerprint.clone(),
+        };
+        part_file::write(&self.part_file(part), &PartFile::Checked { run: Some(identity), points })?;
+        if let Some(last) = last {
             let it = &last.point;
             let line = format!(
                 "{name}: KL {:.3}, gold reward {:.3}, gap {:+.3}",
@@ -297,20 +377,13 @@ impl Work<'_> {
     }
 
     /// The table and the charts of what is there.
-    fn conclude(&self) -> Result<End, Failure> {
+    fn conclude(&self, starts: &Starts) -> Result<End, Failure> {
         self.bar.finish_and_clear();
         let mut points: Vec<AblationPoint> = Vec::new();
         let mut ends: Vec<Vec<AblationPoint>> = Vec::new();
         for part in self.in_order() {
-            let file = self.part_file(part);
-            if !file.is_file() {
-                continue;
-            }
-            let (PartFile::Checked { points: of_run } | PartFile::Earlier(of_run)) = part_file::read(&file)?;
-            let arm = &self.settings.arms[part.arm];
-            if of_run.iter().any(|it| it.factor != arm.factor || it.level != arm.level) {
-                return Err(Failure::about(file.display(), format!("is of another run; {}", files::DONE_AGAIN)));
-            }
+            let start = starts.get(&self.settings.arms[part.arm].reference.name());
+            let Some(of_run) = self.points(part, start)? else { continue };
             let Some(end) = of_run.last().cloned() else { continue };
             points.extend(of_run);
             match ends.last_mut() {
@@ -343,69 +416,6 @@ impl Work<'_> {
 
 fn go_on() -> ControlFlow<()> {
     if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-/// Whether two ends differ in their seed alone.
-fn is_same(a: &AblationPoint, b: &AblationPoint) -> bool {
-    let key =
-        |it: &AblationPoint| (it.factor.clone(), it.level.clone(), it.point.method.clone(), it.point.setting.clone());
-    key(a) == key(b)
-}
-
-/// The mean of a number over seeds, with its interval from two seeds on.
-fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64, f64) {
-    let numbers: Vec<f64> = seeds.iter().map(number).collect();
-    (mean(&numbers), if numbers.len() > 1 { half_width(&numbers) } else { 0.0 })
-}
-
-/// A mean, and its interval where there is one.
-fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
-    let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
-    number(mean, digits) + &error
-}
-
-fn line(seeds: &[AblationPoint]) -> String {
-    let AblationPoint { factor, level, point, .. } = &seeds[0];
-    let kl = over(seeds, |it| it.point.kl_per_sequence);
-    let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
-    format!(
-        "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {} of {} nats\n",
-        point.method,
-        point.setting,
-        seeds.len(),
-        shown(kl, 2),
-        shown(over(seeds, |it| it.point.gold_reward), 3),
-        shown(over(seeds, AblationPoint::gap), 3),
-        number(rare, 2),
-        number(kl.0, 2),
-    )
-}
-
-/// The gap over the KL, a line a level and method, the base among them.
-fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failure> {
-    let is_shown = |seeds: &&Vec<AblationPoint>| seeds[0].factor == factor || seeds[0].factor == BASE;
-    let mut lines: Vec<Line> = Vec::new();
-    for seeds in ends.iter().filter(is_shown) {
-        let AblationPoint { level, point, .. } = &seeds[0];
-        let (y, half_width) = over(seeds, AblationPoint::gap);
-        let at = LinePoint { x: over(seeds, |it| it.point.kl_per_sequence).0, y, half_width };
-        let level = if seeds[0].factor == BASE { "base" } else { level.as_str() };
-        let label = format!("{}, {level}", point.method);
-        match lines.iter_mut().find(|line| line.label == label) {
-            Some(line) => line.points.push(at),
-            None => lines.push(Line { label, method: point.method.clone(), points: vec![at], pale: false }),
-        }
-    }
-    lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.x.total_cmp(&b.x)));
-    let chart = LineChart {
-        x_name: "KL to the reference, nats →",
-        y_name: "↑ gold reward below the optimum at that KL",
-        lines: &lines,
-        level: Some((0.04, "0.04")),
-        x_at_least: (0.0, 6.0),
-        y_at_least: (0.0, 0.1),
-    };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
 }
 
 /// Keeps the points of a run.
