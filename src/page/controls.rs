@@ -261,7 +261,11 @@ fn refuse(page: &mut Page, error: &ConfigError) {
 /// Another backend: the engine is built there as it was at its last point, and the choice stays in the address.
 fn move_over(page: &mut Page) {
     address::write(&page.state);
-    page.order(Command::MoveTo(page.state.settings));
+    if page.is_engine_there {
+        page.order(Command::MoveTo(page.state.settings));
+    } else {
+        page.rebuild();
+    }
 }
 
 /// A new seed, width or breadth: start over with it, and keep it in the address.

@@ -44,7 +44,7 @@ pub struct Page {
     has_asked_for_recorded: bool,
     storage: Storage,
     /// Whether the worker has an engine.
-    is_engine_there: bool,
+    pub(super) is_engine_there: bool,
     pub(super) hands: Hands,
     pub(super) workers: Workers,
 }
@@ -258,6 +258,21 @@ impl Page {
                 self.keep_hands_in_step();
             }
             Event::Report(report) => self.take_report(report),
+            Event::Undone(_) | Event::NotBuilt(_) => {
+                let is_unknown = matches!(event, Event::Undone(_)) && !self.state.knows_undone();
+                self.is_engine_there &= event != Event::NotBuilt(None);
+                self.state.apply(event);
+                self.keep_hands_in_step();
+                if is_unknown {
+                    // This page was made anew meanwhile.
+                    self.order(Command::Report);
+                }
+                if self.state.pair_names.await_settings() {
+                    // What was ordered before this was known may carry what does not hold.
+                    self.order(Command::Configure(self.state.settings));
+                }
+                self.order(Command::Focus(self.state.focused));
+            }
             event => self.state.apply(event),
         }
     }
@@ -311,6 +326,7 @@ impl Page {
         if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
             self.give_errands_back();
         }
+        let begins = matches!(command, Command::Start(_));
         let order = self.state.order(command);
         let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
             self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
@@ -319,6 +335,9 @@ impl Page {
         });
         if let Err(reason) = sent {
             self.stopped(reason, None);
+        } else if begins {
+            // An engine begins with its own.
+            self.order(Command::Focus(self.state.focused));
         }
     }
 

@@ -73,8 +73,8 @@ impl RunNote {
 pub struct RunSettings {
     /// As ordered last.
     newest: Settings,
-    /// Behind orders that are not taken up yet.
-    ordered: BTreeMap<u32, Settings>,
+    /// Behind orders that are not taken up yet, and whether the order builds an engine.
+    ordered: BTreeMap<u32, (Settings, bool)>,
     now: Settings,
     /// By run and method, and whether they were ever others.
     runs: BTreeMap<(u32, String), (Settings, bool)>,
@@ -92,31 +92,41 @@ impl RunSettings {
             Command::SetBeta(beta) | Command::GoOn(_, Some(beta)) => self.newest.beta = *beta,
             _ => return,
         }
-        self.ordered.insert(id, self.newest);
+        let builds = matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_));
+        self.ordered.insert(id, (self.newest, builds));
     }
 
     /// The engine takes an order up: what it reports from now on was trained with those settings.
     pub fn acknowledge(&mut self, id: u32) {
-        if let Some(settings) = self.ordered.remove(&id) {
+        if let Some((settings, _)) = self.ordered.remove(&id) {
             self.now = settings;
         }
     }
 
-    /// The engine refused what was ordered: it has these.
-    pub fn refuse(&mut self, settings: Settings) {
-        (self.newest, self.now) = (settings, settings);
-    }
-
-    /// An engine from before is back with its settings. Answers with those that hold once what was ordered since is obeyed:
-    /// that leaves seed and models as they are.
+    /// An engine from before is back with its settings, or was never left. Answers with those that hold once what was ordered
+    /// since is obeyed: that leaves seed and models as they are, up to the next order that builds an engine.
     pub fn take_back(&mut self, settings: Settings) -> Settings {
         let Settings { seed, width, breadth, backend, .. } = settings;
-        for ordered in self.ordered.values_mut() {
+        for (ordered, builds) in self.ordered.values_mut() {
+            if *builds {
+                break;
+            }
             *ordered = Settings { seed, width, breadth, backend, ..*ordered };
         }
         self.now = settings;
-        self.newest = self.ordered.iter().next_back().map_or(settings, |(_, newest)| *newest);
+        self.newest = self.ordered.values().next_back().map_or(settings, |(newest, _)| *newest);
         self.newest
+    }
+
+    /// The worker has died: what it has not taken up, nobody will.
+    pub fn worker_died(&mut self) {
+        self.ordered.clear();
+        self.newest = self.now;
+    }
+
+    /// Whether orders are not taken up yet.
+    pub fn are_awaited(&self) -> bool {
+        !self.ordered.is_empty()
     }
 
     /// Notes what a measured run is trained with.

@@ -121,12 +121,14 @@ pub struct State {
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
-    /// Whether the last reset can be taken back.
+    /// Whether the last reset, start or move can be taken back.
     pub undoable: bool,
     /// What it made the page forget.
     before_reset: Option<Box<BeforeReset>>,
     /// What is known of the engine before this one, as long as it can be had back.
     replaced: Option<Box<Replaced>>,
+    /// What is known of the engine in whose place another is being built.
+    leaving: Option<Box<Replaced>>,
     /// Whether single keys are obeyed.
     pub single_keys: bool,
     /// Whether the page was made anew and waits to be told everything once more: nothing else means anything to it.
@@ -214,6 +216,7 @@ impl State {
             undoable: false,
             before_reset: None,
             replaced: None,
+            leaving: None,
             single_keys: true,
             awaits_report: false,
             steps: 0,
@@ -286,6 +289,7 @@ impl State {
                 }
                 if let Some(stages) = starts_over {
                     if is_reset {
+                        self.forget_replaced_by_reset(stages);
                         self.before_reset = Some(Box::new(BeforeReset::of(self, stages)));
                     }
                     self.start_over(stages);
@@ -425,6 +429,7 @@ impl State {
             Event::Undone(settings) => {
                 if let Some(replaced) = self.replaced.take() {
                     replaced.give_back(self, Some(settings));
+                    self.settings_return(settings);
                 } else if let Some(before) = self.before_reset.take() {
                     before.give_back(self);
                 }

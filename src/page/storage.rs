@@ -281,7 +281,12 @@ impl Store for Browser {
             Some(request) => {
                 let granted = JsFuture::from(Promise::race(&Array::of2(&answered, &request))).await;
                 // A browser that refuses locks tells nothing of others, as one that has none.
-                granted.is_err() || granted.is_ok_and(|granted| granted.is_truthy())
+                let is_held = granted.is_err() || granted.is_ok_and(|granted| granted.is_truthy());
+                // Before it was made anew, this page may have held it itself.
+                let is_own = async || {
+                    self.open_elsewhere().await.is_some_and(|open| open.iter().all(|elsewhere| elsewhere != visit))
+                };
+                is_held || is_own().await
             }
             None => true,
         }

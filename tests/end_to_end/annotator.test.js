@@ -137,6 +137,8 @@ test('labels outlast a reload, and more can be given', () => visit(CHROMIUM, asy
   for (const key of ['a', 'b', 's', 'a']) await page.keyboard.press(key);
   assert.equal(await text(page, '#annotator-count'), '3 of 20');
   await page.reload({ waitUntil: 'load' });
+  // What has no label yet is written anew by the new engine.
+  await ready(page);
   await pair(page);
   assert.equal(await text(page, '#annotator-count'), '3 of 20');
   assert.match(await text(page, '#annotator-summary'), /labelled 3 pairs/);

@@ -62,14 +62,18 @@ for (const name of [CHROMIUM, 'Firefox without WebGPU']) {
   test(`${name}: without a host that leaves out .html, the German page is still German`, () => hosted((host) => visit(name, async (page) => {
     await ready(page);
     await kept(page);
+    await page.waitForNetworkIdle({ idleTime: 300 });
     await host.stop();
     for (const address of ['de', 'de.html', 'de?seed=3']) {
       await page.goto(host.url + address, { waitUntil: 'load' });
       assert.equal(await page.$eval('html', (root) => root.lang), 'de', address);
       await ready(page);
+      // What is recorded is fetched last, and Firefox calls it an error to leave meanwhile.
+      await page.waitForNetworkIdle({ idleTime: 300 });
     }
     await page.goto(`${host.url}index.html`, { waitUntil: 'load' });
     assert.equal(await page.$eval('html', (root) => root.lang), 'en');
     await ready(page);
+    await page.waitForNetworkIdle({ idleTime: 300 });
   }, { url: `${host.url}de`, expected }), { hasCleanAddresses: true }));
 }

@@ -52,8 +52,13 @@ fn steps(events: &[Event], stage: Stage) -> usize {
 #[test]
 fn what_has_changed_since_the_last_point_goes_along() {
     let mut student = at_a_point();
+    student.handle(Command::Play);
     let (mut there, events) = moved(&mut student);
     assert_eq!(steps(&events, Stage::Dpo), 3);
+    let report = there.handle(Command::Report);
+    let Some(Event::Report(Some(report))) = report.first() else { panic!("it reports: {report:?}") };
+    assert!(!report.events.contains(&Event::Playing(true)), "a page made anew is told that it rests");
+    student.handle(Command::Pause);
     let moment = Moment { stage: Stage::Dpo, run: 1, step: 3 };
     let opened = there.handle(Command::Open(moment));
     assert!(opened.iter().any(|event| matches!(event, Event::Opened(_))), "the policy behind the point: {opened:?}");
@@ -96,5 +101,6 @@ fn a_session_whose_successor_cannot_be_built_rests_and_says_what_holds() {
     let events = student.0.stay();
     assert!(events.contains(&Event::Playing(false)), "{events:?}");
     assert_eq!(events.last(), Some(&Event::NotBuilt(Some(quick()))));
-    assert!(!stages(&events).iter().any(|status| status.state == StageState::Running));
+    let dpo = stages(&events).into_iter().find(|status| status.stage == Stage::Dpo).expect("it is told");
+    assert_eq!(dpo.state, StageState::Ready);
 }

@@ -139,6 +139,7 @@ fn a_session_that_another_took_the_place_of_is_had_back_bit_for_bit() {
         assert_eq!(points(&play(&mut back, stage), stage.method()), first);
 
         let other = Settings { seed: 9, ..quick() };
+        back.handle(Command::Play);
         let mut replacing = Student(shipped::session(other));
         block_on(replacing.0.open());
         let told = replacing.0.put_aside(back.0);
@@ -153,6 +154,8 @@ fn a_session_that_another_took_the_place_of_is_had_back_bit_for_bit() {
         assert!(is_undone(&events), "{events:?}");
         assert!(events.contains(&Event::Undone(quick())), "{events:?}");
         assert_eq!(steps(&events, stage), Some(first[0].point.step as usize));
+        let playing: Vec<&Event> = events.iter().filter(|event| matches!(event, Event::Playing(_))).collect();
+        assert_eq!(playing, [&Event::Playing(false)], "it rests");
 
         let expected = points(&play(&mut straight, stage), stage.method());
         assert_eq!(points(&play(&mut again, stage), stage.method()), expected, "{stage:?}");

@@ -339,17 +339,18 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over.
-    async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
+    /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over. Answers whether
+    /// there is a reference to go on from; otherwise training is broken off.
+    async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<bool, BackendError> {
         if self.pipeline.sft_has_news() {
             if !self.pipeline.adopt(&mut self.k).await? {
                 self.break_off(Stage::Sft, reports::reference_not_finite(), events);
-                return Ok(());
+                return Ok(false);
             }
             drop(self.restart(&Stage::ALL, true, events));
             events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn evaluate(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {

@@ -156,7 +156,12 @@ fn is_over(former: &Event, event: &Event) -> bool {
         (former, Event::Stage(now)) if now.steps == 0 => stage_of_run(former) == Some(now.stage),
         // An engine that is built anew is at no work.
         (
-            Event::Progress(_) | Event::WinRates(_) | Event::Scaling(_) | Event::Sweep(_) | Event::Swept(_),
+            Event::Playing(_)
+            | Event::Progress(_)
+            | Event::WinRates(_)
+            | Event::Scaling(_)
+            | Event::Sweep(_)
+            | Event::Swept(_),
             Event::Ready(_),
         ) => true,
         // The first run of a sweep takes the place of all that was told of the one before.

@@ -13,12 +13,16 @@ impl<K: Kernels> Session<K> {
         match stage {
             Stage::Base => {}
             Stage::Pairs => {
-                self.adopt_sft(events).await?;
+                if !self.adopt_sft(events).await? {
+                    return Ok(());
+                }
                 self.pipeline.extend_pairs(&mut self.k).await?;
             }
             Stage::Sft => self.step_sft(events).await?,
             Stage::Dpo => {
-                self.adopt_sft(events).await?;
+                if !self.adopt_sft(events).await? {
+                    return Ok(());
+                }
                 while self.pipeline.dpo_wants_pairs() {
                     self.pipeline.extend_dpo_pairs(&mut self.k).await?;
                 }
@@ -31,7 +35,9 @@ impl<K: Kernels> Session<K> {
                 }
             }
             Stage::Unlikelihood | Stage::PreferredFt => {
-                self.adopt_sft(events).await?;
+                if !self.adopt_sft(events).await? {
+                    return Ok(());
+                }
                 let policy = Policy::of(stage).expect("both have a policy");
                 while self.pipeline.likelihood_wants_pairs(policy) {
                     self.pipeline.extend_pairs(&mut self.k).await?;
@@ -89,7 +95,9 @@ impl<K: Kernels> Session<K> {
         let (done, total) = self.pipeline.sft_progress();
         if done == total && self.playing {
             self.play(false, events);
-            self.adopt_sft(events).await?;
+            if !self.adopt_sft(events).await? {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -112,7 +120,9 @@ impl<K: Kernels> Session<K> {
     }
 
     async fn train_dpo(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         if self.pipeline.dpo_wants_pairs() {
             return self.pipeline.extend_dpo_pairs(&mut self.k).await;
         }
@@ -136,7 +146,9 @@ impl<K: Kernels> Session<K> {
         planned: usize,
         events: &mut Vec<Event>,
     ) -> Result<(), BackendError> {
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         if self.pipeline.likelihood_wants_pairs(policy) {
             return self.pipeline.extend_pairs(&mut self.k).await;
         }
@@ -156,7 +168,9 @@ impl<K: Kernels> Session<K> {
 
     /// A piece of Best-of-N: completions, scores, or the point of an N. When all is measured it stops playing.
     async fn draw_best_of_n(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         if self.pipeline.best_of_n_is_done() {
             self.play(false, events);
             return Ok(());
@@ -180,7 +194,9 @@ impl<K: Kernels> Session<K> {
 
     /// A piece of what the reward model needs next; it stops playing when the reward model was what is played.
     async fn train_reward_model(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         let work = self.pipeline.reward_model_work();
         let is_stepping = self.stepping == Some(Stage::RewardModel);
         if is_stepping && work == RewardModelWork::Step {
@@ -213,7 +229,9 @@ impl<K: Kernels> Session<K> {
     }
 
     async fn train_ppo(&mut self, policy: Policy, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         if policy == Policy::Ppo && self.pipeline.reward_model_work() != RewardModelWork::Nothing {
             return self.train_reward_model(planned, events).await;
         }

@@ -35,8 +35,11 @@ impl<K: Kernels> Session<K> {
         let sweep = self.sweep.clone().filter(|_| self.sweeps(stages));
         let told = self.record.of_runs(stages);
         self.play(false, events);
+        let replaced = self.replaced.take();
         let rooms = self.restart(stages, false, events);
-        if is_worth_it {
+        if !is_worth_it {
+            self.replaced = replaced;
+        } else {
             self.undo = Some(Undo { stages, rooms, runs, evaluating, sweep, told });
         }
     }
@@ -64,8 +67,10 @@ impl<K: Kernels> Session<K> {
     }
 
     /// Puts aside the session in whose place this one stands, until something is trained here; where nothing was trained
-    /// in that one either, what it had put aside. Its sweep rests, and has no run at another worker any more.
+    /// in that one either, what it had put aside. Its sweep rests; whoever ordered this session has given back the runs that
+    /// are at other workers.
     pub fn put_aside(&mut self, mut replaced: Self) -> Vec<Event> {
+        replaced.look_for_loss();
         let has_trained = Policy::ALL.into_iter().any(|policy| replaced.pipeline.steps(policy) > 0)
             || replaced.pipeline.reward_model_steps() > 0
             || replaced.pipeline.sft_is_live()
@@ -73,8 +78,11 @@ impl<K: Kernels> Session<K> {
         self.replaced = if replaced.lost() {
             None
         } else if has_trained {
-            // What it says of its rest, nobody is to hear of a session that is not there.
-            replaced.play(false, &mut Vec::new());
+            // Told only once it is had back.
+            let mut rests = Vec::new();
+            replaced.play(false, &mut rests);
+            replaced.tell_stages(&mut rests);
+            replaced.note(&rests);
             replaced.replaced = None;
             Some(Box::new(replaced))
         } else {
@@ -90,6 +98,7 @@ impl<K: Kernels> Session<K> {
     /// page has still.
     fn bring_back(&mut self, replaced: Self, events: &mut Vec<Event>) {
         *self = replaced;
+        self.look_for_loss();
         events.push(Event::Undone(self.own_settings()));
         events.extend(self.record.of_engine());
         // The page takes it that nothing can be taken back, until it is told.

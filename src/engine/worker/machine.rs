@@ -10,7 +10,7 @@ use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
 };
 use crate::engine::session::{Hand, Session, Snapshot, unusable};
-use crate::engine::settings::{BackendChoice, Breadth, Settings};
+use crate::engine::settings::{BackendChoice, Breadth, Settings, WidthChoice};
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;
@@ -76,7 +76,7 @@ impl Machine {
             Command::MoveTo(settings) => Some(match &*self {
                 Self::Session(session) => {
                     let snapshot = session.moving_to(settings.backend);
-                    built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await
+                    built(snapshot.settings(), Source::Moving(Box::new(snapshot)), watch).await
                 }
                 Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None), watch).await,
             }),
@@ -134,7 +134,11 @@ impl Machine {
         if !session.lost() {
             return events;
         }
-        let snapshot = session.snapshot();
+        let backend = match session.snapshot().settings().backend {
+            BackendChoice::Gpu => BackendChoice::Cpu,
+            other => other,
+        };
+        let snapshot = session.moving_to(backend).where_auto_is(WidthChoice::Auto.width(false));
         let refused = session.has_refused();
         let why = if refused { "the graphics device refused a command." } else { "the graphics device was lost." };
         let badge = badge(BackendKind::Cpu, None, why, Some("Choose “GPU” to try it again."));
@@ -251,6 +255,8 @@ enum Source {
     Models(Option<(Which, Checkpoints)>),
     /// A session that was kept, which has the width that it has.
     Kept(Box<Snapshot>),
+    /// The session that is there.
+    Moving(Box<Snapshot>),
 }
 
 async fn session(
@@ -275,6 +281,7 @@ async fn session(
             let snapshot = snapshot.where_auto_is(width);
             Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
         }
+        Source::Moving(snapshot) => Session::restore(k, seconds, badge, &snapshot.where_auto_is(width)),
     }
 }
 

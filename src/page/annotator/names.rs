@@ -78,15 +78,21 @@ impl PairNames {
         Some(RunNote { run, method, name, pairs, settings: settings.to_query(), changed })
     }
 
-    /// The engine refused other settings: it has these.
-    pub fn refuse_settings(&mut self, settings: Settings) {
-        self.settings.refuse(settings);
-    }
-
     /// An engine from before is back, with the settings that it had. Answers with those that hold once what was ordered
     /// since is obeyed.
     pub fn take_settings_back(&mut self, settings: Settings) -> Settings {
         self.settings.take_back(settings)
+    }
+
+    /// The worker has died: what it has not taken up, nobody will.
+    pub fn worker_died(&mut self) {
+        self.settings.worker_died();
+        self.ordered.clear();
+    }
+
+    /// Whether orders that change settings are not taken up yet.
+    pub fn await_settings(&self) -> bool {
+        self.settings.are_awaited()
     }
 
     /// In what settings a run differs from others of its method.

@@ -40,6 +40,8 @@ pub enum Chore {
 pub struct EngineKept {
     engine: Option<Kept>,
     slots: Slots,
+    /// How many entries had been made by then.
+    entries: u32,
 }
 
 /// What is known of the kept run, and what is to be done about it.
@@ -67,6 +69,8 @@ pub struct Keeping {
     stretches: Stretches,
     /// Whether the engine has just been built.
     is_new: bool,
+    /// How many entries were made.
+    entries: u32,
 }
 
 impl Keeping {
@@ -96,7 +100,8 @@ impl Keeping {
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
         kept.moments.drain(..).for_each(|moment| self.slots.put(moment));
         let its = |policy: &&KeptPolicy| {
-            newest.as_ref().is_some_and(|point| point.run == policy.run && policy.stage.method() == point.point.method)
+            let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == point.point.method;
+            !policy.checkpoint.is_empty() && newest.as_ref().is_some_and(is_its)
         };
         if let (Some(policy), Some(point)) = (kept.policies.iter().find(its), newest.clone()) {
             let KeptPolicy { stage, seconds, ref checkpoint, .. } = *policy;
@@ -107,7 +112,7 @@ impl Keeping {
 
     /// What is known of the engine that is there.
     pub fn this_engine(&self) -> EngineKept {
-        EngineKept { engine: self.engine.clone(), slots: self.slots.clone() }
+        EngineKept { engine: self.engine.clone(), slots: self.slots.clone(), entries: self.entries }
     }
 
     /// Another engine is being built: it does not know the policies behind the points of this one.
@@ -116,9 +121,10 @@ impl Keeping {
         self.slots.clear();
     }
 
-    /// An engine from before is back.
-    pub fn former_engine(&mut self, EngineKept { engine, slots }: EngineKept) {
-        (self.engine, self.slots) = (engine, slots);
+    /// An engine from before is back. Policies that an entry without them has let go are not in the store any more.
+    pub fn former_engine(&mut self, EngineKept { engine, slots, entries }: EngineKept) {
+        self.engine = engine;
+        self.slots = if entries == self.entries { slots } else { Slots::default() };
     }
 
     /// The engine tells its reference: at first, and then each time it is another, for which those policies are of no use.
@@ -147,6 +153,7 @@ impl Keeping {
 
     /// An entry of what is `seen`, with the newest rows, at this moment.
     pub fn entry(&mut self, when: f64, seen: Seen) -> Entry {
+        self.entries += 1;
         Entry {
             format: FORMAT,
             when,
@@ -200,9 +207,16 @@ impl Keeping {
         }
     }
 
-    /// The engine that was to resume a run could not be built: the run is offered again, on whichever backend there is.
+    /// The engine that was to resume a run could not be built: the run is offered again. One whose resuming has not begun may
+    /// still be built.
     pub fn not_built(&mut self) {
-        let Some((_, _, mut earlier)) = self.resuming.take() else { return };
+        if let Some((_, _, earlier)) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up) {
+            self.offer_again(earlier);
+        }
+    }
+
+    /// Offers a run again, on whichever backend there is.
+    fn offer_again(&mut self, mut earlier: Box<Earlier>) {
         earlier.seen.settings.backend = BackendChoice::Auto;
         if let Some(engine) = &mut earlier.engine {
             engine.settings.backend = BackendChoice::Auto;
@@ -213,7 +227,9 @@ impl Keeping {
     /// The command that builds the engine as it was at its last point, with these settings, after it has died. A run that
     /// it was about to resume is offered again.
     pub fn rebuilt(&mut self, settings: Settings) -> Command {
-        self.not_built();
+        if let Some((_, _, earlier)) = self.resuming.take() {
+            self.offer_again(earlier);
+        }
         match &self.engine {
             Some(engine) => Command::Resume(Box::new(Kept { settings, ..engine.clone() })),
             None => Command::Start(settings),
@@ -256,7 +272,8 @@ impl Keeping {
 
     /// The engine could not use the kept run: it goes.
     pub fn refused(&mut self) {
-        self.chores.extend(self.resuming.take().map(|(_, _, earlier)| Chore::Forget(earlier.saved())));
+        let refused = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up);
+        self.chores.extend(refused.map(|(_, _, earlier)| Chore::Forget(earlier.saved())));
     }
 }
 

@@ -255,6 +255,17 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
     assert_eq!(state.settings, own);
     let offered = state.keeping.offer.take().expect("the run is offered again");
     assert_eq!(offered.seen.settings.backend, BackendChoice::Auto, "or it would be refused again");
+    // Another order that fails before it is taken up does not touch it.
+    state.keeping.offer = Some(offered.clone());
+    let command = state.resume().unwrap();
+    let order = state.order(command);
+    state.apply(Event::NotBuilt(Some(own)));
+    assert!(state.keeping.offer.is_none());
+    for event in [Event::Acknowledged(order.id), ready()] {
+        state.apply(event);
+    }
+    assert!(!state.points.is_empty(), "it is resumed");
+    let mut state = State::new(own);
     // So it is where the worker dies over it.
     resume(offered, &mut state);
     assert!(matches!(state.rebuilt(), Command::Start(settings) if settings == own));

@@ -22,6 +22,8 @@ impl State {
     /// The command that builds the engine as it was at its last point, after its worker has died.
     pub fn rebuilt(&mut self) -> Command {
         self.orders.worker_died();
+        self.pair_names.worker_died();
+        self.forget_replaced();
         self.handed.worker_died();
         self.keeping.rebuilt(self.settings)
     }

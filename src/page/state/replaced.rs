@@ -36,22 +36,12 @@ pub(super) struct Replaced {
     standing: Vec<(usize, Point)>,
     standing_of: BTreeMap<String, Option<String>>,
     clinic: Clinic,
-    focused: Stage,
-    awaited: Awaited,
-}
-
-/// Which engine is being built, if one is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Awaited {
-    /// The one that took this one's place.
-    First,
-    /// One after it, before which nothing was trained either.
-    Later,
-    None,
+    /// Whether it has trained anything, so that the engine can be had back.
+    has_trained: bool,
 }
 
 impl Replaced {
-    /// Lets `state` know that engine again, with its settings; without any where it was never left.
+    /// Lets `state` know that engine again; with its settings where it was left for another.
     pub fn give_back(self, state: &mut State, settings: Option<Settings>) {
         state.before_reset = self.before_reset;
         state.keeping.former_engine(self.kept);
@@ -63,11 +53,8 @@ impl Replaced {
         }
         state.standing_of = self.standing_of;
         state.removals += 1;
-        if let Some(settings) = settings {
-            state.settings = state.pair_names.take_settings_back(settings);
-            state.dragged_beta = state.settings.beta;
+        if settings.is_some() {
             state.clinic = self.clinic;
-            state.focus(self.focused);
         }
         self.stages.give_back(state);
         state.mark(&View::ALL);
@@ -86,24 +73,19 @@ impl State {
             }
         });
         let has_reset = self.undoable && self.replaced.is_none();
-        if has_trained || has_reset {
-            let is_of_model = |(_, point): &(usize, &Point)| is_standing(&point.point.method);
-            let standing = self.points.iter().enumerate().filter(is_of_model);
-            self.replaced = Some(Box::new(Replaced {
-                is_move,
-                stages: BeforeReset::of(self, &Stage::ALL),
-                before_reset: self.before_reset.take(),
-                kept: self.keeping.this_engine(),
-                earlier_runs: self.earlier_runs,
-                standing: standing.map(|(place, point)| (place, point.clone())).collect(),
-                standing_of: self.standing_of.clone(),
-                clinic: self.clinic.clone(),
-                focused: self.focused,
-                awaited: Awaited::First,
-            }));
-        } else if let Some(replaced) = &mut self.replaced {
-            replaced.awaited = Awaited::Later;
-        }
+        let is_of_model = |(_, point): &(usize, &Point)| is_standing(&point.point.method);
+        let standing = self.points.iter().enumerate().filter(is_of_model);
+        self.leaving = Some(Box::new(Replaced {
+            is_move,
+            stages: BeforeReset::of(self, &Stage::ALL),
+            before_reset: self.before_reset.clone(),
+            kept: self.keeping.this_engine(),
+            earlier_runs: self.earlier_runs,
+            standing: standing.map(|(place, point)| (place, point.clone())).collect(),
+            standing_of: self.standing_of.clone(),
+            clinic: self.clinic.clone(),
+            has_trained: has_trained || has_reset,
+        }));
         if !is_move {
             self.keeping.another_engine();
             self.earlier_runs = self.points.iter().map(|point| point.run).max().unwrap_or(0);
@@ -113,27 +95,53 @@ impl State {
     /// An engine is there: the one that was awaited, or one that knows nothing of what another had put aside.
     pub(super) fn is_replaced(&mut self) {
         self.undoable = false;
-        self.replaced = self.replaced.take().filter(|replaced| replaced.awaited != Awaited::None);
-        if let Some(replaced) = &mut self.replaced {
-            replaced.awaited = Awaited::None;
-        }
+        self.replaced = match self.leaving.take() {
+            Some(leaving) if leaving.has_trained => Some(leaving),
+            // Before it, nothing was trained either: what the one before that had put aside stays.
+            Some(_) => self.replaced.take(),
+            None => None,
+        };
     }
 
     /// The engine that was asked for could not be built: the one before it is there still and rests, with these settings; or
     /// there is none.
     pub(super) fn engine_stays(&mut self, settings: Option<Settings>) {
-        match self.replaced.take() {
-            Some(replaced) if replaced.awaited == Awaited::First => replaced.give_back(self, settings),
-            other => self.replaced = other,
+        if let Some(leaving) = self.leaving.take() {
+            leaving.give_back(self, settings);
         }
-        if let Some(replaced) = &mut self.replaced {
-            replaced.awaited = Awaited::None;
+        match settings {
+            Some(settings) => self.settings_return(settings),
+            None => self.ready = None,
         }
-        if let Some(settings) = settings {
-            self.settings = self.pair_names.take_settings_back(settings);
-            self.dragged_beta = self.settings.beta;
+        self.playing = false;
+        if let Some(kind) = self.ready.as_ref().map(|ready| ready.backend.kind) {
+            self.follow_device(kind);
+            self.follow_width();
         }
         self.mark(&View::ALL);
+    }
+
+    /// The engine has these settings, but for what was ordered since.
+    pub(super) fn settings_return(&mut self, settings: Settings) {
+        self.settings = self.pair_names.take_settings_back(settings);
+        self.dragged_beta = self.settings.beta;
+    }
+
+    /// A reset of stages that have taken steps is what can be taken back from now on.
+    pub(super) fn forget_replaced_by_reset(&mut self, stages: &[Stage]) {
+        if stages.iter().any(|stage| self.stage(*stage).is_some_and(|status| status.steps > 0)) {
+            self.replaced = None;
+        }
+    }
+
+    /// The worker has died, and with it what it had put aside.
+    pub(super) fn forget_replaced(&mut self) {
+        (self.replaced, self.leaving, self.before_reset, self.undoable) = (None, None, None, false);
+    }
+
+    /// Whether what the engine takes back is known here: not to a page that was made anew meanwhile.
+    pub fn knows_undone(&self) -> bool {
+        self.replaced.is_some() || self.before_reset.is_some()
     }
 
     /// What can be taken back, if anything can.
@@ -198,10 +206,7 @@ mod tests {
             state.apply(Event::Reference("second".into()));
             state.apply(Event::Point(point(1, "sft", 0)));
             state.apply(dpo(0));
-            if seed == 7 {
-                state.apply(Event::Undoable(true));
-            }
-            state.undoable = true;
+            state.apply(Event::Undoable(true));
             assert!(state.undo() == Some(Undo::Start) && state.beta_changes.is_empty(), "seed {seed}");
         }
         assert_ne!(places(&state), before.0);
@@ -247,6 +252,72 @@ mod tests {
             state.apply(event);
         }
         assert_eq!((known(&state), state.settings), ((before.0, before.2, before.3), before.1));
+    }
+
+    #[test]
+    fn a_reset_after_a_move_is_what_is_taken_back_and_one_of_nothing_changes_nothing() {
+        for steps in [0, 20] {
+            let mut state = trained();
+            let order = state.order(Command::MoveTo(state.settings));
+            for event in [Event::Acknowledged(order.id), ready(), Event::Undoable(true), dpo(steps)] {
+                state.apply(event);
+            }
+            state.beta_changes.insert(Stage::Dpo, vec![(20, 0.9)]);
+            let reset = state.order(Command::Reset);
+            for event in [Event::Acknowledged(reset.id), dpo(0)] {
+                state.apply(event);
+            }
+            assert_eq!(state.undo(), Some(if steps == 0 { Undo::Move } else { Undo::Reset }));
+            state.apply(Event::Undone(state.settings));
+            let changes = if steps == 0 { vec![(10, 0.3)] } else { vec![(20, 0.9)] };
+            assert_eq!(state.beta_changes[&Stage::Dpo], changes, "after {steps} steps");
+        }
+    }
+
+    #[test]
+    fn what_is_ordered_behind_an_engine_that_cannot_be_built_holds_as_far_as_it_can() {
+        let mut state = trained();
+        let own = state.settings;
+        begin(&mut state, 7);
+        let later = Settings { seed: 8, ..own };
+        state.order(Command::SetBeta(0.7));
+        let next = state.order(Command::Start(later));
+        state.apply(Event::NotBuilt(Some(own)));
+        assert_eq!(state.settings, later, "the next engine brings its own");
+        state.apply(Event::Acknowledged(next.id));
+        state.apply(ready());
+        assert_eq!(state.settings, later);
+        // And where nothing was trained, what was known is known still.
+        let (mut state, own) = (trained(), Settings::default());
+        state.apply(dpo(0));
+        state.earlier_runs = 0;
+        begin(&mut state, 7);
+        assert_eq!(state.earlier_runs, 1);
+        state.apply(Event::NotBuilt(Some(own)));
+        assert_eq!((state.earlier_runs, state.settings, state.undo()), (0, own, None));
+    }
+
+    #[test]
+    fn a_refused_device_is_not_the_choice_where_the_engine_has_left_it() {
+        let mut state = trained();
+        let order = state.order(Command::MoveTo(Settings { backend: BackendChoice::Gpu, ..state.settings }));
+        state.apply(Event::Acknowledged(order.id));
+        let of_lost_device = Settings { backend: BackendChoice::Gpu, ..Settings::default() };
+        state.apply(Event::NotBuilt(Some(of_lost_device)));
+        assert_eq!(state.settings.backend, BackendChoice::Cpu);
+        state.apply(Event::NotBuilt(None));
+        assert!(state.ready.is_none() && !state.playing);
+    }
+
+    #[test]
+    fn a_worker_that_dies_takes_what_it_had_put_aside_along() {
+        let mut state = trained();
+        begin(&mut state, 7);
+        for event in [ready(), Event::Undoable(true)] {
+            state.apply(event);
+        }
+        assert!(matches!(state.rebuilt(), Command::Start(_)));
+        assert!(state.undo().is_none() && !state.knows_undone());
     }
 
     #[test]

@@ -136,12 +136,11 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
     };
     state.apply(Event::Ready(ready));
     state.settings.breadth = Breadth::Broad;
-    state.order(Command::Start(state.settings));
+    let order = state.order(Command::Start(state.settings));
+    state.apply(Event::Acknowledged(order.id));
     let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped: true };
     state.apply(Event::Failure(failure));
     assert_eq!(state.settings.breadth, Breadth::Broad);
-    state.apply(Event::NotBuilt(None));
-    assert_eq!(state.settings.breadth, Breadth::Broad, "there is no engine that has another");
     state.apply(Event::NotBuilt(Some(Settings::default())));
     assert_eq!(state.settings.breadth, Breadth::Default);
 }

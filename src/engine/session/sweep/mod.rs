@@ -111,7 +111,9 @@ impl<K: Kernels> Session<K> {
             return Ok(());
         }
         // What SFT has learned since would end the sweep when it begins.
-        self.adopt_sft(events).await?;
+        if !self.adopt_sft(events).await? {
+            return Ok(());
+        }
         let sweep = LiveSweep {
             stage: self.focus,
             policy,

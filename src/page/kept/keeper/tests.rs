@@ -533,7 +533,9 @@ fn what_is_held_by_a_tab_that_crashes_is_offered_again_and_can_be_discarded() {
 fn an_engine_that_refuses_what_its_tab_holds_lets_it_be_forgotten() {
     let (memory, [(mut one, mut its), _]) = two_offers();
     alone(its.work(Job::Hold("former".into())));
-    one.state.resume();
+    let command = one.state.resume().expect("an offer");
+    let order = one.state.order(command);
+    one.state.apply(Event::Acknowledged(order.id));
     one.state.keeping.chores.clear();
     one.state.keeping.refused();
     let [Chore::Forget(saved)] = &one.state.keeping.chores[..] else { panic!("it goes") };
