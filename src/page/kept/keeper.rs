@@ -335,7 +335,7 @@ impl<S: Store> Keeper<S> {
                 }
                 Err(_) if is_open => {}
                 Err(reason) => {
-                    self.delete(set.keys.clone()).await?;
+                    self.delete(set.keys.clone(), &[]).await?;
                     news.push(News::Broken(reason));
                 }
             }
@@ -403,22 +403,26 @@ impl<S: Store> Keeper<S> {
             Standing::Closed => true,
             Standing::Unknown => now - set.when() > LONG_AGO,
         };
-        let (mut left, mut gone) = (MOST_VISITS, Vec::new());
+        let (mut newest, mut gone) = (Vec::new(), Vec::new());
         for set in sets {
             if set.is_newer() || set.head.is_none() || set.visit == self.visit || !is_over(&set) {
                 continue;
             }
-            if set.is_discarded || left == 0 {
+            if set.is_discarded || newest.len() == MOST_VISITS {
                 if set.is_discarded || former != Some(set.visit.as_str()) {
                     gone.push(set);
                 }
             } else {
-                left -= 1;
+                newest.push(set.visit);
             }
         }
         for set in gone {
             // One that another page takes up just now stays.
-            let deleted = if self.store.hold(&set.visit).await { self.delete(set.keys).await } else { Ok(()) };
+            let deleted = if self.store.hold(&set.visit).await {
+                self.delete(set.keys, if set.is_discarded { &[] } else { &newest }).await
+            } else {
+                Ok(())
+            };
             self.store.let_go(&set.visit);
             deleted?;
         }
@@ -456,8 +460,14 @@ impl<S: Store> Keeper<S> {
         transaction.commit(changes).await
     }
 
-    async fn delete(&self, keys: Vec<Key>) -> Result<(), StoreError> {
-        let transaction = self.store.begin(true).await?;
+    /// Removes a set for these newer ones, as long as they are all there: another page may have discarded one since.
+    async fn delete(&self, keys: Vec<Key>, newer: &[String]) -> Result<(), StoreError> {
+        let mut transaction = self.store.begin(true).await?;
+        for visit in newer {
+            if transaction.get(&self.key(visit, Kind::Head, 0)).await?.is_none() {
+                return Ok(());
+            }
+        }
         transaction.commit(keys.into_iter().map(Change::Delete).collect()).await
     }
 
