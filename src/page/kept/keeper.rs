@@ -87,7 +87,6 @@ struct Set {
     head: Option<Head>,
     is_discarded: bool,
     standing: Standing,
-    keys: Vec<Key>,
 }
 
 impl Set {
@@ -211,14 +210,18 @@ impl<S: Store> Keeper<S> {
         news
     }
 
-    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered. Whoever removes a set
-    /// holds it, so that nobody takes it up meanwhile.
-    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
-        let standing = if self.store.hold(&saved.visit).await {
-            self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref())
+    /// Holds a set that is to be removed, so that nobody takes it up meanwhile; one that another page holds is open.
+    async fn standing_to_remove(&self, visit: &str) -> Standing {
+        if self.store.hold(visit).await {
+            self.standing(visit, self.store.open_elsewhere().await.as_deref())
         } else {
             Standing::Open
-        };
+        }
+    }
+
+    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered.
+    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
+        let standing = self.standing_to_remove(&saved.visit).await;
         let mut transaction = self.store.begin(true).await?;
         let (changes, is_there) = self.removal(&mut transaction, saved, standing).await?;
         let trouble = match standing {
@@ -258,7 +261,11 @@ impl<S: Store> Keeper<S> {
     /// Writes all parts that are not there yet, and removes those that the entry does not name. Answers with `false`, and
     /// writes nothing, if what was there before is gone.
     async fn write(&mut self, entry: &mut Entry) -> Result<bool, StoreError> {
-        let open = if entry.replaces.is_some() { self.store.open_elsewhere().await } else { None };
+        let replaced = match &entry.replaces {
+            // It is held since the click on Resume, unless another page held it just then.
+            Some(saved) => Some((saved.clone(), self.standing_to_remove(&saved.visit).await)),
+            None => None,
+        };
         let mut transaction = self.store.begin(true).await?;
         let head = self.key(&self.visit, Kind::Head, 0);
         if self.written.is_some() && transaction.get(&head).await?.is_none() {
@@ -266,9 +273,8 @@ impl<S: Store> Keeper<S> {
         }
         let before = self.written.clone().unwrap_or_default();
         let mut changes = Vec::new();
-        if let Some(saved) = &entry.replaces {
-            let standing = self.standing(&saved.visit, open.as_deref());
-            (changes, _) = self.removal(&mut transaction, saved, standing).await?;
+        if let Some((saved, standing)) = &replaced {
+            (changes, _) = self.removal(&mut transaction, saved, *standing).await?;
         }
         let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
@@ -335,7 +341,7 @@ impl<S: Store> Keeper<S> {
                 }
                 Err(_) if is_open => {}
                 Err(reason) => {
-                    self.delete(set.keys.clone(), &[]).await?;
+                    self.delete(set, &[]).await?;
                     news.push(News::Broken(reason));
                 }
             }
@@ -351,8 +357,8 @@ impl<S: Store> Keeper<S> {
         for key in reading.keys(Under::Folder(&self.folder)).await? {
             let Key::Part { visit, kind, .. } = &key else { continue };
             if sets.last().is_none_or(|set| set.visit != *visit) {
-                let (visit, standing, keys) = (visit.clone(), Standing::Unknown, Vec::new());
-                sets.push(Set { visit, head: None, is_discarded: false, standing, keys });
+                let (visit, standing) = (visit.clone(), Standing::Unknown);
+                sets.push(Set { visit, head: None, is_discarded: false, standing });
             }
             let set = sets.last_mut().expect("one was added");
             match kind {
@@ -360,7 +366,6 @@ impl<S: Store> Keeper<S> {
                 Kind::Discarded => set.is_discarded = true,
                 Kind::Entry | Kind::Policy | Kind::Rows => {}
             }
-            set.keys.push(key);
         }
         drop(reading);
         let open = self.store.open_elsewhere().await;
@@ -419,7 +424,7 @@ impl<S: Store> Keeper<S> {
         for set in gone {
             // One that another page takes up just now stays.
             let deleted = if self.store.hold(&set.visit).await {
-                self.delete(set.keys, if set.is_discarded { &[] } else { &newest }).await
+                self.delete(&set, if set.is_discarded { &[] } else { &newest }).await
             } else {
                 Ok(())
             };
@@ -460,14 +465,20 @@ impl<S: Store> Keeper<S> {
         transaction.commit(changes).await
     }
 
-    /// Removes a set for these newer ones, as long as they are all there: another page may have discarded one since.
-    async fn delete(&self, keys: Vec<Key>, newer: &[String]) -> Result<(), StoreError> {
+    /// Removes a set as it was listed for these newer ones. Both are looked at again: its page may have written since, and
+    /// another may have discarded a newer one.
+    async fn delete(&self, set: &Set, newer: &[String]) -> Result<(), StoreError> {
         let mut transaction = self.store.begin(true).await?;
+        let head = decode::<S, _>(transaction.get(&self.key(&set.visit, Kind::Head, 0)).await?);
+        if head != set.head {
+            return Ok(());
+        }
         for visit in newer {
             if transaction.get(&self.key(visit, Kind::Head, 0)).await?.is_none() {
                 return Ok(());
             }
         }
+        let keys = transaction.keys(Under::Visit(&self.folder, &set.visit)).await?;
         transaction.commit(keys.into_iter().map(Change::Delete).collect()).await
     }
 
