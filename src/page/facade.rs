@@ -191,6 +191,8 @@ impl Page {
         for news in self.storage.take_news() {
             self.hear(news);
         }
+        // An entry may have waited for the one before it.
+        self.do_chores();
         let stale: Vec<View> = self.state.take_stale().into_iter().collect();
         if !stale.is_empty() {
             let (part, held) = (tour::view::top(&self.state), focus::held());
@@ -344,11 +346,12 @@ impl Page {
     /// Lets the browser do what is to be done about the kept run.
     pub(super) fn do_chores(&mut self) {
         for chore in std::mem::take(&mut self.state.keeping.chores) {
-            self.storage.push(match chore {
-                Chore::Write => Job::Save(Box::new(self.state.entry(js_sys::Date::now()))),
-                Chore::Hold(visit) => Job::Hold(visit),
-                Chore::Forget(saved) => Job::Forget(saved),
-            });
+            match chore {
+                Chore::Write if self.storage.is_saving() => self.state.keeping.write(),
+                Chore::Write => self.storage.save(|| self.state.entry(js_sys::Date::now())),
+                Chore::Hold(visit) => self.storage.push(Job::Hold(visit)),
+                Chore::Forget(saved) => self.storage.push(Job::Forget(saved)),
+            }
         }
     }
 

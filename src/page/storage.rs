@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
-use super::kept::{Job, Jobs, Keeper, News};
+use super::kept::{Entry, Job, Jobs, Keeper, News};
 use super::{dom, frames, stored};
 use crate::engine::worker::wire;
 use klimb_text::words::key;
@@ -62,7 +62,15 @@ struct Inner {
     /// Away while it works.
     keeper: Option<Keeper<Browser>>,
     news: Told,
+    /// Whether an entry waits, is being written, or has been just now.
+    is_saving: bool,
+    /// Milliseconds from when it is written until another may be made.
+    rest: f64,
 }
+
+/// How many times as long as an entry took to be made the next one is not made: making it holds up the page, for longer the
+/// more points there are.
+const REST: f64 = 9.0;
 
 /// What there is to say.
 type Told = Rc<RefCell<Vec<News>>>;
@@ -74,7 +82,7 @@ impl Storage {
         let (lock, prefix) = (lock_name(&folder, &visit), lock_name(&folder, ""));
         let browser = Browser { lock, prefix, has_asked: Cell::new(false), held: Rc::default(), news: news.clone() };
         let keeper = Some(Keeper::new(browser, folder, visit));
-        Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news })))
+        Self(Rc::new(RefCell::new(Inner { jobs: Jobs::default(), keeper, news, is_saving: false, rest: 0.0 })))
     }
 
     /// Looks for runs of earlier visits.
@@ -93,6 +101,31 @@ impl Storage {
         }
     }
 
+    /// Whether an entry made now would come too soon. The page draws a frame when that is over.
+    pub fn is_saving(&self) -> bool {
+        self.0.borrow().is_saving
+    }
+
+    /// Writes the entry that `make` makes, and asks for no other until the page has had time for other things.
+    pub fn save(&self, make: impl FnOnce() -> Entry) {
+        let now = || dom::window().performance().map_or_else(js_sys::Date::now, |clock| clock.now());
+        let begin = now();
+        let entry = make();
+        let rest = REST * (now() - begin).max(0.0);
+        {
+            let mut inner = self.0.borrow_mut();
+            (inner.is_saving, inner.rest) = (true, rest);
+        }
+        self.push(Job::Save(Box::new(entry)));
+    }
+
+    async fn rest(self) {
+        let rest = self.0.borrow().rest;
+        wait(rest as i32).await;
+        self.0.borrow_mut().is_saving = false;
+        frames::ask();
+    }
+
     /// What there is to say since the last time.
     pub fn take_news(&self) -> Vec<News> {
         let inner = self.0.borrow();
@@ -105,7 +138,11 @@ impl Storage {
             if let Job::Look(Some(former), _) = &job {
                 keeper.store().wait_for_end_of(former).await;
             }
+            let is_save = matches!(job, Job::Save(_));
             let news = keeper.work(job).await;
+            if is_save {
+                spawn_local(self.clone().rest());
+            }
             if news.contains(&News::Saved) {
                 // A tab that may keep nothing is offered the newest run instead of its own.
                 stored::write(stored::session(), VISIT, Some(keeper.visit()));
@@ -164,11 +201,7 @@ impl Browser {
             if !open.iter().any(|its| its == visit) {
                 return;
             }
-            let turn = Promise::new(&mut |resolve, _| {
-                // Only a page being closed refuses a time-out, and then nothing is to be awaited.
-                let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, TURN);
-            });
-            let _ = JsFuture::from(turn).await;
+            wait(TURN).await;
         }
     }
 
@@ -219,6 +252,16 @@ impl Browser {
 /// on that would end the page's module.
 fn real<T: Into<JsValue> + TryFrom<JsValue, Error = idb::Error>>(given: T) -> Result<T, idb::Error> {
     T::try_from(given.into())
+}
+
+/// Waits so many milliseconds; not at all where the browser gives no time-out.
+async fn wait(milliseconds: i32) {
+    let over = Promise::new(&mut |resolve, _| {
+        if dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds).is_err() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
+    });
+    let _ = JsFuture::from(over).await;
 }
 
 /// Tells something after so many milliseconds, if the wait for the store goes on then.

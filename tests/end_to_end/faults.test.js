@@ -10,6 +10,8 @@ const TIMES = Number(process.env.KLIMB_FAULTS ?? 5);
 const SEED = Number(process.env.KLIMB_SEED ?? 1);
 const QUICK = 'evaluation_samples=64&batch_size=8&pairs=192&evaluate_every=2&width=32';
 const WITH_GPU = { url: `${process.env.KLIMB_URL}?${QUICK}&backend=gpu`, expected: /destroyed|Device|GPU|WebGPU/i };
+/** After so many the page is opened anew: it keeps every point, and drawing thousands takes its time. */
+const A_VISIT = 20;
 const KILLED = 'killed by a test';
 const WITHOUT = { url: `${process.env.KLIMB_URL}?${QUICK}`, expected: new RegExp(KILLED) };
 
@@ -40,6 +42,9 @@ async function trained(page, more) {
   );
 }
 
+/** The numbers of times that each visit is harmed. */
+const visits = () => Array.from({ length: Math.ceil(TIMES / A_VISIT) }, (_, done) => Math.min(A_VISIT, TIMES - done * A_VISIT));
+
 /** Lets `harm` happen at some moment of training, and insists on what is right after it. */
 async function survived(page, moment, harm, told) {
   await trained(page, 1);
@@ -64,7 +69,7 @@ async function survived(page, moment, harm, told) {
 
 test(`${TIMES} times the graphics device goes at some moment`, async () => {
   const next = random(SEED);
-  await visit('Chromium with WebGPU', async (page) => {
+  for (const times of visits()) await visit('Chromium with WebGPU', async (page) => {
     // A worker that has just begun may not know the interface yet, and one of the page before the reload may be gone.
     const watch = async (worker) => {
       for (const end = Date.now() + PATIENT.timeout; Date.now() < end && page.workers().includes(worker);) {
@@ -85,7 +90,7 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
     await page.reload();
     await Promise.all(opened);
     await ready(page);
-    for (let time = 0; time < TIMES; time += 1) {
+    for (let time = 0; time < times; time += 1) {
       assert.match(await text(page, '#badge'), /Runs on the GPU/, 'it computes on the graphics device');
       await survived(page, next(), () => page.workers()[0].evaluate(() => self.klimbDevice.destroy()), 'The graphics device was lost; DPO is back at step');
       assert.match(await text(page, '#badge'), /CPU/);
@@ -116,9 +121,9 @@ test(`${TIMES} times the graphics device goes at some moment`, async () => {
 
 test(`${TIMES} times the engine's worker dies at some moment`, async () => {
   const next = random(SEED + 1);
-  await visit('Chromium without WebGPU', async (page) => {
+  for (const times of visits()) await visit('Chromium without WebGPU', async (page) => {
     await ready(page);
-    for (let time = 0; time < TIMES; time += 1) {
+    for (let time = 0; time < times; time += 1) {
       const die = () => page.workers().at(-1).evaluate((words) => {
         setTimeout(() => {
           setTimeout(() => self.close());

@@ -87,6 +87,38 @@ for (const name of Object.keys(BROWSERS)) {
   }, { url: QUICK }));
 }
 
+test('while one entry waits to be written no other is made, and then the newest is', () => visit(CHROMIUM, async (page) => {
+  await ready(page);
+  await page.evaluate(() => new Promise((resolve) => {
+    const { stringify } = JSON;
+    window.made = 0;
+    JSON.stringify = (...given) => {
+      const text = stringify(...given);
+      window.made += Number(text?.includes('"earlier_runs"') ?? 0);
+      return text;
+    };
+    // A transaction that goes on lets no other one write.
+    const opened = indexedDB.open('klimb');
+    opened.onsuccess = () => {
+      const store = opened.result.transaction('parts', 'readwrite').objectStore('parts');
+      const goOn = () => {
+        if (window.isFree) opened.result.close();
+        else store.get(['nothing']).onsuccess = goOn;
+      };
+      goOn();
+      resolve();
+    };
+  }));
+  for (let number = 1; number <= 5; number += 1) {
+    await page.click('#step');
+    await has(page, '#frontier-summary', `step ${number}:`);
+  }
+  assert.equal(await page.evaluate(() => window.made), 1);
+  await page.evaluate(() => { window.isFree = true; });
+  await isKept(page, 5);
+  assert.equal(await page.evaluate(() => window.made), 2);
+}, { url: QUICK }));
+
 test('a resumed run has its pairs’ name and hers, and its earlier points still open', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.evaluate(() => {

@@ -86,7 +86,6 @@ struct Set {
     head: Option<Head>,
     is_discarded: bool,
     standing: Standing,
-    keys: Vec<Key>,
 }
 
 impl Set {
@@ -210,14 +209,18 @@ impl<S: Store> Keeper<S> {
         news
     }
 
-    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered. Whoever removes a set
-    /// holds it, so that nobody takes it up meanwhile.
-    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
-        let standing = if self.store.hold(&saved.visit).await {
-            self.standing(&saved.visit, self.store.open_elsewhere().await.as_deref())
+    /// Holds a set that is to be removed, so that nobody takes it up meanwhile; one that another page holds is open.
+    async fn standing_to_remove(&self, visit: &str) -> Standing {
+        if self.store.hold(visit).await {
+            self.standing(visit, self.store.open_elsewhere().await.as_deref())
         } else {
             Standing::Open
-        };
+        }
+    }
+
+    /// Answers with a sentence, and removes nothing, if the set is not as it was when it was offered.
+    async fn remove(&self, saved: &Saved) -> Result<Option<&'static str>, StoreError> {
+        let standing = self.standing_to_remove(&saved.visit).await;
         let mut transaction = self.store.begin(true).await?;
         let (changes, is_there) = self.removal(&mut transaction, saved, standing).await?;
         let trouble = match standing {
@@ -257,7 +260,11 @@ impl<S: Store> Keeper<S> {
     /// Writes all parts that are not there yet, and removes those that the entry does not name. Answers with `false`, and
     /// writes nothing, if what was there before is gone.
     async fn write(&mut self, entry: &mut Entry) -> Result<bool, StoreError> {
-        let open = if entry.replaces.is_some() { self.store.open_elsewhere().await } else { None };
+        let replaced = match &entry.replaces {
+            // It is held since the click on Resume, unless another page held it just then.
+            Some(saved) => Some((saved.clone(), self.standing_to_remove(&saved.visit).await)),
+            None => None,
+        };
         let mut transaction = self.store.begin(true).await?;
         let head = self.key(&self.visit, Kind::Head, 0);
         if self.written.is_some() && transaction.get(&head).await?.is_none() {
@@ -265,9 +272,8 @@ impl<S: Store> Keeper<S> {
         }
         let before = self.written.clone().unwrap_or_default();
         let mut changes = Vec::new();
-        if let Some(saved) = &entry.replaces {
-            let standing = self.standing(&saved.visit, open.as_deref());
-            (changes, _) = self.removal(&mut transaction, saved, standing).await?;
+        if let Some((saved, standing)) = &replaced {
+            (changes, _) = self.removal(&mut transaction, saved, *standing).await?;
         }
         let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
@@ -334,7 +340,7 @@ impl<S: Store> Keeper<S> {
                 }
                 Err(_) if is_open => {}
                 Err(reason) => {
-                    self.delete(set.keys.clone()).await?;
+                    self.delete(set, &[]).await?;
                     news.push(News::Broken(reason));
                 }
             }
@@ -350,8 +356,8 @@ impl<S: Store> Keeper<S> {
         for key in reading.keys(Under::Folder(&self.folder)).await? {
             let Key::Part { visit, kind, .. } = &key else { continue };
             if sets.last().is_none_or(|set| set.visit != *visit) {
-                let (visit, standing, keys) = (visit.clone(), Standing::Unknown, Vec::new());
-                sets.push(Set { visit, head: None, is_discarded: false, standing, keys });
+                let (visit, standing) = (visit.clone(), Standing::Unknown);
+                sets.push(Set { visit, head: None, is_discarded: false, standing });
             }
             let set = sets.last_mut().expect("one was added");
             match kind {
@@ -359,7 +365,6 @@ impl<S: Store> Keeper<S> {
                 Kind::Discarded => set.is_discarded = true,
                 Kind::Entry | Kind::Policy | Kind::Rows => {}
             }
-            set.keys.push(key);
         }
         drop(reading);
         let open = self.store.open_elsewhere().await;
@@ -402,22 +407,26 @@ impl<S: Store> Keeper<S> {
             Standing::Closed => true,
             Standing::Unknown => now - set.when() > LONG_AGO,
         };
-        let (mut left, mut gone) = (MOST_VISITS, Vec::new());
+        let (mut newest, mut gone) = (Vec::new(), Vec::new());
         for set in sets {
             if set.is_newer() || set.head.is_none() || set.visit == self.visit || !is_over(&set) {
                 continue;
             }
-            if set.is_discarded || left == 0 {
+            if set.is_discarded || newest.len() == MOST_VISITS {
                 if set.is_discarded || former != Some(set.visit.as_str()) {
                     gone.push(set);
                 }
             } else {
-                left -= 1;
+                newest.push(set.visit);
             }
         }
         for set in gone {
             // One that another page takes up just now stays.
-            let deleted = if self.store.hold(&set.visit).await { self.delete(set.keys).await } else { Ok(()) };
+            let deleted = if self.store.hold(&set.visit).await {
+                self.delete(&set, if set.is_discarded { &[] } else { &newest }).await
+            } else {
+                Ok(())
+            };
             self.store.let_go(&set.visit);
             deleted?;
         }
@@ -455,8 +464,20 @@ impl<S: Store> Keeper<S> {
         transaction.commit(changes).await
     }
 
-    async fn delete(&self, keys: Vec<Key>) -> Result<(), StoreError> {
-        let transaction = self.store.begin(true).await?;
+    /// Removes a set as it was listed for these newer ones. Both are looked at again: its page may have written since, and
+    /// another may have discarded a newer one.
+    async fn delete(&self, set: &Set, newer: &[String]) -> Result<(), StoreError> {
+        let mut transaction = self.store.begin(true).await?;
+        let head = decode::<S, _>(transaction.get(&self.key(&set.visit, Kind::Head, 0)).await?);
+        if head != set.head {
+            return Ok(());
+        }
+        for visit in newer {
+            if transaction.get(&self.key(visit, Kind::Head, 0)).await?.is_none() {
+                return Ok(());
+            }
+        }
+        let keys = transaction.keys(Under::Visit(&self.folder, &set.visit)).await?;
         transaction.commit(keys.into_iter().map(Change::Delete).collect()).await
     }
 

@@ -369,8 +369,20 @@ impl World {
     }
 }
 
+/// Names the seed of an interleaving that fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("That was interleaving {}.", self.0);
+        }
+    }
+}
+
 /// Two hundred steps of two tabs.
 fn interleaving(seed: u64) -> Counts {
+    let _seed = Seed(seed);
     let mut world = World::new(seed);
     for _ in 0..200 {
         world.step();

@@ -1,7 +1,9 @@
 //! Keeping, natively, with each call of the store failing in turn. `interleavings` has two tabs in random orders.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready, Stage};
@@ -550,4 +552,75 @@ fn a_discard_that_has_begun_is_not_overtaken_by_a_resume() {
     assert!(alone(others.store().hold(&saved.visit)));
     alone(its.hold(&saved.visit));
     assert_eq!(memory.shared().held.get("former").map(String::as_str), Some("two"));
+}
+
+/// Goes on with `work` for so many calls. Answers whether it was at an end before.
+fn is_over_after<T>(turns: usize, work: &mut Pin<Box<dyn Future<Output = T> + '_>>) -> bool {
+    (0..turns).any(|_| work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready())
+}
+
+fn finished<T>(polled: Poll<T>) -> Option<T> {
+    match polled {
+        Poll::Ready(it) => Some(it),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn what_its_page_writes_while_another_tidies_is_whole_or_told_as_gone() {
+    let visits = ["d", "c", "b", "a"];
+    let mut orders = 0;
+    for turns in 0.. {
+        let (memory, mut all) = with_visits(&visits, 4);
+        memory.shared().open = None;
+        let (mut tab, mut its, _) = all.remove(0);
+        tab.train(100, 7.0);
+        let (entry, whole) = tab.save(60.0 * HOUR);
+        let mut other = keeper(&memory, "new");
+        let mut look: Pin<Box<dyn Future<Output = _>>> = Box::pin(other.look(None, 50.0 * HOUR));
+        if is_over_after(turns, &mut look) {
+            break;
+        }
+        let mut save: Pin<Box<dyn Future<Output = _>>> = Box::pin(its.save(entry));
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut looked, mut news) = (None, None);
+        while looked.is_none() || news.is_none() {
+            if news.is_none() {
+                news = finished(save.as_mut().poll(&mut context));
+            }
+            if looked.is_none() {
+                looked = finished(look.as_mut().poll(&mut context));
+            }
+        }
+        let left = stored(&memory);
+        match news.as_deref() {
+            Some([News::Saved]) => assert_eq!(left.get("d"), Some(&whole), "after {turns} calls"),
+            Some([News::Gone(_)]) => assert_eq!(left.get("d"), None, "after {turns} calls"),
+            news => panic!("{news:?}"),
+        }
+        orders += 1;
+    }
+    println!("{orders} orders of a save and a look");
+    assert!(orders > 20);
+}
+
+#[test]
+fn what_another_tab_holds_at_any_moment_of_a_save_is_not_removed_by_it() {
+    let (mut orders, mut kept) = (0, 0);
+    for turns in 0.. {
+        let (memory, [(mut one, mut its), (_, others)]) = two_offers();
+        one.resume();
+        one.train(10, 7.0);
+        let (entry, _) = one.save(6.0 * HOUR);
+        let mut save: Pin<Box<dyn Future<Output = _>>> = Box::pin(its.save(entry));
+        if is_over_after(turns, &mut save) {
+            break;
+        }
+        let is_held = alone(others.store().hold("former"));
+        assert_eq!(alone(save), [News::Saved]);
+        assert!(!is_held || is_there(&memory, "former"), "it was held after {turns} calls of the save");
+        (orders, kept) = (orders + 1, kept + usize::from(is_held));
+    }
+    println!("{orders} orders of a save and a hold; {kept} times the other was first");
+    assert!(orders > 10 && kept > 0 && kept < orders);
 }
