@@ -10,8 +10,8 @@ use super::state::State;
 use super::{dom, stored};
 use crate::engine::protocol::{Event, Failure};
 use crate::engine::settings::{behind_ampersand, whole};
-use klimb_text::json;
 use klimb_text::ConfigError;
+use klimb_text::json;
 
 const LENT: &str = "klimb-lent";
 

@@ -5,7 +5,6 @@ use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, Poi
 
 use super::clinic::{self, Case};
 use super::guess::Guess;
-use klimb_charts::recorded::Ghosts;
 use super::state::{Export, State, Tint, Undo};
 use super::study::Study;
 use super::tour::{self, Move};
@@ -15,6 +14,7 @@ use super::{
     lectern, pictures, pipeline, runs, stored, studies, sweep,
 };
 use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
+use klimb_charts::recorded::Ghosts;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
 use klimb_text::json;

@@ -9,8 +9,8 @@ use super::state::State;
 use super::trails::{run_name, setting, table_name};
 use super::view::View;
 use super::{Page, beta, dom, drawing, format, notices};
-use klimb_charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use crate::engine::protocol::Origin;
+use klimb_charts::{ChartError, Frame, FrontierChart, Look, Trail};
 use klimb_metrics::{FrontierPoint, OptimumPoint};
 use klimb_text::words::say;
 

@@ -1,8 +1,8 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type. No browser in here.
 
-use std::collections::BTreeSet;
 use crate::engine::settings::{Part, parts};
 use klimb_text::shorten::excerpt;
+use std::collections::BTreeSet;
 
 /// The parts of the page that can be hidden, by what an address calls them, and where they are in the document.
 pub const PARTS: [(&str, &str); 13] = [

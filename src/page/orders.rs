@@ -1,8 +1,7 @@
 //! What orders were for, until the worker takes them up. No browser in here.
 
-
-use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::protocol::{Command, Stage};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The orders so far, and what is expected of those that are not taken up yet.
 #[derive(Debug, Clone, Default)]

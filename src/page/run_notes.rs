@@ -1,8 +1,7 @@
 //! What each run was trained with, so that it has a name of its own and can be repeated. No browser in here.
 
-
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::annotator::PairSource;
 use super::state::State;

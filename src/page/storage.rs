@@ -1,8 +1,8 @@
 //! The browser's own store: IndexedDB by the crate idb, and Web Locks, by which pages tell that they are open. Wasm alone.
 //! What is kept, and where, is decided in `page::kept`.
 
-use std::collections::BTreeMap;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
 

@@ -1,8 +1,7 @@
 //! Points as runs: which belong together, and what each is called.
 
-
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::annotator::{PairNames, PairSource};
 use super::format;

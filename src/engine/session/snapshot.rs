@@ -4,12 +4,12 @@ use super::moments::Moments;
 use super::pipeline::Policy;
 use super::record::Record;
 use super::{Clock, Failure, Run, Session};
-use klimb_network::backend::{BackendError, Kernels};
 use crate::engine::protocol::{
     Badge, Checkpoints, Event, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage,
 };
 use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
 use klimb_lab::TrainedRewardModel;
+use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 
 /// A session at the last evaluated points of its runs. It lives in ordinary memory, so losing the device does not

@@ -3,14 +3,14 @@
 use wasm_bindgen_futures::spawn_local;
 
 use super::{DeviceWatch, adapter, shipped};
-use klimb_network::backend::BackendError;
-use klimb_network::backend::either::{Either, EitherBackend};
-use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
 use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
 };
 use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings, WidthChoice};
+use klimb_network::backend::BackendError;
+use klimb_network::backend::either::{Either, EitherBackend};
+use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;

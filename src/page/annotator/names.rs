@@ -1,8 +1,7 @@
 //! What tells runs of one method apart: the pairs they were trained on, where those were not generated, and their settings.
 
-
-use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::PairSource;
 use crate::engine::protocol::{Command, Point};

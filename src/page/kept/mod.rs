@@ -11,8 +11,6 @@ mod slots;
 pub mod store;
 mod stretches;
 
-
-use std::collections::BTreeMap;
 use self::entry::FORMAT;
 pub use self::entry::{Earlier, Entry, Loaded, Missing, Place, Saved, Seen, Stretch, lost};
 pub use self::jobs::{Job, Jobs};
@@ -21,8 +19,9 @@ use self::slots::Slots;
 use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
 use crate::engine::settings::{BackendChoice, Settings};
-use klimb_text::json;
 use klimb_metrics::MetricRow;
+use klimb_text::json;
+use std::collections::BTreeMap;
 
 /// What the browser is to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::State;
 use crate::engine::protocol::{Batch, BestOfNNumbers, LikelihoodBatch, Round, ScoredBatch, SftBatch, Stage, Work};
-use klimb_metrics::MetricRow;
 use crate::page::view::View;
+use klimb_metrics::MetricRow;
 
 /// What was known of the stages that a reset starts over.
 #[derive(Debug, Clone)]

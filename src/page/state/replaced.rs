@@ -1,7 +1,6 @@
 //! What the page knows of the engine before this one, as long as that one can be had back: another seed or other models
 //! build another engine, which takes nothing away for good before it has trained.
 
-use std::collections::BTreeMap;
 use super::State;
 use super::before_reset::BeforeReset;
 use crate::engine::protocol::{Origin, Point, Stage};
@@ -10,6 +9,7 @@ use crate::page::clinic::Clinic;
 use crate::page::kept::EngineKept;
 use crate::page::trails::is_standing;
 use crate::page::view::View;
+use std::collections::BTreeMap;
 
 /// What can be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

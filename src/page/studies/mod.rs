@@ -13,8 +13,8 @@ use web_sys::Element;
 use super::state::State;
 use super::view::View;
 use super::{Page, dom, drawing, notices};
-use klimb_charts::{ChartError, LineChart, Look};
 use crate::page::study::Study;
+use klimb_charts::{ChartError, LineChart, Look};
 use klimb_text::words::say;
 
 /// Draws the panel that is open.

@@ -3,13 +3,13 @@
 use thiserror::Error;
 
 use super::{PIECE, Pipeline, at_temperature_1};
-use klimb_network::backend::network::Network;
-use klimb_network::backend::{BackendError, Kernels};
 use crate::engine::protocol::{DrawnPair, Loaded, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use klimb_align::language::Sequence;
 use klimb_lab::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
+use klimb_network::backend::network::Network;
+use klimb_network::backend::{BackendError, Kernels};
 use klimb_numerics::rng::Generator;
 use klimb_world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World};

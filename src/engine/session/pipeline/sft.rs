@@ -1,13 +1,13 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
 use super::{Pipeline, TOLD, preferences};
-use klimb_align::algorithms::{Sft, SftMetrics};
-use klimb_network::backend::{BackendError, Kernels};
 use crate::engine::protocol::{Loaded, SftBatch};
 use crate::engine::session::reports;
+use klimb_align::algorithms::{Sft, SftMetrics};
 use klimb_align::language::upload;
 use klimb_lab::{SFT_STEPS, TextSource, sft_settings};
 use klimb_metrics::MetricRow;
+use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 use klimb_world::MAX_SEQUENCE;
 
