@@ -1,5 +1,6 @@
 //! The stages of the pipeline, which settings, protocol and page all speak of.
 
+use klimb_metrics::Method;
 use serde::{Deserialize, Serialize};
 
 /// The stages of the pipeline: base, SFT and pairs, then DPO on one road, reward model and PPO on the other.
@@ -58,28 +59,42 @@ impl Stage {
         }
     }
 
-    /// What its policy is called among the points of the frontier.
-    pub fn method(self) -> &'static str {
+    /// What its policy is among the points of the frontier; `None` where a stage makes no policy.
+    pub fn method(self) -> Option<Method> {
         match self {
-            Self::PreferredFt => "preferred_ft",
-            Self::BestOfN => "best_of_n",
-            stage => stage.id(),
+            Self::Base => Some(Method::Base),
+            Self::Sft => Some(Method::Sft),
+            Self::Pairs | Self::RewardModel => None,
+            Self::Dpo => Some(Method::Dpo),
+            Self::Ppo => Some(Method::Ppo),
+            Self::PpoGt => Some(Method::PpoGt),
+            Self::Unlikelihood => Some(Method::Unlikelihood),
+            Self::PreferredFt => Some(Method::PreferredFt),
+            Self::BestOfN => Some(Method::BestOfN),
+        }
+    }
+
+    /// The stage that makes policies of a method; `None` where no stage of the page does.
+    pub fn of(method: Method) -> Option<Self> {
+        match method {
+            Method::Base => Some(Self::Base),
+            Method::Sft => Some(Self::Sft),
+            Method::Dpo => Some(Self::Dpo),
+            Method::Ppo => Some(Self::Ppo),
+            Method::PpoGt => Some(Self::PpoGt),
+            Method::Unlikelihood => Some(Self::Unlikelihood),
+            Method::PreferredFt => Some(Self::PreferredFt),
+            Method::BestOfN | Method::BestOfNScore => Some(Self::BestOfN),
+            Method::BaseCued | Method::PpoGtPtx => None,
         }
     }
 
     /// What people call it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base model",
-            Self::Sft => "SFT",
-            Self::Pairs => "preferences",
-            Self::Dpo => "DPO",
-            Self::RewardModel => "reward model",
-            Self::Ppo => "PPO",
-            Self::PpoGt => "PPO-GT",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "Preferred-FT",
-            Self::BestOfN => "Best-of-N",
+        match self.method() {
+            Some(method) => method.info().label,
+            None if self == Self::RewardModel => "reward model",
+            None => "preferences",
         }
     }
 

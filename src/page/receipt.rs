@@ -100,7 +100,7 @@ impl Receipt {
             let name = own.unwrap_or_else(|| run_name(&Point { run, point: point.clone() }, &names));
             Trail {
                 label: say!("{}, receipt {}", name, whose + 1),
-                method: point.method.clone(),
+                method: point.method,
                 live: false,
                 points: vec![point.clone()],
             }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::annotator::PairSource;
 use super::state::State;
-use super::trails::{RunId, is_standing, runs};
+use super::trails::{RunId, runs};
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::engine::settings::{KNOBS, Knob, Settings};
-use klimb_metrics::Setting;
+use klimb_metrics::{Method, Setting};
 use klimb_text::words::{decimal, say};
 
 /// Knobs that no name tells: those that stand in it anyhow, and those that change nothing in training.
@@ -31,8 +31,8 @@ const LONGEST_NAME: usize = 120;
 pub struct RunNote {
     /// Its number, as in [`Point`].
     pub run: u32,
-    /// Its method's name among the points.
-    pub method: String,
+    /// Its method.
+    pub method: Method,
     /// What the person called it; `None` where it has the name by what differs.
     #[serde(default)]
     pub name: Option<String>,
@@ -76,7 +76,7 @@ pub struct RunSettings {
     ordered: BTreeMap<u32, (Settings, bool)>,
     now: Settings,
     /// By run and method, and whether they were ever others.
-    runs: BTreeMap<(u32, String), (Settings, bool)>,
+    runs: BTreeMap<(u32, Method), (Settings, bool)>,
     revision: u32,
 }
 
@@ -130,34 +130,34 @@ impl RunSettings {
 
     /// Notes what a measured run is trained with.
     pub fn record(&mut self, point: &Point) {
-        let method = &point.point.method;
-        if is_standing(method) {
+        let method = point.point.method;
+        if method.is_standing() {
             return;
         }
         let mut settings = self.now;
         // A sweep's runs have each their own, and the seed is the engine's.
         if let (Setting::Number(number), Some(Stage::Dpo | Stage::Ppo | Stage::PpoGt)) =
-            (&point.point.setting, stage(method))
+            (&point.point.setting, Stage::of(method))
         {
             settings.beta = *number;
         }
-        let before = self.runs.get(&(point.run, method.clone())).copied();
+        let before = self.runs.get(&(point.run, method)).copied();
         let changed = before.is_some_and(|(earlier, changed)| changed || earlier != settings);
         if before != Some((settings, changed)) {
-            self.runs.insert((point.run, method.clone()), (settings, changed));
+            self.runs.insert((point.run, method), (settings, changed));
             self.revision += 1;
         }
     }
 
     /// The settings of a run at its last point, and whether they were others before; `None` where nobody noted them.
-    pub fn of(&self, run: u32, method: &str) -> Option<(Settings, bool)> {
-        self.runs.get(&(run, method.to_owned())).copied()
+    pub fn of(&self, run: u32, method: Method) -> Option<(Settings, bool)> {
+        self.runs.get(&(run, method)).copied()
     }
 
     /// In which settings a run differs from another of its method, each as `learning rate 0.0005`.
-    pub fn differing(&self, run: u32, method: &str) -> Vec<String> {
-        let (Some((mine, _)), Some(stage)) = (self.of(run, method), stage(method)) else { return Vec::new() };
-        let others = || self.runs.iter().filter(|((_, its), _)| its == method).map(|(_, (settings, _))| settings);
+    pub fn differing(&self, run: u32, method: Method) -> Vec<String> {
+        let (Some((mine, _)), Some(stage)) = (self.of(run, method), Stage::of(method)) else { return Vec::new() };
+        let others = || self.runs.iter().filter(|((_, its), _)| *its == method).map(|(_, (settings, _))| settings);
         KNOBS
             .iter()
             .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
@@ -172,13 +172,13 @@ impl RunSettings {
     }
 
     /// Everything, to be kept: run, method, settings as an address has them, whether they have changed.
-    pub fn kept(&self) -> Vec<(u32, String, String, bool)> {
+    pub fn kept(&self) -> Vec<(u32, Method, String, bool)> {
         let runs = self.runs.iter();
-        runs.map(|((run, method), (settings, changed))| (*run, method.clone(), settings.to_query(), *changed)).collect()
+        runs.map(|((run, method), (settings, changed))| (*run, *method, settings.to_query(), *changed)).collect()
     }
 
     /// Takes up a run of a file or of an earlier visit. What cannot be used of its settings is as by default.
-    pub fn take_up(&mut self, run: u32, method: String, settings: &str, changed: bool) {
+    pub fn take_up(&mut self, run: u32, method: Method, settings: &str, changed: bool) {
         self.runs.insert((run, method), (Settings::from_query(settings).0, changed));
         self.revision += 1;
     }
@@ -199,18 +199,6 @@ fn in_words(knob: &Knob, settings: &Settings) -> String {
 /// A named value in the page's language.
 fn say_value(name: String) -> String {
     klimb_text::words::heard(&name)
-}
-
-fn stage(method: &str) -> Option<Stage> {
-    match method {
-        "dpo" => Some(Stage::Dpo),
-        "ppo" => Some(Stage::Ppo),
-        "ppo-gt" => Some(Stage::PpoGt),
-        "unlikelihood" => Some(Stage::Unlikelihood),
-        "preferred_ft" => Some(Stage::PreferredFt),
-        _ if method.starts_with("best_of_n") => Some(Stage::BestOfN),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::trails::{RunId, runs};
 use super::view::View;
 use super::{Page, address, dom, focus, format, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
+use klimb_metrics::Method;
 use klimb_text::words::say;
 
 /// Which run a row is of.
@@ -38,7 +39,7 @@ fn write_list(state: &State) {
             next = next.and_then(|row| row.next_element_sibling());
         } else {
             // The list refuses no row.
-            let _ = list.insert_before(&row(id, &trail.method), next.as_deref());
+            let _ = list.insert_before(&row(id, trail.method), next.as_deref());
         }
     }
     for (id, trail) in &runs {
@@ -57,10 +58,10 @@ fn write_list(state: &State) {
     }
 }
 
-fn row(id: &RunId, method: &str) -> Element {
+fn row(id: &RunId, method: Method) -> Element {
     let (row, id) = (dom::make("li", "run", ""), id.id());
     dom::set_attribute(&row, RUN, Some(&id));
-    dom::set_attribute(&row, "data-method", Some(&method.replace('_', "-")));
+    dom::set_attribute(&row, "data-method", Some(&method.to_string().replace('_', "-")));
     let field = |kind: &str, role: &str| {
         let field = dom::make("input", "", "");
         dom::set_attribute(&field, "type", Some(kind));
@@ -82,7 +83,7 @@ fn write_open(state: &State) {
     dom::flag("opened", "hidden", state.open.is_none());
     let Some((id, point)) = &state.open else { return };
     let runs = runs(&state.points, &state.pair_names);
-    let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.as_str(), |(_, trail)| trail.label.as_str());
+    let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.label(), |(_, trail)| trail.label.as_str());
     let name = state.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
     dom::set_text("opened-title", &say!("{}, step {}", name, point.step));
     dom::set_text("opened-numbers", &numbers(state, point));

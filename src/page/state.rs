@@ -36,11 +36,11 @@ use crate::page::study::Study;
 use crate::page::sweep::Sweeping;
 use crate::page::taken;
 use crate::page::tour::Tour;
-use crate::page::trails::{self, RunId, RunMark, is_standing};
+use crate::page::trails::{self, RunId, RunMark};
 use crate::page::view::View;
 use klimb_charts::Trail;
 use klimb_charts::recorded::Recorded;
-use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use klimb_metrics::{FrontierPoint, Method, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// Everything the views read.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ pub struct State {
     /// The fingerprint of the reference that is on.
     reference: Option<String>,
     /// Which reference was on when a model that is no run was measured last, by method.
-    standing_of: BTreeMap<String, Option<String>>,
+    standing_of: BTreeMap<Method, Option<String>>,
     /// How often points were taken out, so that the table is written anew.
     pub removals: usize,
     /// The point that is open, with its run.
@@ -369,7 +369,7 @@ impl State {
                 self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
             }
             Event::Point(point) => {
-                if !is_standing(&point.point.method) {
+                if !point.point.method.is_standing() {
                     self.keeping.write();
                 }
                 let point = Point { run: point.run + self.earlier_runs, ..point };
@@ -444,7 +444,7 @@ impl State {
                 self.mark(&[View::Studies]);
             }
             Event::Sweep(run) => {
-                let id = run.map(|it| RunId { run: it.run + self.earlier_runs, method: it.stage.method().into() });
+                let id = run.and_then(|it| Some(RunId { run: it.run + self.earlier_runs, method: it.stage.method()? }));
                 self.sweep.take(run, id);
                 self.mark(&[View::Frontier, View::Runs, View::Sweep]);
             }

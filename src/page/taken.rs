@@ -84,7 +84,10 @@ pub fn loaded(file: &str, loaded: &Loaded) -> String {
 
 /// A model as its file names it.
 fn model(name: &str) -> &str {
-    Stage::ALL.into_iter().find(|stage| stage.id() == name || stage.method() == name).map_or(name, |it| say(it.name()))
+    Stage::ALL
+        .into_iter()
+        .find(|stage| stage.id() == name || stage.method().is_some_and(|method| method.info().file_name == name))
+        .map_or(name, |it| say(it.name()))
 }
 
 /// Settings of a file, as far as they are not the default.

@@ -5,26 +5,25 @@ use std::collections::BTreeMap;
 
 use super::annotator::{PairNames, PairSource};
 use super::format;
-use crate::engine::protocol::{Point, Stage};
+use crate::engine::protocol::Point;
 use klimb_charts::Trail;
-use klimb_charts::recorded::method_name;
-use klimb_metrics::{FrontierPoint, Setting};
-use klimb_text::words::{decimal, heard, say};
+use klimb_metrics::{FrontierPoint, Method, Setting, SettingKind};
+use klimb_text::words::{decimal, heard};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId {
     /// As in [`Point`].
     pub run: u32,
-    /// The method's name among the points.
-    pub method: String,
+    /// Its method.
+    pub method: Method,
 }
 
 impl RunId {
     /// The run of a point.
     pub fn of(point: &Point) -> Self {
-        let run = if is_standing(&point.point.method) { 0 } else { point.run };
-        Self { run, method: point.point.method.clone() }
+        let run = if point.point.method.is_standing() { 0 } else { point.run };
+        Self { run, method: point.point.method }
     }
 
     /// How it is called in ids of the document: `3-dpo`.
@@ -35,7 +34,7 @@ impl RunId {
     /// The run whose id this is.
     pub fn named(id: &str) -> Option<Self> {
         let (run, method) = id.split_once('-')?;
-        Some(Self { run: run.parse().ok()?, method: method.into() })
+        Some(Self { run: run.parse().ok()?, method: Method::of_file_name(method)? })
     }
 }
 
@@ -57,20 +56,20 @@ pub fn trails(points: &[Point], names: &PairNames) -> Vec<Trail> {
 /// The same, with the runs that they are.
 pub fn runs(points: &[Point], names: &PairNames) -> Vec<(RunId, Trail)> {
     let mut trails: BTreeMap<RunId, Trail> = BTreeMap::default();
-    let mut newest: BTreeMap<(&str, Option<&PairSource>), u32> = BTreeMap::default();
+    let mut newest: BTreeMap<(Method, Option<&PairSource>), u32> = BTreeMap::default();
     for point in points {
-        let newest = newest.entry((&point.point.method, names.of(point))).or_default();
+        let newest = newest.entry((point.point.method, names.of(point))).or_default();
         *newest = (*newest).max(point.run);
     }
     for point in points {
-        let method = point.point.method.as_str();
+        let method = point.point.method;
         let trail = trails.entry(RunId::of(point)).or_insert_with(|| Trail {
             label: String::new(),
-            method: method.into(),
-            live: is_standing(method) || newest.get(&(method, names.of(point))) == Some(&point.run),
+            method,
+            live: method.is_standing() || newest.get(&(method, names.of(point))) == Some(&point.run),
             points: Vec::new(),
         });
-        if is_standing(method) {
+        if method.is_standing() {
             trail.points.clear();
         }
         trail.label = run_name(point, names);
@@ -91,29 +90,24 @@ pub fn shown(points: &[Point], names: &PairNames, marks: &BTreeMap<RunId, RunMar
     runs(points, names).into_iter().filter_map(named).collect()
 }
 
-/// Whether a method is no run of training, such as the reference, and so stands once, as measured last.
-pub fn is_standing(method: &str) -> bool {
-    matches!(method, "sft" | "base")
-}
-
 /// What a run is called beside its trail: method, setting and, where they were not generated, its pairs.
 pub fn run_name(point: &Point, names: &PairNames) -> String {
-    let method = method_label(point);
-    let name = match &point.point.setting {
-        _ if matches!(point.point.method.as_str(), "sft" | "base" | "preferred_ft") => method.to_owned(),
-        Setting::Number(n) if point.point.method.starts_with("best_of_n") => format!("{method}, N {n}"),
-        Setting::Number(alpha) if point.point.method == "unlikelihood" => {
-            format!("{method}, α {}", format::beta(*alpha))
+    let method = point.point.method.label();
+    let name = match (&point.point.setting, point.point.method.info().setting) {
+        (Setting::Number(_) | Setting::Label(_), SettingKind::None) => method.to_owned(),
+        (Setting::Number(n), SettingKind::Count) => format!("{method}, N {n}"),
+        (Setting::Number(alpha), SettingKind::Alpha) => format!("{method}, α {}", format::beta(*alpha)),
+        (Setting::Number(beta), SettingKind::Beta) => format!("{method}, β {}", format::beta(*beta)),
+        (Setting::Label(label), SettingKind::Beta | SettingKind::Alpha | SettingKind::Count) => {
+            format!("{method}, {}", heard(label))
         }
-        Setting::Number(beta) => format!("{method}, β {}", format::beta(*beta)),
-        Setting::Label(label) => format!("{method}, {}", heard(label)),
     };
     told_apart(name, point, names)
 }
 
 /// The method of a run as the table calls it: its setting has a column of its own.
 pub fn table_name(point: &Point, names: &PairNames) -> String {
-    told_apart(method_label(point).to_owned(), point, names)
+    told_apart(point.point.method.label().to_owned(), point, names)
 }
 
 /// A name with what tells its run from others of the method: settings, and pairs that were not generated.
@@ -122,19 +116,10 @@ fn told_apart(name: String, point: &Point, names: &PairNames) -> String {
     [name].into_iter().chain(names.differing(point)).chain(pairs).collect::<Vec<_>>().join(", ")
 }
 
-fn method_label(point: &Point) -> &str {
-    match point.point.method.as_str() {
-        "dpo" => say(Stage::Dpo.name()),
-        "ppo" => say(Stage::Ppo.name()),
-        "ppo-gt" => say(Stage::PpoGt.name()),
-        other => method_name(other),
-    }
-}
-
 /// A point's setting as people read it, with what it is: a method has a β, an α, an N, or, where it was `recorded`, PPO's KL
 /// target.
 pub fn setting(point: &FrontierPoint, recorded: bool) -> String {
-    match (&point.setting, setting_name(&point.method, recorded)) {
+    match (&point.setting, setting_name(point.method, recorded)) {
         (Setting::Number(value), Some("N")) => format!("N {value}"),
         (Setting::Number(value), Some("KL target")) => say!("KL target {}", decimal(value.to_string())),
         (Setting::Number(value), Some(name)) => format!("{name} {}", format::beta(*value)),
@@ -144,13 +129,13 @@ pub fn setting(point: &FrontierPoint, recorded: bool) -> String {
 }
 
 /// What the number is that a method's points have as their setting.
-pub fn setting_name(method: &str, recorded: bool) -> Option<&'static str> {
-    match method {
-        "ppo" if recorded => Some("KL target"),
-        "dpo" | "ppo" | "ppo-gt" => Some("β"),
-        "unlikelihood" => Some("α"),
-        _ if method.starts_with("best_of_n") => Some("N"),
-        _ => None,
+pub fn setting_name(method: Method, recorded: bool) -> Option<&'static str> {
+    match method.info().setting {
+        SettingKind::Beta if recorded && method == Method::Ppo => Some("KL target"),
+        SettingKind::Beta => Some("β"),
+        SettingKind::Alpha => Some("α"),
+        SettingKind::Count => Some("N"),
+        SettingKind::None => None,
     }
 }
 

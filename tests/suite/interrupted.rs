@@ -11,8 +11,8 @@ use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
     BestOf, Budget, ComparisonSettings, Contest, ContestSettings, Contestant, EvaluationSettings, HackingSettings,
-    Leash, Method, OptimumSettings, PpoRunSettings, Progress, ReferenceRecipe, ScalingPart, ScalingSettings, Sink,
-    StudyError, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack, learned_optimum,
+    Leash, OptimumSettings, PpoRunSettings, Progress, ReferenceRecipe, ScalingPart, ScalingSettings, Sink, StudyError,
+    SweepMethod, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack, learned_optimum,
     measure_scaling, model_config, run, sample_optimum, train_part, train_reference, train_reward_model,
 };
 use klimb::language::Sequence;
@@ -34,12 +34,12 @@ fn start(world: &World) -> (ModelConfig, Vec<f32>) {
 /// A sweep of every method with a few steps of each.
 fn sweep() -> SweepSettings {
     let methods = [
-        Method::Dpo { beta: 0.3 },
-        Method::Unlikelihood { alpha: 0.1 },
-        Method::PreferredFt,
-        Method::Ppo(Leash::Beta(0.3)),
-        Method::PpoGt(Leash::TargetKl(3.0)),
-        Method::BestOfN { largest: 4 },
+        SweepMethod::Dpo { beta: 0.3 },
+        SweepMethod::Unlikelihood { alpha: 0.1 },
+        SweepMethod::PreferredFt,
+        SweepMethod::Ppo(Leash::Beta(0.3)),
+        SweepMethod::PpoGt(Leash::TargetKl(3.0)),
+        SweepMethod::BestOfN { largest: 4 },
     ];
     let smoke = SweepSettings::smoke(1);
     SweepSettings {

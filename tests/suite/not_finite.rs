@@ -7,7 +7,7 @@ use klimb::algorithms::PpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, BestOfNSettings, Budget, EvaluationSettings, Leash, Method, Plan, Sink, StudyError, SweepError,
+    Algorithm, BestOfNSettings, Budget, EvaluationSettings, Leash, Plan, Sink, StudyError, SweepError, SweepMethod,
     SweepPoint, SweepRun, SweepSettings, TrainingSettings, limits, model_config, reference_point, run, run_best_of_n,
 };
 use klimb::language::Schedule;
@@ -60,7 +60,7 @@ fn smoke(peak: f64) -> SweepSettings {
 fn a_run_whose_last_step_leaves_no_numbers_ends_in_an_error() {
     let (world, config, reference) = start();
     let (k, network) = (&mut Cpu::<f32>::new(), Network::new(config));
-    for method in [Method::Dpo { beta: 0.3 }, Method::PreferredFt, Method::PpoGt(Leash::Beta(0.3))] {
+    for method in [SweepMethod::Dpo { beta: 0.3 }, SweepMethod::PreferredFt, SweepMethod::PpoGt(Leash::Beta(0.3))] {
         let settings = smoke(1e39);
         let plan = settings.plan(&SweepRun { method, seed: 1 });
         let ended = block_on(run(k, &world, (&network, &reference), (&plan, 1), &mut Finite));
@@ -92,7 +92,7 @@ fn models_with_weights_too_large_are_named() {
 
 #[test]
 fn what_would_not_fit_is_refused_with_its_reason() {
-    let Plan::Train(training) = smoke(1e-3).plan(&SweepRun { method: Method::Dpo { beta: 0.3 }, seed: 1 }) else {
+    let Plan::Train(training) = smoke(1e-3).plan(&SweepRun { method: SweepMethod::Dpo { beta: 0.3 }, seed: 1 }) else {
         unreachable!("DPO trains")
     };
     let budget = |change: &dyn Fn(&mut TrainingSettings)| {

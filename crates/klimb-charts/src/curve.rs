@@ -7,7 +7,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
 use super::labels::Labels;
-use super::{ChartError, Frame, Look, Marker};
+use super::marker::draw_marker;
+use super::{ChartError, Frame, Look};
+use klimb_metrics::SeriesStyle;
 use klimb_text::words::say;
 
 /// Height of a curve's name and of the line it stands on, in units of length.
@@ -19,8 +21,8 @@ const LINE: f64 = 15.0;
 pub struct Curve {
     /// What stands beside its end.
     pub label: String,
-    /// Decides hue and marker.
-    pub method: String,
+    /// Hue and marker.
+    pub style: SeriesStyle,
     /// (step, value), by rising step.
     pub points: Vec<(f64, f64)>,
     /// The same before it was smoothed, drawn pale; empty where it was not.
@@ -124,7 +126,7 @@ impl CurveChart<'_> {
         area.draw(&PathElement::new(line, look.line(look.palette.quiet, 1.0)))?;
         for curve in self.curves {
             if let Some((x, y)) = newest_at(&curve.points, step).filter(|(_, y)| frame.has_place(*y)) {
-                let hue = look.palette.method(&curve.method);
+                let hue = look.palette.color(curve.style.hue);
                 area.draw(&Circle::new(frame.pixel(x, y), look.px(4.0), look.palette.paper.filled()))?;
                 area.draw(&Circle::new(frame.pixel(x, y), look.px(4.0), look.line(hue, 1.5)))?;
             }
@@ -143,7 +145,7 @@ impl CurveChart<'_> {
         let outline: Vec<(i32, i32)> =
             first.points.iter().map(pixel).chain(second.points.iter().rev().map(pixel)).collect();
         if self.gap && outline.len() > 3 {
-            let hue = look.palette.method(&first.method);
+            let hue = look.palette.color(first.style.hue);
             area.draw(&Polygon::new(outline, hue.mix(0.18).filled()))?;
         }
         Ok(())
@@ -172,7 +174,7 @@ impl CurveChart<'_> {
         let mut labels = Labels::new(frame, look);
         names.iter().for_each(|name| labels.keep_clear(&[name.end], true, 1.0));
         for Name { curve, width, left, bottom, .. } in names {
-            let hue = look.palette.method(&curve.method);
+            let hue = look.palette.color(curve.style.hue);
             let style = look.text(&hue, SIZE, HPos::Left, VPos::Bottom);
             let (top, edge) = (bottom - height, look.px(2.0));
             // A curve that is noisy runs through its own name; it is seen through what makes that legible.
@@ -289,7 +291,7 @@ fn draw_curve<DB: DrawingBackend>(
     look: &Look,
     frame: &Frame,
 ) -> Result<(), ChartError> {
-    let hue = look.palette.method(&curve.method);
+    let hue = look.palette.color(curve.style.hue);
     let pixels = |points: &[(f64, f64)]| -> Vec<(i32, i32)> {
         points.iter().filter(|(_, y)| frame.has_place(*y)).map(|(x, y)| frame.pixel(*x, *y)).collect()
     };
@@ -304,10 +306,10 @@ fn draw_curve<DB: DrawingBackend>(
     } else if pixels.len() > 1 {
         area.draw(&PathElement::new(pixels.clone(), look.line(hue, 1.5)))?;
     }
-    let marker = Marker::of(&curve.method);
+    let marker = curve.style.marker;
     for (index, pixel) in pixels.iter().enumerate() {
         if curve.marked || index + 1 == pixels.len() {
-            marker.draw(area, *pixel, look.px(3.0), hue.filled())?;
+            draw_marker(marker, area, *pixel, look.px(3.0), hue.filled())?;
         }
     }
     Ok(())

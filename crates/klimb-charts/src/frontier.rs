@@ -9,8 +9,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::dashes::dashes;
 use super::frame::spanning;
 use super::labels::Labels;
-use super::{ChartError, Frame, Look, Marker};
-use klimb_metrics::{FrontierPoint, OptimumPoint};
+use super::marker::draw_marker;
+use super::{ChartError, Frame, Look};
+use klimb_metrics::{FrontierPoint, Marker, Method, OptimumPoint};
 use klimb_text::words::say;
 
 /// Below this effective sample size a point of the optimum is a guess, and drawn dashed.
@@ -26,8 +27,8 @@ const PALE: f64 = 0.1;
 pub struct Trail {
     /// What stands beside its end: what differed ("DPO, β 0.30").
     pub label: String,
-    /// Decides hue and marker, by its name in [`FrontierPoint`].
-    pub method: String,
+    /// Decides hue and marker.
+    pub method: Method,
     /// Whether it grows now: drawn in full colour, with error bars on its last point.
     pub live: bool,
     /// Its points.
@@ -40,7 +41,7 @@ pub struct Aim {
     /// What stands beside its end.
     pub label: String,
     /// Whose aim it is; decides the hue.
-    pub method: String,
+    pub method: Method,
     /// Its points, by KL in either direction. Those carried by too few samples are left out.
     pub points: Vec<OptimumPoint>,
 }
@@ -211,12 +212,13 @@ impl FrontierChart<'_> {
             self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
         let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink, false));
         let trails = self.trails.iter().rev().filter_map(|trail| {
-            let color = if trail.live { palette.method(&trail.method) } else { palette.quiet };
+            let color = if trail.live { palette.method(trail.method) } else { palette.quiet };
             Some((trail.label.as_str(), at(trail.points.last()?), color, false))
         });
-        let aims = self.aims.iter().filter_map(|aim| {
-            Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(&aim.method), true))
-        });
+        let aims = self
+            .aims
+            .iter()
+            .filter_map(|aim| Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(aim.method), true)));
         // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
         let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
         let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
@@ -239,7 +241,7 @@ impl FrontierChart<'_> {
         frame: &Frame,
     ) -> Result<(), ChartError> {
         for aim in self.aims {
-            let (hue, pixels) = (look.palette.method(&aim.method), aim.pixels(frame));
+            let (hue, pixels) = (look.palette.method(aim.method), aim.pixels(frame));
             let dashes = if pixels.len() > 1 { dashes(&pixels, f64::from(look.px(3.0))) } else { Vec::new() };
             for dash in dashes {
                 area.draw(&PathElement::new(dash, look.line(hue, 1.0)))?;
@@ -268,7 +270,7 @@ impl FrontierChart<'_> {
                 area.draw(&PathElement::new(dash, look.line(look.palette.quiet, 1.0)))?;
             }
         }
-        Marker::Cross.draw(area, center, look.px(6.0), look.line(look.palette.ink, 2.0))
+        draw_marker(Marker::Cross, area, center, look.px(6.0), look.line(look.palette.ink, 2.0))
     }
 
     fn draw_target<DB: DrawingBackend>(
@@ -280,9 +282,9 @@ impl FrontierChart<'_> {
     ) -> Result<(), ChartError> {
         let Some((point, _)) = &self.target else { return Ok(()) };
         let center = frame.pixel(point.kl_per_sequence, point.gold_reward);
-        Marker::Diamond.draw(area, center, look.px(7.0), look.palette.paper.filled())?;
+        draw_marker(Marker::Diamond, area, center, look.px(7.0), look.palette.paper.filled())?;
         labels.keep_clear(&[center], true, LIVE);
-        Marker::Diamond.draw(area, center, look.px(7.0), look.line(look.palette.ink, 2.0))
+        draw_marker(Marker::Diamond, area, center, look.px(7.0), look.line(look.palette.ink, 2.0))
     }
 }
 
@@ -306,9 +308,9 @@ fn draw_trail<DB: DrawingBackend>(
     frame: &Frame,
     labels: &mut Labels,
 ) -> Result<(), ChartError> {
-    let hue = look.palette.method(&trail.method);
+    let hue = look.palette.method(trail.method);
     let color = if trail.live { hue.mix(1.0) } else { hue.mix(0.45) };
-    let marker = Marker::of(&trail.method);
+    let marker = trail.method.info().marker;
     let pixels: Vec<(i32, i32)> = trail.points.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
     labels.keep_clear(&pixels, true, LIVE);
     if pixels.len() > 1 {
@@ -320,9 +322,9 @@ fn draw_trail<DB: DrawingBackend>(
     for (index, pixel) in pixels.iter().enumerate() {
         let last = index + 1 == pixels.len();
         let radius = look.px(if last && trail.live { 6.0 } else { 3.5 });
-        marker.draw(area, *pixel, radius, color.filled())?;
+        draw_marker(marker, area, *pixel, radius, color.filled())?;
         if selected == Some(index) {
-            marker.draw(area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
+            draw_marker(marker, area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
         }
     }
     Ok(())
@@ -341,7 +343,7 @@ fn draw_ghost<DB: DrawingBackend>(
     frame: &Frame,
     labels: &mut Labels,
 ) -> Result<(), ChartError> {
-    let hue = look.palette.method(&ghost.method);
+    let hue = look.palette.method(ghost.method);
     for stretch in ghost.points.chunk_by(|a, b| is_in(a, frame) == is_in(b, frame)) {
         if !is_in(&stretch[0], frame) {
             continue;
@@ -352,7 +354,7 @@ fn draw_ghost<DB: DrawingBackend>(
             area.draw(&PathElement::new(pixels.clone(), look.line(hue.mix(0.16), 1.0)))?;
         }
         for pixel in pixels {
-            Marker::of(&ghost.method).draw(area, pixel, look.px(2.5), hue.mix(0.3).filled())?;
+            draw_marker(ghost.method.info().marker, area, pixel, look.px(2.5), hue.mix(0.3).filled())?;
         }
     }
     Ok(())
@@ -374,7 +376,7 @@ fn draw_read_off<DB: DrawingBackend>(
     }
     let pixels: Vec<(i32, i32)> = path.into_iter().map(|(kl, reward)| frame.pixel(kl, reward)).collect();
     for dash in dashes(&pixels, f64::from(look.px(6.0))) {
-        area.draw(&PathElement::new(dash, look.line(look.palette.method(&curve.method).mix(0.7), 1.0)))?;
+        area.draw(&PathElement::new(dash, look.line(look.palette.method(curve.method).mix(0.7), 1.0)))?;
     }
     Ok(())
 }

@@ -8,9 +8,10 @@
 //!
 //! ```
 //! use klimb_charts::{Line, LineChart, LinePoint, Look, line_svg};
+//! use klimb_metrics::Method;
 //!
 //! let points = [(1.0, 0.6, 0.05), (2.0, 0.8, 0.04)].map(|(x, y, half_width)| LinePoint { x, y, half_width });
-//! let line = Line { label: "DPO".into(), method: "dpo".into(), points: points.to_vec(), pale: false };
+//! let line = Line { label: "DPO".into(), style: Method::Dpo.into(), points: points.to_vec(), pale: false };
 //! let chart = LineChart {
 //!     x_name: "KL, nats",
 //!     y_name: "gold reward",
@@ -45,7 +46,6 @@ pub use frame::Frame;
 pub use frontier::{Aim, FrontierChart, Trail};
 pub use lines::{Line, LineChart, LinePoint};
 pub use look::{Look, Palette};
-pub use marker::Marker;
 pub use svg::{curve_svg, frontier_svg, line_svg};
 
 use plotters::drawing::DrawingAreaErrorKind;

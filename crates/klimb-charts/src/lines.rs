@@ -5,7 +5,9 @@ use plotters::prelude::*;
 
 use super::frame::spanning;
 use super::labels::Labels;
-use super::{ChartError, Frame, Look, Marker};
+use super::marker::draw_marker;
+use super::{ChartError, Frame, Look};
+use klimb_metrics::SeriesStyle;
 
 /// A measured value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,8 +25,8 @@ pub struct LinePoint {
 pub struct Line {
     /// What stands beside its end.
     pub label: String,
-    /// Decides hue and marker, by its name in [`klimb_metrics::FrontierPoint`].
-    pub method: String,
+    /// Hue and marker.
+    pub style: SeriesStyle,
     /// Its points, by rising x.
     pub points: Vec<LinePoint>,
     /// Whether it stands behind the others.
@@ -89,7 +91,7 @@ impl LineChart<'_> {
                 labels.write(
                     &line.label,
                     frame.pixel(last.x, last.y),
-                    &look.palette.method(&line.method),
+                    &look.palette.color(line.style.hue),
                     false,
                     area,
                 )?;
@@ -106,16 +108,16 @@ fn draw_line<DB: DrawingBackend>(
     look: &Look,
     frame: &Frame,
 ) -> Result<(), ChartError> {
-    let hue = look.palette.method(&line.method).mix(if line.pale { 0.4 } else { 1.0 });
+    let hue = look.palette.color(line.style.hue).mix(if line.pale { 0.4 } else { 1.0 });
     let pixels: Vec<(i32, i32)> = line.points.iter().map(|point| frame.pixel(point.x, point.y)).collect();
     if pixels.len() > 1 {
         area.draw(&PathElement::new(pixels.clone(), look.line(hue, 1.5)))?;
     }
-    let marker = Marker::of(&line.method);
+    let marker = line.style.marker;
     for (point, pixel) in line.points.iter().zip(pixels) {
         let ends = [point.y - point.half_width, point.y + point.half_width].map(|y| frame.pixel(point.x, y));
         area.draw(&PathElement::new(ends.to_vec(), look.line(hue, 1.0)))?;
-        marker.draw(area, pixel, look.px(3.5), hue.filled())?;
+        draw_marker(marker, area, pixel, look.px(3.5), hue.filled())?;
     }
     Ok(())
 }

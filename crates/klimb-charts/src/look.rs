@@ -3,6 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use klimb_metrics::{Hue, Method};
+
 /// Colours of a theme. Every hue is used for one thing only, and never without a marker or a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Palette {
@@ -68,20 +70,24 @@ impl Palette {
         other: RGBColor(240, 150, 90),
     };
 
-    /// The hue of a method, by its name in [`klimb_metrics::FrontierPoint`].
-    pub fn method(&self, method: &str) -> RGBColor {
-        match method {
-            "base" => self.base,
-            "sft" => self.sft,
-            "dpo" => self.dpo,
-            "ppo" => self.ppo,
-            "ppo-gt" => self.ppo_gt,
-            "preferred_ft" | "preferred-ft" => self.preferred_ft,
-            name if name.starts_with("best") => self.best_of_n,
-            // No policy: it has no place on the frontier, and needs no hue of its own.
-            "reward-model" => self.quiet,
-            _ => self.other,
+    /// The colour of a hue.
+    pub fn color(&self, hue: Hue) -> RGBColor {
+        match hue {
+            Hue::Base => self.base,
+            Hue::Sft => self.sft,
+            Hue::Dpo => self.dpo,
+            Hue::Ppo => self.ppo,
+            Hue::PpoGt => self.ppo_gt,
+            Hue::PreferredFt => self.preferred_ft,
+            Hue::BestOfN => self.best_of_n,
+            Hue::Other => self.other,
+            Hue::Quiet => self.quiet,
         }
+    }
+
+    /// The colour of a method.
+    pub fn method(&self, method: Method) -> RGBColor {
+        self.color(method.info().hue)
     }
 }
 

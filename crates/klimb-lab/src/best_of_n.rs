@@ -9,7 +9,7 @@ use super::training::PIECE;
 use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, SweepPoint};
 use klimb_align::algorithms::{ScoreDistribution, best_of};
 use klimb_align::language::{Generation, GenerationSettings, Judge, Scorer, Sequence, TokenComparison, upload};
-use klimb_metrics::Setting;
+use klimb_metrics::{Method, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_numerics::rng::Generator;
@@ -34,11 +34,6 @@ impl Default for BestOfNSettings {
 }
 
 impl BestOfNSettings {
-    /// What its points are called in files.
-    pub const NAME: &str = "best_of_n";
-    /// The same where a reward model picks.
-    pub const NAME_LEARNED: &str = "best_of_n-learned";
-
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         ConfigError::all([
@@ -253,8 +248,8 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
         return Ok(false);
     };
     let (method, scores) = match reward_model {
-        Some(parameters) => (BestOfNSettings::NAME_LEARNED, pool.judged(k, network, parameters).await?),
-        None => (BestOfNSettings::NAME, pool.scores(|sequence| world.gold_reward(&sequence.tokens))),
+        Some(parameters) => (Method::BestOfNScore, pool.judged(k, network, parameters).await?),
+        None => (Method::BestOfN, pool.scores(|sequence| world.gold_reward(&sequence.tokens))),
     };
     if scores.iter().flatten().any(|score| !score.is_finite()) {
         return Err(SweepError::NotFinite { model: "the reward model" });

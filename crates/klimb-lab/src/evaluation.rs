@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use klimb_align::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison};
-use klimb_metrics::{FrontierPoint, Setting};
+use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::objectives::{k1, k2, k3};
@@ -46,8 +46,8 @@ impl EvaluationSettings {
 /// What a point of the frontier is called.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// The method's name in files, such as `dpo`.
-    pub method: &'static str,
+    /// How it was made.
+    pub method: Method,
     /// The method's setting, for DPO β.
     pub setting: Setting,
     /// The run's seed.
@@ -227,7 +227,7 @@ impl Evaluation {
     pub fn point(&self, place: Place) -> FrontierPoint {
         let Place { method, setting, seed, step, seconds } = place;
         FrontierPoint {
-            method: method.into(),
+            method,
             setting,
             seed,
             step,

@@ -72,7 +72,7 @@ pub use scaling::{
     ModelSize, PartTraining, ScalingContest, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part,
 };
 pub use study::{Progress, StudyError};
-pub use sweep::{Leash, Method, Plan, SweepRun, SweepSettings, run};
+pub use sweep::{Leash, Plan, SweepMethod, SweepRun, SweepSettings, run};
 pub use training::{
     Algorithm, Budget, RunEnd, Sink, Spent, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
 };

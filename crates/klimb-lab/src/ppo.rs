@@ -9,7 +9,7 @@ use super::training::{PIECE, are_finite};
 use super::{EvaluationSettings, Evaluator, Place, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use klimb_align::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use klimb_align::language::{Episode, GenerationSettings};
-use klimb_metrics::{MetricRow, Setting};
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::ModelConfig;
 use klimb_numerics::rng::Generator;
@@ -257,7 +257,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let mut reviews = TextSource::reviews(seed);
     let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
     let mut rounds = Rounds::new(seed, &settings);
-    let method = if start.reward_model.is_some() { "ppo" } else { "ppo-gt" };
+    let method = if start.reward_model.is_some() { Method::Ppo } else { Method::PpoGt };
     let setting = settings.setting();
     let diverged = |step| SweepError::Diverged { run: format!("{method} {setting}, seed {seed}"), step };
     let (mut spent, mut is_stopped) = (Spent::default(), false);

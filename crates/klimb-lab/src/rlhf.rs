@@ -11,7 +11,7 @@ use super::{
 };
 use klimb_align::algorithms::{PpoMetrics, PpoStart};
 use klimb_align::language::upload;
-use klimb_metrics::{MetricRow, Setting};
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::Kernels;
 use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
@@ -38,9 +38,9 @@ impl RlhfSettings {
         Ok(self)
     }
 
-    /// Its name in files and on charts.
-    pub fn name(&self) -> &'static str {
-        if self.reward_model.is_some() { "ppo" } else { "ppo-gt" }
+    /// Which method it is.
+    pub fn method(&self) -> Method {
+        if self.reward_model.is_some() { Method::Ppo } else { Method::PpoGt }
     }
 
     /// What distinguishes its runs: the target KL, or β.

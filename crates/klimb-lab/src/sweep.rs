@@ -1,7 +1,7 @@
 //! A sweep: methods over settings and seeds from one reference, a point every so many steps, and the closed-form optimum
 //! sampled beside them.
 //!
-//! Every method gets the same budget, data and evaluation; what it is called in files is its [`Method`]'s name.
+//! Every method gets the same budget, data and evaluation; what it is called in files is its [`SweepMethod`]'s name.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use klimb_align::algorithms::{DpoSettings, PpoSettings, SftSettings, UnlikelihoodSettings};
 use klimb_align::language::Schedule;
-use klimb_metrics::{FrontierPoint, Setting};
+use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::backend::Kernels;
 use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
@@ -24,7 +24,7 @@ use klimb_world::preferences::LabelSettings;
 /// A method with its setting: a curve of the figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
-pub enum Method {
+pub enum SweepMethod {
     /// Direct preference optimisation.
     Dpo {
         /// The leash.
@@ -67,7 +67,19 @@ impl std::fmt::Display for Leash {
     }
 }
 
-impl Method {
+impl SweepMethod {
+    /// The method, whatever its setting.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Dpo { .. } => Method::Dpo,
+            Self::Unlikelihood { .. } => Method::Unlikelihood,
+            Self::Ppo(_) => Method::Ppo,
+            Self::PpoGt(_) => Method::PpoGt,
+            Self::PreferredFt => Method::PreferredFt,
+            Self::BestOfN { .. } => Method::BestOfN,
+        }
+    }
+
     /// What a person reads in a legend.
     pub fn label(&self) -> String {
         match self {
@@ -85,7 +97,7 @@ impl Method {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SweepRun {
     /// What is run.
-    pub method: Method,
+    pub method: SweepMethod,
     /// Names its data and their order.
     pub seed: u64,
 }
@@ -118,15 +130,15 @@ impl SweepSettings {
     /// Every method, one seed from `seed` on each: minutes on a processor.
     pub fn quick(seed: u64) -> Self {
         let methods = [
-            Method::Dpo { beta: 0.1 },
-            Method::Dpo { beta: 0.3 },
-            Method::Dpo { beta: 1.0 },
-            Method::Ppo(Leash::Beta(0.3)),
-            Method::PpoGt(Leash::Beta(1.0)),
-            Method::PpoGt(Leash::Beta(0.3)),
-            Method::Unlikelihood { alpha: 0.1 },
-            Method::PreferredFt,
-            Method::BestOfN { largest: 64 },
+            SweepMethod::Dpo { beta: 0.1 },
+            SweepMethod::Dpo { beta: 0.3 },
+            SweepMethod::Dpo { beta: 1.0 },
+            SweepMethod::Ppo(Leash::Beta(0.3)),
+            SweepMethod::PpoGt(Leash::Beta(1.0)),
+            SweepMethod::PpoGt(Leash::Beta(0.3)),
+            SweepMethod::Unlikelihood { alpha: 0.1 },
+            SweepMethod::PreferredFt,
+            SweepMethod::BestOfN { largest: 64 },
         ];
         Self {
             runs: methods.map(|method| SweepRun { method, seed }).into(),
@@ -144,13 +156,13 @@ impl SweepSettings {
     /// The runs of Rafailov et al. (2023, Figure 2, left) with their noise-free labels: every method with `seeds` seeds
     /// from `seed` on, Preferred-FT, which has no setting, with six at least, and Best-of-N beside them.
     pub fn paper(seed: u64, seeds: u64) -> Self {
-        let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| Method::Dpo { beta });
-        let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| Method::Unlikelihood { alpha });
+        let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| SweepMethod::Dpo { beta });
+        let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| SweepMethod::Unlikelihood { alpha });
         let targets = [3.0, 6.0, 9.0, 12.0].map(Leash::TargetKl);
-        let ppo = targets.map(Method::Ppo).into_iter().chain(targets.map(Method::PpoGt));
-        let others = [Method::PreferredFt, Method::BestOfN { largest: 128 }];
+        let ppo = targets.map(SweepMethod::Ppo).into_iter().chain(targets.map(SweepMethod::PpoGt));
+        let others = [SweepMethod::PreferredFt, SweepMethod::BestOfN { largest: 128 }];
         let run = |method| {
-            let seeds = if method == Method::PreferredFt { seeds.max(6) } else { seeds };
+            let seeds = if method == SweepMethod::PreferredFt { seeds.max(6) } else { seeds };
             (0..seeds).map(move |offset| SweepRun { method, seed: seed.wrapping_add(offset) })
         };
         let preferences = PreferenceSettings::default();
@@ -179,13 +191,13 @@ impl SweepSettings {
     /// A sweep that proves the plumbing in seconds and teaches nothing.
     pub fn smoke(seed: u64) -> Self {
         let methods = [
-            Method::Dpo { beta: 0.3 },
-            Method::Dpo { beta: 1.0 },
-            Method::Ppo(Leash::TargetKl(3.0)),
-            Method::PpoGt(Leash::Beta(0.3)),
-            Method::Unlikelihood { alpha: 0.1 },
-            Method::PreferredFt,
-            Method::BestOfN { largest: 4 },
+            SweepMethod::Dpo { beta: 0.3 },
+            SweepMethod::Dpo { beta: 1.0 },
+            SweepMethod::Ppo(Leash::TargetKl(3.0)),
+            SweepMethod::PpoGt(Leash::Beta(0.3)),
+            SweepMethod::Unlikelihood { alpha: 0.1 },
+            SweepMethod::PreferredFt,
+            SweepMethod::BestOfN { largest: 4 },
         ];
         Self {
             runs: methods.map(|method| SweepRun { method, seed }).into(),
@@ -221,16 +233,16 @@ impl SweepSettings {
     pub fn plan(&self, run: &SweepRun) -> Plan {
         let Budget { pairs, schedule, adamw } = self.budget;
         let algorithm = match run.method {
-            Method::Dpo { beta } => {
+            SweepMethod::Dpo { beta } => {
                 Algorithm::Dpo(DpoSettings { beta, pairs, schedule, adamw, ..DpoSettings::default() })
             }
-            Method::Unlikelihood { alpha } => {
+            SweepMethod::Unlikelihood { alpha } => {
                 Algorithm::Unlikelihood(UnlikelihoodSettings { alpha, pairs, schedule, adamw })
             }
-            Method::Ppo(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, true))),
-            Method::PpoGt(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, false))),
-            Method::PreferredFt => Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw }),
-            Method::BestOfN { largest } => {
+            SweepMethod::Ppo(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, true))),
+            SweepMethod::PpoGt(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, false))),
+            SweepMethod::PreferredFt => Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw }),
+            SweepMethod::BestOfN { largest } => {
                 let (samples, completions) = (self.evaluation.samples, self.best_of_n_completions);
                 return Plan::BestOfN(BestOfNSettings { largest, samples, completions });
             }
@@ -263,19 +275,19 @@ impl SweepSettings {
             |every: u64, last: u64| point.step == last || (point.step < last && is_multiple(point.step, every));
         let is_of_method = match self.plan(run) {
             Plan::Train(training) => {
-                point.method == training.algorithm.name()
+                point.method == training.algorithm.method()
                     && point.setting == training.algorithm.setting()
                     && is_among(training.evaluate_every, training.steps())
             }
             Plan::Rlhf(settings) => {
                 let every = settings.ppo.evaluate_every.saturating_mul(settings.ppo.ppo.steps_per_rollout());
-                point.method == settings.name()
+                point.method == settings.method()
                     && point.setting == settings.setting()
                     && is_among(every, settings.steps())
             }
             Plan::BestOfN(settings) => {
                 let is_count = settings.counts().any(|n| point.setting == Setting::Number(n as f64));
-                point.method == BestOfNSettings::NAME && is_count && point.step == 0
+                point.method == Method::BestOfN && is_count && point.step == 0
             }
         };
         is_of_method && point.seed == run.seed
@@ -352,12 +364,12 @@ mod tests {
     /// The last point of a run, as far as its names go.
     fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
         let (method, setting, step) = match settings.plan(run) {
-            Plan::Train(training) => (training.algorithm.name(), training.algorithm.setting(), training.steps()),
-            Plan::Rlhf(settings) => (settings.name(), settings.setting(), settings.steps()),
-            Plan::BestOfN(settings) => (BestOfNSettings::NAME, Setting::Number(settings.largest as f64), 0),
+            Plan::Train(training) => (training.algorithm.method(), training.algorithm.setting(), training.steps()),
+            Plan::Rlhf(settings) => (settings.method(), settings.setting(), settings.steps()),
+            Plan::BestOfN(settings) => (Method::BestOfN, Setting::Number(settings.largest as f64), 0),
         };
         FrontierPoint {
-            method: method.into(),
+            method,
             setting,
             seed: run.seed,
             step,

@@ -17,7 +17,7 @@ use klimb_align::algorithms::{
     UnlikelihoodSettings,
 };
 use klimb_align::language::{Adamw, Learner, Schedule, upload};
-use klimb_metrics::{FrontierPoint, MetricRow, Setting};
+use klimb_metrics::{FrontierPoint, Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Counters, Kernels};
 use klimb_text::ConfigError;
@@ -67,12 +67,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Its name in files and on charts.
-    pub fn name(&self) -> &'static str {
+    /// Which method it is.
+    pub fn method(&self) -> Method {
         match self {
-            Self::Dpo(_) => "dpo",
-            Self::Unlikelihood(_) => "unlikelihood",
-            Self::PreferredFt(_) => "preferred_ft",
+            Self::Dpo(_) => Method::Dpo,
+            Self::Unlikelihood(_) => Method::Unlikelihood,
+            Self::PreferredFt(_) => Method::PreferredFt,
         }
     }
 
@@ -231,7 +231,7 @@ pub enum SweepError<E> {
     /// Training broke down; the policy of the last good step is what it was.
     #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
     Diverged {
-        /// Method, setting and seed.
+        /// SweepMethod, setting and seed.
         run: String,
         /// The step.
         step: u64,
@@ -372,8 +372,10 @@ pub async fn train_on<K: Kernels, S: Sink>(
     let reference_parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
     let mut trainer = Trainer::new(k, network, reference, algorithm);
-    let diverged =
-        |step| SweepError::Diverged { run: format!("{} {}, seed {seed}", algorithm.name(), algorithm.setting()), step };
+    let diverged = |step| SweepError::Diverged {
+        run: format!("{} {}, seed {seed}", algorithm.method(), algorithm.setting()),
+        step,
+    };
     let (mut spent, mut is_stopped) = (Spent::default(), false);
     while trainer.learner().steps() < settings.steps() && !is_stopped {
         let begin = (sink.seconds(), k.counters());
@@ -396,7 +398,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
             let place =
-                Place { method: algorithm.name(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
+                Place { method: algorithm.method(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
             let parameters = trainer.learner().read_parameters(k).await?;
             let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(parameters) };
             if !point.is_finite() {
@@ -427,7 +429,7 @@ pub async fn reference_point<K: Kernels>(
     let parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings);
     let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
-    let place = Place { method: "sft", setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
+    let place = Place { method: Method::Sft, setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
     let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) };
     if point.is_finite() { Ok(point) } else { Err(StudyError::NotFinite { model: "the reference" }) }
 }

@@ -63,7 +63,7 @@ pub fn ablation_csv(points: &[AblationPoint]) -> String {
         [
             quoted(&it.factor),
             quoted(&it.level),
-            quoted(method),
+            method.to_string(),
             quoted(&setting.to_string()),
             seed.to_string(),
             step.to_string(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Method;
 use super::csv::{CsvError, quoted, records, table};
 
 /// The header of `comparison.csv`.
@@ -10,8 +11,8 @@ pub const COMPARISON_COLUMNS: [&str; 6] = ["method", "quantity", "value", "half_
 /// One cell: a quantity of a method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonCell {
-    /// The method's name, such as `dpo`.
-    pub method: String,
+    /// The method.
+    pub method: Method,
     /// The quantity's name, such as `gold_at_kl_2`: one of [`QUANTITIES`].
     pub quantity: String,
     /// Its value; the mean over seeds where there are several.
@@ -62,7 +63,7 @@ pub const QUANTITIES: [(&str, &str, &str); 18] = [
 pub fn comparison_csv(cells: &[ComparisonCell]) -> String {
     let row = |it: &ComparisonCell| {
         let (value, half_width, seeds) = (it.value.to_string(), it.half_width.to_string(), it.seeds.to_string());
-        [quoted(&it.method), quoted(&it.quantity), value, half_width, quoted(&it.unit), seeds]
+        [it.method.to_string(), quoted(&it.quantity), value, half_width, quoted(&it.unit), seeds]
     };
     table(COMPARISON_COLUMNS, cells.iter().map(row))
 }
@@ -74,7 +75,7 @@ pub fn comparison_csv(cells: &[ComparisonCell]) -> String {
 pub fn parse_comparison_csv(text: &str) -> Result<Vec<ComparisonCell>, CsvError> {
     records(text, &COMPARISON_COLUMNS, |record| {
         Ok(ComparisonCell {
-            method: record.text(0).to_owned(),
+            method: record.method(0)?,
             quantity: record.text(1).to_owned(),
             value: record.number(2)?,
             half_width: record.number(3)?,
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn cells_are_written_and_read_back() {
         let cell = ComparisonCell {
-            method: "ppo-gt".into(),
+            method: Method::PpoGt,
             quantity: "seconds".into(),
             value: 12.5,
             half_width: 0.25,

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use thiserror::Error;
 
-use super::{FrontierPoint, LearnedOptimumPoint, OptimumPoint, Setting};
+use super::{FrontierPoint, LearnedOptimumPoint, Method, OptimumPoint, Setting};
 use klimb_text::json;
 use klimb_text::shorten::shortened;
 
@@ -81,7 +81,7 @@ pub fn frontier_csv(points: &[FrontierPoint]) -> String {
             Setting::Label(label) => quoted(label),
         };
         [
-            quoted(&point.method),
+            point.method.to_string(),
             setting,
             point.seed.to_string(),
             point.step.to_string(),
@@ -124,13 +124,13 @@ pub fn learned_optimum_csv(points: &[LearnedOptimumPoint]) -> String {
 /// # Errors
 /// The first line that is not of the format, and where in it.
 pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
-    let mut places: HashMap<(String, String, u64, u64), usize> = HashMap::new();
+    let mut places: HashMap<(Method, String, u64, u64), usize> = HashMap::new();
     records(text, &FRONTIER_COLUMNS, |record| {
-        let place = (record.name(0)?.to_owned(), record.text(1).to_owned(), record.count(2)?, record.count(3)?);
+        let place = (record.method(0)?, record.text(1).to_owned(), record.count(2)?, record.count(3)?);
         record.once(&mut places, place)?;
         let setting = record.text(1);
         Ok(FrontierPoint {
-            method: record.text(0).to_owned(),
+            method: record.method(0)?,
             setting: match json::number(setting) {
                 Some(number) if number.is_finite() => Setting::Number(number),
                 _ => Setting::Label(setting.to_owned()),
@@ -208,12 +208,10 @@ impl Record<'_> {
         &self.values[column]
     }
 
-    /// A name that can be part of a file's: lower-case letters, digits, `-` and `_`.
-    fn name(&self, column: usize) -> Result<&str, CsvError> {
-        let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter);
-        let name = self.text(column);
-        let is_name = !name.is_empty() && name.chars().all(is_plain);
-        if is_name { Ok(name) } else { Err(self.refuse(column, "a name of lower-case letters, digits, - and _")) }
+    /// A method, by its name in files.
+    pub(super) fn method(&self, column: usize) -> Result<Method, CsvError> {
+        Method::of_file_name(self.text(column))
+            .ok_or_else(|| self.refuse(column, "the name of a method that this build knows"))
     }
 
     /// Refuses what an earlier line had.
@@ -291,7 +289,7 @@ mod tests {
 
     fn point(setting: Setting) -> FrontierPoint {
         FrontierPoint {
-            method: "dpo".into(),
+            method: Method::Dpo,
             setting,
             seed: 7,
             step: 400,

@@ -17,7 +17,7 @@ mod ablation;
 mod comparison;
 mod csv;
 mod definitions;
-pub mod method;
+mod method;
 mod records;
 mod studies;
 
@@ -33,6 +33,7 @@ pub use csv::{
     optimum_csv, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
+pub use method::{Hue, LearnsFrom, METHODS, Marker, Method, MethodInfo, SeriesStyle, SettingKind};
 pub use records::{RECORD_COLUMNS, Record, records_csv};
 pub use studies::{
     HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,
@@ -94,8 +95,8 @@ impl fmt::Display for Setting {
 /// A policy on the reward-versus-KL chart: means over held-out samples with half widths of their 95 % intervals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrontierPoint {
-    /// The method's name, such as `dpo`.
-    pub method: String,
+    /// How it was made.
+    pub method: Method,
     /// The method's setting, for DPO β.
     pub setting: Setting,
     /// The run's seed.

@@ -1,13 +1,16 @@
 //! Every way in which a policy of the frontier is made, in one table. Lists, colours, markers, names of files and labels come
 //! out of it; what is said of a method stands in its row and nowhere else.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use klimb_text::words::{key, say};
+
 /// How a policy was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// The base model, not trained further.
     Base,
@@ -61,7 +64,7 @@ pub enum SettingKind {
 
 /// The shape of a method's points: colour alone never tells methods apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum Marker {
     /// ×
     Cross,
     /// □
@@ -78,6 +81,8 @@ pub enum Shape {
     Star,
     /// +
     Plus,
+    /// ◇ The closed-form optimum's, which is no method's.
+    Diamond,
 }
 
 /// The hue of a method's points and lines; a palette says which colour that is by day and by night.
@@ -97,8 +102,48 @@ pub enum Hue {
     PreferredFt,
     /// Best-of-N's.
     BestOfN,
-    /// Of what has none of its own.
+    /// Of what has none of its own, and of what must be noticed.
     Other,
+    /// Of what is no policy and so has no place on the frontier, such as a reward model.
+    Quiet,
+}
+
+/// How a line or curve is told from others: colour and marker together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesStyle {
+    /// Its hue.
+    pub hue: Hue,
+    /// The marker of its points.
+    pub marker: Marker,
+}
+
+impl SeriesStyle {
+    /// What is no policy.
+    pub const QUIET: Self = Self { hue: Hue::Quiet, marker: Marker::Plus };
+    /// A policy of which only a name is known.
+    pub const OTHER: Self = Self { hue: Hue::Other, marker: Marker::Plus };
+
+    /// That of a contestant, which may have any name: a method's, or that of a best of so many.
+    pub fn of_contestant(name: &str) -> Self {
+        match Method::of_file_name(name) {
+            Some(method) => method.into(),
+            None if name.starts_with("best") => Method::BestOfN.into(),
+            None => Self::OTHER,
+        }
+    }
+}
+
+impl Default for SeriesStyle {
+    fn default() -> Self {
+        Self::OTHER
+    }
+}
+
+impl From<Method> for SeriesStyle {
+    fn from(method: Method) -> Self {
+        let MethodInfo { hue, marker, .. } = *method.info();
+        Self { hue, marker }
+    }
 }
 
 /// A row of the table.
@@ -113,26 +158,29 @@ pub struct MethodInfo {
     /// The hue of its points.
     pub hue: Hue,
     /// Their shape.
-    pub shape: Shape,
+    pub marker: Marker,
     /// The metric of its loss, `None` where it is not trained.
     pub loss: Option<&'static str>,
     /// What it learns from.
     pub learns_from: LearnsFrom,
+    /// Whether preference pairs are behind it, be it by a reward model.
+    pub needs_pairs: bool,
     /// What the number of its setting is.
     pub setting: SettingKind,
     /// Whether it stands beside the runs as a point of its own, measured last: a model and no run.
     pub is_standing: bool,
 }
 
-const fn row(method: Method, file_name: &'static str, label: &'static str, hue: Hue, shape: Shape) -> MethodInfo {
+const fn row(method: Method, file_name: &'static str, label: &'static str, hue: Hue, marker: Marker) -> MethodInfo {
     MethodInfo {
         method,
         file_name,
         label,
         hue,
-        shape,
+        marker,
         loss: None,
         learns_from: LearnsFrom::Nothing,
+        needs_pairs: false,
         setting: SettingKind::None,
         is_standing: false,
     }
@@ -140,55 +188,59 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
 
 /// Every method, in the order of [`Method`].
 pub const METHODS: [MethodInfo; 11] = [
-    MethodInfo { is_standing: true, ..row(Method::Base, "base", "base model", Hue::Base, Shape::Cross) },
-    row(Method::BaseCued, "base-cued", "base model with the cue", Hue::Other, Shape::Plus),
+    MethodInfo { is_standing: true, ..row(Method::Base, "base", key("base model"), Hue::Base, Marker::Cross) },
+    row(Method::BaseCued, "base-cued", key("base model with the cue"), Hue::Base, Marker::Cross),
     MethodInfo {
         loss: Some("sft/loss"),
         learns_from: LearnsFrom::Texts,
         is_standing: true,
-        ..row(Method::Sft, "sft", "SFT", Hue::Sft, Shape::Square)
+        ..row(Method::Sft, "sft", "SFT", Hue::Sft, Marker::Square)
     },
     MethodInfo {
         loss: Some("dpo/loss"),
         learns_from: LearnsFrom::Pairs,
+        needs_pairs: true,
         setting: SettingKind::Beta,
-        ..row(Method::Dpo, "dpo", "DPO", Hue::Dpo, Shape::Circle)
+        ..row(Method::Dpo, "dpo", "DPO", Hue::Dpo, Marker::Circle)
+    },
+    MethodInfo {
+        loss: Some("ppo/policy_loss"),
+        learns_from: LearnsFrom::Rollouts,
+        needs_pairs: true,
+        setting: SettingKind::Beta,
+        ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Marker::Triangle)
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
         learns_from: LearnsFrom::Rollouts,
         setting: SettingKind::Beta,
-        ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Shape::Triangle)
+        ..row(Method::PpoGt, "ppo-gt", "PPO-GT", Hue::PpoGt, Marker::TriangleDown)
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
         learns_from: LearnsFrom::Rollouts,
-        setting: SettingKind::Beta,
-        ..row(Method::PpoGt, "ppo-gt", "PPO-GT", Hue::PpoGt, Shape::TriangleDown)
-    },
-    MethodInfo {
-        loss: Some("ppo/policy_loss"),
-        learns_from: LearnsFrom::Rollouts,
-        ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::Other, Shape::Plus)
+        ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::PpoGt, Marker::TriangleDown)
     },
     MethodInfo {
         loss: Some("unlikelihood/loss"),
         learns_from: LearnsFrom::Pairs,
+        needs_pairs: true,
         setting: SettingKind::Alpha,
-        ..row(Method::Unlikelihood, "unlikelihood", "unlikelihood", Hue::Other, Shape::Star)
+        ..row(Method::Unlikelihood, "unlikelihood", key("unlikelihood"), Hue::Other, Marker::Star)
     },
     MethodInfo {
         loss: Some("sft/loss"),
         learns_from: LearnsFrom::Pairs,
-        ..row(Method::PreferredFt, "preferred_ft", "Preferred-FT", Hue::PreferredFt, Shape::Bowtie)
+        needs_pairs: true,
+        ..row(Method::PreferredFt, "preferred_ft", "Preferred-FT", Hue::PreferredFt, Marker::Bowtie)
     },
     MethodInfo {
         setting: SettingKind::Count,
-        ..row(Method::BestOfN, "best_of_n", "Best-of-N", Hue::BestOfN, Shape::Plus)
+        ..row(Method::BestOfN, "best_of_n", "Best-of-N", Hue::BestOfN, Marker::Plus)
     },
     MethodInfo {
         setting: SettingKind::Count,
-        ..row(Method::BestOfNScore, "best_of_n_score", "Best-of-N by score", Hue::BestOfN, Shape::Plus)
+        ..row(Method::BestOfNScore, "best_of_n_score", key("Best-of-N by score"), Hue::BestOfN, Marker::Plus)
     },
 ];
 
@@ -198,9 +250,37 @@ impl Method {
         &METHODS[self as usize]
     }
 
+    /// Its name as people say it, in the page's language.
+    pub fn label(self) -> &'static str {
+        say(self.info().label)
+    }
+
+    /// Whether it is no run of training, such as the reference, and so stands once, as measured last.
+    pub const fn is_standing(self) -> bool {
+        self.info().is_standing
+    }
+
+    /// Whether policies of it come out of runs of training, of which each point has a policy of its own.
+    pub fn has_runs(self) -> bool {
+        !self.is_standing() && self.info().learns_from != LearnsFrom::Nothing
+    }
+
     /// The method of this name in files.
     pub fn of_file_name(name: &str) -> Option<Self> {
         METHODS.iter().find(|info| info.file_name == name).map(|info| info.method)
+    }
+}
+
+/// By their names in files, as runs have always been listed.
+impl Ord for Method {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.info().file_name.cmp(other.info().file_name)
+    }
+}
+
+impl PartialOrd for Method {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

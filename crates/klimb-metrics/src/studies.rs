@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Method;
 use super::csv::{CsvError, Record, quoted, records, table};
 
 /// The header of `winrate.csv`.
@@ -68,7 +69,7 @@ pub struct WinRate {
 /// A method's win rate at a sampling temperature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WinRatePoint {
-    /// The method's name, such as `dpo`.
+    /// What the contestant is called, such as `dpo`.
     pub method: String,
     /// Sampling temperature; 0 takes the likeliest token.
     pub temperature: f64,
@@ -176,8 +177,8 @@ pub fn parse_hacking_csv(text: &str) -> Result<Vec<HackingPoint>, CsvError> {
 /// A model's win rate against the largest SFT model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScalingPoint {
-    /// The method's name, such as `sft`.
-    pub method: String,
+    /// How the model was made.
+    pub method: Method,
     /// Width of the residual stream.
     pub width: u64,
     /// Blocks.
@@ -196,7 +197,7 @@ pub fn scaling_csv(points: &[ScalingPoint]) -> String {
         let [a, b, c, d, e, f] = columns(&it.result);
         let [width, layers, parameters, seed] =
             [it.width, it.layers, it.parameters, it.seed].map(|number| number.to_string());
-        [quoted(&it.method), width, layers, parameters, seed, a, b, c, d, e, f]
+        [it.method.to_string(), width, layers, parameters, seed, a, b, c, d, e, f]
     };
     table(SCALING_COLUMNS, points.iter().map(row))
 }
@@ -208,7 +209,7 @@ pub fn scaling_csv(points: &[ScalingPoint]) -> String {
 pub fn parse_scaling_csv(text: &str) -> Result<Vec<ScalingPoint>, CsvError> {
     records(text, &SCALING_COLUMNS, |record| {
         Ok(ScalingPoint {
-            method: record.text(0).to_owned(),
+            method: record.method(0)?,
             width: record.count(1)?,
             layers: record.count(2)?,
             parameters: record.count(3)?,
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(parse_win_rate_csv(&win_rate_csv(std::slice::from_ref(&point))), Ok(vec![point.clone()]));
         let (_, rows) = win_rate_csv(&[point]).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         assert_eq!(rows, format!("\"best of 4, gold\",0.25,{numbers}"));
-        let point = ScalingPoint { method: "sft".into(), width: 16, layers: 1, parameters: 6864, seed: 2, result };
+        let point = ScalingPoint { method: Method::Sft, width: 16, layers: 1, parameters: 6864, seed: 2, result };
         let text = scaling_csv(std::slice::from_ref(&point));
         assert_eq!(parse_scaling_csv(&text), Ok(vec![point]));
         assert!(parse_scaling_csv(&text.replace("6864", "many")).is_err());

@@ -4,7 +4,7 @@ use super::pipeline::Policy;
 use super::{Session, progress};
 use crate::engine::protocol::{Event, Progress, Stage, Work};
 use klimb_lab::{Contest, ContestSettings, Contestant};
-use klimb_metrics::WinRatePoint;
+use klimb_metrics::{Method, WinRatePoint};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
@@ -17,7 +17,7 @@ const TEMPERATURES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 #[derive(Debug, Clone)]
 pub(super) struct LiveContest {
     contest: Contest,
-    contestants: Vec<(&'static str, Checkpoint)>,
+    contestants: Vec<(Method, Checkpoint)>,
     points: Vec<WinRatePoint>,
     began: f64,
 }
@@ -39,7 +39,7 @@ impl<K: Kernels> Session<K> {
         }
         let mut contestants = Vec::new();
         let policies = Policy::ALL.into_iter().filter(|policy| self.pipeline.steps(*policy) > 0);
-        let stages = std::iter::once((Stage::Sft, "sft")).chain(policies.map(|it| (it.stage(), it.method())));
+        let stages = std::iter::once((Stage::Sft, Method::Sft)).chain(policies.map(|it| (it.stage(), it.method())));
         for (stage, method) in stages.collect::<Vec<_>>() {
             contestants.extend(self.pipeline.checkpoint(&mut self.k, stage).await?.map(|it| (method, it)));
         }
@@ -62,7 +62,7 @@ impl<K: Kernels> Session<K> {
         let contestant = Contestant::new(policy);
         let go_on = || std::ops::ControlFlow::Continue(());
         let result = live.contest.play(&mut self.k, &self.pipeline.world, &contestant, temperature, go_on).await?;
-        let point = result.map(|result| WinRatePoint { method: (*method).into(), temperature, result });
+        let point = result.map(|result| WinRatePoint { method: method.to_string(), temperature, result });
         live.points.extend(point);
         let (done, total) = (live.points.len(), live.total());
         let left = ((self.clock)() - live.began) / done as f64 * (total - done) as f64;

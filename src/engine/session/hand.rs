@@ -60,7 +60,7 @@ impl<K: Kernels> Hand<K> {
         let is_lost = events.iter().any(|event| matches!(event, Event::Failure(failure) if failure.stopped));
         let news = events.into_iter().filter_map(|event| match event {
             Event::Metrics(its, rows) if its == stage => Some(News::Steps(rows.len())),
-            Event::Point(point) if point.point.method == stage.method() => {
+            Event::Point(point) if Some(point.point.method) == stage.method() => {
                 let (policy, seconds) = self.session.runs[Policy::of(stage)? as usize].measured.as_ref()?;
                 let (seconds, checkpoint) = (*seconds, policy.to_bytes());
                 Some(News::Point(Box::new(KeptMoment { stage, point, seconds, checkpoint })))

@@ -36,8 +36,8 @@ use super::protocol::{
     Work,
 };
 use super::settings::{Breadth, Settings};
-use klimb_lab::{BestOfNSettings, Evaluation, Place};
-use klimb_metrics::{MetricRow, OptimumPoint, Setting};
+use klimb_lab::{Evaluation, Place};
+use klimb_metrics::{Method, MetricRow, OptimumPoint, Setting};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
@@ -396,7 +396,7 @@ impl<K: Kernels> Session<K> {
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
         let settings = &self.pipeline.settings;
         let (method, setting, step) = match subject {
-            Subject::Reference => ("sft", Place::reference(), 0),
+            Subject::Reference => (Method::Sft, Place::reference(), 0),
             Subject::Policy(policy) => (policy.method(), self.setting_of(policy), self.pipeline.steps(policy)),
         };
         let (run, seconds) = match subject {
@@ -421,7 +421,7 @@ impl<K: Kernels> Session<K> {
 
     /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.
     fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
-        let method = if numbers.learned { "best_of_n_score" } else { BestOfNSettings::NAME };
+        let method = if numbers.learned { Method::BestOfNScore } else { Method::BestOfN };
         let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.pipeline.settings.seed));
         let place = Place { method, setting, seed, step: 0, seconds: 0.0 };
         Point { run: 1, point: evaluation.point(place) }

@@ -8,9 +8,7 @@ use crate::engine::protocol::{Command, Point};
 use crate::engine::settings::Settings;
 use crate::page::run_notes::{RunNote, RunSettings};
 use crate::page::trails::RunId;
-
-/// The methods that learn from pairs, by their names in points.
-const LEARN_FROM_PAIRS: [&str; 4] = ["dpo", "ppo", "unlikelihood", "preferred_ft"];
+use klimb_metrics::Method;
 
 /// Where the engine's pairs came from, and where they had come from when each run was measured. Of generated pairs there is
 /// nothing to say.
@@ -22,7 +20,7 @@ pub struct PairNames {
     ordered: BTreeMap<u32, Option<PairSource>>,
     now: Option<PairSource>,
     before: Option<PairSource>,
-    runs: BTreeMap<(u32, String), PairSource>,
+    runs: BTreeMap<(u32, Method), PairSource>,
     settings: RunSettings,
 }
 
@@ -31,16 +29,16 @@ pub struct PairNames {
 pub struct KeptNames {
     now: Option<PairSource>,
     /// Run, method, source of its pairs.
-    runs: Vec<(u32, String, PairSource)>,
+    runs: Vec<(u32, Method, PairSource)>,
     /// Run, method, settings as an address has them, whether they have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    settings: Vec<(u32, String, String, bool)>,
+    settings: Vec<(u32, Method, String, bool)>,
 }
 
 impl PairNames {
     /// The names, to be kept.
     pub fn kept(&self) -> KeptNames {
-        let runs = self.runs.iter().map(|((run, method), name)| (*run, method.clone(), name.clone())).collect();
+        let runs = self.runs.iter().map(|((run, method), name)| (*run, *method, name.clone())).collect();
         KeptNames { now: self.now.clone(), runs, settings: self.settings.kept() }
     }
 
@@ -63,17 +61,17 @@ impl PairNames {
     pub fn of_notes(notes: &[RunNote]) -> Self {
         let mut names = Self::default();
         for RunNote { run, method, pairs, settings, changed, .. } in notes {
-            names.settings.take_up(*run, method.clone(), settings, *changed);
-            names.runs.extend(pairs.clone().map(|pairs| ((*run, method.clone()), pairs)));
+            names.settings.take_up(*run, *method, settings, *changed);
+            names.runs.extend(pairs.clone().map(|pairs| ((*run, *method), pairs)));
         }
         names
     }
 
     /// What a file is to tell of a run that the person may have named; `None` where its settings are not known.
     pub fn note(&self, id: &RunId, name: Option<String>) -> Option<RunNote> {
-        let (settings, changed) = self.settings.of(id.run, &id.method)?;
-        let (run, method) = (id.run, id.method.clone());
-        let pairs = self.runs.get(&(run, method.clone())).cloned();
+        let (settings, changed) = self.settings.of(id.run, id.method)?;
+        let (run, method) = (id.run, id.method);
+        let pairs = self.runs.get(&(run, method)).cloned();
         Some(RunNote { run, method, name, pairs, settings: settings.to_query(), changed })
     }
 
@@ -96,7 +94,7 @@ impl PairNames {
 
     /// In what settings a run differs from others of its method.
     pub fn differing(&self, point: &Point) -> Vec<String> {
-        self.settings.differing(point.run, &point.point.method)
+        self.settings.differing(point.run, point.point.method)
     }
 
     /// Grows when names may have become others.
@@ -146,15 +144,15 @@ impl PairNames {
     /// Notes what a measured run was trained on.
     pub fn record(&mut self, point: &Point) {
         self.settings.record(point);
-        let method = &point.point.method;
-        if let Some(name) = self.now.as_ref().filter(|_| LEARN_FROM_PAIRS.contains(&method.as_str())) {
-            self.runs.insert((point.run, method.clone()), name.clone());
+        let method = point.point.method;
+        if let Some(name) = self.now.as_ref().filter(|_| method.info().needs_pairs) {
+            self.runs.insert((point.run, method), name.clone());
         }
     }
 
     /// Where the pairs of a run are from, unless they were generated.
     pub fn of(&self, point: &Point) -> Option<&PairSource> {
-        self.runs.get(&(point.run, point.point.method.clone()))
+        self.runs.get(&(point.run, point.point.method))
     }
 }
 

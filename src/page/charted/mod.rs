@@ -10,7 +10,7 @@ use super::trails::RunId;
 use super::{format, trails};
 use crate::engine::protocol::Stage;
 use klimb_charts::{Curve, CurveChart, Trail, newest_at};
-use klimb_metrics::{FrontierPoint, MetricRow, Series, definition};
+use klimb_metrics::{FrontierPoint, MetricRow, Series, SeriesStyle, definition};
 use klimb_numerics::stats::smoothed;
 use klimb_text::words::say;
 
@@ -316,25 +316,30 @@ fn rows(state: &State, stage: Stage) -> &[MetricRow] {
 fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> Curve {
     let points = Series::from_rows(metric, rows(state, stage)).points;
     let points = points.into_iter().map(|(step, value)| (step as f64, value)).collect();
-    Curve { label: label.into(), method: stage.id().into(), points, dash, ..Curve::default() }
+    Curve {
+        label: label.into(),
+        style: stage.method().map_or(SeriesStyle::QUIET, SeriesStyle::from),
+        points,
+        dash,
+        ..Curve::default()
+    }
 }
 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     // What is not trained has no steps.
-    let is_trained = |method: &str| method != "sft" && !method.starts_with("best");
     // In a sweep, the curves beside these are of the engine's own run; a hand's may be newer.
     let own = state.sweep.own.as_ref();
     let is_shown =
         |id: &RunId, trail: &Trail| own.filter(|own| own.method == id.method).map_or(trail.live, |own| own == id);
     let live = trails::runs(&state.points, &state.pair_names)
         .into_iter()
-        .filter(|(id, trail)| is_shown(id, trail) && is_trained(&trail.method))
+        .filter(|(id, trail)| is_shown(id, trail) && trail.method.has_runs())
         .map(|(_, trail)| trail);
     let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
     let of = |trail: Trail| Curve {
         points: curve(trail.points),
         label: trail.label,
-        method: trail.method,
+        style: trail.method.into(),
         marked: true,
         ..Curve::default()
     };

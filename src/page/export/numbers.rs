@@ -149,7 +149,7 @@ pub fn csv(state: &State, date: &str) -> String {
         values.extend(p.diversity.map(|diversity| ("diversity", diversity.to_string())));
         let of = |(name, value): (&str, String)| Record {
             record: "point",
-            of: p.method.clone(),
+            of: p.method.to_string(),
             run: Some(point.run),
             step: Some(p.step),
             name: name.into(),
@@ -166,7 +166,7 @@ pub fn csv(state: &State, date: &str) -> String {
         ];
         records.extend(values.into_iter().map(|(name, value)| Record {
             record: "run",
-            of: method.clone(),
+            of: method.to_string(),
             run: Some(run),
             name: name.into(),
             value,
@@ -194,7 +194,7 @@ pub fn csv(state: &State, date: &str) -> String {
 /// What a point's setting is; a label says so itself.
 fn setting_is(point: &FrontierPoint) -> &'static str {
     match point.setting {
-        Setting::Number(_) => setting_name(&point.method, false).unwrap_or_default(),
+        Setting::Number(_) => setting_name(point.method, false).unwrap_or_default(),
         Setting::Label(_) => "",
     }
 }
@@ -219,7 +219,7 @@ mod tests {
         ));
         state.apply(Event::Metrics(Stage::Ppo, vec![MetricRow::new(16, &[("objective/kl", 2.0)])]));
         let point = FrontierPoint {
-            method: "dpo".into(),
+            method: Method::Dpo,
             setting: Setting::Number(0.1),
             seed: 7,
             step: 2,

@@ -56,7 +56,7 @@ impl FormerRuns {
         let notes: Vec<RunNote> = runs.into_iter().take(MOST_POINTS).map(RunNote::shortened).collect();
         let mark = |RunNote { run, method, name, .. }: &RunNote| {
             let name = name.clone();
-            (RunId { run: *run, method: method.clone() }, RunMark { hidden: false, name })
+            (RunId { run: *run, method: *method }, RunMark { hidden: false, name })
         };
         let marks = notes.iter().map(mark).collect();
         let trails: Vec<Trail> = shown(&points, &PairNames::of_notes(&notes), &marks)

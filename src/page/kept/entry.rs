@@ -8,8 +8,7 @@ use crate::engine::protocol::{Failure, Kept, KeptMoment, MOST_RUNS, Moment, Poin
 use crate::engine::settings::Settings;
 use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
-use crate::page::trails::{RunId, RunMark, is_standing};
-use klimb_charts::recorded::method_name;
+use crate::page::trails::{RunId, RunMark};
 use klimb_metrics::MetricRow;
 use klimb_text::json;
 use klimb_text::words::say;
@@ -219,7 +218,7 @@ pub fn lost(missing: &[Missing]) -> Option<Failure> {
 
 /// Whether a point, whose run is numbered as the page does, is the one at this moment of the engine's.
 fn is_of(Point { run, point }: &Point, moment: Moment, earlier_runs: u32) -> bool {
-    *run == moment.run + earlier_runs && point.step == moment.step && point.method == moment.stage.method()
+    *run == moment.run + earlier_runs && point.step == moment.step && Some(point.method) == moment.stage.method()
 }
 
 /// Whether a policy is the one of this moment, behind this point and no other.
@@ -235,13 +234,13 @@ impl Earlier {
 
     /// The last point that was trained for.
     fn newest(&self) -> Option<&Point> {
-        self.seen.points.iter().rev().find(|point| !is_standing(&point.point.method))
+        self.seen.points.iter().rev().find(|point| !point.point.method.is_standing())
     }
 
     /// Which run it is, as `DPO, 120 steps`.
     pub fn words(&self) -> String {
         let Some(Point { point, .. }) = self.newest() else { return String::new() };
-        let name = method_name(&point.method);
+        let name = point.method.label();
         match point.step {
             0 => name.to_owned(),
             1 => say!("{}, 1 step", name),

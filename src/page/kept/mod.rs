@@ -99,7 +99,7 @@ impl Keeping {
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
         kept.moments.drain(..).for_each(|moment| self.slots.put(moment));
         let its = |policy: &&KeptPolicy| {
-            let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == point.point.method;
+            let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == Some(point.point.method);
             !policy.checkpoint.is_empty() && newest.as_ref().is_some_and(is_its)
         };
         if let (Some(policy), Some(point)) = (kept.policies.iter().find(its), newest.clone()) {

@@ -5,7 +5,7 @@ use super::State;
 use crate::engine::protocol::{Event, Origin, Point, Report, Stage};
 use crate::engine::settings::Settings;
 use crate::page::kept::{Chore, Earlier};
-use crate::page::trails::{RunId, is_standing};
+use crate::page::trails::RunId;
 use crate::page::view::View;
 
 impl State {
@@ -88,16 +88,16 @@ impl State {
             let kept_as = Point { run: point.run + kept.seen.earlier_runs, ..point.clone() };
             kept.seen.points.contains(&kept_as)
         };
-        let is_measured = self.points.iter().any(|point| !is_standing(&point.point.method) && is_kept(point));
+        let is_measured = self.points.iter().any(|point| !point.point.method.is_standing() && is_kept(point));
         is_measured || self.keeping.is_at(kept)
     }
 
     /// Adds a point. What was measured at the same place of the same run before is the same policy, and stands once; but not
     /// a model beside the runs where the reference is another than it was then.
     pub(super) fn put(&mut self, point: Point) {
-        if is_standing(&point.point.method) {
+        if point.point.method.is_standing() {
             let before = self.standing_of.get(&point.point.method).cloned();
-            self.standing_of.insert(point.point.method.clone(), self.reference.clone());
+            self.standing_of.insert(point.point.method, self.reference.clone());
             if before.is_some_and(|before| before != self.reference) {
                 self.points.push(point);
                 return;

@@ -4,7 +4,7 @@ use super::State;
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::page::kept::{self, Earlier, Entry, Seen};
 use crate::page::lent::Lent;
-use crate::page::trails::{RunId, is_standing};
+use crate::page::trails::RunId;
 use crate::page::view::View;
 
 impl State {
@@ -48,7 +48,7 @@ impl State {
     pub(super) fn take_up(&mut self, Earlier { seen, engine, missing, .. }: Earlier) {
         self.start_over(&Stage::ALL);
         self.failure = kept::lost(&missing).or(self.failure.take());
-        let own = self.points.iter().filter(|point| !is_standing(&point.point.method));
+        let own = self.points.iter().filter(|point| !point.point.method.is_standing());
         let own = own.map(|point| point.run).max().unwrap_or(0);
         seen.points.into_iter().for_each(|point| self.put(Point { run: own + point.run, ..point }));
         self.earlier_runs = match engine {

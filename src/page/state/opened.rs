@@ -18,14 +18,7 @@ impl State {
     /// The measured policy behind the open point. Those of an engine before this one are gone.
     pub fn moment(&self) -> Option<Moment> {
         let (id, point) = self.open.as_ref().filter(|_| !self.is_gone)?;
-        let stage = match id.method.as_str() {
-            "dpo" => Stage::Dpo,
-            "ppo" => Stage::Ppo,
-            "ppo-gt" => Stage::PpoGt,
-            "unlikelihood" => Stage::Unlikelihood,
-            "preferred_ft" => Stage::PreferredFt,
-            _ => return None,
-        };
+        let stage = Stage::of(id.method).filter(|_| id.method.has_runs())?;
         let run = id.run.checked_sub(self.earlier_runs).filter(|run| *run > 0)?;
         Some(Moment { stage, run, step: point.step })
     }

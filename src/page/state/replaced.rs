@@ -7,8 +7,8 @@ use crate::engine::protocol::{Origin, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::page::clinic::Clinic;
 use crate::page::kept::EngineKept;
-use crate::page::trails::is_standing;
 use crate::page::view::View;
+use klimb_metrics::Method;
 use std::collections::BTreeMap;
 
 /// What can be taken back.
@@ -34,7 +34,7 @@ pub(super) struct Replaced {
     earlier_runs: u32,
     /// The points of models that are no run, by their places among all: another engine measures them anew.
     standing: Vec<(usize, Point)>,
-    standing_of: BTreeMap<String, Option<String>>,
+    standing_of: BTreeMap<Method, Option<String>>,
     clinic: Clinic,
     /// Whether it has trained anything, so that the engine can be had back.
     has_trained: bool,
@@ -46,7 +46,7 @@ impl Replaced {
         state.before_reset = self.before_reset;
         state.keeping.former_engine(self.kept);
         state.earlier_runs = self.earlier_runs;
-        state.points.retain(|point| !is_standing(&point.point.method));
+        state.points.retain(|point| !point.point.method.is_standing());
         for (place, point) in self.standing {
             let place = place.min(state.points.len());
             state.points.insert(place, point);
@@ -73,7 +73,7 @@ impl State {
             }
         });
         let has_reset = self.undoable && self.replaced.is_none();
-        let is_of_model = |(_, point): &(usize, &Point)| is_standing(&point.point.method);
+        let is_of_model = |(_, point): &(usize, &Point)| point.point.method.is_standing();
         let standing = self.points.iter().enumerate().filter(is_of_model);
         self.leaving = Some(Box::new(Replaced {
             is_move,

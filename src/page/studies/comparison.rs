@@ -3,12 +3,11 @@
 use super::{fill, row};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use klimb_charts::recorded::method_name;
-use klimb_metrics::{ComparisonCell, FrontierPoint, QUANTITIES};
+use klimb_metrics::{ComparisonCell, FrontierPoint, Method, QUANTITIES};
 use klimb_text::words::say;
 
 /// The columns of the table.
-const METHODS: [&str; 4] = ["dpo", "ppo", "ppo-gt", "preferred_ft"];
+const METHODS: [Method; 4] = [Method::Dpo, Method::Ppo, Method::PpoGt, Method::PreferredFt];
 /// The limits of KL at which the student's own runs are looked at.
 const LIMITS: [f64; 3] = [2.0, 5.0, 10.0];
 
@@ -33,8 +32,8 @@ pub fn draw(state: &State) {
 }
 
 fn recorded_row((name, label, meaning): &(&str, &str, &str), cells: &[ComparisonCell]) -> Option<web_sys::Element> {
-    let of = |method: &str| cells.iter().find(|cell| cell.quantity == *name && cell.method == method);
-    METHODS.iter().any(|method| of(method).is_some()).then(|| {
+    let of = |method: Method| cells.iter().find(|cell| cell.quantity == *name && cell.method == method);
+    METHODS.iter().any(|method| of(*method).is_some()).then(|| {
         let row = row(say(label), METHODS.map(|method| of(method).map_or_else(|| "–".into(), value)));
         if let Some(head) = row.first_element_child() {
             dom::append(&head, &[&dom::make("span", "meaning", say(meaning))]);
@@ -60,11 +59,11 @@ fn value(cell: &ComparisonCell) -> String {
     format!("{}{error}{unit}", format::fixed(cell.value, digits))
 }
 
-fn best(points: &[&FrontierPoint], method: &str, limit: f64) -> String {
+fn best(points: &[&FrontierPoint], method: Method, limit: f64) -> String {
     let within = points.iter().filter(|it| it.method == method && it.kl_per_sequence <= limit);
     let best = within.max_by(|a, b| a.gold_reward.total_cmp(&b.gold_reward));
     best.map_or_else(
-        || say!("no {} run yet", method_name(method)),
+        || say!("no {} run yet", method.label()),
         |it| format!("{} ± {}", format::fixed(it.gold_reward, 3), format::fixed(it.gold_reward_half_width, 3)),
     )
 }

@@ -5,7 +5,7 @@ use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
 use klimb_charts::{Line, LineChart, LinePoint};
-use klimb_metrics::HackingPoint;
+use klimb_metrics::{HackingPoint, Method};
 
 /// Writes chart and summary.
 pub fn draw(state: &mut State) {
@@ -32,9 +32,9 @@ use klimb_text::words::{key, say};
 /// What the reward model says, and what the world says.
 pub fn lines(state: &State) -> Vec<Line> {
     let rows = state.recorded.hacking.as_ref().map_or(&[][..], |table| &table.rows);
-    let line = |label: &str, method: &str, number: fn(&HackingPoint) -> (f64, f64)| Line {
+    let line = |label: &str, method: Method, number: fn(&HackingPoint) -> (f64, f64)| Line {
         label: label.into(),
-        method: method.into(),
+        style: method.into(),
         points: rows
             .iter()
             .map(|it| LinePoint { x: it.kl_per_sequence, y: number(it).0, half_width: number(it).1 })
@@ -42,8 +42,8 @@ pub fn lines(state: &State) -> Vec<Line> {
         pale: false,
     };
     vec![
-        line(say("what the reward model says"), "ppo", |it| (it.score, it.score_half_width)),
-        line(say("what the world says"), "ppo-gt", |it| (it.gold_score, it.gold_score_half_width)),
+        line(say("what the reward model says"), Method::Ppo, |it| (it.score, it.score_half_width)),
+        line(say("what the world says"), Method::PpoGt, |it| (it.gold_score, it.gold_score_half_width)),
     ]
 }
 

@@ -5,14 +5,13 @@ use crate::engine::protocol::Work;
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
-use klimb_charts::recorded::method_name;
 use klimb_charts::{Line, LineChart, LinePoint};
-use klimb_metrics::ScalingPoint;
+use klimb_metrics::{Method, ScalingPoint};
 use klimb_numerics::stats::{half_width, mean};
 
 /// A method at a size: what its seeds have in common.
 struct Cell {
-    method: String,
+    method: Method,
     parameters: u64,
     seeds: Vec<ScalingPoint>,
 }
@@ -73,7 +72,7 @@ fn cells(rows: &[ScalingPoint]) -> Vec<Cell> {
     let mut sorted = rows.to_vec();
     sorted.sort_by(|a, b| (&a.method, a.parameters, a.seed).cmp(&(&b.method, b.parameters, b.seed)));
     let cell = |seeds: &[ScalingPoint]| Cell {
-        method: seeds[0].method.clone(),
+        method: seeds[0].method,
         parameters: seeds[0].parameters,
         seeds: seeds.to_vec(),
     };
@@ -86,9 +85,9 @@ fn line(cells: &[Cell], origin: &str) -> Line {
         LinePoint { x: (cell.parameters as f64).log10(), y, half_width }
     };
     Line {
-        label: format!("{}{origin}", method_name(&cells[0].method)),
+        label: format!("{}{origin}", cells[0].method.label()),
         // The base model's hue for the base model with the cue, PPO's for both kinds of it.
-        method: cells[0].method.trim_end_matches("-cued").trim_end_matches("-ptx").to_owned(),
+        style: cells[0].method.into(),
         points: cells.iter().map(at).collect(),
         pale: false,
     }
@@ -97,7 +96,7 @@ fn line(cells: &[Cell], origin: &str) -> Line {
 fn table_row(cell: &Cell, origin: &str) -> web_sys::Element {
     let shown = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
     row(
-        method_name(&cell.method),
+        cell.method.label(),
         [
             format::count(cell.parameters as usize),
             shown(cell.win_rate()),
@@ -113,9 +112,9 @@ fn summary(cells: &[Cell], provenance: Option<&str>) -> String {
         return say("The recorded experiment is not here; “run it here” does it anew.").into();
     };
     let Some(verdict) = verdict(cells) else { return String::new() };
-    let of = |method: &str, size: u64| cells.iter().find(|it| it.method == method && it.parameters == size);
-    let apart = cells.iter().filter(|cell| cell.method == "sft").filter_map(|sft| {
-        let base = of("base", sft.parameters)?;
+    let of = |method: Method, size: u64| cells.iter().find(|it| it.method == method && it.parameters == size);
+    let apart = cells.iter().filter(|cell| cell.method == Method::Sft).filter_map(|sft| {
+        let base = of(Method::Base, sft.parameters)?;
         Some((base.win_rate().0 - sft.win_rate().0).abs())
     });
     say!(
@@ -128,7 +127,8 @@ fn summary(cells: &[Cell], provenance: Option<&str>) -> String {
 
 /// What was done here, and whom it met: another opponent than the recorded models had.
 fn summary_of_here(cells: &[Cell]) -> String {
-    let Some(opponent) = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters) else {
+    let Some(opponent) = cells.iter().filter(|cell| cell.method == Method::Sft).max_by_key(|cell| cell.parameters)
+    else {
         return String::new();
     };
     say!(
@@ -139,8 +139,8 @@ fn summary_of_here(cells: &[Cell]) -> String {
 }
 
 fn verdict(cells: &[Cell]) -> Option<String> {
-    let small = cells.iter().filter(|cell| cell.method == "ppo-gt").min_by_key(|cell| cell.parameters)?;
-    let large = cells.iter().filter(|cell| cell.method == "sft").max_by_key(|cell| cell.parameters)?;
+    let small = cells.iter().filter(|cell| cell.method == Method::PpoGt).min_by_key(|cell| cell.parameters)?;
+    let large = cells.iter().filter(|cell| cell.method == Method::Sft).max_by_key(|cell| cell.parameters)?;
     if small.parameters == large.parameters {
         return None;
     }

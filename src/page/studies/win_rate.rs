@@ -5,9 +5,9 @@ use crate::engine::protocol::Work;
 use crate::page::state::State;
 use crate::page::study::Study;
 use crate::page::{dom, format};
-use klimb_charts::recorded::{READ_OFF_WIN_RATES, Table, method_name};
+use klimb_charts::recorded::{READ_OFF_WIN_RATES, Table, contestant_label};
 use klimb_charts::{Line, LineChart, LinePoint};
-use klimb_metrics::WinRatePoint;
+use klimb_metrics::{Method, SeriesStyle, WinRatePoint};
 
 /// Writes chart, table and summary: recorded lines, and over them those that were played here.
 pub fn draw(state: &mut State) {
@@ -51,8 +51,8 @@ fn line(points: &[WinRatePoint], origin: &str) -> Line {
     let mut points: Vec<&WinRatePoint> = points.iter().collect();
     points.sort_by(|a, b| a.temperature.total_cmp(&b.temperature));
     Line {
-        label: format!("{}{origin}", method_name(&points[0].method)),
-        method: points[0].method.clone(),
+        label: format!("{}{origin}", contestant_label(&points[0].method)),
+        style: SeriesStyle::of_contestant(&points[0].method),
         points: points.into_iter().map(at).collect(),
         pale: false,
     }
@@ -63,11 +63,14 @@ fn table_row(point: &WinRatePoint, origin: &str) -> web_sys::Element {
     let quarter = point.temperature * 4.0;
     let in_paper = READ_OFF_WIN_RATES
         .iter()
-        .find(|(method, _)| *method == point.method || (point.method.starts_with("best-of") && *method == "best_of_n"))
+        .find(|(method, _)| {
+            let is_best_of_several = point.method.starts_with("best-of") && *method == Method::BestOfN;
+            Method::of_file_name(&point.method) == Some(*method) || is_best_of_several
+        })
         .filter(|_| quarter.fract() == 0.0)
         .and_then(|(_, rates)| rates.get(quarter as usize));
     row(
-        method_name(&point.method),
+        contestant_label(&point.method),
         [
             format::fixed(point.temperature, 2),
             format!("{} ± {}", format::fixed(it.win_rate, 3), format::fixed(it.win_rate_half_width, 3)),
@@ -87,7 +90,7 @@ fn summary(recorded: Option<&Table<WinRatePoint>>, live: &[WinRatePoint]) -> Str
         say!(
             " The highest recorded rate is {} ({} at temperature {}).",
             format::fixed(it.result.win_rate, 2),
-            method_name(&it.method),
+            contestant_label(&it.method),
             format::fixed(it.temperature, 2)
         )
     });

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::Trail;
 use klimb_metrics::{
-    ComparisonCell, CsvError, FrontierPoint, HackingPoint, ScalingPoint, WinRatePoint, parse_comparison_csv,
+    ComparisonCell, CsvError, FrontierPoint, HackingPoint, Method, ScalingPoint, WinRatePoint, parse_comparison_csv,
     parse_frontier_csv, parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv,
 };
 use klimb_text::json;
@@ -249,13 +249,13 @@ fn keep<T>(place: &mut Option<Table<T>>, rows: Result<Vec<T>, CsvError>, provena
 /// The points of a sweep as trails: a run each, in the order of training; the N of Best-of-N of a seed together.
 fn trails(points: &[FrontierPoint]) -> Vec<Trail> {
     let mut trails: Vec<(String, Trail)> = Vec::new();
-    for point in points.iter().filter(|point| point.method != "sft") {
-        let setting = if point.method == "best_of_n" { String::new() } else { point.setting.to_string() };
+    for point in points.iter().filter(|point| point.method != Method::Sft) {
+        let setting = if point.method == Method::BestOfN { String::new() } else { point.setting.to_string() };
         let key = format!("{}/{setting}/{}", point.method, point.seed);
         match trails.iter_mut().find(|(its, _)| *its == key) {
             Some((_, trail)) => trail.points.push(point.clone()),
             None => {
-                let (label, method) = (method_name(&point.method).to_owned(), point.method.clone());
+                let (label, method) = (point.method.label().to_owned(), point.method);
                 trails.push((key, Trail { label, method, live: false, points: vec![point.clone()] }));
             }
         }
@@ -263,22 +263,9 @@ fn trails(points: &[FrontierPoint]) -> Vec<Trail> {
     trails.into_iter().map(|(_, trail)| trail).collect()
 }
 
-/// What people call a method, by its name in files.
-pub fn method_name(method: &str) -> &str {
-    match method {
-        "base" => say("base model"),
-        "base-cued" => say("base model with the cue"),
-        "sft" => "SFT",
-        "dpo" => "DPO",
-        "ppo" => "PPO",
-        "ppo-gt" => "PPO-GT",
-        "ppo-gt-ptx" => "PPO-GT-ptx",
-        "unlikelihood" => say("unlikelihood"),
-        "preferred_ft" => "Preferred-FT",
-        "best_of_n" => "Best-of-N",
-        "best_of_n_score" => say("Best-of-N by score"),
-        other => other,
-    }
+/// What people call a contestant of a win rate, which may have any name: a method by its label.
+pub fn contestant_label(name: &str) -> &str {
+    Method::of_file_name(name).map_or(name, |method| method.label())
 }
 
 #[cfg(test)]

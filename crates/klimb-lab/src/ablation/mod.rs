@@ -8,7 +8,7 @@ mod reference;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Budget, Evaluation, EvaluationSettings, Leash, Method, OptimumSettings, PAIRS_PER_CHUNK, PreferenceSettings,
+    Budget, Evaluation, EvaluationSettings, Leash, OptimumSettings, PAIRS_PER_CHUNK, PreferenceSettings, SweepMethod,
     SweepRun, SweepSettings, Writer,
 };
 use klimb_align::algorithms::PpoSettings;
@@ -120,7 +120,7 @@ impl AblationSettings {
     pub fn smoke(seed: u64) -> Self {
         let base = base_arm(seed, 1);
         let reference = ReferenceRecipe { width: 16, base_steps: 2, sft_steps: 2, ..ReferenceRecipe::default() };
-        let runs = runs(&[Method::Dpo { beta: 1.0 }, Method::PpoGt(Leash::Beta(1.0))], seed, 1);
+        let runs = runs(&[SweepMethod::Dpo { beta: 1.0 }, SweepMethod::PpoGt(Leash::Beta(1.0))], seed, 1);
         let sweep = SweepSettings { runs, ..SweepSettings::smoke(seed) };
         let base = AblationArm { reference, sweep, ..base };
         let own = ReferenceRecipe { own_unembedding: true, ..reference };
@@ -183,19 +183,19 @@ impl AblationSettings {
 
 /// The factor of the base arm.
 pub const BASE: &str = "base";
-const DPO: [Method; 2] = [Method::Dpo { beta: 1.0 }, Method::Dpo { beta: 0.3 }];
-const WITHOUT_REWARD_MODEL: [Method; 4] =
-    [DPO[0], DPO[1], Method::PpoGt(Leash::Beta(1.0)), Method::PpoGt(Leash::Beta(0.3))];
-const EVERYONE: [Method; 6] = [
+const DPO: [SweepMethod; 2] = [SweepMethod::Dpo { beta: 1.0 }, SweepMethod::Dpo { beta: 0.3 }];
+const WITHOUT_REWARD_MODEL: [SweepMethod; 4] =
+    [DPO[0], DPO[1], SweepMethod::PpoGt(Leash::Beta(1.0)), SweepMethod::PpoGt(Leash::Beta(0.3))];
+const EVERYONE: [SweepMethod; 6] = [
     DPO[0],
     DPO[1],
-    Method::Ppo(Leash::Beta(1.0)),
-    Method::Ppo(Leash::Beta(0.3)),
-    Method::PpoGt(Leash::Beta(1.0)),
-    Method::PpoGt(Leash::Beta(0.3)),
+    SweepMethod::Ppo(Leash::Beta(1.0)),
+    SweepMethod::Ppo(Leash::Beta(0.3)),
+    SweepMethod::PpoGt(Leash::Beta(1.0)),
+    SweepMethod::PpoGt(Leash::Beta(0.3)),
 ];
 
-fn runs(methods: &[Method], seed: u64, seeds: u64) -> Vec<SweepRun> {
+fn runs(methods: &[SweepMethod], seed: u64, seeds: u64) -> Vec<SweepRun> {
     let with_seeds = |&method| (0..seeds).map(move |offset| SweepRun { method, seed: seed.wrapping_add(offset) });
     methods.iter().flat_map(with_seeds).collect()
 }

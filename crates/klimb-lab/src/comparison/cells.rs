@@ -23,7 +23,7 @@ pub fn comparison_cells(
         let mut cell = |quantity: &str, unit: &str, values: &[f64]| {
             if !values.is_empty() {
                 cells.push(ComparisonCell {
-                    method: method.name().into(),
+                    method: method.method(),
                     quantity: quantity.into(),
                     value: mean(values),
                     half_width: if values.len() > 1 { half_width(values) } else { 0.0 },
@@ -133,11 +133,11 @@ impl<'a> Runs<'a> {
 mod tests {
     use super::*;
     use crate::Spent;
-    use klimb_metrics::Setting;
+    use klimb_metrics::{Method, Setting};
 
     fn point(kl_per_sequence: f64, gold_reward: f64) -> FrontierPoint {
         FrontierPoint {
-            method: "ppo".into(),
+            method: Method::Ppo,
             setting: Setting::Number(0.3),
             seed: 1,
             step: 1,
@@ -177,7 +177,7 @@ mod tests {
         let config =
             ModelConfig { vocabulary: 20, context: 16, width: 16, layers: 1, heads: 2, own_unembedding: false };
         let cells = comparison_cells(&settings, &config, &results, (&point(0.0, 0.5), &curve));
-        let cell = |quantity: &str| cells.iter().find(|it| it.method == "ppo" && it.quantity == quantity);
+        let cell = |quantity: &str| cells.iter().find(|it| it.method == Method::Ppo && it.quantity == quantity);
         let value = |quantity: &str| cell(quantity).unwrap_or_else(|| panic!("no {quantity}")).value;
         let close = |quantity: &str, expected: f64| {
             assert!((value(quantity) - expected).abs() < 1e-9, "{quantity}: {} instead of {expected}", value(quantity));

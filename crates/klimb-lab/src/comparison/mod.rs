@@ -12,11 +12,11 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Leash, Method, Plan, RunEnd, Sink, Spent, StudyError, SweepError, SweepPoint, SweepRun, SweepSettings, run_ppo_of,
-    train, train_reward_model,
+    Leash, Plan, RunEnd, Sink, Spent, StudyError, SweepError, SweepMethod, SweepPoint, SweepRun, SweepSettings,
+    run_ppo_of, train, train_reward_model,
 };
 use klimb_align::language::Schedule;
-use klimb_metrics::{FrontierPoint, MetricRow};
+use klimb_metrics::{FrontierPoint, Method, MetricRow};
 use klimb_network::backend::Kernels;
 use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
@@ -42,13 +42,13 @@ impl Compared {
     /// Every method.
     pub const ALL: [Self; 4] = [Self::PreferredFt, Self::Dpo, Self::PpoGt, Self::Ppo];
 
-    /// Its name in files.
-    pub fn name(self) -> &'static str {
+    /// Which method it is.
+    pub fn method(self) -> Method {
         match self {
-            Self::PreferredFt => "preferred_ft",
-            Self::Dpo => "dpo",
-            Self::PpoGt => "ppo-gt",
-            Self::Ppo => "ppo",
+            Self::PreferredFt => Method::PreferredFt,
+            Self::Dpo => Method::Dpo,
+            Self::PpoGt => Method::PpoGt,
+            Self::Ppo => Method::Ppo,
         }
     }
 
@@ -131,7 +131,7 @@ impl ComparisonPart {
         match self {
             Self::RewardModel { seed } => format!("reward-model-{seed}"),
             Self::Policy { method, beta, rate, seed } => {
-                format!("{}-{beta}-{}-{seed}", method.name(), rate.name())
+                format!("{}-{beta}-{}-{seed}", method.method(), rate.name())
             }
         }
     }
@@ -228,12 +228,12 @@ impl ComparisonSettings {
     }
 }
 
-fn method_of((method, beta): (Compared, f64)) -> Method {
+fn method_of((method, beta): (Compared, f64)) -> SweepMethod {
     match method {
-        Compared::PreferredFt => Method::PreferredFt,
-        Compared::Dpo => Method::Dpo { beta },
-        Compared::PpoGt => Method::PpoGt(Leash::Beta(beta)),
-        Compared::Ppo => Method::Ppo(Leash::Beta(beta)),
+        Compared::PreferredFt => SweepMethod::PreferredFt,
+        Compared::Dpo => SweepMethod::Dpo { beta },
+        Compared::PpoGt => SweepMethod::PpoGt(Leash::Beta(beta)),
+        Compared::Ppo => SweepMethod::Ppo(Leash::Beta(beta)),
     }
 }
 

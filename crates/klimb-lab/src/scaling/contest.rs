@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::{ScalingPart, ScalingSettings, Stage};
 use crate::win_rate::Writing;
 use crate::{Contest, ContestSettings, Contestant, StudyError};
-use klimb_metrics::ScalingPoint;
+use klimb_metrics::{Method, ScalingPoint};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, Layout};
 use klimb_world::World;
@@ -62,7 +62,7 @@ impl<K: Kernels> ScalingContest<K> {
         };
         let contest = self.contest.as_ref().expect("an opponent wrote before any contestant");
         Ok(Some(ScalingPoint {
-            method: if has_cue { "base-cued" } else { part.stage.name() }.into(),
+            method: if has_cue { Method::BaseCued } else { part.stage.method() },
             width: part.size.width as u64,
             layers: part.size.layers as u64,
             parameters,

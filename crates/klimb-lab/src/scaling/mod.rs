@@ -15,6 +15,7 @@ pub use part::{PartTraining, train_part};
 use super::{BASE_STEPS, ContestSettings, PpoRunSettings, SFT_STEPS, model_config, pretrain_settings, sft_settings};
 use klimb_align::algorithms::{PpoSettings, SftSettings};
 use klimb_align::language::Schedule;
+use klimb_metrics::Method;
 use klimb_network::model::{Layout, ModelConfig};
 use klimb_text::ConfigError;
 use klimb_world::{MAX_DOCUMENT, MAX_SEQUENCE, World};
@@ -59,14 +60,19 @@ impl Stage {
     /// In the order of training.
     pub const ALL: [Self; 4] = [Self::Base, Self::Sft, Self::Ppo, Self::PpoPtx];
 
-    /// The method's name in `scaling.csv` and the checkpoint's stage.
-    pub fn name(self) -> &'static str {
+    /// The method in `scaling.csv`.
+    pub fn method(self) -> Method {
         match self {
-            Self::Base => "base",
-            Self::Sft => "sft",
-            Self::Ppo => "ppo-gt",
-            Self::PpoPtx => "ppo-gt-ptx",
+            Self::Base => Method::Base,
+            Self::Sft => Method::Sft,
+            Self::Ppo => Method::PpoGt,
+            Self::PpoPtx => Method::PpoGtPtx,
         }
+    }
+
+    /// The checkpoint's stage.
+    pub fn name(self) -> &'static str {
+        self.method().info().file_name
     }
 
     /// How it is prompted when it is measured: with the world's cue, without, or both.

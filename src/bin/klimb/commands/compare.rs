@@ -329,12 +329,12 @@ fn table(cells: &[ComparisonCell]) -> Result<String, Failure> {
     }
     let mut text = format!("{:<29}", "");
     for method in Compared::ALL {
-        write!(text, "  {:>16}", method.name())?;
+        write!(text, "  {:>16}", method.method())?;
     }
     for first in quantities {
         write!(text, "\n{:<29}", first.quantity)?;
         for method in Compared::ALL {
-            let cell = cells.iter().find(|it| it.method == method.name() && it.quantity == first.quantity);
+            let cell = cells.iter().find(|it| it.method == method.method() && it.quantity == first.quantity);
             write!(text, "  {:>16}", cell.map_or_else(String::new, shown))?;
         }
         write!(text, "  {}", first.unit)?;

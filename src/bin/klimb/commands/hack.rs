@@ -11,7 +11,7 @@ use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{
     Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, Share, hack,
 };
-use klimb::metrics::{HackingPoint, hacking_csv};
+use klimb::metrics::{HackingPoint, Method, hacking_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
@@ -197,17 +197,17 @@ fn line(it: &HackingPoint) -> String {
 
 /// Score and gold over KL, in the same unit: what lies between them is the gap.
 fn chart(points: &[HackingPoint]) -> Result<String, Failure> {
-    let line = |label: &str, method: &str, value: fn(&HackingPoint) -> (f64, f64)| {
+    let line = |label: &str, method: Method, value: fn(&HackingPoint) -> (f64, f64)| {
         let at = |it: &HackingPoint| {
             let (y, half_width) = value(it);
             LinePoint { x: it.kl_per_sequence, y, half_width }
         };
         let points = points.iter().map(at).collect();
-        Line { label: label.into(), method: method.into(), points, pale: false }
+        Line { label: label.into(), style: method.into(), points, pale: false }
     };
     let lines = [
-        line("what the reward model says", "ppo", |it| (it.score, it.score_half_width)),
-        line("what it is worth", "sft", |it| (it.gold_score, it.gold_score_half_width)),
+        line("what the reward model says", Method::Ppo, |it| (it.score, it.score_half_width)),
+        line("what it is worth", Method::Sft, |it| (it.gold_score, it.gold_score_half_width)),
     ];
     let chart = LineChart {
         x_name: "KL to the reference, nats →",

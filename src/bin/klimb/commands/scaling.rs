@@ -217,7 +217,7 @@ fn go_on() -> ControlFlow<()> {
 /// A line a method: over seeds the mean and its interval, for one seed that over instances.
 fn chart(points: &[ScalingPoint]) -> Result<String, Failure> {
     let mut sorted: Vec<&ScalingPoint> = points.iter().collect();
-    sorted.sort_by(|a, b| (&a.method, a.parameters).cmp(&(&b.method, b.parameters)));
+    sorted.sort_by(|a, b| (a.method, a.parameters).cmp(&(b.method, b.parameters)));
     let at = |seeds: &[&ScalingPoint]| {
         let x = (seeds[0].parameters as f64).log10();
         match seeds {
@@ -229,9 +229,9 @@ fn chart(points: &[ScalingPoint]) -> Result<String, Failure> {
         }
     };
     let line = |of_method: &[&ScalingPoint]| Line {
-        label: of_method[0].method.clone(),
+        label: of_method[0].method.to_string(),
         // The base model's hue for the base model with the cue.
-        method: of_method[0].method.trim_end_matches("-cued").into(),
+        style: of_method[0].method.into(),
         points: of_method.chunk_by(|a, b| a.parameters == b.parameters).map(at).collect(),
         pale: false,
     };

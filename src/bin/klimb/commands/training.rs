@@ -128,9 +128,9 @@ impl TrainingArguments {
         let end = train_on(k, world, start, (data, self.seed), settings, &mut sink).await;
         sink.bar.finish_and_clear();
         let end = end.map_err(|error| Failure::new(error.to_string()))?;
-        let stage = settings.algorithm.name();
+        let stage = settings.algorithm.method();
         let checkpoint =
-            Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
+            Checkpoint { step: end.step, stage: stage.to_string(), parameters: end.parameters, ..reference.clone() };
         files::write_checkpoint(&self.out, &checkpoint)?;
         files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step));
         Ok(if end.is_finished { End::Done } else { End::Interrupted })

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
 use klimb::experiments::{BestOf, Contest, ContestSettings, Contestant};
-use klimb::metrics::{WinRatePoint, win_rate_csv};
+use klimb::metrics::{SeriesStyle, WinRatePoint, win_rate_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 use serde::Serialize;
@@ -192,7 +192,7 @@ fn chart(points: &[WinRatePoint]) -> Result<String, Failure> {
         };
         let mut line = Line {
             label: points[0].method.clone(),
-            method: points[0].method.clone(),
+            style: SeriesStyle::of_contestant(&points[0].method),
             points: points.iter().map(at).collect(),
             pale: false,
         };

@@ -20,6 +20,7 @@ use best_of_n::LiveBestOfN;
 use klimb_align::algorithms::Dpo;
 use klimb_align::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
 use klimb_lab::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
+use klimb_metrics::Method;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
@@ -92,9 +93,15 @@ impl Policy {
         }
     }
 
-    /// Its name among the points of the frontier.
-    pub fn method(self) -> &'static str {
-        self.stage().method()
+    /// How it is made.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Dpo => Method::Dpo,
+            Self::Ppo => Method::Ppo,
+            Self::PpoGt => Method::PpoGt,
+            Self::Unlikelihood => Method::Unlikelihood,
+            Self::PreferredFt => Method::PreferredFt,
+        }
     }
 }
 
@@ -386,7 +393,9 @@ impl<K: Kernels> Pipeline<K> {
             Stage::Unlikelihood | Stage::PreferredFt => {
                 let policy = Policy::of(stage).expect("both have a policy");
                 match self.likelihoods.get(policy).map(LiveLikelihood::learner) {
-                    Some(learner) => learned(learner.read_parameters(k).await?, learner.steps(), policy.method()),
+                    Some(learner) => {
+                        learned(learner.read_parameters(k).await?, learner.steps(), policy.method().info().file_name)
+                    }
                     None => None,
                 }
             }

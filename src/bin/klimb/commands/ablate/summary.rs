@@ -10,8 +10,7 @@ use super::super::number::number;
 
 /// Whether two ends differ in their seed alone.
 pub fn is_same(a: &AblationPoint, b: &AblationPoint) -> bool {
-    let key =
-        |it: &AblationPoint| (it.factor.clone(), it.level.clone(), it.point.method.clone(), it.point.setting.clone());
+    let key = |it: &AblationPoint| (it.factor.clone(), it.level.clone(), it.point.method, it.point.setting.clone());
     key(a) == key(b)
 }
 
@@ -57,7 +56,7 @@ pub fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failur
         let label = format!("{}, {level}", point.method);
         match lines.iter_mut().find(|line| line.label == label) {
             Some(line) => line.points.push(at),
-            None => lines.push(Line { label, method: point.method.clone(), points: vec![at], pale: false }),
+            None => lines.push(Line { label, style: point.method.into(), points: vec![at], pale: false }),
         }
     }
     lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.x.total_cmp(&b.x)));

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
-use klimb::metrics::{FrontierPoint, LearnedOptimumPoint, Setting, frontier_csv, learned_optimum_csv, optimum_csv};
+use klimb::metrics::{
+    FrontierPoint, LearnedOptimumPoint, Method, Setting, frontier_csv, learned_optimum_csv, optimum_csv,
+};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 use serde::Serialize;
@@ -214,7 +216,7 @@ impl Folder {
             evaluation.samples.iter().map(|sample| serde_json::to_string(&sample_line(world, sample))).collect();
         self.write(sample_file(&name), (lines?.join("\n") + "\n").as_bytes())?;
         if let Some(parameters) = parameters {
-            let (stage, step) = (point.method.clone(), point.step);
+            let (stage, step) = (point.method.to_string(), point.step);
             let checkpoint = Checkpoint { stage, step, parameters, ..self.reference.clone() };
             let file = checkpoint_file(&name);
             files::write_checkpoint(&self.output.file(&file), &checkpoint)?;
@@ -272,14 +274,14 @@ impl Folder {
         let runs = &self.settings.runs;
         let seeds = runs.iter().any(|run| run.seed != runs[0].seed);
         let of = |points: Vec<&FrontierPoint>| points.into_iter().cloned().collect();
-        let reference = self.points.iter().filter(|point| point.method == "sft").collect();
-        let reference = Trail { label: "SFT".into(), method: "sft".into(), live: true, points: of(reference) };
+        let reference = self.points.iter().filter(|point| point.method == Method::Sft).collect();
+        let reference = Trail { label: "SFT".into(), method: Method::Sft, live: true, points: of(reference) };
         let trails = runs.iter().map(|run| {
             let seed = if seeds { format!(", seed {}", run.seed) } else { String::new() };
             let label = format!("{}{seed}", run.method.label());
             let points: Vec<FrontierPoint> =
                 self.points.iter().filter(|point| self.settings.owns(run, point)).cloned().collect();
-            let method = points.first().map_or_else(String::new, |point| point.method.clone());
+            let method = run.method.method();
             Trail { label, method, live: true, points }
         });
         std::iter::once(reference).chain(trails).filter(|trail| !trail.points.is_empty()).collect()
@@ -292,7 +294,7 @@ fn aims(learned: &[LearnedOptimumPoint]) -> Vec<Aim> {
     let aim = |points: &&[LearnedOptimumPoint]| {
         let seed = if of_seeds.len() > 1 { format!(", seed {}", points[0].seed) } else { String::new() };
         let label = format!("optimum of the learned reward{seed}");
-        Aim { label, method: "ppo".into(), points: points.iter().map(|point| point.optimum).collect() }
+        Aim { label, method: Method::Ppo, points: points.iter().map(|point| point.optimum).collect() }
     };
     of_seeds.iter().map(aim).collect()
 }

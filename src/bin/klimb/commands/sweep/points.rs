@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use klimb::experiments::{BestOfNSettings, Place, SweepSettings};
-use klimb::metrics::{FrontierPoint, parse_frontier_csv};
+use klimb::experiments::{Place, SweepSettings};
+use klimb::metrics::{FrontierPoint, Method, parse_frontier_csv};
 use klimb::model::{Checkpoint, Expectation};
 use klimb::shorten::shortened;
 
@@ -61,7 +61,7 @@ fn problem_of(
         let expected = Expectation { config: Some(*config), vocabulary_fingerprint, head: false };
         match Checkpoint::from_bytes(&bytes, Some(&expected)) {
             Err(error) => return Ok(Some(format!("is lost ({})", error.problem()))),
-            Ok(found) if (found.stage.as_str(), found.step) != (point.method.as_str(), point.step) => {
+            Ok(found) if (found.stage.as_str(), found.step) != (point.method.info().file_name, point.step) => {
                 let stage = shortened(&found.stage);
                 return Ok(Some(format!("is lost (in its place lies {stage} after {} steps)", found.step)));
             }
@@ -74,7 +74,7 @@ fn problem_of(
 /// Whether it is the reference's own point.
 pub fn is_own_point((settings, reference): (&SweepSettings, &Checkpoint), point: &FrontierPoint) -> bool {
     let (seed, step) = (settings.evaluation.seed, reference.step);
-    point.method == "sft" && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
+    point.method == Method::Sft && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
 }
 
 /// The points of a sweep's folder, which must be those of this sweep.
@@ -130,7 +130,7 @@ pub fn point_name(point: &FrontierPoint) -> String {
 /// A point's files in a sweep's folder; Best-of-N has no parameters of its own.
 pub fn files_of(point: &FrontierPoint) -> Vec<String> {
     let name = point_name(point);
-    let checkpoint = (point.method != BestOfNSettings::NAME).then(|| checkpoint_file(&name));
+    let checkpoint = (point.method != Method::BestOfN).then(|| checkpoint_file(&name));
     std::iter::once(sample_file(&name)).chain(checkpoint).collect()
 }
 
