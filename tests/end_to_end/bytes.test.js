@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { URL_AT_ROOT, visit } from './harness.js';
 
 /** Bytes, gzipped as a static host would, of everything but checkpoints; docs/performance.md says what takes them. */
-const BUDGET = 700_000;
+const BUDGET = 760_000;
 /** Fetched after the first frame for charts alone, or counted by itself. */
 const APART = /\/recorded\/|\.safetensors$|service-worker\.js$/;
 const PATIENT = { timeout: 60_000 };

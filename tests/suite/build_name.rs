@@ -10,8 +10,15 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Files of which the program and the page are made.
-const OF_BOTH: &[&str] =
-    &["build.rs", "src/lib.rs", "shaders/one.wgsl", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+const OF_BOTH: &[&str] = &[
+    "build.rs",
+    "src/lib.rs",
+    "crates/one/lib.rs",
+    "shaders/one.wgsl",
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+];
 /// Files of which the page alone is made.
 const OF_THE_PAGE: &[&str] = &["index.html", "www/main.js", "xtask/main.rs"];
 const NAMED: &str = "cargo:rustc-env=KLIMB_BUILD=";
@@ -28,7 +35,7 @@ impl Sources {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let around = std::env::temp_dir().join(format!("klimb-build-name-{}-{number}", std::process::id()));
         let folder = around.join("sources");
-        ["src", "shaders", ".cargo", "www", "xtask"]
+        ["src", "crates/one", "shaders", ".cargo", "www", "xtask"]
             .iter()
             .for_each(|name| fs::create_dir_all(folder.join(name)).unwrap());
         for file in OF_BOTH.iter().chain(OF_THE_PAGE).chain(&["README.md"]) {

@@ -46,7 +46,7 @@ const REPORTED: &[&str] = &[
     "src/page/lecture.rs",
     "src/page/notices.rs",
     "src/page/receipt.rs",
-    "src/page/recorded/fetch.rs",
+    "src/page/fetch_recorded.rs",
     "src/page/storage.rs",
     "crates/klimb-text/src/text.rs",
     "crates/klimb-world/src/preferences",

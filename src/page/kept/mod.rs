@@ -281,3 +281,6 @@ impl Keeping {
 mod interleavings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "two_tabs/tests.rs"]
+mod two_tabs;
