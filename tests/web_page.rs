@@ -12,7 +12,7 @@ use klimb::charts::{Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trai
 use klimb::engine::protocol::*;
 use klimb::engine::settings::{BackendChoice, Settings};
 use klimb::engine::worker::wire;
-use klimb::metrics::{FrontierPoint, MetricRow, OptimumPoint, Setting};
+use klimb::metrics::{FrontierPoint, Method, MetricRow, OptimumPoint, Setting};
 use klimb::page::Surface;
 use plotters::prelude::*;
 use wasm_bindgen::JsCast;
@@ -37,7 +37,7 @@ fn colour_at(canvas: &HtmlCanvasElement, (x, y): (i32, i32)) -> RGBColor {
 
 fn point(method: &str, step: u64, kl: f64, reward: f64) -> FrontierPoint {
     FrontierPoint {
-        method: method.into(),
+        method: Method::of_file_name(method).expect("a method"),
         setting: Setting::Number(1.0),
         seed: 4_294_967_295,
         step,
@@ -73,7 +73,7 @@ fn every_method_has_its_colour_at_its_data_pixel() {
     for palette in [Palette::LIGHT, Palette::DARK] {
         let trail = |method: &str, kl, reward| Trail {
             label: method.into(),
-            method: method.into(),
+            method: Method::of_file_name(method).expect("a method"),
             live: true,
             points: vec![point(method, 0, kl, reward)],
         };
@@ -105,7 +105,7 @@ fn a_curve_has_its_colour_at_its_last_value() {
     let canvas = canvas();
     let area = Surface::canvas(&canvas).expect("a 2D context").into_drawing_area();
     let points = vec![(1.0, 0.69), (20.0, 0.5)];
-    let curves = [Curve { label: "DPO".into(), method: "dpo".into(), points, ..Curve::default() }];
+    let curves = [Curve { label: "DPO".into(), style: Method::Dpo.into(), points, ..Curve::default() }];
     let chart = CurveChart { name: "loss", curves: &curves, at_least: (0.4, 0.8), ..CurveChart::default() };
     let frame = chart.draw(&area, &Look::default()).expect("the chart is drawn");
     assert_eq!(colour_at(&canvas, frame.pixel(20.0, 0.5)), Palette::LIGHT.dpo);

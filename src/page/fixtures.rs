@@ -5,7 +5,7 @@ use crate::engine::protocol::{Kept, Point, Stage};
 use crate::engine::settings::Settings;
 use crate::page::state::State;
 use crate::page::trails::{RunId, RunMark};
-use klimb_metrics::{FrontierPoint, Setting};
+use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::objectives::DpoLoss;
 
 /// What an engine tells to be kept, without a model.
@@ -38,14 +38,14 @@ pub fn runs() -> State {
     taken_up(Command::LoadPreferences(Vec::new()), &[point(2, "dpo", 10)]);
     taken_up(Command::GeneratePreferences, &[point(3, "dpo", 10)]);
     let name = Some("Ada’s".into());
-    state.marks.insert(RunId { run: 3, method: "dpo".into() }, RunMark { hidden: false, name });
+    state.marks.insert(RunId { run: 3, method: Method::Dpo }, RunMark { hidden: false, name });
     state
 }
 
 /// A point of a run at β 0.3.
 pub fn point(run: u32, method: &str, step: u64) -> Point {
     let point = FrontierPoint {
-        method: method.into(),
+        method: Method::of_file_name(method).expect("a method"),
         setting: Setting::Number(0.3),
         seed: 1,
         step,

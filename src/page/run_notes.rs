@@ -219,23 +219,27 @@ mod tests {
         taken_up(&mut notes, 1, Command::Start(settings));
         notes.record(&point(1, "dpo", 2));
         notes.record(&point(1, "ppo-gt", 2));
-        assert!(notes.differing(1, "dpo").is_empty(), "a single run needs no more");
+        assert!(notes.differing(1, Method::Dpo).is_empty(), "a single run needs no more");
         let other = Settings { loss: DpoLoss::Ipo, learning_rate: 5e-4, evaluate_every: 4, beta: 0.1, ..settings };
         notes.order(2, &Command::Configure(other));
         notes.record(&point(1, "dpo", 4));
-        assert_eq!(notes.of(1, "dpo"), Some((Settings { beta: 0.3, ..settings }, false)), "not taken up yet");
+        assert_eq!(notes.of(1, Method::Dpo), Some((Settings { beta: 0.3, ..settings }, false)), "not taken up yet");
         notes.acknowledge(2);
         notes.record(&point(2, "dpo", 4));
-        assert_eq!(notes.differing(1, "dpo"), ["learning rate 0.001", "loss sigmoid"]);
-        assert_eq!(notes.differing(2, "dpo"), ["learning rate 0.0005", "loss ipo"]);
-        assert!(notes.differing(1, "ppo-gt").is_empty());
+        assert_eq!(notes.differing(1, Method::Dpo), ["learning rate 0.001", "loss sigmoid"]);
+        assert_eq!(notes.differing(2, Method::Dpo), ["learning rate 0.0005", "loss ipo"]);
+        assert!(notes.differing(1, Method::PpoGt).is_empty());
         taken_up(&mut notes, 3, Command::SetBeta(0.05));
         let mut own = point(2, "dpo", 6);
         own.point.setting = Setting::Number(0.05);
         notes.record(&own);
-        assert_eq!(notes.of(2, "dpo"), Some((Settings { beta: 0.05, ..other }, true)), "β was moved in its midst");
+        assert_eq!(
+            notes.of(2, Method::Dpo),
+            Some((Settings { beta: 0.05, ..other }, true)),
+            "β was moved in its midst"
+        );
         notes.record(&point(0, "sft", 0));
-        assert_eq!(notes.of(0, "sft"), None, "the reference is no run");
+        assert_eq!(notes.of(0, Method::Sft), None, "the reference is no run");
         let mut again = RunSettings::default();
         for (run, method, settings, changed) in notes.kept() {
             again.take_up(run, method, &settings, changed);

@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_run_can_be_hidden_and_renamed_and_is_found_by_its_id() {
         let points = [(1, "dpo"), (2, "dpo"), (2, "ppo-gt")].map(|(run, method)| point(run, method, 10));
-        let id = |run, method: &str| RunId { run, method: method.into() };
+        let id = |run, method: &str| RunId { run, method: Method::of_file_name(method).expect("a method") };
         let marks = [
             (id(1, "dpo"), RunMark { hidden: true, name: None }),
             (id(2, "ppo-gt"), RunMark { hidden: false, name: Some("mine".into()) }),

@@ -1,10 +1,10 @@
 //! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
 
 use klimb::charts::{
-    Aim, ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Marker, Palette, Trail,
+    Aim, ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Palette, Trail,
     curve_svg, line_svg,
 };
-use klimb::metrics::{FrontierPoint, OptimumPoint, Setting};
+use klimb::metrics::{FrontierPoint, Method, OptimumPoint, Setting};
 use plotters::prelude::*;
 
 const WIDTH: u32 = 800;
@@ -12,7 +12,7 @@ const HEIGHT: u32 = 500;
 
 fn point(step: u64, kl: f64, reward: f64) -> FrontierPoint {
     FrontierPoint {
-        method: "dpo".into(),
+        method: Method::Dpo,
         setting: Setting::Number(0.3),
         seed: 1,
         step,
@@ -27,7 +27,7 @@ fn point(step: u64, kl: f64, reward: f64) -> FrontierPoint {
 }
 
 fn trail(points: Vec<FrontierPoint>) -> Trail {
-    Trail { label: "DPO, β 0.30".into(), method: "dpo".into(), live: true, points }
+    Trail { label: "DPO, β 0.30".into(), method: Method::Dpo, live: true, points }
 }
 
 fn optimum() -> Vec<OptimumPoint> {
@@ -86,7 +86,7 @@ fn ghosts_stand_behind_and_keep_out_of_the_way() {
     let ghost =
         |kl| Trail { label: "DPO, recorded".into(), live: false, ..trail(vec![point(1, 1.0, 0.6), point(2, kl, 0.7)]) };
     let ghosts = [ghost(2.0), ghost(40.0)];
-    let curve = Trail { label: "PPO in the paper".into(), method: "ppo".into(), ..ghost(11.0) };
+    let curve = Trail { label: "PPO in the paper".into(), method: Method::Ppo, ..ghost(11.0) };
     let (frame, svg) = drawn(&FrontierChart { ghosts: &ghosts, read_off: &[curve], ..EMPTY }, &Look::default());
     let frame = frame.expect("ghosts can be drawn");
     assert!(frame.x.end < 10.0, "{:?}", frame.x);
@@ -173,7 +173,7 @@ fn the_optimum_is_solid_where_it_is_reliable_and_dashed_elsewhere() {
 fn the_aim_of_a_learned_reward_is_dashed_labelled_and_left_out_where_too_few_samples_carry_it() {
     let mut points = optimum();
     points[2].effective_sample_size = 9.0;
-    let aim = Aim { label: "optimum of the learned reward".into(), method: "ppo".into(), points };
+    let aim = Aim { label: "optimum of the learned reward".into(), method: Method::Ppo, points };
     let (frame, svg) = drawn(&FrontierChart { aims: std::slice::from_ref(&aim), ..EMPTY }, &Look::default());
     let frame = frame.unwrap();
     assert!(texts(&svg).contains(&aim.label));
@@ -259,7 +259,7 @@ fn a_surface_without_room_is_refused() {
 }
 
 fn curve(points: Vec<(f64, f64)>) -> Curve {
-    Curve { label: "DPO".into(), method: "dpo".into(), points, marked: true, ..Curve::default() }
+    Curve { label: "DPO".into(), style: Method::Dpo.into(), points, marked: true, ..Curve::default() }
 }
 
 fn drawn_curve(curves: &[Curve]) -> (Result<Frame, ChartError>, String) {
@@ -289,7 +289,7 @@ fn a_curve_marks_its_values_its_level_and_its_changes() {
 
 fn line(label: &str, points: &[(f64, f64, f64)]) -> Line {
     let point = |&(x, y, half_width): &(f64, f64, f64)| LinePoint { x, y, half_width };
-    Line { label: label.into(), method: "dpo".into(), points: points.iter().map(point).collect(), pale: false }
+    Line { label: label.into(), style: Method::Dpo.into(), points: points.iter().map(point).collect(), pale: false }
 }
 
 const LINES: LineChart<'static> = LineChart {
@@ -368,12 +368,12 @@ fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
 
 #[test]
 fn every_method_has_a_hue_and_a_shape_of_its_own() {
-    let methods = ["base", "sft", "dpo", "ppo", "ppo-gt", "best-of-n"];
+    let methods = [Method::Base, Method::Sft, Method::Dpo, Method::Ppo, Method::PpoGt, Method::BestOfN];
     for (index, method) in methods.iter().enumerate() {
         for other in &methods[..index] {
-            assert_ne!(Marker::of(method), Marker::of(other), "{method} and {other}");
+            assert_ne!(method.info().marker, other.info().marker, "{method} and {other}");
             for palette in [Palette::LIGHT, Palette::DARK] {
-                assert_ne!(palette.method(method), palette.method(other), "{method} and {other}");
+                assert_ne!(palette.method(*method), palette.method(*other), "{method} and {other}");
             }
         }
     }

@@ -6,7 +6,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
-use klimb::metrics::FrontierPoint;
+use klimb::metrics::{FrontierPoint, Method};
 use klimb::page::clinic::{Case, Clinic};
 use pollster::block_on;
 
@@ -44,7 +44,7 @@ fn play(session: &mut Session<Cpu<f32>>, stage: Stage, steps: u64, name: &str) -
         assert!(session.busy(), "the session rests");
         for event in block_on(session.advance()) {
             match event {
-                Event::Point(point) if point.point.method != "sft" => points.push(point.point),
+                Event::Point(point) if point.point.method != Method::Sft => points.push(point.point),
                 Event::Metrics(its, rows) if its == stage => {
                     last = rows.iter().rev().find_map(|row| row.values.get(name).copied()).unwrap_or(last);
                 }

@@ -16,8 +16,8 @@ use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::{KNOBS, Knob, Settings};
 use klimb::experiments::RecordedOptimum;
 use klimb::metrics::{
-    FrontierPoint, Setting, parse_comparison_csv, parse_frontier_csv, parse_hacking_csv, parse_learned_optimum_csv,
-    parse_optimum_csv, parse_scaling_csv, parse_win_rate_csv,
+    FrontierPoint, Method, Setting, parse_comparison_csv, parse_frontier_csv, parse_hacking_csv,
+    parse_learned_optimum_csv, parse_optimum_csv, parse_scaling_csv, parse_win_rate_csv,
 };
 use klimb::model::{Checkpoint, Expectation};
 use klimb::page::annotator::Annotator;
@@ -111,7 +111,7 @@ fn of_the_visit() -> Settings {
 }
 
 fn measured(it: &FrontierPoint) -> (&str, u64, f64, f64) {
-    (it.method.as_str(), it.step, it.kl_per_sequence, it.gold_reward)
+    (it.method.info().file_name, it.step, it.kl_per_sequence, it.gold_reward)
 }
 
 /// What is true of its three runs, wherever they are written down.
@@ -144,7 +144,7 @@ fn a_receipt_is_read() {
 #[test]
 fn a_receipt_of_version_2_tells_of_each_run() {
     let receipts = Receipt::parse(&text("receipt-2.txt")).expect("it is a receipt");
-    let steps: Vec<(&str, u64)> = receipts[0].points.iter().map(|it| (it.method.as_str(), it.step)).collect();
+    let steps: Vec<(&str, u64)> = receipts[0].points.iter().map(|it| (it.method.info().file_name, it.step)).collect();
     assert_eq!(steps, [("dpo", 1), ("ppo-gt", 4), ("dpo", 260)]);
     let notes: Vec<_> = receipts[0].runs.iter().flatten().collect();
     assert!(
@@ -222,7 +222,8 @@ fn pairs_are_read_and_written_again_as_they_were() {
 #[test]
 fn tables_of_experiments_are_read() {
     let frontier = parse_frontier_csv(&text("sweep/frontier.csv")).expect("a frontier");
-    let seen: Vec<(&str, u64, f64)> = frontier.iter().map(|it| (it.method.as_str(), it.step, it.gold_reward)).collect();
+    let seen: Vec<(&str, u64, f64)> =
+        frontier.iter().map(|it| (it.method.info().file_name, it.step, it.gold_reward)).collect();
     assert_eq!(
         seen,
         [
@@ -238,7 +239,7 @@ fn tables_of_experiments_are_read() {
     let learned = parse_learned_optimum_csv(&text("curves/optimum_learned.csv")).expect("an optimum");
     assert_eq!((learned.len(), learned[0].seed, learned[0].score), (64, 1, 2.344308631070378));
     let cells = parse_comparison_csv(&text("comparison/comparison.csv")).expect("cells");
-    assert_eq!((cells.len(), cells[2].method.as_str(), cells[2].value), (64, "preferred_ft", 6768.0));
+    assert_eq!((cells.len(), cells[2].method.info().file_name, cells[2].value), (64, "preferred_ft", 6768.0));
     let scaling = parse_scaling_csv(&text("scaling/scaling.csv")).expect("points");
     assert_eq!((scaling.len(), scaling[9].parameters, scaling[9].result.gold_reward), (10, 19680, 0.0273575));
     let hacking = parse_hacking_csv(&text("hacking/hacking.csv")).expect("points");
@@ -372,12 +373,12 @@ fn a_kept_run_is_read_and_goes_on() {
     assert_eq!(earlier.words(), "PPO-GT, 4 steps");
     let seen = &earlier.seen;
     assert_eq!((seen.settings, seen.focused), (of_the_visit(), Stage::PpoGt));
-    are_those_of_the_visit(seen.points.iter().map(|it| &it.point).filter(|it| it.method != "sft"));
+    are_those_of_the_visit(seen.points.iter().map(|it| &it.point).filter(|it| it.method != Method::Sft));
     let rows = &seen.metrics[&Stage::Dpo];
     assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), (1..=186).collect::<Vec<_>>());
     assert_eq!(rows[0].values["dpo/loss"], 0.6931471824645996);
     let mark = |run, method: &str| {
-        let id = RunId { run, method: method.into() };
+        let id = RunId { run, method: Method::of_file_name(method).expect("a method") };
         &seen.marks.iter().find(|(its, _)| *its == id).expect("she has marked it").1
     };
     assert_eq!(mark(2, "dpo").name.as_deref(), Some("Ada’s run, α & “β”"));
@@ -421,7 +422,7 @@ fn a_run_that_is_kept_in_version_2_is_read_and_goes_on() {
     let rows = &seen.metrics[&Stage::Dpo];
     assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), (1..=130).collect::<Vec<_>>());
     assert_eq!(rows[0].values["dpo/loss"], 0.6931471824645996);
-    let reference = RunId { run: 0, method: "sft".into() };
+    let reference = RunId { run: 0, method: Method::Sft };
     let mark = seen.marks.iter().find(|(its, _)| *its == reference).expect("it has a name");
     assert_eq!(mark.1.name.as_deref(), Some("before, α & “β”"));
     let engine = earlier.engine.expect("the engine is kept");

@@ -6,7 +6,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::Settings;
-use klimb::metrics::{FrontierPoint, OptimumPoint};
+use klimb::metrics::{FrontierPoint, Method, OptimumPoint};
 use pollster::block_on;
 
 const SFT: &[u8] = include_bytes!("../../www/assets/sft.safetensors");
@@ -51,7 +51,7 @@ impl Student {
             let events = block_on(self.0.advance());
             assert_eq!(failures(&events), Vec::<&Failure>::new());
             points.extend(events.into_iter().filter_map(|event| match event {
-                Event::Point(point) if point.point.method == method => Some(point),
+                Event::Point(point) if point.point.method.info().file_name == method => Some(point),
                 _ => None,
             }));
         }
@@ -121,11 +121,12 @@ fn the_first_step_does_not_wait_until_the_reference_is_measured_and_changes_noth
     let (mut playing, _) = Student::new(settings());
     playing.handle(Command::Play);
     let mut events = Vec::new();
-    while !events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method == "dpo")) {
+    while !events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method == Method::Dpo)) {
         events.extend(block_on(playing.0.advance()));
     }
     let steps = |event: &Event| if let Event::Metrics(Stage::Dpo, rows) = event { rows.len() } else { 0 };
-    let reference = events.iter().position(|event| matches!(event, Event::Point(point) if point.point.method == "sft"));
+    let reference =
+        events.iter().position(|event| matches!(event, Event::Point(point) if point.point.method == Method::Sft));
     let (before, after) = events.split_at(reference.expect("the reference is measured before the first policy"));
     assert_eq!(before.iter().map(steps).sum::<usize>(), 1, "one step, and not more");
     assert_eq!(after.iter().map(steps).sum::<usize>(), settings().evaluate_every - 1);

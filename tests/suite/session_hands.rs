@@ -115,7 +115,7 @@ impl Team {
 /// The points of a stage, run by run.
 fn points(events: &[Event], stage: Stage) -> Vec<Point> {
     let of = |event: &Event| match event {
-        Event::Point(point) if point.point.method == stage.method() => Some(point.clone()),
+        Event::Point(point) if Some(point.point.method) == stage.method() => Some(point.clone()),
         _ => None,
     };
     let mut points: Vec<Point> = events.iter().filter_map(of).collect();

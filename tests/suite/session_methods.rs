@@ -36,7 +36,7 @@ fn play(student: &mut Student, stage: Stage, method: &str, count: usize) -> Vec<
 /// The points of a method, but for the seconds, which are the clock's.
 fn points(events: &[Event], method: &str) -> Vec<FrontierPoint> {
     let of = |event: &Event| match event {
-        Event::Point(Point { point, .. }) if point.method == method => {
+        Event::Point(Point { point, .. }) if point.method.info().file_name == method => {
             Some(FrontierPoint { seconds: 0.0, ..point.clone() })
         }
         _ => None,

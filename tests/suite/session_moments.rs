@@ -6,7 +6,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::{Session, Snapshot};
 use klimb::engine::settings::Settings;
-use klimb::metrics::Setting;
+use klimb::metrics::{Method, Setting};
 
 fn student(settings: Settings) -> Student {
     Student(shipped::session(settings))
@@ -25,7 +25,7 @@ fn settings() -> Settings {
 
 fn points(events: &[Event], method: &str) -> Vec<Point> {
     let of = |event: &Event| match event {
-        Event::Point(point) if point.point.method == method => Some(point.clone()),
+        Event::Point(point) if point.point.method.info().file_name == method => Some(point.clone()),
         _ => None,
     };
     events.iter().filter_map(of).collect()
@@ -115,7 +115,7 @@ fn a_point_still_opens_in_a_session_that_was_kept_and_a_damaged_one_says_that_it
     let mut newest = None;
     for event in &events {
         match event {
-            Event::Point(point) if point.point.method == "dpo" => newest = Some(point.clone()),
+            Event::Point(point) if point.point.method == Method::Dpo => newest = Some(point.clone()),
             Event::Kept(kept) => {
                 assert!(kept.moments.is_empty(), "what is told is small");
                 let KeptPolicy { stage, seconds, checkpoint, .. } =

@@ -53,7 +53,9 @@ impl Pair {
 }
 
 fn point_of(method: &'static str) -> impl Fn(&[Event]) -> bool {
-    move |events| events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method == method))
+    move |events| {
+        events.iter().any(|event| matches!(event, Event::Point(point) if point.point.method.info().file_name == method))
+    }
 }
 
 fn assert_same(one: &State, other: &State) {

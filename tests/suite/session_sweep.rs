@@ -5,7 +5,7 @@ use crate::common::student::Student;
 use crate::common::sweep::quick;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
-use klimb::metrics::Setting;
+use klimb::metrics::{Method, Setting};
 use klimb::model::{Checkpoint, Layout};
 use pollster::block_on;
 
@@ -19,9 +19,10 @@ fn plan(steps: u64) -> Command {
     Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, hands: 0 }))
 }
 
-fn points(events: &[Event], method: &str) -> Vec<Point> {
+fn points(events: &[Event], method: impl Into<Option<Method>>) -> Vec<Point> {
+    let method = method.into();
     let of = |event: &Event| match event {
-        Event::Point(point) if point.point.method == method => Some(point.clone()),
+        Event::Point(point) if Some(point.point.method) == method => Some(point.clone()),
         _ => None,
     };
     events.iter().filter_map(of).collect()
@@ -79,7 +80,7 @@ fn afterwards_beta_is_where_it_was_and_play_begins_a_run_of_its_own() {
     assert_eq!((told[0], told.last()), ((0, 9), Some(&(1, 1))));
     assert!(events.contains(&Event::Playing(false)));
     student.handle(Command::Play);
-    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    let next = points(&student.until(|events| !points(events, Method::Dpo).is_empty()), Method::Dpo).remove(0);
     assert_eq!((next.run, next.point.step, next.point.setting), (4, 3, Setting::Number(0.5)));
 }
 
@@ -87,24 +88,24 @@ fn afterwards_beta_is_where_it_was_and_play_begins_a_run_of_its_own() {
 fn it_is_paused_and_resumed_cancelled_and_left_for_another_stage() {
     let mut student = student();
     student.handle(plan(6));
-    let mut seen = student.until(|events| !points(events, "dpo").is_empty());
+    let mut seen = student.until(|events| !points(events, Method::Dpo).is_empty());
     student.handle(Command::Pause);
     // Her β, moved meanwhile, waits for the end.
     student.handle(Command::SetBeta(1.5));
     student.handle(Command::Focus(Stage::PpoGt));
     student.handle(Command::Play);
-    let other = points(&student.until(|events| !points(events, "ppo-gt").is_empty()), "ppo-gt").remove(0);
+    let other = points(&student.until(|events| !points(events, Method::PpoGt).is_empty()), Method::PpoGt).remove(0);
     assert_eq!(other.point.setting, Setting::Number(1.5), "another stage has her β");
     student.handle(Command::Focus(Stage::Dpo));
-    seen.extend(student.until(|events| points(events, "dpo").len() == 2));
+    seen.extend(student.until(|events| points(events, Method::Dpo).len() == 2));
     let at: Vec<(u32, u64, Setting)> =
-        points(&seen, "dpo").into_iter().map(|it| (it.run, it.point.step, it.point.setting)).collect();
+        points(&seen, Method::Dpo).into_iter().map(|it| (it.run, it.point.step, it.point.setting)).collect();
     let number = Setting::Number;
     assert_eq!(at, [(1, 3, number(2.0)), (1, 6, number(2.0)), (2, 3, number(0.3))]);
     assert!(is_over(&student.handle(Command::Sweep(None))));
     assert!(!student.handle(Command::Pause).contains(&Event::Playing(false)), "cancelled, it rests already");
     student.handle(Command::Play);
-    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    let next = points(&student.until(|events| !points(events, Method::Dpo).is_empty()), Method::Dpo).remove(0);
     assert_eq!((next.run, next.point.setting), (3, number(1.5)));
 }
 
@@ -113,11 +114,11 @@ fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
     let mut student = student();
     for command in [Command::Reset, Command::Configure(Settings { seed: 2, beta: 0.7, ..quick() })] {
         student.handle(plan(6));
-        student.until(|events| !points(events, "dpo").is_empty());
+        student.until(|events| !points(events, Method::Dpo).is_empty());
         assert!(is_over(&student.handle(command)));
     }
     student.handle(Command::Play);
-    let next = points(&student.until(|events| !points(events, "dpo").is_empty()), "dpo").remove(0);
+    let next = points(&student.until(|events| !points(events, Method::Dpo).is_empty()), Method::Dpo).remove(0);
     assert_eq!(next.point.setting, Setting::Number(0.7), "the β that came with the settings");
     student.handle(Command::Pause);
     let refused = |events: Vec<Event>| -> Option<String> {
@@ -174,7 +175,7 @@ fn a_run_that_breaks_down_is_told_and_the_others_are_made_all_the_same() {
         assert!(failures.iter().all(|it| !it.stopped && it.field.as_deref() == Some("learning_rate")));
         let is_last = |it: &Failure| it.remedy.starts_with("It was the sweep’s last run");
         assert_eq!(is_last(failures.last().expect("one at least")), betas[2] > 1.0);
-        let at: Vec<Setting> = points(&events, "dpo").into_iter().map(|it| it.point.setting).collect();
+        let at: Vec<Setting> = points(&events, Method::Dpo).into_iter().map(|it| it.point.setting).collect();
         assert_eq!(at, made.into_iter().map(Setting::Number).collect::<Vec<_>>(), "a point of every other run");
         assert_eq!(runs(&events).iter().map(|it| it.beta).collect::<Vec<_>>(), betas, "each was begun");
         assert!(!student.handle(Command::Pause).contains(&Event::Playing(false)), "over, it rests");

@@ -5,6 +5,7 @@ use crate::common::student::Student;
 use crate::common::sweep::quick;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
+use klimb::metrics::Method;
 use pollster::block_on;
 
 fn student(stage: Stage) -> Student {
@@ -13,9 +14,10 @@ fn student(stage: Stage) -> Student {
     student
 }
 
-fn points(events: &[Event], method: &str) -> Vec<Point> {
+fn points(events: &[Event], method: impl Into<Option<Method>>) -> Vec<Point> {
+    let method = method.into();
     let of = |event: &Event| match event {
-        Event::Point(point) if point.point.method == method => Some(point.clone()),
+        Event::Point(point) if Some(point.point.method) == method => Some(point.clone()),
         _ => None,
     };
     events.iter().filter_map(of).collect()
@@ -118,17 +120,17 @@ fn a_sweep_that_a_reset_ended_goes_on() {
     let is_over = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Sweep(None)));
     let mut straight = student(Stage::Dpo);
     straight.handle(plan());
-    let expected = points(&straight.until(is_over), "dpo");
+    let expected = points(&straight.until(is_over), Method::Dpo);
 
     let mut back = student(Stage::Dpo);
     back.handle(plan());
-    let mut events = back.until(|events| points(events, "dpo").len() == 3);
+    let mut events = back.until(|events| points(events, Method::Dpo).len() == 3);
     back.handle(Command::Reset);
     let again = back.handle(Command::Undo);
     assert!(again.iter().any(|event| matches!(event, Event::Sweep(Some(run)) if run.number == 2)), "{again:?}");
     back.handle(Command::Play);
     events.extend(back.until(is_over));
-    assert_eq!(points(&events, "dpo"), expected);
+    assert_eq!(points(&events, Method::Dpo), expected);
 }
 
 #[test]

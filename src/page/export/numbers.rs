@@ -201,6 +201,7 @@ fn setting_is(point: &FrontierPoint) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use klimb_metrics::Method;
     use serde_json::{Value, json};
 
     use super::*;

@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn places(state: &State) -> Vec<(u32, String, u64)> {
-        state.points.iter().map(|it| (it.run, it.point.method.clone(), it.point.step)).collect()
+        state.points.iter().map(|it| (it.run, it.point.method.to_string(), it.point.step)).collect()
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     {
         state.apply(event);
     }
-    let standing: Vec<(u32, &str)> = state.points.iter().map(|it| (it.run, it.point.method.as_str())).collect();
+    let standing: Vec<(u32, &str)> = state.points.iter().map(|it| (it.run, it.point.method.info().file_name)).collect();
     assert_eq!(standing, [(2, "sft"), (1, "dpo"), (2, "dpo")]);
     assert!(state.removals > 0, "the table is written anew");
     state.apply(Event::Reference("another".into()));
@@ -200,7 +200,7 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
     let mut before = State::new(Settings::default());
     [step(1, 5), step(2, 10)].into_iter().for_each(|point| before.apply(Event::Point(point)));
     before.earlier_runs = 1;
-    before.marks.insert(RunId { run: 1, method: "dpo".into() }, RunMark { hidden: true, name: None });
+    before.marks.insert(RunId { run: 1, method: Method::Dpo }, RunMark { hidden: true, name: None });
     let rows = (1..=20).map(|step| MetricRow { step, values: std::collections::BTreeMap::new() }).collect();
     before.metrics.insert(Stage::Dpo, rows);
     before.keeping.write();

@@ -146,6 +146,8 @@ impl Sweeping {
 
 #[cfg(test)]
 mod tests {
+    use klimb_metrics::Method;
+
     use super::*;
     use crate::engine::protocol::Work;
     use crate::engine::settings::Settings;
@@ -155,7 +157,7 @@ mod tests {
     }
 
     fn id(run: u32, method: &str) -> RunId {
-        RunId { run, method: method.into() }
+        RunId { run, method: Method::of_file_name(method).expect("a method") }
     }
 
     #[test]

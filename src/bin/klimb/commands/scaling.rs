@@ -217,7 +217,7 @@ fn go_on() -> ControlFlow<()> {
 /// A line a method: over seeds the mean and its interval, for one seed that over instances.
 fn chart(points: &[ScalingPoint]) -> Result<String, Failure> {
     let mut sorted: Vec<&ScalingPoint> = points.iter().collect();
-    sorted.sort_by(|a, b| (a.method, a.parameters).cmp(&(b.method, b.parameters)));
+    sorted.sort_by_key(|it| (it.method, it.parameters));
     let at = |seeds: &[&ScalingPoint]| {
         let x = (seeds[0].parameters as f64).log10();
         match seeds {
