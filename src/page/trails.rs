@@ -172,7 +172,7 @@ mod tests {
             ("ppo-gt", 0.3, true, "β 0.30"),
             ("unlikelihood", 0.1, true, "α 0.10"),
             ("best_of_n", 16.0, true, "N 16"),
-            ("best_of_n_learned", 4.0, false, "N 4"),
+            ("best_of_n_score", 4.0, false, "N 4"),
         ] {
             let mut it = point(1, method, 1).point;
             it.setting = Setting::Number(number);

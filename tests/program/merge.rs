@@ -110,7 +110,7 @@ fn folders_that_are_not_one_sweep_are_refused() {
         ("dpo,../../evil,1,4,", "no run of this sweep makes the point dpo-../../evil-1-4"),
         ("best_of_n,../../evil,1,0,", "no run of this sweep"),
         ("dpo,0.3,1,3,", "no run of this sweep"),
-        ("evil,0.3,1,4,", "no run of this sweep"),
+        ("evil,0.3,1,4,", "column method"),
         ("sft,reference,1,9,", "no run of this sweep"),
     ] {
         std::fs::write(twin.join("frontier.csv"), frontier.replace("dpo,0.3,1,4,", name)).unwrap();
