@@ -5,6 +5,7 @@
 //! the engine that a page talks to, and the page.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 #[macro_use]
 extern crate klimb_text;

@@ -385,9 +385,8 @@ pub fn draw(state: &State) {
         ("save-unlikelihood", Stage::Unlikelihood),
         ("save-preferred-ft", Stage::PreferredFt),
     ] {
-        let is_there = |stage: &StageStatus| match stage.stage {
-            Stage::RewardModel => stage.state == StageState::Done,
-            _ => stage.steps > 0,
+        let is_there = |stage: &StageStatus| {
+            if stage.stage == Stage::RewardModel { stage.state == StageState::Done } else { stage.steps > 0 }
         };
         dom::flag(id, "disabled", !state.stage(stage).is_some_and(is_there));
     }

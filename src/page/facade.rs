@@ -249,6 +249,7 @@ impl Page {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     fn take(&mut self, event: Event) {
         match event {
             Event::Errand(_) if self.state.awaits_report() => {}

@@ -42,7 +42,7 @@ impl Guess {
                 Self::Answered { betas: (from, asked), guess }
             }
             Self::Answered { .. } => Self::Over,
-            other => other,
+            other @ (Self::Unasked | Self::Over) => other,
         };
     }
 
@@ -54,7 +54,7 @@ impl Guess {
                 *self = Self::Answered { betas: (from, to), guess };
                 true
             }
-            _ => false,
+            Self::Unasked | Self::Asked { .. } | Self::Answered { .. } | Self::Over => false,
         }
     }
 

@@ -44,6 +44,7 @@ impl Orders {
     }
 
     /// Gives a command its number, and notes what it is for; `focused` is in focus.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub fn number(&mut self, command: &Command, focused: Stage) -> u32 {
         self.count += 1;
         let id = self.count;

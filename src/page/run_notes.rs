@@ -82,6 +82,7 @@ pub struct RunSettings {
 
 impl RunSettings {
     /// Notes an order that changes settings.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub fn order(&mut self, id: u32, command: &Command) {
         match command {
             Command::Start(settings) | Command::MoveTo(settings) | Command::Configure(settings) => {

@@ -239,6 +239,7 @@ impl State {
     }
 
     /// Gives a command its number, and shows at once what the person expects of it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub fn order(&mut self, command: Command) -> Order {
         let id = self.orders.number(&command, self.focused);
         self.pair_names.order(id, &command);

@@ -499,6 +499,7 @@ fn failed(error: idb::Error) -> StoreError {
 }
 
 /// The name and the words of an error.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the crate has more kinds than are told apart")]
 fn told(error: idb::Error) -> (String, String) {
     use idb::Error as E;
     let value: JsValue = match error {

@@ -26,6 +26,7 @@
 //! ```
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 #[macro_use]
 extern crate klimb_text;

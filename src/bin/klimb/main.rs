@@ -1,5 +1,7 @@
 //! Klimb from the command line: the page's engine, natively. `klimb help` explains.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 #[cfg(not(target_arch = "wasm32"))]
 mod commands;
 

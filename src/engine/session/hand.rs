@@ -52,6 +52,7 @@ impl<K: Kernels> Hand<K> {
     }
 
     /// Does one slice of work, and answers with what it brought.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub async fn advance(&mut self) -> Vec<Event> {
         let events = self.session.advance().await;
         let Some((run, is_broken)) = &mut self.errand else { return Vec::new() };

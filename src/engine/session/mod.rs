@@ -415,7 +415,7 @@ impl<K: Kernels> Session<K> {
             _ if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
             Policy::Unlikelihood => Setting::Number(settings.unlikelihood_alpha),
             Policy::PreferredFt => Setting::Label("chosen".into()),
-            _ => Setting::Number(settings.beta),
+            Policy::Dpo | Policy::Ppo | Policy::PpoGt => Setting::Number(settings.beta),
         }
     }
 

@@ -17,22 +17,21 @@ impl Record {
     /// Notes what is told.
     pub fn note(&mut self, events: &[Event]) {
         for event in events {
-            match event {
-                Event::Metrics(stage, rows) => self.note_rows(*stage, rows),
-                event => {
-                    self.0.retain(|former| !is_over(former, event));
-                    if holds(event) {
-                        self.0.push(event.clone());
-                    }
-                }
+            if let Event::Metrics(stage, rows) = event {
+                self.note_rows(*stage, rows);
+                continue;
+            }
+            self.0.retain(|former| !is_over(former, event));
+            if holds(event) {
+                self.0.push(event.clone());
             }
         }
     }
 
     fn note_rows(&mut self, stage: Stage, rows: &[MetricRow]) {
-        let known = self.0.iter_mut().find_map(|event| match event {
-            Event::Metrics(its, known) if *its == stage => Some(known),
-            _ => None,
+        let known = self.0.iter_mut().find_map(|event| {
+            let Event::Metrics(its, known) = event else { return None };
+            (*its == stage).then_some(known)
         });
         match known {
             Some(known) => {

@@ -56,10 +56,11 @@ fn parts_of(part: &str) -> Vec<Part> {
 fn unescaped(part: &str) -> String {
     let mut text = part.replace('+', " ");
     for _ in 0..MOST_ESCAPES {
-        match percent_decode_str(&text).decode_utf8_lossy() {
-            Cow::Owned(decoded) if decoded != text => text = decoded,
-            _ => break,
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == text {
+            break;
         }
+        text = decoded;
     }
     text
 }

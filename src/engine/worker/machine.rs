@@ -66,6 +66,7 @@ impl Machine {
         hand.take(errand).await
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     async fn obey_person(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         let begun = match &command {
             Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints()), watch).await),
@@ -135,8 +136,8 @@ impl Machine {
             return events;
         }
         let backend = match session.snapshot().settings().backend {
-            BackendChoice::Gpu => BackendChoice::Cpu,
-            other => other,
+            BackendChoice::Gpu | BackendChoice::Cpu => BackendChoice::Cpu,
+            BackendChoice::Auto => BackendChoice::Auto,
         };
         let snapshot = session.moving_to(backend).where_auto_is(WidthChoice::Auto.width(false));
         let refused = session.has_refused();

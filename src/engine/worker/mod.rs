@@ -184,10 +184,14 @@ async fn pause(milliseconds: i32) {
 
 /// Optimiser steps among these events.
 fn count_steps(events: &[Event]) -> usize {
-    let of = |event: &Event| match event {
-        Event::Metrics(_, rows) => rows.len(),
-        Event::Brought(Brought { news: News::Steps(steps), .. }) => *steps,
-        _ => 0,
+    let of = |event: &Event| {
+        if let Event::Metrics(_, rows) = event {
+            rows.len()
+        } else if let Event::Brought(Brought { news: News::Steps(steps), .. }) = event {
+            *steps
+        } else {
+            0
+        }
     };
     events.iter().map(of).sum()
 }

@@ -110,10 +110,12 @@ impl PairNames {
     /// Notes an order for other pairs or settings.
     pub fn order(&mut self, id: u32, command: &Command) {
         self.settings.order(id, command);
-        let name = match command {
-            Command::LoadPreferences(_) => Some(self.announced.take().unwrap_or(PairSource::Loaded)),
-            Command::GeneratePreferences => None,
-            _ => return,
+        let name = if matches!(command, Command::LoadPreferences(_)) {
+            Some(self.announced.take().unwrap_or(PairSource::Loaded))
+        } else if *command == Command::GeneratePreferences {
+            None
+        } else {
+            return;
         };
         self.ordered.insert(id, name);
     }

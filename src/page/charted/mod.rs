@@ -98,7 +98,7 @@ pub fn charted(state: &State) -> [Charted; 4] {
         Stage::RewardModel => of_reward_model(state),
         Stage::Ppo | Stage::PpoGt => of_ppo(state, stage),
         Stage::Unlikelihood | Stage::PreferredFt => of_likelihood(state, stage),
-        _ => of_losses(state, stage),
+        Stage::Base | Stage::Sft | Stage::Pairs | Stage::Dpo | Stage::BestOfN => of_losses(state, stage),
     };
     let mut all = [loss, second, third, also(state)];
     let last = rows(state, stage).last().map_or(0.0, |row| row.step as f64);

@@ -68,7 +68,7 @@ pub fn script(state: &State) -> String {
 fn method(stage: Stage) -> Stage {
     match stage {
         Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::PreferredFt => stage,
-        _ => Stage::Dpo,
+        Stage::Base | Stage::Sft | Stage::Pairs | Stage::Dpo | Stage::Unlikelihood | Stage::BestOfN => Stage::Dpo,
     }
 }
 

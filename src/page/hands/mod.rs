@@ -87,6 +87,7 @@ impl Hands {
     }
 
     /// What a hand told goes to the person's engine. One that tells of a failure is of no use any more.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub fn hear(&mut self, number: u32, event: Event) -> Vec<Task> {
         match event {
             Event::Brought(brought) => {

@@ -15,7 +15,9 @@ pub fn draw(state: &State) {
     let masses = match state.focused {
         Stage::Unlikelihood | Stage::PreferredFt => state.likelihoods.get(&state.focused).map(|batch| batch.masses),
         Stage::Dpo => state.batch.as_ref().map(|batch| batch.masses),
-        _ => None,
+        Stage::Base | Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::BestOfN => {
+            None
+        }
     };
     dom::flag("mass", "hidden", masses.is_none());
     let Some(masses) = masses else { return };

@@ -28,7 +28,7 @@ pub fn draw(state: &State) {
         Stage::Unlikelihood => ("inside-likelihood", say("Inside a step of unlikelihood")),
         Stage::PreferredFt => ("inside-likelihood", say("Inside a step of Preferred-FT")),
         Stage::BestOfN => ("inside-best-of-n", say("Inside Best-of-N")),
-        _ => ("inside-dpo", say("Inside a DPO step")),
+        Stage::Base | Stage::Pairs | Stage::Dpo => ("inside-dpo", say("Inside a DPO step")),
     };
     dom::set_text("inside-title", title);
     for id in ["inside-sft", "inside-dpo", "inside-reward-model", "inside-ppo", "inside-likelihood", "inside-best-of-n"]

@@ -88,7 +88,7 @@ impl State {
             Stage::Sft => self.sft = None,
             Stage::Dpo => self.batch = None,
             Stage::RewardModel => self.scored = None,
-            _ => {}
+            Stage::Base | Stage::Pairs | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {}
         }
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }

@@ -18,7 +18,13 @@ fn steps(stage: Stage) -> Option<u64> {
     match stage {
         Stage::Dpo => Some(200),
         Stage::Ppo | Stage::PpoGt => Some(320),
-        _ => None,
+        Stage::Base
+        | Stage::Sft
+        | Stage::Pairs
+        | Stage::RewardModel
+        | Stage::Unlikelihood
+        | Stage::PreferredFt
+        | Stage::BestOfN => None,
     }
 }
 

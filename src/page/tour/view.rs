@@ -50,10 +50,13 @@ pub fn go(page: &mut Page, to: Move) {
 
 /// Ends what would disturb the next stop.
 fn leave(page: &mut Page, action: Action) {
-    match action {
-        Action::Contest if page.state.is_at(Work::Contest) => page.order(Command::Contest(false)),
-        Action::Fail(case) if page.state.clinic.running() == Case::named(case) => clinic::view::restore(page),
-        _ => {}
+    if action == Action::Contest && page.state.is_at(Work::Contest) {
+        page.order(Command::Contest(false));
+    }
+    if let Action::Fail(case) = action
+        && page.state.clinic.running() == Case::named(case)
+    {
+        clinic::view::restore(page);
     }
     let settings = page.state.settings;
     let former = page.state.tour.leave(settings);

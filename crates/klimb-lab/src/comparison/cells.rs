@@ -89,7 +89,7 @@ impl<'a> Runs<'a> {
             ComparisonPart::Policy { method, beta, rate, seed } if method == self.method && rate == wanted => {
                 Some((beta, seed, result))
             }
-            _ => None,
+            ComparisonPart::Policy { .. } | ComparisonPart::RewardModel { .. } => None,
         })
     }
 

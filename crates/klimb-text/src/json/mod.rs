@@ -155,7 +155,7 @@ mod machine {
             Value::Object(fields) => {
                 Value::Object(fields.into_iter().map(|(name, its)| (name, as_browsers_have(its))).collect())
             }
-            other => other,
+            other @ (Value::Null | Value::Bool(_) | Value::String(_)) => other,
         }
     }
 

@@ -128,6 +128,7 @@ impl Destination {
 
 /// A new file in the same folder, which is gone when it is dropped, with the permissions of any new file. It is held, so
 /// that nobody takes it for one that was left behind.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds than are told apart")]
 fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();

@@ -173,6 +173,7 @@ pub fn given_or_shipped(given: Option<&Path>, name: &str) -> Result<PathBuf, Fai
 }
 
 /// The system's words without its error number.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds than are told apart")]
 pub fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".into(),

@@ -87,7 +87,7 @@ impl<K: Kernels> Likelihoods<K> {
         match policy {
             Policy::Unlikelihood => self.unlikelihood.as_ref(),
             Policy::PreferredFt => self.preferred_ft.as_ref(),
-            _ => None,
+            Policy::Dpo | Policy::Ppo | Policy::PpoGt => None,
         }
     }
 
@@ -99,7 +99,7 @@ impl<K: Kernels> Likelihoods<K> {
         match policy {
             Policy::Unlikelihood => &mut self.unlikelihood,
             Policy::PreferredFt => &mut self.preferred_ft,
-            other => unreachable!("{other:?} does not learn by likelihoods"),
+            Policy::Dpo | Policy::Ppo | Policy::PpoGt => unreachable!("{policy:?} does not learn by likelihoods"),
         }
     }
 }

@@ -60,10 +60,8 @@ impl<K: Kernels> Pipeline<K> {
         if self.live(policy).is_some() {
             return;
         }
-        let reward_model = match policy {
-            Policy::PpoGt => None,
-            _ => self.reward_model.trained.as_ref().map(|(trained, _)| trained.parameters.as_slice()),
-        };
+        let trained = self.reward_model.trained.as_ref().filter(|_| policy != Policy::PpoGt);
+        let reward_model = trained.map(|(trained, _)| trained.parameters.as_slice());
         assert!(policy == Policy::PpoGt || reward_model.is_some(), "PPO begins without a reward model");
         let reference = self.sft.parameters.as_slice();
         let start = PpoStart { reference, value_trunk: reward_model.unwrap_or(reference), reward_model };

@@ -192,7 +192,14 @@ pub fn run_given_up(stage: Stage, beta: f64, broken: usize, is_last: bool) -> Fa
 fn pace_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Ppo | Stage::PpoGt => "ppo_learning_rate",
-        _ => "learning_rate",
+        Stage::Base
+        | Stage::Sft
+        | Stage::Pairs
+        | Stage::Dpo
+        | Stage::RewardModel
+        | Stage::Unlikelihood
+        | Stage::PreferredFt
+        | Stage::BestOfN => "learning_rate",
     }
 }
 

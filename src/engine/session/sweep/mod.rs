@@ -245,7 +245,7 @@ impl<K: Kernels> Session<K> {
         let settings = &self.pipeline.settings;
         let between_points = match sweep.policy {
             Policy::Ppo | Policy::PpoGt => settings.evaluate_rollouts * self.pipeline.steps_per_rollout(),
-            _ => settings.evaluate_every,
+            Policy::Dpo | Policy::Unlikelihood | Policy::PreferredFt => settings.evaluate_every,
         };
         sweep.plan.steps.max(1).next_multiple_of(between_points as u64)
     }
