@@ -37,6 +37,7 @@ pub struct Page {
     /// Where the values of each chart over the steps lie.
     pub(super) curve_frames: Vec<(&'static str, Frame)>,
     pace: Pace,
+    is_hidden: bool,
     telling: Telling,
     post: Function,
     /// Recorded files as they arrive.
@@ -84,6 +85,7 @@ impl Page {
             frame: None,
             curve_frames: Vec::new(),
             pace: Pace::default(),
+            is_hidden: false,
             telling: Telling::default(),
             post,
             inbox: Inbox::default(),
@@ -114,7 +116,15 @@ impl Page {
     pub fn receive(&mut self, message: JsValue) {
         let before = self.state.settings;
         match wire::decode::<Vec<Event>>(message) {
-            Ok(events) => events.into_iter().for_each(|event| self.take(event)),
+            Ok(events) => {
+                for event in events {
+                    if matches!(event, Event::Acknowledged(_)) {
+                        // What was ordered may put the engine aside whose point is still to be kept.
+                        self.write_now();
+                    }
+                    self.take(event);
+                }
+            }
             Err(error) => self.stopped(error.to_string(), None),
         }
         self.keep_hands_in_step();
@@ -161,7 +171,10 @@ impl Page {
     /// The tab was hidden, or came back into sight.
     pub fn turned(&mut self, hidden: bool) {
         let (now, steps) = (js_sys::Date::now() / 1000.0, self.state.steps);
+        self.is_hidden = hidden;
         if hidden {
+            // It may be the last that is heard of this page.
+            self.write_now();
             self.pace.hide(now, steps);
         } else if let Some(share) = self.pace.show(now, steps).filter(|_| self.state.playing) {
             self.state.apply(Event::Failure(Failure {
@@ -346,9 +359,20 @@ impl Page {
 
     /// Lets the browser do what is to be done about the kept run.
     pub(super) fn do_chores(&mut self) {
+        // A page out of sight is given no frame in which to make an entry later.
+        let is_to_wait = self.storage.is_saving() && !self.is_hidden;
+        self.do_them(is_to_wait);
+    }
+
+    /// Makes an entry that waits for the one before it.
+    fn write_now(&mut self) {
+        self.do_them(false);
+    }
+
+    fn do_them(&mut self, is_to_wait: bool) {
         for chore in std::mem::take(&mut self.state.keeping.chores) {
             match chore {
-                Chore::Write if self.storage.is_saving() => self.state.keeping.write(),
+                Chore::Write if is_to_wait => self.state.keeping.write(),
                 Chore::Write => self.storage.save(|| self.state.entry(js_sys::Date::now())),
                 Chore::Hold(visit) => self.storage.push(Job::Hold(visit)),
                 Chore::Forget(saved) => self.storage.push(Job::Forget(saved)),

@@ -1,7 +1,7 @@
 //! A sweep: methods over settings and seeds from one reference, a point every so many steps, and the closed-form optimum
 //! sampled beside them.
 //!
-//! Every method gets the same budget, data and evaluation; what it is called in files is its [`SweepMethod`]'s name.
+//! Every method gets the same budget, data and evaluation; its points carry its [`Method`].
 
 use serde::{Deserialize, Serialize};
 

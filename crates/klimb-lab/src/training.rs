@@ -231,7 +231,7 @@ pub enum SweepError<E> {
     /// Training broke down; the policy of the last good step is what it was.
     #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
     Diverged {
-        /// SweepMethod, setting and seed.
+        /// Method, setting and seed.
         run: String,
         /// The step.
         step: u64,

@@ -58,7 +58,7 @@ pub enum SettingKind {
     Alpha,
     /// N, the number of completions drawn.
     Count,
-    /// The method has no such number.
+    /// None that is shown.
     None,
 }
 
@@ -163,7 +163,7 @@ pub struct MethodInfo {
     pub loss: Option<&'static str>,
     /// What it learns from.
     pub learns_from: LearnsFrom,
-    /// Whether preference pairs are behind it, be it by a reward model.
+    /// Whether its runs are told apart by the preference pairs that they learned from, be it by a reward model.
     pub needs_pairs: bool,
     /// What the number of its setting is.
     pub setting: SettingKind,
@@ -186,7 +186,8 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
     }
 }
 
-/// Every method, in the order of [`Method`].
+/// Every method, in the order of [`Method`]. A kept run of a method that an older build does not know is broken for that one, which
+/// removes it: whoever adds a row raises the version of what is kept (`page::kept::FORMAT`), which older builds leave alone.
 pub const METHODS: [MethodInfo; 11] = [
     MethodInfo { is_standing: true, ..row(Method::Base, "base", key("base model"), Hue::Base, Marker::Cross) },
     row(Method::BaseCued, "base-cued", key("base model with the cue"), Hue::Base, Marker::Cross),

@@ -340,8 +340,13 @@ impl<S: Store> Keeper<S> {
                 }
                 Err(_) if is_open => {}
                 Err(reason) => {
-                    self.delete(set, &[]).await?;
-                    news.push(News::Broken(reason));
+                    // One that another page takes up just now can be read by that one.
+                    let is_held = self.store.hold(&set.visit).await;
+                    let deleted = if is_held { self.delete(set, &[]).await } else { Ok(false) };
+                    self.store.let_go(&set.visit);
+                    if deleted? {
+                        news.push(News::Broken(reason));
+                    }
                 }
             }
         }
@@ -425,7 +430,7 @@ impl<S: Store> Keeper<S> {
             let deleted = if self.store.hold(&set.visit).await {
                 self.delete(&set, if set.is_discarded { &[] } else { &newest }).await
             } else {
-                Ok(())
+                Ok(false)
             };
             self.store.let_go(&set.visit);
             deleted?;
@@ -464,21 +469,23 @@ impl<S: Store> Keeper<S> {
         transaction.commit(changes).await
     }
 
-    /// Removes a set as it was listed for these newer ones. Both are looked at again: its page may have written since, and
-    /// another may have discarded a newer one.
-    async fn delete(&self, set: &Set, newer: &[String]) -> Result<(), StoreError> {
+    /// Removes a set as it was listed for these newer ones, and answers whether it did. Both are looked at again: its page may
+    /// have written since, and another may have discarded a newer one.
+    async fn delete(&self, set: &Set, newer: &[String]) -> Result<bool, StoreError> {
         let mut transaction = self.store.begin(true).await?;
         let head = decode::<S, _>(transaction.get(&self.key(&set.visit, Kind::Head, 0)).await?);
         if head != set.head {
-            return Ok(());
+            return Ok(false);
         }
         for visit in newer {
-            if transaction.get(&self.key(visit, Kind::Head, 0)).await?.is_none() {
-                return Ok(());
+            let is_gone = transaction.get(&self.key(visit, Kind::Head, 0)).await?.is_none();
+            if is_gone || transaction.get(&self.key(visit, Kind::Discarded, 0)).await?.is_some() {
+                return Ok(false);
             }
         }
         let keys = transaction.keys(Under::Visit(&self.folder, &set.visit)).await?;
-        transaction.commit(keys.into_iter().map(Change::Delete).collect()).await
+        transaction.commit(keys.into_iter().map(Change::Delete).collect()).await?;
+        Ok(true)
     }
 
     fn standing(&self, visit: &str, open: Option<&[String]>) -> Standing {
