@@ -87,7 +87,7 @@ for (const name of Object.keys(BROWSERS)) {
   }, { url: QUICK }));
 }
 
-test('while one entry waits to be written no other is made, and then the newest is', () => visit(CHROMIUM, async (page) => {
+test('while one entry waits to be written the next is made only when it would be too late', () => visit(CHROMIUM, async (page) => {
   await ready(page);
   await page.evaluate(() => new Promise((resolve) => {
     const { stringify } = JSON;
@@ -109,29 +109,41 @@ test('while one entry waits to be written no other is made, and then the newest 
       resolve();
     };
   }));
-  for (let number = 1; number <= 5; number += 1) {
+  const made = () => page.evaluate(() => window.made);
+  const oneMore = (before) => page.waitForFunction((wanted) => window.made === wanted, PATIENT, before + 1);
+  const steps = async () => Number((await text(page, '#state-dpo')).match(/step (\d+)/)?.[1] ?? 0);
+  const step = async () => {
+    const next = await steps() + 1;
     await page.click('#step');
-    await has(page, '#frontier-summary', `step ${number}:`);
-  }
-  const made = (number) => page.waitForFunction((wanted) => window.made === wanted, PATIENT, number);
-  await made(1);
+    await has(page, '#frontier-summary', `step ${next}:`);
+    return next;
+  };
+  await step();
+  await oneMore(0);
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelectorAll('#frontier-rows tr').length > 6, PATIENT);
+  assert.equal(await made(), 1);
   // An order may put the engine aside: what waits is made before it is taken up.
+  await page.click('#play');
+  await page.waitForFunction(() => document.querySelector('#play').textContent === 'Play', PATIENT);
+  await ready(page);
+  await step();
+  let before = await made();
   await page.click('#reset');
-  await has(page, '#state-dpo', 'step 0');
-  await made(2);
+  await page.waitForSelector('#undo-notice:not([hidden])', PATIENT);
+  await oneMore(before);
   await page.click('#undo');
-  await has(page, '#state-dpo', 'step 5');
-  await page.click('#step');
-  await has(page, '#frontier-summary', 'step 6:');
-  await made(2);
+  await page.waitForSelector('#undo-notice[hidden]', PATIENT);
+  const last = await step();
+  before = await made();
   // A page out of sight may be closed without another word.
   await page.evaluate(() => {
     Object.defineProperty(document, 'hidden', { value: true });
     document.dispatchEvent(new Event('visibilitychange'));
   });
-  await made(3);
+  await oneMore(before);
   await page.evaluate(() => { window.isFree = true; });
-  await isKept(page, 6);
+  await isKept(page, last);
 }, { url: QUICK }));
 
 test('a resumed run has its pairs’ name and hers, and its earlier points still open', () => visit(CHROMIUM, async (page) => {
