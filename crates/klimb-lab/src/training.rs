@@ -13,10 +13,9 @@ use super::{
     TrainedRewardModel,
 };
 use klimb_align::algorithms::{
-    Dpo, DpoMetrics, DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
-    UnlikelihoodSettings,
+    Dpo, DpoSettings, PairTrainer, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings,
 };
-use klimb_align::language::{Adamw, Learner, Schedule, upload};
+use klimb_align::language::{Adamw, Schedule, upload};
 use klimb_metrics::{FrontierPoint, Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Counters, Kernels};
@@ -100,6 +99,16 @@ impl Algorithm {
             Self::Dpo(settings) => Self::Dpo(DpoSettings { schedule, ..settings }),
             Self::Unlikelihood(settings) => Self::Unlikelihood(UnlikelihoodSettings { schedule, ..settings }),
             Self::PreferredFt(settings) => Self::PreferredFt(SftSettings { schedule, ..settings }),
+        }
+    }
+
+    /// A policy that begins to learn by it, from `parameters`.
+    pub fn start<K: Kernels>(self, k: &mut K, network: &Network, parameters: &[f32]) -> Box<dyn PairTrainer<K>> {
+        let (network, length) = (network.clone(), MAX_SEQUENCE - 1);
+        match self {
+            Self::Dpo(settings) => Box::new(Dpo::new(k, network, parameters, length, settings)),
+            Self::Unlikelihood(settings) => Box::new(Unlikelihood::new(k, network, parameters, length, settings)),
+            Self::PreferredFt(settings) => Box::new(PreferredFt::new(k, network, parameters, length, settings)),
         }
     }
 
@@ -292,52 +301,6 @@ pub struct RunEnd {
     pub parameters: Vec<f32>,
 }
 
-/// An algorithm at work.
-enum Trainer<K: Kernels> {
-    Dpo(Dpo<K>),
-    Unlikelihood(Unlikelihood<K>),
-    PreferredFt(PreferredFt<K>),
-}
-
-impl<K: Kernels> Trainer<K> {
-    fn new(k: &mut K, network: &Network, parameters: &[f32], algorithm: Algorithm) -> Self {
-        let (network, length) = (network.clone(), MAX_SEQUENCE - 1);
-        match algorithm {
-            Algorithm::Dpo(settings) => Self::Dpo(Dpo::new(k, network, parameters, length, settings)),
-            Algorithm::Unlikelihood(settings) => {
-                Self::Unlikelihood(Unlikelihood::new(k, network, parameters, length, settings))
-            }
-            Algorithm::PreferredFt(settings) => {
-                Self::PreferredFt(PreferredFt::new(k, network, parameters, length, settings))
-            }
-        }
-    }
-
-    fn step(&mut self, k: &mut K, pairs: &PairBatch) {
-        match self {
-            Self::Dpo(dpo) => dpo.step(k, pairs),
-            Self::Unlikelihood(unlikelihood) => unlikelihood.step(k, pairs),
-            Self::PreferredFt(preferred_ft) => preferred_ft.step(k, pairs),
-        }
-    }
-
-    fn learner(&self) -> &Learner<K> {
-        match self {
-            Self::Dpo(dpo) => dpo.learner(),
-            Self::Unlikelihood(unlikelihood) => unlikelihood.learner(),
-            Self::PreferredFt(preferred_ft) => preferred_ft.learner(),
-        }
-    }
-
-    async fn metrics(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
-        Ok(match self {
-            Self::Dpo(dpo) => dpo.metrics(k).await?.iter().map(DpoMetrics::row).collect(),
-            Self::Unlikelihood(it) => it.metrics(k).await?.iter().map(UnlikelihoodMetrics::row).collect(),
-            Self::PreferredFt(it) => it.metrics(k).await?.iter().map(SftMetrics::row).collect(),
-        })
-    }
-}
-
 /// Trains one policy from the `reference`'s parameters on labelled pairs, and measures it as it goes. If the sink says so
 /// it stops behind the step, without a further point, and is not finished, be it the last step.
 ///
@@ -371,7 +334,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
     let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
     let reference_parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
-    let mut trainer = Trainer::new(k, network, reference, algorithm);
+    let mut trainer = algorithm.start(k, network, reference);
     let diverged = |step| SweepError::Diverged {
         run: format!("{} {}, seed {seed}", algorithm.method(), algorithm.setting()),
         step,
@@ -386,7 +349,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
         let step = trainer.learner().steps();
         let is_point = settings.is_point(step);
         if is_point || step.is_multiple_of(METRICS_EVERY) {
-            let rows = trainer.metrics(k).await?;
+            let rows = trainer.rows(k).await?;
             let is_broken = |row: &&MetricRow| row.values.values().any(|value| !value.is_finite());
             if let Some(row) = rows.iter().find(is_broken) {
                 return Err(diverged(row.step));

@@ -9,6 +9,7 @@ mod ppo;
 mod preferred_ft;
 mod reward_model;
 mod sft;
+mod trainer;
 mod unlikelihood;
 
 pub use best_of_n::{ScoreDistribution, best_of, best_of_n_bound};
@@ -18,4 +19,5 @@ pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, S
 pub use preferred_ft::PreferredFt;
 pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
+pub use trainer::{PairTrainer, Reading};
 pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

@@ -105,7 +105,7 @@ pub struct Counters {
 }
 
 /// Storage and kernels. See the module's words on recording, Write and Add.
-pub trait Kernels {
+pub trait Kernels: 'static {
     /// What parameters and activations are made of: f32, or f64 for proofs on the CPU.
     type Real: Real;
     /// A buffer of reals.

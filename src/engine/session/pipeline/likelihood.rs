@@ -5,70 +5,34 @@ use super::{Pipeline, Policy, dpo};
 use crate::engine::protocol::LikelihoodBatch;
 use crate::engine::session::reports::{self, SeenPairs};
 use crate::engine::settings::Settings;
-use klimb_align::algorithms::{
-    DpoSettings, PairBatch, PreferredFt, SftMetrics, SftSettings, Unlikelihood, UnlikelihoodMetrics,
-    UnlikelihoodSettings,
-};
+use klimb_align::algorithms::{DpoSettings, PairTrainer, SftSettings, UnlikelihoodSettings};
 use klimb_align::language::Learner;
-use klimb_lab::PairOrder;
+use klimb_lab::{Algorithm, PairOrder};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
-use klimb_world::MAX_SEQUENCE;
 
 /// A policy that learns from pairs by likelihoods alone, and how far it is through them.
 pub(super) struct LiveLikelihood<K: Kernels> {
-    trainer: Trainer<K>,
+    trainer: Box<dyn PairTrainer<K>>,
     order: PairOrder,
-}
-
-enum Trainer<K: Kernels> {
-    Unlikelihood(Unlikelihood<K>),
-    PreferredFt(PreferredFt<K>),
 }
 
 impl<K: Kernels> LiveLikelihood<K> {
     /// `policy` is `Unlikelihood` or `PreferredFt`. Budget and optimiser are DPO's, as in the sweeps.
     fn new(k: &mut K, network: &Network, reference: &Checkpoint, policy: Policy, settings: &Settings) -> Self {
         let DpoSettings { pairs, schedule, adamw, .. } = dpo::dpo_settings(settings);
-        let (network, parameters, length) = (network.clone(), &reference.parameters, MAX_SEQUENCE - 1);
-        let trainer = if policy == Policy::Unlikelihood {
-            let settings = UnlikelihoodSettings { alpha: settings.unlikelihood_alpha, pairs, schedule, adamw };
-            Trainer::Unlikelihood(Unlikelihood::new(k, network, parameters, length, settings))
+        let algorithm = if policy == Policy::Unlikelihood {
+            Algorithm::Unlikelihood(UnlikelihoodSettings { alpha: settings.unlikelihood_alpha, pairs, schedule, adamw })
         } else {
-            let settings = SftSettings { batch: pairs, schedule, adamw };
-            Trainer::PreferredFt(PreferredFt::new(k, network, parameters, length, settings))
+            Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw })
         };
-        Self { trainer, order: PairOrder::default() }
+        Self { trainer: algorithm.start(k, network, &reference.parameters), order: PairOrder::default() }
     }
 
     pub(super) fn learner(&self) -> &Learner<K> {
-        match &self.trainer {
-            Trainer::Unlikelihood(it) => it.learner(),
-            Trainer::PreferredFt(it) => it.learner(),
-        }
-    }
-
-    fn step(&mut self, k: &mut K, pairs: &PairBatch) {
-        match &mut self.trainer {
-            Trainer::Unlikelihood(it) => it.step(k, pairs),
-            Trainer::PreferredFt(it) => it.step(k, pairs),
-        }
-    }
-
-    async fn metrics(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
-        Ok(match &mut self.trainer {
-            Trainer::Unlikelihood(it) => it.metrics(k).await?.iter().map(UnlikelihoodMetrics::row).collect(),
-            Trainer::PreferredFt(it) => it.metrics(k).await?.iter().map(SftMetrics::row).collect(),
-        })
-    }
-
-    fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
-        match &mut self.trainer {
-            Trainer::Unlikelihood(it) => it.resume(k, parameters, steps),
-            Trainer::PreferredFt(it) => it.resume(k, parameters, steps),
-        }
+        self.trainer.learner()
     }
 }
 
@@ -131,7 +95,7 @@ impl<K: Kernels> Pipeline<K> {
         let mut live = self.take_likelihood(k, policy);
         let trained = self.likelihood_steps(k, &mut live, steps).await;
         let rows = match trained {
-            Ok(()) => live.metrics(k).await,
+            Ok(()) => live.trainer.rows(k).await,
             Err(error) => Err(error),
         };
         self.keep_likelihood(policy, live);
@@ -150,7 +114,7 @@ impl<K: Kernels> Pipeline<K> {
                 self.extend_pairs(k).await?;
             }
             let batch = self.data.next_batch_in(&mut live.order, count);
-            live.step(k, &batch);
+            live.trainer.step(k, &batch);
             k.finished().await?;
         }
         Ok(())
@@ -180,8 +144,8 @@ impl<K: Kernels> Pipeline<K> {
         let pairs = self.data.next_batch_in(&mut live.order, self.settings.batch_size);
         let policies = (&live.learner().parameters, &self.reference);
         let look = Look::before(k, &mut self.scorer, policies, pairs).await?;
-        live.step(k, look.pairs());
-        let rows = live.metrics(k).await?;
+        live.trainer.step(k, look.pairs());
+        let rows = live.trainer.rows(k).await?;
         let seen = look.after(k, &mut self.scorer, &live.learner().parameters).await?;
         Ok((seen, rows))
     }
@@ -189,7 +153,7 @@ impl<K: Kernels> Pipeline<K> {
     /// Goes on with a policy that another session trained on the same reference.
     pub(super) fn resume_likelihood(&mut self, k: &mut K, policy: Policy, parameters: &[f32], steps: u64) {
         let mut live = LiveLikelihood::new(k, &self.network, &self.sft, policy, &self.settings);
-        live.resume(k, parameters, steps);
+        live.trainer.resume(k, parameters, steps);
         self.keep_likelihood(policy, live);
     }
 }
