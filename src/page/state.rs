@@ -18,8 +18,8 @@ pub use replaced::Undo;
 pub use tint::Tint;
 
 use crate::engine::protocol::{
-    Batch, BestOfNNumbers, Command, Event, Failure, Fetching, LikelihoodBatch, Opened, Order, Origin, Point, Progress,
-    Ready, Round, Samples, ScoredBatch, SftBatch, Stage, StageState, StageStatus, Work,
+    Command, Event, Failure, Fetching, Inside, Opened, Order, Origin, Point, Progress, Ready, Samples, Stage,
+    StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
 use crate::page::annotator::{Annotator, PairNames};
@@ -77,18 +77,8 @@ pub struct State {
     pub tint: Tint,
     /// Completions of the person's own prompt.
     pub typed: Option<Samples>,
-    /// The last batch of SFT that was looked into.
-    pub sft: Option<SftBatch>,
-    /// The last DPO batch that was looked into.
-    pub batch: Option<Batch>,
-    /// The last batch of unlikelihood and of Preferred-FT that was looked into.
-    pub likelihoods: BTreeMap<Stage, LikelihoodBatch>,
-    /// What Best-of-N came to.
-    pub best_of_n: Vec<BestOfNNumbers>,
-    /// The last batch of the reward model that was looked into.
-    pub scored: Option<ScoredBatch>,
-    /// The last round of PPO and of PPO-GT that was looked into.
-    pub rounds: BTreeMap<Stage, Round>,
+    /// What was looked into last of each stage.
+    pub inside: BTreeMap<Stage, Inside>,
     /// What went wrong last.
     pub failure: Option<Failure>,
     /// The point that is pointed at, as trail and index among those shown.
@@ -191,12 +181,7 @@ impl State {
             samples: None,
             tint: Tint::default(),
             typed: None,
-            sft: None,
-            batch: None,
-            likelihoods: BTreeMap::default(),
-            best_of_n: Vec::new(),
-            scored: None,
-            rounds: BTreeMap::default(),
+            inside: BTreeMap::default(),
             failure: None,
             selected: None,
             guess: Guess::default(),
@@ -393,28 +378,8 @@ impl State {
                 *place = Some(samples);
                 self.mark(&[View::Samples]);
             }
-            Event::SftBatch(batch) => {
-                self.sft = Some(batch);
-                self.mark(&[View::Inside]);
-            }
-            Event::Batch(batch) => {
-                self.batch = Some(batch);
-                self.mark(&[View::Inside]);
-            }
-            Event::LikelihoodBatch(batch) => {
-                self.likelihoods.insert(batch.stage, batch);
-                self.mark(&[View::Inside]);
-            }
-            Event::BestOfN(numbers) => {
-                self.best_of_n = numbers;
-                self.mark(&[View::Inside]);
-            }
-            Event::ScoredBatch(batch) => {
-                self.scored = Some(batch);
-                self.mark(&[View::Inside]);
-            }
-            Event::Round(round) => {
-                self.rounds.insert(round.stage, round);
+            Event::Inside(inside) => {
+                self.inside.insert(inside.stage(), inside);
                 self.mark(&[View::Inside]);
             }
             Event::Opened(opened) => {

@@ -88,7 +88,8 @@ fn failures(events: &[Event]) -> Vec<&Failure> {
 }
 
 fn batch(events: &[Event]) -> &Batch {
-    let found = events.iter().find_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None });
+    let found =
+        events.iter().find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch) } else { None });
     found.expect("a DPO step tells its batch")
 }
 
@@ -315,12 +316,15 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
 }
 
 fn scored(events: &[Event]) -> &ScoredBatch {
-    let found = events.iter().find_map(|event| if let Event::ScoredBatch(it) = event { Some(it) } else { None });
+    let found = events
+        .iter()
+        .find_map(|event| if let Event::Inside(Inside::RewardModel(it)) = event { Some(it) } else { None });
     found.expect("a step of the reward model tells its batch")
 }
 
 fn round(events: &[Event]) -> &Round {
-    let found = events.iter().find_map(|event| if let Event::Round(round) = event { Some(round) } else { None });
+    let found =
+        events.iter().find_map(|event| if let Event::Inside(Inside::Ppo(round)) = event { Some(round) } else { None });
     found.expect("a step of PPO tells its round")
 }
 

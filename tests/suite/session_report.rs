@@ -67,7 +67,7 @@ fn assert_same(one: &State, other: &State) {
     assert_eq!((one.focused, one.playing, one.undoable), (other.focused, other.playing, other.undoable));
     assert_eq!((&one.ready, &one.optimum, one.optimum_origin), (&other.ready, &other.optimum, other.optimum_origin));
     assert_eq!((&one.samples, &one.typed), (&other.samples, &other.typed));
-    assert_eq!((&one.batch, &one.rounds, &one.scored), (&other.batch, &other.rounds, &other.scored));
+    assert_eq!(one.inside, other.inside);
     assert_eq!((one.sweep.stage, &one.sweep.own), (other.sweep.stage, &other.sweep.own));
     assert_eq!(one.sweep.errands(), other.sweep.errands());
     assert_eq!(one.win_rates, other.win_rates);
@@ -103,7 +103,7 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     assert!(anew.undoable && !anew.metrics.contains_key(&Stage::Dpo));
     assert_same(&anew, &pair.page);
     pair.order(Command::Undo);
-    assert!(pair.page.batch.is_some() && !pair.page.metrics[&Stage::Dpo].is_empty(), "it knows the run again");
+    assert!(pair.page.inside.contains_key(&Stage::Dpo) && !pair.page.metrics[&Stage::Dpo].is_empty(), "it knows the run again");
     assert_same(&pair.anew(), &pair.page);
 
     pair.order(Command::Focus(Stage::PpoGt));

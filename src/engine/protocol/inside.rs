@@ -4,6 +4,67 @@ use serde::{Deserialize, Serialize};
 
 use super::{Masses, Stage};
 
+/// What a step did, or what a stage came to, in the terms of the stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Inside {
+    /// A batch of SFT.
+    Sft(SftBatch),
+    /// A batch of DPO.
+    Dpo(Batch),
+    /// A batch of unlikelihood or Preferred-FT.
+    Likelihood(LikelihoodBatch),
+    /// A batch of the reward model.
+    RewardModel(ScoredBatch),
+    /// A round of PPO or PPO-GT.
+    Ppo(Round),
+    /// What Best-of-N came to, N by N.
+    BestOfN(Vec<BestOfNNumbers>),
+}
+
+impl Inside {
+    /// The stage that it is of.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Sft(_) => Stage::Sft,
+            Self::Dpo(_) => Stage::Dpo,
+            Self::Likelihood(batch) => batch.stage,
+            Self::RewardModel(_) => Stage::RewardModel,
+            Self::Ppo(round) => round.stage,
+            Self::BestOfN(_) => Stage::BestOfN,
+        }
+    }
+
+    /// A batch of SFT, if it is one.
+    pub fn sft(&self) -> Option<&SftBatch> {
+        if let Self::Sft(batch) = self { Some(batch) } else { None }
+    }
+
+    /// A batch of DPO, if it is one.
+    pub fn dpo(&self) -> Option<&Batch> {
+        if let Self::Dpo(batch) = self { Some(batch) } else { None }
+    }
+
+    /// A batch of unlikelihood or Preferred-FT, if it is one.
+    pub fn likelihood(&self) -> Option<&LikelihoodBatch> {
+        if let Self::Likelihood(batch) = self { Some(batch) } else { None }
+    }
+
+    /// A batch of the reward model, if it is one.
+    pub fn reward_model(&self) -> Option<&ScoredBatch> {
+        if let Self::RewardModel(batch) = self { Some(batch) } else { None }
+    }
+
+    /// A round of PPO, if it is one.
+    pub fn ppo(&self) -> Option<&Round> {
+        if let Self::Ppo(round) = self { Some(round) } else { None }
+    }
+
+    /// What Best-of-N came to, if it is that.
+    pub fn best_of_n(&self) -> Option<&[BestOfNNumbers]> {
+        if let Self::BestOfN(numbers) = self { Some(numbers) } else { None }
+    }
+}
+
 /// The reviews of one SFT step, with the numbers before the update and after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SftBatch {

@@ -14,8 +14,8 @@ mod sweep;
 use serde::{Deserialize, Serialize};
 
 pub use inside::{
-    Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers,
-    ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
+    Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Inside, Likelihood, LikelihoodBatch, LikelihoodPair,
+    PairNumbers, ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
 pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS};
 pub use mass::{Mass, Masses};
@@ -234,8 +234,6 @@ pub enum Event {
     WinRates(Vec<WinRatePoint>),
     /// What alignment against size has measured so far.
     Scaling(Vec<ScalingPoint>),
-    /// The numbers of a batch of SFT, after `Step`.
-    SftBatch(SftBatch),
     /// A run of a sweep has begun, or, without one, the sweep is over.
     Sweep(Option<SweepRun>),
     /// The run of this number, as in [`SweepRun`], is over, or was given back and will begin anew.
@@ -244,16 +242,8 @@ pub enum Event {
     Errand(Box<Errand>),
     /// What has become of the errand, told by a hand.
     Brought(Brought),
-    /// The numbers of a DPO batch, after `Step`.
-    Batch(Batch),
-    /// The numbers of a batch of unlikelihood or Preferred-FT, after `Step`.
-    LikelihoodBatch(LikelihoodBatch),
-    /// What Best-of-N came to, N by N.
-    BestOfN(Vec<BestOfNNumbers>),
-    /// The numbers of a batch of the reward model, after `Step`.
-    ScoredBatch(ScoredBatch),
-    /// The numbers of a round of PPO or PPO-GT, after `Step`.
-    Round(Round),
+    /// The numbers of a step, after `Step`, or of each N of Best-of-N as it is measured.
+    Inside(Inside),
     /// A file the person asked for, as safetensors.
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// The pairs there are, as JSON lines.

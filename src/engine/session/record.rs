@@ -81,14 +81,9 @@ fn holds(event: &Event) -> bool {
         | Event::Samples(_)
         | Event::WinRates(_)
         | Event::Scaling(_)
-        | Event::SftBatch(_)
         | Event::Sweep(_)
         | Event::Swept(_)
-        | Event::Batch(_)
-        | Event::LikelihoodBatch(_)
-        | Event::BestOfN(_)
-        | Event::ScoredBatch(_)
-        | Event::Round(_) => true,
+        | Event::Inside(_) => true,
         Event::Acknowledged(_)
         | Event::NotBuilt(_)
         | Event::Fetching(_)
@@ -110,12 +105,7 @@ fn holds(event: &Event) -> bool {
 fn stage_of_run(event: &Event) -> Option<Stage> {
     match event {
         Event::Metrics(stage, _) => Some(*stage),
-        Event::SftBatch(_) => Some(Stage::Sft),
-        Event::Batch(_) => Some(Stage::Dpo),
-        Event::LikelihoodBatch(batch) => Some(batch.stage),
-        Event::BestOfN(_) => Some(Stage::BestOfN),
-        Event::ScoredBatch(_) => Some(Stage::RewardModel),
-        Event::Round(round) => Some(round.stage),
+        Event::Inside(inside) => Some(inside.stage()),
         Event::Acknowledged(_)
         | Event::NotBuilt(_)
         | Event::Fetching(_)
@@ -170,8 +160,7 @@ fn is_over(former: &Event, event: &Event) -> bool {
         (Event::Sweep(None) | Event::Swept(_), Event::Sweep(Some(now))) => now.number == 1,
         (Event::Swept(former), Event::Swept(now)) => former == now,
         (Event::Sweep(None), Event::Sweep(None)) => true,
-        (Event::LikelihoodBatch(former), Event::LikelihoodBatch(now)) => former.stage == now.stage,
-        (Event::Round(former), Event::Round(now)) => former.stage == now.stage,
+        (Event::Inside(former), Event::Inside(now)) => former.stage() == now.stage(),
         (Event::Point(_) | Event::Sweep(_), _) => false,
         (former, now) => std::mem::discriminant(former) == std::mem::discriminant(now),
     }

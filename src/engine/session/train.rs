@@ -2,7 +2,7 @@
 
 use super::pipeline::{Policy, RewardModelWork, Subject};
 use super::{MOST_STEPS, SLICE_SECONDS, Session};
-use crate::engine::protocol::{Event, Stage, Work};
+use crate::engine::protocol::{Event, Inside, Stage, Work};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::{BackendError, Kernels};
 
@@ -29,7 +29,7 @@ impl<K: Kernels> Session<K> {
                 let start = (self.clock)();
                 let (batch, rows) = self.pipeline.step_dpo_in_full(&mut self.k).await?;
                 self.run(Policy::Dpo).seconds += (self.clock)() - start;
-                events.push(Event::Batch(batch));
+                events.push(Event::Inside(Inside::Dpo(batch)));
                 if self.tell_metrics(Stage::Dpo, rows, events) {
                     self.measure(Subject::Policy(Policy::Dpo));
                 }
@@ -45,7 +45,7 @@ impl<K: Kernels> Session<K> {
                 let start = (self.clock)();
                 let (batch, rows) = self.pipeline.step_likelihood_in_full(&mut self.k, policy).await?;
                 self.run(policy).seconds += (self.clock)() - start;
-                events.push(Event::LikelihoodBatch(batch));
+                events.push(Event::Inside(Inside::Likelihood(batch)));
                 if self.tell_metrics(stage, rows, events) {
                     self.measure(Subject::Policy(policy));
                 }
@@ -107,7 +107,7 @@ impl<K: Kernels> Session<K> {
             self.pipeline.begin_sft(&mut self.k);
         }
         if let Some((batch, rows)) = self.pipeline.step_sft_in_full(&mut self.k).await? {
-            events.push(Event::SftBatch(batch));
+            events.push(Event::Inside(Inside::Sft(batch)));
             self.tell_sft(rows, events);
         }
         Ok(())
@@ -184,7 +184,7 @@ impl<K: Kernels> Session<K> {
         }
         if let Some((numbers, evaluation)) = made {
             events.push(Event::Point(self.best_of_n_point(numbers, &evaluation)));
-            events.push(Event::BestOfN(self.pipeline.best_of_n_told()));
+            events.push(Event::Inside(Inside::BestOfN(self.pipeline.best_of_n_told())));
         }
         if self.pipeline.best_of_n_is_done() {
             self.play(false, events);
@@ -201,7 +201,7 @@ impl<K: Kernels> Session<K> {
         let is_stepping = self.stepping == Some(Stage::RewardModel);
         if is_stepping && work == RewardModelWork::Step {
             if let Some((batch, rows)) = self.pipeline.step_reward_model_in_full(&mut self.k).await? {
-                events.push(Event::ScoredBatch(batch));
+                events.push(Event::Inside(Inside::RewardModel(batch)));
                 self.tell_metrics(Stage::RewardModel, rows, events);
             }
             self.play(false, events);
@@ -248,7 +248,7 @@ impl<K: Kernels> Session<K> {
         }
         let is_stepping = self.stepping == Some(policy.stage());
         if is_stepping {
-            events.extend(self.pipeline.told_round(policy).map(Event::Round));
+            events.extend(self.pipeline.told_round(policy).map(|round| Event::Inside(Inside::Ppo(round))));
             self.play(false, events);
         }
         let is_due = self.pipeline.ppo_rounds(policy).is_multiple_of(self.pipeline.settings.evaluate_rollouts);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::{BUILD, program};
-use crate::engine::protocol::{Adapter, BackendKind, BestOfNNumbers, Origin, Point, Ready, Stage, StageStatus};
+use crate::engine::protocol::{Adapter, BackendKind, BestOfNNumbers, Inside, Origin, Point, Ready, Stage, StageStatus};
 use crate::engine::settings::{KNOBS, Settings};
 use crate::page::run_notes::{self, RunNote};
 use crate::page::state::State;
@@ -95,7 +95,7 @@ pub fn json(state: &State, date: &str) -> String {
         points: &state.points,
         runs: run_notes::of(state),
         optimum: Optimum { origin: state.optimum_origin, points: &state.optimum },
-        best_of_n: &state.best_of_n,
+        best_of_n: state.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default(),
         win_rates: &state.win_rates,
         scaling: &state.scaling,
     };

@@ -1,6 +1,6 @@
 //! Inside Best-of-N: what each N came to, beside the bound on its KL.
 
-use crate::engine::protocol::BestOfNNumbers;
+use crate::engine::protocol::{BestOfNNumbers, Inside, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -9,8 +9,9 @@ use klimb_text::words::say;
 pub fn draw(state: &State) {
     let body = dom::element("best-of-n-rows");
     dom::clear(&body);
-    dom::flag("best-of-n-table", "hidden", state.best_of_n.is_empty());
-    for numbers in &state.best_of_n {
+    let all = state.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default();
+    dom::flag("best-of-n-table", "hidden", all.is_empty());
+    for numbers in all {
         dom::append(&body, &[&row(numbers)]);
     }
 }

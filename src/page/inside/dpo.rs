@@ -4,10 +4,15 @@ use web_sys::Element;
 
 use super::tokens::{self, Place};
 use super::{pull, tinted};
-use crate::engine::protocol::{Batch, CompletionNumbers, PairNumbers};
+use crate::engine::protocol::{Batch, CompletionNumbers, Inside, PairNumbers, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::{each_heard, say};
+
+/// The batch that was looked into last.
+fn batch(state: &State) -> Option<&Batch> {
+    state.inside.get(&Stage::Dpo).and_then(Inside::dpo)
+}
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
@@ -15,8 +20,9 @@ pub fn draw(state: &State) {
     dom::clear(&list);
     // The formula is the paper's: a variant's numbers would not fit it.
     let has_formula = |batch: &Batch| !batch.pairs.is_empty() && batch.variant.is_empty();
-    dom::flag("live-formula", "hidden", !state.batch.as_ref().is_some_and(has_formula));
-    let Some(batch) = &state.batch else {
+    let batch = batch(state);
+    dom::flag("live-formula", "hidden", !batch.is_some_and(has_formula));
+    let Some(batch) = batch else {
         return dom::set_text(
             "batch-summary",
             say("Press Step to look into one batch: its pairs, their implicit rewards, and how hard each one pulls."),
@@ -94,7 +100,7 @@ fn side(name: &str, numbers: &CompletionNumbers, place: (usize, usize)) -> Eleme
 
 /// The numbers of a token.
 pub fn tell(state: &State, place: Place) -> Option<String> {
-    let pair = state.batch.as_ref()?.pairs.get(place.item)?;
+    let pair = batch(state)?.pairs.get(place.item)?;
     let side = if place.side == 0 { &pair.chosen } else { &pair.rejected };
     let (word, share) = (side.words.get(place.at)?, *side.shares.get(place.at)?);
     let logprob = *side.logprobs.get(place.at)?;

@@ -4,7 +4,7 @@ use web_sys::Element;
 
 use super::tinted;
 use super::tokens::{self, Place};
-use crate::engine::protocol::{Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
+use crate::engine::protocol::{Inside, Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -16,7 +16,7 @@ pub fn draw(state: &State) {
     let is_unlikelihood = state.focused == Stage::Unlikelihood;
     dom::flag("formula-unlikelihood", "hidden", !is_unlikelihood);
     dom::flag("formula-preferred-ft", "hidden", is_unlikelihood);
-    let batch = state.likelihoods.get(&state.focused);
+    let batch = state.inside.get(&state.focused).and_then(Inside::likelihood);
     dom::flag("live-likelihood", "hidden", batch.is_none_or(|batch| batch.pairs.is_empty()));
     let Some(batch) = batch else {
         return dom::set_text("likelihood-summary", say("Press Step to look into one batch."));
@@ -82,7 +82,7 @@ fn side(name: &str, it: &Likelihood, place: (usize, usize)) -> Element {
 
 /// The numbers of a token.
 pub fn tell(state: &State, place: Place) -> Option<String> {
-    let pair = state.likelihoods.get(&state.focused)?.pairs.get(place.item)?;
+    let pair = state.inside.get(&state.focused)?.likelihood()?.pairs.get(place.item)?;
     let side = if place.side == 0 { &pair.chosen } else { &pair.rejected };
     let (word, logprob) = (side.words.get(place.at)?, *side.logprobs.get(place.at)?);
     let (ratio, after) = (*side.log_ratios.get(place.at)?, *side.logprobs_after.get(place.at)?);

@@ -2,7 +2,7 @@
 
 use web_sys::Element;
 
-use crate::engine::protocol::{Mass, Masses, Stage};
+use crate::engine::protocol::{Inside, Mass, Masses};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -12,13 +12,11 @@ const ROOM: f64 = 0.8;
 
 /// Writes the masses of the batch that was stepped through, of the stage in focus.
 pub fn draw(state: &State) {
-    let masses = match state.focused {
-        Stage::Unlikelihood | Stage::PreferredFt => state.likelihoods.get(&state.focused).map(|batch| batch.masses),
-        Stage::Dpo => state.batch.as_ref().map(|batch| batch.masses),
-        Stage::Base | Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::BestOfN => {
-            None
-        }
-    };
+    let masses = state.inside.get(&state.focused).and_then(|inside| match inside {
+        Inside::Likelihood(batch) => Some(batch.masses),
+        Inside::Dpo(batch) => Some(batch.masses),
+        Inside::Sft(_) | Inside::RewardModel(_) | Inside::Ppo(_) | Inside::BestOfN(_) => None,
+    });
     dom::flag("mass", "hidden", masses.is_none());
     let Some(masses) = masses else { return };
     let share = shown_share(&masses);

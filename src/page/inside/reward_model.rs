@@ -3,7 +3,7 @@
 use web_sys::Element;
 
 use super::pull;
-use crate::engine::protocol::{ScoredBatch, ScoredCompletion, ScoredPairNumbers};
+use crate::engine::protocol::{Inside, ScoredBatch, ScoredCompletion, ScoredPairNumbers, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -12,9 +12,10 @@ use klimb_text::words::say;
 pub fn draw(state: &State) {
     let list = dom::element("scored-pairs");
     dom::clear(&list);
-    let first = state.scored.as_ref().and_then(|batch| batch.pairs.first());
+    let batch = state.inside.get(&Stage::RewardModel).and_then(Inside::reward_model);
+    let first = batch.and_then(|batch| batch.pairs.first());
     dom::flag("live-score", "hidden", first.is_none());
-    let (Some(batch), Some(first)) = (&state.scored, first) else {
+    let (Some(batch), Some(first)) = (batch, first) else {
         return dom::set_text(
             "scored-summary",
             say("Press Step to look into one batch: its pairs, their scores, and how hard each one pulls."),

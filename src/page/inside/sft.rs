@@ -3,7 +3,7 @@
 use web_sys::Element;
 
 use super::tokens::{self, Place};
-use crate::engine::protocol::{ReviewNumbers, SftBatch};
+use crate::engine::protocol::{Inside, ReviewNumbers, SftBatch, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -11,12 +11,18 @@ use klimb_text::words::say;
 /// Nats of surprise from which a token is tinted stronger.
 const SURPRISES: [f64; 4] = [0.1, 0.7, 2.0, 4.0];
 
+/// The batch that was looked into last.
+fn batch(state: &State) -> Option<&SftBatch> {
+    state.inside.get(&Stage::Sft).and_then(Inside::sft)
+}
+
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
     let list = dom::element("reviews");
     dom::clear(&list);
-    dom::flag("live-sft", "hidden", state.sft.is_none());
-    let Some(batch) = &state.sft else {
+    let batch = batch(state);
+    dom::flag("live-sft", "hidden", batch.is_none());
+    let Some(batch) = batch else {
         return dom::set_text(
             "sft-summary",
             say(
@@ -73,7 +79,7 @@ fn item(index: usize, review: &ReviewNumbers) -> Element {
 
 /// The numbers of a token.
 pub fn tell(state: &State, place: Place) -> Option<String> {
-    let batch = state.sft.as_ref()?;
+    let batch = batch(state)?;
     let review = batch.reviews.get(place.item)?;
     let (word, logprob) = (review.words.get(place.at)?, *review.logprobs.get(place.at)?);
     let after = *review.logprobs_after.get(place.at)?;

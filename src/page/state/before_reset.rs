@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::State;
-use crate::engine::protocol::{Batch, BestOfNNumbers, LikelihoodBatch, Round, ScoredBatch, SftBatch, Stage, Work};
+use crate::engine::protocol::{Inside, Stage, Work};
 use crate::page::view::View;
 use klimb_metrics::MetricRow;
 
@@ -13,12 +13,7 @@ pub(super) struct BeforeReset {
     stages: &'static [Stage],
     metrics: BTreeMap<Stage, Vec<MetricRow>>,
     beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
-    likelihoods: BTreeMap<Stage, LikelihoodBatch>,
-    rounds: BTreeMap<Stage, Round>,
-    sft: Option<SftBatch>,
-    batch: Option<Batch>,
-    scored: Option<ScoredBatch>,
-    best_of_n: Vec<BestOfNNumbers>,
+    inside: BTreeMap<Stage, Inside>,
 }
 
 impl BeforeReset {
@@ -28,12 +23,7 @@ impl BeforeReset {
             stages,
             metrics: state.metrics.clone(),
             beta_changes: state.beta_changes.clone(),
-            likelihoods: state.likelihoods.clone(),
-            rounds: state.rounds.clone(),
-            sft: state.sft.clone(),
-            batch: state.batch.clone(),
-            scored: state.scored.clone(),
-            best_of_n: state.best_of_n.clone(),
+            inside: state.inside.clone(),
         }
     }
 
@@ -43,15 +33,7 @@ impl BeforeReset {
             state.forget(*stage);
             give(&mut self.metrics, &mut state.metrics, *stage);
             give(&mut self.beta_changes, &mut state.beta_changes, *stage);
-            give(&mut self.likelihoods, &mut state.likelihoods, *stage);
-            give(&mut self.rounds, &mut state.rounds, *stage);
-            match stage {
-                Stage::Sft => state.sft = self.sft.take(),
-                Stage::Dpo => state.batch = self.batch.take(),
-                Stage::RewardModel => state.scored = self.scored.take(),
-                Stage::BestOfN => state.best_of_n = std::mem::take(&mut self.best_of_n),
-                Stage::Base | Stage::Pairs | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {}
-            }
+            give(&mut self.inside, &mut state.inside, *stage);
         }
         state.curves.at = None;
         state.mark(&View::ALL);
@@ -81,15 +63,7 @@ impl State {
         self.metrics.remove(&stage);
         self.keeping.rows_changed(stage, 0);
         self.beta_changes.remove(&stage);
-        self.rounds.remove(&stage);
-        self.likelihoods.remove(&stage);
-        match stage {
-            Stage::BestOfN => self.best_of_n.clear(),
-            Stage::Sft => self.sft = None,
-            Stage::Dpo => self.batch = None,
-            Stage::RewardModel => self.scored = None,
-            Stage::Base | Stage::Pairs | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {}
-        }
+        self.inside.remove(&stage);
         self.mark(&[View::Curves, View::Inside, View::Numbers]);
     }
 }
