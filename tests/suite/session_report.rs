@@ -103,7 +103,10 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     assert!(anew.undoable && !anew.metrics.contains_key(&Stage::Dpo));
     assert_same(&anew, &pair.page);
     pair.order(Command::Undo);
-    assert!(pair.page.inside.contains_key(&Stage::Dpo) && !pair.page.metrics[&Stage::Dpo].is_empty(), "it knows the run again");
+    assert!(
+        pair.page.inside.contains_key(&Stage::Dpo) && !pair.page.metrics[&Stage::Dpo].is_empty(),
+        "it knows the run again"
+    );
     assert_same(&pair.anew(), &pair.page);
 
     pair.order(Command::Focus(Stage::PpoGt));

@@ -53,7 +53,7 @@ pub use ablation::{
 };
 pub use best_of_n::{BestOfNSettings, CompletionPool, PoolDrawing, run_best_of_n};
 pub use comparison::{
-    Compared, ComparisonPart, ComparisonResult, ComparisonSettings, Rate, compare_part, comparison_cells,
+    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, Rate, compare_part, comparison_cells,
 };
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};

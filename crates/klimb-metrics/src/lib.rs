@@ -34,7 +34,7 @@ pub use csv::{
     optimum_csv, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
-pub use method::{Hue, LearnsFrom, METHODS, Marker, Method, MethodInfo, SeriesStyle, SettingKind};
+pub use method::{Cost, Hue, LearnsFrom, METHODS, Marker, Method, MethodInfo, SeriesStyle, SettingKind};
 pub use records::{RECORD_COLUMNS, Record, records_csv};
 pub use studies::{
     HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,

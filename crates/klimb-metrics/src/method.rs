@@ -146,6 +146,17 @@ impl From<Method> for SeriesStyle {
     }
 }
 
+/// What its training takes at a time, beside seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Trainings, one after the other: a reward model comes before the policy that it judges.
+    pub trainings: u64,
+    /// Networks in memory that write: the policy, and the reference where the method looks at it.
+    pub writing: u64,
+    /// Networks in memory with a scalar head: a value model, a reward model.
+    pub headed: u64,
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodInfo {
@@ -165,6 +176,8 @@ pub struct MethodInfo {
     pub learns_from: LearnsFrom,
     /// Whether its runs are told apart by the preference pairs that they learned from, be it by a reward model.
     pub needs_pairs: bool,
+    /// What its training takes, `None` where it is not trained.
+    pub cost: Option<Cost>,
     /// What the number of its setting is.
     pub setting: SettingKind,
     /// Whether it stands beside the runs as a point of its own, measured last: a model and no run.
@@ -181,6 +194,7 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
         loss: None,
         learns_from: LearnsFrom::Nothing,
         needs_pairs: false,
+        cost: None,
         setting: SettingKind::None,
         is_standing: false,
     }
@@ -195,6 +209,7 @@ pub const METHODS: [MethodInfo; 11] = [
         loss: Some("sft/loss"),
         learns_from: LearnsFrom::Texts,
         is_standing: true,
+        cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
         ..row(Method::Sft, "sft", "SFT", Hue::Sft, Marker::Square)
     },
     MethodInfo {
@@ -202,6 +217,7 @@ pub const METHODS: [MethodInfo; 11] = [
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
         setting: SettingKind::Beta,
+        cost: Some(Cost { trainings: 1, writing: 2, headed: 0 }),
         ..row(Method::Dpo, "dpo", "DPO", Hue::Dpo, Marker::Circle)
     },
     MethodInfo {
@@ -209,17 +225,20 @@ pub const METHODS: [MethodInfo; 11] = [
         learns_from: LearnsFrom::Rollouts,
         needs_pairs: true,
         setting: SettingKind::Beta,
+        cost: Some(Cost { trainings: 2, writing: 2, headed: 2 }),
         ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Marker::Triangle)
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
         learns_from: LearnsFrom::Rollouts,
         setting: SettingKind::Beta,
+        cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
         ..row(Method::PpoGt, "ppo-gt", "PPO-GT", Hue::PpoGt, Marker::TriangleDown)
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
         learns_from: LearnsFrom::Rollouts,
+        cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
         ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::PpoGt, Marker::TriangleDown)
     },
     MethodInfo {
@@ -227,12 +246,14 @@ pub const METHODS: [MethodInfo; 11] = [
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
         setting: SettingKind::Alpha,
+        cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
         ..row(Method::Unlikelihood, "unlikelihood", key("unlikelihood"), Hue::Other, Marker::Star)
     },
     MethodInfo {
         loss: Some("sft/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
+        cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
         ..row(Method::PreferredFt, "preferred_ft", "Preferred-FT", Hue::PreferredFt, Marker::Bowtie)
     },
     MethodInfo {
@@ -321,6 +342,7 @@ mod tests {
             assert!(!info.file_name.is_empty() && !info.label.is_empty());
             assert!(info.loss.is_none_or(|loss| definition(loss).is_some()), "{}: its loss is no metric", info.label);
             assert_eq!(info.loss.is_none(), info.learns_from == LearnsFrom::Nothing, "{}", info.label);
+            assert_eq!(info.loss.is_none(), info.cost.is_none(), "{}", info.label);
         }
     }
 

@@ -1,8 +1,8 @@
 //! From trainings to the cells of the table.
 
-use super::{Compared, ComparisonPart, ComparisonResult, ComparisonSettings, Rate};
+use super::{COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, Rate};
 use crate::optimal_reward;
-use klimb_metrics::{ComparisonCell, FrontierPoint, OptimumPoint};
+use klimb_metrics::{ComparisonCell, Cost, FrontierPoint, Method, OptimumPoint};
 use klimb_network::model::{Layout, ModelConfig};
 use klimb_numerics::stats::{half_width, mean, standard_deviation};
 
@@ -19,11 +19,11 @@ pub fn comparison_cells(
     (reference, optimum): (&FrontierPoint, &[OptimumPoint]),
 ) -> Vec<ComparisonCell> {
     let mut cells = Vec::new();
-    for method in Compared::ALL {
+    for method in COMPARED {
         let mut cell = |quantity: &str, unit: &str, values: &[f64]| {
             if !values.is_empty() {
                 cells.push(ComparisonCell {
-                    method: method.method(),
+                    method,
                     quantity: quantity.into(),
                     value: mean(values),
                     half_width: if values.len() > 1 { half_width(values) } else { 0.0 },
@@ -33,9 +33,9 @@ pub fn comparison_cells(
             }
         };
         let runs = Runs { settings, results, method };
-        let (writing, headed) = method.networks();
+        let Cost { trainings, writing, headed } = method.info().cost.expect("what is compared is trained");
         let parameters = writing * Layout::new(config).len as u64 + headed * Layout::with_head(config).len as u64;
-        cell("stages", "trainings", &[method.stages() as f64]);
+        cell("stages", "trainings", &[trainings as f64]);
         cell("networks", "networks", &[(writing + headed) as f64]);
         cell("parameters_in_memory", "parameters", &[parameters as f64]);
         let spent: Vec<_> = settings.seeds.iter().filter_map(|&seed| runs.spent(seed)).collect();
@@ -79,7 +79,7 @@ pub fn comparison_cells(
 struct Runs<'a> {
     settings: &'a ComparisonSettings,
     results: &'a [ComparisonResult],
-    method: Compared,
+    method: Method,
 }
 
 impl<'a> Runs<'a> {
@@ -113,7 +113,7 @@ impl<'a> Runs<'a> {
     fn spent(self, seed: u64) -> Option<super::Spent> {
         let (_, policy) = self.middle(Rate::One).find(|(its, result)| *its == seed && !result.is_diverged)?;
         let mut spent = policy.spent;
-        if self.method == Compared::Ppo {
+        if self.method == Method::Ppo {
             let judge = self.results.iter().find(|it| it.part == ComparisonPart::RewardModel { seed })?;
             spent = spent + judge.spent;
         }
@@ -133,7 +133,7 @@ impl<'a> Runs<'a> {
 mod tests {
     use super::*;
     use crate::Spent;
-    use klimb_metrics::{Method, Setting};
+    use klimb_metrics::Setting;
 
     fn point(kl_per_sequence: f64, gold_reward: f64) -> FrontierPoint {
         FrontierPoint {
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_cell_is_what_its_name_says() {
         let settings = ComparisonSettings { seeds: vec![1, 2], ..ComparisonSettings::smoke() };
-        let policy = |seed, rate| ComparisonPart::Policy { method: Compared::Ppo, beta: 0.3, rate, seed };
+        let policy = |seed, rate| ComparisonPart::Policy { method: Method::Ppo, beta: 0.3, rate, seed };
         let results = [
             result(ComparisonPart::RewardModel { seed: 1 }, vec![], 100, false),
             result(ComparisonPart::RewardModel { seed: 2 }, vec![], 300, false),

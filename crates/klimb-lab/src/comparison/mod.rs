@@ -24,48 +24,31 @@ use klimb_world::World;
 
 pub use cells::comparison_cells;
 
-/// The methods, cheapest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compared {
-    /// Maximum likelihood of the chosen: the floor.
-    PreferredFt,
-    /// Direct preference optimisation.
-    Dpo,
-    /// PPO with the gold reward.
-    PpoGt,
-    /// PPO with a reward model.
-    Ppo,
-}
+/// The methods that are compared, cheapest first.
+pub const COMPARED: [Method; 4] = [Method::PreferredFt, Method::Dpo, Method::PpoGt, Method::Ppo];
 
-impl Compared {
-    /// Every method.
-    pub const ALL: [Self; 4] = [Self::PreferredFt, Self::Dpo, Self::PpoGt, Self::Ppo];
+/// A method as the files of a comparison's parts have it: with `_` for `-`, and one of those that are compared.
+mod part_method {
+    use klimb_metrics::Method;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Which method it is.
-    pub fn method(self) -> Method {
-        match self {
-            Self::PreferredFt => Method::PreferredFt,
-            Self::Dpo => Method::Dpo,
-            Self::PpoGt => Method::PpoGt,
-            Self::Ppo => Method::Ppo,
-        }
+    use super::COMPARED;
+
+    fn name(method: Method) -> String {
+        method.to_string().replace('-', "_")
     }
 
-    /// Trainings, one after the other.
-    fn stages(self) -> u64 {
-        if self == Self::Ppo { 2 } else { 1 }
+    pub fn serialize<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&name(*method))
     }
 
-    /// Networks that training holds at a time: how many write, and how many have a scalar head. Preferred-FT has the
-    /// policy; DPO the reference beside it; PPO these, a value model and, unless the gold reward judges, a reward model.
-    fn networks(self) -> (u64, u64) {
-        match self {
-            Self::PreferredFt => (1, 0),
-            Self::Dpo => (2, 0),
-            Self::PpoGt => (2, 1),
-            Self::Ppo => (2, 2),
-        }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+        let found = String::deserialize(deserializer)?;
+        let its = COMPARED.into_iter().find(|method| name(*method) == found);
+        its.ok_or_else(|| {
+            D::Error::unknown_variant(&klimb_text::shorten::excerpt(&found), &["preferred_ft", "dpo", "ppo_gt", "ppo"])
+        })
     }
 }
 
@@ -115,7 +98,8 @@ pub enum ComparisonPart {
     /// A policy.
     Policy {
         /// How it is trained.
-        method: Compared,
+        #[serde(with = "part_method")]
+        method: Method,
         /// Its leash; Preferred-FT, which has none, keeps the study's middle one.
         beta: f64,
         /// Its learning rate.
@@ -131,7 +115,7 @@ impl ComparisonPart {
         match self {
             Self::RewardModel { seed } => format!("reward-model-{seed}"),
             Self::Policy { method, beta, rate, seed } => {
-                format!("{}-{beta}-{}-{seed}", method.method(), rate.name())
+                format!("{}-{beta}-{}-{seed}", method, rate.name())
             }
         }
     }
@@ -194,7 +178,7 @@ impl ComparisonSettings {
             }
         }
         let run = |part| SweepRun { method: method_of(part), seed: 1 };
-        let runs = Compared::ALL.iter().flat_map(|&method| self.betas.iter().map(move |&beta| run((method, beta))));
+        let runs = COMPARED.iter().flat_map(|&method| self.betas.iter().map(move |&beta| run((method, beta))));
         SweepSettings { runs: runs.collect(), ..self.sweep.clone() }.validated()?;
         Ok(self)
     }
@@ -213,27 +197,34 @@ impl ComparisonSettings {
 
     /// The trainings of each seed and method, in an order in which each finds what it needs.
     pub fn groups(&self) -> Vec<Vec<ComparisonPart>> {
-        let methods = Compared::ALL.into_iter().rev();
+        let methods = COMPARED.into_iter().rev();
         methods.flat_map(|method| self.seeds.iter().map(move |&seed| self.group(method, seed))).collect()
     }
 
-    fn group(&self, method: Compared, seed: u64) -> Vec<ComparisonPart> {
+    fn group(&self, method: Method, seed: u64) -> Vec<ComparisonPart> {
         let middle = self.middle();
         let part = |beta, rate| ComparisonPart::Policy { method, beta, rate, seed };
-        let has_leash = method != Compared::PreferredFt;
+        let has_leash = method != Method::PreferredFt;
         let leashes = self.betas.iter().filter(|beta| has_leash || **beta == middle).map(|beta| part(*beta, Rate::One));
         let rates = [Rate::Quarter, Rate::Four].map(|rate| part(middle, rate));
-        let reward_model = (method == Compared::Ppo).then_some(ComparisonPart::RewardModel { seed });
+        let reward_model = (method == Method::Ppo).then_some(ComparisonPart::RewardModel { seed });
         reward_model.into_iter().chain(leashes).chain(rates).collect()
     }
 }
 
-fn method_of((method, beta): (Compared, f64)) -> SweepMethod {
+fn method_of((method, beta): (Method, f64)) -> SweepMethod {
     match method {
-        Compared::PreferredFt => SweepMethod::PreferredFt,
-        Compared::Dpo => SweepMethod::Dpo { beta },
-        Compared::PpoGt => SweepMethod::PpoGt(Leash::Beta(beta)),
-        Compared::Ppo => SweepMethod::Ppo(Leash::Beta(beta)),
+        Method::PreferredFt => SweepMethod::PreferredFt,
+        Method::Dpo => SweepMethod::Dpo { beta },
+        Method::PpoGt => SweepMethod::PpoGt(Leash::Beta(beta)),
+        Method::Ppo => SweepMethod::Ppo(Leash::Beta(beta)),
+        Method::Base
+        | Method::BaseCued
+        | Method::Sft
+        | Method::PpoGtPtx
+        | Method::Unlikelihood
+        | Method::BestOfN
+        | Method::BestOfNScore => unreachable!("{method} is not compared"),
     }
 }
 
@@ -254,7 +245,7 @@ pub async fn compare_part<K: Kernels>(
 ) -> Result<Option<(ComparisonResult, Option<Vec<f32>>)>, StudyError> {
     let (method, beta, rate, seed) = match part {
         ComparisonPart::Policy { method, beta, rate, seed } => (method, beta, rate, seed),
-        ComparisonPart::RewardModel { seed } => (Compared::Ppo, settings.middle(), Rate::One, seed),
+        ComparisonPart::RewardModel { seed } => (Method::Ppo, settings.middle(), Rate::One, seed),
     };
     let plan = settings.sweep.plan(&SweepRun { method: method_of((method, beta)), seed });
     let mut sink = Kept { clock, watch, points: Vec::new() };
@@ -328,7 +319,7 @@ mod tests {
         for settings in [ComparisonSettings::quick(), ComparisonSettings::full(), ComparisonSettings::smoke()] {
             let settings = settings.validated().expect("a preset can be used");
             let parts = settings.groups().concat();
-            let of = |wanted: Compared| {
+            let of = |wanted: Method| {
                 let part = |part: &ComparisonPart| match *part {
                     ComparisonPart::Policy { method, beta, rate, seed } if method == wanted => {
                         Some((beta.to_string(), rate.name(), seed))
@@ -337,9 +328,9 @@ mod tests {
                 };
                 parts.iter().filter_map(part).collect::<Vec<_>>()
             };
-            assert_eq!(of(Compared::Dpo), of(Compared::Ppo));
-            assert_eq!(of(Compared::Dpo), of(Compared::PpoGt));
-            assert_eq!(of(Compared::PreferredFt).len(), 3 * settings.seeds.len());
+            assert_eq!(of(Method::Dpo), of(Method::Ppo));
+            assert_eq!(of(Method::Dpo), of(Method::PpoGt));
+            assert_eq!(of(Method::PreferredFt).len(), 3 * settings.seeds.len());
             let mut names: Vec<String> = parts.iter().map(ComparisonPart::name).collect();
             names.sort();
             names.dedup();
@@ -350,7 +341,7 @@ mod tests {
     #[test]
     fn a_reward_model_comes_before_the_policies_that_it_judges() {
         for group in ComparisonSettings::full().groups() {
-            let judged = |part: &ComparisonPart| matches!(part, ComparisonPart::Policy { method: Compared::Ppo, .. });
+            let judged = |part: &ComparisonPart| matches!(part, ComparisonPart::Policy { method: Method::Ppo, .. });
             let is_first = matches!(group[0], ComparisonPart::RewardModel { .. });
             assert_eq!(group.iter().any(judged), is_first);
         }

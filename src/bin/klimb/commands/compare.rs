@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Compared, ComparisonPart, ComparisonResult, ComparisonSettings, RecordedOptimum, StudyError, compare_part,
+    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, RecordedOptimum, StudyError, compare_part,
     comparison_cells, optimum_curve, reference_point,
 };
-use klimb::metrics::{ComparisonCell, OptimumPoint, comparison_csv, optimum_csv, parse_optimum_csv};
+use klimb::metrics::{ComparisonCell, Method, OptimumPoint, comparison_csv, optimum_csv, parse_optimum_csv};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
@@ -141,7 +141,7 @@ impl Work<'_> {
         if result.part != *part {
             return Err(Failure::about(path.display(), format!("is of another training; {}", files::DONE_AGAIN)));
         }
-        if let ComparisonPart::Policy { method: Compared::Ppo, seed, .. } = *part {
+        if let ComparisonPart::Policy { method: Method::Ppo, seed, .. } = *part {
             let its = self.result(&ComparisonPart::RewardModel { seed })?.and_then(|it| it.reward_model);
             if let (Some(its), Some(judge)) = (its, &result.reward_model)
                 && its != *judge
@@ -217,7 +217,7 @@ impl Work<'_> {
         start: Instant,
     ) -> Result<Option<ComparisonResult>, Failure> {
         let judge = match part {
-            ComparisonPart::Policy { method: Compared::Ppo, seed, .. } => {
+            ComparisonPart::Policy { method: Method::Ppo, seed, .. } => {
                 let path = self.reward_model(seed);
                 Some(files::read_made(&path, self.world, Some(self.reference.config), true)?)
             }
@@ -328,13 +328,13 @@ fn table(cells: &[ComparisonCell]) -> Result<String, Failure> {
         }
     }
     let mut text = format!("{:<29}", "");
-    for method in Compared::ALL {
-        write!(text, "  {:>16}", method.method())?;
+    for method in COMPARED {
+        write!(text, "  {:>16}", method)?;
     }
     for first in quantities {
         write!(text, "\n{:<29}", first.quantity)?;
-        for method in Compared::ALL {
-            let cell = cells.iter().find(|it| it.method == method.method() && it.quantity == first.quantity);
+        for method in COMPARED {
+            let cell = cells.iter().find(|it| it.method == method && it.quantity == first.quantity);
             write!(text, "  {:>16}", cell.map_or_else(String::new, shown))?;
         }
         write!(text, "  {}", first.unit)?;
