@@ -11,7 +11,7 @@ const SEED = Number(process.env.KLIMB_SEED ?? 1);
 const QUICK = 'evaluation_samples=64&batch_size=8&pairs=192&evaluate_every=2&width=32';
 const WITH_GPU = { url: `${process.env.KLIMB_URL}?${QUICK}&backend=gpu`, expected: /destroyed|Device|GPU|WebGPU/i };
 /** After so many the page is opened anew: it keeps every point, and drawing thousands takes its time. */
-const A_VISIT = 20;
+const A_VISIT = 10;
 const KILLED = 'killed by a test';
 const WITHOUT = { url: `${process.env.KLIMB_URL}?${QUICK}`, expected: new RegExp(KILLED) };
 

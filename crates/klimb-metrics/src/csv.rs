@@ -126,7 +126,7 @@ pub fn learned_optimum_csv(points: &[LearnedOptimumPoint]) -> String {
 pub fn parse_frontier_csv(text: &str) -> Result<Vec<FrontierPoint>, CsvError> {
     let mut places: HashMap<(Method, String, u64, u64), usize> = HashMap::new();
     records(text, &FRONTIER_COLUMNS, |record| {
-        let place = (record.method(0)?, record.text(1).to_owned(), record.count(2)?, record.count(3)?);
+        let place = (record.method(0)?, record.meaning(1), record.count(2)?, record.count(3)?);
         record.once(&mut places, place)?;
         let setting = record.text(1);
         Ok(FrontierPoint {
@@ -214,6 +214,14 @@ impl Record<'_> {
             .ok_or_else(|| self.refuse(column, "the name of a method that this build knows"))
     }
 
+    /// A value as it is written again: a number has one form, however it was typed.
+    fn meaning(&self, column: usize) -> String {
+        let text = self.text(column);
+        let count = text.trim().parse().ok().map(|count: u64| count.to_string());
+        let number = || json::number(text.trim()).filter(|number| number.is_finite()).map(|number| number.to_string());
+        count.or_else(number).unwrap_or_else(|| text.to_owned())
+    }
+
     /// Refuses what an earlier line had.
     fn once<T: Eq + Hash>(&self, earlier: &mut HashMap<T, usize>, what: T) -> Result<(), CsvError> {
         match earlier.insert(what, self.line) {
@@ -258,7 +266,7 @@ pub(super) fn records<T>(
             if found != columns.len() {
                 return Err(CsvError::Width { line, expected: columns.len(), found });
             }
-            record.once(&mut earlier, text.trim())?;
+            record.once(&mut earlier, (0..found).map(|column| record.meaning(column)).collect::<Vec<_>>())?;
             read(&record)
         })
         .collect()
@@ -358,6 +366,10 @@ mod tests {
         let both = frontier_csv(&[point(Setting::Number(0.1))]) + other.lines().nth(1).unwrap();
         assert_eq!(parse_frontier_csv(&both), Err(CsvError::Doubled { line: 3, earlier: 2 }), "of one point");
         assert_eq!(refusal("1,2,3,4\n2,2,3,4\n\n1,2,3,4\n"), "line 5: the same as line 2; remove one of them");
+        assert_eq!(refusal("0.3,2,3,4\n.3, 2,3e0,4.0\n"), "line 3: the same as line 2; remove one of them");
+        let twice = frontier_csv(&[point(Setting::Number(0.5))]);
+        let twice = format!("{twice}{}\n", twice.lines().nth(1).unwrap().replace(",0.5,", ",.5,"));
+        assert_eq!(parse_frontier_csv(&twice), Err(CsvError::Doubled { line: 3, earlier: 2 }), "of one point");
         for name in ["../../evil", "", "Dpo", "d po", "dpo/x"] {
             let renamed = frontier_csv(&[point(Setting::Number(0.1))]).replace("\ndpo,", &format!("\n{name},"));
             let error = parse_frontier_csv(&renamed).unwrap_err().to_string();
