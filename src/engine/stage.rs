@@ -28,65 +28,85 @@ pub enum Stage {
     BestOfN,
 }
 
+/// What a stage does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageKind {
+    /// It holds the base model.
+    Base,
+    /// It trains the reference.
+    Sft,
+    /// It makes preference pairs.
+    Pairs,
+    /// It trains the model that scores completions.
+    RewardModel,
+    /// It trains a policy on the reference by a method.
+    Policy(Method),
+    /// It draws completions of the reference.
+    BestOfN,
+}
+
 impl Stage {
     /// Every stage.
-    pub const ALL: [Self; 10] = [
-        Self::Base,
-        Self::Sft,
-        Self::Pairs,
-        Self::Dpo,
-        Self::RewardModel,
-        Self::Ppo,
-        Self::PpoGt,
-        Self::Unlikelihood,
-        Self::PreferredFt,
-        Self::BestOfN,
-    ];
+    pub const ALL: [Self; STAGES.len()] = {
+        let mut all = [Self::Base; STAGES.len()];
+        let mut place = 0;
+        while place < STAGES.len() {
+            all[place] = STAGES[place].stage;
+            place += 1;
+        }
+        all
+    };
+
+    /// Its row.
+    const fn info(self) -> &'static StageInfo {
+        &STAGES[self as usize]
+    }
 
     /// What it is called in the page's ids and in file names.
     pub fn id(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Sft => "sft",
-            Self::Pairs => "pairs",
-            Self::Dpo => "dpo",
-            Self::RewardModel => "reward-model",
-            Self::Ppo => "ppo",
-            Self::PpoGt => "ppo-gt",
-            Self::Unlikelihood => "unlikelihood",
-            Self::PreferredFt => "preferred-ft",
-            Self::BestOfN => "best-of-n",
-        }
+        self.info().id
+    }
+
+    /// What it does.
+    pub fn kind(self) -> StageKind {
+        self.info().kind
     }
 
     /// What its policy is among the points of the frontier; `None` where a stage makes no policy.
     pub fn method(self) -> Option<Method> {
-        match self {
-            Self::Base => Some(Method::Base),
-            Self::Sft => Some(Method::Sft),
-            Self::Pairs | Self::RewardModel => None,
-            Self::Dpo => Some(Method::Dpo),
-            Self::Ppo => Some(Method::Ppo),
-            Self::PpoGt => Some(Method::PpoGt),
-            Self::Unlikelihood => Some(Method::Unlikelihood),
-            Self::PreferredFt => Some(Method::PreferredFt),
-            Self::BestOfN => Some(Method::BestOfN),
+        match self.kind() {
+            StageKind::Base => Some(Method::Base),
+            StageKind::Sft => Some(Method::Sft),
+            StageKind::Policy(method) => Some(method),
+            StageKind::BestOfN => Some(Method::BestOfN),
+            StageKind::Pairs | StageKind::RewardModel => None,
         }
+    }
+
+    /// The method by which it trains a policy, in runs that begin at the reference; `None` where it does not.
+    pub fn policy(self) -> Option<Method> {
+        if let StageKind::Policy(method) = self.kind() { Some(method) } else { None }
     }
 
     /// The stage that makes policies of a method; `None` where no stage of the page does.
     pub fn of(method: Method) -> Option<Self> {
-        match method {
-            Method::Base => Some(Self::Base),
-            Method::Sft => Some(Self::Sft),
-            Method::Dpo => Some(Self::Dpo),
-            Method::Ppo => Some(Self::Ppo),
-            Method::PpoGt => Some(Self::PpoGt),
-            Method::Unlikelihood => Some(Self::Unlikelihood),
-            Method::PreferredFt => Some(Self::PreferredFt),
-            Method::BestOfN | Method::BestOfNScore => Some(Self::BestOfN),
-            Method::BaseCued | Method::PpoGtPtx => None,
-        }
+        // One stage draws the completions of both kinds of Best-of-N.
+        let method = if method == Method::BestOfNScore { Method::BestOfN } else { method };
+        Self::ALL.into_iter().find(|stage| stage.method() == Some(method))
+    }
+
+    /// The stages that train a policy.
+    pub fn of_policies() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|stage| stage.policy().is_some())
+    }
+
+    /// What starts over with other preference pairs: what learns from them, be it by the reward model.
+    pub fn learned_from_pairs() -> Vec<Self> {
+        let learns = |stage: &Self| match stage.policy() {
+            Some(method) => method.info().needs_pairs,
+            None => *stage == Self::RewardModel,
+        };
+        Self::ALL.into_iter().filter(learns).collect()
     }
 
     /// What people call it.
@@ -100,18 +120,72 @@ impl Stage {
 
     /// What a reset starts over while this stage is in focus: itself with what was made from it, or, before the roads
     /// part, every policy. The reward model outlives the policies.
-    pub fn restarted(self) -> &'static [Self] {
-        match self {
-            Self::Dpo => &[Self::Dpo],
-            Self::RewardModel => &[Self::RewardModel, Self::Ppo],
-            Self::Ppo => &[Self::Ppo],
-            Self::PpoGt => &[Self::PpoGt],
-            Self::Unlikelihood => &[Self::Unlikelihood],
-            Self::PreferredFt => &[Self::PreferredFt],
-            Self::BestOfN => &[Self::BestOfN],
-            Self::Base | Self::Sft | Self::Pairs => {
-                &[Self::Dpo, Self::Ppo, Self::PpoGt, Self::Unlikelihood, Self::PreferredFt]
+    pub fn restarted(self) -> Vec<Self> {
+        match self.kind() {
+            StageKind::Base | StageKind::Sft | StageKind::Pairs => Self::of_policies().collect(),
+            StageKind::RewardModel => {
+                let judged = |stage: &Self| stage.policy().is_some_and(|method| method.info().needs_reward_model);
+                std::iter::once(self).chain(Self::of_policies().filter(judged)).collect()
             }
+            StageKind::Policy(_) | StageKind::BestOfN => vec![self],
         }
+    }
+}
+
+/// A row of the table of stages.
+struct StageInfo {
+    stage: Stage,
+    /// Its name in the page's ids and in file names.
+    id: &'static str,
+    kind: StageKind,
+}
+
+const fn row(stage: Stage, id: &'static str, kind: StageKind) -> StageInfo {
+    StageInfo { stage, id, kind }
+}
+
+/// Every stage, in the order of [`Stage`].
+const STAGES: [StageInfo; 10] = [
+    row(Stage::Base, "base", StageKind::Base),
+    row(Stage::Sft, "sft", StageKind::Sft),
+    row(Stage::Pairs, "pairs", StageKind::Pairs),
+    row(Stage::Dpo, "dpo", StageKind::Policy(Method::Dpo)),
+    row(Stage::RewardModel, "reward-model", StageKind::RewardModel),
+    row(Stage::Ppo, "ppo", StageKind::Policy(Method::Ppo)),
+    row(Stage::PpoGt, "ppo-gt", StageKind::Policy(Method::PpoGt)),
+    row(Stage::Unlikelihood, "unlikelihood", StageKind::Policy(Method::Unlikelihood)),
+    row(Stage::PreferredFt, "preferred-ft", StageKind::Policy(Method::PreferredFt)),
+    row(Stage::BestOfN, "best-of-n", StageKind::BestOfN),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_its_row_in_its_place() {
+        for (place, info) in STAGES.iter().enumerate() {
+            assert_eq!(info.stage as usize, place, "{}", info.id);
+        }
+    }
+
+    #[test]
+    fn a_stage_that_trains_a_policy_is_found_by_its_method_and_learns_something() {
+        for stage in Stage::of_policies() {
+            let method = stage.policy().unwrap();
+            assert_eq!(Stage::of(method), Some(stage));
+            assert!(method.has_runs(), "{}: the table of methods says that it has no runs", method.info().label);
+        }
+        assert_eq!(Stage::of(Method::BestOfNScore), Some(Stage::BestOfN));
+        assert_eq!(Stage::of(Method::PpoGtPtx), None);
+    }
+
+    #[test]
+    fn what_starts_over_follows_from_what_is_learned_from_what() {
+        use Stage::{Dpo, Ppo, PpoGt, PreferredFt, RewardModel, Unlikelihood};
+        assert_eq!(Stage::learned_from_pairs(), [Dpo, RewardModel, Ppo, Unlikelihood, PreferredFt]);
+        assert_eq!(RewardModel.restarted(), [RewardModel, Ppo]);
+        assert_eq!(Stage::Sft.restarted(), [Dpo, Ppo, PpoGt, Unlikelihood, PreferredFt]);
+        assert_eq!(PpoGt.restarted(), [PpoGt]);
     }
 }

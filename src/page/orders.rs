@@ -10,7 +10,7 @@ pub struct Orders {
     /// The last order to play or pause: what the worker reports before it is taken up is out of date.
     toggled: Option<u32>,
     /// What each will start over.
-    starting_over: BTreeMap<u32, &'static [Stage]>,
+    starting_over: BTreeMap<u32, Vec<Stage>>,
     /// Those that build another engine of the models there are.
     starts: BTreeSet<u32>,
     /// Those that build it on another backend.
@@ -23,10 +23,10 @@ pub struct Orders {
 }
 
 /// What an order does that has just been taken up.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TakenUp {
     /// The stages that start over.
-    pub starts_over: Option<&'static [Stage]>,
+    pub starts_over: Option<Vec<Stage>>,
     /// Whether it is a reset.
     pub is_reset: bool,
     /// Whether another engine is built.
@@ -51,7 +51,7 @@ impl Orders {
         match command {
             Command::Start(_) => {
                 self.starts.insert(id);
-                self.starting_over.insert(id, &Stage::ALL);
+                self.starting_over.insert(id, Stage::ALL.into());
             }
             Command::Resume(_) => {
                 self.resumes.insert(id);
@@ -64,7 +64,7 @@ impl Orders {
                 self.starting_over.insert(id, focused.restarted());
             }
             Command::Retrain => {
-                self.starting_over.insert(id, &[Stage::Sft]);
+                self.starting_over.insert(id, vec![Stage::Sft]);
             }
             Command::Play | Command::Pause | Command::Sweep(_) => self.toggled = Some(id),
             Command::SetBeta(beta) => {

@@ -273,7 +273,7 @@ impl State {
                 if is_start || is_move {
                     self.put_engine_aside(is_move);
                 }
-                if let Some(stages) = starts_over {
+                if let Some(stages) = &starts_over {
                     if is_reset {
                         self.forget_replaced_by_reset(stages);
                         self.before_reset = Some(Box::new(BeforeReset::of(self, stages)));

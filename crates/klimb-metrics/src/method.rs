@@ -176,6 +176,10 @@ pub struct MethodInfo {
     pub learns_from: LearnsFrom,
     /// Whether its runs are told apart by the preference pairs that they learned from, be it by a reward model.
     pub needs_pairs: bool,
+    /// Whether a reward model, which is trained before it, judges what it writes.
+    pub needs_reward_model: bool,
+    /// The metric by which one sees its progress, `None` where it is not trained.
+    pub progress: Option<&'static str>,
     /// What its training takes, `None` where it is not trained.
     pub cost: Option<Cost>,
     /// What the number of its setting is.
@@ -194,6 +198,8 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
         loss: None,
         learns_from: LearnsFrom::Nothing,
         needs_pairs: false,
+        needs_reward_model: false,
+        progress: None,
         cost: None,
         setting: SettingKind::None,
         is_standing: false,
@@ -207,6 +213,7 @@ pub const METHODS: [MethodInfo; 11] = [
     row(Method::BaseCued, "base-cued", key("base model with the cue"), Hue::Base, Marker::Cross),
     MethodInfo {
         loss: Some("sft/loss"),
+        progress: Some("sft/loss"),
         learns_from: LearnsFrom::Texts,
         is_standing: true,
         cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
@@ -214,6 +221,7 @@ pub const METHODS: [MethodInfo; 11] = [
     },
     MethodInfo {
         loss: Some("dpo/loss"),
+        progress: Some("dpo/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
         setting: SettingKind::Beta,
@@ -222,14 +230,17 @@ pub const METHODS: [MethodInfo; 11] = [
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
+        progress: Some("objective/score"),
         learns_from: LearnsFrom::Rollouts,
         needs_pairs: true,
+        needs_reward_model: true,
         setting: SettingKind::Beta,
         cost: Some(Cost { trainings: 2, writing: 2, headed: 2 }),
         ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Marker::Triangle)
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
+        progress: Some("objective/score"),
         learns_from: LearnsFrom::Rollouts,
         setting: SettingKind::Beta,
         cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
@@ -237,12 +248,14 @@ pub const METHODS: [MethodInfo; 11] = [
     },
     MethodInfo {
         loss: Some("ppo/policy_loss"),
+        progress: Some("objective/score"),
         learns_from: LearnsFrom::Rollouts,
         cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
         ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::PpoGt, Marker::TriangleDown)
     },
     MethodInfo {
         loss: Some("unlikelihood/loss"),
+        progress: Some("unlikelihood/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
         setting: SettingKind::Alpha,
@@ -251,6 +264,7 @@ pub const METHODS: [MethodInfo; 11] = [
     },
     MethodInfo {
         loss: Some("sft/loss"),
+        progress: Some("sft/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
         cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
@@ -343,6 +357,13 @@ mod tests {
             assert!(info.loss.is_none_or(|loss| definition(loss).is_some()), "{}: its loss is no metric", info.label);
             assert_eq!(info.loss.is_none(), info.learns_from == LearnsFrom::Nothing, "{}", info.label);
             assert_eq!(info.loss.is_none(), info.cost.is_none(), "{}", info.label);
+            assert_eq!(info.loss.is_none(), info.progress.is_none(), "{}", info.label);
+            assert!(
+                info.progress.is_none_or(|it| definition(it).is_some()),
+                "{}: its progress is no metric",
+                info.label
+            );
+            assert!(info.needs_pairs || !info.needs_reward_model, "{}: a reward model is trained on pairs", info.label);
         }
     }
 

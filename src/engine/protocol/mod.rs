@@ -24,7 +24,7 @@ pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};
 pub use sweep::{Brought, Errand, News, Sweep, SweepRun};
 
 use super::settings::Settings;
-pub use super::stage::Stage;
+pub use super::stage::{Stage, StageKind};
 use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].

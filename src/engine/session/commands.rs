@@ -1,9 +1,10 @@
 //! What each command of the page does to a session.
 
-use super::pipeline::{Policy, Subject};
-use super::{LEARNED_FROM_PAIRS, Session, asset_failure, progress, reports};
+use super::{Session, Subject, asset_failure, progress, reports};
 use crate::engine::protocol::{Command, Event, Stage};
+use crate::engine::session::models::Consequences;
 use crate::engine::settings::Settings;
+use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 
 impl<K: Kernels> Session<K> {
@@ -33,10 +34,10 @@ impl<K: Kernels> Session<K> {
             Command::Undo => self.take_reset_back(events),
             Command::Report => events.push(Event::Report(Some(Box::new(self.report())))),
             Command::Retrain => {
-                self.pipeline.begin_sft(&mut self.k);
+                self.models.begin_sft(&mut self.k);
                 self.focus = Stage::Sft;
             }
-            Command::Evaluate => self.measure(Subject::Policy(Policy::of(self.focus).unwrap_or(Policy::Dpo))),
+            Command::Evaluate => self.measure(Subject::Policy(self.focus.policy().unwrap_or(Method::Dpo))),
             Command::Contest(begin) => self.contest(begin, events).await?,
             Command::Scaling(extent) => self.scaling(extent, events),
             Command::Sweep(plan) => self.sweep(plan, events).await?,
@@ -44,51 +45,51 @@ impl<K: Kernels> Session<K> {
             Command::Open(moment) => self.open_moment(moment, events).await?,
             Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
             Command::ReadAt(temperature) => {
-                self.pipeline.reading = temperature.clamp(0.0, 2.0);
-                events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+                self.models.reading = temperature.clamp(0.0, 2.0);
+                events.push(Event::Samples(self.samples(None).await?));
             }
-            Command::SamplePrompt(text) => match self.pipeline.typed_prompt(&text) {
-                Ok(prompt) => events.push(Event::Samples(self.pipeline.samples(&mut self.k, Some(prompt)).await?)),
+            Command::SamplePrompt(text) => match self.models.typed_prompt(&text) {
+                Ok(prompt) => events.push(Event::Samples(self.samples(Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
             },
-            Command::LoadCheckpoint(bytes) => match self.pipeline.load_sft(&bytes) {
+            Command::LoadCheckpoint(bytes) => match self.models.load_sft(&bytes) {
                 Ok(loaded) => {
-                    self.pipeline.adopt(&mut self.k).await?;
+                    self.models.adopt(&mut self.k).await?;
                     drop(self.restart(&Stage::ALL, true, events));
                     events.push(Event::Loaded(loaded));
-                    events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+                    events.push(Event::Samples(self.samples(None).await?));
                 }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
             },
             Command::ExportCheckpoint(stage) => {
-                let checkpoint = self.pipeline.checkpoint(&mut self.k, stage).await?;
+                let checkpoint = self.checkpoint(stage).await?;
                 events.push(match checkpoint {
                     Some(checkpoint) if !checkpoint.is_finite() => Event::Failure(reports::model_not_finite(stage)),
                     Some(checkpoint) => Event::Checkpoint(stage, checkpoint.to_bytes()),
                     None => Event::Failure(reports::no_model(stage)),
                 });
             }
-            Command::LoadPreferences(bytes) => match self.pipeline.load_preferences(&mut self.k, &bytes) {
+            Command::LoadPreferences(bytes) => match self.models.load_preferences(&mut self.k, &bytes) {
                 Ok(loaded) => {
-                    drop(self.restart(&LEARNED_FROM_PAIRS, false, events));
+                    drop(self.restart(&Stage::learned_from_pairs(), false, events));
                     events.push(Event::Loaded(loaded));
                 }
                 Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
             },
-            Command::GeneratePreferences if self.pipeline.pairs_are_loaded() => {
-                self.pipeline.generate_preferences(&mut self.k);
-                drop(self.restart(&LEARNED_FROM_PAIRS, false, events));
+            Command::GeneratePreferences if self.models.pairs_are_loaded() => {
+                self.models.generate_preferences(&mut self.k);
+                drop(self.restart(&Stage::learned_from_pairs(), false, events));
             }
             Command::GeneratePreferences => {}
             Command::DrawPairs { from, count } => {
-                let drawn = self.pipeline.draw_pairs(&mut self.k, from, count).await?;
+                let drawn = self.models.draw_pairs(&mut self.k, from, count).await?;
                 events.push(if drawn.is_empty() && count > 0 {
                     Event::Failure(reports::nothing_to_choose())
                 } else {
                     Event::DrawnPairs(drawn)
                 });
             }
-            Command::ExportPreferences => events.push(match self.pipeline.preferences_as_jsonl() {
+            Command::ExportPreferences => events.push(match self.models.preferences_as_jsonl() {
                 Some(lines) => Event::Preferences(lines),
                 None => Event::Failure(reports::no_pairs()),
             }),
@@ -109,13 +110,20 @@ impl<K: Kernels> Session<K> {
         }
     }
 
+    /// Takes over valid settings, and says what is to start over for them.
+    pub(super) fn set(&mut self, settings: Settings) -> Consequences {
+        let consequences = self.models.configure(&mut self.k, settings);
+        self.policies.configure(&self.models.settings);
+        consequences
+    }
+
     /// Takes over `settings` and starts over what they concern, or says which of them cannot be used.
     pub(super) async fn configure(&mut self, settings: Settings, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match settings.validated() {
             Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
             Ok(settings) => {
                 let settings = self.beside_sweep(settings);
-                let consequences = self.pipeline.configure(&mut self.k, settings);
+                let consequences = self.set(settings);
                 if !consequences.stages.is_empty() {
                     drop(self.restart(&consequences.stages, consequences.remeasure, events));
                 }

@@ -1,6 +1,5 @@
 //! Win rates of the session's own models, one temperature of one model a slice.
 
-use super::pipeline::Policy;
 use super::{Session, progress};
 use crate::engine::protocol::{Event, Progress, Stage, Work};
 use klimb_lab::{Contest, ContestSettings, Contestant};
@@ -38,13 +37,13 @@ impl<K: Kernels> Session<K> {
             return Ok(());
         }
         let mut contestants = Vec::new();
-        let policies = Policy::ALL.into_iter().filter(|policy| self.pipeline.steps(*policy) > 0);
-        let stages = std::iter::once((Stage::Sft, Method::Sft)).chain(policies.map(|it| (it.stage(), it.method())));
-        for (stage, method) in stages.collect::<Vec<_>>() {
-            contestants.extend(self.pipeline.checkpoint(&mut self.k, stage).await?.map(|it| (method, it)));
+        let policies = self.policies.trained().map(|(stage, _, _)| stage);
+        for stage in std::iter::once(Stage::Sft).chain(policies).collect::<Vec<_>>() {
+            let checkpoint = self.checkpoint(stage).await?;
+            contestants.extend(stage.method().zip(checkpoint));
         }
-        let settings = ContestSettings { instances: INSTANCES, seed: u64::from(self.pipeline.settings.seed) };
-        let contest = Contest::against_reviews(&self.pipeline.world, settings);
+        let settings = ContestSettings { instances: INSTANCES, seed: u64::from(self.models.settings.seed) };
+        let contest = Contest::against_reviews(&self.models.world, settings);
         let live = LiveContest { contest, contestants, points: Vec::new(), began: (self.clock)() };
         events.push(Event::WinRates(Vec::new()));
         let total = live.total();
@@ -61,7 +60,7 @@ impl<K: Kernels> Session<K> {
         let temperature = TEMPERATURES[done % TEMPERATURES.len()];
         let contestant = Contestant::new(policy);
         let go_on = || std::ops::ControlFlow::Continue(());
-        let result = live.contest.play(&mut self.k, &self.pipeline.world, &contestant, temperature, go_on).await?;
+        let result = live.contest.play(&mut self.k, &self.models.world, &contestant, temperature, go_on).await?;
         let point = result.map(|result| WinRatePoint { method: method.to_string(), temperature, result });
         live.points.extend(point);
         let (done, total) = (live.points.len(), live.total());

@@ -1,6 +1,6 @@
 //! A hand: a session that makes single runs of another's sweep, and tells of nothing else.
 
-use super::pipeline::Policy;
+use super::runs::Measured;
 use super::{Clock, Session, Snapshot};
 use crate::engine::protocol::{
     BackendKind, Badge, Brought, Command, Errand, Event, Failure, Kept, KeptMoment, News, Sweep,
@@ -62,7 +62,7 @@ impl<K: Kernels> Hand<K> {
         let news = events.into_iter().filter_map(|event| match event {
             Event::Metrics(its, rows) if its == stage => Some(News::Steps(rows.len())),
             Event::Point(point) if Some(point.point.method) == stage.method() => {
-                let (policy, seconds) = self.session.runs[Policy::of(stage)? as usize].measured.as_ref()?;
+                let Measured { policy, seconds } = self.session.runs[stage.policy()?].measured.as_ref()?;
                 let (seconds, checkpoint) = (*seconds, policy.to_bytes());
                 Some(News::Point(Box::new(KeptMoment { stage, point, seconds, checkpoint })))
             }

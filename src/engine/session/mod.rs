@@ -7,10 +7,12 @@
 mod commands;
 mod contest;
 mod hand;
+mod models;
 mod moments;
-mod pipeline;
+mod policies;
 mod record;
 mod reports;
+mod runs;
 mod scaling;
 mod snapshot;
 mod stages;
@@ -22,9 +24,11 @@ use std::collections::BTreeMap;
 
 use contest::LiveContest;
 pub use hand::Hand;
+use models::Models;
 use moments::Moments;
-use pipeline::{Pipeline, Policy, PutAside, Subject};
+use policies::{Policies, PutAside};
 use record::Record;
+use runs::{Measured, Run, Runs};
 use scaling::LiveScaling;
 pub use scaling::Scale;
 pub use snapshot::{Snapshot, unusable};
@@ -32,12 +36,12 @@ use sweep::LiveSweep;
 use undo::Undo;
 
 use super::protocol::{
-    Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Stage, StageStatus,
-    Work,
+    Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Samples, Stage,
+    StageKind, StageStatus, Work,
 };
 use super::settings::{Breadth, Settings};
 use klimb_lab::{Evaluation, Place};
-use klimb_metrics::{Method, MetricRow, OptimumPoint, Setting};
+use klimb_metrics::{LearnsFrom, Method, MetricRow, OptimumPoint, Setting, SettingKind};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
@@ -48,9 +52,6 @@ pub type Clock = fn() -> f64;
 const SLICE_SECONDS: f64 = 0.03;
 /// Most optimiser steps in one slice.
 const MOST_STEPS: usize = 16;
-/// What starts over with other pairs.
-const LEARNED_FROM_PAIRS: [Stage; 5] =
-    [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
 /// While training, every so many slices one goes to the optimum's samples.
 const OPTIMUM_TURN: usize = 4;
 
@@ -59,13 +60,13 @@ pub struct Session<K: Kernels> {
     k: K,
     clock: Clock,
     badge: Badge,
-    pipeline: Pipeline<K>,
+    models: Models<K>,
+    policies: Policies<K>,
     focus: Stage,
     playing: bool,
     /// The stage that is played until one step of it has been taken.
     stepping: Option<Stage>,
-    /// Each policy's run, in the order of [`Policy::ALL`].
-    runs: [Run; 5],
+    runs: Runs,
     /// What is being measured, and since when.
     evaluating: Option<(Subject, f64)>,
     /// Win rates that are being measured.
@@ -105,22 +106,22 @@ pub struct Session<K: Kernels> {
     lost: Option<BackendError>,
 }
 
-/// The run that a policy is in.
-#[derive(Debug, Clone, PartialEq)]
-struct Run {
-    /// From 1.
-    number: u32,
-    /// The highest number that a run of this policy has had: in a sweep, later ones may be under way elsewhere.
-    last: u32,
-    /// Seconds of training.
-    seconds: f64,
-    /// The policy at the last point of this run, and the run's seconds then.
-    measured: Option<(Checkpoint, f64)>,
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// The SFT model.
+    Reference,
+    /// A policy in training.
+    Policy(Method),
 }
 
-impl Default for Run {
-    fn default() -> Self {
-        Self { number: 1, last: 1, seconds: 0.0, measured: None }
+impl Subject {
+    /// The stage whose model it is.
+    fn stage(self) -> Stage {
+        match self {
+            Self::Reference => Stage::Sft,
+            Self::Policy(method) => Stage::of(method).unwrap_or(Stage::Sft),
+        }
     }
 }
 
@@ -134,17 +135,18 @@ impl<K: Kernels> Session<K> {
         checkpoints: &Checkpoints,
     ) -> Result<Self, Failure> {
         let settings = settings.validated().map_err(|error| reports::setting_failure(&error))?;
-        let pipeline =
-            Pipeline::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error, "checkpoint"))?;
+        let models = Models::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error, "checkpoint"))?;
+        let policies = Policies::new(&mut k, &models);
         Ok(Self {
             k,
             clock,
             badge,
-            pipeline,
+            models,
+            policies,
             focus: Stage::Dpo,
             playing: false,
             stepping: None,
-            runs: Default::default(),
+            runs: Runs::default(),
             evaluating: None,
             contest: None,
             moments: Moments::default(),
@@ -176,18 +178,18 @@ impl<K: Kernels> Session<K> {
 
     /// Base and reference as files, the width of both, and the breadth of the text they are of.
     pub fn checkpoints(&self) -> ((usize, Breadth), Checkpoints) {
-        let which = (self.pipeline.network.config().width, self.pipeline.settings.breadth);
-        (which, self.pipeline.checkpoints())
+        let which = (self.models.network.config().width, self.models.settings.breadth);
+        (which, self.models.checkpoints())
     }
 
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then
     /// measured in the next slices, unless the session goes on from points and the page knows it.
     pub async fn open(&mut self) -> Vec<Event> {
-        let config = *self.pipeline.network.config();
-        let vocabulary = self.pipeline.world.vocabulary();
+        let config = *self.models.network.config();
+        let vocabulary = self.models.world.vocabulary();
         let mut events = vec![Event::Ready(Ready {
             backend: self.badge.clone(),
-            parameters: self.pipeline.network.layout().len,
+            parameters: self.models.network.layout().len,
             vocabulary: config.vocabulary,
             width: config.width,
             layers: config.layers,
@@ -195,9 +197,9 @@ impl<K: Kernels> Session<K> {
         })];
         self.tell_stages(&mut events);
         self.tell_optimum(&mut events);
-        let samples = self.pipeline.samples(&mut self.k, None).await;
+        let samples = self.samples(None).await;
         self.keep(samples.map(|samples| vec![Event::Samples(samples)]), &mut events);
-        if self.runs.iter().all(|run| run.measured.is_none()) {
+        if self.runs.iter().all(|(_, run)| run.measured.is_none()) {
             self.measure(Subject::Reference);
         }
         self.note(&events);
@@ -209,8 +211,20 @@ impl<K: Kernels> Session<K> {
         self.stepping.unwrap_or(self.focus)
     }
 
-    fn run(&mut self, policy: Policy) -> &mut Run {
-        &mut self.runs[policy as usize]
+    /// What base, reference and policies write: to the standing prompts, or to one that was typed.
+    async fn samples(&mut self, typed: Option<Vec<u32>>) -> Result<Samples, BackendError> {
+        self.models.samples(&mut self.k, self.policies.trained(), typed).await
+    }
+
+    /// The model of a stage as a checkpoint, if there is one yet.
+    async fn checkpoint(&mut self, stage: Stage) -> Result<Option<Checkpoint>, BackendError> {
+        Ok(match stage.kind() {
+            StageKind::Base => Some(self.models.base_checkpoint()),
+            StageKind::Sft | StageKind::Pairs => Some(self.models.sft_checkpoint(&mut self.k).await?),
+            StageKind::RewardModel => self.models.reward_model_checkpoint(),
+            StageKind::Policy(method) => self.policies.checkpoint(&mut self.k, &self.models, method).await?,
+            StageKind::BestOfN => None,
+        })
     }
 
     /// Whether [`Session::advance`] has something to do.
@@ -220,16 +234,16 @@ impl<K: Kernels> Session<K> {
 
     /// Whether samples for the optimum are still to be drawn.
     fn wants_optimum(&self) -> bool {
-        !self.is_hand && !self.pipeline.optimum_is_complete()
+        !self.is_hand && !self.models.optimum_is_complete()
     }
 
     /// Whether DPO's first step comes before what is left of measuring the reference: whoever presses Play wants to see
     /// something happen, and the reference stays what it is.
     fn begins(&self) -> bool {
         let measures_reference = matches!(self.evaluating, Some((Subject::Reference, _)));
-        let is_first = self.active() == Stage::Dpo && self.pipeline.steps(Policy::Dpo) == 0;
+        let is_first = self.active() == Stage::Dpo && self.policies.steps(Method::Dpo) == 0;
         // A step that is a point of its own has to be measured at once.
-        let is_point = self.pipeline.settings.evaluate_every == 1;
+        let is_point = self.models.settings.evaluate_every == 1;
         self.playing && self.sweep.is_none() && measures_reference && is_first && !is_point
     }
 
@@ -303,11 +317,10 @@ impl<K: Kernels> Session<K> {
         if self.sweeps(stages) {
             self.end_sweep(events);
         }
-        for policy in Policy::ALL.into_iter().filter(|policy| stages.contains(&policy.stage())) {
-            let number = self.next_number(policy);
-            *self.run(policy) = Run { number, last: number, ..Run::default() };
+        for method in stages.iter().filter_map(|stage| stage.policy()) {
+            self.runs[method] = Run::new(self.next_number(method));
         }
-        let former = self.pipeline.restart(&mut self.k, stages);
+        let former = self.policies.restart(&mut self.k, &mut self.models, stages);
         if is_new {
             self.moments.clear();
         }
@@ -318,23 +331,23 @@ impl<K: Kernels> Session<K> {
     }
 
     /// The number of a policy's run once it has started over: the same, as long as nothing was made of it.
-    fn next_number(&self, policy: Policy) -> u32 {
-        let run = &self.runs[policy as usize];
-        let is_used = self.pipeline.steps(policy) > 0 || run.number < run.last;
+    fn next_number(&self, method: Method) -> u32 {
+        let run = &self.runs[method];
+        let is_used = self.policies.steps(method) > 0 || run.number < run.last;
         if is_used { run.last + 1 } else { run.number }
     }
 
     fn measure(&mut self, subject: Subject) {
         if self.evaluating.is_none() {
-            self.pipeline.evaluator.abandon();
+            self.models.evaluator.abandon();
             self.evaluating = Some((subject, (self.clock)()));
         }
     }
 
     fn abandon_evaluation(&mut self, events: &mut Vec<Event>) {
         if self.evaluating.take().is_some() {
-            let total = self.pipeline.evaluator.total();
-            self.pipeline.evaluator.abandon();
+            let total = self.models.evaluator.total();
+            self.models.evaluator.abandon();
             events.push(progress(Work::Evaluation, total, total, 0.0));
         }
     }
@@ -342,99 +355,104 @@ impl<K: Kernels> Session<K> {
     /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over. Answers whether
     /// there is a reference to go on from; otherwise training is broken off.
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<bool, BackendError> {
-        if self.pipeline.sft_has_news() {
-            if !self.pipeline.adopt(&mut self.k).await? {
+        if self.models.sft_has_news() {
+            if !self.models.adopt(&mut self.k).await? {
                 self.break_off(Stage::Sft, reports::reference_not_finite(), events);
                 return Ok(false);
             }
             drop(self.restart(&Stage::ALL, true, events));
-            events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+            events.push(Event::Samples(self.samples(None).await?));
         }
         Ok(true)
     }
 
     async fn evaluate(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         let Some((subject, start)) = self.evaluating else { return Ok(()) };
-        self.pipeline.advance_evaluation(&mut self.k, subject).await?;
-        let (done, total) = (self.pipeline.evaluator.done(), self.pipeline.evaluator.total());
+        let policy = match subject {
+            Subject::Reference => None,
+            // A policy that has not begun is the reference.
+            Subject::Policy(method) => self.policies.parameters(method),
+        };
+        self.models.advance_evaluation(&mut self.k, policy).await?;
+        let (done, total) = (self.models.evaluator.done(), self.models.evaluator.total());
         let elapsed = (self.clock)() - start;
         events.push(progress(Work::Evaluation, done, total, elapsed / done as f64 * (total - done) as f64));
         if done == total {
             self.evaluating = None;
-            let evaluation = self.pipeline.evaluator.finish();
+            let evaluation = self.models.evaluator.finish();
             let point = self.point(subject, &evaluation);
             let is_told = self.is_told(subject, point.point.step);
             // Read before the point is told: one without the policy behind it could not be gone on from.
             let checkpoint = match subject {
-                Subject::Policy(policy) => self.pipeline.checkpoint(&mut self.k, policy.stage()).await?,
+                Subject::Policy(method) => self.policies.checkpoint(&mut self.k, &self.models, method).await?,
                 Subject::Reference => None,
             };
             if !point.point.is_plausible() || !checkpoint.as_ref().is_none_or(Checkpoint::is_finite) {
-                let stage = if let Subject::Policy(policy) = subject { policy.stage() } else { Stage::Sft };
+                let stage = subject.stage();
                 self.break_off(stage, reports::not_measured(stage), events);
                 return Ok(());
             }
             if !is_told {
                 events.push(Event::Point(point.clone()));
             }
-            if let Subject::Policy(policy) = subject {
-                let run = self.run(policy);
-                run.measured = checkpoint.map(|checkpoint| (checkpoint, run.seconds));
+            if let Subject::Policy(method) = subject {
+                let run = &mut self.runs[method];
+                run.measured = checkpoint.map(|policy| Measured { policy, seconds: run.seconds });
                 if self.is_hand || is_told {
                     return Ok(());
                 }
-                if let Some((checkpoint, seconds)) = &self.runs[policy as usize].measured {
-                    self.moments.keep(policy, &point, checkpoint, *seconds);
+                if let Some(measured) = &self.runs[method].measured {
+                    self.moments.keep(subject.stage(), &point, measured);
                 }
                 self.tell_kept(events);
-                events.push(Event::Samples(self.pipeline.samples(&mut self.k, None).await?));
+                events.push(Event::Samples(self.samples(None).await?));
             }
         }
         Ok(())
     }
 
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
-        let settings = &self.pipeline.settings;
+        let settings = &self.models.settings;
         let (method, setting, step) = match subject {
             Subject::Reference => (Method::Sft, Place::reference(), 0),
-            Subject::Policy(policy) => (policy.method(), self.setting_of(policy), self.pipeline.steps(policy)),
+            Subject::Policy(method) => (method, self.setting_of(method), self.policies.steps(method)),
         };
         let (run, seconds) = match subject {
-            Subject::Reference => (self.runs[0].number, 0.0),
-            Subject::Policy(policy) => (self.runs[policy as usize].number, self.runs[policy as usize].seconds),
+            Subject::Reference => (self.runs[Method::Dpo].number, 0.0),
+            Subject::Policy(method) => (self.runs[method].number, self.runs[method].seconds),
         };
         let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
         Point { run, point: evaluation.point(place) }
     }
 
     /// What distinguishes a policy's runs.
-    fn setting_of(&self, policy: Policy) -> Setting {
-        let settings = &self.pipeline.settings;
-        let steers = matches!(policy, Policy::Ppo | Policy::PpoGt) && settings.target_kl > 0.0;
-        match policy {
-            _ if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
-            Policy::Unlikelihood => Setting::Number(settings.unlikelihood_alpha),
-            Policy::PreferredFt => Setting::Label("chosen".into()),
-            Policy::Dpo | Policy::Ppo | Policy::PpoGt => Setting::Number(settings.beta),
+    fn setting_of(&self, method: Method) -> Setting {
+        let settings = &self.models.settings;
+        let steers = method.info().learns_from == LearnsFrom::Rollouts && settings.target_kl > 0.0;
+        match method.info().setting {
+            SettingKind::Beta if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
+            SettingKind::Beta => Setting::Number(settings.beta),
+            SettingKind::Alpha => Setting::Number(settings.unlikelihood_alpha),
+            SettingKind::Count | SettingKind::None => Setting::Label("chosen".into()),
         }
     }
 
     /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.
     fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
         let method = if numbers.learned { Method::BestOfNScore } else { Method::BestOfN };
-        let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.pipeline.settings.seed));
+        let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.models.settings.seed));
         let place = Place { method, setting, seed, step: 0, seconds: 0.0 };
         Point { run: 1, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
         let start = (self.clock)();
-        self.pipeline.sample_optimum(&mut self.k).await?;
-        let (done, total) = self.pipeline.optimum_progress();
+        self.models.sample_optimum(&mut self.k).await?;
+        let (done, total) = self.models.optimum_progress();
         let left = ((self.clock)() - start) * (total - done) as f64;
         events.push(progress(Work::Optimum, done, total, left));
         if done == total || done.is_multiple_of(16) {
-            events.push(Event::Optimum(Origin::Live, self.pipeline.optimum_curve()));
+            events.push(Event::Optimum(Origin::Live, self.models.optimum_curve()));
         }
         Ok(())
     }
@@ -478,7 +496,7 @@ impl<K: Kernels> Session<K> {
     /// Tells the recorded optimum where it is another than before, and an empty one where it holds no more. A live one
     /// is told as its samples come.
     fn tell_optimum(&mut self, events: &mut Vec<Event>) {
-        let recorded = self.pipeline.recorded_optimum();
+        let recorded = self.models.recorded_optimum();
         if recorded != self.told_optimum {
             let origin = if recorded.is_some() { Origin::Recorded } else { Origin::Live };
             events.push(Event::Optimum(origin, recorded.clone().unwrap_or_default()));

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::pipeline::Policy;
+use super::runs::Measured;
 use super::{Run, Session, reports};
-use crate::engine::protocol::{Event, Failure, KeptMoment, Moment, Opened, Point};
+use crate::engine::protocol::{Event, Failure, KeptMoment, Moment, Opened, Point, Stage};
 use crate::engine::settings::Settings;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
@@ -13,9 +13,9 @@ use klimb_network::model::Checkpoint;
 /// Most that is kept, in parameters: 64 MiB. The oldest moments go first.
 const MOST_PARAMETERS: usize = 1 << 24;
 
-/// A policy as it was measured.
+/// A policy that is kept.
 #[derive(Debug, Clone, PartialEq)]
-struct Measured {
+struct KeptPolicy {
     moment: Moment,
     point: Point,
     /// Shared, so that a snapshot copies none of them.
@@ -25,14 +25,17 @@ struct Measured {
 
 /// Every measured policy that is kept.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Moments(VecDeque<Measured>);
+pub(super) struct Moments(VecDeque<KeptPolicy>);
 
 impl Moments {
-    pub fn keep(&mut self, policy: Policy, point: &Point, checkpoint: &Checkpoint, seconds: f64) {
-        let moment = Moment { stage: policy.stage(), run: point.run, step: checkpoint.step };
+    /// Keeps the policy that a stage has at a point.
+    pub fn keep(&mut self, stage: Stage, point: &Point, measured: &Measured) {
+        let Measured { policy, seconds } = measured;
+        let moment = Moment { stage, run: point.run, step: policy.step };
         self.0.retain(|kept| kept.moment != moment);
-        self.0.push_back(Measured { moment, point: point.clone(), policy: Arc::new(checkpoint.clone()), seconds });
-        let most = (MOST_PARAMETERS / checkpoint.parameters.len()).max(1);
+        let (point, policy, seconds) = (point.clone(), Arc::new(policy.clone()), *seconds);
+        let most = (MOST_PARAMETERS / policy.parameters.len()).max(1);
+        self.0.push_back(KeptPolicy { moment, point, policy, seconds });
         while self.0.len() > most {
             self.0.pop_front();
         }
@@ -45,7 +48,7 @@ impl Moments {
 
     /// All that is kept, to be written down, oldest first.
     pub fn kept(&self) -> Vec<KeptMoment> {
-        let written = |it: &Measured| KeptMoment {
+        let written = |it: &KeptPolicy| KeptMoment {
             stage: it.moment.stage,
             point: it.point.clone(),
             seconds: it.seconds,
@@ -54,7 +57,7 @@ impl Moments {
         self.0.iter().map(written).collect()
     }
 
-    fn find(&self, moment: Moment) -> Result<Measured, Failure> {
+    fn find(&self, moment: Moment) -> Result<KeptPolicy, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
             remedy: "The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart.".into(),
@@ -69,7 +72,7 @@ impl<K: Kernels> Session<K> {
     pub(super) async fn open_moment(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match self.moments.find(moment) {
             Ok(kept) => {
-                let samples = self.pipeline.samples_of(&mut self.k, moment.stage, &kept.policy).await?;
+                let samples = self.models.samples_of(&mut self.k, moment.stage, &kept.policy).await?;
                 events.push(Event::Opened(Opened { moment, samples }));
             }
             Err(failure) => events.push(Event::Failure(failure)),
@@ -93,25 +96,24 @@ impl<K: Kernels> Session<K> {
         };
         // A sweep has a β of its own, which the new run must not take over.
         self.end_sweep(events);
-        let settings = Settings { beta: beta.unwrap_or(self.pipeline.settings.beta), ..self.pipeline.settings };
+        let settings = Settings { beta: beta.unwrap_or(self.models.settings.beta), ..self.models.settings };
         if let Err(error) = settings.validated() {
             events.push(Event::Failure(reports::setting_failure(&error)));
             return Ok(());
         }
         self.play(false, events);
         self.configure(settings, events).await?;
-        let policy = Policy::of(moment.stage).expect("only policies are kept");
+        let method = moment.stage.policy().expect("only policies are kept");
         drop(self.restart(&[moment.stage], false, events));
-        self.pipeline.resume(&mut self.k, policy, &kept.policy);
-        let run = self.run(policy);
-        let number = run.number.max(moment.run + 1);
-        *run =
-            Run { number, last: number, seconds: kept.seconds, measured: Some(((*kept.policy).clone(), kept.seconds)) };
+        self.policies.resume(&mut self.k, &self.models, method, &kept.policy);
+        let number = self.runs[method].number.max(moment.run + 1);
+        let measured = Measured { policy: (*kept.policy).clone(), seconds: kept.seconds };
+        self.runs[method] = Run { number, last: number, seconds: kept.seconds, measured: Some(measured.clone()) };
         self.focus = moment.stage;
         let mut point = Point { run: number, ..kept.point };
         // The run is named by what it is trained with from here on.
-        point.point.setting = self.setting_of(policy);
-        self.moments.keep(policy, &point, &kept.policy, kept.seconds);
+        point.point.setting = self.setting_of(method);
+        self.moments.keep(moment.stage, &point, &measured);
         events.push(Event::Point(point));
         events.push(Event::Kept(Box::new(self.snapshot().kept())));
         Ok(())

@@ -156,7 +156,7 @@ impl<K: Kernels> Session<K> {
             events.push(progress(Work::Scaling, 1, 1, 0.0));
         }
         let Some(extent) = extent else { return };
-        let settings = (self.scale)(extent, u64::from(self.pipeline.settings.seed));
+        let settings = (self.scale)(extent, u64::from(self.models.settings.seed));
         let live = LiveScaling::new(settings, &self.scaled, (self.clock)());
         let total = live.total as usize;
         events.push(Event::Scaling(Vec::new()));

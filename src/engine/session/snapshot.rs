@@ -1,14 +1,15 @@
 //! What survives a lost device: enough to go on elsewhere from the last point.
 
 use super::moments::Moments;
-use super::pipeline::Policy;
 use super::record::Record;
-use super::{Clock, Failure, Run, Session};
+use super::runs::{Measured, Run, Runs};
+use super::{Clock, Failure, Session};
 use crate::engine::protocol::{
     Badge, Checkpoints, Event, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage,
 };
 use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
 use klimb_lab::TrainedRewardModel;
+use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 
@@ -19,7 +20,7 @@ pub struct Snapshot {
     settings: Settings,
     checkpoints: Checkpoints,
     focus: Stage,
-    runs: [Run; 5],
+    runs: Runs,
     /// The finished reward model and the steps it took; one in training is lost.
     reward_model: Option<(TrainedRewardModel, u64)>,
     /// The policies behind the points.
@@ -34,12 +35,13 @@ impl Snapshot {
     /// whoever writes has them from earlier snapshots.
     pub fn kept(&self) -> Kept {
         let Checkpoints { base, sft, optimum, preferences } = self.checkpoints.clone();
-        let policies = Policy::ALL.map(|policy| {
-            let Run { number, last, measured, .. } = &self.runs[policy as usize];
+        let kept = |(stage, run): (Stage, &Run)| {
+            let Run { number, last, measured, .. } = run;
             let (checkpoint, seconds) =
-                measured.as_ref().map_or((Vec::new(), 0.0), |(policy, seconds)| (policy.to_bytes(), *seconds));
-            KeptPolicy { stage: policy.stage(), run: *number, last: *last, seconds, checkpoint }
-        });
+                measured.as_ref().map_or((Vec::new(), 0.0), |it| (it.policy.to_bytes(), it.seconds));
+            KeptPolicy { stage, run: *number, last: *last, seconds, checkpoint }
+        };
+        let policies: Vec<KeptPolicy> = self.runs.iter().map(kept).collect();
         let reward_model = self.reward_model.as_ref().and_then(|(trained, steps)| {
             // The sizes are the reference's, which was checked when the session began.
             let sft = Checkpoint::from_bytes(&sft, None).ok()?;
@@ -58,7 +60,7 @@ impl Snapshot {
                 reference_deviation: trained.reference_deviation,
             })
         });
-        let (settings, focus, policies) = (self.settings, self.focus, policies.into());
+        let (settings, focus) = (self.settings, self.focus);
         Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: Vec::new() }
     }
 
@@ -77,15 +79,15 @@ impl Snapshot {
             let (config, vocabulary_fingerprint) = (Some(reference.config), reference.vocabulary_fingerprint.clone());
             Checkpoint::from_bytes(bytes, Some(&Expectation { config, vocabulary_fingerprint, head }))
         };
-        let mut runs: [Run; 5] = Default::default();
+        let mut runs = Runs::default();
         for KeptPolicy { stage, run, last, seconds, checkpoint } in policies {
-            let Some(policy) = Policy::of(stage) else { continue };
+            let Some(method) = stage.policy() else { continue };
             let measured = match checkpoint.as_slice() {
                 [] => None,
-                bytes => Some((read(bytes, false).map_err(|error| unusable(&error))?, seconds)),
+                bytes => Some(Measured { policy: read(bytes, false).map_err(|error| unusable(&error))?, seconds }),
             };
             let number = run.max(1);
-            runs[policy as usize] = Run { number, last: last.max(number), seconds, measured };
+            runs[method] = Run { number, last: last.max(number), seconds, measured };
         }
         let reward_model = match reward_model {
             None => None,
@@ -96,8 +98,8 @@ impl Snapshot {
         };
         let mut moments = Moments::default();
         for KeptMoment { stage, point, seconds, checkpoint } in earlier {
-            if let (Some(policy), Ok(checkpoint)) = (Policy::of(stage), read(&checkpoint, false)) {
-                moments.keep(policy, &point, &checkpoint, seconds);
+            if let (Some(_), Ok(policy)) = (stage.policy(), read(&checkpoint, false)) {
+                moments.keep(stage, &point, &Measured { policy, seconds });
             }
         }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
@@ -109,7 +111,7 @@ impl Snapshot {
     /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
     pub(super) fn for_errand(self, beta: f64) -> Kept {
         let settings = Settings { beta, ..self.settings };
-        Self { settings, runs: Default::default(), moments: Moments::default(), ..self }.kept()
+        Self { settings, runs: Runs::default(), moments: Moments::default(), ..self }.kept()
     }
 
     /// The knobs.
@@ -129,13 +131,13 @@ impl Snapshot {
 
     /// The stage of the policy in focus, or DPO.
     pub fn stage(&self) -> Stage {
-        Policy::of(self.focus).unwrap_or(Policy::Dpo).stage()
+        if self.focus.policy().is_some() { self.focus } else { Stage::Dpo }
     }
 
     /// Optimiser steps behind that policy.
     pub fn step(&self) -> u64 {
-        let run = &self.runs[Policy::of(self.focus).unwrap_or(Policy::Dpo) as usize];
-        run.measured.as_ref().map_or(0, |(policy, _)| policy.step)
+        let run = &self.runs[self.focus.policy().unwrap_or(Method::Dpo)];
+        run.measured.as_ref().map_or(0, |it| it.policy.step)
     }
 }
 
@@ -144,17 +146,30 @@ impl Snapshot {
 #[derive(Debug, PartialEq)]
 pub(super) struct Lasting {
     reference: String,
-    runs: [(u32, u32, Option<u64>); 5],
+    runs: Vec<RunMarks>,
     reward_model: Option<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+struct RunMarks {
+    number: u32,
+    last: u32,
+    /// The step of its last point.
+    measured: Option<u64>,
 }
 
 impl<K: Kernels> Session<K> {
     /// What would be kept now, by its marks.
     pub(super) fn lasting(&self) -> Lasting {
+        let marks = |run: &Run| RunMarks {
+            number: run.number,
+            last: run.last,
+            measured: run.measured.as_ref().map(|it| it.policy.step),
+        };
         Lasting {
-            reference: self.pipeline.reference_fingerprint().to_owned(),
-            runs: self.runs.each_ref().map(|run| (run.number, run.last, run.measured.as_ref().map(|(it, _)| it.step))),
-            reward_model: self.pipeline.trained_reward_model().map(|(_, steps)| *steps),
+            reference: self.models.reference_fingerprint().to_owned(),
+            runs: self.runs.iter().map(|(_, run)| marks(run)).collect(),
+            reward_model: self.models.trained_reward_model().map(|(_, steps)| *steps),
         }
     }
 
@@ -203,10 +218,10 @@ impl<K: Kernels> Session<K> {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             settings: self.own_settings(),
-            checkpoints: self.pipeline.checkpoints(),
+            checkpoints: self.models.checkpoints(),
             focus: self.focus,
             runs: self.runs.clone(),
-            reward_model: self.pipeline.trained_reward_model().cloned(),
+            reward_model: self.models.trained_reward_model().cloned(),
             moments: self.moments.clone(),
             record: if self.lost() { self.record.clone() } else { Record::default() },
             has_told_kept: self.has_told_kept,
@@ -226,13 +241,13 @@ impl<K: Kernels> Session<K> {
         session.record = snapshot.record.clone();
         session.has_told_kept = snapshot.has_told_kept;
         if let Some(trained) = &snapshot.reward_model {
-            session.pipeline.resume_reward_model(trained.clone());
+            session.models.resume_reward_model(trained.clone());
         }
-        for policy in Policy::ALL {
-            let run = &mut session.runs[policy as usize];
-            let Some((checkpoint, seconds)) = run.measured.clone() else { continue };
-            run.seconds = seconds;
-            session.pipeline.resume(&mut session.k, policy, &checkpoint);
+        for method in Stage::of_policies().filter_map(Stage::policy) {
+            let run = &mut session.runs[method];
+            let Some(Measured { policy, seconds }) = &run.measured else { continue };
+            run.seconds = *seconds;
+            session.policies.resume(&mut session.k, &session.models, method, policy);
         }
         Ok(session)
     }

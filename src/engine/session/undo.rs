@@ -2,19 +2,21 @@
 //! optimiser and place in the data, until a step is taken or something else starts over: taken back, the run goes on as if
 //! there had been no reset.
 
-use super::pipeline::{Policy, PutAside, Subject};
+use super::policies::PutAside;
+use super::runs::Run;
 use super::sweep::LiveSweep;
-use super::{Run, Session};
+use super::{Session, Subject};
 use crate::engine::protocol::{Event, Stage};
+use klimb_metrics::Method;
 use klimb_network::backend::Kernels;
 
 /// What a reset took away.
 pub(super) struct Undo<K: Kernels> {
-    stages: &'static [Stage],
-    rooms: PutAside<K>,
-    runs: Vec<(Policy, Run)>,
+    stages: Vec<Stage>,
+    former: PutAside<K>,
+    runs: Vec<(Method, Run)>,
     /// The policy that was being measured.
-    evaluating: Option<Policy>,
+    evaluating: Option<Method>,
     /// The sweep that the reset ended.
     sweep: Option<LiveSweep>,
     /// What had been told of the runs.
@@ -26,21 +28,21 @@ impl<K: Kernels> Session<K> {
     pub(super) fn reset(&mut self, events: &mut Vec<Event>) {
         let stages = self.focus.restarted();
         let is_worth_it = self.stages().iter().any(|it| stages.contains(&it.stage) && it.steps > 0);
-        let policies = Policy::ALL.into_iter().filter(|policy| stages.contains(&policy.stage()));
-        let runs = policies.map(|policy| (policy, self.runs[policy as usize].clone())).collect();
+        let methods = stages.iter().filter_map(|stage| stage.policy());
+        let runs = methods.map(|method| (method, self.runs[method].clone())).collect();
         let evaluating = match self.evaluating {
-            Some((Subject::Policy(policy), _)) => Some(policy),
+            Some((Subject::Policy(method), _)) => Some(method),
             Some((Subject::Reference, _)) | None => None,
         };
-        let sweep = self.sweep.clone().filter(|_| self.sweeps(stages));
-        let told = self.record.of_runs(stages);
+        let sweep = self.sweep.clone().filter(|_| self.sweeps(&stages));
+        let told = self.record.of_runs(&stages);
         self.play(false, events);
         let replaced = self.replaced.take();
-        let rooms = self.restart(stages, false, events);
+        let former = self.restart(&stages, false, events);
         if !is_worth_it {
             self.replaced = replaced;
         } else {
-            self.undo = Some(Undo { stages, rooms, runs, evaluating, sweep, told });
+            self.undo = Some(Undo { stages, former, runs, evaluating, sweep, told });
         }
     }
 
@@ -49,20 +51,20 @@ impl<K: Kernels> Session<K> {
         if let Some(replaced) = self.replaced.take() {
             return self.bring_back(*replaced, events);
         }
-        let Some(Undo { stages, rooms, runs, evaluating, sweep, told }) = self.undo.take() else { return };
-        self.pipeline.take_back(&mut self.k, rooms);
-        for (policy, former) in runs {
+        let Some(Undo { stages, former, runs, evaluating, sweep, told }) = self.undo.take() else { return };
+        self.policies.take_back(&mut self.k, &mut self.models, former);
+        for (method, run) in runs {
             // A number that was given since is not given again.
-            let last = former.last.max(self.run(policy).last);
-            *self.run(policy) = Run { last, ..former };
+            let last = run.last.max(self.runs[method].last);
+            self.runs[method] = Run { last, ..run };
         }
-        self.record.take_back(stages, told);
+        self.record.take_back(&stages, told);
         events.push(Event::Undone(self.own_settings()));
         if let Some(sweep) = sweep {
             self.take_sweep_back(sweep, events);
         }
-        if let Some(policy) = evaluating {
-            self.measure(Subject::Policy(policy));
+        if let Some(method) = evaluating {
+            self.measure(Subject::Policy(method));
         }
     }
 
@@ -71,9 +73,9 @@ impl<K: Kernels> Session<K> {
     /// are at other workers.
     pub fn put_aside(&mut self, mut replaced: Self) -> Vec<Event> {
         replaced.look_for_loss();
-        let has_trained = Policy::ALL.into_iter().any(|policy| replaced.pipeline.steps(policy) > 0)
-            || replaced.pipeline.reward_model_steps() > 0
-            || replaced.pipeline.sft_is_live()
+        let has_trained = replaced.policies.trained().next().is_some()
+            || replaced.models.reward_model_steps() > 0
+            || replaced.models.sft_is_live()
             || replaced.undo.is_some();
         self.replaced = if replaced.lost() {
             None

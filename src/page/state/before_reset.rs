@@ -10,7 +10,7 @@ use klimb_metrics::MetricRow;
 /// What was known of the stages that a reset starts over.
 #[derive(Debug, Clone)]
 pub(super) struct BeforeReset {
-    stages: &'static [Stage],
+    stages: Vec<Stage>,
     metrics: BTreeMap<Stage, Vec<MetricRow>>,
     beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     inside: BTreeMap<Stage, Inside>,
@@ -18,9 +18,9 @@ pub(super) struct BeforeReset {
 
 impl BeforeReset {
     /// What `state` knows.
-    pub fn of(state: &State, stages: &'static [Stage]) -> Self {
+    pub fn of(state: &State, stages: &[Stage]) -> Self {
         Self {
-            stages,
+            stages: stages.to_vec(),
             metrics: state.metrics.clone(),
             beta_changes: state.beta_changes.clone(),
             inside: state.inside.clone(),
@@ -30,10 +30,10 @@ impl BeforeReset {
     /// Lets `state` know that of these stages again.
     pub fn give_back(mut self, state: &mut State) {
         for stage in self.stages {
-            state.forget(*stage);
-            give(&mut self.metrics, &mut state.metrics, *stage);
-            give(&mut self.beta_changes, &mut state.beta_changes, *stage);
-            give(&mut self.inside, &mut state.inside, *stage);
+            state.forget(stage);
+            give(&mut self.metrics, &mut state.metrics, stage);
+            give(&mut self.beta_changes, &mut state.beta_changes, stage);
+            give(&mut self.inside, &mut state.inside, stage);
         }
         state.curves.at = None;
         state.mark(&View::ALL);

@@ -90,10 +90,18 @@ fn shares(settings: &DpoSettings, numbers: &TokenComparison) -> Vec<f64> {
     logs.into_iter().map(|log| weight * log).collect()
 }
 
+/// Which method a step by likelihoods is told of.
+#[derive(Debug, Clone, Copy)]
+pub struct ToldAs {
+    pub stage: Stage,
+    /// How hard it pushes the rejected completions down.
+    pub alpha: f64,
+}
+
 /// The first pairs of a step of unlikelihood or Preferred-FT.
 pub fn likelihood_batch(
     world: &World,
-    (stage, alpha): (Stage, f64),
+    ToldAs { stage, alpha }: ToldAs,
     seen: &SeenPairs,
     row: Option<&MetricRow>,
 ) -> LikelihoodBatch {

@@ -5,7 +5,9 @@
 use super::{LiveSweep, State};
 use crate::engine::protocol::{Brought, Errand, Event, KeptMoment, News, Point};
 use crate::engine::session::Session;
-use crate::engine::session::pipeline::{Policy, RewardModelWork};
+use crate::engine::session::models::RewardModelWork;
+use crate::engine::session::runs::Measured;
+use klimb_metrics::Method;
 use klimb_network::backend::Kernels;
 use klimb_network::model::{Checkpoint, Expectation};
 
@@ -44,13 +46,13 @@ impl<K: Kernels> Session<K> {
             return;
         }
         while let Some(index) =
-            self.sweep.as_ref().filter(|sweep| self.can_lend(sweep.policy)).and_then(LiveSweep::for_a_hand)
+            self.sweep.as_ref().filter(|sweep| self.can_lend(sweep.method)).and_then(LiveSweep::for_a_hand)
         {
             let kept = self.snapshot();
             let Some(sweep) = &mut self.sweep else { return };
             sweep.runs[index].state = State::Errand;
-            let (run, steps, policy) = (sweep.run(index), sweep.plan.steps, sweep.policy);
-            let last = &mut self.run(policy).last;
+            let (run, steps, method) = (sweep.run(index), sweep.plan.steps, sweep.method);
+            let last = &mut self.runs[method].last;
             *last = run.run.max(*last);
             let errand = Errand { run: run.run, steps, kept: kept.for_errand(run.beta) };
             events.extend([Event::Sweep(Some(run)), Event::Errand(Box::new(errand))]);
@@ -58,8 +60,8 @@ impl<K: Kernels> Session<K> {
     }
 
     /// Whether what a hand needs is there: the reward model is trained here, once.
-    fn can_lend(&self, policy: Policy) -> bool {
-        policy != Policy::Ppo || self.pipeline.reward_model_work() == RewardModelWork::Nothing
+    fn can_lend(&self, method: Method) -> bool {
+        !method.info().needs_reward_model || self.models.reward_model_work() == RewardModelWork::Nothing
     }
 
     /// Takes over what a hand brought.
@@ -89,8 +91,8 @@ impl<K: Kernels> Session<K> {
 
     fn adopt_point(&mut self, index: usize, moment: KeptMoment, events: &mut Vec<Event>) {
         let expected = Expectation {
-            config: Some(*self.pipeline.network.config()),
-            vocabulary_fingerprint: self.pipeline.base.vocabulary_fingerprint.clone(),
+            config: Some(*self.models.network.config()),
+            vocabulary_fingerprint: self.models.base.vocabulary_fingerprint.clone(),
             head: false,
         };
         let Ok(policy) = Checkpoint::from_bytes(&moment.checkpoint, Some(&expected)) else {
@@ -104,7 +106,7 @@ impl<K: Kernels> Session<K> {
         }
         *told = Some(step);
         let point = Point { run: sweep.number(index), ..moment.point };
-        self.moments.keep(sweep.policy, &point, &policy, moment.seconds);
+        self.moments.keep(moment.stage, &point, &Measured { policy, seconds: moment.seconds });
         events.push(Event::Point(point.clone()));
         let mut kept = self.snapshot().kept();
         kept.moments.push(KeptMoment { point, ..moment });

@@ -5,17 +5,19 @@
 mod errands;
 mod progress;
 
-use super::pipeline::{Policy, Subject};
-use super::{Session, progress, reports};
+use super::policies::steps_between_points;
+use super::{Session, Subject, progress, reports};
 use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
+use klimb_metrics::{Method, SettingKind};
 use klimb_network::backend::{BackendError, Kernels};
 
 /// A sweep that is on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LiveSweep {
     stage: Stage,
-    policy: Policy,
+    /// The method of that stage.
+    method: Method,
     plan: Sweep,
     /// Where each run stands.
     runs: Vec<Standing>,
@@ -99,13 +101,13 @@ impl<K: Kernels> Session<K> {
             drop(self.restart(&[stage], false, events));
         }
         let Some(plan) = plan else { return Ok(()) };
-        let steers = self.focus != Stage::Dpo && self.pipeline.settings.target_kl > 0.0;
-        let swept = Policy::of(self.focus).filter(|it| matches!(it, Policy::Dpo | Policy::Ppo | Policy::PpoGt));
-        let Some(policy) = swept.filter(|_| !steers && !plan.betas.is_empty()) else {
+        let steers = self.focus != Stage::Dpo && self.models.settings.target_kl > 0.0;
+        let swept = self.focus.policy().filter(|it| it.info().setting == SettingKind::Beta);
+        let Some(method) = swept.filter(|_| !steers && !plan.betas.is_empty()) else {
             events.push(Event::Failure(nothing_to_sweep(steers)));
             return Ok(());
         };
-        let own = self.pipeline.settings;
+        let own = self.models.settings;
         if let Some(error) = plan.betas.iter().find_map(|&beta| Settings { beta, ..own }.validated().err()) {
             events.push(Event::Failure(reports::setting_failure(&error)));
             return Ok(());
@@ -116,10 +118,10 @@ impl<K: Kernels> Session<K> {
         }
         let sweep = LiveSweep {
             stage: self.focus,
-            policy,
+            method,
             runs: vec![Standing::default(); plan.betas.len()],
             plan,
-            first: self.next_number(policy),
+            first: self.next_number(method),
             at: 0,
             broken: Vec::new(),
             own_beta: own.beta,
@@ -133,7 +135,7 @@ impl<K: Kernels> Session<K> {
 
     /// The settings as the person has them, whatever a sweep trains with.
     pub(super) fn own_settings(&self) -> Settings {
-        let settings = self.pipeline.settings;
+        let settings = self.models.settings;
         Settings { beta: self.sweep.as_ref().map_or(settings.beta, |sweep| sweep.own_beta), ..settings }
     }
 
@@ -151,7 +153,7 @@ impl<K: Kernels> Session<K> {
             let own = self.own_settings();
             let settings = self.beside_sweep(own);
             // β alone starts nothing over.
-            self.pipeline.configure(&mut self.k, settings);
+            self.set(settings);
             self.rest_sweep();
         }
     }
@@ -162,7 +164,7 @@ impl<K: Kernels> Session<K> {
         sweep.is_some_and(|it| {
             it.runs[it.at].state != State::Own
                 || it.broken.contains(&it.at)
-                || self.pipeline.steps(it.policy) >= self.steps_of(it)
+                || self.policies.steps(it.method) >= self.steps_of(it)
         })
     }
 
@@ -192,10 +194,10 @@ impl<K: Kernels> Session<K> {
     }
 
     fn begin_run(&mut self, mut sweep: LiveSweep, index: usize, events: &mut Vec<Event>) {
-        self.pipeline.configure(&mut self.k, Settings { beta: sweep.plan.betas[index], ..self.pipeline.settings });
-        let last = self.run(sweep.policy).last;
+        self.set(Settings { beta: sweep.plan.betas[index], ..self.models.settings });
+        let last = self.runs[sweep.method].last;
         drop(self.restart(&[sweep.stage], false, events));
-        let run = self.run(sweep.policy);
+        let run = &mut self.runs[sweep.method];
         run.number = sweep.number(index);
         run.last = last.max(run.number);
         sweep.at = index;
@@ -209,7 +211,7 @@ impl<K: Kernels> Session<K> {
     pub(super) fn end_sweep(&mut self, events: &mut Vec<Event>) {
         let own = self.own_settings();
         if self.sweep.take().is_some() {
-            self.pipeline.configure(&mut self.k, own);
+            self.set(own);
             events.extend([progress(Work::Sweep, 1, 1, 0.0), Event::Sweep(None)]);
         }
     }
@@ -222,7 +224,7 @@ impl<K: Kernels> Session<K> {
             run.state = State::Waiting;
             sweep.pace.lose(std::mem::take(&mut run.steps));
         }
-        sweep.own_beta = self.pipeline.settings.beta;
+        sweep.own_beta = self.models.settings.beta;
         events.push(Event::Sweep(Some(sweep.run(sweep.at))));
         self.sweep = Some(sweep);
         self.refocus_sweep();
@@ -236,17 +238,13 @@ impl<K: Kernels> Session<K> {
 
     /// Whether a point is one that was told already, by a hand that did not come to the end of the run.
     pub(super) fn is_told(&self, subject: Subject, step: u64) -> bool {
-        let its = self.sweep.as_ref().filter(|sweep| subject == Subject::Policy(sweep.policy));
+        let its = self.sweep.as_ref().filter(|sweep| subject == Subject::Policy(sweep.method));
         its.is_some_and(|sweep| sweep.runs[sweep.at].told.is_some_and(|told| step <= told))
     }
 
     /// Steps of a run: those that are asked for, and on to the next point.
     fn steps_of(&self, sweep: &LiveSweep) -> u64 {
-        let settings = &self.pipeline.settings;
-        let between_points = match sweep.policy {
-            Policy::Ppo | Policy::PpoGt => settings.evaluate_rollouts * self.pipeline.steps_per_rollout(),
-            Policy::Dpo | Policy::Unlikelihood | Policy::PreferredFt => settings.evaluate_every,
-        };
+        let between_points = steps_between_points(&self.models.settings, sweep.method);
         sweep.plan.steps.max(1).next_multiple_of(between_points as u64)
     }
 }

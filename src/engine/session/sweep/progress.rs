@@ -67,7 +67,7 @@ impl<K: Kernels> Session<K> {
     fn steps_by_run(&self, sweep: &LiveSweep, a_run: u64) -> Vec<u64> {
         let of = |state, steps| match state {
             State::Waiting => 0,
-            State::Own => self.pipeline.steps(sweep.policy).min(a_run),
+            State::Own => self.policies.steps(sweep.method).min(a_run),
             State::Errand => a_run.min(steps),
             State::Over => a_run,
         };

@@ -1,6 +1,6 @@
 //! SFT from the base model, live, and how what it has learned becomes the reference.
 
-use super::{Pipeline, TOLD, preferences};
+use super::{Models, TOLD, preferences};
 use crate::engine::protocol::{Loaded, SftBatch};
 use crate::engine::session::reports;
 use klimb_align::algorithms::{Sft, SftMetrics};
@@ -19,7 +19,7 @@ pub(super) struct LiveSft<K: Kernels> {
     adopted: u64,
 }
 
-impl<K: Kernels> Pipeline<K> {
+impl<K: Kernels> Models<K> {
     /// Begins SFT from the base model. The reference stays what it was until it is adopted.
     pub fn begin_sft(&mut self, k: &mut K) {
         let settings = sft_settings(SFT_STEPS);
@@ -90,7 +90,7 @@ impl<K: Kernels> Pipeline<K> {
         Ok(true)
     }
 
-    /// Replaces the SFT model by the one in a file; [`Pipeline::adopt`] then makes it the reference. Answers with what it is.
+    /// Replaces the SFT model by the one in a file; [`Models::adopt`] then makes it the reference. Answers with what it is.
     pub fn load_sft(&mut self, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
         let vocabulary_fingerprint = self.world.vocabulary().fingerprint();
         let expected = Expectation { config: Some(self.base.config), vocabulary_fingerprint, head: false };

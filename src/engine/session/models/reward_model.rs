@@ -1,6 +1,6 @@
 //! The reward model: pairs, training, validation, and scores of mean 0 under the reference, each in short pieces.
 
-use super::{PIECE, Pipeline, TOLD, at_temperature_1};
+use super::{Models, PIECE, TOLD, at_temperature_1};
 use crate::engine::protocol::ScoredBatch;
 use crate::engine::session::reports;
 use klimb_align::language::Sequence;
@@ -36,7 +36,7 @@ pub enum RewardModelWork {
 }
 
 /// The reward model on its way.
-pub(super) struct RewardModelRoom<K: Kernels> {
+pub struct RewardModelRoom<K: Kernels> {
     training: Option<RewardModelTraining<K>>,
     /// Whether the last step's validation is still to be done.
     is_validating: bool,
@@ -54,7 +54,7 @@ impl<K: Kernels> RewardModelRoom<K> {
     }
 }
 
-impl<K: Kernels> Pipeline<K> {
+impl<K: Kernels> Models<K> {
     /// Pairs that the reward model learns from and is validated on: whole prompt instances, or all of a person's.
     fn pairs_wanted(&self) -> usize {
         if self.given.is_some() {
@@ -103,6 +103,16 @@ impl<K: Kernels> Pipeline<K> {
             }
             None => (usize::from(room.trained.is_some()), 1),
         }
+    }
+
+    /// Starts over. Answers with what it had come to.
+    pub fn restart_reward_model(&mut self) -> RewardModelRoom<K> {
+        std::mem::replace(&mut self.reward_model, RewardModelRoom::new())
+    }
+
+    /// Goes on as it was.
+    pub fn take_reward_model_back(&mut self, former: RewardModelRoom<K>) {
+        self.reward_model = former;
     }
 
     /// Takes over a reward model that another session trained on the same reference.

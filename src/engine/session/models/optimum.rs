@@ -1,6 +1,6 @@
 //! Samples of the reference behind the closed-form optimum, piece by piece.
 
-use super::{PIECE, Pipeline, at_temperature_1};
+use super::{Models, PIECE, at_temperature_1};
 use klimb_lab::{OptimumSample, RecordedOptimum, Worth, optimum_curve};
 use klimb_metrics::OptimumPoint;
 use klimb_network::backend::{BackendError, Kernels};
@@ -53,7 +53,7 @@ impl Optimum {
     }
 }
 
-impl<K: Kernels> Pipeline<K> {
+impl<K: Kernels> Models<K> {
     /// The fingerprint of the reference in use.
     pub fn reference_fingerprint(&self) -> &str {
         &self.optimum.reference

@@ -1,13 +1,9 @@
-//! The models and data of a session, stage by stage, and the work each stage can do.
+//! What every policy of a session is trained on and measured by: base model, reference, pairs, reward model, evaluation and
+//! samples; and the work that the stages which train no policy can do.
 
 mod best_of_n;
-mod dpo;
-mod likelihood;
-mod looking;
 mod optimum;
-mod ppo;
-mod preferences;
-mod put_aside;
+pub(super) mod preferences;
 mod reward_model;
 mod sft;
 
@@ -16,33 +12,27 @@ use thiserror::Error;
 use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
-use best_of_n::LiveBestOfN;
-use klimb_align::algorithms::Dpo;
 use klimb_align::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
 use klimb_lab::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
-use klimb_metrics::Method;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 use klimb_numerics::rng::Generator;
 use klimb_world::preferences::{Pair, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
-use likelihood::{Likelihoods, LiveLikelihood};
 use optimum::Optimum;
-use ppo::LivePpo;
 use preferences::PreferencesError;
-use reward_model::RewardModelRoom;
 use sft::LiveSft;
 
-pub use put_aside::PutAside;
-pub use reward_model::RewardModelWork;
+pub use best_of_n::LiveBestOfN;
+pub use reward_model::{RewardModelRoom, RewardModelWork};
 
 /// Samples taken at a time for points and for the optimum.
 const PIECE: usize = 128;
 /// Prompts read side by side.
 const READ_PROMPTS: usize = 5;
 /// Pairs or episodes told in full after a step.
-const TOLD: usize = 4;
+pub(super) const TOLD: usize = 4;
 /// Sequences that are looked at in one forward pass.
 const LOOKED_AT: usize = 32;
 
@@ -60,60 +50,6 @@ pub enum AssetError {
     Preferences(#[from] PreferencesError),
 }
 
-/// A policy that is trained on the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// By DPO.
-    Dpo,
-    /// By PPO with the reward model's score.
-    Ppo,
-    /// By PPO with the gold reward.
-    PpoGt,
-    /// By unlikelihood.
-    Unlikelihood,
-    /// By SFT on the chosen.
-    PreferredFt,
-}
-
-impl Policy {
-    pub const ALL: [Self; 5] = [Self::Dpo, Self::Ppo, Self::PpoGt, Self::Unlikelihood, Self::PreferredFt];
-
-    /// The policy of a stage that has one.
-    pub fn of(stage: Stage) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.stage() == stage)
-    }
-
-    pub fn stage(self) -> Stage {
-        match self {
-            Self::Dpo => Stage::Dpo,
-            Self::Ppo => Stage::Ppo,
-            Self::PpoGt => Stage::PpoGt,
-            Self::Unlikelihood => Stage::Unlikelihood,
-            Self::PreferredFt => Stage::PreferredFt,
-        }
-    }
-
-    /// How it is made.
-    pub fn method(self) -> Method {
-        match self {
-            Self::Dpo => Method::Dpo,
-            Self::Ppo => Method::Ppo,
-            Self::PpoGt => Method::PpoGt,
-            Self::Unlikelihood => Method::Unlikelihood,
-            Self::PreferredFt => Method::PreferredFt,
-        }
-    }
-}
-
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// The SFT model.
-    Reference,
-    /// A policy in training.
-    Policy(Policy),
-}
-
 /// What new settings start over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Consequences {
@@ -124,38 +60,33 @@ pub struct Consequences {
 }
 
 /// Everything a session computes with.
-pub struct Pipeline<K: Kernels> {
+pub struct Models<K: Kernels> {
     pub settings: Settings,
     pub world: World,
     pub network: Network,
     pub base: Checkpoint,
     /// The reference: recorded, loaded, or adopted from live SFT.
-    sft: Checkpoint,
+    pub sft: Checkpoint,
     base_parameters: K::Floats,
-    reference: K::Floats,
+    /// Its parameters, where they are computed with.
+    pub reference: K::Floats,
     live_sft: Option<LiveSft<K>>,
     /// Pairs that a person labelled.
-    given: Option<Vec<Pair>>,
+    pub given: Option<Vec<Pair>>,
     pub data: PreferenceData<K>,
-    /// DPO's own pairs, where the policy writes them.
-    online: Option<PreferenceData<K>>,
-    pub dpo: Dpo<K>,
     reward_model: RewardModelRoom<K>,
-    ppo: Option<LivePpo<K>>,
-    ppo_gt: Option<LivePpo<K>>,
-    likelihoods: Likelihoods<K>,
     best_of_n: Option<LiveBestOfN<K>>,
     pub evaluator: Evaluator<K>,
     reader: Generation<K>,
     /// The temperature at which it writes.
     pub reading: f64,
-    scorer: Scorer<K>,
+    pub scorer: Scorer<K>,
     sampler: Generation<K>,
     optimum: Optimum,
 }
 
-impl<K: Kernels> Pipeline<K> {
-    /// A pipeline from shipped checkpoints.
+impl<K: Kernels> Models<K> {
+    /// Models from shipped checkpoints.
     pub fn new(k: &mut K, settings: Settings, checkpoints: &Checkpoints) -> Result<Self, AssetError> {
         let noise = settings.breadth.noise();
         let world = World::new(WorldSettings { noise, ..WorldSettings::default() }).expect("the noise is a valid one");
@@ -180,13 +111,8 @@ impl<K: Kernels> Pipeline<K> {
             reference: upload(k, &sft.parameters),
             live_sft: None,
             data: preferences::data(k, &network, &settings, given.as_deref()),
-            online: preferences::online(k, &network, &settings, given.as_deref()),
             given,
-            dpo: dpo::new(k, &network, &sft, &settings),
             reward_model: RewardModelRoom::new(),
-            ppo: None,
-            ppo_gt: None,
-            likelihoods: Likelihoods::new(),
             best_of_n: None,
             evaluator: evaluator(k, &network, &settings),
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
@@ -207,7 +133,6 @@ impl<K: Kernels> Pipeline<K> {
         // Another text is another start, as another width is.
         let settings = Settings { breadth: self.settings.breadth, ..settings };
         let old = std::mem::replace(&mut self.settings, settings);
-        self.dpo.configure(dpo::dpo_settings(&settings));
         let differs = |of: fn(&Settings) -> (usize, usize)| of(&old) != of(&settings);
         let remeasure = old.evaluation_samples != settings.evaluation_samples;
         if remeasure {
@@ -243,24 +168,8 @@ impl<K: Kernels> Pipeline<K> {
             (Stage::Ppo, ppo || reward_model),
             (Stage::PpoGt, ppo),
         ];
-        if !ppo {
-            self.configure_ppo();
-        }
         let stages = stages.into_iter().filter(|(_, restarts)| *restarts).map(|(stage, _)| stage).collect();
         Consequences { stages, remeasure: of_policies }
-    }
-
-    /// Optimiser steps of a policy.
-    pub fn steps(&self, policy: Policy) -> u64 {
-        let of = |live: &Option<LivePpo<K>>| live.as_ref().map_or(0, |live| live.ppo.policy().steps());
-        match policy {
-            Policy::Dpo => self.dpo.learner().steps(),
-            Policy::Ppo => of(&self.ppo),
-            Policy::PpoGt => of(&self.ppo_gt),
-            Policy::Unlikelihood | Policy::PreferredFt => {
-                self.likelihoods.get(policy).map_or(0, |live| live.learner().steps())
-            }
-        }
     }
 
     /// Makes the next chunk of pairs.
@@ -268,17 +177,9 @@ impl<K: Kernels> Pipeline<K> {
         self.data.extend(k, &self.world, &self.reference).await
     }
 
-    pub async fn advance_evaluation(&mut self, k: &mut K, subject: Subject) -> Result<(), BackendError> {
-        let policy = match subject {
-            Subject::Reference => Some(&self.reference),
-            Subject::Policy(Policy::Dpo) => Some(&self.dpo.learner().parameters),
-            Subject::Policy(Policy::Ppo) => self.ppo.as_ref().map(|live| &live.ppo.policy().parameters),
-            Subject::Policy(Policy::PpoGt) => self.ppo_gt.as_ref().map(|live| &live.ppo.policy().parameters),
-            Subject::Policy(policy) => self.likelihoods.get(policy).map(|live| &live.learner().parameters),
-        };
-        // A policy that has not begun is the reference.
-        let policy = policy.unwrap_or(&self.reference);
-        self.evaluator.advance(k, &self.world, policy, &self.reference).await
+    /// A piece of measuring a policy; the reference itself where there is none.
+    pub async fn advance_evaluation(&mut self, k: &mut K, policy: Option<&K::Floats>) -> Result<(), BackendError> {
+        self.evaluator.advance(k, &self.world, policy.unwrap_or(&self.reference), &self.reference).await
     }
 
     /// A prompt as the person typed it, or why it cannot be one.
@@ -286,26 +187,18 @@ impl<K: Kernels> Pipeline<K> {
         reports::typed_prompt(&self.world, text)
     }
 
-    /// The same prompts and coins through base, SFT and every policy that has a step.
-    pub async fn samples(&mut self, k: &mut K, typed: Option<Vec<u32>>) -> Result<Samples, BackendError> {
+    /// The same prompts and coins through base, SFT and the policies, of each of which the stage, its steps and parameters
+    /// are given.
+    pub async fn samples<'a>(
+        &'a mut self,
+        k: &mut K,
+        policies: impl Iterator<Item = (Stage, u64, &'a K::Floats)>,
+        typed: Option<Vec<u32>>,
+    ) -> Result<Samples, BackendError> {
         let is_typed = typed.is_some();
         let prompts = typed.map_or_else(|| self.standing_prompts(), |prompt| vec![prompt; 3]);
-        let mut models = vec![
-            (Stage::Base, self.base.step, &self.base_parameters),
-            (Stage::Sft, self.sft.step, &self.reference),
-            (Stage::Dpo, self.dpo.learner().steps(), &self.dpo.learner().parameters),
-        ];
-        for (stage, live) in [(Stage::Ppo, &self.ppo), (Stage::PpoGt, &self.ppo_gt)] {
-            if let Some(LivePpo { ppo, .. }) = live {
-                models.push((stage, ppo.policy().steps(), &ppo.policy().parameters));
-            }
-        }
-        for policy in [Policy::Unlikelihood, Policy::PreferredFt] {
-            if let Some(learner) = self.likelihoods.get(policy).map(LiveLikelihood::learner) {
-                models.push((policy.stage(), learner.steps(), &learner.parameters));
-            }
-        }
-        models.retain(|(stage, step, _)| *step > 0 || Policy::of(*stage).is_none());
+        let own = [(Stage::Base, self.base.step, &self.base_parameters), (Stage::Sft, self.sft.step, &self.reference)];
+        let models: Vec<(Stage, u64, &K::Floats)> = own.into_iter().chain(policies).collect();
         let written = write(k, &mut self.reader, self.reading, &self.settings, &prompts, &models).await?;
         let mut told = Vec::with_capacity(written.len());
         for (sequences, (stage, step, parameters)) in written.into_iter().zip(&models) {
@@ -347,60 +240,28 @@ impl<K: Kernels> Pipeline<K> {
         }
     }
 
-    /// Goes on with a policy that another session trained on the same reference.
-    pub fn resume(&mut self, k: &mut K, policy: Policy, checkpoint: &Checkpoint) {
-        match policy {
-            Policy::Dpo => self.dpo.resume(k, &checkpoint.parameters, checkpoint.step),
-            Policy::Ppo | Policy::PpoGt => self.resume_ppo(k, policy, &checkpoint.parameters, checkpoint.step),
-            Policy::Unlikelihood | Policy::PreferredFt => {
-                self.resume_likelihood(k, policy, &checkpoint.parameters, checkpoint.step);
-            }
-        }
+    /// A policy that was trained on the reference, as a checkpoint.
+    pub fn checkpoint_of(&self, parameters: Vec<f32>, step: u64, stage: &str) -> Checkpoint {
+        Checkpoint { parameters, step, stage: stage.into(), ..self.sft.clone() }
     }
 
-    /// The model of a stage as a checkpoint, if there is one yet.
-    pub async fn checkpoint(&mut self, k: &mut K, stage: Stage) -> Result<Option<Checkpoint>, BackendError> {
-        let learned = |parameters, step, stage: &str| {
-            Some(Checkpoint { parameters, step, stage: stage.into(), ..self.sft.clone() })
-        };
-        Ok(match stage {
-            Stage::Base => Some(self.base.clone()),
-            Stage::Sft | Stage::Pairs => match &self.live_sft {
-                Some(live) => {
-                    let learner = live.trainer.learner();
-                    learned(learner.read_parameters(k).await?, learner.steps(), &self.sft.stage)
-                }
-                None => Some(self.sft.clone()),
-            },
-            Stage::Dpo => {
-                let learner = self.dpo.learner();
-                learned(learner.read_parameters(k).await?, learner.steps(), "dpo")
-            }
-            Stage::RewardModel => self.reward_model.trained.as_ref().map(|(trained, _)| Checkpoint {
-                parameters: trained.parameters.clone(),
-                step: trained.report.step,
-                stage: "reward_model".into(),
-                head: true,
-                ..self.sft.clone()
-            }),
-            Stage::Ppo | Stage::PpoGt => {
-                let (live, name) = if stage == Stage::Ppo { (&self.ppo, "ppo") } else { (&self.ppo_gt, "ppo-gt") };
-                match live {
-                    Some(LivePpo { ppo, .. }) => learned(ppo.read_policy(k).await?, ppo.policy().steps(), name),
-                    None => None,
-                }
-            }
-            Stage::Unlikelihood | Stage::PreferredFt => {
-                let policy = Policy::of(stage).expect("both have a policy");
-                match self.likelihoods.get(policy).map(LiveLikelihood::learner) {
-                    Some(learner) => {
-                        learned(learner.read_parameters(k).await?, learner.steps(), policy.method().info().file_name)
-                    }
-                    None => None,
-                }
-            }
-            Stage::BestOfN => None,
-        })
+    /// The base model as a checkpoint.
+    pub fn base_checkpoint(&self) -> Checkpoint {
+        self.base.clone()
+    }
+
+    /// The SFT model as a checkpoint: the one in training, if there is one, or else the reference.
+    pub async fn sft_checkpoint(&self, k: &mut K) -> Result<Checkpoint, BackendError> {
+        let Some(live) = &self.live_sft else { return Ok(self.sft.clone()) };
+        let learner = live.trainer.learner();
+        Ok(self.checkpoint_of(learner.read_parameters(k).await?, learner.steps(), &self.sft.stage))
+    }
+
+    /// The reward model as a checkpoint, once it is trained.
+    pub fn reward_model_checkpoint(&self) -> Option<Checkpoint> {
+        let (trained, _) = self.trained_reward_model()?;
+        let checkpoint = self.checkpoint_of(trained.parameters.clone(), trained.report.step, "reward_model");
+        Some(Checkpoint { head: true, ..checkpoint })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{PIECE, Pipeline, at_temperature_1};
+use super::{Models, PIECE, at_temperature_1};
 use crate::engine::protocol::{DrawnPair, Loaded, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
@@ -66,7 +66,7 @@ pub(super) fn data<K: Kernels>(
 }
 
 /// No pair yet of those that the policy in training will write, if it is to write them: a person's are used as they are.
-pub(super) fn online<K: Kernels>(
+pub(in crate::engine::session) fn online<K: Kernels>(
     k: &mut K,
     network: &Network,
     settings: &Settings,
@@ -79,7 +79,7 @@ pub(super) fn online<K: Kernels>(
     is_online.then(|| PreferenceData::new(k, network, u64::from(settings.seed), made))
 }
 
-impl<K: Kernels> Pipeline<K> {
+impl<K: Kernels> Models<K> {
     /// Whether a person labelled the pairs.
     pub fn pairs_are_loaded(&self) -> bool {
         self.given.is_some()

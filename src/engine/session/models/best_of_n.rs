@@ -1,6 +1,6 @@
 //! Best-of-N in short pieces: the reference's completions, their scores, and a point for every N.
 
-use super::Pipeline;
+use super::Models;
 use crate::engine::protocol::BestOfNNumbers;
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::best_of_n_bound;
@@ -13,7 +13,7 @@ use klimb_world::MAX_SEQUENCE;
 const PIECE: usize = 256;
 
 /// Best-of-N on its way.
-pub(super) struct LiveBestOfN<K: Kernels> {
+pub struct LiveBestOfN<K: Kernels> {
     work: Work<K>,
     /// What it came to so far.
     told: Vec<BestOfNNumbers>,
@@ -31,10 +31,20 @@ enum Work<K: Kernels> {
     Nothing { pool: CompletionPool, has_learned: bool },
 }
 
-impl<K: Kernels> Pipeline<K> {
+impl<K: Kernels> Models<K> {
     fn best_of_n_settings(&self) -> BestOfNSettings {
         let Settings { evaluation_samples, largest_n, best_of_n_completions, .. } = self.settings;
         BestOfNSettings { largest: largest_n, samples: evaluation_samples, completions: best_of_n_completions }
+    }
+
+    /// Starts over. Answers with what it had come to.
+    pub fn restart_best_of_n(&mut self) -> Option<LiveBestOfN<K>> {
+        self.best_of_n.take()
+    }
+
+    /// Goes on as it was.
+    pub fn take_best_of_n_back(&mut self, former: Option<LiveBestOfN<K>>) {
+        self.best_of_n = former;
     }
 
     /// Completions drawn and wanted.
