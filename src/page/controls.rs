@@ -13,8 +13,9 @@ use super::{
     Page, address, annotator, badge, beta, clipboard, curves, dom, export, format, former, frontier, inside, knobs,
     lectern, pictures, pipeline, runs, stored, studies, sweep,
 };
-use crate::engine::protocol::{Command, Extent, Origin, Stage, StageState, StageStatus};
+use crate::engine::protocol::{Command, Extent, Origin, Stage, StageKind, StageState, StageStatus};
 use klimb_charts::recorded::Ghosts;
+use klimb_metrics::Method;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
 use klimb_text::json;
@@ -371,24 +372,25 @@ pub fn draw(state: &State) {
     dom::set_text("play", if state.playing { say("Pause") } else { say("Play") });
     dom::flag("play", "disabled", !ready);
     dom::flag("step", "disabled", !trainable || state.playing);
-    for id in ["reset", "save-sft", "save-dpo", "load-sft"] {
+    for id in ["reset", "load-sft"] {
         dom::flag(id, "disabled", !ready);
     }
     let pairs = state.stage(Stage::Pairs);
     let are_loaded = pairs.is_some_and(|pairs| pairs.origin == Origin::Loaded);
     dom::flag("save-pairs", "disabled", !(are_loaded || pairs.is_some_and(|pairs| pairs.steps > 0)));
     dom::flag("generate-pairs", "disabled", !are_loaded);
-    for (id, stage) in [
-        ("save-reward-model", Stage::RewardModel),
-        ("save-ppo", Stage::Ppo),
-        ("save-ppo-gt", Stage::PpoGt),
-        ("save-unlikelihood", Stage::Unlikelihood),
-        ("save-preferred-ft", Stage::PreferredFt),
-    ] {
-        let is_there = |stage: &StageStatus| {
-            if stage.stage == Stage::RewardModel { stage.state == StageState::Done } else { stage.steps > 0 }
+    for stage in Stage::ALL {
+        let is_there = |status: &StageStatus| match stage.kind() {
+            StageKind::RewardModel => Some(status.state == StageState::Done),
+            // It is there from the beginning, as the reference.
+            StageKind::Policy(Method::Dpo) => Some(ready),
+            StageKind::Policy(_) => Some(status.steps > 0),
+            StageKind::Sft => Some(ready),
+            StageKind::Base | StageKind::Pairs | StageKind::BestOfN => None,
         };
-        dom::flag(id, "disabled", !state.stage(stage).is_some_and(is_there));
+        if let Some(is_there) = state.stage(stage).and_then(is_there) {
+            dom::flag(&format!("save-{}", stage.id()), "disabled", !is_there);
+        }
     }
     knobs::draw(state);
     dom::write_unless_focused("seed", &state.settings.seed.to_string());

@@ -2,25 +2,24 @@
 
 use super::state::State;
 use super::{dom, format};
-use crate::engine::protocol::{Origin, Stage, StageState, StageStatus};
+use crate::engine::protocol::{Origin, Stage, StageKind, StageState, StageStatus};
 use klimb_metrics::Series;
 use klimb_text::words::say;
 
 /// Points of a sparkline; a longer run is thinned out.
 const SPARK: usize = 60;
 
-/// The stages that are trained, with the number that their sparkline follows.
-const TRAINED: [(Stage, &str); 8] = [
-    (Stage::Sft, "sft/loss"),
-    (Stage::RewardModel, "reward_model/loss"),
-    (Stage::Ppo, "objective/score"),
-    (Stage::PpoGt, "objective/score"),
-    (Stage::Dpo, "dpo/loss"),
-    (Stage::Unlikelihood, "unlikelihood/loss"),
-    (Stage::PreferredFt, "sft/loss"),
-    // Nothing is trained: its line stays empty.
-    (Stage::BestOfN, "best_of_n"),
-];
+/// The metric that the small line of a stage follows. `None` where there is nothing to play; empty, as its line stays, where
+/// nothing is trained.
+fn progress(stage: Stage) -> Option<&'static str> {
+    match stage.kind() {
+        StageKind::Base | StageKind::Pairs => None,
+        StageKind::RewardModel => Some("reward_model/loss"),
+        StageKind::Sft | StageKind::Policy(_) | StageKind::BestOfN => {
+            Some(stage.method().and_then(|method| method.info().progress).unwrap_or_default())
+        }
+    }
+}
 
 /// The stage whose id this is.
 pub fn named(name: &str) -> Option<Stage> {
@@ -49,7 +48,7 @@ pub fn draw(state: &State) {
     };
     dom::set_text("what-pairs", pairs);
     let idle = state.ready.is_some() && !state.playing;
-    for (stage, metric) in TRAINED {
+    for (stage, metric) in Stage::ALL.into_iter().filter_map(|stage| Some((stage, progress(stage)?))) {
         let id = stage.id();
         let is_focused = state.focused == stage;
         let pressed = if is_focused { "true" } else { "false" };

@@ -137,9 +137,7 @@ impl RunSettings {
         }
         let mut settings = self.now;
         // A sweep's runs have each their own, and the seed is the engine's.
-        if let (Setting::Number(number), Some(Stage::Dpo | Stage::Ppo | Stage::PpoGt)) =
-            (&point.point.setting, Stage::of(method))
-        {
+        if let (Setting::Number(number), true) = (&point.point.setting, method.has_leash()) {
             settings.beta = *number;
         }
         let before = self.runs.get(&(point.run, method)).copied();

@@ -5,7 +5,7 @@ use web_sys::{Element, HtmlElement};
 
 use super::state::{State, Tint};
 use super::{dom, format};
-use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, Word};
+use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, StageKind, Word};
 use klimb_text::words::{each_heard, say};
 
 /// A valence that is tinted as strongly as any; the lexicon's strongest is 4.
@@ -44,12 +44,12 @@ pub(super) fn sample(row: &SampleRow, by: Tint) -> Element {
 
 fn written(completion: &SampledCompletion, by: Tint) -> Element {
     let stage = completion.stage;
-    let (method, name) = match stage {
-        Stage::Base => ("base", say(stage.name()).to_owned()),
-        Stage::Dpo | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {
-            (stage.id(), say!("{}, step {}", say(stage.name()), completion.step))
+    let (method, name) = match stage.kind() {
+        StageKind::Base => ("base", say(stage.name()).to_owned()),
+        StageKind::Policy(_) => (stage.id(), say!("{}, step {}", say(stage.name()), completion.step)),
+        StageKind::Sft | StageKind::Pairs | StageKind::RewardModel | StageKind::BestOfN => {
+            ("sft", Stage::Sft.name().to_owned())
         }
-        Stage::Sft | Stage::Pairs | Stage::RewardModel | Stage::BestOfN => ("sft", Stage::Sft.name().to_owned()),
     };
     let block = dom::make("div", "completion", "");
     let model = dom::make("p", "model", &name);

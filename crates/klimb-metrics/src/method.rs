@@ -301,6 +301,11 @@ impl Method {
         !self.is_standing() && self.info().learns_from != LearnsFrom::Nothing
     }
 
+    /// Whether β holds it near the reference.
+    pub fn has_leash(self) -> bool {
+        self.info().setting == SettingKind::Beta
+    }
+
     /// The method of this name in files.
     pub fn of_file_name(name: &str) -> Option<Self> {
         METHODS.iter().find(|info| info.file_name == name).map(|info| info.method)

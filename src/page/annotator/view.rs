@@ -89,8 +89,7 @@ fn train(page: &mut Page) {
     let source = page.state.annotator.source();
     page.state.pair_names.announce(source);
     page.order(Command::LoadPreferences(lines.into_bytes()));
-    let learns = [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::Unlikelihood, Stage::PreferredFt];
-    if !learns.contains(&page.state.focused) {
+    if !Stage::learned_from_pairs().contains(&page.state.focused) {
         page.order(Command::Focus(Stage::Dpo));
     }
     page.order(Command::Play);

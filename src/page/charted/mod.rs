@@ -8,11 +8,11 @@ pub use table::{Table, table};
 use super::state::State;
 use super::trails::RunId;
 use super::{format, trails};
-use crate::engine::protocol::Stage;
+use crate::engine::protocol::{Stage, StageKind};
 use klimb_charts::{Curve, CurveChart, Trail, newest_at};
-use klimb_metrics::{FrontierPoint, MetricRow, Series, SeriesStyle, definition};
+use klimb_metrics::{FrontierPoint, LearnsFrom, Method, MetricRow, Series, SeriesStyle, definition};
 use klimb_numerics::stats::smoothed;
-use klimb_text::words::say;
+use klimb_text::words::{key, say};
 
 /// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
@@ -94,11 +94,15 @@ pub fn changes(state: &State) -> Vec<(f64, String)> {
 /// The four charts of the stage in focus.
 pub fn charted(state: &State) -> [Charted; 4] {
     let stage = state.focused;
-    let [loss, second, third] = match stage {
-        Stage::RewardModel => of_reward_model(state),
-        Stage::Ppo | Stage::PpoGt => of_ppo(state, stage),
-        Stage::Unlikelihood | Stage::PreferredFt => of_likelihood(state, stage),
-        Stage::Base | Stage::Sft | Stage::Pairs | Stage::Dpo | Stage::BestOfN => of_losses(state, stage),
+    let [loss, second, third] = match stage.kind() {
+        StageKind::RewardModel => of_reward_model(state),
+        StageKind::Policy(method) => match method.info().learns_from {
+            LearnsFrom::Rollouts => of_rollouts(state, stage),
+            LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => of_pairs(state, method),
+        },
+        StageKind::Sft if state.metrics.contains_key(&stage) => of_sft(state),
+        // What is trained next is DPO.
+        StageKind::Base | StageKind::Sft | StageKind::Pairs | StageKind::BestOfN => of_pairs(state, Method::Dpo),
     };
     let mut all = [loss, second, third, also(state)];
     let last = rows(state, stage).last().map_or(0.0, |row| row.step as f64);
@@ -195,33 +199,46 @@ fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
     Some(format!("{label}{}{aside}", format::significant(value)))
 }
 
-fn of_losses(state: &State, stage: Stage) -> [Charted; 3] {
-    let loss = if stage == Stage::Sft && state.metrics.contains_key(&Stage::Sft) {
-        series(state, Stage::Sft, "sft/loss", "SFT", 0.0)
-    } else {
-        series(state, Stage::Dpo, "dpo/loss", "DPO", 0.0)
-    };
-    let caption = say("Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.");
-    let loss = of_loss(say("loss, nats"), loss, LN_2, (0.4, 0.8), caption);
-    let caption = say("KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.");
-    let curves = evaluated(state, |point| point.kl_per_sequence);
-    [loss, plain("kl", say("KL, nats"), curves, (0.0, 2.0), caption), reward(state)]
+/// The loss with the line that a coin toss has, then KL and gold reward.
+fn of_sft(state: &State) -> [Charted; 3] {
+    let (at_least, caption) = loss_of(Method::Dpo);
+    let loss = series(state, Stage::Sft, "sft/loss", "SFT", 0.0);
+    [of_loss(say("loss, nats"), loss, LN_2, at_least, caption), kl(state), reward(state)]
 }
 
-fn of_likelihood(state: &State, stage: Stage) -> [Charted; 3] {
-    let (metric, at_least, caption) = if stage == Stage::Unlikelihood {
-        (
-            "unlikelihood/loss",
-            (15.0, 25.0),
-            say("Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever."),
-        )
-    } else {
-        ("sft/loss", (0.5, 1.5), say("Loss on the chosen, nats a token."))
-    };
-    let loss =
-        of_loss(say("loss, nats"), series(state, stage, metric, say(stage.name()), 0.0), None, at_least, caption);
-    let [_, kl, reward] = of_losses(state, stage);
-    [loss, kl, reward]
+/// Of a method that learns from pairs: its loss, then KL and gold reward.
+fn of_pairs(state: &State, method: Method) -> [Charted; 3] {
+    let (at_least, caption) = loss_of(method);
+    let metric = method.info().loss.unwrap_or_default();
+    let stage = Stage::of(method).unwrap_or(state.focused);
+    let loss = series(state, stage, metric, method.label(), 0.0);
+    let coin = if method.has_leash() { LN_2 } else { None };
+    [of_loss(say("loss, nats"), loss, coin, at_least, caption), kl(state), reward(state)]
+}
+
+/// The range that the loss of a method on pairs shows at least, and what is said under it.
+const LOSSES: [(Method, (f64, f64), &str); 3] = [
+    (Method::Dpo, (0.4, 0.8), key("Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.")),
+    (
+        Method::Unlikelihood,
+        (15.0, 25.0),
+        key("Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever."),
+    ),
+    (Method::PreferredFt, (0.5, 1.5), key("Loss on the chosen, nats a token.")),
+];
+
+/// The same for any method: of one that has no words of its own, what its metric is defined as.
+fn loss_of(method: Method) -> ((f64, f64), &'static str) {
+    let own = LOSSES.iter().find(|(its, ..)| *its == method);
+    own.map_or_else(
+        || ((0.4, 0.8), method.info().loss.and_then(definition).map_or("", |it| say(it.definition))),
+        |(_, at_least, caption)| (*at_least, say(caption)),
+    )
+}
+
+fn kl(state: &State) -> Charted {
+    let caption = say("KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.");
+    plain("kl", say("KL, nats"), evaluated(state, |point| point.kl_per_sequence), (0.0, 2.0), caption)
 }
 
 fn of_reward_model(state: &State) -> [Charted; 3] {
@@ -239,10 +256,10 @@ fn of_reward_model(state: &State) -> [Charted; 3] {
     [loss, accuracy, plain("reward", say("calibration"), curves, (0.0, 0.2), caption)]
 }
 
-fn of_ppo(state: &State, stage: Stage) -> [Charted; 3] {
+fn of_rollouts(state: &State, stage: Stage) -> [Charted; 3] {
     let of = |name, label, dash| series(state, stage, name, label, dash);
     let curves = vec![of("objective/score", say("score"), 0.0), of("objective/gold_score", say("gold"), 4.0)];
-    let caption = if stage == Stage::Ppo {
+    let caption = if stage.policy().is_some_and(|method| method.info().needs_reward_model) {
         say(
             "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else.",
         )

@@ -1,9 +1,10 @@
 //! A Python script that does the page's run with TRL, the library of the field.
 
 use super::{BUILD, program};
-use crate::engine::protocol::Stage;
+use crate::engine::protocol::{Stage, StageKind};
 use crate::engine::settings::{Knob, Settings};
 use crate::page::state::State;
+use klimb_metrics::Method;
 use klimb_network::objectives::DpoLoss;
 use klimb_world::{MAX_COMPLETION, MAX_SEQUENCE};
 
@@ -66,11 +67,11 @@ pub fn script(state: &State) -> String {
 
 /// What the script trains: DPO for what TRL does not train.
 fn method(stage: Stage) -> Stage {
-    match stage {
-        Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::PreferredFt => stage,
-        Stage::Base | Stage::Sft | Stage::Pairs | Stage::Dpo | Stage::Unlikelihood | Stage::BestOfN => Stage::Dpo,
-    }
+    if TRAINED_BY_TRL.contains(&stage) { stage } else { Stage::Dpo }
 }
+
+/// What TRL has a trainer for, or one that stands in for it.
+const TRAINED_BY_TRL: [Stage; 5] = [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt, Stage::PreferredFt];
 
 fn header(program: &str, build: &str, address: &str) -> String {
     format!(
@@ -126,23 +127,17 @@ fn differences(state: &State) -> Vec<String> {
     ]
     .map(Into::into)
     .into();
-    match state.focused {
-        Stage::Ppo => all.push(
-            "No PPO: TRL 1.x has none. RLOO stands in for it, with the same reward, beta, rollout and clipping, but with the\n#   mean of four completions of a prompt as its baseline in place of a value model."
-                .into(),
-        ),
-        Stage::PpoGt => all.push(
-            "No PPO: TRL 1.x has none. RLOO stands in for it; the gold reward is computed by the package vaderSentiment."
-                .into(),
-        ),
-        Stage::Unlikelihood | Stage::BestOfN => all.push(format!(
-            "TRL has no trainer for {}; this is the DPO run with the same settings.",
-            state.focused.name()
-        )),
-        Stage::Base | Stage::Sft | Stage::Pairs => all.push("This is the DPO run; its reference is the SFT.".into()),
-        Stage::PreferredFt => all.push("The tiny reference has learned the chosen completions already.".into()),
-        Stage::Dpo | Stage::RewardModel => {}
-    }
+    let own = match state.focused.kind() {
+        StageKind::Base | StageKind::Sft | StageKind::Pairs => "This is the DPO run; its reference is the SFT.".into(),
+        StageKind::Policy(Method::Ppo) => "No PPO: TRL 1.x has none. RLOO stands in for it, with the same reward, beta, rollout and clipping, but with the\n#   mean of four completions of a prompt as its baseline in place of a value model.".into(),
+        StageKind::Policy(Method::PpoGt) => "No PPO: TRL 1.x has none. RLOO stands in for it; the gold reward is computed by the package vaderSentiment.".into(),
+        StageKind::Policy(Method::PreferredFt) => "The tiny reference has learned the chosen completions already.".into(),
+        StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN if TRAINED_BY_TRL.contains(&state.focused) => String::new(),
+        StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN => {
+            format!("TRL has no trainer for {}; this is the DPO run with the same settings.", state.focused.name())
+        }
+    };
+    all.extend((!own.is_empty()).then_some(own));
     let trains = |stages: &[Stage]| stages.contains(&method(state.focused));
     if trains(&[Stage::RewardModel, Stage::Ppo]) {
         all.push("The reward model learns from all of its pairs; the page holds a tenth back to judge it by.".into());

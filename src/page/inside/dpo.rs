@@ -7,11 +7,18 @@ use super::{pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, Inside, PairNumbers, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use klimb_metrics::{LearnsFrom, Method};
 use klimb_text::words::{each_heard, say};
+
+/// The stage whose step is shown: the one in focus, if its policy learns from pairs on a leash, or else DPO.
+fn shown(focused: Stage) -> Stage {
+    let is_on_leash = |method: &Method| method.info().learns_from == LearnsFrom::Pairs && method.has_leash();
+    if focused.policy().as_ref().is_some_and(is_on_leash) { focused } else { Stage::Dpo }
+}
 
 /// The batch that was looked into last.
 fn batch(state: &State) -> Option<&Batch> {
-    state.inside.get(&Stage::Dpo).and_then(Inside::dpo)
+    state.inside.get(&shown(state.focused)).and_then(Inside::dpo)
 }
 
 /// Writes the batch that was stepped through.

@@ -13,24 +13,22 @@ use web_sys::Element;
 
 use super::state::State;
 use super::{Page, dom, format};
-use crate::engine::protocol::Stage;
+use crate::engine::protocol::StageKind;
+use klimb_metrics::{LearnsFrom, Method};
 use klimb_text::words::say;
 use tokens::Place;
 
 /// Writes the step that was looked into.
 pub fn draw(state: &State) {
     let held = tokens::held();
-    let (shown, title) = match state.focused {
-        Stage::Sft => ("inside-sft", say("Inside a step of SFT")),
-        Stage::RewardModel => ("inside-reward-model", say("Inside a step of the reward model")),
-        Stage::Ppo => ("inside-ppo", say("Inside a round of PPO")),
-        Stage::PpoGt => ("inside-ppo", say("Inside a round of PPO-GT")),
-        Stage::Unlikelihood => ("inside-likelihood", say("Inside a step of unlikelihood")),
-        Stage::PreferredFt => ("inside-likelihood", say("Inside a step of Preferred-FT")),
-        Stage::BestOfN => ("inside-best-of-n", say("Inside Best-of-N")),
-        Stage::Base | Stage::Pairs | Stage::Dpo => ("inside-dpo", say("Inside a DPO step")),
+    let (shown, title) = match state.focused.kind() {
+        StageKind::Sft => ("inside-sft", say("Inside a step of SFT").to_owned()),
+        StageKind::RewardModel => ("inside-reward-model", say("Inside a step of the reward model").to_owned()),
+        StageKind::Policy(method) => of_policy(method),
+        StageKind::BestOfN => ("inside-best-of-n", say("Inside Best-of-N").to_owned()),
+        StageKind::Base | StageKind::Pairs => of_policy(Method::Dpo),
     };
-    dom::set_text("inside-title", title);
+    dom::set_text("inside-title", &title);
     for id in ["inside-sft", "inside-dpo", "inside-reward-model", "inside-ppo", "inside-likelihood", "inside-best-of-n"]
     {
         dom::flag(id, "hidden", id != shown);
@@ -44,6 +42,17 @@ pub fn draw(state: &State) {
     mass::draw(state);
     if let Some(held) = held {
         tokens::restore(state, &held);
+    }
+}
+
+/// The part that shows what a method does, and its title.
+fn of_policy(method: Method) -> (&'static str, String) {
+    match method.info().learns_from {
+        LearnsFrom::Rollouts => ("inside-ppo", say!("Inside a round of {}", method.label())),
+        LearnsFrom::Pairs if method.has_leash() => ("inside-dpo", say!("Inside a step of {}", method.label())),
+        LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => {
+            ("inside-likelihood", say!("Inside a step of {}", method.label()))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::State;
 use super::before_reset::BeforeReset;
-use crate::engine::protocol::{Origin, Point, Stage};
+use crate::engine::protocol::{Origin, Point, Stage, StageKind};
 use crate::engine::settings::Settings;
 use crate::page::clinic::Clinic;
 use crate::page::kept::EngineKept;
@@ -65,12 +65,10 @@ impl State {
     /// Another engine is being built, or this one on another backend. What is known of it is put aside if it has trained
     /// anything.
     pub(super) fn put_engine_aside(&mut self, is_move: bool) {
-        let has_trained = self.stages.iter().any(|status| match status.stage {
-            Stage::Base | Stage::Pairs | Stage::BestOfN => false,
-            Stage::Sft => status.origin == Origin::Live,
-            Stage::Dpo | Stage::RewardModel | Stage::Ppo | Stage::PpoGt | Stage::Unlikelihood | Stage::PreferredFt => {
-                status.steps > 0
-            }
+        let has_trained = self.stages.iter().any(|status| match status.stage.kind() {
+            StageKind::Base | StageKind::Pairs | StageKind::BestOfN => false,
+            StageKind::Sft => status.origin == Origin::Live,
+            StageKind::RewardModel | StageKind::Policy(_) => status.steps > 0,
         });
         let has_reset = self.undoable && self.replaced.is_none();
         let is_of_model = |(_, point): &(usize, &Point)| point.point.method.is_standing();

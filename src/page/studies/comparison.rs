@@ -3,11 +3,12 @@
 use super::{fill, row};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use klimb_lab::COMPARED;
 use klimb_metrics::{ComparisonCell, FrontierPoint, Method, QUANTITIES};
 use klimb_text::words::say;
 
-/// The columns of the table.
-const METHODS: [Method; 4] = [Method::Dpo, Method::Ppo, Method::PpoGt, Method::PreferredFt];
+/// The columns of the table, as `index.html` names them.
+const COLUMNS: [Method; COMPARED.len()] = [Method::Dpo, Method::Ppo, Method::PpoGt, Method::PreferredFt];
 /// The limits of KL at which the student's own runs are looked at.
 const LIMITS: [f64; 3] = [2.0, 5.0, 10.0];
 
@@ -26,15 +27,15 @@ pub fn draw(state: &State) {
     fill(
         "own-rows",
         LIMITS.map(|limit| {
-            row(&say!("best gold reward at KL ≤ {}", limit), METHODS.map(|method| best(&points, method, limit)))
+            row(&say!("best gold reward at KL ≤ {}", limit), COLUMNS.map(|method| best(&points, method, limit)))
         }),
     );
 }
 
 fn recorded_row((name, label, meaning): &(&str, &str, &str), cells: &[ComparisonCell]) -> Option<web_sys::Element> {
     let of = |method: Method| cells.iter().find(|cell| cell.quantity == *name && cell.method == method);
-    METHODS.iter().any(|method| of(*method).is_some()).then(|| {
-        let row = row(say(label), METHODS.map(|method| of(method).map_or_else(|| "–".into(), value)));
+    COLUMNS.iter().any(|method| of(*method).is_some()).then(|| {
+        let row = row(say(label), COLUMNS.map(|method| of(method).map_or_else(|| "–".into(), value)));
         if let Some(head) = row.first_element_child() {
             dom::append(&head, &[&dom::make("span", "meaning", say(meaning))]);
         }

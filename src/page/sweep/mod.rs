@@ -7,6 +7,7 @@ pub mod view;
 use super::format;
 use super::trails::RunId;
 use crate::engine::protocol::{Progress, Stage, Sweep, SweepRun};
+use klimb_metrics::LearnsFrom;
 use klimb_text::words::say;
 
 /// The β of each run: those of the recorded sweep, whose longest step is halved. The shortest leash comes first, so that
@@ -15,17 +16,8 @@ pub const BETAS: [f64; 5] = [5.0, 1.0, 0.3, 0.1, 0.05];
 
 /// Optimiser steps a run: where the recorded runs have come most of their way.
 fn steps(stage: Stage) -> Option<u64> {
-    match stage {
-        Stage::Dpo => Some(200),
-        Stage::Ppo | Stage::PpoGt => Some(320),
-        Stage::Base
-        | Stage::Sft
-        | Stage::Pairs
-        | Stage::RewardModel
-        | Stage::Unlikelihood
-        | Stage::PreferredFt
-        | Stage::BestOfN => None,
-    }
+    let method = stage.policy().filter(|method| method.has_leash())?;
+    Some(if method.info().learns_from == LearnsFrom::Rollouts { 320 } else { 200 })
 }
 
 /// The sweep of a stage with so many hands, if β holds that.

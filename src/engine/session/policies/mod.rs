@@ -84,8 +84,11 @@ pub(super) trait LiveRun<K: Kernels> {
     fn configure(&mut self, settings: &Settings);
 }
 
+/// A run of whichever method.
+type AnyRun<K> = Box<dyn LiveRun<K>>;
+
 /// The run of a method, which has not taken a step. `None` where the page trains no policy by it.
-fn begun<K: Kernels>(k: &mut K, models: &Models<K>, method: Method) -> Option<Box<dyn LiveRun<K>>> {
+fn begun<K: Kernels>(k: &mut K, models: &Models<K>, method: Method) -> Option<AnyRun<K>> {
     match method {
         Method::Dpo => Some(Box::new(PairRun::new(dpo::trainer(k, models)).writing_pairs(dpo::own_pairs(k, models)))),
         Method::Unlikelihood => Some(Box::new(PairRun::new(likelihood::unlikelihood(k, models)))),
@@ -98,7 +101,7 @@ fn begun<K: Kernels>(k: &mut K, models: &Models<K>, method: Method) -> Option<Bo
 }
 
 /// The runs that have begun.
-pub(super) struct Policies<K: Kernels>(BTreeMap<Method, Box<dyn LiveRun<K>>>);
+pub(super) struct Policies<K: Kernels>(BTreeMap<Method, AnyRun<K>>);
 
 impl<K: Kernels> Policies<K> {
     /// The first policy alone has begun.

@@ -1,6 +1,6 @@
 //! Stages that start over, and what they were before, as long as somebody holds it.
 
-use super::{FIRST, LiveRun, Policies};
+use super::{AnyRun, FIRST, Policies};
 use crate::engine::protocol::Stage;
 use crate::engine::session::models::{LiveBestOfN, Models, RewardModelRoom};
 use klimb_metrics::Method;
@@ -9,7 +9,7 @@ use klimb_network::backend::Kernels;
 /// What stages had come to when they started over.
 pub(in crate::engine::session) struct PutAside<K: Kernels> {
     /// `None` where the policy had not begun.
-    policies: Vec<(Method, Option<Box<dyn LiveRun<K>>>)>,
+    policies: Vec<(Method, Option<AnyRun<K>>)>,
     reward_model: Option<Box<RewardModelRoom<K>>>,
     /// Within, `None` where no completion had been drawn.
     best_of_n: Option<Option<LiveBestOfN<K>>>,

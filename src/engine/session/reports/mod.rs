@@ -11,7 +11,7 @@ use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, St
 use klimb_align::algorithms::RewardModelMetrics;
 use klimb_align::language::{Sequence, TokenComparison};
 use klimb_lab::{RewardModelReport, Round};
-use klimb_metrics::MetricRow;
+use klimb_metrics::{LearnsFrom, MetricRow};
 use klimb_network::backend::BackendError;
 use klimb_text::ConfigError;
 use klimb_world::gold::{Rule, WordWorking};
@@ -190,17 +190,8 @@ pub fn run_given_up(stage: Stage, beta: f64, broken: usize, is_last: bool) -> Fa
 
 /// The knob that sets how fast a stage learns.
 fn pace_of(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Ppo | Stage::PpoGt => "ppo_learning_rate",
-        Stage::Base
-        | Stage::Sft
-        | Stage::Pairs
-        | Stage::Dpo
-        | Stage::RewardModel
-        | Stage::Unlikelihood
-        | Stage::PreferredFt
-        | Stage::BestOfN => "learning_rate",
-    }
+    let rolls_out = stage.policy().is_some_and(|method| method.info().learns_from == LearnsFrom::Rollouts);
+    if rolls_out { "ppo_learning_rate" } else { "learning_rate" }
 }
 
 /// A model that was asked for before it was trained.

@@ -9,7 +9,7 @@ use super::policies::steps_between_points;
 use super::{Session, Subject, progress, reports};
 use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
-use klimb_metrics::{Method, SettingKind};
+use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 
 /// A sweep that is on.
@@ -102,7 +102,7 @@ impl<K: Kernels> Session<K> {
         }
         let Some(plan) = plan else { return Ok(()) };
         let steers = self.focus != Stage::Dpo && self.models.settings.target_kl > 0.0;
-        let swept = self.focus.policy().filter(|it| it.info().setting == SettingKind::Beta);
+        let swept = self.focus.policy().filter(|it| it.has_leash());
         let Some(method) = swept.filter(|_| !steers && !plan.betas.is_empty()) else {
             events.push(Event::Failure(nothing_to_sweep(steers)));
             return Ok(());
