@@ -190,7 +190,7 @@ fn events_come_back_as_they_were() {
         episodes: vec![episode],
     };
     let events = vec![
-        Event::Inside(Inside::Ppo(round)),
+        Event::Inside(Stage::Ppo, Inside::Ppo(round)),
         Event::Acknowledged(3),
         Event::Playing(true),
         Event::Progress(progress),

@@ -378,8 +378,8 @@ impl State {
                 *place = Some(samples);
                 self.mark(&[View::Samples]);
             }
-            Event::Inside(inside) => {
-                self.inside.insert(inside.stage(), inside);
+            Event::Inside(stage, inside) => {
+                self.inside.insert(stage, inside);
                 self.mark(&[View::Inside]);
             }
             Event::Opened(opened) => {

@@ -88,8 +88,9 @@ fn failures(events: &[Event]) -> Vec<&Failure> {
 }
 
 fn batch(events: &[Event]) -> &Batch {
-    let found =
-        events.iter().find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch) } else { None });
+    let found = events
+        .iter()
+        .find_map(|event| if let Event::Inside(_, Inside::Dpo(batch)) = event { Some(batch) } else { None });
     found.expect("a DPO step tells its batch")
 }
 
@@ -318,13 +319,14 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
 fn scored(events: &[Event]) -> &ScoredBatch {
     let found = events
         .iter()
-        .find_map(|event| if let Event::Inside(Inside::RewardModel(it)) = event { Some(it) } else { None });
+        .find_map(|event| if let Event::Inside(_, Inside::RewardModel(it)) = event { Some(it) } else { None });
     found.expect("a step of the reward model tells its batch")
 }
 
 fn round(events: &[Event]) -> &Round {
-    let found =
-        events.iter().find_map(|event| if let Event::Inside(Inside::Ppo(round)) = event { Some(round) } else { None });
+    let found = events
+        .iter()
+        .find_map(|event| if let Event::Inside(_, Inside::Ppo(round)) = event { Some(round) } else { None });
     found.expect("a step of PPO tells its round")
 }
 

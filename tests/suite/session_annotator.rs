@@ -56,7 +56,7 @@ fn drawn_pairs_are_trained_on_once_they_are_labelled_and_outlive_a_reset() {
         drawn.iter().zip(texts).map(|(pair, [a, b])| jsonl_line(&pair.prompt, (&a.0, a.1), (&b.0, b.1))).collect();
     block_on(session.handle(Command::LoadPreferences(lines.clone().into_bytes())));
     let events = block_on(session.handle(Command::Step(Stage::Dpo)));
-    assert!(events.iter().any(|event| matches!(event, Event::Inside(Inside::Dpo(_)))), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Inside(_, Inside::Dpo(_)))), "{events:?}");
     block_on(session.handle(Command::Reset));
     let events = block_on(session.handle(Command::ExportPreferences));
     assert!(events.contains(&Event::Preferences(lines)), "{events:?}");

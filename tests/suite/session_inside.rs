@@ -70,7 +70,7 @@ fn sft_tells_what_it_did(k: impl Kernels) {
         let events = order(&mut session, Command::Step(Stage::Sft));
         let told = events
             .iter()
-            .find_map(|it| if let Event::Inside(Inside::Sft(batch)) = it { Some(batch.clone()) } else { None });
+            .find_map(|it| if let Event::Inside(_, Inside::Sft(batch)) = it { Some(batch.clone()) } else { None });
         (before, told.expect("a step tells its batch"), model(&mut session, Stage::Sft))
     };
     step();
@@ -136,7 +136,7 @@ fn dpo_tells_where_the_probability_went(k: impl Kernels, settings: Settings) {
     let (before, events, after) = third_step(&mut session, Stage::Dpo);
     let told = events
         .iter()
-        .find_map(|it| if let Event::Inside(Inside::Dpo(batch)) = it { Some(batch) } else { None })
+        .find_map(|it| if let Event::Inside(_, Inside::Dpo(batch)) = it { Some(batch) } else { None })
         .unwrap();
     let pairs: Vec<[Sequence; 2]> =
         told.pairs.iter().map(|it| [&it.chosen, &it.rejected].map(|side| sequence(&it.prompt, &side.words))).collect();
@@ -168,7 +168,7 @@ fn steps_of_unlikelihood_and_preferred_ft_tell_where_the_probability_went() {
         let (before, events, after) = third_step(&mut session, stage);
         let told = events
             .iter()
-            .find_map(|it| if let Event::Inside(Inside::Likelihood(told)) = it { Some(told) } else { None });
+            .find_map(|it| if let Event::Inside(_, Inside::Likelihood(told)) = it { Some(told) } else { None });
         let told = told.expect("a step tells its batch");
         let pairs: Vec<[Sequence; 2]> = told
             .pairs
@@ -187,13 +187,13 @@ fn steps_of_unlikelihood_and_preferred_ft_tell_where_the_probability_went() {
 fn the_numbers_of_a_token_in_ppo_follow_from_each_other() {
     let mut session = shipped::session(Settings { rollout_size: 32, ..settings() });
     let mut events = order(&mut session, Command::Step(Stage::PpoGt));
-    while !events.iter().any(|event| matches!(event, Event::Inside(Inside::Ppo(_)))) {
+    while !events.iter().any(|event| matches!(event, Event::Inside(_, Inside::Ppo(_)))) {
         assert!(session.busy(), "the session rests before its round is over");
         events.extend(block_on(session.advance()));
     }
     let round = events
         .iter()
-        .find_map(|it| if let Event::Inside(Inside::Ppo(round)) = it { Some(round) } else { None })
+        .find_map(|it| if let Event::Inside(_, Inside::Ppo(round)) = it { Some(round) } else { None })
         .unwrap();
     let mut tokens = Vec::new();
     for episode in &round.episodes {

@@ -46,7 +46,7 @@ fn points(events: &[Event], method: &str) -> Vec<FrontierPoint> {
 
 fn batch(events: &[Event]) -> &LikelihoodBatch {
     let found = events.iter().find_map(|event| match event {
-        Event::Inside(Inside::Likelihood(batch)) => Some(batch),
+        Event::Inside(_, Inside::Likelihood(batch)) => Some(batch),
         _ => None,
     });
     found.expect("a step tells its batch")
@@ -70,7 +70,7 @@ fn a_step_of_unlikelihood_pulls_both_ways_and_one_of_preferred_ft_only_up() {
     assert!(other.mean_loss < told.mean_loss, "a token costs less than a pair: {} {}", other.mean_loss, told.mean_loss);
     let dpo = student.handle(Command::Step(Stage::Dpo));
     let first =
-        dpo.iter().find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch) } else { None });
+        dpo.iter().find_map(|event| if let Event::Inside(_, Inside::Dpo(batch)) = event { Some(batch) } else { None });
     assert_eq!(first.expect("a DPO step tells its batch").pairs[0].chosen.words, told.pairs[0].chosen.words);
 }
 
@@ -115,9 +115,9 @@ fn another_alpha_starts_unlikelihood_over_and_leaves_dpo_alone() {
 fn pairs_by_the_policy_are_the_policy_s_own() {
     let mut student = student(Settings { online_pairs: true, learning_rate: 3e-2, ..settings() });
     let told = |events: &[Event]| {
-        let found = events
-            .iter()
-            .find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch.clone()) } else { None });
+        let found = events.iter().find_map(|event| {
+            if let Event::Inside(_, Inside::Dpo(batch)) = event { Some(batch.clone()) } else { None }
+        });
         found.expect("a DPO step tells its batch")
     };
     let first = told(&student.handle(Command::Step(Stage::Dpo)));
@@ -151,7 +151,7 @@ fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
     assert!(gold[3].gold_reward > 0.8, "{:?}", gold[3]);
     let told = |events: &[Event]| {
         let of =
-            |event: &Event| if let Event::Inside(Inside::BestOfN(told)) = event { Some(told.clone()) } else { None };
+            |event: &Event| if let Event::Inside(_, Inside::BestOfN(told)) = event { Some(told.clone()) } else { None };
         events.iter().rev().find_map(of).expect("Best-of-N tells its numbers")
     };
     for numbers in told(&events) {

@@ -32,8 +32,9 @@ fn failure(events: &[Event]) -> Option<&Failure> {
 }
 
 fn batch(events: &[Event]) -> &Batch {
-    let batch =
-        events.iter().find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch) } else { None });
+    let batch = events
+        .iter()
+        .find_map(|event| if let Event::Inside(_, Inside::Dpo(batch)) = event { Some(batch) } else { None });
     batch.expect("a step is told in full")
 }
 

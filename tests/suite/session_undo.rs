@@ -110,8 +110,9 @@ fn a_reward_model_on_its_way_and_the_beta_set_since_survive() {
         dpo.handle(command);
     }
     let events = dpo.handle(Command::Step(Stage::Dpo));
-    let batch =
-        events.iter().find_map(|event| if let Event::Inside(Inside::Dpo(batch)) = event { Some(batch) } else { None });
+    let batch = events
+        .iter()
+        .find_map(|event| if let Event::Inside(_, Inside::Dpo(batch)) = event { Some(batch) } else { None });
     assert!(batch.is_some_and(|batch| batch.beta == 2.0 && batch.step == 4), "{batch:?}");
 }
 

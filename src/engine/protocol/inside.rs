@@ -22,18 +22,6 @@ pub enum Inside {
 }
 
 impl Inside {
-    /// The stage that it is of.
-    pub fn stage(&self) -> Stage {
-        match self {
-            Self::Sft(_) => Stage::Sft,
-            Self::Dpo(_) => Stage::Dpo,
-            Self::Likelihood(batch) => batch.stage,
-            Self::RewardModel(_) => Stage::RewardModel,
-            Self::Ppo(round) => round.stage,
-            Self::BestOfN(_) => Stage::BestOfN,
-        }
-    }
-
     /// A batch of SFT, if it is one.
     pub fn sft(&self) -> Option<&SftBatch> {
         if let Self::Sft(batch) = self { Some(batch) } else { None }

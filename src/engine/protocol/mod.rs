@@ -243,7 +243,7 @@ pub enum Event {
     /// What has become of the errand, told by a hand.
     Brought(Brought),
     /// The numbers of a step, after `Step`, or of each N of Best-of-N as it is measured.
-    Inside(Inside),
+    Inside(Stage, Inside),
     /// A file the person asked for, as safetensors.
     Checkpoint(Stage, #[serde(with = "serde_bytes")] Vec<u8>),
     /// The pairs there are, as JSON lines.

@@ -83,7 +83,7 @@ fn holds(event: &Event) -> bool {
         | Event::Scaling(_)
         | Event::Sweep(_)
         | Event::Swept(_)
-        | Event::Inside(_) => true,
+        | Event::Inside(..) => true,
         Event::Acknowledged(_)
         | Event::NotBuilt(_)
         | Event::Fetching(_)
@@ -105,7 +105,7 @@ fn holds(event: &Event) -> bool {
 fn stage_of_run(event: &Event) -> Option<Stage> {
     match event {
         Event::Metrics(stage, _) => Some(*stage),
-        Event::Inside(inside) => Some(inside.stage()),
+        Event::Inside(stage, _) => Some(*stage),
         Event::Acknowledged(_)
         | Event::NotBuilt(_)
         | Event::Fetching(_)
@@ -160,7 +160,7 @@ fn is_over(former: &Event, event: &Event) -> bool {
         (Event::Sweep(None) | Event::Swept(_), Event::Sweep(Some(now))) => now.number == 1,
         (Event::Swept(former), Event::Swept(now)) => former == now,
         (Event::Sweep(None), Event::Sweep(None)) => true,
-        (Event::Inside(former), Event::Inside(now)) => former.stage() == now.stage(),
+        (Event::Inside(former, _), Event::Inside(now, _)) => former == now,
         (Event::Point(_) | Event::Sweep(_), _) => false,
         (former, now) => std::mem::discriminant(former) == std::mem::discriminant(now),
     }

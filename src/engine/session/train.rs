@@ -103,7 +103,7 @@ impl<K: Kernels> Session<K> {
             self.models.begin_sft(&mut self.k);
         }
         if let Some((batch, rows)) = self.models.step_sft_in_full(&mut self.k).await? {
-            events.push(Event::Inside(Inside::Sft(batch)));
+            events.push(Event::Inside(Stage::Sft, Inside::Sft(batch)));
             self.tell_sft(rows, events);
         }
         Ok(())
@@ -162,7 +162,7 @@ impl<K: Kernels> Session<K> {
         let (seconds, steps) = ((self.clock)() - start, rows.len());
         self.runs[method].seconds += seconds;
         let stage = Subject::Policy(method).stage();
-        events.extend(inside.map(Event::Inside));
+        events.extend(inside.map(|inside| Event::Inside(stage, inside)));
         let is_sound = self.tell_metrics(stage, rows, events);
         Ok(TrainedSlice { seconds, steps, is_sound, is_whole, is_due })
     }
@@ -185,7 +185,7 @@ impl<K: Kernels> Session<K> {
         }
         if let Some((numbers, evaluation)) = made {
             events.push(Event::Point(self.best_of_n_point(numbers, &evaluation)));
-            events.push(Event::Inside(Inside::BestOfN(self.models.best_of_n_told())));
+            events.push(Event::Inside(Stage::BestOfN, Inside::BestOfN(self.models.best_of_n_told())));
         }
         if self.models.best_of_n_is_done() {
             self.play(false, events);
@@ -202,7 +202,7 @@ impl<K: Kernels> Session<K> {
         let is_stepping = self.stepping == Some(Stage::RewardModel);
         if is_stepping && work == RewardModelWork::Step {
             if let Some((batch, rows)) = self.models.step_reward_model_in_full(&mut self.k).await? {
-                events.push(Event::Inside(Inside::RewardModel(batch)));
+                events.push(Event::Inside(Stage::RewardModel, Inside::RewardModel(batch)));
                 self.tell_metrics(Stage::RewardModel, rows, events);
             }
             self.play(false, events);

@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner};
+use super::trainer::{PairSettings, Reading, pair_trainer};
 use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
@@ -242,3 +243,14 @@ impl<K: Kernels> Dpo<K> {
         }
     }
 }
+
+pair_trainer!(
+    Dpo,
+    DpoMetrics,
+    fn outcomes(&self, k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
+        Some(Box::pin(self.outcomes(k)))
+    },
+    fn configure(&mut self, settings: &PairSettings) {
+        self.configure(settings.dpo);
+    }
+);

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use super::pairs::PairBatch;
 use super::sft::{Sft, SftMetrics, SftSettings};
+use super::trainer::pair_trainer;
 use crate::language::Learner;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
@@ -55,3 +56,5 @@ impl<K: Kernels> PreferredFt<K> {
         self.0.outcomes(k)
     }
 }
+
+pair_trainer!(PreferredFt, SftMetrics);

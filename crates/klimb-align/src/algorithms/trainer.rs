@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Dpo, DpoMetrics, PairBatch, PreferredFt, SftMetrics, Unlikelihood, UnlikelihoodMetrics};
+use super::{Dpo, DpoSettings, PairBatch, PairOutcome, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings};
 use crate::language::Learner;
-use klimb_metrics::MetricRow;
+use klimb_metrics::{Method, MetricRow};
+use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
 
 /// What is read back of a device, once it is there.
@@ -31,12 +32,26 @@ pub trait PairTrainer<K: Kernels> {
 
     /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64);
+
+    /// What each pair of the last step contributed, as it was before the update; `None` of a method without a reference,
+    /// which has no implicit rewards.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    fn outcomes(&self, _k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
+        None
+    }
+
+    /// Changes what can change in the midst of a run, from the next step on. Of a method that says nothing else, nothing
+    /// can: another setting is another run.
+    fn configure(&mut self, _settings: &PairSettings) {}
 }
 
-/// The trait by an algorithm's own functions of the same names, its metrics as rows.
+/// The trait's first four by an algorithm's own functions of the same names, its metrics as rows; what an algorithm has beyond
+/// them follows.
 macro_rules! pair_trainer {
-    ($algorithm:ident, $metrics:ident) => {
-        impl<K: Kernels> PairTrainer<K> for $algorithm<K> {
+    ($algorithm:ident, $metrics:ident $(, $more:item)*) => {
+        impl<K: Kernels> $crate::algorithms::PairTrainer<K> for $algorithm<K> {
             fn learner(&self) -> &Learner<K> {
                 self.learner()
             }
@@ -45,7 +60,7 @@ macro_rules! pair_trainer {
                 self.step(k, pairs);
             }
 
-            fn rows(&mut self, k: &mut K) -> Reading<Vec<MetricRow>> {
+            fn rows(&mut self, k: &mut K) -> $crate::algorithms::Reading<Vec<klimb_metrics::MetricRow>> {
                 let metrics = self.metrics(k);
                 Box::pin(async move { Ok(metrics.await?.iter().map($metrics::row).collect()) })
             }
@@ -53,10 +68,51 @@ macro_rules! pair_trainer {
             fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
                 self.resume(k, parameters, steps);
             }
+
+            $($more)*
         }
     };
 }
+pub(super) use pair_trainer;
 
-pair_trainer!(Dpo, DpoMetrics);
-pair_trainer!(Unlikelihood, UnlikelihoodMetrics);
-pair_trainer!(PreferredFt, SftMetrics);
+/// Everything that a method on pairs can be set to. Each takes what it has use for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairSettings {
+    /// Pairs a step, learning rate and optimiser, which all have; β, and what is made of a margin, which those have that
+    /// look at the reference.
+    pub dpo: DpoSettings,
+    /// α, the weight of pushing the rejected down, 0 to 1.
+    pub alpha: f64,
+}
+
+/// A policy that begins to learn from pairs by a method, from `parameters`; sequences have at most `length` + 1 tokens. `None`
+/// if the method does not learn from pairs.
+pub fn start_on_pairs<K: Kernels>(
+    k: &mut K,
+    method: Method,
+    network: Network,
+    parameters: &[f32],
+    length: usize,
+    settings: &PairSettings,
+) -> Option<Box<dyn PairTrainer<K>>> {
+    let DpoSettings { pairs, schedule, adamw, .. } = settings.dpo;
+    match method {
+        Method::Dpo => Some(Box::new(Dpo::new(k, network, parameters, length, settings.dpo))),
+        Method::Unlikelihood => {
+            let settings = UnlikelihoodSettings { alpha: settings.alpha, pairs, schedule, adamw };
+            Some(Box::new(Unlikelihood::new(k, network, parameters, length, settings)))
+        }
+        Method::PreferredFt => {
+            let settings = SftSettings { batch: pairs, schedule, adamw };
+            Some(Box::new(PreferredFt::new(k, network, parameters, length, settings)))
+        }
+        Method::Base
+        | Method::BaseCued
+        | Method::Sft
+        | Method::Ppo
+        | Method::PpoGt
+        | Method::PpoGtPtx
+        | Method::BestOfN
+        | Method::BestOfNScore => None,
+    }
+}

@@ -1,8 +1,6 @@
 //! The policies that are trained on the reference, one for each method that the page offers. The session knows them by
-//! [`LiveRun`] alone; which method is which kind of run stands in [`begun`], and nowhere else.
+//! [`LiveRun`] alone; which kind of run a method has follows from what it learns from ([`begun`]).
 
-mod dpo;
-mod likelihood;
 mod pairs;
 mod ppo;
 mod put_aside;
@@ -89,14 +87,10 @@ type AnyRun<K> = Box<dyn LiveRun<K>>;
 
 /// The run of a method, which has not taken a step. `None` where the page trains no policy by it.
 fn begun<K: Kernels>(k: &mut K, models: &Models<K>, method: Method) -> Option<AnyRun<K>> {
-    match method {
-        Method::Dpo => Some(Box::new(PairRun::new(dpo::trainer(k, models)).writing_pairs(dpo::own_pairs(k, models)))),
-        Method::Unlikelihood => Some(Box::new(PairRun::new(likelihood::unlikelihood(k, models)))),
-        Method::PreferredFt => Some(Box::new(PairRun::new(likelihood::preferred_ft(k, models)))),
-        Method::Ppo | Method::PpoGt => Some(Box::new(PpoRun::new(k, models, method))),
-        Method::Base | Method::BaseCued | Method::Sft | Method::PpoGtPtx | Method::BestOfN | Method::BestOfNScore => {
-            None
-        }
+    match method.info().learns_from {
+        LearnsFrom::Pairs => Some(Box::new(PairRun::new(k, models, method)?)),
+        LearnsFrom::Rollouts => Some(Box::new(PpoRun::new(k, models, method))),
+        LearnsFrom::Texts | LearnsFrom::Nothing => None,
     }
 }
 

@@ -1,67 +1,56 @@
-//! A policy that learns from preference pairs, whichever its objective.
+//! A policy that learns from preference pairs, by whichever method.
 
 use super::{LiveRun, Slice, SliceOrder, Work};
 use crate::engine::protocol::Inside;
-use crate::engine::session::models::{Models, TOLD};
-use crate::engine::session::reports::SeenPairs;
+use crate::engine::session::models::{Models, TOLD, preferences};
+use crate::engine::session::reports::{self, SeenPairs};
 use crate::engine::settings::Settings;
-use klimb_align::algorithms::{PairBatch, PairTrainer, Reading};
-use klimb_align::language::Learner;
+use klimb_align::algorithms::{DpoSettings, PairBatch, PairSettings, PairTrainer, Reading, start_on_pairs};
+use klimb_align::language::{Learner, Schedule};
 use klimb_lab::{PairOrder, PreferenceData};
-use klimb_metrics::MetricRow;
+use klimb_metrics::{Method, MetricRow};
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_world::MAX_SEQUENCE;
 
-/// What the session asks of a method on pairs, beyond training by it.
-pub(super) trait ShownPairTrainer<K: Kernels>: PairTrainer<K> {
-    /// Takes over what can be set in the midst of a run. Where that is nothing, new settings start the run over.
-    fn configure(&mut self, settings: &Settings);
+/// The learning rate warms up over so many steps, and decays until the last.
+const WARM_UP: u64 = 20;
+const DECAY: u64 = 600;
 
-    /// One step on `batch`, with its numbers in the terms of the method.
-    fn step_in_full<'a>(
-        &'a mut self,
-        k: &'a mut K,
-        models: &'a mut Models<K>,
-        batch: PairBatch,
-    ) -> Work<'a, (Inside, Vec<MetricRow>)>;
-}
-
-/// A step on pairs, with the pairs as they were under the policy before the update and are after it. These forward passes
-/// are for the reader; training itself has no need of them. `step` takes the step and reads what it came to.
-pub(super) async fn seen_step<K: Kernels, T: ShownPairTrainer<K> + ?Sized, R>(
-    k: &mut K,
-    models: &mut Models<K>,
-    trainer: &mut T,
-    batch: &PairBatch,
-    step: impl AsyncFnOnce(&mut K, &mut T) -> Result<R, BackendError>,
-) -> Result<(SeenPairs, R), BackendError> {
-    let all: Vec<_> = batch.sequences().cloned().collect();
-    let told = SeenPairs::told(batch, TOLD);
-    let policy = &trainer.learner().parameters;
-    let numbers = models.scorer.compare(k, policy, &models.reference, &told).await?;
-    let before = models.scorer.token_logprobs(k, policy, &all).await?;
-    trainer.step(k, batch);
-    let read = step(k, trainer).await?;
-    let after = models.scorer.token_logprobs(k, &trainer.learner().parameters, &all).await?;
-    Ok((SeenPairs::new(batch, numbers, &before, &after), read))
+/// What a session's settings are to a method on pairs: budget and optimiser are the same for all, as in the sweeps.
+fn pair_settings(settings: &Settings) -> PairSettings {
+    let peak = settings.learning_rate;
+    let dpo = DpoSettings {
+        beta: settings.beta,
+        label_smoothing: settings.label_smoothing,
+        loss: settings.loss,
+        length_normalised: settings.length_normalised,
+        reference_free: settings.reference_free,
+        pairs: settings.batch_size,
+        schedule: Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY },
+        ..DpoSettings::default()
+    };
+    PairSettings { dpo, alpha: settings.unlikelihood_alpha }
 }
 
 /// A policy that learns from pairs, and how far it is through them.
 pub(super) struct PairRun<K: Kernels> {
-    trainer: Box<dyn ShownPairTrainer<K>>,
+    method: Method,
+    trainer: Box<dyn PairTrainer<K>>,
     order: PairOrder,
     /// The pairs that the policy writes itself, where it does; otherwise it learns from the session's.
     own: Option<PreferenceData<K>>,
 }
 
 impl<K: Kernels> PairRun<K> {
-    /// A run at its first pair.
-    pub fn new(trainer: Box<dyn ShownPairTrainer<K>>) -> Self {
-        Self { trainer, order: PairOrder::default(), own: None }
-    }
-
-    /// The same on pairs that the policy writes itself, if there are to be any.
-    pub fn writing_pairs(self, own: Option<PreferenceData<K>>) -> Self {
-        Self { own, ..self }
+    /// A run at its first pair; `None` if the method does not learn from pairs.
+    pub fn new(k: &mut K, models: &Models<K>, method: Method) -> Option<Self> {
+        let (network, reference) = (models.network.clone(), &models.sft.parameters);
+        let settings = pair_settings(&models.settings);
+        let trainer = start_on_pairs(k, method, network, reference, MAX_SEQUENCE - 1, &settings)?;
+        let given = models.given.as_deref();
+        let own =
+            if method == Method::Dpo { preferences::online(k, &models.network, &models.settings, given) } else { None };
+        Some(Self { method, trainer, order: PairOrder::default(), own })
     }
 
     async fn make_pairs(&mut self, k: &mut K, models: &mut Models<K>) -> Result<(), BackendError> {
@@ -81,8 +70,7 @@ impl<K: Kernels> PairRun<K> {
     ) -> Result<Slice, BackendError> {
         let every = models.settings.evaluate_every;
         let (rows, inside) = if order.tells_inside {
-            let batch = self.next_batch(models);
-            let (inside, rows) = self.trainer.step_in_full(k, models, batch).await?;
+            let (inside, rows) = self.step_in_full(k, models).await?;
             (rows, Some(inside))
         } else {
             let done = self.learner().steps() as usize;
@@ -98,6 +86,39 @@ impl<K: Kernels> PairRun<K> {
         };
         let is_due = self.learner().steps().is_multiple_of(every as u64);
         Ok(Slice { rows, inside, is_whole: true, is_due })
+    }
+
+    /// One step with the numbers of its first pairs, as they were before the update, and where the probability of them all
+    /// went. Its forward passes are for the reader; training itself has no need of them.
+    async fn step_in_full(
+        &mut self,
+        k: &mut K,
+        models: &mut Models<K>,
+    ) -> Result<(Inside, Vec<MetricRow>), BackendError> {
+        let batch = self.next_batch(models);
+        let all: Vec<_> = batch.sequences().cloned().collect();
+        let policy = &self.trainer.learner().parameters;
+        let told = SeenPairs::told(&batch, TOLD);
+        let numbers = models.scorer.compare(k, policy, &models.reference, &told).await?;
+        let before = models.scorer.token_logprobs(k, policy, &all).await?;
+        self.trainer.step(k, &batch);
+        let outcomes = match self.trainer.outcomes(k) {
+            Some(outcomes) => Some(outcomes.await?),
+            None => None,
+        };
+        let rows = self.trainer.rows(k).await?;
+        let after = models.scorer.token_logprobs(k, &self.trainer.learner().parameters, &all).await?;
+        let seen = SeenPairs::new(&batch, numbers, &before, &after);
+        let (settings, row) = (pair_settings(&models.settings), rows.last());
+        let inside = match outcomes {
+            Some(outcomes) => {
+                Inside::Dpo(reports::batch(&models.world, (self.method, &settings.dpo), &seen, &outcomes, row))
+            }
+            None => {
+                Inside::Likelihood(reports::likelihood_batch(&models.world, (self.method, settings.alpha), &seen, row))
+            }
+        };
+        Ok((inside, rows))
     }
 }
 
@@ -127,6 +148,6 @@ impl<K: Kernels> LiveRun<K> for PairRun<K> {
     }
 
     fn configure(&mut self, settings: &Settings) {
-        self.trainer.configure(settings);
+        self.trainer.configure(&pair_settings(settings));
     }
 }

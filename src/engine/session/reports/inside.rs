@@ -5,12 +5,10 @@ use crate::engine::protocol::{
     Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ReviewNumbers,
     ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, Stage, TokenNumbers,
 };
-use klimb_align::algorithms::{
-    DpoMetrics, DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics,
-};
+use klimb_align::algorithms::{DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics};
 use klimb_align::language::{Sequence, TokenComparison};
 use klimb_lab::Round;
-use klimb_metrics::MetricRow;
+use klimb_metrics::{Method, MetricRow, SettingKind};
 use klimb_world::World;
 
 /// The first `told` reviews of an SFT step, with log π of every token of the batch before the update and after it.
@@ -43,13 +41,19 @@ pub fn sft_batch(
     }
 }
 
+/// The loss of a method in a row of its metrics.
+fn loss_in(row: Option<&MetricRow>, method: Method) -> f64 {
+    let loss = row.zip(method.info().loss).and_then(|(row, loss)| row.values.get(loss));
+    loss.copied().unwrap_or(f64::NAN)
+}
+
 /// The first pairs of a DPO step.
 pub fn batch(
     world: &World,
-    settings: &DpoSettings,
+    (method, settings): (Method, &DpoSettings),
     seen: &SeenPairs,
     outcomes: &[PairOutcome],
-    metrics: Option<&DpoMetrics>,
+    row: Option<&MetricRow>,
 ) -> Batch {
     let side = |seen: SeenCompletion, implicit_reward: f64| CompletionNumbers {
         words: words(world, seen.sequence),
@@ -70,12 +74,12 @@ pub fn batch(
         loss: outcome.loss,
     });
     Batch {
-        step: metrics.map_or(0, |metrics| metrics.step as usize),
+        step: row.map_or(0, |row| row.step as usize),
         beta: settings.beta,
         label_smoothing: settings.label_smoothing,
         variant: settings.variant(),
-        mean_loss: metrics.map_or(f64::NAN, |metrics| metrics.loss),
-        accuracy: metrics.map_or(f64::NAN, |metrics| metrics.accuracies),
+        mean_loss: loss_in(row, method),
+        accuracy: row.and_then(|row| row.values.get("rewards/accuracies")).copied().unwrap_or(f64::NAN),
         size: settings.pairs,
         pairs: pairs.collect(),
         masses: seen.masses,
@@ -90,21 +94,15 @@ fn shares(settings: &DpoSettings, numbers: &TokenComparison) -> Vec<f64> {
     logs.into_iter().map(|log| weight * log).collect()
 }
 
-/// Which method a step by likelihoods is told of.
-#[derive(Debug, Clone, Copy)]
-pub struct ToldAs {
-    pub stage: Stage,
-    /// How hard it pushes the rejected completions down.
-    pub alpha: f64,
-}
-
 /// The first pairs of a step of unlikelihood or Preferred-FT.
 pub fn likelihood_batch(
     world: &World,
-    ToldAs { stage, alpha }: ToldAs,
+    (method, alpha): (Method, f64),
     seen: &SeenPairs,
     row: Option<&MetricRow>,
 ) -> LikelihoodBatch {
+    // A method without α does not push the rejected down.
+    let alpha = if method.info().setting == SettingKind::Alpha { alpha } else { 0.0 };
     let side = |seen: SeenCompletion| Likelihood {
         words: words(world, seen.sequence),
         log_ratios: seen.numbers.log_ratios(),
@@ -118,12 +116,11 @@ pub fn likelihood_batch(
         let (chosen, rejected) = (side(chosen), side(rejected));
         LikelihoodPair { prompt, loss: -chosen.logprob + alpha * rejected.logprob, chosen, rejected }
     };
-    let loss = row.and_then(|row| row.values.get("unlikelihood/loss").or_else(|| row.values.get("sft/loss")));
     LikelihoodBatch {
-        stage,
+        stage: Stage::of(method).unwrap_or(Stage::PreferredFt),
         step: row.map_or(0, |row| row.step as usize),
         alpha,
-        mean_loss: loss.copied().unwrap_or(f64::NAN),
+        mean_loss: loss_in(row, method),
         size: seen.masses.pairs,
         pairs: seen.pairs().map(pair).collect(),
         masses: seen.masses,

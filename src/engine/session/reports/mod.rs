@@ -4,7 +4,7 @@ mod inside;
 mod mass;
 mod seen;
 
-pub use inside::{ToldAs, batch, episodes, likelihood_batch, scored_batch, sft_batch};
+pub use inside::{batch, episodes, likelihood_batch, scored_batch, sft_batch};
 pub use seen::SeenPairs;
 
 use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};
