@@ -316,16 +316,6 @@ impl<K: Kernels> PreferenceData<K> {
         batch
     }
 
-    /// Starts over from the first pair, keeping what was made. Answers with the place that it leaves.
-    pub fn rewind(&mut self) -> PairOrder {
-        std::mem::take(&mut self.order)
-    }
-
-    /// Goes on from a place that was left.
-    pub fn go_back_to(&mut self, order: PairOrder) {
-        self.order = order;
-    }
-
     /// Appends what has not been used yet, or begins another pass.
     fn reorder(&self, order: &mut PairOrder) {
         let first_pass = order.epoch == 0 && order.order.len() < self.pairs.len();
