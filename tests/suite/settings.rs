@@ -45,8 +45,9 @@ struct Seen {
     runs: BTreeMap<Stage, u32>,
     /// Pieces of the optimum's samples.
     optimum: usize,
-    /// Samples behind the reference's point, and how often it was measured.
-    reference: (u64, usize),
+    /// How often the reference was measured, and the samples behind its newest point.
+    reference_points: usize,
+    samples: u64,
 }
 
 impl Seen {
@@ -62,7 +63,8 @@ impl Seen {
                 }
                 Event::Progress(progress) if progress.work == Work::Optimum => self.optimum = progress.done,
                 Event::Point(point) if point.point.method == Method::Sft => {
-                    self.reference = (point.point.samples as u64, self.reference.1 + 1);
+                    self.reference_points += 1;
+                    self.samples = point.point.samples;
                 }
                 _ => {}
             }
@@ -136,7 +138,7 @@ impl Running {
     /// Turns a knob, and answers with what has started over.
     fn turn(&mut self, settings: Settings) -> BTreeSet<&'static str> {
         let before = STEPPED.map(|stage| (stage, self.seen.steps(stage), self.seen.run(stage)));
-        let (pieces, reference) = (self.seen.optimum, self.seen.reference);
+        let Seen { optimum: pieces, reference_points, samples, .. } = self.seen;
         self.handle(Command::Configure(settings));
         let mut restarted = BTreeSet::new();
         for (stage, steps, run) in before {
@@ -159,23 +161,22 @@ impl Running {
         } else {
             assert_eq!(self.seen.optimum, pieces + 1);
         }
-        if self.seen.reference.1 > reference.1 {
+        if self.seen.reference_points > reference_points {
             restarted.insert("reference");
         }
-        if self.seen.reference.0 != reference.0 {
+        if self.seen.samples != samples {
             restarted.insert("evaluation");
         }
         restarted
     }
 }
 
-/// Settings in which a knob has another value that it can have.
+/// Settings in which a knob has another value that it can have: of numbers with a grain the next, of others one far off.
 fn turned(knob: &Knob, settings: Settings) -> Settings {
     let value = knob.value(&settings);
-    let Values { range: (low, high), grain, .. } = knob.values;
-    let step = if grain > 0.0 { grain } else { (value / 2.0).max((high - low) / 20.0) };
+    let Values { range: (_, high), grain, .. } = knob.values;
+    let values = if grain > 0.0 { [value + grain, value - grain] } else { [f64::midpoint(value, high), high] };
     let mut other = settings;
-    let values = [value + step, value - step];
     let is_taken = values.into_iter().any(|value| knob.set(&mut other, value).is_ok());
     assert!(is_taken && other != settings, "{} has one value alone", knob.name);
     other

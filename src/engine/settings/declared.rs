@@ -27,10 +27,18 @@ const ON_PAIRS: &[Stage] = &[Stage::Dpo, Stage::Unlikelihood, Stage::PreferredFt
 /// The reward model, and the policy that it judges.
 const REWARD_MODEL: &[Stage] = &[Stage::RewardModel, Stage::Ppo];
 
-/// Makes the fields of [`Settings`] and the rows of the table. A row is all of a [`Knob`]: one that leaves something out, such as
-/// what starts over, does not compile.
+/// Makes the fields of [`Settings`] and the rows of the table. A declaration that leaves something out, such as what starts over,
+/// does not compile.
 macro_rules! settings {
-    ($($(#[$doc:meta])+ $name:ident: $type:ty = $default:expr, { $($property:ident: $value:expr,)+ })+) => {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty = $default:expr, {
+        label: $label:expr,
+        meaning: $meaning:expr,
+        values: $values:expr,
+        stages: $stages:expr,
+        section: $section:expr,
+        tells_runs_apart: $tells_runs_apart:expr,
+        restarts: $restarts:expr,
+    })+) => {
         /// Every knob of a session.
         ///
         /// Where they were written down before a knob was there, that has its default.
@@ -48,7 +56,13 @@ macro_rules! settings {
 
         const DECLARED: &[Knob] = &[$(Knob {
             name: stringify!($name),
-            $($property: $value,)+
+            label: $label,
+            meaning: $meaning,
+            values: $values,
+            stages: $stages,
+            section: $section,
+            tells_runs_apart: $tells_runs_apart,
+            restarts: $restarts,
             get: |settings| settings.$name.number(),
             set: |settings, value| settings.$name = Value::of(value),
         },)+];

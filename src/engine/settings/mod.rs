@@ -255,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_s_knobs_come_last_in_an_address_and_early_in_a_file() {
+        let names: Vec<&str> = KNOBS.iter().map(|knob| knob.name).collect();
+        assert_eq!((names[0], names[1]), ("seed", "beta"));
+        assert_eq!(names[names.len() - 4..], ["evaluate_rollouts", "backend", "width", "breadth"]);
+        let file = json::to_text(&Settings::default());
+        let beginning = r#"{"seed":1,"backend":"Auto","width":"Auto","breadth":"Default","beta":0.5,"#;
+        assert!(file.starts_with(beginning), "{file}");
+    }
+
+    #[test]
     fn what_starts_over_is_what_any_turned_knob_declares() {
         let former = Settings::default();
         assert_eq!(former.restarts_since(&former), Restarts::NOTHING);
