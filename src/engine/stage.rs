@@ -68,7 +68,7 @@ impl Stage {
     }
 
     /// What it does.
-    pub fn kind(self) -> StageKind {
+    pub const fn kind(self) -> StageKind {
         self.info().kind
     }
 
@@ -84,7 +84,7 @@ impl Stage {
     }
 
     /// The method by which it trains a policy, in runs that begin at the reference; `None` where it does not.
-    pub fn policy(self) -> Option<Method> {
+    pub const fn policy(self) -> Option<Method> {
         if let StageKind::Policy(method) = self.kind() { Some(method) } else { None }
     }
 
@@ -100,13 +100,18 @@ impl Stage {
         Self::ALL.into_iter().filter(|stage| stage.policy().is_some())
     }
 
-    /// What starts over with other preference pairs: what learns from them, be it by the reward model.
+    /// Whether it learns from preference pairs, be it by the reward model.
+    pub const fn learns_from_labels(self) -> bool {
+        match self.kind() {
+            StageKind::Policy(method) => method.info().needs_pairs,
+            StageKind::RewardModel => true,
+            StageKind::Base | StageKind::Sft | StageKind::Pairs | StageKind::BestOfN => false,
+        }
+    }
+
+    /// What starts over with other preference pairs.
     pub fn learned_from_pairs() -> Vec<Self> {
-        let learns = |stage: &Self| match stage.policy() {
-            Some(method) => method.info().needs_pairs,
-            None => *stage == Self::RewardModel,
-        };
-        Self::ALL.into_iter().filter(learns).collect()
+        Self::ALL.into_iter().filter(|stage| stage.learns_from_labels()).collect()
     }
 
     /// What people call it.
@@ -131,6 +136,38 @@ impl Stage {
         }
     }
 }
+
+/// The stages of which something holds, as a constant list: `stages_where!(stage => stage.policy().is_some())`.
+macro_rules! stages_where {
+    ($stage:ident => $holds:expr) => {{
+        const COUNT: usize = {
+            let (mut count, mut at) = (0, 0);
+            while at < Stage::ALL.len() {
+                let $stage = Stage::ALL[at];
+                if $holds {
+                    count += 1;
+                }
+                at += 1;
+            }
+            count
+        };
+        const STAGES: [Stage; COUNT] = {
+            let mut stages = [Stage::Base; COUNT];
+            let (mut count, mut at) = (0, 0);
+            while at < Stage::ALL.len() {
+                let $stage = Stage::ALL[at];
+                if $holds {
+                    stages[count] = $stage;
+                    count += 1;
+                }
+                at += 1;
+            }
+            stages
+        };
+        &STAGES
+    }};
+}
+pub(crate) use stages_where;
 
 /// A row of the table of stages.
 struct StageInfo {

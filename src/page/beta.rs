@@ -7,7 +7,7 @@ use klimb_metrics::OptimumPoint;
 pub const POSITIONS: f64 = 100.0;
 
 fn range() -> (f64, f64) {
-    Knob::named("beta").map_or((0.01, 5.0), |knob| knob.range)
+    Knob::named("beta").map_or((0.01, 5.0), |knob| knob.values.range)
 }
 
 /// β at a position of the slider, 0 to [`POSITIONS`], spaced evenly in log β and rounded to three digits so that an

@@ -3,14 +3,12 @@
 use super::state::State;
 use super::{Page, address, dom};
 use crate::engine::protocol::Command;
-use crate::engine::settings::{KNOBS, Knob, Settings};
+use crate::engine::settings::{KNOBS, Knob, Section, Settings};
 use klimb_text::words::{decimal, heard, say, typed};
 
-/// Knobs that have a control of their own in the bar or beside the chart.
-const ELSEWHERE: [&str; 5] = ["seed", "beta", "backend", "width", "breadth"];
-
+/// Those that have no control of their own in the bar or beside the chart.
 fn knobs() -> impl Iterator<Item = &'static Knob> {
-    KNOBS.iter().filter(|knob| !ELSEWHERE.contains(&knob.name))
+    KNOBS.iter().filter(|knob| knob.section == Section::Settings)
 }
 
 fn id(knob: &Knob) -> String {
@@ -25,17 +23,17 @@ pub fn build() {
     }
     for knob in knobs() {
         let id = id(knob);
-        let is_named = !knob.names.is_empty();
+        let is_named = !knob.values.names.is_empty();
         let label = dom::make("label", "", say(knob.label));
         let field = dom::make(if is_named { "select" } else { "input" }, "", "");
-        for name in knob.names {
+        for name in knob.values.names {
             let option = dom::make("option", "", say(name));
             dom::set_attribute(&option, "value", Some(name));
             dom::append(&field, &[&option]);
         }
         let (help, error) = (dom::make("p", "quiet", say(knob.meaning)), dom::make("p", "invalid", ""));
         dom::set_attribute(&label, "for", Some(&id));
-        let mode = if knob.grain > 0.0 { "numeric" } else { "decimal" };
+        let mode = if knob.values.grain > 0.0 { "numeric" } else { "decimal" };
         let described = format!("{id}-help {id}-error");
         dom::set_attribute(&field, "id", Some(&id));
         dom::set_attribute(&field, "aria-describedby", Some(&described));
@@ -57,7 +55,8 @@ pub fn build() {
 pub fn change(page: &mut Page, field: &str) {
     let Some(knob) = field.strip_prefix("knob-").and_then(Knob::named) else { return };
     let mut settings = page.state.settings;
-    let text = if knob.names.is_empty() { typed(&dom::input(field).value()) } else { dom::select(field).value() };
+    let text =
+        if knob.values.names.is_empty() { typed(&dom::input(field).value()) } else { dom::select(field).value() };
     let outcome = settings.set_from_text(knob.name, text.trim());
     dom::set_attribute(&dom::element(field), "aria-invalid", outcome.is_err().then_some("true"));
     match outcome {
@@ -84,7 +83,7 @@ pub fn draw(state: &State) {
         dom::flag(&format!("setting-{}", knob.name), "hidden", !is_shown(knob));
         let id = id(knob);
         let text = knob.text(&state.settings);
-        if !knob.names.is_empty() {
+        if !knob.values.names.is_empty() {
             dom::select(&id).set_value(&text);
         } else if !dom::element(&id).has_attribute("aria-invalid") {
             dom::write_unless_focused(&id, &decimal(text));

@@ -7,22 +7,10 @@ use super::annotator::PairSource;
 use super::state::State;
 use super::trails::{RunId, runs};
 use crate::engine::protocol::{Command, Point, Stage};
-use crate::engine::settings::{KNOBS, Knob, Settings};
+use crate::engine::settings::{KNOBS, Knob, Section, Settings};
 use klimb_metrics::{Method, Setting};
 use klimb_text::words::{decimal, say};
 
-/// Knobs that no name tells: those that stand in it anyhow, and those that change nothing in training.
-const UNNAMED: [&str; 9] = [
-    "beta",
-    "unlikelihood_alpha",
-    "largest_n",
-    "target_kl",
-    "best_of_n_completions",
-    "evaluate_every",
-    "evaluation_samples",
-    "evaluate_rollouts",
-    "backend",
-];
 /// Letters of a name that somebody else wrote.
 const LONGEST_NAME: usize = 120;
 
@@ -106,12 +94,12 @@ impl RunSettings {
     /// An engine from before is back with its settings, or was never left. Answers with those that hold once what was ordered
     /// since is obeyed: that leaves seed and models as they are, up to the next order that builds an engine.
     pub fn take_back(&mut self, settings: Settings) -> Settings {
-        let Settings { seed, width, breadth, backend, .. } = settings;
+        let of_another_engine = |knob: &&Knob| matches!(knob.section, Section::Run | Section::Engine);
         for (ordered, builds) in self.ordered.values_mut() {
             if *builds {
                 break;
             }
-            *ordered = Settings { seed, width, breadth, backend, ..*ordered };
+            KNOBS.iter().filter(of_another_engine).for_each(|knob| knob.give(&settings, ordered));
         }
         self.now = settings;
         self.newest = self.ordered.values().next_back().map_or(settings, |(newest, _)| *newest);
@@ -159,7 +147,7 @@ impl RunSettings {
         let others = || self.runs.iter().filter(|((_, its), _)| *its == method).map(|(_, (settings, _))| settings);
         KNOBS
             .iter()
-            .filter(|knob| knob.stages.contains(&stage) && !UNNAMED.contains(&knob.name))
+            .filter(|knob| knob.stages.contains(&stage) && knob.tells_runs_apart)
             .filter(|knob| others().any(|other| knob.value(other) != knob.value(&mine)))
             .map(|knob| in_words(knob, &mine))
             .collect()
@@ -191,7 +179,7 @@ pub fn unlike(settings: &Settings, others: &Settings) -> Vec<String> {
 
 fn in_words(knob: &Knob, settings: &Settings) -> String {
     let text = knob.text(settings);
-    let value = if knob.names.is_empty() { decimal(text) } else { say_value(text) };
+    let value = if knob.values.names.is_empty() { decimal(text) } else { say_value(text) };
     format!("{} {value}", say(knob.label))
 }
 

@@ -78,7 +78,7 @@ fn addresses_mean_what_they_meant() {
                 "hide" | "type" => shown.push(format!("{name}={value}")),
                 knob => {
                     let knob = Knob::named(knob).unwrap_or_else(|| panic!("{knob} is a knob no more"));
-                    let number = knob.names.iter().position(|its| *its == value).map(|index| index as f64);
+                    let number = knob.values.names.iter().position(|its| *its == value).map(|index| index as f64);
                     let number = number.unwrap_or_else(|| value.parse().expect("a number"));
                     knob.set(&mut expected, number).expect("it is in range");
                     met.push(knob.name);

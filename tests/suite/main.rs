@@ -42,6 +42,7 @@ mod session_report;
 mod session_scaling;
 mod session_sweep;
 mod session_undo;
+mod settings;
 mod shaders;
 mod steps;
 mod style;

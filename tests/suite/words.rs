@@ -179,7 +179,7 @@ fn tables() -> Vec<&'static str> {
     let mut texts: Vec<&str> = Stage::ALL.iter().map(|stage| stage.name()).collect();
     for knob in &KNOBS {
         texts.extend([knob.label, knob.meaning]);
-        texts.extend(knob.names);
+        texts.extend(knob.values.names);
     }
     for number in DEFINITIONS {
         texts.extend([number.label, number.unit, number.definition, number.how_to_read]);

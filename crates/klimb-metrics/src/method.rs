@@ -302,8 +302,18 @@ impl Method {
     }
 
     /// Whether β holds it near the reference.
-    pub fn has_leash(self) -> bool {
-        self.info().setting == SettingKind::Beta
+    pub const fn has_leash(self) -> bool {
+        matches!(self.info().setting, SettingKind::Beta)
+    }
+
+    /// Whether it trains on preference pairs themselves.
+    pub const fn learns_from_pairs(self) -> bool {
+        matches!(self.info().learns_from, LearnsFrom::Pairs)
+    }
+
+    /// Whether it trains on what it writes itself.
+    pub const fn learns_from_rollouts(self) -> bool {
+        matches!(self.info().learns_from, LearnsFrom::Rollouts)
     }
 
     /// The method of this name in files.

@@ -1,202 +1,26 @@
-//! The knobs of a session in one table, which drives validation, the page's controls and the page's address.
+//! The knobs of a session in one table, which drives validation, the page's controls, the page's address, and what a turned knob
+//! starts over.
 
+mod choices;
+mod declared;
 mod knobs;
 mod query;
+mod restarts;
 
-use serde::{Deserialize, Serialize};
-
-pub use knobs::{KNOBS, Knob};
+pub use choices::{BackendChoice, Breadth, Values, WidthChoice};
+pub use declared::{KNOBS, Settings};
+pub use knobs::{Knob, Section};
 pub use query::{Part, behind_ampersand, parts, whole};
+pub use restarts::Restarts;
 
-use klimb_network::objectives::DpoLoss;
 use klimb_text::ConfigError;
 use klimb_text::json;
 use klimb_text::shorten::excerpt;
-use klimb_world::WorldSettings;
 
-/// Every knob of a session.
-///
-/// Where they were written down before a knob was there, that has its default.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// Names the run: equal seeds and settings give equal runs on one backend.
-    pub seed: u32,
-    /// Which backend computes.
-    pub backend: BackendChoice,
-    /// Which of the shipped models is trained.
-    pub width: WidthChoice,
-    /// How broad the reference is: which text the shipped models have learned from.
-    pub breadth: Breadth,
-    /// β of DPO and of PPO: the length of the leash, high = short.
-    pub beta: f64,
-    /// AdamW's peak learning rate for DPO.
-    pub learning_rate: f64,
-    /// Pairs in a DPO step.
-    pub batch_size: usize,
-    /// Preference pairs made before DPO begins.
-    pub pairs: usize,
-    /// Label temperature τ: p(A preferred to B) = σ((gold_A − gold_B)/τ); 0 is noise-free.
-    pub label_temperature: f64,
-    /// Share of labels turned round whatever the gold rewards say, as a careless labeller would; .5 is coin tosses.
-    pub flip_probability: f64,
-    /// DPO's label smoothing ε.
-    pub label_smoothing: f64,
-    /// How a margin becomes a loss: DPO's own, hinge or IPO.
-    pub loss: DpoLoss,
-    /// Whether DPO takes log-probabilities per token instead of summed.
-    pub length_normalised: bool,
-    /// Whether DPO leaves the reference out.
-    pub reference_free: bool,
-    /// Whether DPO's pairs are written anew by the policy in training, instead of once by the reference: online DPO.
-    pub online_pairs: bool,
-    /// α of unlikelihood: the weight of pushing the rejected down.
-    pub unlikelihood_alpha: f64,
-    /// The largest N of Best-of-N.
-    pub largest_n: usize,
-    /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
-    pub best_of_n_completions: usize,
-    /// Optimiser steps between two points of the frontier, for what learns from pairs.
-    pub evaluate_every: usize,
-    /// Samples behind a point.
-    pub evaluation_samples: usize,
-    /// Preference pairs that the reward model learns from and is validated on; at most `pairs`.
-    pub reward_model_pairs: usize,
-    /// How often it learns from each.
-    pub reward_model_epochs: usize,
-    /// Episodes a rollout of PPO: a multiple of its four minibatches.
-    pub rollout_size: usize,
-    /// Passes of PPO over each rollout.
-    pub ppo_epochs: usize,
-    /// AdamW's learning rate for PPO's policy and value model.
-    pub ppo_learning_rate: f64,
-    /// What labels add to the gold reward for each word of the [`Loophole`](klimb_lab::Loophole); 0 is none.
-    pub loophole_bonus: f64,
-    /// What PPO takes off the score of a completion that runs to the length limit without an end; 0 takes nothing off.
-    pub missing_eos_penalty: f64,
-    /// Weight of PPO's value loss; at 0 the value model never learns.
-    pub vf_coef: f64,
-    /// KL in nats a completion that PPO's adaptive controller steers β towards; 0 keeps β.
-    pub target_kl: f64,
-    /// Rollouts of PPO between two points of the frontier.
-    pub evaluate_rollouts: usize,
-}
-
-/// Which backend the person wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BackendChoice {
-    /// The GPU where a real adapter exists, otherwise the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The GPU, even an emulated one.
-    Gpu,
-}
-
-/// Which width of the model the person wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WidthChoice {
-    /// The wide model on a real graphics adapter, otherwise the narrow one.
-    Auto,
-    /// 32 numbers a token: a processor trains it.
-    Narrow,
-    /// 64 numbers a token: a better student of preferences, and three times the work.
-    Wide,
-}
-
-/// How much of the text that base and SFT model learn from is replaced by random words. More noise, a broader reference:
-/// fewer completions are all but impossible under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Breadth {
-    /// No word is replaced.
-    Clean,
-    /// 3 % of the words are.
-    Default,
-    /// 10 % of the words are.
-    Broad,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            backend: BackendChoice::Auto,
-            width: WidthChoice::Auto,
-            breadth: Breadth::Default,
-            beta: 0.5,
-            learning_rate: 1e-3,
-            batch_size: 128,
-            pairs: 61_440,
-            label_temperature: 0.1,
-            flip_probability: 0.0,
-            label_smoothing: 0.0,
-            loss: DpoLoss::Sigmoid,
-            length_normalised: false,
-            reference_free: false,
-            online_pairs: false,
-            unlikelihood_alpha: 0.1,
-            largest_n: 64,
-            best_of_n_completions: 4096,
-            evaluate_every: 10,
-            evaluation_samples: 512,
-            reward_model_pairs: 12_288,
-            reward_model_epochs: 2,
-            rollout_size: 256,
-            ppo_epochs: 4,
-            ppo_learning_rate: 5e-4,
-            loophole_bonus: 0.0,
-            missing_eos_penalty: 0.0,
-            vf_coef: 0.1,
-            target_kl: 0.0,
-            evaluate_rollouts: 2,
-        }
-    }
-}
-
-impl BackendChoice {
-    /// Every choice, in the order of its knob's names.
-    const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Gpu];
-}
-
-impl Breadth {
-    /// Every choice, in the order of its knob's names.
-    const ALL: [Self; 3] = [Self::Clean, Self::Default, Self::Broad];
-
-    /// The share of words that are replaced, 0 to 1.
-    pub fn noise(self) -> f64 {
-        match self {
-            Self::Clean => 0.0,
-            Self::Default => WorldSettings::default().noise,
-            Self::Broad => 0.1,
-        }
-    }
-
-    /// What the names of its files end with.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Clean => "-noise-0",
-            Self::Default => "",
-            Self::Broad => "-noise-10",
-        }
-    }
-}
-
-impl WidthChoice {
-    /// Every choice, in the order of its knob's names.
-    const ALL: [Self; 3] = [Self::Auto, Self::Narrow, Self::Wide];
-
-    /// The choice of a model of this width alone; `None` where there is none.
-    pub fn of(width: usize) -> Option<Self> {
-        [Self::Narrow, Self::Wide].into_iter().find(|choice| choice.width(false) == width)
-    }
-
-    /// Width of the model to train, on a real graphics adapter or not.
-    pub fn width(self, on_real_adapter: bool) -> usize {
-        match self {
-            Self::Wide => 64,
-            Self::Auto if on_real_adapter => 64,
-            Self::Auto | Self::Narrow => 32,
-        }
+impl Knob {
+    /// The knob of this name.
+    pub fn named(name: &str) -> Option<&'static Knob> {
+        KNOBS.iter().find(|knob| knob.name == name)
     }
 }
 
@@ -247,14 +71,26 @@ impl Settings {
             ConfigError::new("address", format!("there is no setting called “{name}”"))
         })?;
         let shown = excerpt(text);
-        let value = if knob.names.is_empty() {
+        let value = if knob.values.names.is_empty() {
             json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{shown}” is not a number")))?
         } else {
-            let found = knob.names.iter().position(|name| name.eq_ignore_ascii_case(text));
-            let reason = || format!("“{shown}” is none of {}", knob.names.join(", "));
+            let found = knob.values.names.iter().position(|name| name.eq_ignore_ascii_case(text));
+            let reason = || format!("“{shown}” is none of {}", knob.values.names.join(", "));
             found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
         };
         knob.set_as_typed(self, value, &shown)
+    }
+
+    /// These settings as a session takes them over that runs with `running`.
+    pub fn beside(mut self, running: &Self) -> Self {
+        KNOBS.iter().filter(|knob| knob.restarts.is_kept).for_each(|knob| knob.give(running, &mut self));
+        self
+    }
+
+    /// What starts over in a session that ran with `former` until now: all that any of the turned knobs declares.
+    pub fn restarts_since(&self, former: &Self) -> Restarts {
+        let turned = KNOBS.iter().filter(|knob| knob.value(self) != knob.value(former));
+        turned.fold(Restarts::NOTHING, |all, knob| all.and(knob.restarts))
     }
 
     /// The query that gives these settings back: what differs from the default.
@@ -268,6 +104,8 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::stage::Stage;
+    use klimb_network::objectives::DpoLoss;
 
     #[test]
     fn a_huge_value_is_named_by_its_beginning() {
@@ -407,9 +245,47 @@ mod tests {
             let others = || KNOBS[..index].iter();
             assert!(others().all(|other| other.name != knob.name && other.label != knob.label), "{}", knob.name);
             assert!(knob.meaning.ends_with('.'), "{} is explained in a sentence", knob.name);
-            let is_named = !knob.names.is_empty();
-            assert!(!is_named || knob.range == (0.0, knob.names.len() as f64 - 1.0), "{}: a name a value", knob.name);
+            let is_named = !knob.values.names.is_empty();
+            assert!(
+                !is_named || knob.values.range == (0.0, knob.values.names.len() as f64 - 1.0),
+                "{}: a name a value",
+                knob.name
+            );
         }
+    }
+
+    #[test]
+    fn the_engine_s_knobs_come_last_in_an_address_and_early_in_a_file() {
+        let names: Vec<&str> = KNOBS.iter().map(|knob| knob.name).collect();
+        assert_eq!((names[0], names[1]), ("seed", "beta"));
+        assert_eq!(names[names.len() - 4..], ["evaluate_rollouts", "backend", "width", "breadth"]);
+        let file = json::to_text(&Settings::default());
+        let beginning = r#"{"seed":1,"backend":"Auto","width":"Auto","breadth":"Default","beta":0.5,"#;
+        assert!(file.starts_with(beginning), "{file}");
+    }
+
+    #[test]
+    fn what_starts_over_is_what_any_turned_knob_declares() {
+        let former = Settings::default();
+        assert_eq!(former.restarts_since(&former), Restarts::NOTHING);
+        let live = Settings { beta: 0.1, evaluate_every: 4, ppo_learning_rate: 1e-3, ..former };
+        assert_eq!(live.restarts_since(&former), Restarts::NOTHING);
+        let turned = Settings { flip_probability: 0.1, ppo_epochs: 1, ..live };
+        assert_eq!(turned.restarts_since(&former), Restarts::PAIRS.and(Restarts::stages(&[Stage::PpoGt])));
+        assert_eq!(former.restarts_since(&turned), turned.restarts_since(&former));
+    }
+
+    #[test]
+    fn a_running_session_keeps_the_text_of_its_models_alone() {
+        let running = Settings::default();
+        let wanted = Settings {
+            seed: 7,
+            width: WidthChoice::Wide,
+            backend: BackendChoice::Cpu,
+            breadth: Breadth::Broad,
+            ..running
+        };
+        assert_eq!(wanted.beside(&running), Settings { breadth: Breadth::Default, ..wanted });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::knobs::KNOBS;
+use super::KNOBS;
 use klimb_text::ConfigError;
 use klimb_text::shorten::excerpt;
 

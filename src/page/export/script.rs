@@ -319,7 +319,7 @@ mod tests {
         for knob in &KNOBS {
             let mut other = Settings::default();
             let now = knob.value(&other);
-            let values = [knob.range.0, knob.range.1];
+            let values = [knob.values.range.0, knob.values.range.1];
             let value = values.into_iter().find(|value| *value != now).expect("two values at least");
             knob.set(&mut other, value).expect("a value in range");
             let differs = knob.stages.iter().any(|&stage| told(stage, other) != told(stage, Settings::default()));

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::pairs::PairBatch;
 use super::sft::{Sft, SftMetrics, SftSettings};
-use super::trainer::pair_trainer;
+use super::trainer::{PairSettings, pair_trainer};
 use crate::language::Learner;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
@@ -57,4 +57,4 @@ impl<K: Kernels> PreferredFt<K> {
     }
 }
 
-pair_trainer!(PreferredFt, SftMetrics);
+pair_trainer!(PreferredFt, SftMetrics, fn configure(&mut self, _settings: &PairSettings) {});

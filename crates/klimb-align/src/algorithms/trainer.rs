@@ -42,12 +42,12 @@ pub trait PairTrainer<K: Kernels> {
         None
     }
 
-    /// Changes what can change in the midst of a run, from the next step on. Of a method that says nothing else, nothing
-    /// can: another setting is another run.
-    fn configure(&mut self, _settings: &PairSettings) {}
+    /// Changes what can change in the midst of a run, from the next step on. Where nothing can, another setting is another
+    /// run.
+    fn configure(&mut self, settings: &PairSettings);
 }
 
-/// The trait's first four by an algorithm's own functions of the same names, its metrics as rows; what an algorithm has beyond
+/// The trait's first four functions by an algorithm's own of the same names, its metrics as rows; what an algorithm has beyond
 /// them follows.
 macro_rules! pair_trainer {
     ($algorithm:ident, $metrics:ident $(, $more:item)*) => {

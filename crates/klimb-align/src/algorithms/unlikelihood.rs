@@ -5,7 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner};
-use super::trainer::pair_trainer;
+use super::trainer::{PairSettings, pair_trainer};
 use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
@@ -164,4 +164,4 @@ impl<K: Kernels> Unlikelihood<K> {
     }
 }
 
-pair_trainer!(Unlikelihood, UnlikelihoodMetrics);
+pair_trainer!(Unlikelihood, UnlikelihoodMetrics, fn configure(&mut self, _settings: &PairSettings) {});

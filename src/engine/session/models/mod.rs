@@ -130,46 +130,19 @@ impl<K: Kernels> Models<K> {
 
     /// Takes over new settings, and says what starts over for them.
     pub fn configure(&mut self, k: &mut K, settings: Settings) -> Consequences {
-        // Another text is another start, as another width is.
-        let settings = Settings { breadth: self.settings.breadth, ..settings };
-        let old = std::mem::replace(&mut self.settings, settings);
-        let differs = |of: fn(&Settings) -> (usize, usize)| of(&old) != of(&settings);
-        let remeasure = old.evaluation_samples != settings.evaluation_samples;
-        if remeasure {
+        let settings = settings.beside(&self.settings);
+        let restarts = settings.restarts_since(&self.settings);
+        self.settings = settings;
+        if restarts.evaluation {
             self.evaluator = evaluator(k, &self.network, &settings);
         }
-        let relabel =
-            (old.seed, old.label_temperature, old.pairs) != (settings.seed, settings.label_temperature, settings.pairs);
-        // Flips and a loophole are in the labels alone: neither r* nor its optimum knows of them, and PPO-GT reads no label.
-        let of_label = |it: &Settings| (it.flip_probability, it.loophole_bonus);
-        let reflip = of_label(&old) != of_label(&settings);
-        if relabel || reflip {
+        if restarts.pairs {
             self.data = preferences::data(k, &self.network, &settings, self.given.as_deref());
         }
-        if relabel {
+        if restarts.optimum {
             self.optimum.restart();
         }
-        let of_policies = relabel || remeasure;
-        let of_labels = of_policies || reflip;
-        let reward_model = relabel || reflip || differs(|it| (it.reward_model_pairs, it.reward_model_epochs));
-        let judged = |it: &Settings| (it.missing_eos_penalty, it.vf_coef);
-        let ppo = of_policies || differs(|it| (it.rollout_size, it.ppo_epochs)) || judged(&old) != judged(&settings);
-        let likelihoods =
-            of_labels || old.batch_size != settings.batch_size || old.learning_rate != settings.learning_rate;
-        let stages = [
-            (Stage::Unlikelihood, likelihoods || old.unlikelihood_alpha != settings.unlikelihood_alpha),
-            (Stage::PreferredFt, likelihoods),
-            (
-                Stage::BestOfN,
-                remeasure || old.seed != settings.seed || differs(|it| (it.largest_n, it.best_of_n_completions)),
-            ),
-            (Stage::Dpo, of_labels || differs(|it| (it.batch_size, usize::from(it.online_pairs)))),
-            (Stage::RewardModel, reward_model),
-            (Stage::Ppo, ppo || reward_model),
-            (Stage::PpoGt, ppo),
-        ];
-        let stages = stages.into_iter().filter(|(_, restarts)| *restarts).map(|(stage, _)| stage).collect();
-        Consequences { stages, remeasure: of_policies }
+        Consequences { stages: restarts.restarted().collect(), remeasure: restarts.reference }
     }
 
     /// Makes the next chunk of pairs.
