@@ -6,7 +6,7 @@
 
 use super::{
     At, AtMut, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize,
-    SequenceSize,
+    SequenceSize, kernels,
 };
 use crate::model::{LayerLayout, Layout, ModelConfig};
 
@@ -174,13 +174,19 @@ impl Network {
         let ModelConfig { heads, .. } = self.config;
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, length, length, 0);
-        k.embed_forward(embed, tokens, At::new(parameters, self.layout.embedding), self.stream(activations, 0));
+        kernels::EmbedForward {
+            size: embed,
+            tokens,
+            parameters: At::new(parameters, self.layout.embedding),
+            x: self.stream(activations, 0),
+        }
+        .run(k);
         for layer in 0..self.config.layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
-                k.attention_forward(attention, qkv, attended, logsumexps);
+                kernels::AttentionForward { size: attention, qkv, out: attended, logsumexps }.run(k);
             });
         }
         self.final_norm(k, batch * length, parameters, activations);
@@ -196,7 +202,13 @@ impl Network {
     ) {
         // logits = normed·Uᵀ is the input gradient of a map with weights U of (V, D).
         let weights = At::new(parameters, self.layout.unembedding);
-        k.matmul_backward_input(self.unembedding(rows), &activations.final_normed, weights, &mut activations.logits);
+        kernels::MatmulBackwardInput {
+            size: self.unembedding(rows),
+            dout: &activations.final_normed,
+            weights,
+            dx: &mut activations.logits,
+        }
+        .run(k);
     }
 
     /// The scalar head's `values` of the `rows` tokens that went through the trunk last.
@@ -212,7 +224,8 @@ impl Network {
         values: &mut K::Floats,
     ) {
         let (size, head) = self.head(rows);
-        k.matmul_forward(size, &activations.final_normed, At::new(parameters, head), values);
+        kernels::MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }
+            .run(k);
     }
 
     /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
@@ -236,13 +249,20 @@ impl Network {
         let decode = DecodeSize { batch, position, capacity, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, 1, stride, position);
         let embedding = At::new(parameters, self.layout.embedding);
-        k.embed_forward(embed, At::new(tokens, 0), embedding, self.stream(activations, 0));
+        kernels::EmbedForward {
+            size: embed,
+            tokens: At::new(tokens, 0),
+            parameters: embedding,
+            x: self.stream(activations, 0),
+        }
+        .run(k);
         for layer in 0..self.config.layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
-                k.attention_decode_forward(decode, qkv, &mut cache.layers[layer], attended);
+                kernels::AttentionDecodeForward { size: decode, qkv, cache: &mut cache.layers[layer], out: attended }
+                    .run(k);
             });
         }
         if with_logits {
@@ -273,7 +293,15 @@ impl Network {
             if is_drawn {
                 let vocabulary = self.config.vocabulary;
                 let size = SampleSize { batch, length, position, vocabulary, end, padding };
-                k.sample(size, &activations.logits, coins, settings, At::new(prompt_lengths, 0), tokens);
+                kernels::Sample {
+                    size,
+                    logits: &activations.logits,
+                    coins,
+                    settings,
+                    prompt_lengths: At::new(prompt_lengths, 0),
+                    tokens,
+                }
+                .run(k);
             }
         }
     }
@@ -304,37 +332,127 @@ impl Network {
 
         let norm = NormSize { rows, width, accumulate: false };
         let at = self.layout.final_norm;
-        k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
-        k.layer_norm_backward_weights(norm, &a.output, &a.final_moments, dnormed, AtMut::new(dparameters, at));
+        kernels::LayerNormBackward {
+            size: norm,
+            x: &a.output,
+            weights: At::new(parameters, at),
+            moments: &a.final_moments,
+            dout: dnormed,
+            dx,
+        }
+        .run(k);
+        kernels::LayerNormBackwardWeights {
+            size: norm,
+            x: &a.output,
+            moments: &a.final_moments,
+            dout: dnormed,
+            dweights: AtMut::new(dparameters, at),
+        }
+        .run(k);
 
         let norm = NormSize { accumulate: true, ..norm };
         for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
             let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
-            k.matmul_backward_weights(mlp_out, &a.hidden, dx, AtMut::new(dparameters, at.mlp_out));
-            k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
-            k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
-            k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
-            k.layer_norm_backward_weights(
-                norm,
-                &a.middle,
-                &a.mlp_moments,
-                dnormed,
-                AtMut::new(dparameters, at.mlp_norm),
-            );
-            k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
+            kernels::MatmulBackwardWeights {
+                size: mlp_out,
+                x: &a.hidden,
+                dout: dx,
+                dweights: AtMut::new(dparameters, at.mlp_out),
+            }
+            .run(k);
+            kernels::MatmulGeluBackwardInput {
+                size: mlp_out,
+                dout: dx,
+                weights: At::new(parameters, at.mlp_out),
+                pre: &a.pre,
+                dx: dpre,
+            }
+            .run(k);
+            kernels::MatmulBackwardWeights {
+                size: mlp_in,
+                x: &a.mlp_normed,
+                dout: dpre,
+                dweights: AtMut::new(dparameters, at.mlp_in),
+            }
+            .run(k);
+            kernels::MatmulBackwardInput {
+                size: mlp_in,
+                dout: dpre,
+                weights: At::new(parameters, at.mlp_in),
+                dx: dnormed,
+            }
+            .run(k);
+            kernels::LayerNormBackwardWeights {
+                size: norm,
+                x: &a.middle,
+                moments: &a.mlp_moments,
+                dout: dnormed,
+                dweights: AtMut::new(dparameters, at.mlp_norm),
+            }
+            .run(k);
+            kernels::LayerNormBackward {
+                size: norm,
+                x: &a.middle,
+                weights: At::new(parameters, at.mlp_norm),
+                moments: &a.mlp_moments,
+                dout: dnormed,
+                dx,
+            }
+            .run(k);
 
             let (qkv, projection) = (self.qkv(rows), self.projection(rows));
-            k.matmul_backward_weights(projection, &a.attended, dx, AtMut::new(dparameters, at.projection));
-            k.matmul_backward_input(projection, dx, At::new(parameters, at.projection), dattended);
-            k.attention_backward(attention, &a.qkv, &a.attended, &a.logsumexps, dattended, dqkv);
-            k.matmul_backward_weights(qkv, &a.attention_normed, dqkv, AtMut::new(dparameters, at.qkv));
-            k.matmul_backward_input(qkv, dqkv, At::new(parameters, at.qkv), dnormed);
+            kernels::MatmulBackwardWeights {
+                size: projection,
+                x: &a.attended,
+                dout: dx,
+                dweights: AtMut::new(dparameters, at.projection),
+            }
+            .run(k);
+            kernels::MatmulBackwardInput {
+                size: projection,
+                dout: dx,
+                weights: At::new(parameters, at.projection),
+                dx: dattended,
+            }
+            .run(k);
+            kernels::AttentionBackward {
+                size: attention,
+                qkv: &a.qkv,
+                out: &a.attended,
+                logsumexps: &a.logsumexps,
+                dout: dattended,
+                dqkv,
+            }
+            .run(k);
+            kernels::MatmulBackwardWeights {
+                size: qkv,
+                x: &a.attention_normed,
+                dout: dqkv,
+                dweights: AtMut::new(dparameters, at.qkv),
+            }
+            .run(k);
+            kernels::MatmulBackwardInput { size: qkv, dout: dqkv, weights: At::new(parameters, at.qkv), dx: dnormed }
+                .run(k);
             let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
-            k.layer_norm_backward_weights(norm, &a.input, moments, dnormed, dweights);
-            k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
+            kernels::LayerNormBackwardWeights { size: norm, x: &a.input, moments, dout: dnormed, dweights }.run(k);
+            kernels::LayerNormBackward {
+                size: norm,
+                x: &a.input,
+                weights: At::new(parameters, at.attention_norm),
+                moments,
+                dout: dnormed,
+                dx,
+            }
+            .run(k);
         }
         let embed = self.embed_size(batch, length, length, 0);
-        k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, self.layout.embedding));
+        kernels::EmbedBackward {
+            size: embed,
+            occurrences,
+            dx,
+            dparameters: AtMut::new(dparameters, self.layout.embedding),
+        }
+        .run(k);
     }
 
     /// From the gradients of logits and values to that of the trunk's end, `gradients.dnormed`, and to those of the
@@ -355,17 +473,36 @@ impl Network {
             let (size, head) = self.head(rows);
             // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
             let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
-            k.matmul_backward_input(size, dvalues, At::new(parameters, head), share);
-            k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
+            kernels::MatmulBackwardInput { size, dout: dvalues, weights: At::new(parameters, head), dx: share }.run(k);
+            kernels::MatmulBackwardWeights {
+                size,
+                x: &a.final_normed,
+                dout: dvalues,
+                dweights: AtMut::new(dparameters, head),
+            }
+            .run(k);
         }
         if let Some(dlogits) = dlogits {
             let (size, weights) = (self.unembedding(rows), self.layout.unembedding);
             if dvalues.is_some() {
-                k.matmul_residual_forward(size, dlogits, At::new(parameters, weights), dattended, dnormed);
+                kernels::MatmulResidualForward {
+                    size,
+                    x: dlogits,
+                    weights: At::new(parameters, weights),
+                    residual: dattended,
+                    out: dnormed,
+                }
+                .run(k);
             } else {
-                k.matmul_forward(size, dlogits, At::new(parameters, weights), dnormed);
+                kernels::MatmulForward { size, x: dlogits, weights: At::new(parameters, weights), out: dnormed }.run(k);
             }
-            k.matmul_backward_weights(size, dlogits, &a.final_normed, AtMut::new(dparameters, weights));
+            kernels::MatmulBackwardWeights {
+                size,
+                x: dlogits,
+                dout: &a.final_normed,
+                dweights: AtMut::new(dparameters, weights),
+            }
+            .run(k);
         }
     }
 
@@ -385,20 +522,68 @@ impl Network {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = |offset| At::new(parameters, offset);
         let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
-        k.layer_norm_forward(norm, &a.input, weights(at.attention_norm), normed, moments);
-        k.matmul_forward(self.qkv(rows), &a.attention_normed, weights(at.qkv), &mut a.qkv);
+        kernels::LayerNormForward {
+            size: norm,
+            x: &a.input,
+            weights: weights(at.attention_norm),
+            out: normed,
+            moments,
+        }
+        .run(k);
+        kernels::MatmulForward {
+            size: self.qkv(rows),
+            x: &a.attention_normed,
+            weights: weights(at.qkv),
+            out: &mut a.qkv,
+        }
+        .run(k);
         attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
         let projection = self.projection(rows);
-        k.matmul_residual_forward(projection, &a.attended, weights(at.projection), &a.input, &mut a.middle);
-        k.layer_norm_forward(norm, &a.middle, weights(at.mlp_norm), &mut a.mlp_normed, &mut a.mlp_moments);
-        k.matmul_gelu_forward(self.mlp_in(rows), &a.mlp_normed, weights(at.mlp_in), &mut a.pre, &mut a.hidden);
-        k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
+        kernels::MatmulResidualForward {
+            size: projection,
+            x: &a.attended,
+            weights: weights(at.projection),
+            residual: &a.input,
+            out: &mut a.middle,
+        }
+        .run(k);
+        kernels::LayerNormForward {
+            size: norm,
+            x: &a.middle,
+            weights: weights(at.mlp_norm),
+            out: &mut a.mlp_normed,
+            moments: &mut a.mlp_moments,
+        }
+        .run(k);
+        kernels::MatmulGeluForward {
+            size: self.mlp_in(rows),
+            x: &a.mlp_normed,
+            weights: weights(at.mlp_in),
+            pre: &mut a.pre,
+            out: &mut a.hidden,
+        }
+        .run(k);
+        kernels::MatmulResidualForward {
+            size: self.mlp_out(rows),
+            x: &a.hidden,
+            weights: weights(at.mlp_out),
+            residual: &a.middle,
+            out: output,
+        }
+        .run(k);
     }
 
     fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = At::new(parameters, self.layout.final_norm);
-        k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
+        kernels::LayerNormForward {
+            size: norm,
+            x: &a.output,
+            weights,
+            out: &mut a.final_normed,
+            moments: &mut a.final_moments,
+        }
+        .run(k);
     }
 
     /// The residual stream in front of block `layer`.
