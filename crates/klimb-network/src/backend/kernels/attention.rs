@@ -45,7 +45,7 @@ pub struct DecodeSize {
 
 kernels! {
     /// Write: `out[t] = Σ_{s≤t} softmax(q_t·k_s/√w)·v_s`, and log Σ exp of each row's scaled scores.
-    #[entry_point("attention_forward", SHADER, [64, 1], Items)]
+    #[entry_point("attention_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct AttentionForward<'a, K> {
         /// Sizes.
         pub size: AttentionSize,
@@ -61,7 +61,7 @@ kernels! {
     }
 
     /// Write: the gradient of q, k and v.
-    #[entry_point("attention_backward", SHADER, [64, 1], Items)]
+    #[entry_point("attention_backward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct AttentionBackward<'a, K> {
         /// Sizes.
         pub size: AttentionSize,
@@ -83,7 +83,7 @@ kernels! {
     }
 
     /// Attention of one new position over the cached ones and itself. Stores its key and value in `cache`, and writes `out`.
-    #[entry_point("attention_decode_forward", SHADER, [64, 1], Items)]
+    #[entry_point("attention_decode_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct AttentionDecodeForward<'a, K> {
         /// Sizes.
         pub size: DecodeSize,

@@ -11,7 +11,7 @@ const SHADER: &Shader = &shader!("objectives/bradley_terry.wgsl", [INDEX, LOGIST
 
 kernels! {
     /// Write: the reward model's loss and its gradient, [`objectives::bradley_terry`], on P pairs.
-    #[entry_point("bradley_terry", SHADER, [64, 1], Items)]
+    #[entry_point("bradley_terry", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct BradleyTerry<'a, K> {
         /// P.
         pub pairs: usize,

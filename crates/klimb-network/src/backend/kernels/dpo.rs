@@ -11,7 +11,7 @@ const SHADER: &Shader = &shader!("objectives/dpo.wgsl", [INDEX, ORDER]);
 
 kernels! {
     /// Write: DPO's loss or a relative of it and its gradient, [`objectives::dpo`], on P pairs.
-    #[entry_point("dpo", SHADER, [64, 1], Items)]
+    #[entry_point("dpo", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct Dpo<'a, K> {
         /// P.
         pub pairs: usize,

@@ -29,7 +29,7 @@ pub struct EmbedSize {
 
 kernels! {
     /// Write: `x[b,t] = wte[token] + wpe[first + t]`.
-    #[entry_point("embed_forward", SHADER, [64, 1], Items)]
+    #[entry_point("embed_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct EmbedForward<'a, K> {
         /// Sizes.
         pub size: EmbedSize,
@@ -45,7 +45,7 @@ kernels! {
     }
 
     /// Add: the gradients of `wte` and `wpe`. Gathers, for WGSL has no float atomics. Positions begin at 0 here.
-    #[entry_point("embed_backward", SHADER, [64, 1], Items)]
+    #[entry_point("embed_backward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct EmbedBackward<'a, K> {
         /// Sizes.
         pub size: EmbedSize,

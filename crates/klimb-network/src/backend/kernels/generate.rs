@@ -38,7 +38,7 @@ impl GenerateSize {
 kernels! {
     /// Completes the sequences of `tokens` from their prompts: what [`Network::generate`] does position by position, at once.
     /// Only for models that [`Kernels::generates`]. The processor goes on to the end of the row behind a completion's end too.
-    #[entry_point("generate", SHADER, [256, 1], Covers(1, 1))]
+    #[entry_point("generate", SHADER, workgroup: [256, 1], grid: Covers(1, 1))]
     pub struct Generate<'a, K> {
         /// Sizes, and the model.
         pub size: GenerateSize,

@@ -184,7 +184,7 @@ pub(super) fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
 macro_rules! kernels {
     ($(
         $(#[doc = $doc:literal])*
-        #[entry_point($name:literal, $shader:ident, [$($invocations:literal),*], $grid:ident $($covered:tt)?)]
+        #[entry_point($name:literal, $shader:ident, workgroup: [$($invocations:literal),*], grid: $grid:ident $($covered:tt)?)]
         pub struct $Kernel:ident<$a:lifetime, $K:ident> {
             $(
                 $(#[doc = $field_doc:literal])*

@@ -26,7 +26,7 @@ pub struct NormSize {
 
 kernels! {
     /// Write: `out = x̂·gain + bias` with x̂ = (x − mean)·rstd.
-    #[entry_point("layer_norm_forward", SHADER, [64, 1], Items)]
+    #[entry_point("layer_norm_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct LayerNormForward<'a, K> {
         /// Sizes.
         pub size: NormSize,
@@ -45,7 +45,7 @@ kernels! {
     }
 
     /// Add, or Write unless `size.accumulate`: `dx += rstd·(g − mean(g) − x̂·mean(g·x̂))` with g = dout·gain.
-    #[entry_point("layer_norm_backward", SHADER, [64, 1], Items)]
+    #[entry_point("layer_norm_backward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct LayerNormBackward<'a, K> {
         /// Sizes.
         pub size: NormSize,
@@ -67,7 +67,7 @@ kernels! {
     }
 
     /// Add: `dgain += Σ dout·x̂`, then `dbias += Σ dout`.
-    #[entry_point("layer_norm_backward_weights", SHADER, [64, 1], Covers(1, 1))]
+    #[entry_point("layer_norm_backward_weights", SHADER, workgroup: [64, 1], grid: Covers(1, 1))]
     pub struct LayerNormBackwardWeights<'a, K> {
         /// Sizes.
         pub size: NormSize,

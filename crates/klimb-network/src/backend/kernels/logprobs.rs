@@ -31,7 +31,7 @@ pub struct SequenceSize {
 
 kernels! {
     /// Write: log p(target), the entropy of p in nats, log Σ exp(logits).
-    #[entry_point("logprobs_forward", SHADER, [64, 1], Items)]
+    #[entry_point("logprobs_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct LogprobsForward<'a, K> {
         /// Sizes.
         pub size: LogitsSize,
@@ -48,7 +48,7 @@ kernels! {
 
     /// Turns `logits` into their gradient in place:
     /// dlogit_j = dlogprob·(1[j = target] − p_j) − dentropy·p_j·(log p_j + entropy).
-    #[entry_point("logprobs_backward", SHADER, [64, 1], Items)]
+    #[entry_point("logprobs_backward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct LogprobsBackward<'a, K> {
         /// Sizes.
         pub size: LogitsSize,
@@ -67,7 +67,7 @@ kernels! {
     }
 
     /// Write: Σ_j p_j·(log p_j − log q_j) of each token, p the policy's distribution and q the reference's.
-    #[entry_point("kl_forward", SHADER, [64, 1], Items)]
+    #[entry_point("kl_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct KlForward<'a, K> {
         /// Sizes.
         pub size: LogitsSize,
@@ -84,7 +84,7 @@ kernels! {
 
     /// Write: `sequence_logprobs[b] = Σ_t mask[b,t]·logprobs[b,t]`. With values in place of log-probabilities and a mask of
     /// last tokens it picks a reward model's scores.
-    #[entry_point("sequence_logprobs_forward", SHADER, [64, 1], Items)]
+    #[entry_point("sequence_logprobs_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct SequenceLogprobsForward<'a, K> {
         /// Sizes.
         pub size: SequenceSize,
@@ -100,7 +100,7 @@ kernels! {
     }
 
     /// Write: `dlogprobs[b,t] = mask[b,t]·dsequence_logprobs[b]`.
-    #[entry_point("sequence_logprobs_backward", SHADER, [64, 1], Items)]
+    #[entry_point("sequence_logprobs_backward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct SequenceLogprobsBackward<'a, K> {
         /// Sizes.
         pub size: SequenceSize,

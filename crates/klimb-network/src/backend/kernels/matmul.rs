@@ -46,7 +46,7 @@ pub struct MatmulSize {
 
 kernels! {
     /// Write: `out = x·W (+ bias)`.
-    #[entry_point("matmul_forward", SHADER, [64, 1], Items)]
+    #[entry_point("matmul_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct MatmulForward<'a, K> {
         /// Sizes.
         pub size: MatmulSize,
@@ -62,7 +62,7 @@ kernels! {
     }
 
     /// Write: `pre = x·W (+ bias)`, `out = gelu(pre)` in the tanh form (Hendrycks and Gimpel 2016).
-    #[entry_point("matmul_gelu_forward", SHADER, [64, 1], Items)]
+    #[entry_point("matmul_gelu_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct MatmulGeluForward<'a, K> {
         /// Sizes.
         pub size: MatmulSize,
@@ -81,7 +81,7 @@ kernels! {
     }
 
     /// Write: `out = residual + x·W (+ bias)`.
-    #[entry_point("matmul_residual_forward", SHADER, [64, 1], Items)]
+    #[entry_point("matmul_residual_forward", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct MatmulResidualForward<'a, K> {
         /// Sizes.
         pub size: MatmulSize,
@@ -100,7 +100,7 @@ kernels! {
     }
 
     /// Write: `dx = dout·Wᵀ`. Also the unembedding: logits = h·wteᵀ.
-    #[entry_point("matmul_backward_input", SHADER, [64, 1], Items)]
+    #[entry_point("matmul_backward_input", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct MatmulBackwardInput<'a, K> {
         /// Sizes.
         pub size: MatmulSize,
@@ -116,7 +116,7 @@ kernels! {
     }
 
     /// Write: `dx = (dout·Wᵀ)·gelu′(pre)`, the gradient of `pre`.
-    #[entry_point("matmul_gelu_backward_input", SHADER, [64, 1], Items)]
+    #[entry_point("matmul_gelu_backward_input", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct MatmulGeluBackwardInput<'a, K> {
         /// Sizes.
         pub size: MatmulSize,
@@ -135,7 +135,7 @@ kernels! {
     }
 
     /// Add: `dW += xᵀ·dout`, and with a bias `dbias += Σ_rows dout`, right behind.
-    #[entry_point("matmul_backward_weights", SHADER, [32, 1], Covers(32, 1))]
+    #[entry_point("matmul_backward_weights", SHADER, workgroup: [32, 1], grid: Covers(32, 1))]
     pub struct MatmulBackwardWeights<'a, K> {
         /// Sizes.
         pub size: MatmulSize,

@@ -5,6 +5,23 @@
 //! told besides the buffers, and the CPU twins: the same arithmetic in plain loops, for f32 in the page without a graphics
 //! device and f64 for proofs. The twin of an objective's shader is the function in [`crate::objectives`].
 //!
+//! ```
+//! use klimb_network::backend::cpu::Cpu;
+//! use klimb_network::backend::{At, kernels};
+//!
+//! let (logprobs, weights) = (vec![-1.0, -2.0], vec![0.5, 0.5]);
+//! let (mut dlogprobs, mut statistics) = (vec![0.0; 2], vec![0.0; 2]);
+//! kernels::Sft {
+//!     rows: 2,
+//!     logprobs: &logprobs,
+//!     weights: At::new(&weights, 0),
+//!     dlogprobs: &mut dlogprobs,
+//!     statistics: &mut statistics,
+//! }
+//! .run(&mut Cpu::<f64>::new());
+//! assert_eq!((dlogprobs, statistics), (vec![-0.5, -0.5], vec![0.5, 1.0]));
+//! ```
+//!
 //! A kernel's name stands in three places: the entry point in the shader, the file here and the parity test.
 //! `tests/suite/shaders.rs` holds them against each other.
 

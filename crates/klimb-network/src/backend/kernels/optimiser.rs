@@ -48,7 +48,7 @@ pub struct AdamwSize {
 
 kernels! {
     /// Write: partial sums of squares, one for each of [`NORM_PARTIALS`] stretches. Their sum is the squared L2 norm.
-    #[entry_point("squared_norm", SHADER, [64, 1], Covers(1, 1))]
+    #[entry_point("squared_norm", SHADER, workgroup: [64, 1], grid: Covers(1, 1))]
     pub struct SquaredNorm<'a, K> {
         /// Numbers.
         pub len: usize,
@@ -61,7 +61,7 @@ kernels! {
     }
 
     /// Write: one line of `metrics`: the sum of each statistic, then the gradient's L2 norm. Readback can wait for many steps.
-    #[entry_point("record_metrics", SHADER, [64, 1], Covers(1, 1))]
+    #[entry_point("record_metrics", SHADER, workgroup: [64, 1], grid: Covers(1, 1))]
     pub struct RecordMetrics<'a, K> {
         /// Sizes.
         pub size: MetricsSize,
@@ -81,7 +81,7 @@ kernels! {
 
     /// One update by AdamW in place, ε outside the bias-corrected root as in PyTorch. Scales gradients by
     /// min(1, max_norm/norm) first, leaves them at zero, and leaves everything else alone if the norm is not finite.
-    #[entry_point("adamw", SHADER, [64, 1], Covers(512, 1))]
+    #[entry_point("adamw", SHADER, workgroup: [64, 1], grid: Covers(512, 1))]
     pub struct Adamw<'a, K> {
         /// Sizes and constants.
         pub size: AdamwSize,

@@ -23,7 +23,7 @@ pub struct PpoSize {
 
 kernels! {
     /// Write: PPO's policy loss and its gradients, [`objectives::ppo_policy`].
-    #[entry_point("ppo_policy", SHADER, [64, 1], Items)]
+    #[entry_point("ppo_policy", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct PpoPolicy<'a, K> {
         /// Which rows.
         pub size: PpoSize,
@@ -48,7 +48,7 @@ kernels! {
     }
 
     /// Write: PPO's value loss and its gradient, [`objectives::ppo_value`].
-    #[entry_point("ppo_value", SHADER, [64, 1], Items)]
+    #[entry_point("ppo_value", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct PpoValue<'a, K> {
         /// Which rows.
         pub size: PpoSize,

@@ -11,7 +11,7 @@ const SHADER: &Shader = &shader!("rollout.wgsl", [INDEX]);
 kernels! {
     /// Write: `record` of (7, rows), so that one read brings all that a rollout leaves: tokens, as reals | logprobs |
     /// entropies | reference logprobs | KL per token | values | scores.
-    #[entry_point("record_rollout", SHADER, [64, 1], Items)]
+    #[entry_point("record_rollout", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct RecordRollout<'a, K> {
         /// Tokens.
         pub rows: usize,

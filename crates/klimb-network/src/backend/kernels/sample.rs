@@ -31,7 +31,7 @@ kernels! {
     /// Draws the token at `position + 1` of each sequence by inverting the cumulative distribution of
     /// logits·(1/temperature) at its coin; temperature 0 takes the likeliest. Within the prompt
     /// (`prompt_lengths[b] > position + 1`) the token stays; behind an end or padding, padding is written.
-    #[entry_point("sample", SHADER, [64, 1], Items)]
+    #[entry_point("sample", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct Sample<'a, K> {
         /// Sizes.
         pub size: SampleSize,

@@ -11,7 +11,7 @@ const SHADER: &Shader = &shader!("objectives/sft.wgsl", [INDEX]);
 
 kernels! {
     /// Write: SFT's loss and its gradient, [`objectives::sft`].
-    #[entry_point("sft", SHADER, [64, 1], Items)]
+    #[entry_point("sft", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct Sft<'a, K> {
         /// Tokens.
         pub rows: usize,

@@ -11,7 +11,7 @@ const SHADER: &Shader = &shader!("objectives/unlikelihood.wgsl", [INDEX, ORDER])
 
 kernels! {
     /// Write: the loss of unlikelihood and its gradient, [`objectives::unlikelihood`], on P pairs.
-    #[entry_point("unlikelihood", SHADER, [64, 1], Items)]
+    #[entry_point("unlikelihood", SHADER, workgroup: [64, 1], grid: Items)]
     pub struct Unlikelihood<'a, K> {
         /// P.
         pub pairs: usize,

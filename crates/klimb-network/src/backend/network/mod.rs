@@ -4,9 +4,16 @@
 //! attention(norm(x)) and then mlp(norm(x)) to the residual stream x. That is the trunk; it ends in h = norm(x_L). From
 //! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
+mod backward;
+
+pub use backward::{Gradients, OutputGradients};
+
+use super::kernels::{
+    AttentionDecodeForward, AttentionForward, EmbedForward, LayerNormForward, MatmulBackwardInput, MatmulForward,
+    MatmulGeluForward, MatmulResidualForward, Sample,
+};
 use super::{
-    At, AtMut, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize,
-    SequenceSize, kernels,
+    At, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize, SequenceSize,
 };
 use crate::model::{LayerLayout, Layout, ModelConfig};
 
@@ -42,30 +49,9 @@ pub struct Activations<K: Kernels> {
     output: K::Floats,
     final_moments: K::Floats,
     final_normed: K::Floats,
-    /// (rows, V). `Kernels::logprobs_backward` puts their gradient in their place.
+    /// (rows, V). [`LogprobsBackward`](super::kernels::LogprobsBackward) puts their gradient in their place.
     pub logits: K::Floats,
     rows: usize,
-}
-
-/// Where a backward pass starts: the gradients of what the trunk's end was turned into. Both where policy and value
-/// share a trunk.
-pub struct OutputGradients<'a, K: Kernels> {
-    /// Of the logits, (rows, V).
-    pub dlogits: Option<&'a K::Floats>,
-    /// Of the scalar head's values, (rows).
-    pub dvalues: Option<&'a K::Floats>,
-}
-
-/// Scratch of the backward pass, for as many rows as its activations.
-pub struct Gradients<K: Kernels> {
-    /// Gradient of the residual stream (rows, D).
-    dx: K::Floats,
-    dnormed: K::Floats,
-    dattended: K::Floats,
-    dqkv: K::Floats,
-    dpre: K::Floats,
-    /// Of the flat parameter buffer; Add, and zero after every optimiser step.
-    pub parameters: K::Floats,
 }
 
 /// Keys and values of the positions decoded so far, for each block.
@@ -126,19 +112,6 @@ impl Network {
         }
     }
 
-    /// Scratch for the backward pass over `rows` tokens, and the gradient of every parameter, zero.
-    pub fn gradients<K: Kernels>(&self, k: &mut K, rows: usize) -> Gradients<K> {
-        let width = self.config.width;
-        Gradients {
-            dx: k.floats("dx", rows * width),
-            dnormed: k.floats("dnormed", rows * width),
-            dattended: k.floats("dattended", rows * width),
-            dqkv: k.floats("dqkv", rows * 3 * width),
-            dpre: k.floats("dpre", rows * self.config.hidden()),
-            parameters: k.floats("gradients", self.layout.len),
-        }
-    }
-
     /// An empty cache for `batch` sequences of up to `capacity` positions.
     pub fn cache<K: Kernels>(&self, k: &mut K, batch: usize, capacity: usize) -> Cache<K> {
         let len = batch * capacity * 2 * self.config.width;
@@ -174,7 +147,7 @@ impl Network {
         let ModelConfig { heads, .. } = self.config;
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, length, length, 0);
-        kernels::EmbedForward {
+        EmbedForward {
             size: embed,
             tokens,
             parameters: At::new(parameters, self.layout.embedding),
@@ -186,7 +159,7 @@ impl Network {
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
-                kernels::AttentionForward { size: attention, qkv, out: attended, logsumexps }.run(k);
+                AttentionForward { size: attention, qkv, out: attended, logsumexps }.run(k);
             });
         }
         self.final_norm(k, batch * length, parameters, activations);
@@ -202,7 +175,7 @@ impl Network {
     ) {
         // logits = normed·Uᵀ is the input gradient of a map with weights U of (V, D).
         let weights = At::new(parameters, self.layout.unembedding);
-        kernels::MatmulBackwardInput {
+        MatmulBackwardInput {
             size: self.unembedding(rows),
             dout: &activations.final_normed,
             weights,
@@ -224,8 +197,7 @@ impl Network {
         values: &mut K::Floats,
     ) {
         let (size, head) = self.head(rows);
-        kernels::MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }
-            .run(k);
+        MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }.run(k);
     }
 
     /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
@@ -249,20 +221,14 @@ impl Network {
         let decode = DecodeSize { batch, position, capacity, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, 1, stride, position);
         let embedding = At::new(parameters, self.layout.embedding);
-        kernels::EmbedForward {
-            size: embed,
-            tokens: At::new(tokens, 0),
-            parameters: embedding,
-            x: self.stream(activations, 0),
-        }
-        .run(k);
+        EmbedForward { size: embed, tokens: At::new(tokens, 0), parameters: embedding, x: self.stream(activations, 0) }
+            .run(k);
         for layer in 0..self.config.layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
-                kernels::AttentionDecodeForward { size: decode, qkv, cache: &mut cache.layers[layer], out: attended }
-                    .run(k);
+                AttentionDecodeForward { size: decode, qkv, cache: &mut cache.layers[layer], out: attended }.run(k);
             });
         }
         if with_logits {
@@ -271,8 +237,8 @@ impl Network {
         }
     }
 
-    /// Completes the prompts in `tokens`, position by position: what [`Kernels::generate`] does at once. `given` are coins,
-    /// settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
+    /// Completes the prompts in `tokens`, position by position: what [`Generate`](super::kernels::Generate) does at once.
+    /// `given` are coins, settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
     #[allow(clippy::too_many_arguments)]
     pub fn generate<K: Kernels>(
         &self,
@@ -293,7 +259,7 @@ impl Network {
             if is_drawn {
                 let vocabulary = self.config.vocabulary;
                 let size = SampleSize { batch, length, position, vocabulary, end, padding };
-                kernels::Sample {
+                Sample {
                     size,
                     logits: &activations.logits,
                     coins,
@@ -303,206 +269,6 @@ impl Network {
                 }
                 .run(k);
             }
-        }
-    }
-
-    /// Adds the gradient of every parameter to `gradients.parameters`. `activations` are those of the forward pass
-    /// over the same tokens; `occurrences` as in `Kernels::embed_backward`.
-    ///
-    /// # Panics
-    /// If `outputs` has no gradient, or one of a head that the network does not have.
-    #[allow(clippy::too_many_arguments)]
-    pub fn backward<K: Kernels>(
-        &self,
-        k: &mut K,
-        size: SequenceSize,
-        parameters: &K::Floats,
-        occurrences: At<K::Integers>,
-        activations: &Activations<K>,
-        outputs: OutputGradients<K>,
-        gradients: &mut Gradients<K>,
-    ) {
-        let SequenceSize { batch, length } = size;
-        let rows = batch * length;
-        let ModelConfig { width, heads, .. } = self.config;
-        let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
-        self.outputs_backward(k, rows, parameters, activations, outputs, gradients);
-        let Gradients { dx, dnormed, dattended, dqkv, dpre, parameters: dparameters } = gradients;
-        let a = activations;
-
-        let norm = NormSize { rows, width, accumulate: false };
-        let at = self.layout.final_norm;
-        kernels::LayerNormBackward {
-            size: norm,
-            x: &a.output,
-            weights: At::new(parameters, at),
-            moments: &a.final_moments,
-            dout: dnormed,
-            dx,
-        }
-        .run(k);
-        kernels::LayerNormBackwardWeights {
-            size: norm,
-            x: &a.output,
-            moments: &a.final_moments,
-            dout: dnormed,
-            dweights: AtMut::new(dparameters, at),
-        }
-        .run(k);
-
-        let norm = NormSize { accumulate: true, ..norm };
-        for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
-            let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
-            kernels::MatmulBackwardWeights {
-                size: mlp_out,
-                x: &a.hidden,
-                dout: dx,
-                dweights: AtMut::new(dparameters, at.mlp_out),
-            }
-            .run(k);
-            kernels::MatmulGeluBackwardInput {
-                size: mlp_out,
-                dout: dx,
-                weights: At::new(parameters, at.mlp_out),
-                pre: &a.pre,
-                dx: dpre,
-            }
-            .run(k);
-            kernels::MatmulBackwardWeights {
-                size: mlp_in,
-                x: &a.mlp_normed,
-                dout: dpre,
-                dweights: AtMut::new(dparameters, at.mlp_in),
-            }
-            .run(k);
-            kernels::MatmulBackwardInput {
-                size: mlp_in,
-                dout: dpre,
-                weights: At::new(parameters, at.mlp_in),
-                dx: dnormed,
-            }
-            .run(k);
-            kernels::LayerNormBackwardWeights {
-                size: norm,
-                x: &a.middle,
-                moments: &a.mlp_moments,
-                dout: dnormed,
-                dweights: AtMut::new(dparameters, at.mlp_norm),
-            }
-            .run(k);
-            kernels::LayerNormBackward {
-                size: norm,
-                x: &a.middle,
-                weights: At::new(parameters, at.mlp_norm),
-                moments: &a.mlp_moments,
-                dout: dnormed,
-                dx,
-            }
-            .run(k);
-
-            let (qkv, projection) = (self.qkv(rows), self.projection(rows));
-            kernels::MatmulBackwardWeights {
-                size: projection,
-                x: &a.attended,
-                dout: dx,
-                dweights: AtMut::new(dparameters, at.projection),
-            }
-            .run(k);
-            kernels::MatmulBackwardInput {
-                size: projection,
-                dout: dx,
-                weights: At::new(parameters, at.projection),
-                dx: dattended,
-            }
-            .run(k);
-            kernels::AttentionBackward {
-                size: attention,
-                qkv: &a.qkv,
-                out: &a.attended,
-                logsumexps: &a.logsumexps,
-                dout: dattended,
-                dqkv,
-            }
-            .run(k);
-            kernels::MatmulBackwardWeights {
-                size: qkv,
-                x: &a.attention_normed,
-                dout: dqkv,
-                dweights: AtMut::new(dparameters, at.qkv),
-            }
-            .run(k);
-            kernels::MatmulBackwardInput { size: qkv, dout: dqkv, weights: At::new(parameters, at.qkv), dx: dnormed }
-                .run(k);
-            let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
-            kernels::LayerNormBackwardWeights { size: norm, x: &a.input, moments, dout: dnormed, dweights }.run(k);
-            kernels::LayerNormBackward {
-                size: norm,
-                x: &a.input,
-                weights: At::new(parameters, at.attention_norm),
-                moments,
-                dout: dnormed,
-                dx,
-            }
-            .run(k);
-        }
-        let embed = self.embed_size(batch, length, length, 0);
-        kernels::EmbedBackward {
-            size: embed,
-            occurrences,
-            dx,
-            dparameters: AtMut::new(dparameters, self.layout.embedding),
-        }
-        .run(k);
-    }
-
-    /// From the gradients of logits and values to that of the trunk's end, `gradients.dnormed`, and to those of the
-    /// unembedding and the head.
-    fn outputs_backward<K: Kernels>(
-        &self,
-        k: &mut K,
-        rows: usize,
-        parameters: &K::Floats,
-        a: &Activations<K>,
-        outputs: OutputGradients<K>,
-        gradients: &mut Gradients<K>,
-    ) {
-        let OutputGradients { dlogits, dvalues } = outputs;
-        assert!(dlogits.is_some() || dvalues.is_some(), "backward: no gradient to start from");
-        let Gradients { dnormed, dattended, parameters: dparameters, .. } = gradients;
-        if let Some(dvalues) = dvalues {
-            let (size, head) = self.head(rows);
-            // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
-            let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
-            kernels::MatmulBackwardInput { size, dout: dvalues, weights: At::new(parameters, head), dx: share }.run(k);
-            kernels::MatmulBackwardWeights {
-                size,
-                x: &a.final_normed,
-                dout: dvalues,
-                dweights: AtMut::new(dparameters, head),
-            }
-            .run(k);
-        }
-        if let Some(dlogits) = dlogits {
-            let (size, weights) = (self.unembedding(rows), self.layout.unembedding);
-            if dvalues.is_some() {
-                kernels::MatmulResidualForward {
-                    size,
-                    x: dlogits,
-                    weights: At::new(parameters, weights),
-                    residual: dattended,
-                    out: dnormed,
-                }
-                .run(k);
-            } else {
-                kernels::MatmulForward { size, x: dlogits, weights: At::new(parameters, weights), out: dnormed }.run(k);
-            }
-            kernels::MatmulBackwardWeights {
-                size,
-                x: dlogits,
-                dout: &a.final_normed,
-                dweights: AtMut::new(dparameters, weights),
-            }
-            .run(k);
         }
     }
 
@@ -522,24 +288,12 @@ impl Network {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = |offset| At::new(parameters, offset);
         let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
-        kernels::LayerNormForward {
-            size: norm,
-            x: &a.input,
-            weights: weights(at.attention_norm),
-            out: normed,
-            moments,
-        }
-        .run(k);
-        kernels::MatmulForward {
-            size: self.qkv(rows),
-            x: &a.attention_normed,
-            weights: weights(at.qkv),
-            out: &mut a.qkv,
-        }
-        .run(k);
+        LayerNormForward { size: norm, x: &a.input, weights: weights(at.attention_norm), out: normed, moments }.run(k);
+        MatmulForward { size: self.qkv(rows), x: &a.attention_normed, weights: weights(at.qkv), out: &mut a.qkv }
+            .run(k);
         attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
         let projection = self.projection(rows);
-        kernels::MatmulResidualForward {
+        MatmulResidualForward {
             size: projection,
             x: &a.attended,
             weights: weights(at.projection),
@@ -547,7 +301,7 @@ impl Network {
             out: &mut a.middle,
         }
         .run(k);
-        kernels::LayerNormForward {
+        LayerNormForward {
             size: norm,
             x: &a.middle,
             weights: weights(at.mlp_norm),
@@ -555,7 +309,7 @@ impl Network {
             moments: &mut a.mlp_moments,
         }
         .run(k);
-        kernels::MatmulGeluForward {
+        MatmulGeluForward {
             size: self.mlp_in(rows),
             x: &a.mlp_normed,
             weights: weights(at.mlp_in),
@@ -563,7 +317,7 @@ impl Network {
             out: &mut a.hidden,
         }
         .run(k);
-        kernels::MatmulResidualForward {
+        MatmulResidualForward {
             size: self.mlp_out(rows),
             x: &a.hidden,
             weights: weights(at.mlp_out),
@@ -576,14 +330,8 @@ impl Network {
     fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = At::new(parameters, self.layout.final_norm);
-        kernels::LayerNormForward {
-            size: norm,
-            x: &a.output,
-            weights,
-            out: &mut a.final_normed,
-            moments: &mut a.final_moments,
-        }
-        .run(k);
+        LayerNormForward { size: norm, x: &a.output, weights, out: &mut a.final_normed, moments: &mut a.final_moments }
+            .run(k);
     }
 
     /// The residual stream in front of block `layer`.
