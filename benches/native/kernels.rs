@@ -2,7 +2,7 @@
 
 use klimb::backend::{
     AdamwSize, At, AtMut, AttentionSize, DecodeSize, Kernels, LogitsSize, MatmulSize, NORM_PARTIALS, NormSize,
-    SampleSize,
+    SampleSize, kernels,
 };
 use klimb::model::{Layout, ModelConfig};
 use klimb::rng::Generator;
@@ -74,7 +74,7 @@ fn matmul_forward<K: Kernels<Real = f32>>(
     let MatmulSize { rows, inner, columns, .. } = size;
     let make = |k: &mut K| (noise(k, rows * inner), noise(k, (inner + 1) * columns), k.floats("out", rows * columns));
     harness.kernel(machine, subject, make, |k, (x, weights, out)| {
-        k.matmul_forward(size, x, At::new(weights, 0), out);
+        kernels::MatmulForward { size, x, weights: At::new(weights, 0), out }.run(k);
     });
 }
 
@@ -83,13 +83,13 @@ fn matmul_backward<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut 
     let make = |k: &mut K| (noise(k, rows * columns), noise(k, (inner + 1) * columns), k.floats("dx", rows * inner));
     let input = subject("matmul_backward_input", Some(flop(size)));
     harness.kernel(machine, input, make, |k, (dout, weights, dx)| {
-        k.matmul_backward_input(size, dout, At::new(weights, 0), dx);
+        kernels::MatmulBackwardInput { size, dout, weights: At::new(weights, 0), dx }.run(k);
     });
     let make =
         |k: &mut K| (noise(k, rows * inner), noise(k, rows * columns), k.floats("dweights", (inner + 1) * columns));
     let weights = subject("matmul_backward_weights", Some(flop(size)));
     harness.kernel(machine, weights, make, |k, (x, dout, dweights)| {
-        k.matmul_backward_weights(size, x, dout, AtMut::new(dweights, 0));
+        kernels::MatmulBackwardWeights { size, x, dout, dweights: AtMut::new(dweights, 0) }.run(k);
     });
 }
 
@@ -98,19 +98,19 @@ fn layer_norm<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machi
     let make =
         |k: &mut K| (noise(k, len), noise(k, 2 * size.width), k.floats("out", len), k.floats("moments", 2 * size.rows));
     harness.kernel(machine, subject("layer_norm_forward", None), make, |k, (x, weights, out, moments)| {
-        k.layer_norm_forward(size, x, At::new(weights, 0), out, moments);
+        kernels::LayerNormForward { size, x, weights: At::new(weights, 0), out, moments }.run(k);
     });
     let make = |k: &mut K| {
         let (x, weights, moments) = (noise(k, len), noise(k, 2 * size.width), noise(k, 2 * size.rows));
         (x, weights, moments, noise(k, len), k.floats("dx", len))
     };
     harness.kernel(machine, subject("layer_norm_backward", None), make, |k, (x, weights, moments, dout, dx)| {
-        k.layer_norm_backward(size, x, At::new(weights, 0), moments, dout, dx);
+        kernels::LayerNormBackward { size, x, weights: At::new(weights, 0), moments, dout, dx }.run(k);
     });
     let make =
         |k: &mut K| (noise(k, len), noise(k, 2 * size.rows), noise(k, len), k.floats("dweights", 2 * size.width));
     harness.kernel(machine, subject("layer_norm_backward_weights", None), make, |k, (x, moments, dout, dweights)| {
-        k.layer_norm_backward_weights(size, x, moments, dout, AtMut::new(dweights, 0));
+        kernels::LayerNormBackwardWeights { size, x, moments, dout, dweights: AtMut::new(dweights, 0) }.run(k);
     });
 }
 
@@ -121,22 +121,22 @@ fn attention<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machin
     let made = |k: &mut K| {
         let (qkv, mut out) = (noise(k, 3 * ROWS * width), k.floats("out", ROWS * width));
         let mut logsumexps = k.floats("logsumexps", ROWS * heads);
-        k.attention_forward(size, &qkv, &mut out, &mut logsumexps);
+        kernels::AttentionForward { size, qkv: &qkv, out: &mut out, logsumexps: &mut logsumexps }.run(k);
         (qkv, out, logsumexps)
     };
     harness.kernel(machine, subject("attention_forward", None), made, |k, (qkv, out, logsumexps)| {
-        k.attention_forward(size, qkv, out, logsumexps);
+        kernels::AttentionForward { size, qkv, out, logsumexps }.run(k);
     });
     let make = |k: &mut K| (made(k), noise(k, ROWS * width), k.floats("dqkv", 3 * ROWS * width));
     harness.kernel(machine, subject("attention_backward", None), make, |k, ((qkv, out, sums), dout, dqkv)| {
-        k.attention_backward(size, qkv, out, sums, dout, dqkv);
+        kernels::AttentionBackward { size, qkv, out, logsumexps: sums, dout, dqkv }.run(k);
     });
     let AttentionSize { batch, head_width, .. } = size;
     // The last position, which looks back the furthest.
     let size = DecodeSize { batch, position: LENGTH - 1, capacity: LENGTH, heads, head_width };
     let make = |k: &mut K| (noise(k, 3 * batch * width), noise(k, 2 * ROWS * width), k.floats("out", batch * width));
     harness.kernel(machine, subject("attention_decode_forward", None), make, |k, (qkv, cache, out)| {
-        k.attention_decode_forward(size, qkv, cache, out);
+        kernels::AttentionDecodeForward { size, qkv, cache, out }.run(k);
     });
 }
 
@@ -146,12 +146,12 @@ fn logprobs<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine
         (logits, targets, k.floats("numbers", 3 * ROWS), noise(k, 2 * ROWS))
     };
     harness.kernel(machine, subject("logprobs_forward", None), make, |k, (logits, targets, numbers, _)| {
-        k.logprobs_forward(size, logits, At::new(targets, 0), numbers);
+        kernels::LogprobsForward { size, logits, targets: At::new(targets, 0), numbers }.run(k);
     });
     // Works in place: from the second time on what it reads are gradients, which cost the same.
     let backward = subject("logprobs_backward", None);
     harness.kernel(machine, backward, make, |k, (logits, targets, numbers, dnumbers)| {
-        k.logprobs_backward(size, At::new(targets, 0), numbers, dnumbers, logits);
+        kernels::LogprobsBackward { size, targets: At::new(targets, 0), numbers, dnumbers, logits }.run(k);
     });
 }
 
@@ -169,11 +169,20 @@ fn adamw<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K>
     let adamw = subject("adamw", None);
     harness.kernel(machine, adamw, make, |k, (settings, partials, parameters, gradients, moments)| {
         let moments = (&mut moments.0, &mut moments.1);
-        k.adamw(size, At::new(settings, 0), partials, parameters, gradients, moments);
+        kernels::Adamw {
+            size,
+            settings: At::new(settings, 0),
+            partials,
+            parameters,
+            gradients,
+            first_moments: moments.0,
+            second_moments: moments.1,
+        }
+        .run(k);
     });
     let make = |k: &mut K| (noise(k, len), k.floats("partials", NORM_PARTIALS));
     harness.kernel(machine, subject("squared_norm", None), make, |k, (values, partials)| {
-        k.squared_norm(len, values, partials);
+        kernels::SquaredNorm { len, values, partials }.run(k);
     });
 }
 
@@ -189,6 +198,14 @@ fn sample<K: Kernels<Real = f32>>(harness: &mut Harness, machine: &mut Machine<K
     };
     let sample = subject("sample", None);
     harness.kernel(machine, sample, make, |k, (logits, coins, temperature, lengths, tokens)| {
-        k.sample(size, logits, At::new(coins, 0), At::new(temperature, 0), At::new(lengths, 0), tokens);
+        kernels::Sample {
+            size,
+            logits,
+            coins: At::new(coins, 0),
+            settings: At::new(temperature, 0),
+            prompt_lengths: At::new(lengths, 0),
+            tokens,
+        }
+        .run(k);
     });
 }

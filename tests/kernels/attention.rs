@@ -1,4 +1,4 @@
-use klimb::backend::{AttentionSize, DecodeSize, Kernels};
+use klimb::backend::{AttentionSize, DecodeSize, Kernels, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -13,7 +13,7 @@ fn forward<K: Kernels<Real = f32>>(k: &mut K, size: AttentionSize) -> (K::Floats
     let width = size.heads * size.head_width;
     let qkv = floats(k, &noise("qkv", rows * 3 * width));
     let (mut out, mut logsumexps) = (k.floats("out", rows * width), k.floats("logsumexps", rows * size.heads));
-    k.attention_forward(size, &qkv, &mut out, &mut logsumexps);
+    kernels::AttentionForward { size, qkv: &qkv, out: &mut out, logsumexps: &mut logsumexps }.run(k);
     (qkv, out, logsumexps)
 }
 
@@ -38,7 +38,15 @@ fn attention_backward() {
         let (qkv, out, logsumexps) = forward(k, size);
         let dout = floats(k, &noise("dout", len));
         let mut dqkv = floats(k, &noise("overwritten", 3 * len));
-        k.attention_backward(size, &qkv, &out, &logsumexps, &dout, &mut dqkv);
+        kernels::AttentionBackward {
+            size,
+            qkv: &qkv,
+            out: &out,
+            logsumexps: &logsumexps,
+            dout: &dout,
+            dqkv: &mut dqkv,
+        }
+        .run(k);
         vec![("dqkv", read(k, &dqkv, 3 * len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -55,7 +63,7 @@ fn attention_decode_forward() {
         let mut cache = floats(k, &noise("cache", len));
         let qkv = floats(k, &noise("qkv", size.batch * 3 * width));
         let mut out = k.floats("out", size.batch * width);
-        k.attention_decode_forward(size, &qkv, &mut cache, &mut out);
+        kernels::AttentionDecodeForward { size, qkv: &qkv, cache: &mut cache, out: &mut out }.run(k);
         vec![("out", read(k, &out, size.batch * width)), ("cache", read(k, &cache, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());

@@ -1,4 +1,4 @@
-use klimb::backend::Kernels;
+use klimb::backend::{Kernels, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -6,7 +6,7 @@ use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 fn case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, scale: f32) -> Tensors {
     let scores = floats(k, &noise("scores", 2 * pairs).iter().map(|x| scale * x).collect::<Vec<_>>());
     let (mut dscores, mut statistics) = (k.floats("dscores", 2 * pairs), k.floats("statistics", 4 * pairs));
-    k.bradley_terry(pairs, &scores, &mut dscores, &mut statistics);
+    kernels::BradleyTerry { pairs, scores: &scores, dscores: &mut dscores, statistics: &mut statistics }.run(k);
     let statistics = read(k, &statistics, 4 * pairs);
     let column = |i: usize| statistics[i * pairs..(i + 1) * pairs].to_vec();
     let mut tensors = vec![("dscores", read(k, &dscores, 2 * pairs))];

@@ -1,4 +1,4 @@
-use klimb::backend::{At, AtMut, EmbedSize, Kernels};
+use klimb::backend::{At, AtMut, EmbedSize, Kernels, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, indices, integers, noise, read};
 
@@ -19,7 +19,13 @@ fn embed_forward() {
         let parameters = floats(k, &noise("parameters", OFFSET + parameters(size)));
         let len = size.batch * size.length * size.width;
         let mut x = k.floats("x", len);
-        k.embed_forward(size, At::new(&tokens, OFFSET), At::new(&parameters, OFFSET), &mut x);
+        kernels::EmbedForward {
+            size,
+            tokens: At::new(&tokens, OFFSET),
+            parameters: At::new(&parameters, OFFSET),
+            x: &mut x,
+        }
+        .run(k);
         vec![("x", read(k, &x, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -50,7 +56,13 @@ fn embed_backward() {
         let dx = floats(k, &noise("dx", rows * size.width));
         let len = OFFSET + parameters(size);
         let mut dparameters = floats(k, &noise("dparameters", len));
-        k.embed_backward(size, At::new(&occurrences, OFFSET), &dx, AtMut::new(&mut dparameters, OFFSET));
+        kernels::EmbedBackward {
+            size,
+            occurrences: At::new(&occurrences, OFFSET),
+            dx: &dx,
+            dparameters: AtMut::new(&mut dparameters, OFFSET),
+        }
+        .run(k);
         vec![("dparameters", read(k, &dparameters, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());

@@ -1,5 +1,5 @@
 use klimb::backend::gpu::Gpu;
-use klimb::backend::{At, GenerateSize, Kernels};
+use klimb::backend::{At, GenerateSize, Kernels, kernels};
 use klimb::model::{Layout, ModelConfig};
 use klimb::rng::Generator;
 
@@ -53,7 +53,16 @@ fn case<K: Kernels<Real = f32>>(
     let len = model.layers * batch * length * 2 * model.width;
     let mut cache = k.floats("cache", len);
     let size = GenerateSize { batch, length, model, end: END, padding: PADDING };
-    k.generate(size, &parameters, At::new(&coins, 3), At::new(&settings, 1), &lengths, &mut cache, &mut tokens);
+    kernels::Generate {
+        size,
+        parameters: &parameters,
+        coins: At::new(&coins, 3),
+        settings: At::new(&settings, 1),
+        prompt_lengths: &lengths,
+        cache: &mut cache,
+        tokens: &mut tokens,
+    }
+    .run(k);
     Written { size, tokens: read_integers(k, &tokens, batch * length), cache: read(k, &cache, len), prompt_lengths }
 }
 

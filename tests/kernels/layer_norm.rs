@@ -1,4 +1,4 @@
-use klimb::backend::{At, AtMut, Kernels, NormSize};
+use klimb::backend::{At, AtMut, Kernels, NormSize, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -35,7 +35,14 @@ fn layer_norm_forward() {
         let weights = floats(k, &noise("weights", OFFSET + 2 * size.width));
         let len = size.rows * size.width;
         let (mut out, mut moments) = (k.floats("out", len), k.floats("moments", 2 * size.rows));
-        k.layer_norm_forward(size, &x, At::new(&weights, OFFSET), &mut out, &mut moments);
+        kernels::LayerNormForward {
+            size,
+            x: &x,
+            weights: At::new(&weights, OFFSET),
+            out: &mut out,
+            moments: &mut moments,
+        }
+        .run(k);
         vec![("out", read(k, &out, len)), ("moments", read(k, &moments, 2 * size.rows))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -52,7 +59,15 @@ fn layer_norm_backward() {
         let weights = floats(k, &noise("weights", OFFSET + 2 * size.width));
         let dout = floats(k, &noise("dout", len));
         let mut dx = floats(k, &noise("dx", len));
-        k.layer_norm_backward(size, &x, At::new(&weights, OFFSET), &moments, &dout, &mut dx);
+        kernels::LayerNormBackward {
+            size,
+            x: &x,
+            weights: At::new(&weights, OFFSET),
+            moments: &moments,
+            dout: &dout,
+            dx: &mut dx,
+        }
+        .run(k);
         vec![("dx", read(k, &dx, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -67,7 +82,14 @@ fn layer_norm_backward_weights() {
         let (x, moments) = (floats(k, &shifted_x(size)), floats(k, &moments(size)));
         let dout = floats(k, &noise("dout", size.rows * size.width));
         let mut dweights = floats(k, &noise("dweights", OFFSET + 2 * size.width));
-        k.layer_norm_backward_weights(size, &x, &moments, &dout, AtMut::new(&mut dweights, OFFSET));
+        kernels::LayerNormBackwardWeights {
+            size,
+            x: &x,
+            moments: &moments,
+            dout: &dout,
+            dweights: AtMut::new(&mut dweights, OFFSET),
+        }
+        .run(k);
         vec![("dweights", read(k, &dweights, OFFSET + 2 * size.width))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());

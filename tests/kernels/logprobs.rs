@@ -1,4 +1,4 @@
-use klimb::backend::{At, Kernels, LogitsSize, SequenceSize};
+use klimb::backend::{At, Kernels, LogitsSize, SequenceSize, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, indices, integers, noise, read};
 
@@ -30,7 +30,8 @@ fn logprobs_forward() {
         let logits = floats(k, &large_logits("logits", size));
         let targets = integers(k, &indices("targets", OFFSET + size.rows, size.vocabulary));
         let mut numbers = k.floats("numbers", 3 * size.rows);
-        k.logprobs_forward(size, &logits, At::new(&targets, OFFSET), &mut numbers);
+        kernels::LogprobsForward { size, logits: &logits, targets: At::new(&targets, OFFSET), numbers: &mut numbers }
+            .run(k);
         let numbers = read(k, &numbers, 3 * size.rows);
         let column = |i: usize| numbers[i * size.rows..(i + 1) * size.rows].to_vec();
         vec![("logprobs", column(0)), ("entropies", column(1)), ("logsumexps", column(2))]
@@ -49,9 +50,9 @@ fn logprobs_backward() {
         let targets = integers(k, &indices("targets", OFFSET + size.rows, size.vocabulary));
         let targets = At::new(&targets, OFFSET);
         let mut numbers = k.floats("numbers", 3 * size.rows);
-        k.logprobs_forward(size, &logits, targets, &mut numbers);
+        kernels::LogprobsForward { size, logits: &logits, targets, numbers: &mut numbers }.run(k);
         let dnumbers = floats(k, &noise("dnumbers", 2 * size.rows));
-        k.logprobs_backward(size, targets, &numbers, &dnumbers, &mut logits);
+        kernels::LogprobsBackward { size, targets, numbers: &numbers, dnumbers: &dnumbers, logits: &mut logits }.run(k);
         vec![("dlogits", read(k, &logits, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -66,7 +67,13 @@ fn kl_forward() {
         let policy = floats(k, &large_logits("policy", size));
         let reference = floats(k, &large_logits("reference", size));
         let mut kl_per_token = k.floats("kl_per_token", size.rows);
-        k.kl_forward(size, &policy, &reference, &mut kl_per_token);
+        kernels::KlForward {
+            size,
+            policy_logits: &policy,
+            reference_logits: &reference,
+            kl_per_token: &mut kl_per_token,
+        }
+        .run(k);
         vec![("kl_per_token", read(k, &kl_per_token, size.rows))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -81,7 +88,13 @@ fn sequence_logprobs_forward() {
         let logprobs = floats(k, &noise("logprobs", size.batch * size.length));
         let mask = floats(k, &mask(size));
         let mut sums = k.floats("sequence_logprobs", size.batch);
-        k.sequence_logprobs_forward(size, &logprobs, At::new(&mask, OFFSET), &mut sums);
+        kernels::SequenceLogprobsForward {
+            size,
+            logprobs: &logprobs,
+            completion_mask: At::new(&mask, OFFSET),
+            sequence_logprobs: &mut sums,
+        }
+        .run(k);
         vec![("sequence_logprobs", read(k, &sums, size.batch))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -97,7 +110,13 @@ fn sequence_logprobs_backward() {
         let mask = floats(k, &mask(size));
         let len = 2 * size.batch * size.length;
         let mut dlogprobs = floats(k, &noise("the second half stays", len));
-        k.sequence_logprobs_backward(size, &dsums, At::new(&mask, OFFSET), &mut dlogprobs);
+        kernels::SequenceLogprobsBackward {
+            size,
+            dsequence_logprobs: &dsums,
+            completion_mask: At::new(&mask, OFFSET),
+            dlogprobs: &mut dlogprobs,
+        }
+        .run(k);
         vec![("dlogprobs", read(k, &dlogprobs, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());

@@ -1,4 +1,4 @@
-use klimb::backend::{At, AtMut, Kernels, MatmulSize};
+use klimb::backend::{At, AtMut, Kernels, MatmulSize, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, gpu_as_card, noise, read};
 
@@ -42,7 +42,7 @@ fn matmul_forward() {
         let x = floats(k, &noise("x", size.rows * size.inner));
         let weights = weights(k, size);
         let mut out = k.floats("out", size.rows * size.columns);
-        k.matmul_forward(size, &x, At::new(&weights, offset(size)), &mut out);
+        kernels::MatmulForward { size, x: &x, weights: At::new(&weights, offset(size)), out: &mut out }.run(k);
         vec![("out", read(k, &out, size.rows * size.columns))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
@@ -60,7 +60,14 @@ fn matmul_gelu_forward() {
         let weights = weights(k, size);
         let len = size.rows * size.columns;
         let (mut pre, mut out) = (k.floats("pre", len), k.floats("out", len));
-        k.matmul_gelu_forward(size, &x, At::new(&weights, offset(size)), &mut pre, &mut out);
+        kernels::MatmulGeluForward {
+            size,
+            x: &x,
+            weights: At::new(&weights, offset(size)),
+            pre: &mut pre,
+            out: &mut out,
+        }
+        .run(k);
         vec![("pre", read(k, &pre, len)), ("out", read(k, &out, len))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
@@ -79,7 +86,14 @@ fn matmul_residual_forward() {
         let len = size.rows * size.columns;
         let residual = floats(k, &noise("residual", len));
         let mut out = k.floats("out", len);
-        k.matmul_residual_forward(size, &x, At::new(&weights, offset(size)), &residual, &mut out);
+        kernels::MatmulResidualForward {
+            size,
+            x: &x,
+            weights: At::new(&weights, offset(size)),
+            residual: &residual,
+            out: &mut out,
+        }
+        .run(k);
         vec![("out", read(k, &out, len))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
@@ -96,7 +110,8 @@ fn matmul_backward_input() {
         let dout = floats(k, &noise("dout", size.rows * size.columns));
         let weights = weights(k, size);
         let mut dx = k.floats("dx", size.rows * size.inner);
-        k.matmul_backward_input(size, &dout, At::new(&weights, offset(size)), &mut dx);
+        kernels::MatmulBackwardInput { size, dout: &dout, weights: At::new(&weights, offset(size)), dx: &mut dx }
+            .run(k);
         vec![("dx", read(k, &dx, size.rows * size.inner))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
@@ -115,7 +130,14 @@ fn matmul_gelu_backward_input() {
         let len = size.rows * size.inner;
         let pre = floats(k, &noise("pre", len).iter().map(|x| 4.0 * x).collect::<Vec<_>>());
         let mut dpre = k.floats("dpre", len);
-        k.matmul_gelu_backward_input(size, &dout, At::new(&weights, offset(size)), &pre, &mut dpre);
+        kernels::MatmulGeluBackwardInput {
+            size,
+            dout: &dout,
+            weights: At::new(&weights, offset(size)),
+            pre: &pre,
+            dx: &mut dpre,
+        }
+        .run(k);
         vec![("dpre", read(k, &dpre, len))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());
@@ -132,7 +154,8 @@ fn matmul_backward_weights() {
         let x = floats(k, &noise("x", size.rows * size.inner));
         let dout = floats(k, &noise("dout", size.rows * size.columns));
         let mut dweights = weights(k, size);
-        k.matmul_backward_weights(size, &x, &dout, AtMut::new(&mut dweights, offset(size)));
+        kernels::MatmulBackwardWeights { size, x: &x, dout: &dout, dweights: AtMut::new(&mut dweights, offset(size)) }
+            .run(k);
         vec![("dweights", read(k, &dweights, offset(size) + (size.inner + 1) * size.columns))]
     }
     let (mut gpu, mut card, mut cpu) = (gpu(), gpu_as_card(), cpu());

@@ -1,4 +1,4 @@
-use klimb::backend::{At, DpoSize, Kernels};
+use klimb::backend::{At, Kernels, kernels};
 use klimb::objectives::DpoLoss;
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
@@ -11,7 +11,14 @@ fn sft() {
         let logprobs = floats(k, &noise("logprobs", rows));
         let weights = floats(k, &noise("weights", OFFSET + rows));
         let (mut dlogprobs, mut statistics) = (k.floats("dlogprobs", rows), k.floats("statistics", rows));
-        k.sft(rows, &logprobs, At::new(&weights, OFFSET), &mut dlogprobs, &mut statistics);
+        kernels::Sft {
+            rows,
+            logprobs: &logprobs,
+            weights: At::new(&weights, OFFSET),
+            dlogprobs: &mut dlogprobs,
+            statistics: &mut statistics,
+        }
+        .run(k);
         vec![("dlogprobs", read(k, &dlogprobs, rows)), ("statistics", read(k, &statistics, rows))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -27,7 +34,14 @@ fn unlikelihood() {
         let settings = floats(k, &[9.0, 0.3]);
         let (mut dlogprobs, mut statistics) =
             (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 4 * pairs));
-        k.unlikelihood(pairs, &logprobs, At::new(&settings, 1), &mut dlogprobs, &mut statistics);
+        kernels::Unlikelihood {
+            pairs,
+            sequence_logprobs: &logprobs,
+            settings: At::new(&settings, 1),
+            dsequence_logprobs: &mut dlogprobs,
+            statistics: &mut statistics,
+        }
+        .run(k);
         vec![("dsequence_logprobs", read(k, &dlogprobs, 2 * pairs)), ("statistics", read(k, &statistics, 4 * pairs))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -37,8 +51,7 @@ fn unlikelihood() {
 }
 
 /// `scale` takes β·s up to about ±300, where a careless sigmoid overflows.
-fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, size: DpoSize, settings: [f32; 2], scale: f32) -> Tensors {
-    let pairs = size.pairs;
+fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, loss: DpoLoss, settings: [f32; 2], scale: f32) -> Tensors {
     let scaled = |purpose, len| noise(purpose, len).iter().map(|x| scale * x).collect::<Vec<_>>();
     let logprobs = floats(k, &scaled("logprobs", 2 * pairs));
     let references = floats(k, &scaled("references", OFFSET + 2 * pairs));
@@ -46,7 +59,16 @@ fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, size: DpoSize, settings: [f32; 2]
     let (mut dlogprobs, mut statistics) =
         (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 6 * pairs));
     let (references, settings) = (At::new(&references, OFFSET), At::new(&settings, 1));
-    k.dpo(size, &logprobs, references, settings, &mut dlogprobs, &mut statistics);
+    kernels::Dpo {
+        pairs,
+        loss,
+        sequence_logprobs: &logprobs,
+        references,
+        settings,
+        dsequence_logprobs: &mut dlogprobs,
+        statistics: &mut statistics,
+    }
+    .run(k);
     let statistics = read(k, &statistics, 6 * pairs);
     let column = |i: usize| statistics[i * pairs..(i + 1) * pairs].to_vec();
     let mut tensors = vec![("dsequence_logprobs", read(k, &dlogprobs, 2 * pairs))];
@@ -64,9 +86,12 @@ fn dpo() {
         [(1, [0.1, 0.0], 10.0), (3, [0.5, 0.1], 5.0), (65, [0.1, 0.0], 20.0), (130, [1.0, 0.2], 100.0)]
     {
         for loss in DpoLoss::ALL {
-            let size = DpoSize { pairs, loss };
-            let on_gpu = dpo_case(&mut gpu, size, settings, scale);
-            assert_parity(&format!("{size:?}"), &on_gpu, &dpo_case(&mut cpu, size, settings, scale));
+            let on_gpu = dpo_case(&mut gpu, pairs, loss, settings, scale);
+            assert_parity(
+                &format!("{pairs} pairs, {loss:?}"),
+                &on_gpu,
+                &dpo_case(&mut cpu, pairs, loss, settings, scale),
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-use klimb::backend::{AdamwSize, At, Kernels, MetricsSize, NORM_PARTIALS};
+use klimb::backend::{AdamwSize, At, Kernels, MetricsSize, NORM_PARTIALS, kernels};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, noise, read};
 
@@ -7,7 +7,7 @@ fn squared_norm() {
     fn case<K: Kernels<Real = f32>>(k: &mut K, len: usize) -> Tensors {
         let values = floats(k, &noise("values", len + 5));
         let mut partials = floats(k, &noise("overwritten", NORM_PARTIALS));
-        k.squared_norm(len, &values, &mut partials);
+        kernels::SquaredNorm { len, values: &values, partials: &mut partials }.run(k);
         vec![("partials", read(k, &partials, NORM_PARTIALS))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -24,7 +24,14 @@ fn record_metrics() {
         let settings = floats(k, &[0.0, 2.0]);
         let len = 4 * (size.columns + 1);
         let mut metrics = floats(k, &noise("the other lines stay", len));
-        k.record_metrics(size, &statistics, &partials, At::new(&settings, 1), &mut metrics);
+        kernels::RecordMetrics {
+            size,
+            statistics: &statistics,
+            partials: &partials,
+            settings: At::new(&settings, 1),
+            metrics: &mut metrics,
+        }
+        .run(k);
         vec![("metrics", read(k, &metrics, len))]
     }
     let (mut gpu, mut cpu) = (gpu(), cpu());
@@ -47,8 +54,17 @@ fn adamw_case<K: Kernels<Real = f32>>(k: &mut K, len: usize, max_norm: f32, pois
         let values: Vec<f32> = noise("gradients", len).iter().map(|x| scale * x).collect();
         k.write_floats(&mut gradients, 0, &values);
         let settings = floats(k, &[0.0, 0.01, 1.0 - 0.9f32.powi(step), 1.0 - 0.95f32.powi(step)]);
-        k.squared_norm(len, &gradients, &mut partials);
-        k.adamw(size, At::new(&settings, 1), &partials, &mut parameters, &mut gradients, (&mut first, &mut second));
+        kernels::SquaredNorm { len, values: &gradients, partials: &mut partials }.run(k);
+        kernels::Adamw {
+            size,
+            settings: At::new(&settings, 1),
+            partials: &partials,
+            parameters: &mut parameters,
+            gradients: &mut gradients,
+            first_moments: &mut first,
+            second_moments: &mut second,
+        }
+        .run(k);
         assert!(read(k, &gradients, len).iter().all(|&gradient| gradient == 0.0), "step {step} leaves gradients");
         tensors.push(("parameters", read(k, &parameters, len)));
     }

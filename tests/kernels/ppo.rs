@@ -1,4 +1,4 @@
-use klimb::backend::{At, AtMut, Kernels, PpoSize};
+use klimb::backend::{At, AtMut, Kernels, PpoSize, kernels};
 use klimb::objectives::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
 
 use super::{Tensors, assert_parity, cpu, floats, gpu, indices, integers, noise, read};
@@ -33,7 +33,16 @@ fn policy_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize) -> Tensors {
     let mut dnumbers = floats(k, &vec![0.5; 2 * stride]);
     let mut statistics = k.floats("statistics", 2 + PPO_POLICY_COLUMNS * rows);
     let (weights, rollout, settings) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET), At::new(&settings, 1));
-    k.ppo_policy(size, &numbers, weights, rollout, settings, &mut dnumbers, AtMut::new(&mut statistics, 2));
+    kernels::PpoPolicy {
+        size,
+        numbers: &numbers,
+        weights,
+        rollout,
+        settings,
+        dnumbers: &mut dnumbers,
+        statistics: AtMut::new(&mut statistics, 2),
+    }
+    .run(k);
     let statistics = read(k, &statistics, 2 + PPO_POLICY_COLUMNS * rows).split_off(2);
     let names = ["policy loss", "k1", "k2", "k3", "clipped", "ratio", "entropy"];
     let mut tensors = vec![("dnumbers", read(k, &dnumbers, 2 * stride))];
@@ -64,7 +73,16 @@ fn value_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize, value_clip_range
     let mut dvalues = floats(k, &vec![0.5; stride]);
     let mut statistics = k.floats("statistics", 2 + PPO_VALUE_COLUMNS * rows);
     let (weights, rollout, settings) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET), At::new(&settings, 1));
-    k.ppo_value(size, &values, weights, rollout, settings, &mut dvalues, AtMut::new(&mut statistics, 2));
+    kernels::PpoValue {
+        size,
+        values: &values,
+        weights,
+        rollout,
+        settings,
+        dvalues: &mut dvalues,
+        statistics: AtMut::new(&mut statistics, 2),
+    }
+    .run(k);
     let statistics = read(k, &statistics, 2 + PPO_VALUE_COLUMNS * rows).split_off(2);
     let mut tensors = vec![("dvalues", read(k, &dvalues, stride))];
     tensors.extend(columns(&["value loss", "clipped"], &statistics, rows));
@@ -93,7 +111,17 @@ fn record_rollout() {
         let (numbers, reference) = (floats(k, &noise("numbers", 3 * rows)), floats(k, &noise("reference", 3 * rows)));
         let (kl, values) = (floats(k, &noise("kl", rows)), floats(k, &noise("values", rows)));
         let (scores, mut record) = (floats(k, &noise("scores", rows)), k.floats("record", 7 * rows));
-        k.record_rollout(rows, &tokens, &numbers, &reference, &kl, &values, &scores, &mut record);
+        kernels::RecordRollout {
+            rows,
+            tokens: &tokens,
+            numbers: &numbers,
+            reference_numbers: &reference,
+            kl_per_token: &kl,
+            values: &values,
+            scores: &scores,
+            record: &mut record,
+        }
+        .run(k);
         let names = ["tokens", "logprobs", "entropies", "reference logprobs", "KL", "values", "scores"];
         columns(&names, &read(k, &record, 7 * rows), rows)
     }

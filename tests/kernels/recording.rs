@@ -1,8 +1,8 @@
 //! What is recorded, in which order it happens, and what it costs.
 
-use klimb::backend::gpu::kernels::{LEARNING, WRITING};
 use klimb::backend::gpu::{Gpu, GpuFloats, Preference};
-use klimb::backend::{At, BackendError, Kernels, MatmulSize};
+use klimb::backend::kernels::{LEARNING, WRITING};
+use klimb::backend::{At, BackendError, Kernels, MatmulSize, kernels};
 
 use klimb::model::ModelConfig;
 
@@ -12,7 +12,7 @@ const SIZE: MatmulSize = MatmulSize { rows: 1, inner: 1, columns: 1, bias: false
 
 /// out = x·w for single numbers.
 fn multiply(gpu: &mut Gpu, x: &GpuFloats, w: &GpuFloats, out: &mut GpuFloats) {
-    gpu.matmul_forward(SIZE, x, At::new(w, 0), out);
+    kernels::MatmulForward { size: SIZE, x, weights: At::new(w, 0), out }.run(gpu);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn more_kernels_than_a_page_has_uniform_blocks() {
     let mut last = gpu.floats("last", 1);
     for offset in 0..1500 {
         let out = if offset == 1023 { &mut last } else { &mut out };
-        gpu.matmul_forward(SIZE, &x, At::new(&w, offset), out);
+        kernels::MatmulForward { size: SIZE, x: &x, weights: At::new(&w, offset), out }.run(&mut gpu);
     }
     assert_eq!((read(&mut gpu, &last, 1), read(&mut gpu, &out, 1)), (vec![1023.0], vec![1499.0]));
 }
@@ -144,7 +144,14 @@ fn a_grid_of_two_dimensions_covers_every_item() {
         let logprobs = floats(k, &noise("logprobs", rows));
         let weights = floats(k, &vec![0.5; rows]);
         let (mut dlogprobs, mut statistics) = (k.floats("dlogprobs", rows), k.floats("statistics", rows));
-        k.sft(rows, &logprobs, At::new(&weights, 0), &mut dlogprobs, &mut statistics);
+        kernels::Sft {
+            rows,
+            logprobs: &logprobs,
+            weights: At::new(&weights, 0),
+            dlogprobs: &mut dlogprobs,
+            statistics: &mut statistics,
+        }
+        .run(k);
         vec![("statistics", read(k, &statistics, rows))]
     }
     assert_parity("two dimensions", &case(&mut gpu()), &case(&mut cpu()));

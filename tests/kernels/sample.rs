@@ -1,5 +1,5 @@
 use klimb::backend::gpu::Gpu;
-use klimb::backend::{At, Kernels, SampleSize};
+use klimb::backend::{At, Kernels, SampleSize, kernels};
 use klimb::rng::Generator;
 
 use super::{cpu, floats, gpu, indices, integers, noise, read_integers};
@@ -20,7 +20,15 @@ fn case<K: Kernels<Real = f32>>(k: &mut K, size: SampleSize, temperature: f32) -
     let prompt_lengths = integers(k, &indices("prompt lengths", OFFSET + batch, length + 1));
     let mut tokens = integers(k, &indices("tokens", batch * length, 4));
     let (coins, prompt_lengths) = (At::new(&coins, OFFSET), At::new(&prompt_lengths, OFFSET));
-    k.sample(size, &logits, coins, At::new(&settings, 1), prompt_lengths, &mut tokens);
+    kernels::Sample {
+        size,
+        logits: &logits,
+        coins,
+        settings: At::new(&settings, 1),
+        prompt_lengths,
+        tokens: &mut tokens,
+    }
+    .run(k);
     read_integers(k, &tokens, batch * length)
 }
 
@@ -45,7 +53,7 @@ fn next_token(k: &mut Gpu, previous: u32, logits: &[f32], temperature: f32, coin
     let mut tokens = integers(k, &[5, previous, 7]);
     let size = size(1, 3, 1, logits.len());
     let (coins, settings, prompt_lengths) = (At::new(&coins, 0), At::new(&settings, 0), At::new(&prompt_lengths, 0));
-    k.sample(size, &logits_buffer, coins, settings, prompt_lengths, &mut tokens);
+    kernels::Sample { size, logits: &logits_buffer, coins, settings, prompt_lengths, tokens: &mut tokens }.run(k);
     read_integers(k, &tokens, 3)[2]
 }
 

@@ -7,7 +7,7 @@
 
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::{Activations, Gradients, Network, OutputGradients};
-use klimb::backend::{At, AtMut, DpoSize, Kernels, LogitsSize, PpoSize};
+use klimb::backend::{At, AtMut, LogitsSize, PpoSize, kernels};
 use klimb::language::{Sequence, TokenBatch, last_token_mask};
 use klimb::model::ModelConfig;
 use klimb::objectives::{DpoLoss, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
@@ -101,7 +101,13 @@ impl Bench {
         network.trunk_forward(k, batch.size, parameters, At::new(integers, 0), activations);
         if self.objective.uses_logprobs() {
             network.logits_forward(k, rows, parameters, activations);
-            k.logprobs_forward(logits, &activations.logits, At::new(integers, rows), numbers);
+            kernels::LogprobsForward {
+                size: logits,
+                logits: &activations.logits,
+                targets: At::new(integers, rows),
+                numbers,
+            }
+            .run(k);
         }
         if self.objective.uses_values() {
             network.values_forward(k, rows, parameters, activations, values);
@@ -113,19 +119,46 @@ impl Bench {
         let loss = match self.objective {
             Objective::Sft => {
                 let mut losses = vec![0.0; rows];
-                k.sft(rows, numbers, At::new(mask, 0), &mut dnumbers, &mut losses);
+                kernels::Sft {
+                    rows,
+                    logprobs: numbers,
+                    weights: At::new(mask, 0),
+                    dlogprobs: &mut dnumbers,
+                    statistics: &mut losses,
+                }
+                .run(k);
                 losses.iter().sum()
             }
             Objective::Dpo => {
                 let pairs = batch.size.batch / 2;
                 let mut sums = vec![0.0; 2 * pairs];
-                k.sequence_logprobs_forward(batch.size, numbers, At::new(mask, 0), &mut sums);
+                kernels::SequenceLogprobsForward {
+                    size: batch.size,
+                    logprobs: numbers,
+                    completion_mask: At::new(mask, 0),
+                    sequence_logprobs: &mut sums,
+                }
+                .run(k);
                 let references: Vec<f64> = (0..2 * pairs).map(|i| -9.0 - 1.5 * (i % 3) as f64).collect();
                 let (settings, mut dsums, mut statistics) =
                     (vec![0.7, 0.1], vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
-                let size = DpoSize { pairs, loss: DpoLoss::Sigmoid };
-                k.dpo(size, &sums, At::new(&references, 0), At::new(&settings, 0), &mut dsums, &mut statistics);
-                k.sequence_logprobs_backward(batch.size, &dsums, At::new(mask, 0), &mut dnumbers);
+                kernels::Dpo {
+                    pairs,
+                    loss: DpoLoss::Sigmoid,
+                    sequence_logprobs: &sums,
+                    references: At::new(&references, 0),
+                    settings: At::new(&settings, 0),
+                    dsequence_logprobs: &mut dsums,
+                    statistics: &mut statistics,
+                }
+                .run(k);
+                kernels::SequenceLogprobsBackward {
+                    size: batch.size,
+                    dsequence_logprobs: &dsums,
+                    completion_mask: At::new(mask, 0),
+                    dlogprobs: &mut dnumbers,
+                }
+                .run(k);
                 statistics[..pairs].iter().sum::<f64>() / pairs as f64
             }
             Objective::Waist | Objective::Both => {
@@ -148,9 +181,27 @@ impl Bench {
                 let (weights, recorded) = (At::new(&weights, 0), |at| At::new(&recorded, at));
                 let (policy_settings, value_settings) = (At::new(&settings, 0), At::new(&settings, 2));
                 let columns = AtMut::new(&mut statistics, 0);
-                k.ppo_policy(size, numbers, weights, recorded(0), policy_settings, &mut dnumbers, columns);
+                kernels::PpoPolicy {
+                    size,
+                    numbers,
+                    weights,
+                    rollout: recorded(0),
+                    settings: policy_settings,
+                    dnumbers: &mut dnumbers,
+                    statistics: columns,
+                }
+                .run(k);
                 let columns = AtMut::new(&mut statistics, value_column);
-                k.ppo_value(size, values, weights, recorded(2 * rows), value_settings, &mut dvalues, columns);
+                kernels::PpoValue {
+                    size,
+                    values,
+                    weights,
+                    rollout: recorded(2 * rows),
+                    settings: value_settings,
+                    dvalues: &mut dvalues,
+                    statistics: columns,
+                }
+                .run(k);
                 let mean = |column: usize| statistics[column * rows..(column + 1) * rows].iter().sum::<f64>();
                 for (what, share) in [("ratios", mean(4)), ("values", mean(8))] {
                     assert!(share > 0.1 && share < 0.9, "both sides of the clip must be met: {share} of the {what}");
@@ -161,9 +212,22 @@ impl Bench {
                 let pairs = batch.size.batch / 2;
                 let (mut scores, mut dscores) = (vec![0.0; 2 * pairs], vec![0.0; 2 * pairs]);
                 let mut statistics = vec![0.0; 4 * pairs];
-                k.sequence_logprobs_forward(batch.size, values, At::new(last_tokens, 0), &mut scores);
-                k.bradley_terry(pairs, &scores, &mut dscores, &mut statistics);
-                k.sequence_logprobs_backward(batch.size, &dscores, At::new(last_tokens, 0), &mut dvalues);
+                kernels::SequenceLogprobsForward {
+                    size: batch.size,
+                    logprobs: values,
+                    completion_mask: At::new(last_tokens, 0),
+                    sequence_logprobs: &mut scores,
+                }
+                .run(k);
+                kernels::BradleyTerry { pairs, scores: &scores, dscores: &mut dscores, statistics: &mut statistics }
+                    .run(k);
+                kernels::SequenceLogprobsBackward {
+                    size: batch.size,
+                    dsequence_logprobs: &dscores,
+                    completion_mask: At::new(last_tokens, 0),
+                    dlogprobs: &mut dvalues,
+                }
+                .run(k);
                 statistics[..pairs].iter().sum::<f64>() / pairs as f64
             }
         };
@@ -176,7 +240,14 @@ impl Bench {
         let rows = batch.inputs.len();
         let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
         if self.objective.uses_logprobs() {
-            k.logprobs_backward(logits, At::new(integers, rows), numbers, &dnumbers, &mut activations.logits);
+            kernels::LogprobsBackward {
+                size: logits,
+                targets: At::new(integers, rows),
+                numbers,
+                dnumbers: &dnumbers,
+                logits: &mut activations.logits,
+            }
+            .run(k);
         }
         let outputs = OutputGradients {
             dlogits: self.objective.uses_logprobs().then_some(&activations.logits),

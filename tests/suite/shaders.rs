@@ -1,11 +1,11 @@
-//! The mirror rule: every shader is held against the table of kernels, the trait, the CPU twins and the parity tests.
+//! The mirror rule: every shader is held against what its kernels declare, and against their files and parity tests.
 //! naga parses the WGSL, so that no struct layout is kept in step by a comment.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use klimb::backend::gpu::kernels::{Access, Field, KERNELS, Kernel};
+use klimb::backend::kernels::{Access, Declaration, Field, KERNELS};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 
@@ -14,7 +14,7 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_INVOCATIONS: u32 = 256;
 const MAX_WORKGROUP_BYTES: u32 = 16 * 1024;
 
-fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+fn parse(kernel: &Declaration) -> (Module, ModuleInfo) {
     let source = kernel.shader.source();
     let path = kernel.shader.path;
     let module = naga::front::wgsl::parse_str(&source)
@@ -26,7 +26,7 @@ fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
 }
 
 /// The entry point's number in its module.
-fn entry_point(module: &Module, kernel: &Kernel) -> usize {
+fn entry_point(module: &Module, kernel: &Declaration) -> usize {
     let found = module.entry_points.iter().position(|entry_point| entry_point.name == kernel.name);
     found.unwrap_or_else(|| panic!("{} has no entry point {}", kernel.shader.path, kernel.name))
 }
@@ -76,7 +76,7 @@ fn rows_have_distinct_names() {
 #[test]
 fn every_entry_point_has_a_row() {
     let mut entry_points = BTreeSet::new();
-    for kernel in &KERNELS {
+    for kernel in KERNELS.iter() {
         entry_points.extend(parse(kernel).0.entry_points.into_iter().map(|entry_point| entry_point.name));
     }
     assert_eq!(entry_points, row_names());
@@ -92,45 +92,71 @@ fn every_entry_point_has_a_row() {
     }
 }
 
+/// The folder of the kernels' types.
+const KERNEL_FILES: &str = "crates/klimb-network/src/backend/kernels";
+
+/// `MatmulForward` of `matmul_forward`.
+fn type_name(kernel: &Declaration) -> String {
+    let capitalised = |word: &str| word[..1].to_uppercase() + &word[1..];
+    kernel.name.split('_').map(capitalised).collect()
+}
+
+/// The file of a kernel's type: its shader's name.
+fn kernel_file(kernel: &Declaration) -> PathBuf {
+    let shader = Path::new(kernel.shader.path).file_stem().expect("a shader is a file");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(KERNEL_FILES).join(shader).with_extension("rs")
+}
+
+/// A type that is not in the table would run nowhere.
 #[test]
-fn every_row_has_a_method_a_twin_and_a_parity_test() {
-    let methods = names_behind(
-        "    fn ",
-        &[Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/klimb-network/src/backend/kernels.rs")],
-    );
-    let storage = [
-        "floats",
-        "integers",
-        "write_floats",
-        "write_integers",
-        "copy_floats",
-        "submit",
-        "read_floats",
-        "read_integers",
-        "finished",
-        "failure",
-        "counters",
-        "forget",
-        "generates",
-        "clone",
-    ];
-    let kernels: BTreeSet<String> = methods.into_iter().filter(|name| !storage.contains(&name.as_str())).collect();
-    assert_eq!(kernels, row_names(), "methods of the trait, rows of the table");
+fn every_type_with_an_entry_point_is_in_the_table() {
+    assert_eq!(names_behind("#[entry_point(\"", &files(KERNEL_FILES, "rs")), row_names());
+}
 
-    let mut twins = names_behind("pub fn ", &files("crates/klimb-network/src/backend/cpu", "rs"));
-    twins.extend(names_behind("pub fn ", &files("crates/klimb-network/src/objectives", "rs")));
-    let missing: Vec<_> = row_names().difference(&twins).cloned().collect();
-    assert!(missing.is_empty(), "no CPU twin: {missing:?}");
+#[test]
+fn every_kernel_has_a_type_in_the_file_of_its_shader_and_its_name_stands_nowhere_else_in_the_backends() {
+    let backends = files("crates/klimb-network/src/backend", "rs");
+    let code = |path: &Path| text(path).split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    for kernel in KERNELS.iter() {
+        let (file, kernel_type) = (kernel_file(kernel), type_name(kernel));
+        let declaration = text(&file);
+        let entry_point = declaration.split(&format!("#[entry_point(\"{}\", ", kernel.name)).nth(1);
+        let declared = entry_point.and_then(|rest| rest.split("pub struct ").nth(1));
+        let is_declared = declared.is_some_and(|rest| rest.starts_with(&format!("{kernel_type}<")));
+        assert!(is_declared, "{}: no {kernel_type} with the entry point {}", file.display(), kernel.name);
+        let quoted = format!("\"{}\"", kernel.name);
+        let named: Vec<_> = backends.iter().filter(|path| code(path).contains(&quoted)).collect();
+        assert_eq!(named, [&file], "where {quoted} stands");
+    }
+}
 
-    let tests = names_behind("#[test]\nfn ", &files("tests/kernels", "rs"));
-    let missing: Vec<_> = row_names().difference(&tests).cloned().collect();
-    assert!(missing.is_empty(), "no parity test: {missing:?}");
+#[test]
+fn every_file_of_kernels_is_named_after_a_shader() {
+    let of_shaders: BTreeSet<PathBuf> = KERNELS.iter().map(kernel_file).collect();
+    let mut others = files(KERNEL_FILES, "rs");
+    others.retain(|path| !of_shaders.contains(path));
+    let mut others: Vec<_> = others.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    others.sort_unstable();
+    assert_eq!(others, ["bare.rs", "declaration.rs", "kernel.rs", "mod.rs"]);
+}
+
+/// A test of the kernel's name, in a file that runs the kernel on more than one backend.
+#[test]
+fn every_kernel_has_a_parity_test() {
+    let files = files("tests/kernels", "rs");
+    for kernel in KERNELS.iter() {
+        let (test, run) = (format!("#[test]\nfn {}() {{\n", kernel.name), format!("kernels::{} {{", type_name(kernel)));
+        let is_tested = files.iter().map(|path| text(path)).any(|file| {
+            file.contains(&test) && file.contains(&run) && file.contains("gpu()") && file.contains("cpu()")
+        });
+        assert!(is_tested, "no parity test of {}", kernel.name);
+    }
 }
 
 /// Numbers, names, and what the entry point really does to each buffer.
 #[test]
 fn bindings_are_those_of_the_table() {
-    for kernel in &KERNELS {
+    for kernel in KERNELS.iter() {
         let (module, info) = parse(kernel);
         let uses = info.get_entry_point(entry_point(&module, kernel));
         let mut bound = BTreeSet::new();
@@ -166,7 +192,7 @@ fn bindings_are_those_of_the_table() {
 
 #[test]
 fn uniform_blocks_are_those_of_the_table() {
-    for kernel in &KERNELS {
+    for kernel in KERNELS.iter() {
         let (module, info) = parse(kernel);
         let uses = info.get_entry_point(entry_point(&module, kernel));
         let blocks: Vec<_> = module
@@ -197,7 +223,7 @@ fn uniform_blocks_are_those_of_the_table() {
 
 #[test]
 fn workgroups_are_those_of_the_table_and_within_the_default_limits() {
-    for kernel in &KERNELS {
+    for kernel in KERNELS.iter() {
         let (module, info) = parse(kernel);
         let index = entry_point(&module, kernel);
         let [x, y] = kernel.workgroup;

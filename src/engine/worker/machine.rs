@@ -10,7 +10,7 @@ use crate::engine::session::{Hand, Session, Snapshot, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings, WidthChoice};
 use klimb_network::backend::BackendError;
 use klimb_network::backend::either::{Either, EitherBackend};
-use klimb_network::backend::gpu::kernels::{LEARNING, WRITING};
+use klimb_network::backend::kernels::{LEARNING, WRITING};
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;

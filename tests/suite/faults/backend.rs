@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use klimb::backend::cpu::Cpu;
+use klimb::backend::kernels::Kernel;
 use klimb::backend::*;
 use klimb::model::ModelConfig;
 
@@ -142,128 +143,6 @@ impl Faulty {
     }
 }
 
-/// An argument of a kernel, which is looked at before and after the kernel had it.
-trait Argument {
-    type Again<'b>
-    where
-        Self: 'b;
-    /// The same argument once more.
-    fn again(&mut self) -> Self::Again<'_>;
-    /// Fills what the kernel writes with what is no number.
-    fn spoil(&mut self) {}
-}
-
-impl<'a, T> Argument for &'a Vec<T> {
-    type Again<'b>
-        = &'a Vec<T>
-    where
-        Self: 'b;
-    fn again(&mut self) -> &'a Vec<T> {
-        self
-    }
-}
-
-impl Argument for &mut Vec<f32> {
-    type Again<'b>
-        = &'b mut Vec<f32>
-    where
-        Self: 'b;
-    fn again(&mut self) -> &mut Vec<f32> {
-        self
-    }
-    fn spoil(&mut self) {
-        self.fill(f32::NAN);
-    }
-}
-
-impl Argument for &mut Vec<u32> {
-    type Again<'b>
-        = &'b mut Vec<u32>
-    where
-        Self: 'b;
-    fn again(&mut self) -> &mut Vec<u32> {
-        self
-    }
-}
-
-impl<'a, T> Argument for At<'a, Vec<T>> {
-    type Again<'b>
-        = At<'a, Vec<T>>
-    where
-        Self: 'b;
-    fn again(&mut self) -> At<'a, Vec<T>> {
-        *self
-    }
-}
-
-impl Argument for AtMut<'_, Vec<f32>> {
-    type Again<'b>
-        = AtMut<'b, Vec<f32>>
-    where
-        Self: 'b;
-    fn again(&mut self) -> AtMut<'_, Vec<f32>> {
-        AtMut::new(self.buffer, self.offset)
-    }
-    fn spoil(&mut self) {
-        self.buffer[self.offset..].fill(f32::NAN);
-    }
-}
-
-impl<A: Argument, B: Argument> Argument for (A, B) {
-    type Again<'b>
-        = (A::Again<'b>, B::Again<'b>)
-    where
-        Self: 'b;
-    fn again(&mut self) -> (A::Again<'_>, B::Again<'_>) {
-        (self.0.again(), self.1.again())
-    }
-    fn spoil(&mut self) {
-        self.0.spoil();
-        self.1.spoil();
-    }
-}
-
-macro_rules! plain {
-    ($($size:ty),*) => {$(
-        impl Argument for $size {
-            type Again<'b> = $size;
-            fn again(&mut self) -> $size {
-                *self
-            }
-        }
-    )*};
-}
-plain!(
-    usize,
-    AdamwSize,
-    AttentionSize,
-    DecodeSize,
-    DpoSize,
-    EmbedSize,
-    GenerateSize,
-    LogitsSize,
-    MatmulSize,
-    MetricsSize,
-    NormSize,
-    PpoSize,
-    SampleSize,
-    SequenceSize
-);
-
-macro_rules! kernels {
-    ($(fn $kernel:ident($($argument:ident: $type:ty),*);)*) => {$(
-        fn $kernel(&mut self, $(mut $argument: $type),*) {
-            let (runs, spoils) = self.faults.kernel();
-            if runs {
-                self.cpu.$kernel($($argument.again()),*);
-            }
-            if spoils {
-                $($argument.spoil();)*
-            }
-        }
-    )*};
-}
-
 type Floats = Vec<f32>;
 type Integers = Vec<u32>;
 
@@ -337,38 +216,28 @@ impl Kernels for Faulty {
         self.writes_as_card
     }
 
-    kernels! {
-        fn copy_floats(source: &Floats, destination: &mut Floats);
-        fn embed_forward(size: EmbedSize, tokens: At<Integers>, parameters: At<Floats>, x: &mut Floats);
-        fn embed_backward(size: EmbedSize, occurrences: At<Integers>, dx: &Floats, dparameters: AtMut<Floats>);
-        fn layer_norm_forward(size: NormSize, x: &Floats, weights: At<Floats>, out: &mut Floats, moments: &mut Floats);
-        fn layer_norm_backward(size: NormSize, x: &Floats, weights: At<Floats>, moments: &Floats, dout: &Floats, dx: &mut Floats);
-        fn layer_norm_backward_weights(size: NormSize, x: &Floats, moments: &Floats, dout: &Floats, dweights: AtMut<Floats>);
-        fn matmul_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, out: &mut Floats);
-        fn matmul_gelu_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, pre: &mut Floats, out: &mut Floats);
-        fn matmul_residual_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, residual: &Floats, out: &mut Floats);
-        fn matmul_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, dx: &mut Floats);
-        fn matmul_gelu_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, pre: &Floats, dpre: &mut Floats);
-        fn matmul_backward_weights(size: MatmulSize, x: &Floats, dout: &Floats, dweights: AtMut<Floats>);
-        fn attention_forward(size: AttentionSize, qkv: &Floats, out: &mut Floats, logsumexps: &mut Floats);
-        fn attention_backward(size: AttentionSize, qkv: &Floats, out: &Floats, logsumexps: &Floats, dout: &Floats, dqkv: &mut Floats);
-        fn attention_decode_forward(size: DecodeSize, qkv: &Floats, cache: &mut Floats, out: &mut Floats);
-        fn logprobs_forward(size: LogitsSize, logits: &Floats, targets: At<Integers>, numbers: &mut Floats);
-        fn logprobs_backward(size: LogitsSize, targets: At<Integers>, numbers: &Floats, dnumbers: &Floats, logits: &mut Floats);
-        fn kl_forward(size: LogitsSize, policy_logits: &Floats, reference_logits: &Floats, kl_per_token: &mut Floats);
-        fn sequence_logprobs_forward(size: SequenceSize, logprobs: &Floats, completion_mask: At<Floats>, sequence_logprobs: &mut Floats);
-        fn sequence_logprobs_backward(size: SequenceSize, dsequence_logprobs: &Floats, completion_mask: At<Floats>, dlogprobs: &mut Floats);
-        fn sft(rows: usize, logprobs: &Floats, weights: At<Floats>, dlogprobs: &mut Floats, statistics: &mut Floats);
-        fn dpo(size: DpoSize, sequence_logprobs: &Floats, references: At<Floats>, settings: At<Floats>, dsequence_logprobs: &mut Floats, statistics: &mut Floats);
-        fn unlikelihood(pairs: usize, sequence_logprobs: &Floats, settings: At<Floats>, dsequence_logprobs: &mut Floats, statistics: &mut Floats);
-        fn bradley_terry(pairs: usize, scores: &Floats, dscores: &mut Floats, statistics: &mut Floats);
-        fn ppo_policy(size: PpoSize, numbers: &Floats, weights: At<Floats>, rollout: At<Floats>, settings: At<Floats>, dnumbers: &mut Floats, statistics: AtMut<Floats>);
-        fn ppo_value(size: PpoSize, values: &Floats, weights: At<Floats>, rollout: At<Floats>, settings: At<Floats>, dvalues: &mut Floats, statistics: AtMut<Floats>);
-        fn record_rollout(rows: usize, tokens: &Integers, numbers: &Floats, reference_numbers: &Floats, kl_per_token: &Floats, values: &Floats, scores: &Floats, record: &mut Floats);
-        fn squared_norm(len: usize, values: &Floats, partials: &mut Floats);
-        fn record_metrics(size: MetricsSize, statistics: &Floats, partials: &Floats, settings: At<Floats>, metrics: &mut Floats);
-        fn adamw(size: AdamwSize, settings: At<Floats>, partials: &Floats, parameters: &mut Floats, gradients: &mut Floats, moments: (&mut Floats, &mut Floats));
-        fn sample(size: SampleSize, logits: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: At<Integers>, tokens: &mut Integers);
-        fn generate(size: GenerateSize, parameters: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: &Integers, cache: &mut Floats, tokens: &mut Integers);
+    fn copy_floats(&mut self, source: &Floats, destination: &mut Floats) {
+        let (runs, spoils) = self.faults.kernel();
+        if runs {
+            self.cpu.copy_floats(source, destination);
+        }
+        if spoils {
+            destination.fill(f32::NAN);
+        }
+    }
+
+    fn run<T: Kernel>(&mut self, mut call: T::On<'_, Self>) {
+        let (runs, spoils) = self.faults.kernel();
+        if runs {
+            self.cpu.run::<T>(T::borrowed(&mut call));
+        }
+        if spoils {
+            for (buffer, offset) in T::written(&mut call) {
+                // Tokens stay what they are.
+                if let Some(numbers) = buffer.downcast_mut::<Floats>() {
+                    numbers[offset..].fill(f32::NAN);
+                }
+            }
+        }
     }
 }

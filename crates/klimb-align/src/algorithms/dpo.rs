@@ -9,7 +9,7 @@ use super::trainer::{PairSettings, Reading, pair_trainer};
 use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, BackendError, DpoSize, Kernels};
+use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_network::objectives::DpoLoss;
 use klimb_numerics::real::Real;
 
@@ -176,8 +176,17 @@ impl<K: Kernels> Dpo<K> {
         let PairLearner { learner, sequence_logprobs, dsequence_logprobs, .. } = &mut self.learner;
         let references = At::new(&learner.floats, learner.extra_offset());
         let objective = At::new(&learner.floats, OBJECTIVE_SETTINGS);
-        let size = DpoSize { pairs: self.settings.pairs, loss };
-        k.dpo(size, sequence_logprobs, references, objective, dsequence_logprobs, &mut learner.statistics);
+        let pairs = self.settings.pairs;
+        kernels::Dpo {
+            pairs,
+            loss,
+            sequence_logprobs,
+            references,
+            settings: objective,
+            dsequence_logprobs,
+            statistics: &mut learner.statistics,
+        }
+        .run(k);
 
         // back to tokens, logits, parameters
         self.learner.backward(k);

@@ -2,7 +2,7 @@
 
 use crate::language::{Adamw, Learner, Sequence, TokenBatch};
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, Kernels, SequenceSize};
+use klimb_network::backend::{At, Kernels, SequenceSize, kernels};
 
 /// The pairs of one step with their references' log-probabilities, summed over the completion.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -66,14 +66,26 @@ impl<K: Kernels> PairLearner<K> {
         let learner = &mut self.learner;
         learner.logprobs(k);
         let mask = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_forward(learner.size(), &learner.numbers, mask, &mut self.sequence_logprobs);
+        kernels::SequenceLogprobsForward {
+            size: learner.size(),
+            logprobs: &learner.numbers,
+            completion_mask: mask,
+            sequence_logprobs: &mut self.sequence_logprobs,
+        }
+        .run(k);
     }
 
     /// From the objective's gradient back to tokens, logits and parameters, and one update.
     pub fn backward(&mut self, k: &mut K) {
         let learner = &mut self.learner;
         let mask = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_backward(learner.size(), &self.dsequence_logprobs, mask, &mut learner.dnumbers);
+        kernels::SequenceLogprobsBackward {
+            size: learner.size(),
+            dsequence_logprobs: &self.dsequence_logprobs,
+            completion_mask: mask,
+            dlogprobs: &mut learner.dnumbers,
+        }
+        .run(k);
         learner.update(k, self.pairs);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch, last_token_mask};
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, BackendError, Kernels, SequenceSize};
+use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
 use klimb_network::model::{ModelConfig, with_random_head};
 use klimb_network::objectives::{in_order, log_sigmoid, preference_probability};
 use klimb_numerics::real::Real;
@@ -146,14 +146,32 @@ impl<K: Kernels> RewardModel<K> {
         // r(x, y): the head's value where the last token has been read
         learner.values(k);
         let last_tokens = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_forward(batch.size, &learner.values, last_tokens, &mut self.scores);
+        kernels::SequenceLogprobsForward {
+            size: batch.size,
+            logprobs: &learner.values,
+            completion_mask: last_tokens,
+            sequence_logprobs: &mut self.scores,
+        }
+        .run(k);
 
         // −log σ(r(x, y_w) − r(x, y_l)) and its gradient
-        k.bradley_terry(self.settings.pairs, &self.scores, &mut self.dscores, &mut learner.statistics);
+        kernels::BradleyTerry {
+            pairs: self.settings.pairs,
+            scores: &self.scores,
+            dscores: &mut self.dscores,
+            statistics: &mut learner.statistics,
+        }
+        .run(k);
 
         // back to tokens, trunk, parameters
         let last_tokens = At::new(&learner.floats, learner.mask_offset());
-        k.sequence_logprobs_backward(batch.size, &self.dscores, last_tokens, &mut learner.dvalues);
+        kernels::SequenceLogprobsBackward {
+            size: batch.size,
+            dsequence_logprobs: &self.dscores,
+            completion_mask: last_tokens,
+            dlogprobs: &mut learner.dvalues,
+        }
+        .run(k);
         learner.update(k, self.settings.pairs);
         k.submit();
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, BackendError, Kernels, SequenceSize};
+use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
 use klimb_numerics::real::Real;
 
 /// Settings of SFT.
@@ -100,7 +100,14 @@ impl<K: Kernels> Sft<K> {
         learner.logprobs(k);
         let weights = At::new(&learner.floats, learner.mask_offset());
         let rows = batch.inputs.len();
-        k.sft(rows, &learner.numbers, weights, &mut learner.dnumbers, &mut learner.statistics);
+        kernels::Sft {
+            rows,
+            logprobs: &learner.numbers,
+            weights,
+            dlogprobs: &mut learner.dnumbers,
+            statistics: &mut learner.statistics,
+        }
+        .run(k);
         learner.update(k, rows);
         k.submit();
     }

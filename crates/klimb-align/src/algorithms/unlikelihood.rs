@@ -9,7 +9,7 @@ use super::trainer::{PairSettings, pair_trainer};
 use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, BackendError, Kernels};
+use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_numerics::real::Real;
 
 /// Settings of unlikelihood.
@@ -112,7 +112,14 @@ impl<K: Kernels> Unlikelihood<K> {
         let PairLearner { learner, sequence_logprobs, dsequence_logprobs, .. } = &mut self.learner;
         let objective = At::new(&learner.floats, OBJECTIVE_SETTINGS);
         let pairs = self.settings.pairs;
-        k.unlikelihood(pairs, sequence_logprobs, objective, dsequence_logprobs, &mut learner.statistics);
+        kernels::Unlikelihood {
+            pairs,
+            sequence_logprobs,
+            settings: objective,
+            dsequence_logprobs,
+            statistics: &mut learner.statistics,
+        }
+        .run(k);
 
         // back to tokens, logits, parameters
         self.learner.backward(k);

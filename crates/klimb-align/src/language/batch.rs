@@ -71,7 +71,7 @@ impl TokenBatch {
     }
 
     /// All integers of a training step in one piece: inputs, targets, then where each token occurs among the inputs,
-    /// as `Kernels::embed_backward` wants it: V+1 starts and the rows sorted by token.
+    /// as `EmbedBackward` wants it: V+1 starts and the rows sorted by token.
     pub fn integers(&self, vocabulary: usize) -> Vec<u32> {
         let rows = self.inputs.len();
         let mut starts = vec![0u32; vocabulary + 1];

@@ -2,7 +2,7 @@
 
 use crate::language::Sequence;
 use klimb_network::backend::network::{Activations, Cache, Network};
-use klimb_network::backend::{At, BackendError, GenerateSize, Kernels};
+use klimb_network::backend::{At, BackendError, GenerateSize, Kernels, kernels};
 use klimb_numerics::real::Real;
 
 /// How a completion is drawn.
@@ -128,7 +128,9 @@ impl<K: Kernels> Generation<K> {
         let (settings, coins) = (At::new(&self.floats, 0), At::new(&self.floats, 1));
         let (prompt_lengths, tokens) = (&self.prompt_lengths, &mut self.tokens);
         match &mut self.room {
-            Room::Whole { cache } => k.generate(size, parameters, coins, settings, prompt_lengths, cache, tokens),
+            Room::Whole { cache } => {
+                kernels::Generate { size, parameters, coins, settings, prompt_lengths, cache, tokens }.run(k)
+            }
             Room::Stepwise { cache, activations } => {
                 let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(1);
                 let given = (coins, settings, prompt_lengths);

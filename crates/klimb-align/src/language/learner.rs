@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{TokenBatch, upload};
 use klimb_network::backend::network::{Activations, Gradients, Network, OutputGradients};
 use klimb_network::backend::{
-    AdamwSize, At, BackendError, Kernels, LogitsSize, MetricsSize, NORM_PARTIALS, SequenceSize,
+    AdamwSize, At, BackendError, Kernels, LogitsSize, MetricsSize, NORM_PARTIALS, SequenceSize, kernels,
 };
 use klimb_numerics::real::Real;
 
@@ -268,7 +268,13 @@ impl<K: Kernels> Learner<K> {
         if outputs != Outputs::Values {
             network.logits_forward(k, rows, parameters, activations);
             let logits = LogitsSize { rows, vocabulary: network.config().vocabulary };
-            k.logprobs_forward(logits, &activations.logits, At::new(&self.integers, rows), &mut self.numbers);
+            kernels::LogprobsForward {
+                size: logits,
+                logits: &activations.logits,
+                targets: At::new(&self.integers, rows),
+                numbers: &mut self.numbers,
+            }
+            .run(k);
         }
         if outputs != Outputs::Logprobs {
             network.values_forward(k, rows, parameters, activations, &mut self.values);
@@ -286,7 +292,14 @@ impl<K: Kernels> Learner<K> {
         if with_logprobs {
             let size = LogitsSize { rows, vocabulary: self.network.config().vocabulary };
             let targets = At::new(&self.integers, rows);
-            k.logprobs_backward(size, targets, &self.numbers, &self.dnumbers, &mut activations.logits);
+            kernels::LogprobsBackward {
+                size,
+                targets,
+                numbers: &self.numbers,
+                dnumbers: &self.dnumbers,
+                logits: &mut activations.logits,
+            }
+            .run(k);
         }
         let outputs = OutputGradients {
             dlogits: with_logprobs.then_some(&activations.logits),
@@ -295,15 +308,30 @@ impl<K: Kernels> Learner<K> {
         let occurrences = At::new(&self.integers, 2 * rows);
         let (parameters, gradients) = (&self.parameters, &mut self.gradients);
         self.network.backward(k, self.size, parameters, occurrences, activations, outputs, gradients);
-        k.squared_norm(len, &self.gradients.parameters, &mut self.partials);
+        kernels::SquaredNorm { len, values: &self.gradients.parameters, partials: &mut self.partials }.run(k);
         let metrics = MetricsSize { items, columns: self.columns, partials: NORM_PARTIALS };
         let slot = At::new(&self.floats, 0);
-        k.record_metrics(metrics, &self.statistics, &self.partials, slot, &mut self.metrics);
+        kernels::RecordMetrics {
+            size: metrics,
+            statistics: &self.statistics,
+            partials: &self.partials,
+            settings: slot,
+            metrics: &mut self.metrics,
+        }
+        .run(k);
         let Adamw { beta1, beta2, epsilon, weight_decay, max_norm } = self.adamw;
         let size = AdamwSize { len, partials: NORM_PARTIALS, beta1, beta2, epsilon, weight_decay, max_norm };
-        let moments = (&mut self.moments.0, &mut self.moments.1);
         let settings = At::new(&self.floats, 1);
-        k.adamw(size, settings, &self.partials, &mut self.parameters, &mut self.gradients.parameters, moments);
+        kernels::Adamw {
+            size,
+            settings,
+            partials: &self.partials,
+            parameters: &mut self.parameters,
+            gradients: &mut self.gradients.parameters,
+            first_moments: &mut self.moments.0,
+            second_moments: &mut self.moments.1,
+        }
+        .run(k);
         self.steps += 1;
     }
 

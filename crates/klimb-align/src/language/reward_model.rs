@@ -3,7 +3,7 @@
 
 use super::{Sequence, TokenBatch, last_token_mask};
 use klimb_network::backend::network::{Activations, Network};
-use klimb_network::backend::{At, BackendError, Kernels, SequenceSize};
+use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
 use klimb_network::model::{Layout, ModelConfig};
 use klimb_numerics::real::Real;
 
@@ -98,7 +98,13 @@ fn record<K: Kernels>(
 ) {
     network.trunk_forward(k, size, parameters, tokens, activations);
     network.values_forward(k, size.batch * size.length, parameters, activations, values);
-    k.sequence_logprobs_forward(size, values, last_tokens, scores);
+    kernels::SequenceLogprobsForward {
+        size,
+        logprobs: values,
+        completion_mask: last_tokens,
+        sequence_logprobs: scores,
+    }
+    .run(k);
 }
 
 /// The reward model `parameters` with every score s replaced by (s − `mean`)·`scale`, which the head can do by itself.

@@ -4,7 +4,7 @@
 use super::generation::cut;
 use super::{Generation, GenerationSettings, Sequence};
 use klimb_network::backend::network::{Activations, Network};
-use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize};
+use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize, kernels};
 use klimb_network::model::ModelConfig;
 use klimb_numerics::real::Real;
 
@@ -107,7 +107,17 @@ impl<K: Kernels> RolloutRecorder<K> {
         let tokens = &self.generation.tokens;
         let (numbers, reference) = (&self.numbers, &self.reference_numbers);
         let (kl, record) = (&self.kl_per_token, &mut self.record);
-        k.record_rollout(rows, tokens, numbers, reference, kl, &self.values, &self.scores, record);
+        kernels::RecordRollout {
+            rows,
+            tokens,
+            numbers,
+            reference_numbers: reference,
+            kl_per_token: kl,
+            values: &self.values,
+            scores: &self.scores,
+            record,
+        }
+        .run(k);
         let record = k.read_floats(&self.record, 0..COLUMNS * rows).await?;
         let record: Vec<f64> = record.into_iter().map(Real::to_f64).collect();
         let is_scored = networks.reward_model.is_some();
@@ -137,10 +147,23 @@ impl<K: Kernels> RolloutRecorder<K> {
         let logits = LogitsSize { rows, vocabulary: self.language.config().vocabulary };
         let (inputs, targets) = (At::new(&self.generation.tokens, 0), At::new(&self.generation.tokens, 1));
         self.language.forward(k, size, networks.policy, inputs, &mut self.policy);
-        k.logprobs_forward(logits, &self.policy.logits, targets, &mut self.numbers);
+        kernels::LogprobsForward { size: logits, logits: &self.policy.logits, targets, numbers: &mut self.numbers }
+            .run(k);
         self.language.forward(k, size, networks.reference, inputs, &mut self.others);
-        k.logprobs_forward(logits, &self.others.logits, targets, &mut self.reference_numbers);
-        k.kl_forward(logits, &self.policy.logits, &self.others.logits, &mut self.kl_per_token);
+        kernels::LogprobsForward {
+            size: logits,
+            logits: &self.others.logits,
+            targets,
+            numbers: &mut self.reference_numbers,
+        }
+        .run(k);
+        kernels::KlForward {
+            size: logits,
+            policy_logits: &self.policy.logits,
+            reference_logits: &self.others.logits,
+            kl_per_token: &mut self.kl_per_token,
+        }
+        .run(k);
         if let Some(value_model) = networks.value_model {
             self.headed.trunk_forward(k, size, value_model, inputs, &mut self.others);
             self.headed.values_forward(k, rows, value_model, &self.others, &mut self.values);

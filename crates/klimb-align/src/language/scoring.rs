@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Sequence, TokenBatch};
 use klimb_network::backend::network::{Activations, Network};
-use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize};
+use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize, kernels};
 use klimb_numerics::real::Real;
 
 /// Per-token numbers of one completion under a policy and its reference; every vector has one entry a token.
@@ -90,7 +90,13 @@ impl<K: Kernels> Scorer<K> {
             let (size, logits) = (batch.size, self.logits_size(rows));
             let (inputs, targets) = (At::new(&self.integers, 0), At::new(&self.integers, rows));
             self.network.forward(k, size, parameters, inputs, &mut self.policy);
-            k.logprobs_forward(logits, &self.policy.logits, targets, &mut self.policy_numbers);
+            kernels::LogprobsForward {
+                size: logits,
+                logits: &self.policy.logits,
+                targets,
+                numbers: &mut self.policy_numbers,
+            }
+            .run(k);
             let logprobs = k.read_floats(&self.policy_numbers, 0..rows).await?;
             found.extend(chunk.iter().enumerate().map(|(b, sequence)| {
                 logprobs[completion_rows(b, size, sequence)].iter().map(|value| value.to_f64()).collect()
@@ -118,9 +124,27 @@ impl<K: Kernels> Scorer<K> {
             let (inputs, targets) = (At::new(&self.integers, 0), At::new(&self.integers, rows));
             self.network.forward(k, size, policy, inputs, &mut self.policy);
             self.network.forward(k, size, reference, inputs, &mut self.reference);
-            k.logprobs_forward(logits, &self.policy.logits, targets, &mut self.policy_numbers);
-            k.logprobs_forward(logits, &self.reference.logits, targets, &mut self.reference_numbers);
-            k.kl_forward(logits, &self.policy.logits, &self.reference.logits, &mut self.kl_per_token);
+            kernels::LogprobsForward {
+                size: logits,
+                logits: &self.policy.logits,
+                targets,
+                numbers: &mut self.policy_numbers,
+            }
+            .run(k);
+            kernels::LogprobsForward {
+                size: logits,
+                logits: &self.reference.logits,
+                targets,
+                numbers: &mut self.reference_numbers,
+            }
+            .run(k);
+            kernels::KlForward {
+                size: logits,
+                policy_logits: &self.policy.logits,
+                reference_logits: &self.reference.logits,
+                kl_per_token: &mut self.kl_per_token,
+            }
+            .run(k);
             let numbers = k.read_floats(&self.policy_numbers, 0..2 * rows);
             let reference_logprobs = k.read_floats(&self.reference_numbers, 0..rows);
             let kl = k.read_floats(&self.kl_per_token, 0..rows);

@@ -12,7 +12,7 @@ use super::{Check, ReferenceError, not_empty, same_count};
 use klimb_align::algorithms::{Sft, SftSettings};
 use klimb_align::language::{Adamw, Schedule, TokenBatch};
 use klimb_network::backend::network::{Network, OutputGradients};
-use klimb_network::backend::{At, Kernels, LogitsSize, SequenceSize};
+use klimb_network::backend::{At, Kernels, LogitsSize, SequenceSize, kernels};
 use klimb_network::model::{ModelConfig, TensorSpec};
 use klimb_numerics::real::Real;
 use klimb_text::json;
@@ -147,9 +147,29 @@ impl Reference {
         let (mut dnumbers, mut statistics) = (k.floats("dnumbers", 2 * rows), k.floats("statistics", rows));
 
         network.forward(k, batch.size, &parameters, At::new(&integers, 0), &mut activations);
-        k.logprobs_forward(logits, &activations.logits, At::new(&integers, rows), &mut numbers);
-        k.sft(rows, &numbers, At::new(&weights, 0), &mut dnumbers, &mut statistics);
-        k.logprobs_backward(logits, At::new(&integers, rows), &numbers, &dnumbers, &mut activations.logits);
+        kernels::LogprobsForward {
+            size: logits,
+            logits: &activations.logits,
+            targets: At::new(&integers, rows),
+            numbers: &mut numbers,
+        }
+        .run(k);
+        kernels::Sft {
+            rows,
+            logprobs: &numbers,
+            weights: At::new(&weights, 0),
+            dlogprobs: &mut dnumbers,
+            statistics: &mut statistics,
+        }
+        .run(k);
+        kernels::LogprobsBackward {
+            size: logits,
+            targets: At::new(&integers, rows),
+            numbers: &numbers,
+            dnumbers: &dnumbers,
+            logits: &mut activations.logits,
+        }
+        .run(k);
         let occurrences = At::new(&integers, 2 * rows);
         let outputs = OutputGradients { dlogits: Some(&activations.logits), dvalues: None };
         network.backward(k, batch.size, &parameters, occurrences, &activations, outputs, &mut gradients);

@@ -9,10 +9,8 @@ use std::ops::Range;
 
 use super::cpu::Cpu;
 use super::gpu::{Gpu, GpuFloats, GpuIntegers};
-use super::{
-    AdamwSize, At, AtMut, AttentionSize, BackendError, Counters, DecodeSize, DpoSize, EmbedSize, GenerateSize, Kernels,
-    LogitsSize, MatmulSize, MetricsSize, NormSize, PpoSize, SampleSize, SequenceSize,
-};
+use super::kernels::Kernel;
+use super::{At, AtMut, BackendError, Counters, Kernels};
 use crate::model::ModelConfig;
 
 /// What belongs to one of two backends: the backend, a buffer, an answer to come.
@@ -29,17 +27,19 @@ pub type EitherBackend = Either<Box<Cpu<f32>>, Box<Gpu>>;
 type Floats = Either<Vec<f32>, GpuFloats>;
 type Integers = Either<Vec<u32>, GpuIntegers>;
 
-/// An argument of a kernel as either backend takes it.
-trait Argument {
+/// A buffer among a kernel's arguments as either backend takes it.
+pub(super) trait OfEither {
     type Cpu;
     type Gpu;
+    /// The processor's.
     fn cpu(self) -> Self::Cpu;
+    /// The graphics device's.
     fn gpu(self) -> Self::Gpu;
 }
 
 const MIXED: &str = "a buffer of another backend";
 
-impl<'a, C, G> Argument for &'a Either<C, G> {
+impl<'a, C, G> OfEither for &'a Either<C, G> {
     type Cpu = &'a C;
     type Gpu = &'a G;
     fn cpu(self) -> &'a C {
@@ -52,7 +52,7 @@ impl<'a, C, G> Argument for &'a Either<C, G> {
     }
 }
 
-impl<'a, C, G> Argument for &'a mut Either<C, G> {
+impl<'a, C, G> OfEither for &'a mut Either<C, G> {
     type Cpu = &'a mut C;
     type Gpu = &'a mut G;
     fn cpu(self) -> &'a mut C {
@@ -65,7 +65,7 @@ impl<'a, C, G> Argument for &'a mut Either<C, G> {
     }
 }
 
-impl<'a, C, G> Argument for At<'a, Either<C, G>> {
+impl<'a, C, G> OfEither for At<'a, Either<C, G>> {
     type Cpu = At<'a, C>;
     type Gpu = At<'a, G>;
     fn cpu(self) -> At<'a, C> {
@@ -76,7 +76,7 @@ impl<'a, C, G> Argument for At<'a, Either<C, G>> {
     }
 }
 
-impl<'a, C, G> Argument for AtMut<'a, Either<C, G>> {
+impl<'a, C, G> OfEither for AtMut<'a, Either<C, G>> {
     type Cpu = AtMut<'a, C>;
     type Gpu = AtMut<'a, G>;
     fn cpu(self) -> AtMut<'a, C> {
@@ -85,62 +85,6 @@ impl<'a, C, G> Argument for AtMut<'a, Either<C, G>> {
     fn gpu(self) -> AtMut<'a, G> {
         AtMut::new(self.buffer.gpu(), self.offset)
     }
-}
-
-impl<A: Argument, B: Argument> Argument for (A, B) {
-    type Cpu = (A::Cpu, B::Cpu);
-    type Gpu = (A::Gpu, B::Gpu);
-    fn cpu(self) -> Self::Cpu {
-        (self.0.cpu(), self.1.cpu())
-    }
-    fn gpu(self) -> Self::Gpu {
-        (self.0.gpu(), self.1.gpu())
-    }
-}
-
-/// Sizes are the same for both.
-macro_rules! same {
-    ($($size:ty),*) => {$(
-        impl Argument for $size {
-            type Cpu = Self;
-            type Gpu = Self;
-            fn cpu(self) -> Self {
-                self
-            }
-            fn gpu(self) -> Self {
-                self
-            }
-        }
-    )*};
-}
-same!(
-    usize,
-    AdamwSize,
-    AttentionSize,
-    DecodeSize,
-    DpoSize,
-    EmbedSize,
-    LogitsSize,
-    MatmulSize,
-    MetricsSize,
-    NormSize,
-    PpoSize,
-    SampleSize,
-    SequenceSize
-);
-
-/// Hands each kernel to the backend that is there. Never inlined: a network whose kernels are all copied into one function
-/// is too much for a browser's compiler, and half as fast.
-macro_rules! hand_on {
-    ($(fn $kernel:ident($($argument:ident: $type:ty),*);)*) => {$(
-        #[inline(never)]
-        fn $kernel(&mut self, $($argument: $type),*) {
-            match self {
-                Self::Cpu(k) => k.$kernel($($argument.cpu()),*),
-                Self::Gpu(k) => k.$kernel($($argument.gpu()),*),
-            }
-        }
-    )*};
 }
 
 impl<T, C, G> Either<C, G>
@@ -242,62 +186,32 @@ impl Kernels for EitherBackend {
         }
     }
 
-    hand_on! {
-        fn copy_floats(source: &Floats, destination: &mut Floats);
-        fn submit();
-        fn forget();
-        fn embed_forward(size: EmbedSize, tokens: At<Integers>, parameters: At<Floats>, x: &mut Floats);
-        fn embed_backward(size: EmbedSize, occurrences: At<Integers>, dx: &Floats, dparameters: AtMut<Floats>);
-        fn layer_norm_forward(size: NormSize, x: &Floats, weights: At<Floats>, out: &mut Floats, moments: &mut Floats);
-        fn layer_norm_backward(size: NormSize, x: &Floats, weights: At<Floats>, moments: &Floats, dout: &Floats, dx: &mut Floats);
-        fn layer_norm_backward_weights(size: NormSize, x: &Floats, moments: &Floats, dout: &Floats, dweights: AtMut<Floats>);
-        fn matmul_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, out: &mut Floats);
-        fn matmul_gelu_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, pre: &mut Floats, out: &mut Floats);
-        fn matmul_residual_forward(size: MatmulSize, x: &Floats, weights: At<Floats>, residual: &Floats, out: &mut Floats);
-        fn matmul_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, dx: &mut Floats);
-        fn matmul_gelu_backward_input(size: MatmulSize, dout: &Floats, weights: At<Floats>, pre: &Floats, dpre: &mut Floats);
-        fn matmul_backward_weights(size: MatmulSize, x: &Floats, dout: &Floats, dweights: AtMut<Floats>);
-        fn attention_forward(size: AttentionSize, qkv: &Floats, out: &mut Floats, logsumexps: &mut Floats);
-        fn attention_backward(size: AttentionSize, qkv: &Floats, out: &Floats, logsumexps: &Floats, dout: &Floats, dqkv: &mut Floats);
-        fn attention_decode_forward(size: DecodeSize, qkv: &Floats, cache: &mut Floats, out: &mut Floats);
-        fn logprobs_forward(size: LogitsSize, logits: &Floats, targets: At<Integers>, numbers: &mut Floats);
-        fn logprobs_backward(size: LogitsSize, targets: At<Integers>, numbers: &Floats, dnumbers: &Floats, logits: &mut Floats);
-        fn kl_forward(size: LogitsSize, policy_logits: &Floats, reference_logits: &Floats, kl_per_token: &mut Floats);
-        fn sequence_logprobs_forward(size: SequenceSize, logprobs: &Floats, completion_mask: At<Floats>, sequence_logprobs: &mut Floats);
-        fn sequence_logprobs_backward(size: SequenceSize, dsequence_logprobs: &Floats, completion_mask: At<Floats>, dlogprobs: &mut Floats);
-        fn sft(rows: usize, logprobs: &Floats, weights: At<Floats>, dlogprobs: &mut Floats, statistics: &mut Floats);
-        fn dpo(size: DpoSize, sequence_logprobs: &Floats, references: At<Floats>, settings: At<Floats>, dsequence_logprobs: &mut Floats, statistics: &mut Floats);
-        fn unlikelihood(pairs: usize, sequence_logprobs: &Floats, settings: At<Floats>, dsequence_logprobs: &mut Floats, statistics: &mut Floats);
-        fn bradley_terry(pairs: usize, scores: &Floats, dscores: &mut Floats, statistics: &mut Floats);
-        fn ppo_policy(size: PpoSize, numbers: &Floats, weights: At<Floats>, rollout: At<Floats>, settings: At<Floats>, dnumbers: &mut Floats, statistics: AtMut<Floats>);
-        fn ppo_value(size: PpoSize, values: &Floats, weights: At<Floats>, rollout: At<Floats>, settings: At<Floats>, dvalues: &mut Floats, statistics: AtMut<Floats>);
-        fn record_rollout(rows: usize, tokens: &Integers, numbers: &Floats, reference_numbers: &Floats, kl_per_token: &Floats, values: &Floats, scores: &Floats, record: &mut Floats);
-        fn squared_norm(len: usize, values: &Floats, partials: &mut Floats);
-        fn record_metrics(size: MetricsSize, statistics: &Floats, partials: &Floats, settings: At<Floats>, metrics: &mut Floats);
-        fn adamw(size: AdamwSize, settings: At<Floats>, partials: &Floats, parameters: &mut Floats, gradients: &mut Floats, moments: (&mut Floats, &mut Floats));
-        fn sample(size: SampleSize, logits: &Floats, coins: At<Floats>, settings: At<Floats>, prompt_lengths: At<Integers>, tokens: &mut Integers);
+    // Not inlined, as no kernel is (`kernels/kernel.rs` says why).
+    #[inline(never)]
+    fn copy_floats(&mut self, source: &Floats, destination: &mut Floats) {
+        match self {
+            Self::Cpu(k) => k.copy_floats(source.cpu(), destination.cpu()),
+            Self::Gpu(k) => k.copy_floats(source.gpu(), destination.gpu()),
+        }
     }
 
-    /// Only a graphics device generates: the processor's twin, compiled in here, would be a second network that never runs.
-    fn generate(
-        &mut self,
-        size: GenerateSize,
-        parameters: &Floats,
-        coins: At<Floats>,
-        settings: At<Floats>,
-        prompt_lengths: &Integers,
-        cache: &mut Floats,
-        tokens: &mut Integers,
-    ) {
-        let Self::Gpu(k) = self else { panic!("generate on a device that does not generate") };
-        k.generate(
-            size,
-            parameters.gpu(),
-            coins.gpu(),
-            settings.gpu(),
-            prompt_lengths.gpu(),
-            cache.gpu(),
-            tokens.gpu(),
-        );
+    #[inline(never)]
+    fn submit(&mut self) {
+        match self {
+            Self::Cpu(k) => k.submit(),
+            Self::Gpu(k) => k.submit(),
+        }
+    }
+
+    #[inline(never)]
+    fn forget(&mut self) {
+        match self {
+            Self::Cpu(k) => k.forget(),
+            Self::Gpu(k) => k.forget(),
+        }
+    }
+
+    fn run<T: Kernel>(&mut self, call: T::On<'_, Self>) {
+        T::on_either(call, self);
     }
 }

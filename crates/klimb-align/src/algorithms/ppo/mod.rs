@@ -20,7 +20,7 @@ use crate::language::{
     TokenBatch, upload,
 };
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, AtMut, BackendError, Kernels, PpoSize, SequenceSize};
+use klimb_network::backend::{At, AtMut, BackendError, Kernels, PpoSize, SequenceSize, kernels};
 use klimb_network::model::{Layout, ModelConfig, with_zero_head};
 use klimb_network::objectives::{PPO_VALUE_COLUMNS, adapted_kl_coefficient};
 use klimb_numerics::real::Real;
@@ -281,13 +281,29 @@ impl<K: Kernels> Ppo<K> {
         let (first, mask) = (stride - rows, policy.mask_offset());
         if first > 0 {
             let weights = At::new(&policy.floats, mask);
-            k.sft(first, &policy.numbers, weights, &mut policy.dnumbers, &mut policy.statistics);
+            kernels::Sft {
+                rows: first,
+                logprobs: &policy.numbers,
+                weights,
+                dlogprobs: &mut policy.dnumbers,
+                statistics: &mut policy.statistics,
+            }
+            .run(k);
         }
         let size = PpoSize { rows, first, stride };
         let recorded = At::new(&policy.floats, policy.extra_offset());
         let (weights, objective) = (At::new(&policy.floats, mask + first), At::new(&policy.floats, OBJECTIVE_SETTINGS));
         let statistics = AtMut::new(&mut policy.statistics, self.columns.policy * rows);
-        k.ppo_policy(size, &policy.numbers, weights, recorded, objective, &mut policy.dnumbers, statistics);
+        kernels::PpoPolicy {
+            size,
+            numbers: &policy.numbers,
+            weights,
+            rollout: recorded,
+            settings: objective,
+            dnumbers: &mut policy.dnumbers,
+            statistics,
+        }
+        .run(k);
     }
 
     /// max((V − R)², (V_clip − R)²) of the episodes' `rows` tokens, in the learner that has their values.
@@ -304,7 +320,16 @@ impl<K: Kernels> Ppo<K> {
         let recorded = At::new(&learner.floats, learner.extra_offset() + recorded);
         let settings = At::new(&learner.floats, settings);
         let statistics = AtMut::new(&mut learner.statistics, column);
-        k.ppo_value(size, &learner.values, weights, recorded, settings, &mut learner.dvalues, statistics);
+        kernels::PpoValue {
+            size,
+            values: &learner.values,
+            weights,
+            rollout: recorded,
+            settings,
+            dvalues: &mut learner.dvalues,
+            statistics,
+        }
+        .run(k);
     }
 
     /// The metrics of the steps since the last call (see [`Learner::read_metrics`]).

@@ -2,17 +2,16 @@
 //!
 //! Invariant: nothing outside this module names `wgpu`. Invariant: WebGPU's default limits are enough.
 
-mod bare;
+mod backend;
 mod device;
-pub mod kernels;
-mod methods;
 mod recorder;
 mod storage;
 
 pub use device::{Adapter, Preference, is_software};
+pub(super) use storage::Bound;
 pub use storage::{GpuFloats, GpuIntegers};
 
-use super::BackendError;
+use super::{BackendError, kernels};
 
 /// A graphics device. Kernel calls are recorded until `submit`, a write or a read sends them.
 #[derive(Debug)]

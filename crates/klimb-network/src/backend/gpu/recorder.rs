@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::kernels::{Access, Grid, KERNELS, Kernel};
 use super::storage::Stored;
 use crate::backend::Counters;
+use crate::backend::kernels::{Access, Declaration, Grid, KERNELS};
 
 /// Bytes from one uniform block to the next: WebGPU's default alignment of dynamic offsets.
 const SLOT_BYTES: usize = 256;
@@ -105,7 +105,7 @@ impl Recorder {
         compiled.map(|(kernel, _)| kernel.name).collect()
     }
 
-    /// Records `name` on `buffers` (the row's bindings, in order) with `uniforms` (the row's fields, in order; floats
+    /// Records `name` on `buffers` (the declaration's bindings, in order) with `uniforms` (its fields, in order; floats
     /// as bits), for `items` in x and y.
     pub fn dispatch(&mut self, name: &'static str, uniforms: &[u32], buffers: &[&Stored], items: [usize; 2]) {
         let index = self.kernels[name];
@@ -279,7 +279,7 @@ impl Recording {
 }
 
 /// The grid that covers `items`.
-fn workgroups(kernel: &Kernel, items: [usize; 2]) -> [u32; 2] {
+fn workgroups(kernel: &Declaration, items: [usize; 2]) -> [u32; 2] {
     let items = items.map(|count| u32::try_from(count).expect("more items than a buffer can have"));
     match kernel.grid {
         Grid::Items => {

@@ -7,7 +7,7 @@ use futures_channel::oneshot;
 
 use super::device::Failure;
 use super::recorder::Recorder;
-use crate::backend::BackendError;
+use crate::backend::{At, AtMut, BackendError};
 
 /// A buffer with a number that no other buffer of the same backend has.
 #[derive(Debug)]
@@ -27,6 +27,36 @@ pub struct GpuFloats(pub(super) Stored);
 /// Integers on the device, u32.
 #[derive(Debug)]
 pub struct GpuIntegers(pub(super) Stored);
+
+/// What is bound to a kernel: a buffer, whole, wherever its numbers begin.
+pub trait Bound {
+    /// The buffer.
+    fn stored(&self) -> &Stored;
+}
+
+impl Bound for GpuFloats {
+    fn stored(&self) -> &Stored {
+        &self.0
+    }
+}
+
+impl Bound for GpuIntegers {
+    fn stored(&self) -> &Stored {
+        &self.0
+    }
+}
+
+impl<B: Bound> Bound for At<'_, B> {
+    fn stored(&self) -> &Stored {
+        self.buffer.stored()
+    }
+}
+
+impl<B: Bound> Bound for AtMut<'_, B> {
+    fn stored(&self) -> &Stored {
+        self.buffer.stored()
+    }
+}
 
 /// Creates buffers and reads them back.
 #[derive(Debug)]

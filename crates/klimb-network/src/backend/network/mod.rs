@@ -4,9 +4,16 @@
 //! attention(norm(x)) and then mlp(norm(x)) to the residual stream x. That is the trunk; it ends in h = norm(x_L). From
 //! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
+mod backward;
+
+pub use backward::{Gradients, OutputGradients};
+
+use super::kernels::{
+    AttentionDecodeForward, AttentionForward, EmbedForward, LayerNormForward, MatmulBackwardInput, MatmulForward,
+    MatmulGeluForward, MatmulResidualForward, Sample,
+};
 use super::{
-    At, AtMut, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize,
-    SequenceSize,
+    At, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize, SequenceSize,
 };
 use crate::model::{LayerLayout, Layout, ModelConfig};
 
@@ -42,30 +49,9 @@ pub struct Activations<K: Kernels> {
     output: K::Floats,
     final_moments: K::Floats,
     final_normed: K::Floats,
-    /// (rows, V). `Kernels::logprobs_backward` puts their gradient in their place.
+    /// (rows, V). [`LogprobsBackward`](super::kernels::LogprobsBackward) puts their gradient in their place.
     pub logits: K::Floats,
     rows: usize,
-}
-
-/// Where a backward pass starts: the gradients of what the trunk's end was turned into. Both where policy and value
-/// share a trunk.
-pub struct OutputGradients<'a, K: Kernels> {
-    /// Of the logits, (rows, V).
-    pub dlogits: Option<&'a K::Floats>,
-    /// Of the scalar head's values, (rows).
-    pub dvalues: Option<&'a K::Floats>,
-}
-
-/// Scratch of the backward pass, for as many rows as its activations.
-pub struct Gradients<K: Kernels> {
-    /// Gradient of the residual stream (rows, D).
-    dx: K::Floats,
-    dnormed: K::Floats,
-    dattended: K::Floats,
-    dqkv: K::Floats,
-    dpre: K::Floats,
-    /// Of the flat parameter buffer; Add, and zero after every optimiser step.
-    pub parameters: K::Floats,
 }
 
 /// Keys and values of the positions decoded so far, for each block.
@@ -126,19 +112,6 @@ impl Network {
         }
     }
 
-    /// Scratch for the backward pass over `rows` tokens, and the gradient of every parameter, zero.
-    pub fn gradients<K: Kernels>(&self, k: &mut K, rows: usize) -> Gradients<K> {
-        let width = self.config.width;
-        Gradients {
-            dx: k.floats("dx", rows * width),
-            dnormed: k.floats("dnormed", rows * width),
-            dattended: k.floats("dattended", rows * width),
-            dqkv: k.floats("dqkv", rows * 3 * width),
-            dpre: k.floats("dpre", rows * self.config.hidden()),
-            parameters: k.floats("gradients", self.layout.len),
-        }
-    }
-
     /// An empty cache for `batch` sequences of up to `capacity` positions.
     pub fn cache<K: Kernels>(&self, k: &mut K, batch: usize, capacity: usize) -> Cache<K> {
         let len = batch * capacity * 2 * self.config.width;
@@ -174,13 +147,19 @@ impl Network {
         let ModelConfig { heads, .. } = self.config;
         let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, length, length, 0);
-        k.embed_forward(embed, tokens, At::new(parameters, self.layout.embedding), self.stream(activations, 0));
+        EmbedForward {
+            size: embed,
+            tokens,
+            parameters: At::new(parameters, self.layout.embedding),
+            x: self.stream(activations, 0),
+        }
+        .run(k);
         for layer in 0..self.config.layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch * length, layer, parameters, a, output, |k, qkv, attended, logsumexps| {
-                k.attention_forward(attention, qkv, attended, logsumexps);
+                AttentionForward { size: attention, qkv, out: attended, logsumexps }.run(k);
             });
         }
         self.final_norm(k, batch * length, parameters, activations);
@@ -196,7 +175,13 @@ impl Network {
     ) {
         // logits = normed·Uᵀ is the input gradient of a map with weights U of (V, D).
         let weights = At::new(parameters, self.layout.unembedding);
-        k.matmul_backward_input(self.unembedding(rows), &activations.final_normed, weights, &mut activations.logits);
+        MatmulBackwardInput {
+            size: self.unembedding(rows),
+            dout: &activations.final_normed,
+            weights,
+            dx: &mut activations.logits,
+        }
+        .run(k);
     }
 
     /// The scalar head's `values` of the `rows` tokens that went through the trunk last.
@@ -212,7 +197,7 @@ impl Network {
         values: &mut K::Floats,
     ) {
         let (size, head) = self.head(rows);
-        k.matmul_forward(size, &activations.final_normed, At::new(parameters, head), values);
+        MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }.run(k);
     }
 
     /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
@@ -236,13 +221,14 @@ impl Network {
         let decode = DecodeSize { batch, position, capacity, heads, head_width: self.config.head_width() };
         let embed = self.embed_size(batch, 1, stride, position);
         let embedding = At::new(parameters, self.layout.embedding);
-        k.embed_forward(embed, At::new(tokens, 0), embedding, self.stream(activations, 0));
+        EmbedForward { size: embed, tokens: At::new(tokens, 0), parameters: embedding, x: self.stream(activations, 0) }
+            .run(k);
         for layer in 0..self.config.layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let a = &mut before[layer];
             let output = after.first_mut().map_or(&mut activations.output, |next| &mut next.input);
             self.block(k, batch, layer, parameters, a, output, |k, qkv, attended, _| {
-                k.attention_decode_forward(decode, qkv, &mut cache.layers[layer], attended);
+                AttentionDecodeForward { size: decode, qkv, cache: &mut cache.layers[layer], out: attended }.run(k);
             });
         }
         if with_logits {
@@ -251,8 +237,8 @@ impl Network {
         }
     }
 
-    /// Completes the prompts in `tokens`, position by position: what [`Kernels::generate`] does at once. `given` are coins,
-    /// settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
+    /// Completes the prompts in `tokens`, position by position: what [`Generate`](super::kernels::Generate) does at once.
+    /// `given` are coins, settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
     #[allow(clippy::too_many_arguments)]
     pub fn generate<K: Kernels>(
         &self,
@@ -273,99 +259,16 @@ impl Network {
             if is_drawn {
                 let vocabulary = self.config.vocabulary;
                 let size = SampleSize { batch, length, position, vocabulary, end, padding };
-                k.sample(size, &activations.logits, coins, settings, At::new(prompt_lengths, 0), tokens);
+                Sample {
+                    size,
+                    logits: &activations.logits,
+                    coins,
+                    settings,
+                    prompt_lengths: At::new(prompt_lengths, 0),
+                    tokens,
+                }
+                .run(k);
             }
-        }
-    }
-
-    /// Adds the gradient of every parameter to `gradients.parameters`. `activations` are those of the forward pass
-    /// over the same tokens; `occurrences` as in `Kernels::embed_backward`.
-    ///
-    /// # Panics
-    /// If `outputs` has no gradient, or one of a head that the network does not have.
-    #[allow(clippy::too_many_arguments)]
-    pub fn backward<K: Kernels>(
-        &self,
-        k: &mut K,
-        size: SequenceSize,
-        parameters: &K::Floats,
-        occurrences: At<K::Integers>,
-        activations: &Activations<K>,
-        outputs: OutputGradients<K>,
-        gradients: &mut Gradients<K>,
-    ) {
-        let SequenceSize { batch, length } = size;
-        let rows = batch * length;
-        let ModelConfig { width, heads, .. } = self.config;
-        let attention = AttentionSize { batch, length, heads, head_width: self.config.head_width() };
-        self.outputs_backward(k, rows, parameters, activations, outputs, gradients);
-        let Gradients { dx, dnormed, dattended, dqkv, dpre, parameters: dparameters } = gradients;
-        let a = activations;
-
-        let norm = NormSize { rows, width, accumulate: false };
-        let at = self.layout.final_norm;
-        k.layer_norm_backward(norm, &a.output, At::new(parameters, at), &a.final_moments, dnormed, dx);
-        k.layer_norm_backward_weights(norm, &a.output, &a.final_moments, dnormed, AtMut::new(dparameters, at));
-
-        let norm = NormSize { accumulate: true, ..norm };
-        for (a, at) in a.layers.iter().zip(&self.layout.layers).rev() {
-            let (mlp_in, mlp_out) = (self.mlp_in(rows), self.mlp_out(rows));
-            k.matmul_backward_weights(mlp_out, &a.hidden, dx, AtMut::new(dparameters, at.mlp_out));
-            k.matmul_gelu_backward_input(mlp_out, dx, At::new(parameters, at.mlp_out), &a.pre, dpre);
-            k.matmul_backward_weights(mlp_in, &a.mlp_normed, dpre, AtMut::new(dparameters, at.mlp_in));
-            k.matmul_backward_input(mlp_in, dpre, At::new(parameters, at.mlp_in), dnormed);
-            k.layer_norm_backward_weights(
-                norm,
-                &a.middle,
-                &a.mlp_moments,
-                dnormed,
-                AtMut::new(dparameters, at.mlp_norm),
-            );
-            k.layer_norm_backward(norm, &a.middle, At::new(parameters, at.mlp_norm), &a.mlp_moments, dnormed, dx);
-
-            let (qkv, projection) = (self.qkv(rows), self.projection(rows));
-            k.matmul_backward_weights(projection, &a.attended, dx, AtMut::new(dparameters, at.projection));
-            k.matmul_backward_input(projection, dx, At::new(parameters, at.projection), dattended);
-            k.attention_backward(attention, &a.qkv, &a.attended, &a.logsumexps, dattended, dqkv);
-            k.matmul_backward_weights(qkv, &a.attention_normed, dqkv, AtMut::new(dparameters, at.qkv));
-            k.matmul_backward_input(qkv, dqkv, At::new(parameters, at.qkv), dnormed);
-            let (moments, dweights) = (&a.attention_moments, AtMut::new(dparameters, at.attention_norm));
-            k.layer_norm_backward_weights(norm, &a.input, moments, dnormed, dweights);
-            k.layer_norm_backward(norm, &a.input, At::new(parameters, at.attention_norm), moments, dnormed, dx);
-        }
-        let embed = self.embed_size(batch, length, length, 0);
-        k.embed_backward(embed, occurrences, dx, AtMut::new(dparameters, self.layout.embedding));
-    }
-
-    /// From the gradients of logits and values to that of the trunk's end, `gradients.dnormed`, and to those of the
-    /// unembedding and the head.
-    fn outputs_backward<K: Kernels>(
-        &self,
-        k: &mut K,
-        rows: usize,
-        parameters: &K::Floats,
-        a: &Activations<K>,
-        outputs: OutputGradients<K>,
-        gradients: &mut Gradients<K>,
-    ) {
-        let OutputGradients { dlogits, dvalues } = outputs;
-        assert!(dlogits.is_some() || dvalues.is_some(), "backward: no gradient to start from");
-        let Gradients { dnormed, dattended, parameters: dparameters, .. } = gradients;
-        if let Some(dvalues) = dvalues {
-            let (size, head) = self.head(rows);
-            // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
-            let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
-            k.matmul_backward_input(size, dvalues, At::new(parameters, head), share);
-            k.matmul_backward_weights(size, &a.final_normed, dvalues, AtMut::new(dparameters, head));
-        }
-        if let Some(dlogits) = dlogits {
-            let (size, weights) = (self.unembedding(rows), self.layout.unembedding);
-            if dvalues.is_some() {
-                k.matmul_residual_forward(size, dlogits, At::new(parameters, weights), dattended, dnormed);
-            } else {
-                k.matmul_forward(size, dlogits, At::new(parameters, weights), dnormed);
-            }
-            k.matmul_backward_weights(size, dlogits, &a.final_normed, AtMut::new(dparameters, weights));
         }
     }
 
@@ -385,20 +288,50 @@ impl Network {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = |offset| At::new(parameters, offset);
         let (normed, moments) = (&mut a.attention_normed, &mut a.attention_moments);
-        k.layer_norm_forward(norm, &a.input, weights(at.attention_norm), normed, moments);
-        k.matmul_forward(self.qkv(rows), &a.attention_normed, weights(at.qkv), &mut a.qkv);
+        LayerNormForward { size: norm, x: &a.input, weights: weights(at.attention_norm), out: normed, moments }.run(k);
+        MatmulForward { size: self.qkv(rows), x: &a.attention_normed, weights: weights(at.qkv), out: &mut a.qkv }
+            .run(k);
         attend(k, &a.qkv, &mut a.attended, &mut a.logsumexps);
         let projection = self.projection(rows);
-        k.matmul_residual_forward(projection, &a.attended, weights(at.projection), &a.input, &mut a.middle);
-        k.layer_norm_forward(norm, &a.middle, weights(at.mlp_norm), &mut a.mlp_normed, &mut a.mlp_moments);
-        k.matmul_gelu_forward(self.mlp_in(rows), &a.mlp_normed, weights(at.mlp_in), &mut a.pre, &mut a.hidden);
-        k.matmul_residual_forward(self.mlp_out(rows), &a.hidden, weights(at.mlp_out), &a.middle, output);
+        MatmulResidualForward {
+            size: projection,
+            x: &a.attended,
+            weights: weights(at.projection),
+            residual: &a.input,
+            out: &mut a.middle,
+        }
+        .run(k);
+        LayerNormForward {
+            size: norm,
+            x: &a.middle,
+            weights: weights(at.mlp_norm),
+            out: &mut a.mlp_normed,
+            moments: &mut a.mlp_moments,
+        }
+        .run(k);
+        MatmulGeluForward {
+            size: self.mlp_in(rows),
+            x: &a.mlp_normed,
+            weights: weights(at.mlp_in),
+            pre: &mut a.pre,
+            out: &mut a.hidden,
+        }
+        .run(k);
+        MatmulResidualForward {
+            size: self.mlp_out(rows),
+            x: &a.hidden,
+            weights: weights(at.mlp_out),
+            residual: &a.middle,
+            out: output,
+        }
+        .run(k);
     }
 
     fn final_norm<K: Kernels>(&self, k: &mut K, rows: usize, parameters: &K::Floats, a: &mut Activations<K>) {
         let norm = NormSize { rows, width: self.config.width, accumulate: false };
         let weights = At::new(parameters, self.layout.final_norm);
-        k.layer_norm_forward(norm, &a.output, weights, &mut a.final_normed, &mut a.final_moments);
+        LayerNormForward { size: norm, x: &a.output, weights, out: &mut a.final_normed, moments: &mut a.final_moments }
+            .run(k);
     }
 
     /// The residual stream in front of block `layer`.

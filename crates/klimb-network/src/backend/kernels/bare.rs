@@ -25,6 +25,7 @@ pub const fn bare<const N: usize>(text: &str) -> ([u8; N], usize) {
 /// The file at this path below `shaders/`, bare.
 macro_rules! shader_text {
     ($path:literal) => {{
+        use $crate::backend::kernels::bare::bare;
         const TEXT: &str = include_str!(concat!("../../../shaders/", $path));
         const BARE: [u8; bare::<0>(TEXT).1] = bare(TEXT).0;
         match std::str::from_utf8(&BARE) {
