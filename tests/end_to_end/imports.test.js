@@ -17,7 +17,6 @@ function bare(glue) {
 const plain = (name) => name.replace(/^__wbg_/, '').replace(/_[0-9a-f]{16}$/, '');
 
 test('every import of the module catches, or stands under the reason why it throws nothing', async () => {
-  // The glue as it was built: in what is shipped, names are short.
   const glue = await readFile(new URL('../../pkg/klimb.js', import.meta.url), 'utf8');
   const reasons = JSON.parse(await readFile(new URL('imports.json', import.meta.url)));
   const excused = Object.values(reasons).flat();

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
+use walrus::ModuleConfig;
 
 use crate::build_name;
 use crate::figure;
-use crate::module;
 use crate::process::{self, step};
 use crate::programs;
 use crate::setup::{bindgen, wasm_target};
@@ -77,13 +77,22 @@ fn collect(workspace: &Workspace, profile: Profile) -> Result<()> {
         copy(&root.join("pkg").join(file), &dist.join("pkg").join(file))?;
     }
     if profile == Profile::Page {
-        module::slim(&dist.join("pkg/klimb_bg.wasm"), &dist.join("pkg/klimb.js"))?;
+        strip(&dist.join("pkg/klimb_bg.wasm"))?;
     }
     figure::draw(&dist, "")?;
     translate(&dist)?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
         .context("www/ has no service worker")?;
     tell_service_worker(&dist)
+}
+
+/// Removes from a module what only debuggers read: the names of its functions and of the tools that made it. The profile's
+/// `strip` would also remove the list of features by which wasm-bindgen chooses how references are passed.
+fn strip(module: &Path) -> Result<()> {
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(false).generate_producers_section(false);
+    let stripped = config.parse_file(module).and_then(|mut stripped| stripped.emit_wasm_file(module));
+    stripped.with_context(|| format!("cannot strip {}", module.display()))
 }
 
 /// Writes the page in every language that has a catalogue in `www/languages/`, as `de.html` beside `index.html`.
@@ -174,6 +183,28 @@ mod tests {
         let error = copy_folder(&base.join("absent"), &base.join("to")).unwrap_err();
         assert!(error.to_string().contains("absent"), "{error}");
         fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn a_stripped_module_has_no_names_and_what_is_no_module_is_named() {
+        let path = std::env::temp_dir().join(format!("klimb-strip-{}.wasm", std::process::id()));
+        let mut module = walrus::Module::default();
+        let mut function = walrus::FunctionBuilder::new(&mut module.types, &[], &[walrus::ValType::I32]);
+        function.name("a_function".into()).func_body().i32_const(7);
+        let function = function.finish(Vec::new(), &mut module.funcs);
+        module.exports.add("exported", function);
+        module.producers.add_processed_by("a tool", "1");
+        module.emit_wasm_file(&path).unwrap();
+        let has = |text: &str| fs::read(&path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert!(has("a_function") && has("a tool"));
+        strip(&path).unwrap();
+        assert!(!has("a_function") && !has("a tool") && has("exported"));
+        let stripped = walrus::Module::from_file(&path).unwrap();
+        assert_eq!(stripped.exports.iter().count(), 1);
+        fs::write(&path, "text").unwrap();
+        let error = strip(&path).unwrap_err();
+        assert!(error.to_string().contains("klimb-strip"), "{error}");
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

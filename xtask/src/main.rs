@@ -8,7 +8,6 @@ mod build;
 mod crates;
 mod figure;
 mod fuzz;
-mod module;
 mod process;
 mod programs;
 mod screenshots;

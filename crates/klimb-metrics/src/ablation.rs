@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FrontierPoint;
-use super::csv::{quoted, table};
+use super::csv::table;
 
 /// The limits of π_ref(token) between the columns of KL in `ablation.csv`.
 pub const REFERENCE_PROBABILITIES: [f64; 3] = [0.001, 0.01, 0.1];
@@ -61,10 +61,10 @@ pub fn ablation_csv(points: &[AblationPoint]) -> String {
         let FrontierPoint { method, setting, seed, step, samples, .. } = &it.point;
         let [rare, uncommon, common, frequent] = it.kl_by_reference_probability.map(|kl| kl.to_string());
         [
-            quoted(&it.factor),
-            quoted(&it.level),
+            it.factor.clone(),
+            it.level.clone(),
             method.to_string(),
-            quoted(&setting.to_string()),
+            setting.to_string(),
             seed.to_string(),
             step.to_string(),
             it.point.kl_per_sequence.to_string(),

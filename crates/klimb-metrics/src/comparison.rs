@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::csv::{CsvError, quoted, records, table};
+use super::csv::{CsvError, records, table};
 
 /// The header of `comparison.csv`.
 pub const COMPARISON_COLUMNS: [&str; 6] = ["method", "quantity", "value", "half_width", "unit", "seeds"];
@@ -63,7 +63,7 @@ pub const QUANTITIES: [(&str, &str, &str); 18] = [
 pub fn comparison_csv(cells: &[ComparisonCell]) -> String {
     let row = |it: &ComparisonCell| {
         let (value, half_width, seeds) = (it.value.to_string(), it.half_width.to_string(), it.seeds.to_string());
-        [it.method.to_string(), quoted(&it.quantity), value, half_width, quoted(&it.unit), seeds]
+        [it.method.to_string(), it.quantity.clone(), value, half_width, it.unit.clone(), seeds]
     };
     table(COMPARISON_COLUMNS, cells.iter().map(row))
 }

@@ -75,14 +75,10 @@ pub enum CsvError {
 
 /// The text of `frontier.csv`. Numbers are written with the fewest digits that read back as the same number.
 pub fn frontier_csv(points: &[FrontierPoint]) -> String {
-    let rows = points.iter().map(|point| {
-        let setting = match &point.setting {
-            Setting::Number(number) => number.to_string(),
-            Setting::Label(label) => quoted(label),
-        };
+    let row = |point: &FrontierPoint| {
         [
             point.method.to_string(),
-            setting,
+            point.setting.to_string(),
             point.seed.to_string(),
             point.step.to_string(),
             point.kl_per_sequence.to_string(),
@@ -92,8 +88,8 @@ pub fn frontier_csv(points: &[FrontierPoint]) -> String {
             point.samples.to_string(),
             point.seconds.to_string(),
         ]
-    });
-    table(FRONTIER_COLUMNS, rows)
+    };
+    table(FRONTIER_COLUMNS, points.iter().map(row))
 }
 
 /// The text of `optimum.csv`.
@@ -179,11 +175,11 @@ pub fn parse_learned_optimum_csv(text: &str) -> Result<Vec<LearnedOptimumPoint>,
     })
 }
 
-/// A header and its rows, each line ended.
+/// A header and its rows, each line ended, values in quotes where they need them.
 pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut text = columns.join(",") + "\n";
     for row in rows {
-        text += &row.join(",");
+        text += &row.map(|value| quoted(&value)).join(",");
         text.push('\n');
     }
     text
@@ -191,7 +187,7 @@ pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item
 
 /// A text as one value: quoted where it holds a comma or a quote. A line break becomes a space, so that a record stays a
 /// line.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let line = text.replace(['\r', '\n'], " ");
     if line.contains([',', '"']) { format!("\"{}\"", line.replace('"', "\"\"")) } else { line }
 }

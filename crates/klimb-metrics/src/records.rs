@@ -1,6 +1,6 @@
 //! Everything that a page knows of its runs, as one long table: a number a line, whatever it is a number of.
 
-use super::csv::{quoted, table};
+use super::csv::table;
 
 /// The header of such a table: the kind of record, what it is of, its run and step where it has them, its name and value.
 pub const RECORD_COLUMNS: [&str; 6] = ["record", "of", "run", "step", "name", "value"];
@@ -28,11 +28,11 @@ pub fn records_csv(records: &[Record]) -> String {
     let row = |it: &Record| {
         [
             it.record.to_owned(),
-            quoted(&it.of),
+            it.of.clone(),
             number(it.run.map(u64::from)),
             number(it.step),
-            quoted(&it.name),
-            quoted(&it.value),
+            it.name.clone(),
+            it.value.clone(),
         ]
     };
     table(RECORD_COLUMNS, records.iter().map(row))

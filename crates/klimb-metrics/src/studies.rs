@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::csv::{CsvError, Record, quoted, records, table};
+use super::csv::{CsvError, Record, records, table};
 
 /// The header of `winrate.csv`.
 pub const WIN_RATE_COLUMNS: [&str; 8] = [
@@ -81,7 +81,7 @@ pub struct WinRatePoint {
 pub fn win_rate_csv(points: &[WinRatePoint]) -> String {
     let row = |point: &WinRatePoint| {
         let [a, b, c, d, e, f] = columns(&point.result);
-        [quoted(&point.method), point.temperature.to_string(), a, b, c, d, e, f]
+        [point.method.clone(), point.temperature.to_string(), a, b, c, d, e, f]
     };
     table(WIN_RATE_COLUMNS, points.iter().map(row))
 }
