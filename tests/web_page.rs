@@ -8,7 +8,7 @@ mod fuzz_targets;
 use std::collections::BTreeMap;
 
 use fuzz_targets::{TARGETS, mutator};
-use klimb::charts::{Curve, CurveChart, Frame, FrontierChart, Look, Palette, Trail};
+use klimb::charts::{ChartStyle, Curve, CurveChart, Frame, FrontierChart, Palette, Trail};
 use klimb::engine::protocol::*;
 use klimb::engine::settings::{BackendChoice, Settings};
 use klimb::engine::worker::wire;
@@ -64,7 +64,7 @@ fn optimum() -> Vec<OptimumPoint> {
 fn drawn(chart: &FrontierChart, palette: Palette) -> (HtmlCanvasElement, Frame) {
     let canvas = canvas();
     let area = Surface::canvas(&canvas).expect("a 2D context").into_drawing_area();
-    let frame = chart.draw(&area, &Look { palette, ..Look::default() }).expect("the chart is drawn");
+    let frame = chart.draw(&area, &ChartStyle { palette, ..ChartStyle::default() }).expect("the chart is drawn");
     (canvas, frame)
 }
 
@@ -107,7 +107,7 @@ fn a_curve_has_its_colour_at_its_last_value() {
     let points = vec![(1.0, 0.69), (20.0, 0.5)];
     let curves = [Curve { label: "DPO".into(), style: Method::Dpo.into(), points, ..Curve::default() }];
     let chart = CurveChart { name: "loss", curves: &curves, at_least: (0.4, 0.8), ..CurveChart::default() };
-    let frame = chart.draw(&area, &Look::default()).expect("the chart is drawn");
+    let frame = chart.draw(&area, &ChartStyle::default()).expect("the chart is drawn");
     assert_eq!(colour_at(&canvas, frame.pixel(20.0, 0.5)), Palette::LIGHT.dpo);
 }
 

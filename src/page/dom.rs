@@ -6,7 +6,7 @@ use web_sys::{
 };
 
 use super::Surface;
-use klimb_charts::{ChartError, Look, Palette};
+use klimb_charts::{ChartError, ChartStyle, Palette};
 
 /// Fonts of the charts, as `www/style.css` has them for figures.
 pub const FAMILY: &str = "Seravek, 'Gill Sans Nova', 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
@@ -153,7 +153,7 @@ pub fn sharpness() -> f64 {
 ///
 /// # Errors
 /// `Surface` if the browser gives nothing to draw on.
-pub fn surface(id: &str) -> Result<Option<(Surface<'static>, Look<'static>)>, ChartError> {
+pub fn surface(id: &str) -> Result<Option<(Surface<'static>, ChartStyle<'static>)>, ChartError> {
     let canvas = canvas(id);
     let scale = sharpness();
     let size = |css: i32| (f64::from(css) * scale).round() as u32;
@@ -166,5 +166,5 @@ pub fn surface(id: &str) -> Result<Option<(Surface<'static>, Look<'static>)>, Ch
         canvas.set_height(height);
     }
     let palette = if is_dark() { Palette::DARK } else { Palette::LIGHT };
-    Ok(Some((Surface::canvas(&canvas)?, Look { palette, scale, family: FAMILY })))
+    Ok(Some((Surface::canvas(&canvas)?, ChartStyle { palette, scale, family: FAMILY })))
 }

@@ -5,11 +5,11 @@ use plotters::drawing::IntoDrawingArea;
 use plotters::prelude::DrawingArea;
 
 use super::{Surface, dom};
-use klimb_charts::{ChartError, Frame, Look};
+use klimb_charts::{ChartError, ChartStyle, Frame};
 use klimb_text::words::say;
 
 /// What draws a chart on a surface, and may answer where its values lie.
-type Paint<'a> = &'a dyn Fn(&DrawingArea<Surface<'static>, Shift>, &Look) -> Result<Option<Frame>, ChartError>;
+type Paint<'a> = &'a dyn Fn(&DrawingArea<Surface<'static>, Shift>, &ChartStyle) -> Result<Option<Frame>, ChartError>;
 
 /// Draws a chart on the canvas of this id; nothing while the canvas is hidden. `has_table` tells whether a table below it
 /// has the same numbers.

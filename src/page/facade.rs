@@ -5,20 +5,20 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
 use super::fetch_recorded::{self, Inbox};
-use super::hands::Hands;
-use super::hands::workers::Workers;
 use super::hidden::Pace;
 use super::kept::{Chore, Job, News};
 use super::lecture::Lecture;
 use super::state::State;
 use super::storage::Storage;
+use super::sweep_workers::SweepWorkers;
+use super::sweep_workers::workers::Workers;
 use super::telling::Telling;
 use super::view::View;
 use super::{
     address, annotator, clinic, controls, curves, dom, files, focus, frames, frontier, inside, keyboard, knobs,
     lectern, notices, numbers, pipeline, runs, samples, studies, sweep, tour,
 };
-use crate::engine::protocol::{Brought, Command, Event, Failure, News as Word, Report};
+use crate::engine::protocol::{Command, Event, Failure, JobNews as Word, JobReport, Report};
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
@@ -46,14 +46,14 @@ pub struct Page {
     storage: Storage,
     /// Whether the worker has an engine.
     pub(super) is_engine_there: bool,
-    pub(super) hands: Hands,
+    pub(super) sweep_workers: SweepWorkers,
     pub(super) workers: Workers,
 }
 
 #[wasm_bindgen]
 impl Page {
     /// A page with the settings of the address. `post` sends a message to the worker, `hire` makes another one, of a
-    /// number, for a hand, and `wake` asks for a frame; `words` is an object with what is said in the document's language,
+    /// number, for a sweep worker, and `wake` asks for a frame; `words` is an object with what is said in the document's language,
     /// by the English, and empty where that is English. `trouble` is what a page before this one broke down over, whose
     /// engine goes on.
     #[wasm_bindgen(constructor)]
@@ -92,7 +92,7 @@ impl Page {
             has_asked_for_recorded: false,
             storage: Storage::new(),
             is_engine_there: false,
-            hands: Hands::default(),
+            sweep_workers: SweepWorkers::default(),
             workers: Workers::new(hire),
         };
         if let Some(trouble) = trouble {
@@ -127,7 +127,7 @@ impl Page {
             }
             Err(error) => self.stopped(error.to_string(), None),
         }
-        self.keep_hands_in_step();
+        self.keep_workers_in_step();
         tour::view::watch(self);
         self.draw_pairs();
         if self.state.settings != before {
@@ -229,7 +229,7 @@ impl Page {
 impl Page {
     /// The engine has ended, or page and engine do not understand each other.
     fn stopped(&mut self, reason: String, remedy: Option<&str>) {
-        self.give_errands_back();
+        self.requeue_jobs();
         let told = self.state.failure.take().filter(|failure| failure.stopped);
         // A panic has told itself.
         let (own, told): (Option<Failure>, _) = match told {
@@ -265,20 +265,20 @@ impl Page {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     fn take(&mut self, event: Event) {
         match event {
-            Event::Errand(_) if self.state.awaits_report() => {}
-            Event::Errand(errand) => self.send_hand(*errand),
-            // The hands of this sweep are gone before another may begin.
+            Event::WorkerJob(_) if self.state.awaits_report() => {}
+            Event::WorkerJob(errand) => self.send_job(*errand),
+            // The sweep workers of this sweep are gone before another may begin.
             Event::Sweep(None) | Event::Ready(_) => {
                 self.is_engine_there |= matches!(event, Event::Ready(_));
                 self.state.apply(event);
-                self.keep_hands_in_step();
+                self.keep_workers_in_step();
             }
             Event::Report(report) => self.take_report(report),
             Event::Undone(_) | Event::NotBuilt(_) => {
                 let is_unknown = matches!(event, Event::Undone(_)) && !self.state.knows_undone();
                 self.is_engine_there &= event != Event::NotBuilt(None);
                 self.state.apply(event);
-                self.keep_hands_in_step();
+                self.keep_workers_in_step();
                 if is_unknown {
                     // This page was made anew meanwhile.
                     self.order(Command::Report);
@@ -301,9 +301,9 @@ impl Page {
         if !is_there {
             return self.restart();
         }
-        // The page before this one ended the hands.
-        for run in self.state.sweep.errands() {
-            self.order(Command::Adopt(Brought { run, news: Word::Returned }));
+        // The page before this one ended the sweep workers.
+        for run in self.state.sweep.runs_elsewhere() {
+            self.order(Command::Adopt(JobReport { run, news: Word::Requeued }));
         }
         let (own, clinic) = address::restore_lent().reloaded(self.state.settings);
         self.state.clinic = clinic;
@@ -340,13 +340,13 @@ impl Page {
             self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
         }
         if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
-            self.give_errands_back();
+            self.requeue_jobs();
         }
         let begins = matches!(command, Command::Start(_));
         let order = self.state.order(command);
         let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
             self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
-            self.tell_hands(&order.command, &message);
+            self.tell_sweep_workers(&order.command, &message);
             Ok(())
         });
         if let Err(reason) = sent {

@@ -19,7 +19,7 @@ pub fn kept(settings: Settings, focus: Stage) -> Kept {
         preferences: Vec::new(),
         policies: Vec::new(),
         reward_model: None,
-        moments: Vec::new(),
+        saved_policies: Vec::new(),
     }
 }
 

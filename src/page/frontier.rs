@@ -10,7 +10,7 @@ use super::trails::{run_name, setting, table_name};
 use super::view::View;
 use super::{Page, beta, dom, drawing, format, notices};
 use crate::engine::protocol::Origin;
-use klimb_charts::{ChartError, Frame, FrontierChart, Look, Trail};
+use klimb_charts::{ChartError, ChartStyle, Frame, FrontierChart, Trail};
 use klimb_metrics::{FrontierPoint, OptimumPoint};
 use klimb_text::words::say;
 
@@ -46,7 +46,7 @@ pub fn paint<DB: DrawingBackend>(
     state: &State,
     selected: Option<(usize, usize)>,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
 ) -> Result<Frame, ChartError> {
     let target = target(state);
     let label = say!("π* at β {}", format::beta(state.dragged_beta));

@@ -11,7 +11,7 @@ use super::canvas::Surface;
 use super::state::{Export, State};
 use super::{Page, charted, dom, export, frontier, notices, studies};
 use crate::page::study::Study;
-use klimb_charts::{ChartError, Look, Palette};
+use klimb_charts::{ChartError, ChartStyle, Palette};
 
 /// Width and height of a picture, in units of length.
 const SIZE: (u32, u32) = (800, 500);
@@ -37,8 +37,8 @@ pub fn save(page: &mut Page, chart: &str, as_svg: bool) {
     }
 }
 
-fn look(scale: u32) -> Look<'static> {
-    Look { palette: Palette::LIGHT, scale: f64::from(scale), family: dom::FAMILY }
+fn look(scale: u32) -> ChartStyle<'static> {
+    ChartStyle { palette: Palette::LIGHT, scale: f64::from(scale), family: dom::FAMILY }
 }
 
 fn svg(page: &mut Page, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
@@ -62,7 +62,7 @@ fn paint<DB: DrawingBackend>(
     state: &State,
     chart: &str,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
 ) -> Result<(), ChartError> {
     if let Some(study) = Study::named(chart) {
         return studies::paint(study, state, area, look);

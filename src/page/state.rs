@@ -419,7 +419,7 @@ impl State {
                 self.mark(&[View::Sweep]);
             }
             // Between engines: what comes of it, the session tells as its own.
-            Event::Errand(_) | Event::Brought(_) => {}
+            Event::WorkerJob(_) | Event::JobReport(_) => {}
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Loaded(loaded) => {

@@ -1,7 +1,7 @@
 //! The charts, drawn as SVG: points lie where their values say, and what cannot be drawn is refused.
 
 use klimb::charts::{
-    Aim, ChartError, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Look, Palette, Trail,
+    Aim, ChartError, ChartStyle, Curve, CurveChart, Frame, FrontierChart, Line, LineChart, LinePoint, Palette, Trail,
     curve_svg, line_svg,
 };
 use klimb::metrics::{FrontierPoint, Method, OptimumPoint, Setting};
@@ -53,7 +53,7 @@ const EMPTY: FrontierChart<'static> = FrontierChart {
     empty: "Press Play",
 };
 
-fn drawn(chart: &FrontierChart, look: &Look) -> (Result<Frame, ChartError>, String) {
+fn drawn(chart: &FrontierChart, look: &ChartStyle) -> (Result<Frame, ChartError>, String) {
     let mut svg = String::new();
     let frame = chart.draw(&SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area(), look);
     (frame, svg)
@@ -87,21 +87,21 @@ fn ghosts_stand_behind_and_keep_out_of_the_way() {
         |kl| Trail { label: "DPO, recorded".into(), live: false, ..trail(vec![point(1, 1.0, 0.6), point(2, kl, 0.7)]) };
     let ghosts = [ghost(2.0), ghost(40.0)];
     let curve = Trail { label: "PPO in the paper".into(), method: Method::Ppo, ..ghost(11.0) };
-    let (frame, svg) = drawn(&FrontierChart { ghosts: &ghosts, read_off: &[curve], ..EMPTY }, &Look::default());
+    let (frame, svg) = drawn(&FrontierChart { ghosts: &ghosts, read_off: &[curve], ..EMPTY }, &ChartStyle::default());
     let frame = frame.expect("ghosts can be drawn");
     assert!(frame.x.end < 10.0, "{:?}", frame.x);
     assert_eq!(circles(&svg).len(), 3, "the point at 40 nats has no place");
     let texts = texts(&svg);
     assert_eq!(texts.iter().filter(|text| *text == "DPO, recorded").count(), 1);
     assert!(texts.iter().any(|text| text == "PPO in the paper"), "a curve that leaves the frame is named too");
-    let (broken, _) = drawn(&FrontierChart { ghosts: &[ghost(f64::NAN)], ..EMPTY }, &Look::default());
+    let (broken, _) = drawn(&FrontierChart { ghosts: &[ghost(f64::NAN)], ..EMPTY }, &ChartStyle::default());
     assert!(matches!(broken, Err(ChartError::NotFinite { .. })));
 }
 
 #[test]
 fn points_lie_where_their_values_say() {
     let trails = [trail(vec![point(0, 0.0, 0.5), point(10, 1.25, 0.7), point(20, 2.5, 0.85)])];
-    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &ChartStyle::default());
     // 44 pixels on the left, 14 on the right, 26 above and 40 below; KL 0 to 5, reward 0.4 to 1.
     let expected = |kl: f64, reward: f64| {
         let x = 44.0 + kl / 5.0 * f64::from(WIDTH - 44 - 14);
@@ -120,7 +120,7 @@ fn points_lie_where_their_values_say() {
 
 #[test]
 fn axes_have_names_and_round_ticks() {
-    let (_, svg) = drawn(&EMPTY, &Look::default());
+    let (_, svg) = drawn(&EMPTY, &ChartStyle::default());
     let texts = texts(&svg);
     for expected in ["0", "5", "0.4", "1.0", "KL to the reference, nats →", "↑ gold reward"] {
         assert!(texts.iter().any(|text| text == expected), "no “{expected}” in {texts:?}");
@@ -129,7 +129,7 @@ fn axes_have_names_and_round_ticks() {
 
 #[test]
 fn without_data_there_are_axes_and_a_sentence() {
-    let (frame, svg) = drawn(&EMPTY, &Look::default());
+    let (frame, svg) = drawn(&EMPTY, &ChartStyle::default());
     assert!(frame.is_ok());
     assert_eq!(circles(&svg), []);
     assert!(texts(&svg).contains(&"Press Play".to_owned()));
@@ -138,7 +138,7 @@ fn without_data_there_are_axes_and_a_sentence() {
 #[test]
 fn one_point_is_a_marker_and_a_label() {
     let trails = [trail(vec![point(0, 0.0, 0.5)])];
-    let (_, with) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let (_, with) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &ChartStyle::default());
     assert_eq!(circles(&with).len(), 1);
     assert!(!texts(&with).contains(&"Press Play".to_owned()));
     assert!(texts(&with).contains(&"DPO, β 0.30".to_owned()));
@@ -147,7 +147,7 @@ fn one_point_is_a_marker_and_a_label() {
 #[test]
 fn a_far_point_widens_the_axes() {
     let trails = [trail(vec![point(0, 17.0, 0.2)])];
-    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &ChartStyle::default());
     let frame = frame.unwrap();
     assert!(frame.x.contains(&17.0) && frame.y.contains(&0.2), "{frame:?}");
     let (x, y) = circles(&svg)[0];
@@ -157,7 +157,7 @@ fn a_far_point_widens_the_axes() {
 #[test]
 fn the_optimum_is_solid_where_it_is_reliable_and_dashed_elsewhere() {
     let optimum = optimum();
-    let (frame, svg) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &Look::default());
+    let (frame, svg) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &ChartStyle::default());
     let frame = frame.unwrap();
     let corner = |kl, reward| {
         let (x, y) = frame.pixel(kl, reward);
@@ -174,7 +174,7 @@ fn the_aim_of_a_learned_reward_is_dashed_labelled_and_left_out_where_too_few_sam
     let mut points = optimum();
     points[2].effective_sample_size = 9.0;
     let aim = Aim { label: "optimum of the learned reward".into(), method: Method::Ppo, points };
-    let (frame, svg) = drawn(&FrontierChart { aims: std::slice::from_ref(&aim), ..EMPTY }, &Look::default());
+    let (frame, svg) = drawn(&FrontierChart { aims: std::slice::from_ref(&aim), ..EMPTY }, &ChartStyle::default());
     let frame = frame.unwrap();
     assert!(texts(&svg).contains(&aim.label));
     let hue = "#993F74";
@@ -194,7 +194,7 @@ fn the_aim_of_a_learned_reward_is_dashed_labelled_and_left_out_where_too_few_sam
     assert!(end <= reliable && end + 7 > reliable && end < unreliable, "{end} is not the last reliable point's place");
 
     let broken = [Aim { points: vec![OptimumPoint { gold_reward: f64::NAN, ..aim.points[0] }], ..aim }];
-    let (result, _) = drawn(&FrontierChart { aims: &broken, ..EMPTY }, &Look::default());
+    let (result, _) = drawn(&FrontierChart { aims: &broken, ..EMPTY }, &ChartStyle::default());
     assert_eq!(result, Err(ChartError::NotFinite { series: "optimum of the learned reward".into(), index: 0 }));
 }
 
@@ -202,7 +202,7 @@ fn the_aim_of_a_learned_reward_is_dashed_labelled_and_left_out_where_too_few_sam
 fn the_target_of_beta_is_on_the_curve_and_labelled() {
     let optimum = optimum();
     let chart = FrontierChart { optimum: &optimum, target: Some((optimum[1], "π* at β 1.0")), ..EMPTY };
-    let (frame, svg) = drawn(&chart, &Look::default());
+    let (frame, svg) = drawn(&chart, &ChartStyle::default());
     let (x, y) = frame.unwrap().pixel(1.15, 0.85);
     assert!(texts(&svg).contains(&"π* at β 1.0".to_owned()));
     let corners = attributes(&svg, "polyline", "points").join(" ");
@@ -213,7 +213,7 @@ fn the_target_of_beta_is_on_the_curve_and_labelled() {
 fn labels_of_neighbours_do_not_overlap() {
     let neighbour = Trail { label: "DPO, β 0.31".into(), ..trail(vec![point(0, 2.01, 0.8)]) };
     let trails = [trail(vec![point(0, 2.0, 0.8)]), neighbour];
-    let (_, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+    let (_, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &ChartStyle::default());
     let labels = svg.split("<text ").skip(1).filter(|text| text.contains("DPO"));
     let rows: Vec<i32> =
         labels.map(|text| attributes(&format!("<text {text}"), "text", "y")[0].parse().unwrap()).collect();
@@ -224,7 +224,7 @@ fn labels_of_neighbours_do_not_overlap() {
 #[test]
 fn a_sharp_screen_doubles_lengths_but_not_values() {
     let trails = [trail(vec![point(0, 2.5, 0.7)])];
-    let look = Look { scale: 2.0, palette: Palette::DARK, ..Look::default() };
+    let look = ChartStyle { scale: 2.0, palette: Palette::DARK, ..ChartStyle::default() };
     let (frame, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &look);
     let frame = frame.unwrap();
     assert_eq!((frame.across.start, frame.down.start), (88, 52));
@@ -240,12 +240,12 @@ fn values_that_are_not_finite_are_refused_and_named() {
         FrontierPoint { kl_half_width: f64::NAN, ..point(0, 0.0, 0.5) },
     ] {
         let trails = [trail(vec![point(0, 0.0, 0.5), bad])];
-        let (result, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &Look::default());
+        let (result, svg) = drawn(&FrontierChart { trails: &trails, ..EMPTY }, &ChartStyle::default());
         assert_eq!(result, Err(ChartError::NotFinite { series: "DPO, β 0.30".into(), index: 1 }));
         assert_eq!(circles(&svg), [], "something was drawn before the refusal");
     }
     let optimum = [OptimumPoint { kl_per_sequence: f64::NAN, ..optimum()[0] }];
-    let (result, _) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &Look::default());
+    let (result, _) = drawn(&FrontierChart { optimum: &optimum, ..EMPTY }, &ChartStyle::default());
     assert!(matches!(result, Err(ChartError::NotFinite { .. })), "{result:?}");
     let curves = [curve(vec![(1.0, 0.69), (2.0, f64::NAN)])];
     assert!(matches!(drawn_curve(&curves).0, Err(ChartError::NotFinite { index: 1, .. })));
@@ -255,7 +255,7 @@ fn values_that_are_not_finite_are_refused_and_named() {
 fn a_surface_without_room_is_refused() {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (40, 40)).into_drawing_area();
-    assert_eq!(EMPTY.draw(&area, &Look::default()), Err(ChartError::TooSmall { width: 40, height: 40 }));
+    assert_eq!(EMPTY.draw(&area, &ChartStyle::default()), Err(ChartError::TooSmall { width: 40, height: 40 }));
 }
 
 fn curve(points: Vec<(f64, f64)>) -> Curve {
@@ -269,7 +269,7 @@ fn drawn_curve(curves: &[Curve]) -> (Result<Frame, ChartError>, String) {
     let chart =
         CurveChart { name: "loss", curves, level, changes: &changes, at_least: (0.0, 0.8), ..CurveChart::default() };
     let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
-    let frame = chart.draw(&area, &Look::default());
+    let frame = chart.draw(&area, &ChartStyle::default());
     drop(area);
     (frame, svg)
 }
@@ -307,7 +307,7 @@ fn a_line_shows_each_value_with_its_interval() {
     let chart = LineChart { lines: &lines, ..LINES };
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let frame = chart.draw(&area, &Look::default()).unwrap();
+    let frame = chart.draw(&area, &ChartStyle::default()).unwrap();
     drop(area);
     assert_eq!(circles(&svg), [frame.pixel(0.0, 0.7), frame.pixel(1.0, 0.9), frame.pixel(1.0, 0.9)]);
     assert!(frame.y.contains(&1.1), "the interval has room: {frame:?}");
@@ -328,10 +328,10 @@ fn a_line_shows_each_value_with_its_interval() {
 
 #[test]
 fn lines_without_data_are_axes_and_what_is_not_finite_is_refused() {
-    assert!(texts(&line_svg(&LINES, &Look::default(), (WIDTH, HEIGHT)).unwrap()).contains(&"even".to_owned()));
+    assert!(texts(&line_svg(&LINES, &ChartStyle::default(), (WIDTH, HEIGHT)).unwrap()).contains(&"even".to_owned()));
     for bad in [(0.5, f64::NAN, 0.1), (0.5, 0.5, f64::NAN), (f64::INFINITY, 0.5, 0.1)] {
         let lines = [line("DPO", &[(0.0, 0.7, 0.05), bad])];
-        let refused = line_svg(&LineChart { lines: &lines, ..LINES }, &Look::default(), (WIDTH, HEIGHT));
+        let refused = line_svg(&LineChart { lines: &lines, ..LINES }, &ChartStyle::default(), (WIDTH, HEIGHT));
         assert_eq!(refused, Err(ChartError::NotFinite { series: "DPO".into(), index: 1 }));
     }
 }
@@ -344,7 +344,8 @@ fn curves_of_one_hue_are_told_apart_and_their_gap_is_shaded() {
         let curves = [score.clone(), gold.clone()];
         let chart = CurveChart { name: "score", curves: &curves, gap, at_least: (0.0, 0.8), ..CurveChart::default() };
         let mut svg = String::new();
-        let frame = chart.draw(&SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area(), &Look::default());
+        let frame =
+            chart.draw(&SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area(), &ChartStyle::default());
         (frame.unwrap(), svg)
     };
     let (frame, svg) = draw(true);
@@ -386,7 +387,7 @@ fn curve_chart<'a>(curves: &'a [Curve]) -> CurveChart<'a> {
 fn curve_drawn(chart: &CurveChart) -> (Frame, String) {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (400, 240)).into_drawing_area();
-    let frame = chart.draw(&area, &Look::default()).expect("it can be drawn");
+    let frame = chart.draw(&area, &ChartStyle::default()).expect("it can be drawn");
     drop(area);
     (frame, svg)
 }
@@ -434,14 +435,14 @@ fn a_smoothed_curve_has_the_exact_one_pale_behind_it() {
     assert!(pale < strong, "the exact curve is in front");
     assert!(strokes[pale].contains("opacity=\"0.28\"") && strokes[strong].contains("opacity=\"1\""), "{svg}");
     let broken = [Curve { behind: vec![(0.0, f64::NAN)], ..smooth }];
-    let refused = curve_svg(&curve_chart(&broken), &Look::default(), (400, 240));
+    let refused = curve_svg(&curve_chart(&broken), &ChartStyle::default(), (400, 240));
     assert!(matches!(refused, Err(ChartError::NotFinite { index: 0, .. })));
 }
 
 #[test]
 fn a_curve_of_fewer_than_two_points_says_so() {
     let says_so = |curves: &[Curve]| {
-        let svg = curve_svg(&curve_chart(curves), &Look::default(), (400, 240)).unwrap();
+        let svg = curve_svg(&curve_chart(curves), &ChartStyle::default(), (400, 240)).unwrap();
         texts(&svg).contains(&"No step yet".to_owned())
     };
     assert!(says_so(&[]) && says_so(&[curve(vec![(1.0, 0.5)])]));
@@ -495,7 +496,7 @@ fn after_a_single_step_nothing_is_written_on_anything() {
             let chart = CurveChart { level, empty, at_least: (0.0, 1.0), ..curve_chart(curves) };
             let mut svg = String::new();
             let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-            let frame = chart.draw(&area, &Look::default()).expect("it can be drawn");
+            let frame = chart.draw(&area, &ChartStyle::default()).expect("it can be drawn");
             drop(area);
             let all = written(&svg);
             assert!(curves.iter().all(|curve| all.iter().any(|(text, _)| *text == curve.label)), "{all:?}");

@@ -388,9 +388,9 @@ fn a_kept_run_is_read_and_goes_on() {
 
     let engine = earlier.engine.expect("the engine is kept");
     let moments: Vec<(Stage, u32, u64)> =
-        engine.moments.iter().map(|it| (it.stage, it.point.run, it.point.point.step)).collect();
+        engine.saved_policies.iter().map(|it| (it.stage, it.point.run, it.point.point.step)).collect();
     assert_eq!(moments, [(Stage::Dpo, 1, 1), (Stage::Dpo, 2, 130), (Stage::PpoGt, 1, 4)]);
-    for moment in &engine.moments {
+    for moment in &engine.saved_policies {
         let policy = Checkpoint::from_bytes(&moment.checkpoint, None).expect("a policy");
         assert_eq!(policy.step, moment.point.point.step);
     }
@@ -426,7 +426,7 @@ fn a_run_that_is_kept_in_version_2_is_read_and_goes_on() {
     let mark = seen.marks.iter().find(|(its, _)| *its == reference).expect("it has a name");
     assert_eq!(mark.1.name.as_deref(), Some("before, α & “β”"));
     let engine = earlier.engine.expect("the engine is kept");
-    let [moment] = engine.moments.as_slice() else { panic!("{} policies", engine.moments.len()) };
+    let [moment] = engine.saved_policies.as_slice() else { panic!("{} policies", engine.saved_policies.len()) };
     let policy = Checkpoint::from_bytes(&moment.checkpoint, None).expect("a policy");
     assert_eq!((moment.stage, moment.point.run, policy.step), (Stage::Dpo, 1, 130));
     let steps = goes_on(engine);

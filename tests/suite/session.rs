@@ -286,8 +286,9 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
         kept
     };
     let point = Point { run: MOST_RUNS + 1, ..last.clone() };
-    let moment = KeptMoment { stage: Stage::Dpo, point, seconds: 1.0, checkpoint: kept.policies[0].checkpoint.clone() };
-    let with_moment = Kept { moments: vec![moment], ..kept.clone() };
+    let moment =
+        SavedPolicy { stage: Stage::Dpo, point, seconds: 1.0, checkpoint: kept.policies[0].checkpoint.clone() };
+    let with_moment = Kept { saved_policies: vec![moment], ..kept.clone() };
     assert!(Snapshot::from_kept(with_run(MOST_RUNS, MOST_RUNS)).is_ok());
     for beyond in [with_run(MOST_RUNS + 1, 1), with_run(1, u32::MAX), with_moment] {
         let failure = Snapshot::from_kept(beyond).unwrap_err();

@@ -59,7 +59,7 @@ fn what_has_changed_since_the_last_point_goes_along() {
     let Some(Event::Report(Some(report))) = report.first() else { panic!("it reports: {report:?}") };
     assert!(!report.events.contains(&Event::Playing(true)), "a page made anew is told that it rests");
     student.handle(Command::Pause);
-    let moment = Moment { stage: Stage::Dpo, run: 1, step: 3 };
+    let moment = PolicyKey { stage: Stage::Dpo, run: 1, step: 3 };
     let opened = there.handle(Command::Open(moment));
     assert!(opened.iter().any(|event| matches!(event, Event::Opened(_))), "the policy behind the point: {opened:?}");
 

@@ -69,7 +69,7 @@ fn assert_same(one: &State, other: &State) {
     assert_eq!((&one.samples, &one.typed), (&other.samples, &other.typed));
     assert_eq!(one.inside, other.inside);
     assert_eq!((one.sweep.stage, &one.sweep.own), (other.sweep.stage, &other.sweep.own));
-    assert_eq!(one.sweep.errands(), other.sweep.errands());
+    assert_eq!(one.sweep.runs_elsewhere(), other.sweep.runs_elsewhere());
     assert_eq!(one.win_rates, other.win_rates);
 }
 
@@ -113,9 +113,9 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     pair.order(Command::Step(Stage::PpoGt));
     pair.until(point_of("ppo-gt"));
     assert_same(&pair.anew(), &pair.page);
-    pair.order(Command::Sweep(Some(Sweep { betas: vec![1.0, 0.1], steps: 1, hands: 1 })));
+    pair.order(Command::Sweep(Some(Sweep { betas: vec![1.0, 0.1], steps: 1, workers: 1 })));
     pair.until(point_of("ppo-gt"));
     let anew = pair.anew();
-    assert_eq!((anew.sweep.stage, anew.sweep.errands().len()), (Some(Stage::PpoGt), 1));
+    assert_eq!((anew.sweep.stage, anew.sweep.runs_elsewhere().len()), (Some(Stage::PpoGt), 1));
     assert_same(&anew, &pair.page);
 }

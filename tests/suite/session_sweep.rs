@@ -16,7 +16,7 @@ fn student() -> Student {
 }
 
 fn plan(steps: u64) -> Command {
-    Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, hands: 0 }))
+    Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, workers: 0 }))
 }
 
 fn points(events: &[Event], method: impl Into<Option<Method>>) -> Vec<Point> {
@@ -127,7 +127,7 @@ fn what_starts_the_stage_over_ends_it_and_what_cannot_be_swept_is_said() {
     student.handle(Command::Focus(Stage::Unlikelihood));
     assert_eq!(refused(student.handle(plan(3))).as_deref(), Some("beta"));
     student.handle(Command::Focus(Stage::Dpo));
-    let beyond = Command::Sweep(Some(Sweep { betas: vec![0.5, 900.0], steps: 3, hands: 0 }));
+    let beyond = Command::Sweep(Some(Sweep { betas: vec![0.5, 900.0], steps: 3, workers: 0 }));
     assert_eq!(refused(student.handle(beyond)).as_deref(), Some("beta"));
     student.handle(Command::Configure(Settings { target_kl: 3.0, ..quick() }));
     student.handle(Command::Focus(Stage::PpoGt));
@@ -161,7 +161,7 @@ fn a_run_that_breaks_down_is_told_and_the_others_are_made_all_the_same() {
         for command in [Command::LoadCheckpoint(sure()), Command::LoadPreferences(pairs.clone().into_bytes())] {
             student.handle(command);
         }
-        let mut events = student.handle(Command::Sweep(Some(Sweep { betas: betas.to_vec(), steps: 3, hands: 0 })));
+        let mut events = student.handle(Command::Sweep(Some(Sweep { betas: betas.to_vec(), steps: 3, workers: 0 })));
         while !is_over(&events) {
             assert!(student.0.busy(), "it rests before its end");
             events.extend(block_on(student.0.advance()));

@@ -118,7 +118,7 @@ fn a_reward_model_on_its_way_and_the_beta_set_since_survive() {
 
 #[test]
 fn a_sweep_that_a_reset_ended_goes_on() {
-    let plan = || Command::Sweep(Some(Sweep { betas: vec![2.0, 0.3, 0.05], steps: 5, hands: 0 }));
+    let plan = || Command::Sweep(Some(Sweep { betas: vec![2.0, 0.3, 0.05], steps: 5, workers: 0 }));
     let is_over = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Sweep(None)));
     let mut straight = student(Stage::Dpo);
     straight.handle(plan());

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use klimb::rng::Generator;
-use klimb::world::preferences::{LabelSettings, Pair, PairError, Place, from_jsonl, label_pairs, to_jsonl, with_flips};
+use klimb::world::preferences::{
+    FilePosition, LabelSettings, Pair, PairError, from_jsonl, label_pairs, to_jsonl, with_flips,
+};
 use klimb::world::{MAX_COMPLETION, MAX_DOCUMENT, MAX_PROMPT, MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 
 fn world(noise: f64) -> World {
@@ -250,7 +252,7 @@ fn a_bad_line_is_named_with_its_field_and_a_remedy() {
     let error = |line: &str| from_jsonl(&world, &format!("{good}\n\n{line}\n")).unwrap_err();
     let text = from_jsonl(&world, good).unwrap();
     assert!(text[0].chosen_gold > text[0].rejected_gold);
-    assert!(matches!(error("{"), PairError::Format { place: Place::Line(3), .. }));
+    assert!(matches!(error("{"), PairError::Format { place: FilePosition::Line(3), .. }));
     assert_eq!(from_jsonl(&world, " \n"), Err(PairError::Empty));
     assert!(PairError::Empty.to_string().contains("\"chosen\""), "the remedy shows what to write");
     let missing = error(r#"{"prompt": "the acting in this film", "chosen": "was superb ."}"#).to_string();
@@ -259,7 +261,10 @@ fn a_bad_line_is_named_with_its_field_and_a_remedy() {
     assert!(unknown.contains("line 3") && unknown.contains("`rejected`") && unknown.contains("\"blorp\""), "{unknown}");
     let unended = good.replace("was superb .", " ").replace('}', ", \"chosen_truncated\": true}");
     let high = MAX_SEQUENCE - 5;
-    assert_eq!(error(&unended), PairError::Length { place: Place::Line(3), field: "chosen", count: 0, low: 1, high });
+    assert_eq!(
+        error(&unended),
+        PairError::Length { place: FilePosition::Line(3), field: "chosen", count: 0, low: 1, high }
+    );
     let long = error(&good.replace("the acting in this film", "the acting in this film in this film"));
     assert!(matches!(long, PairError::Length { field: "prompt", count: 8, .. }), "{long}");
 }

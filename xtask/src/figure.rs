@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use klimb_charts::recorded::{Recorded, Recording};
-use klimb_charts::{FrontierChart, Look, Palette, frontier_svg};
+use klimb_charts::{ChartStyle, FrontierChart, Palette, frontier_svg};
 use klimb_metrics::OptimumPoint;
 
 /// Where the figures lie in `dist/`, named by theme and room; `index.html` chooses among them. Those of another language
@@ -54,7 +54,7 @@ pub fn draw(dist: &Path, folder: &str) -> Result<()> {
     fs::create_dir_all(&folder)?;
     for (theme, palette) in [("light", Palette::LIGHT), ("dark", Palette::DARK)] {
         for (room, size) in ROOMS {
-            let svg = frontier_svg(&chart, &Look { palette, scale: 1.0, family: FAMILY }, size)?;
+            let svg = frontier_svg(&chart, &ChartStyle { palette, scale: 1.0, family: FAMILY }, size)?;
             fs::write(folder.join(format!("{theme}-{room}.svg")), svg)?;
         }
     }

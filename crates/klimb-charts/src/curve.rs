@@ -8,7 +8,7 @@ use super::dashes::dashes;
 use super::frame::{spanning, spanning_ratios};
 use super::labels::Labels;
 use super::marker::draw_marker;
-use super::{ChartError, Frame, Look};
+use super::{ChartError, ChartStyle, Frame};
 use klimb_metrics::SeriesStyle;
 use klimb_text::words::say;
 
@@ -76,7 +76,11 @@ impl CurveChart<'_> {
     ///
     /// # Errors
     /// A value that is not finite is refused before anything is drawn.
-    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+    pub fn draw<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &ChartStyle,
+    ) -> Result<Frame, ChartError> {
         for curve in self.curves {
             let points = [&curve.points, &curve.behind].map(|points| points.iter());
             let is_broken = |(x, y): &(f64, f64)| !x.is_finite() || !y.is_finite();
@@ -117,7 +121,7 @@ impl CurveChart<'_> {
     fn draw_cross<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
         let Some(step) = self.cross.filter(|step| (frame.x.start..=frame.x.end).contains(step)) else { return Ok(()) };
@@ -137,7 +141,7 @@ impl CurveChart<'_> {
     fn draw_gap<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
         let [first, second, ..] = self.curves else { return Ok(()) };
@@ -156,7 +160,7 @@ impl CurveChart<'_> {
     fn draw_labels<'a, DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &'a Look,
+        look: &'a ChartStyle,
         frame: &'a Frame,
     ) -> Result<Labels<'a>, ChartError> {
         let mut names: Vec<Name> = Vec::new();
@@ -190,7 +194,7 @@ impl CurveChart<'_> {
     fn draw_empty<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
         labels: &mut Labels,
     ) -> Result<(), ChartError> {
@@ -214,7 +218,7 @@ impl CurveChart<'_> {
     fn draw_changes<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
         for (step, text) in self.changes.iter().filter(|(step, _)| frame.x.contains(step)) {
@@ -246,7 +250,7 @@ impl Name<'_> {
 
 /// Names stand before their ends, where the eye comes from; or behind them and all others near, where there is no room
 /// for each of those that end together.
-fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
+fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &ChartStyle) {
     let away = look.px(7.0);
     // As many lines up or down a name may have to give way.
     let reach = look.px(LINE) * names.len() as i32;
@@ -268,7 +272,7 @@ fn set_beside_ends(names: &mut [Name], frame: &Frame, look: &Look) {
 }
 
 /// Moves names that would meet down, and up again where they would leave the chart.
-fn stack(names: &mut [Name], frame: &Frame, look: &Look) {
+fn stack(names: &mut [Name], frame: &Frame, look: &ChartStyle) {
     let height = look.px(LINE);
     names.sort_by_key(|name| name.bottom);
     for index in 0..names.len() {
@@ -288,7 +292,7 @@ fn stack(names: &mut [Name], frame: &Frame, look: &Look) {
 fn draw_curve<DB: DrawingBackend>(
     curve: &Curve,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
     frame: &Frame,
 ) -> Result<(), ChartError> {
     let hue = look.palette.color(curve.style.hue);

@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{ChartError, Look};
+use super::{ChartError, ChartStyle};
 use klimb_text::words::decimal;
 
 /// Where a chart's values lie: ranges of the axes and the pixels they span.
@@ -34,7 +34,7 @@ impl Frame {
     /// A frame that fills `area` but for the axes.
     pub(super) fn new<DB: DrawingBackend>(
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         x: Range<f64>,
         y: Range<f64>,
     ) -> Result<Self, ChartError> {
@@ -79,7 +79,7 @@ impl Frame {
     pub(super) fn draw_axes<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         x_name: &str,
         y_name: &str,
     ) -> Result<(), ChartError> {

@@ -10,7 +10,7 @@ use super::dashes::dashes;
 use super::frame::spanning;
 use super::labels::Labels;
 use super::marker::draw_marker;
-use super::{ChartError, Frame, Look};
+use super::{ChartError, ChartStyle, Frame};
 use klimb_metrics::{FrontierPoint, Marker, Method, OptimumPoint};
 use klimb_text::words::say;
 
@@ -74,7 +74,11 @@ impl FrontierChart<'_> {
     ///
     /// # Errors
     /// A value that is not finite is refused before anything is drawn.
-    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+    pub fn draw<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &ChartStyle,
+    ) -> Result<Frame, ChartError> {
         self.check()?;
         area.fill(&look.palette.paper)?;
         let (x, y) = self.ranges();
@@ -144,7 +148,7 @@ impl FrontierChart<'_> {
     fn draw_optimum<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
         labels: &mut Labels,
     ) -> Result<(), ChartError> {
@@ -179,7 +183,7 @@ impl FrontierChart<'_> {
     fn describe_optimum<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
         labels: &mut Labels,
     ) -> Result<(), ChartError> {
@@ -206,7 +210,7 @@ impl FrontierChart<'_> {
 
     /// What has a name, with where it ends, the name's colour, and whether it only stands behind; the most important
     /// first, since a place that is taken is given to no other.
-    fn named(&self, look: &Look, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
+    fn named(&self, look: &ChartStyle, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
         let (palette, at) = (look.palette, |p: &FrontierPoint| frame.pixel(p.kl_per_sequence, p.gold_reward));
         let target =
             self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
@@ -237,7 +241,7 @@ impl FrontierChart<'_> {
     fn draw_aims<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
         for aim in self.aims {
@@ -260,7 +264,7 @@ impl FrontierChart<'_> {
     fn draw_guess<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
         let Some((center, _)) = self.guessed(frame) else { return Ok(()) };
@@ -276,7 +280,7 @@ impl FrontierChart<'_> {
     fn draw_target<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-        look: &Look,
+        look: &ChartStyle,
         frame: &Frame,
         labels: &mut Labels,
     ) -> Result<(), ChartError> {
@@ -304,7 +308,7 @@ fn draw_trail<DB: DrawingBackend>(
     trail: &Trail,
     selected: Option<usize>,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
     frame: &Frame,
     labels: &mut Labels,
 ) -> Result<(), ChartError> {
@@ -339,7 +343,7 @@ fn is_in(point: &FrontierPoint, frame: &Frame) -> bool {
 fn draw_ghost<DB: DrawingBackend>(
     ghost: &Trail,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
     frame: &Frame,
     labels: &mut Labels,
 ) -> Result<(), ChartError> {
@@ -364,7 +368,7 @@ fn draw_ghost<DB: DrawingBackend>(
 fn draw_read_off<DB: DrawingBackend>(
     curve: &Trail,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
     frame: &Frame,
 ) -> Result<(), ChartError> {
     let at = |p: &FrontierPoint| (p.kl_per_sequence, p.gold_reward);

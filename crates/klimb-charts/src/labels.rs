@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{ChartError, Frame, Look};
+use super::{ChartError, ChartStyle, Frame};
 
 /// A pixel.
 type Pixel = (i32, i32);
@@ -30,14 +30,14 @@ const FARTHER: f64 = 0.25;
 
 /// A rectangle: left and top edge inside, right and bottom edge outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Rect {
     left: i32,
     top: i32,
     right: i32,
     bottom: i32,
 }
 
-impl Place {
+impl Rect {
     fn overlaps(&self, other: &Self) -> bool {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
@@ -69,15 +69,15 @@ impl Place {
 /// The labels of one chart while it is drawn.
 pub(super) struct Labels<'a> {
     frame: &'a Frame,
-    look: &'a Look<'a>,
-    written: Vec<Place>,
+    look: &'a ChartStyle<'a>,
+    written: Vec<Rect>,
     /// What is drawn, each with its weight: a line between two pixels, or a point, whose ends are the same.
     drawn: Vec<(Pixel, Pixel, f64)>,
 }
 
 impl<'a> Labels<'a> {
     /// None yet.
-    pub fn new(frame: &'a Frame, look: &'a Look<'a>) -> Self {
+    pub fn new(frame: &'a Frame, look: &'a ChartStyle<'a>) -> Self {
         Self { frame, look, written: Vec::new(), drawn: Vec::new() }
     }
 
@@ -147,12 +147,12 @@ impl<'a> Labels<'a> {
 
     /// Takes a place for what is written by others.
     pub fn take(&mut self, (left, top): Pixel, (width, height): Pixel) {
-        self.written.push(Place { left, top, right: left + width, bottom: top + height });
+        self.written.push(Rect { left, top, right: left + width, bottom: top + height });
     }
 
     /// Which of some places for a text lies on the least, by its left upper corner; it is taken from now on.
     pub fn clearest(&mut self, corners: &[Pixel], (width, height): Pixel) -> Pixel {
-        let place = |&(left, top): &Pixel| Place { left, top, right: left + width, bottom: top + height };
+        let place = |&(left, top): &Pixel| Rect { left, top, right: left + width, bottom: top + height };
         let places = corners.iter().map(place).map(|place| (self.cost(&place), place));
         let best = places.min_by(|(one, _), (other, _)| one.total_cmp(other));
         best.map_or((0, 0), |(_, place)| {
@@ -163,7 +163,7 @@ impl<'a> Labels<'a> {
 
     /// The cheapest place for a label of that size, which is taken from now on. Of equal ones the nearest, and of those the
     /// first direction.
-    fn place(&mut self, point: Pixel, size: Pixel) -> Place {
+    fn place(&mut self, point: Pixel, size: Pixel) -> Rect {
         let mut best = (f64::INFINITY, self.beside(point, size, DIRECTIONS[0], 0));
         'all: for step in 0..STEPS {
             for direction in DIRECTIONS {
@@ -183,7 +183,7 @@ impl<'a> Labels<'a> {
     }
 
     /// A place in that direction, so many steps away, but inside of the frame.
-    fn beside(&self, (x, y): Pixel, (width, height): Pixel, (right, down): (f64, f64), step: usize) -> Place {
+    fn beside(&self, (x, y): Pixel, (width, height): Pixel, (right, down): (f64, f64), step: usize) -> Rect {
         let away = self.look.px(NEAR + STEP * step as f64);
         let along = |at: i32, size: i32, direction: f64, ends: &std::ops::Range<i32>| {
             let start = match direction {
@@ -194,16 +194,16 @@ impl<'a> Labels<'a> {
             start.min(ends.end - size).max(ends.start)
         };
         let (left, top) = (along(x, width, right, &self.frame.across), along(y, height, down, &self.frame.down));
-        Place { left, top, right: left + width, bottom: top + height }
+        Rect { left, top, right: left + width, bottom: top + height }
     }
 
     /// What all weighs that a place lies on, labels left out.
-    fn drawn_on(&self, place: &Place) -> f64 {
+    fn drawn_on(&self, place: &Rect) -> f64 {
         let drawn = self.drawn.iter().filter(|(from, to, _)| place.is_crossed(*from, *to));
         drawn.map(|(.., weight)| weight).sum()
     }
 
-    fn cost(&self, place: &Place) -> f64 {
+    fn cost(&self, place: &Rect) -> f64 {
         let labels = self.written.iter().filter(|label| label.overlaps(place)).count();
         ON_A_LABEL * labels as f64 + self.drawn_on(place)
     }
@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn labels_after_a_sweep_lie_on_nothing() {
-        let look = Look::default();
+        let look = ChartStyle::default();
         let (mut labels, trails) = (Labels::new(&FRAME, &look), trails());
         trails.iter().for_each(|trail| labels.keep_clear(trail, true, 1.0));
-        let places: Vec<Place> = trails.iter().map(|trail| labels.place(trail[7], SIZE)).collect();
+        let places: Vec<Rect> = trails.iter().map(|trail| labels.place(trail[7], SIZE)).collect();
         for (index, place) in places.iter().enumerate() {
             assert!(places[..index].iter().all(|other| !other.overlaps(place)), "{places:?}");
             let crossed =
@@ -241,16 +241,16 @@ mod tests {
 
     #[test]
     fn a_label_stands_below_on_the_right_where_nothing_is() {
-        let look = Look::default();
+        let look = ChartStyle::default();
         let mut labels = Labels::new(&FRAME, &look);
-        assert_eq!(labels.place((100, 100), SIZE), Place { left: 108, top: 108, right: 188, bottom: 125 });
+        assert_eq!(labels.place((100, 100), SIZE), Rect { left: 108, top: 108, right: 188, bottom: 125 });
         let second = labels.place((100, 100), SIZE);
         assert_eq!((second.left, second.top), (108, 75), "above on the right, clear of the first");
     }
 
     #[test]
     fn without_room_it_lies_on_what_weighs_least_and_on_no_label() {
-        let look = Look::default();
+        let look = ChartStyle::default();
         let mut labels = Labels::new(&FRAME, &look);
         let hatched = |labels: &mut Labels, rows: std::ops::Range<i32>, weight| {
             rows.step_by(5).for_each(|y| labels.keep_clear(&[(0, y), (400, y)], false, weight));
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_line_is_found_that_only_touches_a_corner_and_none_that_passes_by() {
-        let place = Place { left: 10, top: 10, right: 20, bottom: 20 };
+        let place = Rect { left: 10, top: 10, right: 20, bottom: 20 };
         assert!(place.is_crossed((0, 20), (20, 0)), "through the corner");
         assert!(place.is_crossed((12, 0), (12, 40)) && place.is_crossed((15, 15), (15, 15)), "through and inside");
         assert!(!place.is_crossed((0, 8), (40, 8)) && !place.is_crossed((0, 18), (18, 38)), "past it");

@@ -7,7 +7,7 @@
 //! [`recorded`] reads what was measured once and ships with the page as files.
 //!
 //! ```
-//! use klimb_charts::{Line, LineChart, LinePoint, Look, line_svg};
+//! use klimb_charts::{Line, LineChart, LinePoint, ChartStyle, line_svg};
 //! use klimb_metrics::Method;
 //!
 //! let points = [(1.0, 0.6, 0.05), (2.0, 0.8, 0.04)].map(|(x, y, half_width)| LinePoint { x, y, half_width });
@@ -20,7 +20,7 @@
 //!     x_at_least: (0.0, 3.0),
 //!     y_at_least: (0.0, 1.0),
 //! };
-//! let svg = line_svg(&chart, &Look::default(), (400, 300))?;
+//! let svg = line_svg(&chart, &ChartStyle::default(), (400, 300))?;
 //! assert!(svg.contains("gold reward"));
 //! # Ok::<(), klimb_charts::ChartError>(())
 //! ```
@@ -31,22 +31,22 @@
 #[macro_use]
 extern crate klimb_text;
 
+mod chart_style;
 mod curve;
 mod dashes;
 mod frame;
 mod frontier;
 mod labels;
 mod lines;
-mod look;
 mod marker;
 pub mod recorded;
 mod svg;
 
+pub use chart_style::{ChartStyle, Palette};
 pub use curve::{Curve, CurveChart, newest_at};
 pub use frame::Frame;
 pub use frontier::{Aim, FrontierChart, Trail};
 pub use lines::{Line, LineChart, LinePoint};
-pub use look::{Look, Palette};
 pub use svg::{curve_svg, frontier_svg, line_svg};
 
 use plotters::drawing::DrawingAreaErrorKind;

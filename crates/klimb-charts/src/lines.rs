@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::frame::spanning;
 use super::labels::Labels;
 use super::marker::draw_marker;
-use super::{ChartError, Frame, Look};
+use super::{ChartError, ChartStyle, Frame};
 use klimb_metrics::SeriesStyle;
 
 /// A measured value.
@@ -55,7 +55,11 @@ impl LineChart<'_> {
     ///
     /// # Errors
     /// A value that is not finite is refused before anything is drawn.
-    pub fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, look: &Look) -> Result<Frame, ChartError> {
+    pub fn draw<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        look: &ChartStyle,
+    ) -> Result<Frame, ChartError> {
         for line in self.lines {
             let is_finite = |it: &LinePoint| it.x.is_finite() && it.y.is_finite() && it.half_width.is_finite();
             if let Some(index) = line.points.iter().position(|point| !is_finite(point)) {
@@ -105,7 +109,7 @@ impl LineChart<'_> {
 fn draw_line<DB: DrawingBackend>(
     line: &Line,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
     frame: &Frame,
 ) -> Result<(), ChartError> {
     let hue = look.palette.color(line.style.hue).mix(if line.pale { 0.4 } else { 1.0 });

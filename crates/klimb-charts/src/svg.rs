@@ -2,13 +2,17 @@
 
 use plotters::prelude::*;
 
-use super::{ChartError, CurveChart, FrontierChart, LineChart, Look};
+use super::{ChartError, ChartStyle, CurveChart, FrontierChart, LineChart};
 
 /// The chart as an SVG document of `width` × `height` units.
 ///
 /// # Errors
 /// As [`FrontierChart::draw`].
-pub fn frontier_svg(chart: &FrontierChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
+pub fn frontier_svg(
+    chart: &FrontierChart,
+    look: &ChartStyle,
+    (width, height): (u32, u32),
+) -> Result<String, ChartError> {
     let mut svg = String::new();
     chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
     Ok(svg)
@@ -18,7 +22,7 @@ pub fn frontier_svg(chart: &FrontierChart, look: &Look, (width, height): (u32, u
 ///
 /// # Errors
 /// As [`LineChart::draw`].
-pub fn line_svg(chart: &LineChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
+pub fn line_svg(chart: &LineChart, look: &ChartStyle, (width, height): (u32, u32)) -> Result<String, ChartError> {
     let mut svg = String::new();
     chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
     Ok(svg)
@@ -28,7 +32,7 @@ pub fn line_svg(chart: &LineChart, look: &Look, (width, height): (u32, u32)) -> 
 ///
 /// # Errors
 /// As [`CurveChart::draw`].
-pub fn curve_svg(chart: &CurveChart, look: &Look, (width, height): (u32, u32)) -> Result<String, ChartError> {
+pub fn curve_svg(chart: &CurveChart, look: &ChartStyle, (width, height): (u32, u32)) -> Result<String, ChartError> {
     let mut svg = String::new();
     chart.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), look)?;
     Ok(svg)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::training::PIECE;
-use super::{Evaluation, EvaluationSettings, Place, Sample, Sink, SweepError, SweepPoint};
+use super::{Evaluation, EvaluationSettings, PointKey, Sample, Sink, SweepError, SweepPoint};
 use klimb_align::algorithms::{ScoreDistribution, best_of};
 use klimb_align::language::{Generation, GenerationSettings, Judge, Scorer, Sequence, TokenComparison, upload};
 use klimb_metrics::{Method, Setting};
@@ -258,7 +258,7 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
     for n in settings.counts() {
         let evaluation = pool.best_of_n(k, world, (network, reference), &scores, (n, settings.samples)).await?;
         let setting = Setting::Number(n as f64);
-        let point = evaluation.point(Place { method, setting, seed, step: 0, seconds });
+        let point = evaluation.point(PointKey { method, setting, seed, step: 0, seconds });
         let point = SweepPoint { point, evaluation, parameters: None };
         if !point.is_finite() {
             return Err(SweepError::NotFinite { model: "the reference" });

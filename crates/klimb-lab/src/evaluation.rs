@@ -45,7 +45,7 @@ impl EvaluationSettings {
 
 /// What a point of the frontier is called.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub struct PointKey {
     /// How it was made.
     pub method: Method,
     /// The method's setting, for DPO β.
@@ -58,7 +58,7 @@ pub struct Place {
     pub seconds: f64,
 }
 
-impl Place {
+impl PointKey {
     /// The setting of the reference's own point.
     pub fn reference() -> Setting {
         Setting::Label("reference".into())
@@ -224,8 +224,8 @@ impl Evaluation {
     }
 
     /// The evaluation as a point of the frontier: the one way from samples to what charts, tables and files show.
-    pub fn point(&self, place: Place) -> FrontierPoint {
-        let Place { method, setting, seed, step, seconds } = place;
+    pub fn point(&self, place: PointKey) -> FrontierPoint {
+        let PointKey { method, setting, seed, step, seconds } = place;
         FrontierPoint {
             method,
             setting,

@@ -55,7 +55,7 @@ pub use best_of_n::{BestOfNSettings, CompletionPool, PoolDrawing, run_best_of_n}
 pub use comparison::{
     COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, Rate, compare_part, comparison_cells,
 };
-pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, Place, Sample};
+pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, PointKey, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, hack};
 pub use optimum::{
     BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::training::{PIECE, are_finite};
-use super::{EvaluationSettings, Evaluator, Place, RunEnd, Spent, SweepError, SweepPoint, TextSource};
+use super::{EvaluationSettings, Evaluator, PointKey, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use klimb_align::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use klimb_align::language::{Episode, GenerationSettings};
 use klimb_metrics::{Method, MetricRow, Setting};
@@ -281,7 +281,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &ppo.policy().parameters, ppo.reference()).await?;
             let (step, seconds) = (ppo.policy().steps(), spent.seconds);
-            let place = Place { method, setting: setting.clone(), seed, step, seconds };
+            let place = PointKey { method, setting: setting.clone(), seed, step, seconds };
             let (point, parameters) = (evaluation.point(place), Some(ppo.read_policy(k).await?));
             let point = SweepPoint { point, evaluation, parameters };
             if !point.is_finite() {

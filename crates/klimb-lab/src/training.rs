@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::limits;
 use super::{
-    Evaluation, EvaluationSettings, Evaluator, Place, PreferenceData, PreferenceSettings, StudyError,
+    Evaluation, EvaluationSettings, Evaluator, PointKey, PreferenceData, PreferenceSettings, StudyError,
     TrainedRewardModel,
 };
 use klimb_align::algorithms::{
@@ -360,8 +360,13 @@ pub async fn train_on<K: Kernels, S: Sink>(
         is_stopped = sink.stepped(step).is_break();
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
-            let place =
-                Place { method: algorithm.method(), setting: algorithm.setting(), seed, step, seconds: spent.seconds };
+            let place = PointKey {
+                method: algorithm.method(),
+                setting: algorithm.setting(),
+                seed,
+                step,
+                seconds: spent.seconds,
+            };
             let parameters = trainer.learner().read_parameters(k).await?;
             let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(parameters) };
             if !point.is_finite() {
@@ -392,7 +397,8 @@ pub async fn reference_point<K: Kernels>(
     let parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings);
     let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;
-    let place = Place { method: Method::Sft, setting: Place::reference(), seed: settings.seed, step, seconds: 0.0 };
+    let place =
+        PointKey { method: Method::Sft, setting: PointKey::reference(), seed: settings.seed, step, seconds: 0.0 };
     let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(reference.to_vec()) };
     if point.is_finite() { Ok(point) } else { Err(StudyError::NotFinite { model: "the reference" }) }
 }

@@ -2,17 +2,17 @@
 
 /// The arithmetic mean; not a number when there is nothing to average.
 pub fn mean(values: &[f64]) -> f64 {
-    values.iter().copied().collect::<Moments>().mean()
+    values.iter().copied().collect::<RunningStats>().mean()
 }
 
 /// The sample standard deviation (n − 1 in the denominator); not a number for fewer than two values.
 pub fn standard_deviation(values: &[f64]) -> f64 {
-    values.iter().copied().collect::<Moments>().standard_deviation()
+    values.iter().copied().collect::<RunningStats>().standard_deviation()
 }
 
-/// Half the width of the 95 % interval around the mean; see [`Moments::half_width`].
+/// Half the width of the 95 % interval around the mean; see [`RunningStats::half_width`].
 pub fn half_width(values: &[f64]) -> f64 {
-    values.iter().copied().collect::<Moments>().half_width()
+    values.iter().copied().collect::<RunningStats>().half_width()
 }
 
 /// The value below which a share `p` in [0, 1] of the values lies, with linear interpolation between order statistics
@@ -59,13 +59,13 @@ pub fn smoothed(values: &[f64], weight: f64) -> Vec<f64> {
 
 /// Mean and spread of numbers that come one by one, without keeping them (Welford 1962).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Moments {
+pub struct RunningStats {
     count: u64,
     mean: f64,
     squares: f64,
 }
 
-impl Moments {
+impl RunningStats {
     /// Takes one more number in.
     pub fn push(&mut self, value: f64) {
         self.count += 1;
@@ -106,7 +106,7 @@ impl Moments {
     }
 }
 
-impl FromIterator<f64> for Moments {
+impl FromIterator<f64> for RunningStats {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         let mut moments = Self::default();
         values.into_iter().for_each(|value| moments.push(value));
@@ -158,7 +158,7 @@ mod tests {
         for count in [3, 20, 100] {
             let generator = &mut Generator::new(4, "intervals");
             let covered = (0..2000).filter(|_| {
-                let sample: Moments = (0..count).map(|_| generator.normal()).collect();
+                let sample: RunningStats = (0..count).map(|_| generator.normal()).collect();
                 sample.mean().abs() < sample.half_width()
             });
             let share = covered.count() as f64 / 2000.0;

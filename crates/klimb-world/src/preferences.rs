@@ -6,7 +6,7 @@ mod file;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::file::{PairError, Place, from_jsonl, jsonl_line, to_jsonl};
+pub use self::file::{FilePosition, PairError, from_jsonl, jsonl_line, to_jsonl};
 use super::settings::within;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;

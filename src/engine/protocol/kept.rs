@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, Point, Stage};
+use super::{Point, PolicyKey, Stage};
 use crate::engine::settings::Settings;
 use klimb_lab::RewardModelReport;
 
@@ -33,22 +33,23 @@ pub struct Kept {
     /// The finished reward model.
     pub reward_model: Option<KeptRewardModel>,
     /// The policies behind earlier points, oldest first, for [`super::Command::Resume`]; what is told has that of a point
-    /// which a hand brought, and else none.
+    /// which a sweep worker brought, and else none.
     #[serde(default)]
-    pub moments: Vec<KeptMoment>,
+    #[serde(rename = "moments")]
+    pub saved_policies: Vec<SavedPolicy>,
 }
 
 impl Kept {
     /// The numbers of its runs.
     pub fn runs(&self) -> impl Iterator<Item = u32> {
         let policies = self.policies.iter().flat_map(|policy| [policy.run, policy.last]);
-        policies.chain(self.moments.iter().map(|moment| moment.point.run))
+        policies.chain(self.saved_policies.iter().map(|saved| saved.point.run))
     }
 }
 
 /// The policy behind a point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KeptMoment {
+pub struct SavedPolicy {
     /// Whose.
     pub stage: Stage,
     /// What was measured, with the session's run.
@@ -60,10 +61,10 @@ pub struct KeptMoment {
     pub checkpoint: Vec<u8>,
 }
 
-impl KeptMoment {
+impl SavedPolicy {
     /// Which policy it is.
-    pub fn moment(&self) -> Moment {
-        Moment { stage: self.stage, run: self.point.run, step: self.point.point.step }
+    pub fn key(&self) -> PolicyKey {
+        PolicyKey { stage: self.stage, run: self.point.run, step: self.point.point.step }
     }
 }
 

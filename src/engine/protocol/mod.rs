@@ -17,11 +17,11 @@ pub use inside::{
     Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Inside, Likelihood, LikelihoodBatch, LikelihoodPair,
     PairNumbers, ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
-pub use kept::{Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS};
+pub use kept::{Kept, KeptPolicy, KeptRewardModel, MOST_RUNS, SavedPolicy};
 pub use mass::{Mass, Masses};
 pub use report::Report;
 pub use samples::{DrawnPair, SampleRow, SampledCompletion, Samples, Word};
-pub use sweep::{Brought, Errand, News, Sweep, SweepRun};
+pub use sweep::{JobNews, JobReport, Sweep, SweepRun, WorkerJob};
 
 use super::settings::Settings;
 pub use super::stage::{Stage, StageKind};
@@ -83,19 +83,19 @@ pub enum Command {
     Scaling(Option<Extent>),
     /// Train the focused policy from the reference at one β after another, or end that; β is then where it was.
     /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run. Where
-    /// hands help, each run for one of them is an `Errand`.
+    /// sweep workers help, each run for one of them is an `WorkerJob`.
     Sweep(Option<Sweep>),
-    /// Make this run of another engine's sweep. Answered by `Brought` alone: an engine that was given an errand is a hand
-    /// from then on, on the CPU, and obeys but `Play`, `Pause`, `Configure` and `SetPace` beside further errands.
-    Errand(Box<Errand>),
-    /// What a hand brought of its errand. It is told as if it had been made here; what is no errand of the sweep that is
+    /// Make this run of another engine's sweep. Answered by `JobReport` alone: an engine that was given a job is a sweep worker
+    /// from then on, on the CPU, and obeys but `Play`, `Pause`, `Configure` and `SetPace` beside further jobs.
+    WorkerJob(Box<WorkerJob>),
+    /// What a sweep worker brought of its job. It is told as if it had been made here; what is no job of the sweep that is
     /// on is left aside.
-    Adopt(Brought),
+    Adopt(JobReport),
     /// What the policy behind a point writes. Answered by `Opened` or `Failure`.
-    Open(Moment),
+    Open(PolicyKey),
     /// Begin a new run where the policy behind a point was, at another β if one is given, with new optimiser moments.
     /// Answered by the same `Point` as the new run's first, or by `Failure`.
-    GoOn(Moment, Option<f64>),
+    GoOn(PolicyKey, Option<f64>),
     /// Write the completions that are read at this temperature from now on; 0 takes the likeliest word each time.
     /// Answered by `Samples`.
     ReadAt(f64),
@@ -149,7 +149,7 @@ pub enum Loaded {
 
 /// A measured policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct PolicyKey {
     /// Whose policy.
     pub stage: Stage,
     /// Its run, as in [`Point`].
@@ -162,7 +162,7 @@ pub struct Moment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Opened {
     /// Which.
-    pub moment: Moment,
+    pub moment: PolicyKey,
     /// The standing prompts through SFT and this policy, with the standing coins.
     pub samples: Samples,
 }
@@ -238,10 +238,10 @@ pub enum Event {
     Sweep(Option<SweepRun>),
     /// The run of this number, as in [`SweepRun`], is over, or was given back and will begin anew.
     Swept(u32),
-    /// A run for a hand to make.
-    Errand(Box<Errand>),
-    /// What has become of the errand, told by a hand.
-    Brought(Brought),
+    /// A run for a sweep worker to make.
+    WorkerJob(Box<WorkerJob>),
+    /// What has become of the job, told by a sweep worker.
+    JobReport(JobReport),
     /// The numbers of a step, after `Step`, or of each N of Best-of-N as it is measured.
     Inside(Stage, Inside),
     /// A file the person asked for, as safetensors.

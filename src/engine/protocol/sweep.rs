@@ -1,8 +1,8 @@
-//! A sweep over β: several runs from the reference, made by one engine or, with hands that help it, by several.
+//! A sweep over β: several runs from the reference, made by one engine or, with sweep workers that help it, by several.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, KeptMoment, Stage};
+use super::{Kept, SavedPolicy, Stage};
 
 /// What is swept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct Sweep {
     /// Optimiser steps a run, at least: each ends with its next point.
     pub steps: u64,
     /// Engines beside this one that can be given a run each. With 0 it makes one run after another.
-    pub hands: usize,
+    pub workers: usize,
 }
 
 /// A run of a sweep that has begun.
@@ -28,13 +28,13 @@ pub struct SweepRun {
     pub number: usize,
     /// How many there are.
     pub of: usize,
-    /// Whether a hand makes it.
-    pub is_errand: bool,
+    /// Whether a sweep worker makes it.
+    pub is_elsewhere: bool,
 }
 
-/// A run that a hand is to make, and all that it takes.
+/// A run that a sweep worker is to make, and all that it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct WorkerJob {
     /// The run, as in [`SweepRun`].
     pub run: u32,
     /// Optimiser steps, as in [`Sweep`].
@@ -44,26 +44,26 @@ pub struct Errand {
     pub kept: Kept,
 }
 
-/// What has become of an errand so far.
+/// What has become of a job so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Brought {
+pub struct JobReport {
     /// The run, as in [`SweepRun`].
     pub run: u32,
     /// What is new.
-    pub news: News,
+    pub news: JobNews,
 }
 
-/// What a hand has to say of its errand.
+/// What a sweep worker has to say of its job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum News {
+pub enum JobNews {
     /// So many more optimiser steps.
     Steps(usize),
     /// A point, with the policy behind it.
-    Point(Box<KeptMoment>),
+    Point(Box<SavedPolicy>),
     /// The run has its last point.
-    Over,
+    Finished,
     /// A number was not finite: the run is over where it was good.
-    Broken,
-    /// The hand is gone, or cannot make the run: somebody else has to, from its start.
-    Returned,
+    Failed,
+    /// The sweep worker is gone, or cannot make the run: somebody else has to, from its start.
+    Requeued,
 }

@@ -12,7 +12,11 @@ impl<K: Kernels> Session<K> {
     pub(super) async fn obey(&mut self, command: Command, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match command {
             // Another start is another session: whoever drives this one builds it.
-            Command::Start(_) | Command::Resume(_) | Command::MoveTo(_) | Command::Errand(_) | Command::SetPace(_) => {}
+            Command::Start(_)
+            | Command::Resume(_)
+            | Command::MoveTo(_)
+            | Command::WorkerJob(_)
+            | Command::SetPace(_) => {}
             Command::Play => self.play(true, events),
             Command::Pause => self.play(false, events),
             Command::Step(stage) => {
@@ -41,8 +45,8 @@ impl<K: Kernels> Session<K> {
             Command::Contest(begin) => self.contest(begin, events).await?,
             Command::Scaling(extent) => self.scaling(extent, events),
             Command::Sweep(plan) => self.sweep(plan, events).await?,
-            Command::Adopt(brought) => self.adopt_brought(brought, events),
-            Command::Open(moment) => self.open_moment(moment, events).await?,
+            Command::Adopt(report) => self.take_report(report, events),
+            Command::Open(moment) => self.open_saved(moment, events).await?,
             Command::GoOn(moment, beta) => self.go_on_from(moment, beta, events).await?,
             Command::ReadAt(temperature) => {
                 self.models.reading = temperature.clamp(0.0, 2.0);

@@ -6,33 +6,33 @@
 
 mod commands;
 mod contest;
-mod hand;
 mod models;
-mod moments;
 mod policies;
 mod record;
 mod reports;
 mod runs;
+mod saved_policies;
 mod scaling;
 mod snapshot;
 mod stages;
 mod sweep;
+mod sweep_worker;
 mod train;
 mod undo;
 
 use std::collections::BTreeMap;
 
 use contest::LiveContest;
-pub use hand::Hand;
 use models::Models;
-use moments::Moments;
 use policies::{Policies, PutAside};
 use record::Record;
 use runs::{Measured, Run, Runs};
+use saved_policies::SavedPolicies;
 use scaling::LiveScaling;
 pub use scaling::Scale;
 pub use snapshot::{Snapshot, unusable};
 use sweep::LiveSweep;
+pub use sweep_worker::SweepWorker;
 use undo::Undo;
 
 use super::protocol::{
@@ -40,7 +40,7 @@ use super::protocol::{
     StageKind, StageStatus, Work,
 };
 use super::settings::{Breadth, Settings};
-use klimb_lab::{Evaluation, Place};
+use klimb_lab::{Evaluation, PointKey};
 use klimb_metrics::{LearnsFrom, Method, MetricRow, OptimumPoint, Setting, SettingKind};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
@@ -72,7 +72,7 @@ pub struct Session<K: Kernels> {
     /// Win rates that are being measured.
     contest: Option<LiveContest>,
     /// The policies behind the points.
-    moments: Moments,
+    saved_policies: SavedPolicies,
     /// Runs at several β under way.
     sweep: Option<LiveSweep>,
     /// Alignment against size under way, what it consists of, and the models it has finished, by name.
@@ -84,24 +84,24 @@ pub struct Session<K: Kernels> {
     step_seconds: f64,
     slices: usize,
     /// Stages as the page knows them.
-    told: Vec<StageStatus>,
+    reported_stages: Vec<StageStatus>,
     /// What the last reset took away, while it can be taken back, and whether the page knows that it can.
     undo: Option<Undo<K>>,
-    told_undoable: bool,
+    reported_undoable: bool,
     /// The session before this one, as long as it can be had back.
     replaced: Option<Box<Self>>,
     /// Whether the page has been told of something to keep.
-    has_told_kept: bool,
+    has_reported_kept: bool,
     /// All that was told and still holds.
     record: Record,
     /// The reference as the page knows it, by its fingerprint.
-    told_reference: String,
+    reported_reference: String,
     /// The recorded optimum as the page knows it.
-    told_optimum: Option<Vec<OptimumPoint>>,
+    reported_optimum: Option<Vec<OptimumPoint>>,
     /// Training whose progress the page shows.
     working: Option<Work>,
     /// Whether it makes runs for another session, and nothing that nobody would see of them.
-    is_hand: bool,
+    is_sweep_worker: bool,
     /// Why the device is of no use any more.
     lost: Option<BackendError>,
 }
@@ -149,7 +149,7 @@ impl<K: Kernels> Session<K> {
             runs: Runs::default(),
             evaluating: None,
             contest: None,
-            moments: Moments::default(),
+            saved_policies: SavedPolicies::default(),
             sweep: None,
             scaling: None,
             scale: scaling::scale,
@@ -157,16 +157,16 @@ impl<K: Kernels> Session<K> {
             paced: Stage::Dpo,
             step_seconds: SLICE_SECONDS,
             slices: 0,
-            told: Vec::new(),
+            reported_stages: Vec::new(),
             undo: None,
-            told_undoable: false,
+            reported_undoable: false,
             replaced: None,
-            has_told_kept: false,
+            has_reported_kept: false,
             record: Record::default(),
-            told_reference: String::new(),
-            told_optimum: None,
+            reported_reference: String::new(),
+            reported_optimum: None,
             working: None,
-            is_hand: false,
+            is_sweep_worker: false,
             lost: None,
         })
     }
@@ -234,7 +234,7 @@ impl<K: Kernels> Session<K> {
 
     /// Whether samples for the optimum are still to be drawn.
     fn wants_optimum(&self) -> bool {
-        !self.is_hand && !self.models.optimum_is_complete()
+        !self.is_sweep_worker && !self.models.optimum_is_complete()
     }
 
     /// Whether DPO's first step comes before what is left of measuring the reference: whoever presses Play wants to see
@@ -252,9 +252,9 @@ impl<K: Kernels> Session<K> {
         self.is_training() || self.evaluating.is_some() || self.contest.is_some()
     }
 
-    /// Whether it trains: it plays, and does not wait for the hands that help it.
+    /// Whether it trains: it plays, and does not wait for the sweep workers that help it.
     fn is_training(&self) -> bool {
-        self.playing && !self.waits_for_hands()
+        self.playing && !self.waits_for_workers()
     }
 
     /// Obeys `command`.
@@ -322,7 +322,7 @@ impl<K: Kernels> Session<K> {
         }
         let former = self.policies.restart(&mut self.k, &mut self.models, stages);
         if is_new {
-            self.moments.clear();
+            self.saved_policies.clear();
         }
         if measure {
             self.measure(Subject::Reference);
@@ -398,11 +398,11 @@ impl<K: Kernels> Session<K> {
             if let Subject::Policy(method) = subject {
                 let run = &mut self.runs[method];
                 run.measured = checkpoint.map(|policy| Measured { policy, seconds: run.seconds });
-                if self.is_hand || is_told {
+                if self.is_sweep_worker || is_told {
                     return Ok(());
                 }
                 if let Some(measured) = &self.runs[method].measured {
-                    self.moments.keep(subject.stage(), &point, measured);
+                    self.saved_policies.keep(subject.stage(), &point, measured);
                 }
                 self.tell_kept(events);
                 events.push(Event::Samples(self.samples(None).await?));
@@ -414,14 +414,14 @@ impl<K: Kernels> Session<K> {
     fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
         let settings = &self.models.settings;
         let (method, setting, step) = match subject {
-            Subject::Reference => (Method::Sft, Place::reference(), 0),
+            Subject::Reference => (Method::Sft, PointKey::reference(), 0),
             Subject::Policy(method) => (method, self.setting_of(method), self.policies.steps(method)),
         };
         let (run, seconds) = match subject {
             Subject::Reference => (self.runs[Method::Dpo].number, 0.0),
             Subject::Policy(method) => (self.runs[method].number, self.runs[method].seconds),
         };
-        let place = Place { method, setting, seed: u64::from(settings.seed), step, seconds };
+        let place = PointKey { method, setting, seed: u64::from(settings.seed), step, seconds };
         Point { run, point: evaluation.point(place) }
     }
 
@@ -441,7 +441,7 @@ impl<K: Kernels> Session<K> {
     fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
         let method = if numbers.learned { Method::BestOfNScore } else { Method::BestOfN };
         let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.models.settings.seed));
-        let place = Place { method, setting, seed, step: 0, seconds: 0.0 };
+        let place = PointKey { method, setting, seed, step: 0, seconds: 0.0 };
         Point { run: 1, point: evaluation.point(place) }
     }
 
@@ -497,10 +497,10 @@ impl<K: Kernels> Session<K> {
     /// is told as its samples come.
     fn tell_optimum(&mut self, events: &mut Vec<Event>) {
         let recorded = self.models.recorded_optimum();
-        if recorded != self.told_optimum {
+        if recorded != self.reported_optimum {
             let origin = if recorded.is_some() { Origin::Recorded } else { Origin::Live };
             events.push(Event::Optimum(origin, recorded.clone().unwrap_or_default()));
-            self.told_optimum = recorded;
+            self.reported_optimum = recorded;
         }
     }
 

@@ -91,8 +91,8 @@ fn holds(event: &Event) -> bool {
         | Event::Report(_)
         | Event::Kept(_)
         | Event::Opened(_)
-        | Event::Errand(_)
-        | Event::Brought(_)
+        | Event::WorkerJob(_)
+        | Event::JobReport(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
         | Event::Loaded(_)
@@ -126,8 +126,8 @@ fn stage_of_run(event: &Event) -> Option<Stage> {
         | Event::Scaling(_)
         | Event::Sweep(_)
         | Event::Swept(_)
-        | Event::Errand(_)
-        | Event::Brought(_)
+        | Event::WorkerJob(_)
+        | Event::JobReport(_)
         | Event::Checkpoint(..)
         | Event::Preferences(_)
         | Event::Loaded(_)
@@ -170,15 +170,15 @@ impl<K: Kernels> Session<K> {
     /// Everything that was told and still holds, for a page that knows nothing.
     pub(super) fn report(&self) -> Report {
         let mut events = self.record.0.clone();
-        if self.has_told_kept {
+        if self.has_reported_kept {
             let mut kept = self.snapshot().kept();
-            kept.moments = self.moments.kept();
+            kept.saved_policies = self.saved_policies.kept();
             // It follows the point told last, whose policy whoever keeps it finds among the runs' own.
-            let last = kept.moments.last().cloned();
+            let last = kept.saved_policies.last().cloned();
             let its = |event: &Event| matches!((event, &last), (Event::Point(told), Some(last)) if *told == last.point);
             let at = events.iter().rposition(its).map_or(events.len(), |at| at + 1);
             if last.is_some_and(|it| kept.policies.iter().any(|run| run.stage == it.stage && run.run == it.point.run)) {
-                kept.moments.pop();
+                kept.saved_policies.pop();
             }
             events.insert(at, Event::Kept(Box::new(kept)));
         }
@@ -187,7 +187,7 @@ impl<K: Kernels> Session<K> {
 
     /// Notes what is told, unless nobody would ever ask for it.
     pub(super) fn note(&mut self, events: &[Event]) {
-        if !self.is_hand {
+        if !self.is_sweep_worker {
             self.record.note(events);
         }
     }

@@ -1,11 +1,11 @@
 //! What survives a lost device: enough to go on elsewhere from the last point.
 
-use super::moments::Moments;
 use super::record::Record;
 use super::runs::{Measured, Run, Runs};
+use super::saved_policies::SavedPolicies;
 use super::{Clock, Failure, Session};
 use crate::engine::protocol::{
-    Badge, Checkpoints, Event, Kept, KeptMoment, KeptPolicy, KeptRewardModel, MOST_RUNS, Stage,
+    Badge, Checkpoints, Event, Kept, KeptPolicy, KeptRewardModel, MOST_RUNS, SavedPolicy, Stage,
 };
 use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
 use klimb_lab::TrainedRewardModel;
@@ -24,10 +24,10 @@ pub struct Snapshot {
     /// The finished reward model and the steps it took; one in training is lost.
     reward_model: Option<(TrainedRewardModel, u64)>,
     /// The policies behind the points.
-    moments: Moments,
+    saved_policies: SavedPolicies,
     /// What was told, where the page stays: another backend is chosen, or the device is lost.
     record: Record,
-    has_told_kept: bool,
+    has_reported_kept: bool,
 }
 
 impl Snapshot {
@@ -61,7 +61,7 @@ impl Snapshot {
             })
         });
         let (settings, focus) = (self.settings, self.focus);
-        Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: Vec::new() }
+        Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, saved_policies: Vec::new() }
     }
 
     /// The snapshot that was written down.
@@ -73,7 +73,8 @@ impl Snapshot {
         if kept.runs().any(|run| run > MOST_RUNS) {
             return Err(unusable(&"its runs have numbers that no run has"));
         }
-        let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, moments: earlier } = kept;
+        let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, saved_policies: earlier } =
+            kept;
         let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
         let read = |bytes: &[u8], head: bool| -> Result<Checkpoint, CheckpointError> {
             let (config, vocabulary_fingerprint) = (Some(reference.config), reference.vocabulary_fingerprint.clone());
@@ -96,22 +97,22 @@ impl Snapshot {
                 Some((TrainedRewardModel { parameters, report, reference_mean, reference_deviation }, steps))
             }
         };
-        let mut moments = Moments::default();
-        for KeptMoment { stage, point, seconds, checkpoint } in earlier {
+        let mut saved_policies = SavedPolicies::default();
+        for SavedPolicy { stage, point, seconds, checkpoint } in earlier {
             if let (Some(_), Ok(policy)) = (stage.policy(), read(&checkpoint, false)) {
-                moments.keep(stage, &point, &Measured { policy, seconds });
+                saved_policies.keep(stage, &point, &Measured { policy, seconds });
             }
         }
         let checkpoints = Checkpoints { base, sft, optimum, preferences };
         // The page has it from where it was kept.
-        let (record, has_told_kept) = (Record::default(), true);
-        Ok(Self { settings, checkpoints, focus, runs, reward_model, moments, record, has_told_kept })
+        let (record, has_reported_kept) = (Record::default(), true);
+        Ok(Self { settings, checkpoints, focus, runs, reward_model, saved_policies, record, has_reported_kept })
     }
 
-    /// What a hand needs to train what is in focus: models and knobs with another β, and no policy.
-    pub(super) fn for_errand(self, beta: f64) -> Kept {
+    /// What a sweep worker needs to train what is in focus: models and knobs with another β, and no policy.
+    pub(super) fn for_job(self, beta: f64) -> Kept {
         let settings = Settings { beta, ..self.settings };
-        Self { settings, runs: Runs::default(), moments: Moments::default(), ..self }.kept()
+        Self { settings, runs: Runs::default(), saved_policies: SavedPolicies::default(), ..self }.kept()
     }
 
     /// The knobs.
@@ -175,17 +176,17 @@ impl<K: Kernels> Session<K> {
 
     /// Tells the session as it can be kept, unless that was told in these events.
     pub(super) fn tell_kept(&mut self, events: &mut Vec<Event>) {
-        if self.is_hand || self.lost() || events.iter().any(|event| matches!(event, Event::Kept(_))) {
+        if self.is_sweep_worker || self.lost() || events.iter().any(|event| matches!(event, Event::Kept(_))) {
             return;
         }
-        self.has_told_kept = true;
+        self.has_reported_kept = true;
         events.push(Event::Kept(Box::new(self.snapshot().kept())));
     }
 
     /// The session at its last points, to go on before the same page on another backend.
     pub fn moving_to(&self, backend: BackendChoice) -> Snapshot {
         let settings = Settings { backend, ..self.own_settings() };
-        Snapshot { settings, record: self.record.clone(), has_told_kept: self.has_told_kept, ..self.snapshot() }
+        Snapshot { settings, record: self.record.clone(), has_reported_kept: self.has_reported_kept, ..self.snapshot() }
     }
 
     /// Rests, because another session that was to take its place could not be built. Tells that, and what holds.
@@ -222,14 +223,14 @@ impl<K: Kernels> Session<K> {
             focus: self.focus,
             runs: self.runs.clone(),
             reward_model: self.models.trained_reward_model().cloned(),
-            moments: self.moments.clone(),
+            saved_policies: self.saved_policies.clone(),
             record: if self.lost() { self.record.clone() } else { Record::default() },
-            has_told_kept: self.has_told_kept,
+            has_reported_kept: self.has_reported_kept,
         }
     }
 
     /// A session, perhaps on another backend, that goes on from a snapshot: the same models, settings, steps and runs.
-    /// The optimiser's moments, PPO's value model and the preference pairs begin anew.
+    /// The optimiser's saved_policies, PPO's value model and the preference pairs begin anew.
     ///
     /// # Errors
     /// As [`Session::new`], which a snapshot of a working session does not meet.
@@ -237,9 +238,9 @@ impl<K: Kernels> Session<K> {
         let mut session = Self::new(k, clock, badge, snapshot.settings, &snapshot.checkpoints)?;
         session.focus = snapshot.focus;
         session.runs = snapshot.runs.clone();
-        session.moments = snapshot.moments.clone();
+        session.saved_policies = snapshot.saved_policies.clone();
         session.record = snapshot.record.clone();
-        session.has_told_kept = snapshot.has_told_kept;
+        session.has_reported_kept = snapshot.has_reported_kept;
         if let Some(trained) = &snapshot.reward_model {
             session.models.resume_reward_model(trained.clone());
         }

@@ -9,14 +9,14 @@ impl<K: Kernels> Session<K> {
     /// Tells every stage that changed since the last time, and before them the reference, if it is another.
     pub(super) fn tell_stages(&mut self, events: &mut Vec<Event>) {
         let reference = self.models.reference_fingerprint();
-        if self.told_reference != reference {
-            reference.clone_into(&mut self.told_reference);
-            events.push(Event::Reference(self.told_reference.clone()));
+        if self.reported_reference != reference {
+            reference.clone_into(&mut self.reported_reference);
+            events.push(Event::Reference(self.reported_reference.clone()));
         }
         let stages = self.stages();
-        let changed = stages.iter().filter(|status| !self.told.contains(status)).cloned().map(Event::Stage);
+        let changed = stages.iter().filter(|status| !self.reported_stages.contains(status)).cloned().map(Event::Stage);
         events.extend(changed);
-        self.told = stages;
+        self.reported_stages = stages;
     }
 
     pub(super) fn stages(&self) -> Vec<StageStatus> {

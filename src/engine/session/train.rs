@@ -60,7 +60,7 @@ impl<K: Kernels> Session<K> {
     /// A slice of training.
     pub(super) async fn train(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
         self.forget_reset();
-        self.lend(events);
+        self.assign_jobs(events);
         if self.run_is_over(stage) {
             self.next_run(events);
             return Ok(());

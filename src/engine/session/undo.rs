@@ -104,7 +104,7 @@ impl<K: Kernels> Session<K> {
         events.push(Event::Undone(self.own_settings()));
         events.extend(self.record.of_engine());
         // The page takes it that nothing can be taken back, until it is told.
-        self.told_undoable = false;
+        self.reported_undoable = false;
     }
 
     /// Something has been made that a reset cannot be taken back over.
@@ -119,9 +119,9 @@ impl<K: Kernels> Session<K> {
     /// Tells whether a reset can be taken back, where that has changed.
     pub(super) fn tell_undo(&mut self, events: &mut Vec<Event>) {
         let is_undoable = self.undo.is_some() || self.replaced.is_some();
-        if self.told_undoable != is_undoable {
-            self.told_undoable = is_undoable;
-            events.push(Event::Undoable(self.told_undoable));
+        if self.reported_undoable != is_undoable {
+            self.reported_undoable = is_undoable;
+            events.push(Event::Undoable(self.reported_undoable));
         }
     }
 }

@@ -4,9 +4,9 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::{DeviceWatch, adapter, shipped};
 use crate::engine::protocol::{
-    Adapter, BackendKind, Badge, Brought, Checkpoints, Command, Errand, Event, Failure, News,
+    Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure, JobNews, JobReport, WorkerJob,
 };
-use crate::engine::session::{Hand, Session, Snapshot, unusable};
+use crate::engine::session::{Session, Snapshot, SweepWorker, unusable};
 use crate::engine::settings::{BackendChoice, Breadth, Settings, WidthChoice};
 use klimb_network::backend::BackendError;
 use klimb_network::backend::either::{Either, EitherBackend};
@@ -24,7 +24,7 @@ pub enum Machine {
     /// A person's session.
     Session(Box<Session<EitherBackend>>),
     /// A session that makes runs for another.
-    Hand(Box<Hand<EitherBackend>>),
+    SweepWorker(Box<SweepWorker<EitherBackend>>),
 }
 
 impl Machine {
@@ -45,25 +45,25 @@ impl Machine {
 
     async fn obey(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         match (self, command) {
-            (machine, Command::Errand(errand)) => machine.help(*errand).await,
-            (Self::Hand(hand), command) => {
-                hand.handle(command).await;
+            (machine, Command::WorkerJob(job)) => machine.help(*job).await,
+            (Self::SweepWorker(worker), command) => {
+                worker.handle(command).await;
                 Vec::new()
             }
             (machine, command) => machine.obey_person(command, watch).await,
         }
     }
 
-    /// Begins an errand, on the CPU as the engine that gave it.
-    async fn help(&mut self, errand: Errand) -> Vec<Event> {
-        if !matches!(self, Self::Hand(_)) {
-            match Hand::new(cpu(), seconds, &errand.kept) {
-                Ok(hand) => *self = Self::Hand(Box::new(hand)),
-                Err(_) => return vec![Event::Brought(Brought { run: errand.run, news: News::Returned })],
+    /// Begins an job, on the CPU as the engine that gave it.
+    async fn help(&mut self, job: WorkerJob) -> Vec<Event> {
+        if !matches!(self, Self::SweepWorker(_)) {
+            match SweepWorker::new(cpu(), seconds, &job.kept) {
+                Ok(worker) => *self = Self::SweepWorker(Box::new(worker)),
+                Err(_) => return vec![Event::JobReport(JobReport { run: job.run, news: JobNews::Requeued })],
             }
         }
-        let Self::Hand(hand) = self else { return Vec::new() };
-        hand.take(errand).await
+        let Self::SweepWorker(worker) = self else { return Vec::new() };
+        worker.take(job).await
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
@@ -79,7 +79,7 @@ impl Machine {
                     let snapshot = session.moving_to(settings.backend);
                     built(snapshot.settings(), Source::Moving(Box::new(snapshot)), watch).await
                 }
-                Self::Nothing | Self::Hand(_) => built(*settings, Source::Models(None), watch).await,
+                Self::Nothing | Self::SweepWorker(_) => built(*settings, Source::Models(None), watch).await,
             }),
             _ => None,
         };
@@ -97,13 +97,13 @@ impl Machine {
                 let mut events = vec![Event::Failure(failure)];
                 events.extend(match self {
                     Self::Session(session) => session.stay(),
-                    Self::Nothing | Self::Hand(_) => vec![Event::NotBuilt(None)],
+                    Self::Nothing | Self::SweepWorker(_) => vec![Event::NotBuilt(None)],
                 });
                 events
             }
             None => match self {
                 Self::Session(session) => session.handle(command).await,
-                Self::Nothing | Self::Hand(_) => match command {
+                Self::Nothing | Self::SweepWorker(_) => match command {
                     Command::Report => vec![Event::Report(None)],
                     Command::LoadCheckpoint(_) => vec![Event::Failure(no_engine("checkpoint"))],
                     Command::LoadPreferences(_) => vec![Event::Failure(no_engine("preferences"))],
@@ -118,7 +118,7 @@ impl Machine {
     pub async fn advance(&mut self) -> Vec<Event> {
         let events = match self {
             Self::Session(session) => session.advance().await,
-            Self::Hand(hand) => hand.advance().await,
+            Self::SweepWorker(worker) => worker.advance().await,
             Self::Nothing => Vec::new(),
         };
         self.rescue(events).await
@@ -175,7 +175,7 @@ impl Machine {
     pub fn busy(&self) -> bool {
         match self {
             Self::Session(session) => session.busy(),
-            Self::Hand(hand) => hand.busy(),
+            Self::SweepWorker(worker) => worker.busy(),
             Self::Nothing => false,
         }
     }

@@ -21,7 +21,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 
 use machine::Machine;
 
-use super::protocol::{Brought, Command, Event, Failure, News, Order};
+use super::protocol::{Command, Event, Failure, JobNews, JobReport, Order};
 
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;
@@ -31,9 +31,9 @@ type DeviceWatch = Rc<dyn Fn()>;
 
 /// The engine's end of the line.
 #[wasm_bindgen]
-pub struct Worker(Rc<Line>);
+pub struct Worker(Rc<EventLoop>);
 
-struct Line {
+struct EventLoop {
     orders: RefCell<VecDeque<Order>>,
     events: RefCell<Vec<Event>>,
     /// Whether the loop is on; it ends when there is nothing to do.
@@ -54,7 +54,7 @@ impl Worker {
     #[wasm_bindgen(constructor)]
     pub fn new() -> Result<Self, JsValue> {
         report_panics();
-        Ok(Self(Rc::new(Line {
+        Ok(Self(Rc::new(EventLoop {
             orders: RefCell::default(),
             events: RefCell::default(),
             running: Cell::new(false),
@@ -80,7 +80,7 @@ impl Worker {
     }
 }
 
-impl Line {
+impl EventLoop {
     /// Begins the loop, unless it is on.
     fn wake(self: Rc<Self>) {
         if !self.running.replace(true) {
@@ -187,7 +187,7 @@ fn count_steps(events: &[Event]) -> usize {
     let of = |event: &Event| {
         if let Event::Metrics(_, rows) = event {
             rows.len()
-        } else if let Event::Brought(Brought { news: News::Steps(steps), .. }) = event {
+        } else if let Event::JobReport(JobReport { news: JobNews::Steps(steps), .. }) = event {
             *steps
         } else {
             0

@@ -22,7 +22,7 @@ pub async fn checkpoints(width: usize, breadth: Breadth) -> Result<Checkpoints, 
     let suffix = format!("{width_suffix}{}", breadth.suffix());
     let (base, sft) = (format!("assets/base{suffix}.safetensors"), format!("assets/sft{suffix}.safetensors"));
     let [base, sft, optimum] = [base, sft, format!("assets/optimum{suffix}.json")].map(File::ask);
-    let mut line = Line::new();
+    let mut line = Download::new();
     let failed = |it: Unloaded| it.failure(width, breadth);
     let base = line.answer(base).await.map_err(failed)?;
     let sft = line.answer(sft).await.map_err(failed)?;
@@ -72,7 +72,7 @@ impl Answer {
 }
 
 /// What comes through the line, and when the page was told of it.
-struct Line {
+struct Download {
     received: usize,
     total: Option<usize>,
     /// When something came last, milliseconds.
@@ -81,7 +81,7 @@ struct Line {
     told: f64,
 }
 
-impl Line {
+impl Download {
     fn new() -> Self {
         let now = super::now();
         Self { received: 0, total: None, heard: now, told: now }

@@ -420,8 +420,14 @@ mod tests {
                 .collect()
         };
         assert_eq!(steps(&state), [20.0], "the newest");
-        let begun =
-            |run, is_errand| SweepRun { stage: Stage::Dpo, beta: 0.3, run, number: run as usize, of: 2, is_errand };
+        let begun = |run, is_elsewhere| SweepRun {
+            stage: Stage::Dpo,
+            beta: 0.3,
+            run,
+            number: run as usize,
+            of: 2,
+            is_elsewhere,
+        };
         [begun(1, false), begun(2, true)].into_iter().for_each(|run| state.apply(Event::Sweep(Some(run))));
         assert_eq!(steps(&state), [10.0], "a hand's is not beside the engine's loss");
         state.apply(Event::Sweep(None));

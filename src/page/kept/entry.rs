@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::{Failure, Kept, KeptMoment, MOST_RUNS, Moment, Point, Stage};
+use crate::engine::protocol::{Failure, Kept, MOST_RUNS, Point, PolicyKey, SavedPolicy, Stage};
 use crate::engine::settings::Settings;
 use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
@@ -22,7 +22,7 @@ pub struct Place {
     /// The number of its part.
     pub slot: u32,
     /// Whose policy it is.
-    pub moment: Moment,
+    pub moment: PolicyKey,
 }
 
 /// Where a stretch of rows lies, and which it is.
@@ -64,7 +64,7 @@ pub struct Entry {
     pub(super) stretches: Vec<Stretch>,
     /// The policies that are not there yet.
     #[serde(skip)]
-    pub(in crate::page) fresh: Vec<(u32, KeptMoment)>,
+    pub(in crate::page) fresh: Vec<(u32, SavedPolicy)>,
     /// The stretches that are not there yet, as JSON.
     #[serde(skip)]
     pub(in crate::page) fresh_rows: Vec<(u32, String)>,
@@ -117,7 +117,7 @@ pub struct Loaded {
     /// The entry.
     pub entry: Entry,
     /// The policies, by their places.
-    pub policies: Vec<(u32, KeptMoment)>,
+    pub policies: Vec<(u32, SavedPolicy)>,
     /// The stretches of rows, by theirs.
     pub rows: Vec<(u32, String)>,
 }
@@ -126,7 +126,7 @@ pub struct Loaded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The policy behind a point.
-    Policy(Moment),
+    Policy(PolicyKey),
     /// A stage's rows from this step on, a stretch of them.
     Rows(Stage, u64),
 }
@@ -186,7 +186,7 @@ impl Loaded {
             let policy = policies.iter().find(|(its, _)| *its == slot).map(|(_, policy)| policy);
             match (policy, &mut engine, point) {
                 (Some(policy), Some(engine), Some(point)) if is_behind(policy, moment, point) => {
-                    engine.moments.push(policy.clone());
+                    engine.saved_policies.push(policy.clone());
                 }
                 // The person has taken its run out of the chart.
                 (_, _, None) => {}
@@ -217,13 +217,13 @@ pub fn lost(missing: &[Missing]) -> Option<Failure> {
 }
 
 /// Whether a point, whose run is numbered as the page does, is the one at this moment of the engine's.
-fn is_of(Point { run, point }: &Point, moment: Moment, earlier_runs: u32) -> bool {
+fn is_of(Point { run, point }: &Point, moment: PolicyKey, earlier_runs: u32) -> bool {
     *run == moment.run + earlier_runs && point.step == moment.step && Some(point.method) == moment.stage.method()
 }
 
 /// Whether a policy is the one of this moment, behind this point and no other.
-fn is_behind(policy: &KeptMoment, moment: Moment, point: &Point) -> bool {
-    policy.moment() == moment && policy.point.point == point.point
+fn is_behind(policy: &SavedPolicy, moment: PolicyKey, point: &Point) -> bool {
+    policy.key() == moment && policy.point.point == point.point
 }
 
 impl Earlier {

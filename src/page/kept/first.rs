@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::keeper::decode;
 use super::store::{Key, Store, StoreError, Transaction, Under};
 use super::{Entry, FORMAT, Loaded, Place, Stretch};
-use crate::engine::protocol::{Kept, KeptMoment, Stage};
+use crate::engine::protocol::{Kept, SavedPolicy, Stage};
 use klimb_metrics::MetricRow;
 use klimb_text::json;
 
@@ -55,8 +55,8 @@ pub async fn read<S: Store>(reading: &mut S::Transaction, folder: &str) -> Resul
     let (mut places, mut policies) = (Vec::new(), Vec::new());
     for slot in first.moments {
         let value = reading.get(&Key::First(format!("{folder}#{slot}"))).await?;
-        if let Some(policy) = value.and_then(|value| S::decode::<KeptMoment>(value).ok()) {
-            places.push(Place { slot, moment: policy.moment() });
+        if let Some(policy) = value.and_then(|value| S::decode::<SavedPolicy>(value).ok()) {
+            places.push(Place { slot, moment: policy.key() });
             policies.push((slot, policy));
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::first::{self, First};
 use super::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use super::{Earlier, Entry, FORMAT, Loaded, Place, Saved, Stretch};
-use crate::engine::protocol::KeptMoment;
+use crate::engine::protocol::SavedPolicy;
 
 /// Most sets of closed visits that a folder keeps: the newest.
 pub const MOST_VISITS: usize = 3;
@@ -277,7 +277,7 @@ impl<S: Store> Keeper<S> {
         }
         let mut now = Written { saves: before.saves.saturating_add(1), ..Written::default() };
         for place in &entry.moments {
-            let is_it = |(slot, policy): &&(u32, KeptMoment)| *slot == place.slot && policy.moment() == place.moment;
+            let is_it = |(slot, policy): &&(u32, SavedPolicy)| *slot == place.slot && policy.key() == place.moment;
             if let Some((slot, policy)) = entry.fresh.iter().rev().find(is_it) {
                 changes.push(Change::Put(self.key(&self.visit, Kind::Policy, *slot), S::encode(policy)?));
             } else if !before.moments.contains(place) {

@@ -17,7 +17,7 @@ pub use self::jobs::{Job, Jobs};
 pub use self::keeper::{Keeper, News};
 use self::slots::Slots;
 use self::stretches::Stretches;
-use crate::engine::protocol::{Command, Kept, KeptMoment, KeptPolicy, Point, Stage};
+use crate::engine::protocol::{Command, Kept, KeptPolicy, Point, SavedPolicy, Stage};
 use crate::engine::settings::{BackendChoice, Settings};
 use klimb_metrics::MetricRow;
 use klimb_text::json;
@@ -97,14 +97,14 @@ impl Keeping {
 
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
-        kept.moments.drain(..).for_each(|moment| self.slots.put(moment));
+        kept.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
         let its = |policy: &&KeptPolicy| {
             let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == Some(point.point.method);
             !policy.checkpoint.is_empty() && newest.as_ref().is_some_and(is_its)
         };
         if let (Some(policy), Some(point)) = (kept.policies.iter().find(its), newest.clone()) {
             let KeptPolicy { stage, seconds, ref checkpoint, .. } = *policy;
-            self.slots.put(KeptMoment { stage, point, seconds, checkpoint: checkpoint.clone() });
+            self.slots.put(SavedPolicy { stage, point, seconds, checkpoint: checkpoint.clone() });
         }
         self.engine = Some(kept);
     }
@@ -249,7 +249,7 @@ impl Keeping {
         if let Some(engine) = &mut earlier.engine {
             self.slots.clear();
             // This visit writes a copy of them, in a set of its own.
-            engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
@@ -263,7 +263,7 @@ impl Keeping {
     pub fn adopt_offer(&mut self) -> Option<Earlier> {
         let mut earlier = self.offer.take()?;
         if let Some(engine) = &mut earlier.engine {
-            engine.moments.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
         }
         self.resumed = Some(earlier.saved());
         Some(*earlier)

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Place;
-use crate::engine::protocol::KeptMoment;
+use crate::engine::protocol::SavedPolicy;
 
 /// Most bytes of policies that are kept. The oldest go first.
 const MOST_BYTES: usize = 12 << 20;
@@ -17,13 +17,13 @@ pub struct Slots {
     /// Place and bytes of each policy, oldest first.
     taken: VecDeque<(Place, usize)>,
     /// What has not been handed on to be written.
-    fresh: Vec<(u32, KeptMoment)>,
+    fresh: Vec<(u32, SavedPolicy)>,
 }
 
 impl Slots {
     /// Finds a place for a policy, if need be the oldest one's. One of the same moment goes.
-    pub fn put(&mut self, moment: KeptMoment) {
-        self.taken.retain(|(place, _)| place.moment != moment.moment());
+    pub fn put(&mut self, moment: SavedPolicy) {
+        self.taken.retain(|(place, _)| place.moment != moment.key());
         let bytes = moment.checkpoint.len();
         let is_full = |taken: &VecDeque<(Place, usize)>| {
             let sum: usize = taken.iter().map(|(_, bytes)| bytes).sum();
@@ -34,7 +34,7 @@ impl Slots {
         }
         let is_free = |slot: &u32| self.taken.iter().all(|(taken, _)| taken.slot != *slot);
         let slot = (0..MOST_SLOTS).find(is_free).expect("fewer are taken than there are");
-        self.taken.push_back((Place { slot, moment: moment.moment() }, bytes));
+        self.taken.push_back((Place { slot, moment: moment.key() }, bytes));
         self.fresh.retain(|(its, _)| *its != slot);
         self.fresh.push((slot, moment));
     }
@@ -45,7 +45,7 @@ impl Slots {
     }
 
     /// What is to be written now.
-    pub fn take_fresh(&mut self) -> Vec<(u32, KeptMoment)> {
+    pub fn take_fresh(&mut self) -> Vec<(u32, SavedPolicy)> {
         std::mem::take(&mut self.fresh)
     }
 
@@ -61,8 +61,8 @@ mod tests {
     use crate::engine::protocol::Stage;
     use crate::page::fixtures::point;
 
-    fn moment(step: u64, bytes: usize) -> KeptMoment {
-        KeptMoment { stage: Stage::Dpo, point: point(1, "dpo", step), seconds: 0.0, checkpoint: vec![0; bytes] }
+    fn moment(step: u64, bytes: usize) -> SavedPolicy {
+        SavedPolicy { stage: Stage::Dpo, point: point(1, "dpo", step), seconds: 0.0, checkpoint: vec![0; bytes] }
     }
 
     fn numbers(slots: &Slots) -> Vec<u32> {

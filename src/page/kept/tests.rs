@@ -1,7 +1,7 @@
 //! What is kept of a page, and what another takes up of that.
 
 use super::*;
-use crate::engine::protocol::{Event, Failure, MOST_RUNS, Moment, Ready};
+use crate::engine::protocol::{Event, Failure, MOST_RUNS, PolicyKey, Ready};
 use crate::engine::settings::Settings;
 use crate::page::fixtures;
 use crate::page::state::State;
@@ -15,11 +15,11 @@ fn the_policy_behind_a_point_that_a_hand_brought_is_kept_with_it() {
     let mut state = State::new(Settings::default());
     let point = fixtures::point(3, "ppo", 60);
     state.apply(Event::Point(point.clone()));
-    let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![7] };
-    state.apply(Event::Kept(Box::new(Kept { moments: vec![moment.clone()], ..kept() })));
+    let moment = SavedPolicy { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![7] };
+    state.apply(Event::Kept(Box::new(Kept { saved_policies: vec![moment.clone()], ..kept() })));
     let entry = state.entry(1000.0);
     assert_eq!(entry.fresh, [(0, moment)]);
-    assert!(entry.engine.expect("it was told").moments.is_empty(), "beside the engine, not in it");
+    assert!(entry.engine.expect("it was told").saved_policies.is_empty(), "beside the engine, not in it");
 }
 
 fn point(run: u32, method: &str, step: u64) -> Event {
@@ -75,12 +75,12 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
     assert!(with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS, MOST_RUNS))).is_ok());
     for refused in [
         with(|entry| {
-            entry.moments = vec![Place { slot: 0, moment: Moment { stage: Stage::Ppo, run: u32::MAX, step: 1 } }]
+            entry.moments = vec![Place { slot: 0, moment: PolicyKey { stage: Stage::Ppo, run: u32::MAX, step: 1 } }]
         }),
         with(|entry| {
             let point = fixtures::point(u32::MAX, "ppo", 1);
-            let moment = KeptMoment { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![] };
-            entry.engine.as_mut().unwrap().moments.push(moment);
+            let moment = SavedPolicy { stage: Stage::Ppo, point, seconds: 1.0, checkpoint: vec![] };
+            entry.engine.as_mut().unwrap().saved_policies.push(moment);
         }),
         with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(MOST_RUNS + 1, 1))),
         with(|entry| entry.engine.as_mut().unwrap().policies.push(policy(1, MOST_RUNS + 1))),
@@ -176,11 +176,11 @@ fn a_policy_of_another_run_is_left_out_and_named() {
     let entry = state.entry(1000.0);
     let whole = read(entry.clone(), Vec::new()).unwrap();
     let steps = |earlier: &Earlier| -> Vec<u64> {
-        earlier.engine.iter().flat_map(|engine| &engine.moments).map(|moment| moment.moment().step).collect()
+        earlier.engine.iter().flat_map(|engine| &engine.saved_policies).map(|moment| moment.key().step).collect()
     };
     assert_eq!((steps(&whole), whole.missing), (vec![1, 2, 3], vec![]));
-    let moment = |step| Moment { stage: Stage::Dpo, run: 1, step };
-    type Damage<'a> = &'a dyn Fn(&mut Vec<(u32, KeptMoment)>);
+    let moment = |step| PolicyKey { stage: Stage::Dpo, run: 1, step };
+    type Damage<'a> = &'a dyn Fn(&mut Vec<(u32, SavedPolicy)>);
     let damages: [(&str, Damage); 4] = [
         ("gone", &|policies| drop(policies.remove(0))),
         ("of another step", &|policies| policies[0].1 = policies[2].1.clone()),

@@ -1,7 +1,7 @@
 //! What the page knows after orders and events.
 
 use super::*;
-use crate::engine::protocol::{Moment, Report};
+use crate::engine::protocol::{PolicyKey, Report};
 use crate::engine::settings::Breadth;
 use crate::page::fixtures;
 use crate::page::kept::{Chore, Loaded};
@@ -71,7 +71,7 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
     for (id, trail) in state.shown() {
         opened.push(state.open(&id, &trail.points[0]));
     }
-    assert_eq!(opened, [None, Some(Moment { stage: Stage::Dpo, run: 1, step: 10 })]);
+    assert_eq!(opened, [None, Some(PolicyKey { stage: Stage::Dpo, run: 1, step: 10 })]);
     let (field, stopped) = (Some("moment".into()), false);
     state.apply(Event::Failure(Failure { sentence: "a".into(), remedy: "b".into(), field, stopped }));
     assert_eq!(state.moment(), None, "the engine no longer keeps it");

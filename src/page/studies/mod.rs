@@ -14,7 +14,7 @@ use super::state::State;
 use super::view::View;
 use super::{Page, dom, drawing, notices};
 use crate::page::study::Study;
-use klimb_charts::{ChartError, LineChart, Look};
+use klimb_charts::{ChartError, ChartStyle, LineChart};
 use klimb_text::words::say;
 
 /// Draws the panel that is open.
@@ -53,7 +53,7 @@ pub fn paint<DB: DrawingBackend>(
     study: Study,
     state: &State,
     area: &DrawingArea<DB, Shift>,
-    look: &Look,
+    look: &ChartStyle,
 ) -> Result<(), ChartError> {
     let (lines, axes) = match study {
         Study::Comparison => return Ok(()),

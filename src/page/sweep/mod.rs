@@ -20,9 +20,9 @@ fn steps(stage: Stage) -> Option<u64> {
     Some(if method.info().learns_from == LearnsFrom::Rollouts { 320 } else { 200 })
 }
 
-/// The sweep of a stage with so many hands, if β holds that.
-pub fn plan(stage: Stage, hands: usize) -> Option<Sweep> {
-    steps(stage).map(|steps| Sweep { betas: BETAS.to_vec(), steps, hands })
+/// The sweep of a stage with so many sweep workers, if β holds that.
+pub fn plan(stage: Stage, workers: usize) -> Option<Sweep> {
+    steps(stage).map(|steps| Sweep { betas: BETAS.to_vec(), steps, workers })
 }
 
 /// What is known of sweeps.
@@ -47,7 +47,7 @@ impl Sweeping {
         (self.stage, self.has_begun) = (Some(run.stage), true);
         let behind = self.on.partition_point(|other| other.number < run.number);
         self.on.insert(behind, run);
-        if !run.is_errand {
+        if !run.is_elsewhere {
             self.own = Some(id.clone());
         }
         if run.number == 1 {
@@ -75,9 +75,9 @@ impl Sweeping {
         self.runs.iter_mut().chain(&mut self.own).for_each(|run| run.run += earlier);
     }
 
-    /// The runs that hands were at, as the engine numbers them.
-    pub fn errands(&self) -> Vec<u32> {
-        self.on.iter().filter(|run| run.is_errand).map(|run| run.run).collect()
+    /// The runs that sweep workers were at, as the engine numbers them.
+    pub fn runs_elsewhere(&self) -> Vec<u32> {
+        self.on.iter().filter(|run| run.is_elsewhere).map(|run| run.run).collect()
     }
 
     /// Whether a run is one of a sweep's.
@@ -151,7 +151,7 @@ mod tests {
     use crate::engine::settings::Settings;
 
     fn run(number: usize, run: u32) -> SweepRun {
-        SweepRun { stage: Stage::Dpo, beta: BETAS[number - 1], run, number, of: BETAS.len(), is_errand: false }
+        SweepRun { stage: Stage::Dpo, beta: BETAS[number - 1], run, number, of: BETAS.len(), is_elsewhere: false }
     }
 
     fn id(run: u32, method: &str) -> RunId {
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn words_say_which_runs_are_on_at_once_and_the_curves_are_the_engine_s_own() {
         let mut sweeping = Sweeping::default();
-        let errand = |number| SweepRun { is_errand: true, ..run(number, number as u32) };
+        let errand = |number| SweepRun { is_elsewhere: true, ..run(number, number as u32) };
         sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
         sweeping.take(Some(errand(2)), Some(id(2, "dpo")));
         sweeping.take(Some(errand(3)), Some(id(3, "dpo")));

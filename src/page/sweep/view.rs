@@ -2,8 +2,8 @@
 
 use super::{BETAS, plan};
 use crate::engine::protocol::{Command, Work};
-use crate::page::hands::workers;
 use crate::page::state::State;
+use crate::page::sweep_workers::workers;
 use crate::page::{Page, dom};
 use klimb_text::words::say;
 

@@ -60,7 +60,7 @@ pub fn with_random_head(config: &ModelConfig, parameters: &[f32], seed: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use klimb_numerics::stats::Moments;
+    use klimb_numerics::stats::RunningStats;
 
     const CONFIG: ModelConfig =
         ModelConfig { vocabulary: 150, context: 32, width: 32, layers: 2, heads: 4, own_unembedding: false };
@@ -83,7 +83,7 @@ mod tests {
             ("l0.bqkv", 0.0, 0.0),
         ] {
             let values = &parameters[layout.tensor(name).unwrap().range()];
-            let moments: Moments = values.iter().copied().map(f64::from).collect();
+            let moments: RunningStats = values.iter().copied().map(f64::from).collect();
             assert!((moments.mean() - mean).abs() <= 0.15 * deviation, "{name}: mean {}", moments.mean());
             let found = moments.standard_deviation();
             assert!((found - deviation).abs() <= 0.1 * deviation, "{name}: deviation {found}");
@@ -105,7 +105,7 @@ mod tests {
         let trunk = initial_parameters(&config, 1);
         let headed = with_random_head(&config, &trunk, 1);
         assert_eq!(headed[..trunk.len()], trunk);
-        let weights: Moments = headed[trunk.len()..trunk.len() + 128].iter().copied().map(f64::from).collect();
+        let weights: RunningStats = headed[trunk.len()..trunk.len() + 128].iter().copied().map(f64::from).collect();
         assert!((weights.variance() * 129.0 - 1.0).abs() < 0.3 && weights.mean().abs() < 0.03, "{weights:?}");
         assert_eq!(headed.last(), Some(&0.0));
         assert_ne!(headed, with_random_head(&config, &trunk, 2));

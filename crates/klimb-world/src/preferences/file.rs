@@ -15,7 +15,7 @@ use klimb_text::text::without_mark;
 
 /// Where in a file a pair stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Place {
+pub enum FilePosition {
     /// On a line of its own, from 1.
     #[error("line {0}")]
     Line(usize),
@@ -38,7 +38,7 @@ pub enum PairError {
     )]
     Format {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// What is wrong, in the parser's words.
         problem: String,
     },
@@ -48,7 +48,7 @@ pub enum PairError {
     )]
     Missing {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// `prompt`, `chosen` or `rejected`.
         field: &'static str,
     },
@@ -56,7 +56,7 @@ pub enum PairError {
     #[error("{place}, field `{field}`: {found} stands where {wanted} belongs")]
     Kind {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// The field.
         field: &'static str,
         /// What is there.
@@ -70,7 +70,7 @@ pub enum PairError {
     )]
     Conversation {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// The field.
         field: &'static str,
         /// Its messages.
@@ -82,7 +82,7 @@ pub enum PairError {
     #[error("{place}, field `{field}`: the question in it is not that of `prompt`, or of the other conversation")]
     Question {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// The field.
         field: &'static str,
     },
@@ -90,7 +90,7 @@ pub enum PairError {
     #[error("{place}, field `{field}`: the world has no word for {words}; use the words of its vocabulary")]
     UnknownWords {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// `prompt`, `chosen` or `rejected`.
         field: &'static str,
         /// The words, quoted.
@@ -100,7 +100,7 @@ pub enum PairError {
     #[error("{place}, field `{field}`: {count} words; write {low} to {high}")]
     Length {
         /// Where.
-        place: Place,
+        place: FilePosition,
         /// `prompt`, `chosen` or `rejected`.
         field: &'static str,
         /// Words found.
@@ -170,13 +170,13 @@ pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
         json::from_text::<Value>(text).map_err(|problem| PairError::Format { place, problem: problem.to_string() })
     };
     let pairs: Vec<Pair> = if text.trim_start().starts_with('[') {
-        let Value::List(items) = read(Place::Line(1), text)? else { return Err(PairError::Empty) };
-        let pair = |(index, item): (usize, &Value)| Reader { world, place: Place::Item(index + 1) }.pair(item);
+        let Value::List(items) = read(FilePosition::Line(1), text)? else { return Err(PairError::Empty) };
+        let pair = |(index, item): (usize, &Value)| Reader { world, place: FilePosition::Item(index + 1) }.pair(item);
         items.iter().enumerate().map(pair).collect::<Result<_, _>>()?
     } else {
         let lines = text.lines().map(without_mark).enumerate().filter(|(_, line)| !line.trim().is_empty());
         let pair = |(index, line): (usize, &str)| {
-            let place = Place::Line(index + 1);
+            let place = FilePosition::Line(index + 1);
             Reader { world, place }.pair(&read(place, line)?)
         };
         lines.map(pair).collect::<Result<_, _>>()?
@@ -188,7 +188,7 @@ pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     world: &'a World,
-    place: Place,
+    place: FilePosition,
 }
 
 impl Reader<'_> {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use klimb::ConfigError;
 use klimb::algorithms::PpoSettings;
 use klimb::backend::Kernels;
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
+use klimb::charts::{ChartStyle, Line, LineChart, LinePoint, line_svg};
 use klimb::experiments::{
     Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, Share, hack,
 };
@@ -217,7 +217,7 @@ fn chart(points: &[HackingPoint]) -> Result<String, Failure> {
         x_at_least: (0.0, 5.0),
         y_at_least: (-1.0, 2.0),
     };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+    Ok(line_svg(&chart, &ChartStyle::default(), (900, 560))?)
 }
 
 #[cfg(test)]

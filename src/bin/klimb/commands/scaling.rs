@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
+use klimb::charts::{ChartStyle, Line, LineChart, LinePoint, line_svg};
 use klimb::experiments::{Progress, ScalingPart, ScalingSettings, measure_scaling, train_part};
 use klimb::metrics::{ScalingPoint, scaling_csv};
 use klimb::model::Checkpoint;
@@ -244,5 +244,5 @@ fn chart(points: &[ScalingPoint]) -> Result<String, Failure> {
         x_at_least: (3.75, 6.25),
         y_at_least: (0.0, 1.0),
     };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+    Ok(line_svg(&chart, &ChartStyle::default(), (900, 560))?)
 }

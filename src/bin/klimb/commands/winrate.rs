@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use indicatif::ProgressBar;
 use klimb::backend::Kernels;
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
+use klimb::charts::{ChartStyle, Line, LineChart, LinePoint, line_svg};
 use klimb::experiments::{BestOf, Contest, ContestSettings, Contestant};
 use klimb::metrics::{SeriesStyle, WinRatePoint, win_rate_csv};
 use klimb::model::Checkpoint;
@@ -208,5 +208,5 @@ fn chart(points: &[WinRatePoint]) -> Result<String, Failure> {
         x_at_least: (0.0, 1.0),
         y_at_least: (0.3, 1.0),
     };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+    Ok(line_svg(&chart, &ChartStyle::default(), (900, 560))?)
 }

@@ -25,7 +25,7 @@ use preferences::PreferencesError;
 use sft::LiveSft;
 
 pub use best_of_n::LiveBestOfN;
-pub use reward_model::{RewardModelRoom, RewardModelWork};
+pub use reward_model::{RewardModelState, RewardModelWork};
 
 /// Samples taken at a time for points and for the optimum.
 const PIECE: usize = 128;
@@ -74,7 +74,7 @@ pub struct Models<K: Kernels> {
     /// Pairs that a person labelled.
     pub given: Option<Vec<Pair>>,
     pub data: PreferenceData<K>,
-    reward_model: RewardModelRoom<K>,
+    reward_model: RewardModelState<K>,
     best_of_n: Option<LiveBestOfN<K>>,
     pub evaluator: Evaluator<K>,
     reader: Generation<K>,
@@ -112,7 +112,7 @@ impl<K: Kernels> Models<K> {
             live_sft: None,
             data: preferences::data(k, &network, &settings, given.as_deref()),
             given,
-            reward_model: RewardModelRoom::new(),
+            reward_model: RewardModelState::new(),
             best_of_n: None,
             evaluator: evaluator(k, &network, &settings),
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),

@@ -36,7 +36,7 @@ pub enum RewardModelWork {
 }
 
 /// The reward model on its way.
-pub struct RewardModelRoom<K: Kernels> {
+pub struct RewardModelState<K: Kernels> {
     training: Option<RewardModelTraining<K>>,
     /// Whether the last step's validation is still to be done.
     is_validating: bool,
@@ -47,7 +47,7 @@ pub struct RewardModelRoom<K: Kernels> {
     pub(super) trained: Option<(TrainedRewardModel, u64)>,
 }
 
-impl<K: Kernels> RewardModelRoom<K> {
+impl<K: Kernels> RewardModelState<K> {
     pub(super) fn new() -> Self {
         let row = MetricRow::default();
         Self { training: None, is_validating: false, row, references: Vec::new(), trained: None }
@@ -106,18 +106,18 @@ impl<K: Kernels> Models<K> {
     }
 
     /// Starts over. Answers with what it had come to.
-    pub fn restart_reward_model(&mut self) -> RewardModelRoom<K> {
-        std::mem::replace(&mut self.reward_model, RewardModelRoom::new())
+    pub fn restart_reward_model(&mut self) -> RewardModelState<K> {
+        std::mem::replace(&mut self.reward_model, RewardModelState::new())
     }
 
     /// Goes on as it was.
-    pub fn take_reward_model_back(&mut self, former: RewardModelRoom<K>) {
+    pub fn take_reward_model_back(&mut self, former: RewardModelState<K>) {
         self.reward_model = former;
     }
 
     /// Takes over a reward model that another session trained on the same reference.
     pub fn resume_reward_model(&mut self, trained: (TrainedRewardModel, u64)) {
-        self.reward_model = RewardModelRoom { trained: Some(trained), ..RewardModelRoom::new() };
+        self.reward_model = RewardModelState { trained: Some(trained), ..RewardModelState::new() };
     }
 
     /// The finished reward model and the steps it took.

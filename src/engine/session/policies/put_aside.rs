@@ -2,7 +2,7 @@
 
 use super::{AnyRun, FIRST, Policies};
 use crate::engine::protocol::Stage;
-use crate::engine::session::models::{LiveBestOfN, Models, RewardModelRoom};
+use crate::engine::session::models::{LiveBestOfN, Models, RewardModelState};
 use klimb_metrics::Method;
 use klimb_network::backend::Kernels;
 
@@ -10,7 +10,7 @@ use klimb_network::backend::Kernels;
 pub(in crate::engine::session) struct PutAside<K: Kernels> {
     /// `None` where the policy had not begun.
     policies: Vec<(Method, Option<AnyRun<K>>)>,
-    reward_model: Option<Box<RewardModelRoom<K>>>,
+    reward_model: Option<Box<RewardModelState<K>>>,
     /// Within, `None` where no completion had been drawn.
     best_of_n: Option<Option<LiveBestOfN<K>>>,
 }

@@ -1,8 +1,8 @@
 //! A sweep over β: the policy in focus is trained from the reference at one β after another, as if a person set β, reset and
 //! played each time. Meanwhile her own β waits, and comes back with the end. A run that breaks down is left where it was
-//! good, and the others are made all the same. Where hands help, runs are made beside the session's own (`errands`).
+//! good, and the others are made all the same. Where sweep workers help, runs are made beside the session's own (`jobs`).
 
-mod errands;
+mod jobs;
 mod progress;
 
 use super::policies::steps_between_points;
@@ -36,9 +36,9 @@ pub(super) struct LiveSweep {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Standing {
     state: State,
-    /// Steps that a hand has taken in it.
+    /// Steps that a sweep worker has taken in it.
     steps: u64,
-    /// The step of the last point that a hand brought: where the run is made once more, it is not told again up to there.
+    /// The step of the last point that a sweep worker report: where the run is made once more, it is not told again up to there.
     told: Option<u64>,
 }
 
@@ -49,8 +49,8 @@ enum State {
     Waiting,
     /// The session makes it.
     Own,
-    /// A hand makes it.
-    Errand,
+    /// A sweep worker makes it.
+    Elsewhere,
     Over,
 }
 
@@ -68,7 +68,7 @@ impl LiveSweep {
             run: self.number(index),
             number: index + 1,
             of: self.runs.len(),
-            is_errand: self.runs[index].state == State::Errand,
+            is_elsewhere: self.runs[index].state == State::Elsewhere,
         }
     }
 
@@ -129,7 +129,7 @@ impl<K: Kernels> Session<K> {
         };
         self.begin_run(sweep, 0, events);
         self.play(true, events);
-        self.lend(events);
+        self.assign_jobs(events);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl<K: Kernels> Session<K> {
         Some(sweep.give_up(sweep.at))
     }
 
-    /// The next run of the sweep, or, unless hands are still at theirs, its end.
+    /// The next run of the sweep, or, unless sweep workers are still at theirs, its end.
     pub(super) fn next_run(&mut self, events: &mut Vec<Event>) {
         let Some(mut sweep) = self.sweep.take() else { return };
         if sweep.runs[sweep.at].state == State::Own {
@@ -216,9 +216,9 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// A sweep that a reset ended is on again, resting. Its hands are gone: what they made is made from its start.
+    /// A sweep that a reset ended is on again, resting. Its sweep workers are gone: what they made is made from its start.
     pub(super) fn take_sweep_back(&mut self, mut sweep: LiveSweep, events: &mut Vec<Event>) {
-        let lent: Vec<usize> = sweep.runs_in(State::Errand).collect();
+        let lent: Vec<usize> = sweep.runs_in(State::Elsewhere).collect();
         for index in lent {
             let run = &mut sweep.runs[index];
             run.state = State::Waiting;
@@ -236,7 +236,7 @@ impl<K: Kernels> Session<K> {
         self.sweep.as_ref().is_some_and(|sweep| stages.contains(&sweep.stage))
     }
 
-    /// Whether a point is one that was told already, by a hand that did not come to the end of the run.
+    /// Whether a point is one that was told already, by a sweep worker that did not come to the end of the run.
     pub(super) fn is_told(&self, subject: Subject, step: u64) -> bool {
         let its = self.sweep.as_ref().filter(|sweep| subject == Subject::Policy(sweep.method));
         its.is_some_and(|sweep| sweep.runs[sweep.at].told.is_some_and(|told| step <= told))

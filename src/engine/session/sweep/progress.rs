@@ -50,10 +50,10 @@ impl<K: Kernels> Session<K> {
         let Some(mut sweep) = self.sweep.take() else { return };
         let a_run = self.steps_of(&sweep);
         let steps = self.steps_by_run(&sweep, a_run);
-        let engines = sweep.runs_in(State::Own).count() + sweep.runs_in(State::Errand).count();
+        let engines = sweep.runs_in(State::Own).count() + sweep.runs_in(State::Elsewhere).count();
         sweep.pace.go_on(now, engines);
         let (done, total) = (steps.iter().sum::<u64>(), a_run * steps.len() as u64);
-        let at_work = sweep.runs_in(State::Own).chain(sweep.runs_in(State::Errand));
+        let at_work = sweep.runs_in(State::Own).chain(sweep.runs_in(State::Elsewhere));
         let left = at_work.map(|index| a_run - steps[index]).collect();
         let left = steps_left(left, sweep.runs_in(State::Waiting).count(), a_run);
         let left = sweep.pace.of_step(done).map(|seconds| seconds * left as f64);
@@ -68,7 +68,7 @@ impl<K: Kernels> Session<K> {
         let of = |state, steps| match state {
             State::Waiting => 0,
             State::Own => self.policies.steps(sweep.method).min(a_run),
-            State::Errand => a_run.min(steps),
+            State::Elsewhere => a_run.min(steps),
             State::Over => a_run,
         };
         sweep.runs.iter().map(|run| of(run.state, run.steps)).collect()

@@ -295,7 +295,7 @@ impl World {
                     "{found:#?}\n{pending:#?}"
                 );
                 let engine = found.engine.as_ref().expect("an engine");
-                desk.tab.policies.clone_from(&engine.moments);
+                desk.tab.policies.clone_from(&engine.saved_policies);
                 desk.pending = None;
             } else {
                 assert_eq!(news.len(), 1, "a save that was not done is spoken of");
@@ -306,7 +306,7 @@ impl World {
             // What had been written is gone, and what had not is still to be.
             let desk = &mut self.desks[at];
             let kept = self.model.remove(&desk.tab.visit).and_then(|it| it.engine).expect("it was saved before");
-            desk.tab.policies.retain(|policy| !kept.moments.contains(policy));
+            desk.tab.policies.retain(|policy| !kept.saved_policies.contains(policy));
         }
         let desk = &mut self.desks[at];
         let foreseen = desk.foreseen.take();

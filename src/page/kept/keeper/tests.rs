@@ -23,7 +23,7 @@ pub(in crate::page::kept) struct Tab {
     run: u32,
     step: u64,
     /// The policies behind the points of the engine that it has.
-    pub policies: Vec<KeptMoment>,
+    pub policies: Vec<SavedPolicy>,
     /// What the tab's own storage has.
     pub former: Option<String>,
 }
@@ -45,7 +45,7 @@ impl Tab {
         let checkpoint = format!("{} {number}", self.visit).into_bytes();
         self.state.apply(Event::Point(point.clone()));
         let policy = KeptPolicy { stage: Stage::Dpo, run: self.run, last: self.run, seconds: number, checkpoint };
-        self.policies.push(KeptMoment {
+        self.policies.push(SavedPolicy {
             stage: Stage::Dpo,
             point,
             seconds: number,
@@ -62,7 +62,7 @@ impl Tab {
         let mut seen: Seen = json::from_text(&entry.page).expect("a page");
         seen.metrics = self.state.metrics.clone();
         let mut engine = entry.engine.clone().expect("an engine");
-        engine.moments.clone_from(&self.policies);
+        engine.saved_policies.clone_from(&self.policies);
         let visit = self.visit.clone();
         (
             entry,
@@ -86,7 +86,7 @@ impl Tab {
         self.state.apply(Event::Acknowledged(order.id));
         self.state.apply(ready());
         let engine = earlier.engine.expect("an engine");
-        (self.policies, self.run) = (engine.moments.clone(), engine.policies[0].run);
+        (self.policies, self.run) = (engine.saved_policies.clone(), engine.policies[0].run);
         self.step = self.policies.last().map_or(0, |policy| policy.point.point.step);
         self.step = self.step.max(self.state.metrics.get(&Stage::Dpo).map_or(0, |rows| rows.last().unwrap().step));
     }
@@ -145,8 +145,8 @@ pub(in crate::page::kept) fn stored_since(memory: &Memory, known: &mut Known) ->
 pub(in crate::page::kept) fn is_but_for_oldest(found: &Earlier, whole: &Earlier) -> bool {
     let (Some(engine), Some(all)) = (&found.engine, &whole.engine) else { return false };
     let mut as_whole = found.clone();
-    as_whole.engine.as_mut().expect("an engine").moments.clone_from(&all.moments);
-    all.moments.ends_with(&engine.moments) && as_whole == *whole
+    as_whole.engine.as_mut().expect("an engine").saved_policies.clone_from(&all.saved_policies);
+    all.saved_policies.ends_with(&engine.saved_policies) && as_whole == *whole
 }
 
 pub(in crate::page::kept) fn has_trouble(news: &[News]) -> bool {
@@ -267,7 +267,7 @@ fn a_resumed_run_takes_the_place_of_the_old_one_in_one_step_whichever_call_fails
         let (mut tab, mut keeper) = (Tab::new("two".into(), None), keeper(&memory, "two"));
         alone(keeper.look(None, 5.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
         tab.resume();
-        assert_eq!(tab.policies, before.engine.as_ref().expect("an engine").moments);
+        assert_eq!(tab.policies, before.engine.as_ref().expect("an engine").saved_policies);
         tab.train(10, 7.0);
         let (entry, after) = tab.save(10.0 * HOUR);
         fail(&memory, call, error);
@@ -360,7 +360,7 @@ fn a_discard_that_fails_at_any_call_is_whole_or_is_not() {
 /// What the store's first form had, as it was written then.
 fn first_form(memory: &Memory, earlier: &Earlier, format: u32) {
     let mut engine = earlier.engine.clone().expect("an engine");
-    let policies = std::mem::take(&mut engine.moments);
+    let policies = std::mem::take(&mut engine.saved_policies);
     let mut seen = earlier.seen.clone();
     let rows = seen.metrics.get(&Stage::Dpo).expect("rows").clone();
     let (stretch, newest) = rows.split_at(128);

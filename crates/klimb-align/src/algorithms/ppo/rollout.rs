@@ -5,7 +5,7 @@ use super::PpoSettings;
 use crate::language::Episode;
 use klimb_metrics::MetricRow;
 use klimb_network::objectives::{GaeSettings, gae, kl_per_sequence, whiten};
-use klimb_numerics::stats::{Moments, mean};
+use klimb_numerics::stats::{RunningStats, mean};
 
 /// An episode with its score and what follows from it. Every vector has one number a token of the completion.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,8 +149,8 @@ fn estimators(episodes: &[Episode]) -> [f64; 3] {
 
 fn explained_variance(episodes: &[Episode], returns: &[f64]) -> f64 {
     let values = episodes.iter().flat_map(|episode| &episode.values);
-    let errors: Moments = values.zip(returns).map(|(value, target)| target - value).collect();
-    let targets: Moments = returns.iter().copied().collect();
+    let errors: RunningStats = values.zip(returns).map(|(value, target)| target - value).collect();
+    let targets: RunningStats = returns.iter().copied().collect();
     1.0 - errors.variance() / targets.variance()
 }
 
@@ -202,7 +202,7 @@ mod tests {
             }
         }
         let advantages: Vec<f64> = rollout.episodes.iter().flat_map(|scored| scored.advantages.clone()).collect();
-        let moments: Moments = advantages.iter().copied().collect();
+        let moments: RunningStats = advantages.iter().copied().collect();
         assert!(moments.mean().abs() < 1e-9 && (moments.variance() * 5.0 / 6.0 - 1.0).abs() < 1e-6, "{moments:?}");
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn whitened_rewards_have_variance_1_and_keep_their_mean_s_sign() {
         let settings = PpoSettings { whiten_rewards: true, ..PpoSettings::default() };
-        let rewards = |settings: &PpoSettings| -> Moments {
+        let rewards = |settings: &PpoSettings| -> RunningStats {
             let rollout = Rollout::new(settings, 0.5, 0, episodes(), &[30.0, -10.0, 0.0]);
             rollout.episodes.iter().flat_map(|scored| scored.rewards.clone()).collect()
         };

@@ -1,6 +1,6 @@
 //! What an ablation found, as lines of a table and charts.
 
-use klimb::charts::{Line, LineChart, LinePoint, Look, line_svg};
+use klimb::charts::{ChartStyle, Line, LineChart, LinePoint, line_svg};
 use klimb::experiments::BASE;
 use klimb::metrics::AblationPoint;
 use klimb::stats::{half_width, mean};
@@ -68,5 +68,5 @@ pub fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failur
         x_at_least: (0.0, 6.0),
         y_at_least: (0.0, 0.1),
     };
-    Ok(line_svg(&chart, &Look::default(), (900, 560))?)
+    Ok(line_svg(&chart, &ChartStyle::default(), (900, 560))?)
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klimb::charts::{Aim, FrontierChart, Look, Trail, frontier_svg};
+use klimb::charts::{Aim, ChartStyle, FrontierChart, Trail, frontier_svg};
 use klimb::experiments::{Sample, SweepPoint, SweepRun, SweepSettings};
 use klimb::metrics::{
     FrontierPoint, LearnedOptimumPoint, Method, Setting, frontier_csv, learned_optimum_csv, optimum_csv,
@@ -266,7 +266,7 @@ impl Folder {
             guess: None,
             empty: "no point yet",
         };
-        let svg = frontier_svg(&chart, &Look::default(), (900, 560))?;
+        let svg = frontier_svg(&chart, &ChartStyle::default(), (900, 560))?;
         self.output.write("frontier.svg", svg)
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use klimb::experiments::{Place, SweepSettings};
+use klimb::experiments::{PointKey, SweepSettings};
 use klimb::metrics::{FrontierPoint, Method, parse_frontier_csv};
 use klimb::model::{Checkpoint, Expectation};
 use klimb::shorten::shortened;
@@ -74,7 +74,7 @@ fn problem_of(
 /// Whether it is the reference's own point.
 pub fn is_own_point((settings, reference): (&SweepSettings, &Checkpoint), point: &FrontierPoint) -> bool {
     let (seed, step) = (settings.evaluation.seed, reference.step);
-    point.method == Method::Sft && point.setting == Place::reference() && (point.seed, point.step) == (seed, step)
+    point.method == Method::Sft && point.setting == PointKey::reference() && (point.seed, point.step) == (seed, step)
 }
 
 /// The points of a sweep's folder, which must be those of this sweep.

@@ -1,10 +1,10 @@
-//! A sweep with hands: other sessions make some of its runs, and it comes to the same, bit for bit.
+//! A sweep with sweep workers: other sessions make some of its runs, and it comes to the same, bit for bit.
 
 use crate::common::session::{self as shipped, badge};
 use crate::common::sweep::quick;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
-use klimb::engine::session::{Hand, Session, Snapshot};
+use klimb::engine::session::{Session, Snapshot, SweepWorker};
 use klimb::engine::settings::Settings;
 use klimb::metrics::Setting;
 use klimb::model::{Checkpoint, Layout};
@@ -16,18 +16,18 @@ fn settings() -> Settings {
     Settings { reward_model_pairs: 96, reward_model_epochs: 1, ..quick() }
 }
 
-/// A hand, the errand it is on, and the points that it may still bring before it is gone.
-struct Hired {
-    hand: Hand<Cpu<f32>>,
+/// A sweep worker, the job it is on, and the points that it may still bring before it is gone.
+struct Helping {
+    worker: SweepWorker<Cpu<f32>>,
     run: Option<u32>,
     lasts: usize,
 }
 
-/// A session with its hands, and all that it has told.
+/// A session with its sweep workers, and all that it has told.
 struct Team {
     main: Session<Cpu<f32>>,
-    hands: Vec<Hired>,
-    /// How many points the first hand brings before it is gone.
+    workers: Vec<Helping>,
+    /// How many points the first worker brings before it is gone.
     first_lasts: usize,
     told: Vec<Event>,
 }
@@ -38,7 +38,7 @@ impl Team {
     }
 
     fn of(main: Session<Cpu<f32>>) -> Self {
-        Self { main, hands: Vec::new(), first_lasts: usize::MAX, told: Vec::new() }
+        Self { main, workers: Vec::new(), first_lasts: usize::MAX, told: Vec::new() }
     }
 
     /// An order, and what the page does about its answer.
@@ -47,54 +47,54 @@ impl Team {
         self.take(events);
     }
 
-    fn sweep(&mut self, steps: u64, hands: usize) {
-        self.order(Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, hands })));
+    fn sweep(&mut self, steps: u64, workers: usize) {
+        self.order(Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, workers })));
     }
 
     fn take(&mut self, events: Vec<Event>) {
         for event in &events {
-            let Event::Errand(errand) = event else { continue };
-            if !self.hands.iter().any(|it| it.run.is_none()) {
-                let lasts = if self.hands.is_empty() { self.first_lasts } else { usize::MAX };
-                let hand = Hand::new(Cpu::new(), || 0.0, &errand.kept).expect("models of a working session");
-                self.hands.push(Hired { hand, run: None, lasts });
+            let Event::WorkerJob(job) = event else { continue };
+            if !self.workers.iter().any(|it| it.run.is_none()) {
+                let lasts = if self.workers.is_empty() { self.first_lasts } else { usize::MAX };
+                let worker = SweepWorker::new(Cpu::new(), || 0.0, &job.kept).expect("models of a working session");
+                self.workers.push(Helping { worker, run: None, lasts });
             }
-            let free = self.hands.iter_mut().find(|it| it.run.is_none()).expect("one was hired");
-            free.run = Some(errand.run);
-            assert!(block_on(free.hand.take((**errand).clone())).is_empty(), "a hand can do what it is asked");
+            let free = self.workers.iter_mut().find(|it| it.run.is_none()).expect("one was made");
+            free.run = Some(job.run);
+            assert!(block_on(free.worker.take((**job).clone())).is_empty(), "a worker can do what it is asked");
         }
         self.told.extend(events);
     }
 
     /// A slice of everybody's.
     fn advance(&mut self) {
-        let mut brought = Vec::new();
-        for it in &mut self.hands {
-            let events = if it.hand.busy() { block_on(it.hand.advance()) } else { Vec::new() };
+        let mut reports = Vec::new();
+        for it in &mut self.workers {
+            let events = if it.worker.busy() { block_on(it.worker.advance()) } else { Vec::new() };
             for event in events {
-                let Event::Brought(news) = event else { panic!("a hand tells of its errand alone: {event:?}") };
+                let Event::JobReport(news) = event else { panic!("a worker tells of its job alone: {event:?}") };
                 assert_eq!(Some(news.run), it.run);
-                if matches!(news.news, News::Over | News::Broken) {
+                if matches!(news.news, JobNews::Finished | JobNews::Failed) {
                     it.run = None;
                 }
-                it.lasts = it.lasts.saturating_sub(usize::from(matches!(news.news, News::Point(_))));
-                brought.push(news);
+                it.lasts = it.lasts.saturating_sub(usize::from(matches!(news.news, JobNews::Point(_))));
+                reports.push(news);
             }
             if it.lasts == 0 {
-                brought.extend(it.run.take().map(|run| Brought { run, news: News::Returned }));
+                reports.extend(it.run.take().map(|run| JobReport { run, news: JobNews::Requeued }));
             }
         }
-        self.hands.retain(|it| it.lasts > 0);
+        self.workers.retain(|it| it.lasts > 0);
         let is_waiting = !self.main.busy();
         assert!(
-            !is_waiting || self.hands.iter().any(|it| it.hand.busy()) || !brought.is_empty(),
+            !is_waiting || self.workers.iter().any(|it| it.worker.busy()) || !reports.is_empty(),
             "nobody does anything"
         );
         if !is_waiting {
             let events = block_on(self.main.advance());
             self.take(events);
         }
-        brought.into_iter().for_each(|brought| self.order(Command::Adopt(brought)));
+        reports.into_iter().for_each(|reports| self.order(Command::Adopt(reports)));
     }
 
     fn until(&mut self, is_enough: impl Fn(&[Event]) -> bool) {
@@ -133,25 +133,25 @@ fn alone(stage: Stage, steps: u64, before: &[Command]) -> Vec<Point> {
     team.order(Command::Focus(stage));
     team.sweep(steps, 0);
     team.until(is_over);
-    assert!(team.hands.is_empty());
+    assert!(team.workers.is_empty());
     team.points(stage)
 }
 
 #[test]
-fn its_points_are_those_of_a_sweep_without_hands_bit_for_bit() {
+fn its_points_are_those_of_a_sweep_without_workers_bit_for_bit() {
     for (stage, steps, a_run) in [(Stage::Dpo, 5, 2), (Stage::PpoGt, 1, 1), (Stage::Ppo, 9, 2)] {
         let expected = alone(stage, steps, &[]);
         assert_eq!(expected.len(), BETAS.len() * a_run);
-        for hands in [1, 3] {
+        for workers in [1, 3] {
             let mut team = Team::new(settings());
             team.order(Command::Focus(stage));
-            team.sweep(steps, hands);
+            team.sweep(steps, workers);
             team.until(is_over);
-            assert_eq!(team.points(stage), expected, "{stage:?} with {hands} hands");
-            assert_eq!(team.hands.len(), hands, "each had a run");
+            assert_eq!(team.points(stage), expected, "{stage:?} with {workers} workers");
+            assert_eq!(team.workers.len(), workers, "each had a run");
             let began: Vec<(f64, u32)> = team.sweeps().iter().map(|it| (it.beta, it.run)).collect();
             assert_eq!(began, BETAS.into_iter().zip(1..).collect::<Vec<_>>(), "each once, in order");
-            assert!(team.sweeps().iter().any(|it| it.is_errand) && !team.sweeps()[0].is_errand);
+            assert!(team.sweeps().iter().any(|it| it.is_elsewhere) && !team.sweeps()[0].is_elsewhere);
             let ended = team.told.iter().filter(|it| matches!(it, Event::Swept(_))).count();
             assert_eq!(ended, BETAS.len());
             assert!(team.told.contains(&Event::Playing(false)));
@@ -183,12 +183,16 @@ fn a_person_s_pairs_and_knobs_go_along() {
 fn a_run_that_is_given_back_is_made_from_its_start_and_no_point_stands_twice() {
     for (stage, steps) in [(Stage::Dpo, 9), (Stage::Ppo, 9)] {
         let expected = alone(stage, steps, &[]);
-        for (hands, lasts) in [(1, 1), (3, 1), (2, 2)] {
+        for (workers, lasts) in [(1, 1), (3, 1), (2, 2)] {
             let mut team = Team { first_lasts: lasts, ..Team::new(settings()) };
             team.order(Command::Focus(stage));
-            team.sweep(steps, hands);
+            team.sweep(steps, workers);
             team.until(is_over);
-            assert_eq!(team.points(stage), expected, "{stage:?} with {hands} hands, one of which lasts {lasts} points");
+            assert_eq!(
+                team.points(stage),
+                expected,
+                "{stage:?} with {workers} workers, one of which lasts {lasts} points"
+            );
             let numbers: Vec<usize> = team.sweeps().iter().map(|it| it.number).collect();
             let twice = (1..=BETAS.len()).filter(|it| numbers.iter().filter(|other| *other == it).count() == 2).count();
             assert_eq!(twice, 1, "one was begun once more: {numbers:?}");
@@ -212,9 +216,9 @@ fn a_run_that_breaks_down_in_a_hand_is_told_as_one_of_the_session_s() {
     let mut team = Team::new(settings());
     team.order(Command::LoadCheckpoint(sft.to_bytes()));
     team.order(Command::LoadPreferences(pairs.into_bytes()));
-    team.order(Command::Sweep(Some(Sweep { betas: vec![0.05, 5.0, 0.1], steps: 3, hands: 1 })));
+    team.order(Command::Sweep(Some(Sweep { betas: vec![0.05, 5.0, 0.1], steps: 3, workers: 1 })));
     team.until(is_over);
-    assert!(team.sweeps().iter().any(|it| it.is_errand && it.beta == 5.0));
+    assert!(team.sweeps().iter().any(|it| it.is_elsewhere && it.beta == 5.0));
     let failures: Vec<&Failure> =
         team.told.iter().filter_map(|it| if let Event::Failure(it) = it { Some(it) } else { None }).collect();
     let sentence =
@@ -226,15 +230,15 @@ fn a_run_that_breaks_down_in_a_hand_is_told_as_one_of_the_session_s() {
 }
 
 #[test]
-fn policies_of_hands_are_kept_and_the_next_run_has_a_number_of_its_own() {
+fn policies_of_workers_are_kept_and_the_next_run_has_a_number_of_its_own() {
     let mut team = Team::new(settings());
     team.sweep(6, 2);
-    let is_of_a_hand = |point: &Point| point.run > 1;
-    team.until(|told| points(told, Stage::Dpo).iter().any(is_of_a_hand));
-    let point = team.points(Stage::Dpo).into_iter().find(is_of_a_hand).expect("there is one");
-    let moment = Moment { stage: Stage::Dpo, run: point.run, step: point.point.step };
+    let is_of_a_worker = |point: &Point| point.run > 1;
+    team.until(|told| points(told, Stage::Dpo).iter().any(is_of_a_worker));
+    let point = team.points(Stage::Dpo).into_iter().find(is_of_a_worker).expect("there is one");
+    let moment = PolicyKey { stage: Stage::Dpo, run: point.run, step: point.point.step };
     let mut kept = team.told.iter().filter_map(|it| if let Event::Kept(kept) = it { Some(kept) } else { None });
-    let its = kept.clone().flat_map(|it| &it.moments).filter(|it| it.point == point).count();
+    let its = kept.clone().flat_map(|it| &it.saved_policies).filter(|it| it.point == point).count();
     assert_eq!(its, 1, "what is told to be kept has the policy once");
 
     // What is resumed from there begins behind every run that was begun.
@@ -253,7 +257,7 @@ fn policies_of_hands_are_kept_and_the_next_run_has_a_number_of_its_own() {
     team.order(Command::Sweep(None));
     assert!(is_over(&team.told));
     let told = team.points(Stage::Dpo).len();
-    let late = Brought { run: 2, news: News::Broken };
+    let late = JobReport { run: 2, news: JobNews::Failed };
     team.order(Command::Adopt(late));
     assert!(!team.told.iter().any(|it| matches!(it, Event::Failure(_))), "what comes too late is left aside");
     for command in [Command::SetBeta(0.7), Command::Play] {
@@ -276,17 +280,17 @@ fn a_point_that_a_person_asks_for_before_the_first_step_is_told() {
 }
 
 #[test]
-fn hands_rest_and_take_knobs_as_the_session_does() {
+fn workers_rest_and_take_knobs_as_the_session_does() {
     let mut team = Team::new(settings());
     team.sweep(6, 1);
     team.until(|told| points(told, Stage::Dpo).iter().any(|it| it.run == 2));
-    let hand = &mut team.hands[0].hand;
-    block_on(hand.handle(Command::Pause));
-    assert!(!hand.busy());
-    block_on(hand.handle(Command::Play));
-    assert!(hand.busy());
-    block_on(hand.handle(Command::Configure(Settings { beta: 3.0, learning_rate: 1e-4, ..settings() })));
-    assert!(hand.busy(), "what begins nothing anew leaves it at its errand");
-    block_on(hand.handle(Command::Configure(Settings { seed: 2, ..settings() })));
-    assert!(!hand.busy(), "another seed ends the sweep, here as there");
+    let worker = &mut team.workers[0].worker;
+    block_on(worker.handle(Command::Pause));
+    assert!(!worker.busy());
+    block_on(worker.handle(Command::Play));
+    assert!(worker.busy());
+    block_on(worker.handle(Command::Configure(Settings { beta: 3.0, learning_rate: 1e-4, ..settings() })));
+    assert!(worker.busy(), "what begins nothing anew leaves it at its job");
+    block_on(worker.handle(Command::Configure(Settings { seed: 2, ..settings() })));
+    assert!(!worker.busy(), "another seed ends the sweep, here as there");
 }

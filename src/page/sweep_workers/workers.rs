@@ -1,4 +1,4 @@
-//! The workers of the hands: made by `www/main.js`, which hands on what they tell, and told what is to be done from here.
+//! The browser's workers in which sweep workers run: made by `www/main.js`, which hands on what they tell, and told what is to be done from here.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use wasm_bindgen::prelude::*;
 use web_sys::Worker;
 
 use super::{Task, helpful};
-use crate::engine::protocol::{Command, Errand, Event, Order};
+use crate::engine::protocol::{Command, Event, Order, WorkerJob};
 use crate::engine::worker::wire;
 use crate::page::state::State;
 use crate::page::{Page, dom};
 
-/// The workers there are, by their hands' numbers.
+/// The workers there are, by the numbers of their sweep workers.
 pub struct Workers {
     /// Makes a worker of this number.
-    hire: Function,
+    make: Function,
     workers: BTreeMap<u32, Worker>,
 }
 
 impl Workers {
     /// No worker yet.
-    pub fn new(hire: Function) -> Self {
-        Self { hire, workers: BTreeMap::default() }
+    pub fn new(make: Function) -> Self {
+        Self { make, workers: BTreeMap::default() }
     }
 
     /// Makes a worker; answers whether it could be made.
-    fn hire(&mut self, number: u32) -> bool {
-        let made = self.hire.call1(&JsValue::NULL, &number.into());
+    fn spawn(&mut self, number: u32) -> bool {
+        let made = self.make.call1(&JsValue::NULL, &number.into());
         made.is_ok_and(|worker| {
             self.workers.insert(number, worker.unchecked_into());
             true
@@ -42,7 +42,7 @@ impl Workers {
     }
 }
 
-/// How many hands would help with so many runs in this browser.
+/// How many sweep workers would help with so many runs in this browser.
 pub fn available(state: &State, runs: usize) -> usize {
     let navigator = dom::window().navigator();
     let gigabytes = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|it| it.as_f64());
@@ -52,52 +52,53 @@ pub fn available(state: &State, runs: usize) -> usize {
 
 #[wasm_bindgen]
 impl Page {
-    /// A hand's worker tells something.
+    /// A sweep worker tells something.
     pub fn heard(&mut self, number: u32, message: JsValue) {
         let Ok(events) = wire::decode::<Vec<Event>>(message) else { return self.lost(number) };
         for event in events {
-            let tasks = self.hands.hear(number, event);
+            let tasks = self.sweep_workers.hear(number, event);
             self.carry_out(tasks);
         }
     }
 
-    /// A hand's worker has ended, or could not begin.
+    /// A sweep worker's worker has ended, or could not begin.
     pub fn lost(&mut self, number: u32) {
-        let tasks = self.hands.lose(number);
+        let tasks = self.sweep_workers.lose(number);
         self.carry_out(tasks);
     }
 }
 
 impl Page {
-    /// Lets a hand make a run.
-    pub(in crate::page) fn send_hand(&mut self, errand: Errand) {
-        self.keep_hands_in_step();
-        let tasks = self.hands.send(errand);
+    /// Lets a sweep worker make a run.
+    pub(in crate::page) fn send_job(&mut self, errand: WorkerJob) {
+        self.keep_workers_in_step();
+        let tasks = self.sweep_workers.send(errand);
         self.carry_out(tasks);
     }
 
-    /// What is ordered of the person's engine, as a message, is so of the hands.
-    pub(in crate::page) fn tell_hands(&mut self, command: &Command, order: &JsValue) {
-        if self.hands.follow(command) {
+    /// What is ordered of the person's engine, as a message, is so of the sweep workers.
+    pub(in crate::page) fn tell_sweep_workers(&mut self, command: &Command, order: &JsValue) {
+        if self.sweep_workers.follow(command) {
             for worker in self.workers.workers.values() {
                 // One that is gone says so itself.
                 let _ = worker.post_message(order);
             }
         }
-        self.keep_hands_in_step();
+        self.keep_workers_in_step();
     }
 
-    /// Hands work while the sweep goes on, rest while it does, and are gone when it is over.
-    pub(in crate::page) fn keep_hands_in_step(&mut self) {
+    /// Sweep workers work while the sweep goes on, rest while it does, and are gone when it is over.
+    pub(in crate::page) fn keep_workers_in_step(&mut self) {
         let State { sweep, playing, focused, .. } = &self.state;
         let goes_on = *playing && sweep.stage == Some(*focused);
-        let tasks = if sweep.stage.is_some() { self.hands.play(goes_on) } else { self.hands.dismiss() };
+        let tasks =
+            if sweep.stage.is_some() { self.sweep_workers.play(goes_on) } else { self.sweep_workers.stop_all() };
         self.carry_out(tasks);
     }
 
-    /// Ends the hands, and gives their errands back: should the person's sweep go on, her engine makes these runs.
-    pub(in crate::page) fn give_errands_back(&mut self) {
-        while let Some(number) = self.hands.first() {
+    /// Ends the sweep workers, and gives their jobs back: should the person's sweep go on, her engine makes these runs.
+    pub(in crate::page) fn requeue_jobs(&mut self) {
+        while let Some(number) = self.sweep_workers.first() {
             self.lost(number);
         }
     }
@@ -105,8 +106,8 @@ impl Page {
     fn carry_out(&mut self, tasks: Vec<Task>) {
         for task in tasks {
             match task {
-                Task::Hire(number) => {
-                    if !self.workers.hire(number) {
+                Task::Spawn(number) => {
+                    if !self.workers.spawn(number) {
                         self.lost(number);
                     }
                 }
@@ -115,7 +116,7 @@ impl Page {
                         self.lost(number);
                     }
                 }
-                Task::Dismiss(number) => {
+                Task::Stop(number) => {
                     if let Some(worker) = self.workers.workers.remove(&number) {
                         worker.terminate();
                     }

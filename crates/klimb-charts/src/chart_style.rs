@@ -93,7 +93,7 @@ impl Palette {
 
 /// How a chart looks where it is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
+pub struct ChartStyle<'a> {
     /// Colours.
     pub palette: Palette,
     /// Device pixels per unit of length, so that lines and text keep their size on sharp screens.
@@ -102,13 +102,13 @@ pub struct Look<'a> {
     pub family: &'a str,
 }
 
-impl Default for Look<'_> {
+impl Default for ChartStyle<'_> {
     fn default() -> Self {
         Self { palette: Palette::LIGHT, scale: 1.0, family: "sans-serif" }
     }
 }
 
-impl<'a> Look<'a> {
+impl<'a> ChartStyle<'a> {
     /// `units` in pixels.
     pub fn px(&self, units: f64) -> i32 {
         (units * self.scale).round() as i32

@@ -52,7 +52,7 @@ fn failure(events: &[Event]) -> &Failure {
 #[test]
 fn an_opened_point_writes_what_its_policy_wrote_then() {
     let mut student = student(settings());
-    let moment = |point: &Point| Moment { stage: Stage::Dpo, run: point.run, step: point.point.step };
+    let moment = |point: &Point| PolicyKey { stage: Stage::Dpo, run: point.run, step: point.point.step };
     // What the policy writes is told behind its point.
     let then = train(&mut student, Stage::Dpo, "dpo", 1);
     let first = points(&then, "dpo").remove(0);
@@ -65,7 +65,7 @@ fn an_opened_point_writes_what_its_policy_wrote_then() {
     let events = student.handle(Command::Open(moment(&first)));
     let opened = events.iter().find_map(|event| if let Event::Opened(it) = event { Some(it) } else { None }).unwrap();
     assert_eq!((opened.moment, Some(written(&opened.samples))), (moment(&first), then));
-    let events = student.handle(Command::Open(Moment { step: 999, ..moment(&first) }));
+    let events = student.handle(Command::Open(PolicyKey { step: 999, ..moment(&first) }));
     assert!(failure(&events).sentence.contains("step 999"), "{events:?}");
 }
 
@@ -75,7 +75,7 @@ fn a_fork_begins_with_its_point_and_goes_on_at_its_own_beta_as_a_run_of_its_own(
         let mut student = student(settings());
         let before = trained(&mut student, stage, method, 2);
         let first = &before[0];
-        let moment = Moment { stage, run: first.run, step: first.point.step };
+        let moment = PolicyKey { stage, run: first.run, step: first.point.step };
         let events = student.handle(Command::GoOn(moment, Some(1.5)));
         let fork = points(&events, method).remove(0);
         assert_eq!((fork.run, fork.point.step), (2, first.point.step));
@@ -90,7 +90,7 @@ fn a_fork_begins_with_its_point_and_goes_on_at_its_own_beta_as_a_run_of_its_own(
         let events = student.handle(Command::GoOn(moment, None));
         assert_eq!(points(&events, method)[0].run, 3);
         for run in [1, 2, 3] {
-            let events = student.handle(Command::Open(Moment { run, ..moment }));
+            let events = student.handle(Command::Open(PolicyKey { run, ..moment }));
             assert!(events.iter().any(|event| matches!(event, Event::Opened(_))), "{stage:?} {run}");
         }
     }
@@ -101,7 +101,7 @@ fn another_reference_forgets_what_was_kept() {
     let mut student = student(settings());
     let first = trained(&mut student, Stage::Dpo, "dpo", 1).remove(0);
     student.handle(Command::LoadCheckpoint(include_bytes!("../../www/assets/base.safetensors").to_vec()));
-    let moment = Moment { stage: Stage::Dpo, run: first.run, step: first.point.step };
+    let moment = PolicyKey { stage: Stage::Dpo, run: first.run, step: first.point.step };
     let events = student.handle(Command::GoOn(moment, None));
     assert!(failure(&events).sentence.contains("no longer kept"), "{events:?}");
 }
@@ -111,36 +111,36 @@ fn another_reference_forgets_what_was_kept() {
 fn a_point_still_opens_in_a_session_that_was_kept_and_a_damaged_one_says_that_it_is_gone() {
     let mut student = student(settings());
     let events = train(&mut student, Stage::Dpo, "dpo", 3);
-    let mut moments = Vec::new();
+    let mut saved_policies = Vec::new();
     let mut newest = None;
     for event in &events {
         match event {
             Event::Point(point) if point.point.method == Method::Dpo => newest = Some(point.clone()),
             Event::Kept(kept) => {
-                assert!(kept.moments.is_empty(), "what is told is small");
+                assert!(kept.saved_policies.is_empty(), "what is told is small");
                 let KeptPolicy { stage, seconds, checkpoint, .. } =
                     kept.policies.iter().find(|policy| policy.stage == Stage::Dpo).unwrap().clone();
-                moments.push(KeptMoment { stage, point: newest.clone().unwrap(), seconds, checkpoint });
+                saved_policies.push(SavedPolicy { stage, point: newest.clone().unwrap(), seconds, checkpoint });
             }
             _ => {}
         }
     }
-    let opened = |student: &mut Student, moment: Moment| {
+    let opened = |student: &mut Student, moment: PolicyKey| {
         student.handle(Command::Open(moment)).into_iter().find_map(|event| match event {
             Event::Opened(opened) => Some(opened.samples),
             _ => None,
         })
     };
-    let moment = |kept: &KeptMoment| Moment { stage: kept.stage, run: kept.point.run, step: kept.point.point.step };
-    let first = opened(&mut student, moment(&moments[0]));
+    let moment = |kept: &SavedPolicy| PolicyKey { stage: kept.stage, run: kept.point.run, step: kept.point.point.step };
+    let first = opened(&mut student, moment(&saved_policies[0]));
     assert!(first.is_some());
-    moments[1].checkpoint[1000] ^= 1;
-    let kept = Kept { moments: moments.clone(), ..student.0.snapshot().kept() };
+    saved_policies[1].checkpoint[1000] ^= 1;
+    let kept = Kept { saved_policies: saved_policies.clone(), ..student.0.snapshot().kept() };
     let snapshot = Snapshot::from_kept(kept).expect("what was kept can be read");
     let session = Session::restore(Cpu::<f32>::new(), || 0.0, shipped::badge(), &snapshot).expect("and restored");
     let mut again = Student(session);
-    assert_eq!(opened(&mut again, moment(&moments[0])), first);
-    assert_eq!(opened(&mut again, moment(&moments[1])), None, "a damaged policy is left out");
-    let fork = points(&again.handle(Command::GoOn(moment(&moments[0]), Some(1.5))), "dpo").remove(0);
-    assert_eq!((fork.run, fork.point.gold_reward), (2, moments[0].point.point.gold_reward));
+    assert_eq!(opened(&mut again, moment(&saved_policies[0])), first);
+    assert_eq!(opened(&mut again, moment(&saved_policies[1])), None, "a damaged policy is left out");
+    let fork = points(&again.handle(Command::GoOn(moment(&saved_policies[0]), Some(1.5))), "dpo").remove(0);
+    assert_eq!((fork.run, fork.point.gold_reward), (2, saved_policies[0].point.point.gold_reward));
 }

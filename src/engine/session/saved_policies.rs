@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use super::runs::Measured;
 use super::{Run, Session, reports};
-use crate::engine::protocol::{Event, Failure, KeptMoment, Moment, Opened, Point, Stage};
+use crate::engine::protocol::{Event, Failure, Opened, Point, PolicyKey, SavedPolicy, Stage};
 use crate::engine::settings::Settings;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
-/// Most that is kept, in parameters: 64 MiB. The oldest moments go first.
+/// Most that is kept, in parameters: 64 MiB. The oldest saved_policies go first.
 const MOST_PARAMETERS: usize = 1 << 24;
 
 /// A policy that is kept.
 #[derive(Debug, Clone, PartialEq)]
 struct KeptPolicy {
-    moment: Moment,
+    moment: PolicyKey,
     point: Point,
     /// Shared, so that a snapshot copies none of them.
     policy: Arc<Checkpoint>,
@@ -25,13 +25,13 @@ struct KeptPolicy {
 
 /// Every measured policy that is kept.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Moments(VecDeque<KeptPolicy>);
+pub(super) struct SavedPolicies(VecDeque<KeptPolicy>);
 
-impl Moments {
+impl SavedPolicies {
     /// Keeps the policy that a stage has at a point.
     pub fn keep(&mut self, stage: Stage, point: &Point, measured: &Measured) {
         let Measured { policy, seconds } = measured;
-        let moment = Moment { stage, run: point.run, step: policy.step };
+        let moment = PolicyKey { stage, run: point.run, step: policy.step };
         self.0.retain(|kept| kept.moment != moment);
         let (point, policy, seconds) = (point.clone(), Arc::new(policy.clone()), *seconds);
         let most = (MOST_PARAMETERS / policy.parameters.len()).max(1);
@@ -47,8 +47,8 @@ impl Moments {
     }
 
     /// All that is kept, to be written down, oldest first.
-    pub fn kept(&self) -> Vec<KeptMoment> {
-        let written = |it: &KeptPolicy| KeptMoment {
+    pub fn kept(&self) -> Vec<SavedPolicy> {
+        let written = |it: &KeptPolicy| SavedPolicy {
             stage: it.moment.stage,
             point: it.point.clone(),
             seconds: it.seconds,
@@ -57,7 +57,7 @@ impl Moments {
         self.0.iter().map(written).collect()
     }
 
-    fn find(&self, moment: Moment) -> Result<KeptPolicy, Failure> {
+    fn find(&self, moment: PolicyKey) -> Result<KeptPolicy, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
             remedy: "The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart.".into(),
@@ -69,8 +69,8 @@ impl Moments {
 
 impl<K: Kernels> Session<K> {
     /// What a kept policy writes.
-    pub(super) async fn open_moment(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        match self.moments.find(moment) {
+    pub(super) async fn open_saved(&mut self, moment: PolicyKey, events: &mut Vec<Event>) -> Result<(), BackendError> {
+        match self.saved_policies.find(moment) {
             Ok(kept) => {
                 let samples = self.models.samples_of(&mut self.k, moment.stage, &kept.policy).await?;
                 events.push(Event::Opened(Opened { moment, samples }));
@@ -83,11 +83,11 @@ impl<K: Kernels> Session<K> {
     /// A new run of a policy, from where a kept one was, perhaps at another β. It begins with the same point.
     pub(super) async fn go_on_from(
         &mut self,
-        moment: Moment,
+        moment: PolicyKey,
         beta: Option<f64>,
         events: &mut Vec<Event>,
     ) -> Result<(), BackendError> {
-        let kept = match self.moments.find(moment) {
+        let kept = match self.saved_policies.find(moment) {
             Ok(kept) => kept,
             Err(failure) => {
                 events.push(Event::Failure(failure));
@@ -113,7 +113,7 @@ impl<K: Kernels> Session<K> {
         let mut point = Point { run: number, ..kept.point };
         // The run is named by what it is trained with from here on.
         point.point.setting = self.setting_of(method);
-        self.moments.keep(moment.stage, &point, &measured);
+        self.saved_policies.keep(moment.stage, &point, &measured);
         events.push(Event::Point(point));
         events.push(Event::Kept(Box::new(self.snapshot().kept())));
         Ok(())
