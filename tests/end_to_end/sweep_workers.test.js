@@ -10,7 +10,7 @@ const PATIENT = { timeout: 180_000 };
 const DESK = { width: 1440, height: 900 };
 /** Four points a run, of few samples and few pairs. */
 const SMALL = { url: `${process.env.KLIMB_URL}?evaluation_samples=64&batch_size=8&pairs=960&evaluate_every=50`, viewport: DESK };
-/** Two hands. */
+/** Two sweep workers. */
 const HELPED = { ...SMALL, processors: 4 };
 /** For the eyes of whoever changes the looks: KLIMB_SHOTS names a folder. */
 const shot = async (page, name) => {
@@ -20,7 +20,7 @@ const shot = async (page, name) => {
 const says = (page, pattern) => page.waitForFunction(
   (source) => new RegExp(source).test(document.querySelector('#sweep-words').textContent), PATIENT, pattern.source,
 );
-/** The table's points of DPO, in the order of β and steps: hands bring theirs when they are there. */
+/** The table's points of DPO, in the order of β and steps: sweep workers bring theirs when they are there. */
 const rows = async (page) => (await page.$$eval('#frontier-rows tr', (all) => all
   .map(({ cells }) => [...cells].map((cell) => cell.textContent.replace(/^β /, ''))).filter(([method]) => method === 'DPO')))
   .sort(([, a, at], [, b, bt]) => b - a || at - bt);
@@ -60,7 +60,7 @@ const alone = async () => {
   return points;
 };
 
-test('hands make the same points, of all β, and are gone with the sweep', async () => {
+test('sweep workers make the same points, of all β, and are gone with the sweep', async () => {
   const expected = await alone();
   assert.equal(expected.length, 20);
   await visit(CHROMIUM, async (page) => {
@@ -92,7 +92,7 @@ test('hands make the same points, of all β, and are gone with the sweep', async
   }, HELPED);
 });
 
-test('Firefox: hands make runs beside the engine there too', () => visit('Firefox without WebGPU', async (page) => {
+test('Firefox: sweep workers make runs beside the engine there too', () => visit('Firefox without WebGPU', async (page) => {
   await sweep(page);
   await says(page, /^Runs 1, 2 and 3 of 5: DPO at β 5\.00 · 1\.00 · 0\.30, about .* left\.$/);
   await says(page, /^Trains DPO again/);
@@ -100,7 +100,7 @@ test('Firefox: hands make runs beside the engine there too', () => visit('Firefo
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, HELPED));
 
-test('hands rest with the sweep, and none is left when it is cancelled or its engine built anew', () => visit(CHROMIUM, async (page) => {
+test('sweep workers rest with the sweep, and none is left when it is cancelled or its engine built anew', () => visit(CHROMIUM, async (page) => {
   await sweep(page);
   await workers(page, 3);
   await says(page, /^Runs 1, 2 and 3 of 5.* left\.$/);
@@ -128,7 +128,7 @@ test('hands rest with the sweep, and none is left when it is cancelled or its en
   assert.equal(await page.$('#failure:not([hidden])'), null);
 }, HELPED));
 
-test('a run whose hand fails is made all the same, and no point stands twice', async () => {
+test('a run whose sweep worker fails is made all the same, and no point stands twice', async () => {
   const expected = await alone();
   await visit(CHROMIUM, async (page) => {
     await sweep(page);
@@ -161,7 +161,7 @@ test('where no other worker can begin, the engine makes every run itself', () =>
   }),
 }));
 
-test('a phone of eight processors has four hands, and nothing is wider than its screen', () => visit(CHROMIUM, async (page) => {
+test('a phone of eight processors has four sweep workers, and nothing is wider than its screen', () => visit(CHROMIUM, async (page) => {
   await sweep(page);
   await workers(page, 5);
   await says(page, /^Runs 1, 2, 3, 4 and 5 of 5: DPO at β 5\.00 · 1\.00 · 0\.30 · 0\.10 · 0\.050, about .* left\.$/);
