@@ -78,7 +78,7 @@ const ALL = {
  * error on the console of the page or of its workers, no uncaught exception, no failed request, and no request beyond
  * the page's own origin. `expected` matches the trouble that the test makes on purpose; `prepare(page)` comes before the
  * page is asked for. `processors` is what the browser tells of the machine, whichever runs the tests: with two, the page
- * has no hands. `isPrivate` opens it in a private window.
+ * has no sweep workers. `isPrivate` opens it in a private window.
  *
  * @param {string} name a key of BROWSERS, or FIREFOX_WITH_WEBGPU
  * @param {(page: import('puppeteer-core').Page) => Promise<void>} test

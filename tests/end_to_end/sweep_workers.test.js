@@ -1,4 +1,4 @@
-// Hands: workers that make runs of a sweep beside the engine's own, on a machine that has processors for them. What comes
+// Sweep workers make runs of a sweep beside the engine's own, on a machine that has processors for them. What comes
 // of it is what comes without them, and nobody is left behind.
 
 import assert from 'node:assert/strict';
@@ -67,27 +67,27 @@ test('sweep workers make the same points, of all β, and are gone with the sweep
     await sweep(page);
     await says(page, /^Runs 1, 2 and 3 of 5: DPO at β 5\.00 · 1\.00 · 0\.30, about .* left\.$/);
     await workers(page, 3);
-    await shot(page, 'hands');
-    const [engine, ...hands] = page.workers();
+    await shot(page, 'sweep-workers');
+    const [engine, ...helping] = page.workers();
     const its = (worker) => worker.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
     const module = (await its(engine)).filter((path) => path.includes('/pkg/')).sort();
-    for (const hand of hands) {
+    for (const worker of helping) {
       // What a worker has begun to fetch is listed once it is there.
-      while ((await its(hand)).length < module.length) await new Promise((resolve) => { setTimeout(resolve, 50); });
-      assert.deepEqual((await its(hand)).sort(), module, 'the module alone, and no model');
+      while ((await its(worker)).length < module.length) await new Promise((resolve) => { setTimeout(resolve, 50); });
+      assert.deepEqual((await its(worker)).sort(), module, 'the module alone, and no model');
     }
     // One that is done has the next run, while the others go on.
     await says(page, /4/);
     assert.deepEqual(await swept(page), expected);
     assert.deepEqual(await names(page), ['SFT', 'DPO, β 5.00', 'DPO, β 1.00', 'DPO, β 0.30', 'DPO, β 0.10', 'DPO, β 0.050']);
-    // The policy behind a hand's point is there like any other.
+    // The policy behind a sweep worker's point is there like any other.
     await page.focus('#frontier');
     await page.keyboard.press('ArrowRight');
     for (let i = 0; i < 12; i += 1) await page.keyboard.press('ArrowLeft');
     assert.match(await text(page, '#frontier-summary'), /^DPO, β 1\.00, step 200:/);
     await page.keyboard.press('Enter');
     await page.waitForSelector('#opened-list .sample', PATIENT);
-    await shot(page, 'hands-done');
+    await shot(page, 'sweep-workers-done');
     assert.equal(await page.$('#failure:not([hidden])'), null);
   }, HELPED);
 });
@@ -134,11 +134,11 @@ test('a run whose sweep worker fails is made all the same, and no point stands t
     await sweep(page);
     await page.waitForFunction(() => [...document.querySelectorAll('#frontier-rows tr')]
       .some(({ cells }) => cells[0].textContent === 'DPO' && cells[1].textContent === 'β 1.00'), PATIENT);
-    await page.workers()[1].evaluate(() => { setTimeout(() => { throw new Error('a hand fails'); }); });
+    await page.workers()[1].evaluate(() => { setTimeout(() => { throw new Error('a sweep worker fails'); }); });
     await workers(page, 2);
     assert.deepEqual(await swept(page), expected);
     assert.equal(await page.$('#failure:not([hidden])'), null);
-  }, { ...HELPED, expected: /a hand fails/ });
+  }, { ...HELPED, expected: /a sweep worker fails/ });
 });
 
 test('where no other worker can begin, the engine makes every run itself', () => visit(CHROMIUM, async (page) => {
@@ -168,7 +168,7 @@ test('a phone of eight processors has four sweep workers, and nothing is wider t
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 390, `${wide} pixels`);
   await page.$eval('.sweep', (it) => it.scrollIntoView({ block: 'center', behavior: 'instant' }));
-  await shot(page, 'hands-phone');
+  await shot(page, 'sweep-workers-phone');
   await page.click('#sweep');
   await workers(page, 1);
 }, { ...HELPED, processors: 8, viewport: { width: 390, height: 844, isMobile: true, hasTouch: true } }));
