@@ -249,7 +249,8 @@ pub struct ComparisonWatch<C, W> {
     pub watch: W,
 }
 
-/// Does a part, with the parameters of the reward model if it is one; whoever writes those names them in the result. `None` if `watch` ended it.
+/// Does a part. The answer has the parameters of the reward model, if the part is one: whoever writes those names them in the
+/// result. `None` if `watch` ended it.
 ///
 /// # Errors
 /// `Backend` if a read fails. A policy that diverges is a result; a reward model that does is `RewardModel`.

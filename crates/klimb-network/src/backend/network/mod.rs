@@ -74,11 +74,11 @@ pub struct DecodePosition {
 
 /// What [`Network::generate`] is given beside parameters and tokens.
 pub struct GenerateInputs<'a, K: Kernels> {
-    /// As [`Generate`](super::kernels::Generate) has them.
+    /// Uniform numbers from 0 to 1, (B, length).
     pub coins: At<'a, K::Floats>,
-    /// As there.
+    /// The temperature; 0 takes the likeliest token.
     pub settings: At<'a, K::Floats>,
-    /// As there.
+    /// Tokens of each prompt, (B).
     pub prompt_lengths: &'a K::Integers,
     /// Tokens of the shortest prompt.
     pub shortest: usize,
