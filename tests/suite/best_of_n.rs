@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use klimb::algorithms::{ScoreDistribution, best_of_n_bound};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
-use klimb::experiments::{BestOfNSettings, CompletionPool, Evaluation};
+use klimb::experiments::{BestOfNDraws, BestOfNSettings, CompletionPool, Evaluation, PoolPlan, Reference};
 use klimb::language::Sequence;
 use klimb::model::Checkpoint;
 use klimb::stats::mean;
@@ -24,7 +24,8 @@ fn sft() -> Checkpoint {
 fn pool(k: &mut Cpu<f32>, world: &World, per_prompt: usize, seed: u64) -> CompletionPool {
     let (sft, go_on) = (sft(), || ControlFlow::Continue(()));
     let network = Network::new(sft.config);
-    let drawn = CompletionPool::draw(k, world, &network, &sft.parameters, (per_prompt, seed), go_on);
+    let reference = Reference { network: &network, parameters: &sft.parameters };
+    let drawn = CompletionPool::draw(k, world, reference, PoolPlan { per_prompt, seed }, go_on);
     block_on(drawn).expect("generation works").expect("nobody stopped it")
 }
 
@@ -36,7 +37,8 @@ fn draws_follow_the_closed_form_and_its_laws() {
     let gold = pool.scores(|sequence: &Sequence| world.gold_reward(&sequence.tokens));
     let distributions: Vec<ScoreDistribution> = gold.iter().map(|scores| ScoreDistribution::new(scores)).collect();
     let mut best = |scores: &[Vec<f64>], n| -> Evaluation {
-        let points = pool.best_of_n(&mut k, &world, (&network, &sft.parameters), scores, (n, SAMPLES));
+        let reference = Reference { network: &network, parameters: &sft.parameters };
+        let points = pool.best_of_n(&mut k, &world, reference, scores, BestOfNDraws { n, samples: SAMPLES });
         block_on(points).expect("scoring works")
     };
     let mut before: Option<Evaluation> = None;

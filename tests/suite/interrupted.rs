@@ -10,10 +10,12 @@ use klimb::algorithms::PpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    BestOf, Budget, ComparisonSettings, Contest, ContestSettings, Contestant, EvaluationSettings, HackingSettings,
-    Leash, OptimumSettings, PpoRunSettings, Progress, ReferenceRecipe, ScalingPart, ScalingSettings, Sink, StudyError,
-    SweepMethod, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack, learned_optimum,
-    measure_scaling, model_config, run, sample_optimum, train_part, train_reference, train_reward_model,
+    BestOf, Budget, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings, Contestant,
+    EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings, Progress,
+    Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink, StudyError,
+    SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack,
+    learned_optimum, measure_scaling, model_config, run, sample_optimum, train_part, train_reference,
+    train_reward_model,
 };
 use klimb::language::Sequence;
 use klimb::metrics::MetricRow;
@@ -47,7 +49,7 @@ fn sweep() -> SweepSettings {
         budget: Budget { pairs: 4, ..Budget::of_steps(3) },
         evaluation: EvaluationSettings { samples: 4, ..smoke.evaluation },
         evaluate_every: 2,
-        rollouts: (2, 1),
+        rollouts: SweepRollouts { total: 2, between_points: 1 },
         ppo: PpoSettings { episodes: 4, epochs: 1, minibatches: 2, ..PpoSettings::default() },
         best_of_n_completions: 4,
         ..smoke
@@ -101,10 +103,11 @@ fn a_run_of_a_sweep_that_is_stopped_anywhere_is_not_finished_and_goes_on_to_the_
     let (world, settings) = (world(), sweep().validated().expect("small, and valid"));
     let (config, reference) = start(&world);
     let (k, network) = (&mut Cpu::<f32>::new(), Network::new(config));
+    let reference = Reference { network: &network, parameters: &reference };
     for sweep_run in &settings.runs {
         let plan = settings.plan(sweep_run);
         let mut go = |store: &mut Store| {
-            let done = run(k, &world, (&network, &reference), (&plan, sweep_run.seed), store);
+            let done = run(k, &world, reference, PlannedRun { plan: &plan, seed: sweep_run.seed }, store);
             let is_finished = block_on(done).expect("nothing diverges");
             let points = store.points.iter().map(|it| &it.point);
             assert_eq!(settings.is_finished(sweep_run, points), is_finished, "{sweep_run:?}, as its folder sees it");
@@ -156,11 +159,13 @@ fn a_training_of_a_comparison_that_is_stopped_anywhere_is_not_finished() {
     let settings =
         ComparisonSettings { sweep, betas: vec![0.3], seeds: vec![1] }.validated().expect("small, and valid");
     let (k, network) = (&mut Cpu::<f32>::new(), Network::new(config));
+    let reference = Reference { network: &network, parameters: &reference };
     let mut judge: Option<Vec<f32>> = None;
     for part in settings.groups().concat() {
         let (result, parameters) = every_stop(&part.name(), |watch| {
-            let task = (&settings, part, judge.as_deref());
-            block_on(compare_part(k, &world, (&network, &reference), task, (|| 0.0, watch))).expect("nothing fails")
+            let task = ComparisonTask { settings: &settings, part, reward_model: judge.as_deref() };
+            let watch = ComparisonWatch { clock: || 0.0, watch };
+            block_on(compare_part(k, &world, reference, task, watch)).expect("nothing fails")
         });
         assert!(settings.is_whole(&result), "{}", part.name());
         let mut cut = result.clone();
@@ -197,13 +202,15 @@ fn a_model_of_the_scaling_study_and_its_contests_that_are_stopped_anywhere_are_n
 fn hacking_that_is_stopped_anywhere_is_not_finished() {
     let (world, k) = (world(), &mut Cpu::<f32>::new());
     let (config, reference) = start(&world);
+    let network = Network::new(config);
+    let reference = Reference { network: &network, parameters: &reference };
     let smoke = HackingSettings::smoke();
     let evaluation = EvaluationSettings { samples: 4, ..smoke.ppo.evaluation };
     let ppo = PpoRunSettings { rollouts: 2, evaluate_every: 1, evaluation, ..smoke.ppo };
     let settings = HackingSettings { ppo, instances: 4, ..smoke }.validated(&world).expect("small, and valid");
     let hacked = every_stop("hack", |watch| {
         let report = |_: Progress| watch();
-        let hacked = block_on(hack(k, &world, (config, &reference), &settings, report)).expect("nothing fails");
+        let hacked = block_on(hack(k, &world, reference, &settings, report)).expect("nothing fails");
         hacked.filter(|it| it.is_finished)
     });
     assert_eq!(hacked.points.len(), 3);
@@ -212,8 +219,9 @@ fn hacking_that_is_stopped_anywhere_is_not_finished() {
 #[test]
 fn references_optima_and_win_rates_that_are_stopped_anywhere_are_not_finished() {
     let (world, k) = (world(), &mut Cpu::<f32>::new());
-    let (config, reference) = start(&world);
+    let (config, parameters) = start(&world);
     let network = Network::new(config);
+    let reference = Reference { network: &network, parameters: &parameters };
 
     let recipe = ReferenceRecipe { width: 16, base_steps: 2, sft_steps: 2, ..ReferenceRecipe::default() };
     let made = every_stop("a reference", |watch| {
@@ -226,18 +234,20 @@ fn references_optima_and_win_rates_that_are_stopped_anywhere_are_not_finished() 
             Ok(sequences.iter().map(|it| Worth::of_gold(world.gold_reward(&it.tokens), 0.1)).collect())
         };
         let settings = OptimumSettings::smoke();
-        let drawn = sample_optimum(k, &network, &reference, prompts, judge, &settings, |_, _| watch());
+        let drawn = sample_optimum(k, reference, prompts, judge, &settings, |_, _| watch());
         block_on(drawn).expect("nothing fails")
     });
-    let judge = with_random_head(&config, &reference, 1);
+    let judge = with_random_head(&config, &parameters, 1);
     every_stop("the optimum of a learned reward", |watch| {
-        block_on(learned_optimum(k, (config, &judge, 1), &drawn, watch)).expect("nothing fails")
+        let judge = LearnedReward { config, parameters: &judge, seed: 1 };
+        block_on(learned_optimum(k, judge, &drawn, watch)).expect("nothing fails")
     });
 
     let plan = sweep();
-    let recipe = (plan.preferences, Default::default(), 1);
+    let plan = RewardModelPlan { preferences: plan.preferences, recipe: Default::default() };
     every_stop("a reward model", |watch| {
-        block_on(train_reward_model(k, &world, (&network, &reference), recipe, watch)).expect("nothing fails")
+        block_on(train_reward_model(k, &world, reference, RewardModelRun { plan, seed: 1 }, watch))
+            .expect("nothing fails")
     });
 
     let settings = ContestSettings { instances: 4, seed: 1 };

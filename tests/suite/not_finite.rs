@@ -7,8 +7,9 @@ use klimb::algorithms::PpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, BestOfNSettings, Budget, EvaluationSettings, Leash, Plan, Sink, StudyError, SweepError, SweepMethod,
-    SweepPoint, SweepRun, SweepSettings, TrainingSettings, limits, model_config, reference_point, run, run_best_of_n,
+    Algorithm, BestOfNRun, BestOfNSettings, Budget, EvaluationSettings, Leash, Plan, PlannedRun, Reference, Sink,
+    StudyError, SweepError, SweepMethod, SweepPoint, SweepRun, SweepSettings, TrainingSettings, limits, model_config,
+    reference_point, run, run_best_of_n,
 };
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
@@ -63,7 +64,8 @@ fn a_run_whose_last_step_leaves_no_numbers_ends_in_an_error() {
     for method in [SweepMethod::Dpo { beta: 0.3 }, SweepMethod::PreferredFt, SweepMethod::PpoGt(Leash::Beta(0.3))] {
         let settings = smoke(1e39);
         let plan = settings.plan(&SweepRun { method, seed: 1 });
-        let ended = block_on(run(k, &world, (&network, &reference), (&plan, 1), &mut Finite));
+        let start = Reference { network: &network, parameters: &reference };
+        let ended = block_on(run(k, &world, start, PlannedRun { plan: &plan, seed: 1 }, &mut Finite));
         assert!(matches!(ended, Err(SweepError::Diverged { .. })), "{method:?}: {ended:?}");
         let refused = SweepSettings { runs: vec![SweepRun { method, seed: 1 }], ..settings }.validated().unwrap_err();
         assert_eq!(refused.field, "learning rate", "and is refused before");
@@ -76,18 +78,18 @@ fn models_with_weights_too_large_are_named() {
     let (k, network) = (&mut Cpu::<f32>::new(), Network::new(config));
     let huge: Vec<f32> = reference.iter().map(|parameter| 1e20 * parameter).collect();
     let evaluation = EvaluationSettings { samples: 4, ..EvaluationSettings::default() };
-    let point = block_on(reference_point(k, &world, (&network, &huge), 0, evaluation));
+    let start = Reference { network: &network, parameters: &huge };
+    let point = block_on(reference_point(k, &world, start, 0, evaluation));
     assert!(matches!(point, Err(StudyError::NotFinite { model: "the reference" })), "{point:?}");
     let judge: Vec<f32> = with_random_head(&config, &reference, 1).iter().map(|parameter| 1e20 * parameter).collect();
     let settings = BestOfNSettings { largest: 2, samples: 4, completions: 4 };
-    let start = (&network, &reference[..]);
-    let drawn = block_on(run_best_of_n(k, &world, start, (&settings, Some(&judge), 1), &mut Finite));
+    let start = Reference { network: &network, parameters: &reference };
+    let run = |judge| BestOfNRun { settings: &settings, reward_model: Some(judge), seed: 1 };
+    let drawn = block_on(run_best_of_n(k, &world, start, run(&judge), &mut Finite));
     assert!(matches!(drawn, Err(SweepError::NotFinite { model: "the reward model" })), "{drawn:?}");
     // Equal rewards are no such thing: whichever is kept is the best, and nothing is learned of it.
     let equal = vec![0.0; judge.len()];
-    assert!(
-        block_on(run_best_of_n(k, &world, start, (&settings, Some(&equal), 1), &mut Finite)).expect("ties are fine")
-    );
+    assert!(block_on(run_best_of_n(k, &world, start, run(&equal), &mut Finite)).expect("ties are fine"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use klimb::algorithms::DpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PreferenceData, PreferenceSettings, Sink, SweepPoint, TrainingSettings,
-    Writer, kl_by_reference_probability, train,
+    Algorithm, Budget, EvaluationSettings, PreferenceData, PreferenceSettings, Reference, Sink, SweepPoint,
+    TrainingSettings, Writer, kl_by_reference_probability, train,
 };
 use klimb::language::{Schedule, upload};
 use klimb::metrics::MetricRow;
@@ -95,7 +95,8 @@ fn pairs_of_its_own_leave_no_kl_in_tokens_that_the_reference_hardly_writes() {
             evaluate_every: 160,
         };
         let mut sink = Last(None);
-        block_on(train(&mut k, &world, (&network, &sft.parameters), 1, &settings, &mut sink)).expect("training works");
+        let start = Reference { network: &network, parameters: &sft.parameters };
+        block_on(train(&mut k, &world, start, 1, &settings, &mut sink)).expect("training works");
         let SweepPoint { point, evaluation, .. } = sink.0.expect("the last step is a point");
         (kl_by_reference_probability(&evaluation)[0], point)
     };

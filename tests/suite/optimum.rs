@@ -7,7 +7,7 @@ use klimb::backend::SequenceSize;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    OptimumSamples, OptimumSettings, RecordedOptimum, Worth, optimum_with_errors, sample_optimum,
+    OptimumSamples, OptimumSettings, RecordedOptimum, Reference, Worth, optimum_with_errors, sample_optimum,
 };
 use klimb::language::{Scorer, Sequence, upload};
 use klimb::metrics::OptimumPoint;
@@ -44,9 +44,10 @@ fn world() -> World {
 fn sampled(prompts: &[Vec<u32>], worth: impl Fn(&Sequence) -> Worth, settings: &OptimumSettings) -> OptimumSamples {
     let (mut k, reference) = (Cpu::<f32>::new(), shipped());
     let network = Network::new(reference.config);
+    let start = Reference { network: &network, parameters: &reference.parameters };
     let judge = async |_: &mut Cpu<f32>, sequences: &[Sequence]| Ok(sequences.iter().map(&worth).collect());
     let go_on = |_, _| ControlFlow::Continue(());
-    let samples = sample_optimum(&mut k, &network, &reference.parameters, prompts, judge, settings, go_on);
+    let samples = sample_optimum(&mut k, start, prompts, judge, settings, go_on);
     block_on(samples).expect("the CPU does not fail").expect("nobody ended it")
 }
 
@@ -159,10 +160,11 @@ fn a_reward_on_the_first_word_has_its_known_optimum_far_from_the_reference() {
 fn whoever_watches_can_end_it() {
     let (mut k, reference, world) = (Cpu::<f32>::new(), shipped(), world());
     let network = Network::new(reference.config);
+    let start = Reference { network: &network, parameters: &reference.parameters };
     let judge = async |_: &mut Cpu<f32>, _: &[Sequence]| panic!("nothing was to be drawn");
     let end = |_, _| ControlFlow::Break(());
     let settings = OptimumSettings::default();
     let prompts = world.held_out_prompts();
-    let ended = sample_optimum(&mut k, &network, &reference.parameters, prompts, judge, &settings, end);
+    let ended = sample_optimum(&mut k, start, prompts, judge, &settings, end);
     assert!(matches!(block_on(ended), Ok(None)));
 }

@@ -7,7 +7,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
-use klimb::world::preferences::jsonl_line;
+use klimb::world::preferences::{CompletionText, jsonl_line};
 use pollster::block_on;
 
 fn session(seed: u32) -> Session<Cpu<f32>> {
@@ -51,9 +51,12 @@ fn a_number_and_the_seed_name_a_pair_whose_completions_differ() {
 fn drawn_pairs_are_trained_on_once_they_are_labelled_and_outlive_a_reset() {
     let mut session = session(1);
     let drawn = draw(&mut session, 0, 20);
-    let texts = drawn.iter().map(|pair| pair.completions.each_ref().map(|it| (text(it), it.ended)));
-    let lines: String =
-        drawn.iter().zip(texts).map(|(pair, [a, b])| jsonl_line(&pair.prompt, (&a.0, a.1), (&b.0, b.1))).collect();
+    let line = |pair: &DrawnPair| {
+        let texts = pair.completions.each_ref().map(text);
+        let [a, b] = [0, 1].map(|side| CompletionText { text: &texts[side], ended: pair.completions[side].ended });
+        jsonl_line(&pair.prompt, a, b)
+    };
+    let lines: String = drawn.iter().map(line).collect();
     block_on(session.handle(Command::LoadPreferences(lines.clone().into_bytes())));
     let events = block_on(session.handle(Command::Step(Stage::Dpo)));
     assert!(events.iter().any(|event| matches!(event, Event::Inside(_, Inside::Dpo(_)))), "{events:?}");

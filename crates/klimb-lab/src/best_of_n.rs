@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::training::PIECE;
-use super::{Evaluation, EvaluationSettings, PointKey, Sample, Sink, SweepError, SweepPoint};
+use super::{Evaluation, EvaluationSettings, PointKey, Reference, Sample, Sink, SweepError, SweepPoint};
 use klimb_align::algorithms::{ScoreDistribution, best_of};
 use klimb_align::language::{Generation, GenerationSettings, Judge, Scorer, Sequence, TokenComparison, upload};
 use klimb_metrics::{Method, Setting};
@@ -54,6 +54,36 @@ impl BestOfNSettings {
     }
 }
 
+/// Which completions a pool consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// Completions of every held-out prompt.
+    pub per_prompt: usize,
+    /// Names the coins.
+    pub seed: u64,
+}
+
+/// Draws of Best-of-N.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestOfNDraws {
+    /// Completions of which each draw is the best.
+    pub n: usize,
+    /// Draws, prompts in turn.
+    pub samples: usize,
+}
+
+/// A run of Best-of-N.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BestOfNRun<'a> {
+    /// What it is measured with.
+    pub settings: &'a BestOfNSettings,
+    /// The parameters of the reward model whose score decides, which has the reference's sizes; without one, the gold
+    /// reward does.
+    pub reward_model: Option<&'a [f32]>,
+    /// Names the coins.
+    pub seed: u64,
+}
+
 /// The reference's completions of every held-out prompt: a pool from which Best-of-N is drawn, for any N and scorer.
 ///
 /// The same completions serve as the distribution of scores behind the KL and, in disjoint groups of N, as the draws.
@@ -74,8 +104,9 @@ pub struct PoolDrawing<K: Kernels> {
 }
 
 impl<K: Kernels> PoolDrawing<K> {
-    /// Nothing drawn yet, of `per_prompt` completions of every held-out prompt.
-    pub fn new(k: &mut K, network: &Network, (per_prompt, seed): (usize, u64)) -> Self {
+    /// Nothing drawn yet of what is planned.
+    pub fn new(k: &mut K, network: &Network, plan: PoolPlan) -> Self {
+        let PoolPlan { per_prompt, seed } = plan;
         let generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
         Self { generation, per_prompt, seed, coins: Generator::new(seed, "best of n"), completions: Vec::new() }
     }
@@ -122,21 +153,20 @@ impl CompletionPool {
         completions.max(samples.div_ceil(world.held_out_prompts().len()) * largest)
     }
 
-    /// Lets the reference write `per_prompt` completions of every held-out prompt at temperature 1. `None` if `go_on`,
-    /// asked before every piece of 256, ended it.
+    /// Lets the reference write the completions that are planned, at temperature 1. `None` if `go_on`, asked before every
+    /// piece of 256, ended it.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
     pub async fn draw<K: Kernels>(
         k: &mut K,
         world: &World,
-        network: &Network,
-        reference: &[f32],
-        (per_prompt, seed): (usize, u64),
+        reference: Reference<'_>,
+        plan: PoolPlan,
         mut go_on: impl FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Self>, BackendError> {
-        let parameters = upload(k, reference);
-        let mut drawing = PoolDrawing::new(k, network, (per_prompt, seed));
+        let parameters = upload(k, reference.parameters);
+        let mut drawing = PoolDrawing::new(k, reference.network, plan);
         while !drawing.is_complete(world) {
             if go_on().is_break() {
                 return Ok(None);
@@ -175,8 +205,8 @@ impl CompletionPool {
         Ok(scores)
     }
 
-    /// `samples` draws of the best of `n` by `scores`, prompts in turn, measured as every policy is: gold reward, and as
-    /// KL the mean of log(π_N/π_ref) over the draws (see [`klimb_align::algorithms::ScoreDistribution`]).
+    /// Draws of the best by `scores`, measured as every policy is: gold reward, and as KL the mean of log(π_N/π_ref) over
+    /// the draws (see [`klimb_align::algorithms::ScoreDistribution`]).
     ///
     /// Best-of-N has no distribution token by token: in the samples, the whole log-ratio stands at the last token, in
     /// `kl_per_token` (where a bad draw's is negative) and in `logprobs`.
@@ -191,10 +221,11 @@ impl CompletionPool {
         &self,
         k: &mut K,
         world: &World,
-        (network, reference): (&Network, &[f32]),
+        reference: Reference<'_>,
         scores: &[Vec<f64>],
-        (n, samples): (usize, usize),
+        draws: BestOfNDraws,
     ) -> Result<Evaluation, BackendError> {
+        let BestOfNDraws { n, samples } = draws;
         let distributions: Vec<ScoreDistribution> =
             scores.iter().map(|scores| ScoreDistribution::new(scores)).collect();
         let prompts = self.completions.len();
@@ -208,8 +239,9 @@ impl CompletionPool {
         };
         let (sequences, log_ratios): (Vec<Sequence>, Vec<f64>) = (0..samples).map(draw).unzip();
 
-        let parameters = upload(k, reference);
-        let mut scorer = Scorer::new(k, network.clone(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE - 1 });
+        let parameters = upload(k, reference.parameters);
+        let mut scorer =
+            Scorer::new(k, reference.network.clone(), SequenceSize { batch: PIECE, length: MAX_SEQUENCE - 1 });
         let comparison = scorer.compare(k, &parameters, &parameters, &sequences).await?;
         let sample = |((sequence, mut tokens), log_ratio): ((Sequence, TokenComparison), f64)| {
             let TokenComparison { logprobs, kl_per_token, .. } = &mut tokens;
@@ -225,30 +257,31 @@ impl CompletionPool {
     }
 }
 
-/// Best-of-N on held-out prompts, a point for each N: by gold reward, or by the score of a reward model of the reference's
-/// sizes, whose points then have the *gold* reward of what it picked. Answers whether it came to its end.
+/// Best-of-N on held-out prompts, a point for each N: by gold reward, or by the score of a reward model, whose points then
+/// have the *gold* reward of what it picked. Answers whether it came to its end.
 ///
 /// # Errors
 /// `Backend` if a read fails, `NotFinite` if a number is not finite, `Sink` if the sink refuses a point.
 pub async fn run_best_of_n<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
-    (settings, reward_model, seed): (&BestOfNSettings, Option<&[f32]>, u64),
+    reference: Reference<'_>,
+    run: BestOfNRun<'_>,
     sink: &mut S,
 ) -> Result<bool, SweepError<S::Error>> {
+    let BestOfNRun { settings, reward_model, seed } = run;
     let start = sink.seconds();
-    let per_prompt = CompletionPool::size(world, *settings);
+    let plan = PoolPlan { per_prompt: CompletionPool::size(world, *settings), seed };
     let mut pieces = 0;
     let go_on = || {
         pieces += 1;
         sink.stepped(pieces)
     };
-    let Some(pool) = CompletionPool::draw(k, world, network, reference, (per_prompt, seed), go_on).await? else {
+    let Some(pool) = CompletionPool::draw(k, world, reference, plan, go_on).await? else {
         return Ok(false);
     };
     let (method, scores) = match reward_model {
-        Some(parameters) => (Method::BestOfNScore, pool.judged(k, network, parameters).await?),
+        Some(parameters) => (Method::BestOfNScore, pool.judged(k, reference.network, parameters).await?),
         None => (Method::BestOfN, pool.scores(|sequence| world.gold_reward(&sequence.tokens))),
     };
     if scores.iter().flatten().any(|score| !score.is_finite()) {
@@ -256,7 +289,8 @@ pub async fn run_best_of_n<K: Kernels, S: Sink>(
     }
     let seconds = sink.seconds() - start;
     for n in settings.counts() {
-        let evaluation = pool.best_of_n(k, world, (network, reference), &scores, (n, settings.samples)).await?;
+        let evaluation =
+            pool.best_of_n(k, world, reference, &scores, BestOfNDraws { n, samples: settings.samples }).await?;
         let setting = Setting::Number(n as f64);
         let point = evaluation.point(PointKey { method, setting, seed, step: 0, seconds });
         let point = SweepPoint { point, evaluation, parameters: None };

@@ -13,15 +13,13 @@ use super::preferences::PAIRS_PER_INSTANCE;
 use super::study::Watched;
 use super::training::PIECE;
 use super::{
-    EvaluationSettings, PairSplit, PpoRun, PpoRunSettings, Progress, RewardModelRecipe, RewardModelTraining, Sample,
-    StudyError, TrainedRewardModel, reference_completions, reference_point, run_ppo,
+    EvaluationSettings, PairSplit, PpoRun, PpoRunSettings, Progress, Reference, RewardModelRecipe, RewardModelTraining,
+    RunEnd, Sample, StudyError, TrainedRewardModel, reference_completions, reference_point, run_ppo,
 };
 use klimb_align::algorithms::{PpoSettings, PpoStart, RewardModelSettings};
 use klimb_align::language::{Generation, GenerationSettings, Judge, Sequence, upload};
 use klimb_metrics::HackingPoint;
-use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
-use klimb_network::model::ModelConfig;
 use klimb_numerics::rng::Generator;
 use klimb_numerics::stats::{half_width, mean};
 use klimb_text::ConfigError;
@@ -147,6 +145,15 @@ fn long_leash() -> PpoRunSettings {
     PpoRunSettings { ppo, rollouts: 40, evaluate_every: 2, ..defaults }
 }
 
+/// A sample as the reward model and gold see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredSample {
+    /// The sample, with its gold reward.
+    pub sample: Sample,
+    /// The reward model's score.
+    pub score: f64,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hacking {
@@ -154,10 +161,12 @@ pub struct Hacking {
     pub reward_model: TrainedRewardModel,
     /// The reference, then the policy every so many rollouts.
     pub points: Vec<HackingPoint>,
-    /// The samples of the last point with their scores.
-    pub last: Vec<(Sample, f64)>,
-    /// The last policy, flat, and the steps it took.
-    pub policy: (Vec<f32>, u64),
+    /// The samples of the last point.
+    pub last: Vec<ScoredSample>,
+    /// The last policy, flat.
+    pub policy: Vec<f32>,
+    /// Optimiser steps that it took.
+    pub steps: u64,
     /// Whether all rollouts were made.
     pub is_finished: bool,
 }
@@ -170,17 +179,17 @@ pub struct Hacking {
 pub async fn hack<K: Kernels>(
     k: &mut K,
     world: &World,
-    (config, reference): (ModelConfig, &[f32]),
+    reference: Reference<'_>,
     settings: &HackingSettings,
     mut report: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Option<Hacking>, StudyError> {
-    let network = Network::new(config);
-    let Some(reward_model) = train_reward_model(k, world, (config, reference), settings, &mut report).await? else {
+    let config = *reference.network.config();
+    let Some(reward_model) = train_reward_model(k, world, reference, settings, &mut report).await? else {
         return Ok(None);
     };
-    let first = reference_point(k, world, (&network, reference), 0, settings.ppo.evaluation).await?;
+    let first = reference_point(k, world, reference, 0, settings.ppo.evaluation).await?;
     let parameters = reward_model.parameters.as_slice();
-    let start = PpoStart { reference, value_trunk: parameters, reward_model: Some(parameters) };
+    let start = PpoStart { reference: reference.parameters, value_trunk: parameters, reward_model: Some(parameters) };
     let run = PpoRun { config, start, seed: settings.seed, settings: settings.ppo };
     let mut watched = Watched { points: vec![first], rollouts: settings.ppo.rollouts, report: &mut report };
     let end = run_ppo(k, world, run, &mut watched).await?;
@@ -191,12 +200,13 @@ pub async fn hack<K: Kernels>(
     for point in watched.points {
         let sequences: Vec<Sequence> = point.evaluation.samples.iter().map(|it| it.sequence.clone()).collect();
         let scores = judge.scores(k, &uploaded, &sequences).await?;
-        last = point.evaluation.samples.into_iter().zip(scores).collect();
+        let samples = point.evaluation.samples.into_iter().zip(scores);
+        last = samples.map(|(sample, score)| ScoredSample { sample, score }).collect();
         let start = start.get_or_insert_with(|| Start::new(&last, settings.ppo.temperature));
         points.push(start.point(world, settings.loophole.as_ref(), point.point.step, &last));
     }
-    let policy = (end.parameters, end.step);
-    Ok(Some(Hacking { reward_model, points, last, policy, is_finished: end.is_finished }))
+    let RunEnd { step: steps, is_finished, parameters: policy, .. } = end;
+    Ok(Some(Hacking { reward_model, points, last, policy, steps, is_finished }))
 }
 
 /// The reference's means, from which score and gold are counted.
@@ -208,22 +218,22 @@ struct Start {
 }
 
 impl Start {
-    fn new(samples: &[(Sample, f64)], temperature: f64) -> Self {
+    fn new(samples: &[ScoredSample], temperature: f64) -> Self {
         Self {
-            score: mean(&samples.iter().map(|it| it.1).collect::<Vec<f64>>()),
-            gold_reward: mean(&samples.iter().map(|it| it.0.gold_reward).collect::<Vec<f64>>()),
+            score: mean(&samples.iter().map(|it| it.score).collect::<Vec<f64>>()),
+            gold_reward: mean(&samples.iter().map(|it| it.sample.gold_reward).collect::<Vec<f64>>()),
             scale: if temperature > 0.0 { 1.0 / temperature } else { 10.0 },
         }
     }
 
-    fn point(&self, world: &World, loophole: Option<&Loophole>, step: u64, samples: &[(Sample, f64)]) -> HackingPoint {
-        let of = |number: &dyn Fn(&(Sample, f64)) -> f64| samples.iter().map(number).collect::<Vec<f64>>();
-        let score = of(&|it| it.1 - self.score);
-        let gold_score = of(&|it| (it.0.gold_reward - self.gold_reward) * self.scale);
+    fn point(&self, world: &World, loophole: Option<&Loophole>, step: u64, samples: &[ScoredSample]) -> HackingPoint {
+        let of = |number: &dyn Fn(&ScoredSample) -> f64| samples.iter().map(number).collect::<Vec<f64>>();
+        let score = of(&|it| it.score - self.score);
+        let gold_score = of(&|it| (it.sample.gold_reward - self.gold_reward) * self.scale);
         let gap: Vec<f64> = score.iter().zip(&gold_score).map(|(score, gold)| score - gold).collect();
-        let gold_reward = of(&|it| it.0.gold_reward);
-        let kl = of(&|it| it.0.kl());
-        let words = of(&|it| loophole.map_or(0.0, |loophole| loophole.occurrences(world, &it.0.sequence)));
+        let gold_reward = of(&|it| it.sample.gold_reward);
+        let kl = of(&|it| it.sample.kl());
+        let words = of(&|it| loophole.map_or(0.0, |loophole| loophole.occurrences(world, &it.sample.sequence)));
         HackingPoint {
             step,
             kl_per_sequence: mean(&kl),
@@ -245,18 +255,19 @@ impl Start {
 async fn train_reward_model<K: Kernels>(
     k: &mut K,
     world: &World,
-    (config, reference): (ModelConfig, &[f32]),
+    reference: Reference<'_>,
     settings: &HackingSettings,
     report: &mut impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Option<TrainedRewardModel>, StudyError> {
-    let network = Network::new(config);
+    let Reference { network, parameters: reference } = reference;
     let parameters = upload(k, reference);
-    let Some(instances) = instances(k, world, (&network, &parameters), settings, report).await? else {
+    let generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
+    let Some(instances) = instances(k, world, generation, &parameters, settings, report).await? else {
         return Ok(None);
     };
     let split = PairSplit::new(instances, settings.recipe.validation_share, settings.seed);
     let split = split.expect("validated: two instances and a share");
-    let mut training = RewardModelTraining::new(k, config, reference, split, settings.seed, settings.recipe);
+    let mut training = RewardModelTraining::new(k, *network.config(), reference, split, settings.seed, settings.recipe);
     let total = training.total_steps();
     while training.steps() < total {
         training.step(k);
@@ -267,7 +278,7 @@ async fn train_reward_model<K: Kernels>(
             return Ok(None);
         }
     }
-    let completions = reference_completions(k, world, &network, &parameters, settings.seed).await?;
+    let completions = reference_completions(k, world, network, &parameters, settings.seed).await?;
     Ok(Some(training.finish(k, &completions).await?))
 }
 
@@ -276,11 +287,11 @@ async fn train_reward_model<K: Kernels>(
 async fn instances<K: Kernels>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &K::Floats),
+    mut generation: Generation<K>,
+    reference: &K::Floats,
     settings: &HackingSettings,
     report: &mut impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Vec<Pair>>>, BackendError> {
-    let mut generation = Generation::new(k, network.clone(), PIECE, MAX_SEQUENCE);
     let generation_settings =
         GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING };
     let mut draws = Generator::new(settings.seed, "hacked preferences");
@@ -354,7 +365,7 @@ mod tests {
             let sequence = sequence(&world, "the plot", completion, true);
             let gold_reward = world.gold_reward(&sequence.tokens);
             let tokens = TokenComparison { kl_per_token: vec![0.5, 1.0], ..TokenComparison::default() };
-            (Sample { sequence, tokens, gold_reward }, score)
+            ScoredSample { sample: Sample { sequence, tokens, gold_reward }, score }
         };
         let reference = [sample("was long .", 1.0), sample("was short .", 3.0)];
         let start = Start::new(&reference, 0.1);

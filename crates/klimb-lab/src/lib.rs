@@ -38,9 +38,11 @@ mod optimum;
 mod ppo;
 mod preferences;
 mod recipes;
+mod reference;
 mod reward_model;
 mod rlhf;
 mod scaling;
+mod spent;
 mod study;
 mod sweep;
 mod training;
@@ -51,30 +53,33 @@ pub use ablation::{
     AblationArm, AblationPart, AblationSettings, BASE, ReferenceRecipe, kl_by_reference_probability,
     share_with_rare_tokens, train_reference,
 };
-pub use best_of_n::{BestOfNSettings, CompletionPool, PoolDrawing, run_best_of_n};
+pub use best_of_n::{BestOfNDraws, BestOfNRun, BestOfNSettings, CompletionPool, PoolDrawing, PoolPlan, run_best_of_n};
 pub use comparison::{
-    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, Rate, compare_part, comparison_cells,
+    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch, Rate,
+    compare_part, comparison_cells,
 };
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, PointKey, Sample};
-pub use hacking::{Hacking, HackingSettings, Loophole, hack};
+pub use hacking::{Hacking, HackingSettings, Loophole, ScoredSample, hack};
 pub use optimum::{
-    BETA_GRID, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError, Worth,
-    learned_optimum, optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
+    BETA_GRID, LearnedReward, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError,
+    Worth, learned_optimum, optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
 };
 pub use ppo::{PpoRun, PpoRunSettings, PpoSink, Round, Rounds, run_ppo};
 pub use preferences::{PAIRS_PER_CHUNK, PAIRS_PER_INSTANCE, PairOrder, PreferenceData, PreferenceSettings, Writer};
 pub use recipes::{BASE_STEPS, SFT_STEPS, TextSource, model_config, pretrain_settings, sft_settings};
+pub use reference::Reference;
 pub use reward_model::{
     PairSplit, ReliabilityBin, RewardModelError, RewardModelRecipe, RewardModelReport, RewardModelTraining, Share,
     TrainedRewardModel, instances_by_prompt, reference_completions,
 };
-pub use rlhf::{RlhfSettings, run_ppo_of, train_reward_model};
+pub use rlhf::{JudgedPpo, RewardModelPlan, RewardModelRun, RlhfSettings, run_ppo_of, train_reward_model};
 pub use scaling::{
     ModelSize, PartTraining, ScalingContest, ScalingPart, ScalingSettings, Stage, measure_scaling, train_part,
 };
+pub use spent::Spent;
 pub use study::{Progress, StudyError};
-pub use sweep::{Leash, Plan, SweepMethod, SweepRun, SweepSettings, run};
+pub use sweep::{Leash, Plan, PlannedRun, SweepMethod, SweepRollouts, SweepRun, SweepSettings, run};
 pub use training::{
-    Algorithm, Budget, RunEnd, Sink, Spent, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
+    Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
 };
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

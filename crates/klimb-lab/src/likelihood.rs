@@ -13,6 +13,23 @@ use klimb_world::World;
 /// Steps between two looks at the loss; the device keeps more lines than that.
 const LOOK_EVERY: u64 = 20;
 
+/// A stage of maximum likelihood, and what it starts from.
+#[derive(Clone, Copy)]
+pub(super) struct LikelihoodStart<'a> {
+    /// The stage, such as `sft`.
+    pub stage: &'static str,
+    pub config: ModelConfig,
+    /// The parameters before the first step, flat.
+    pub parameters: &'a [f32],
+}
+
+/// What a network learns from.
+pub(super) struct LikelihoodText {
+    pub source: TextSource,
+    /// Tokens of the longest text, less one.
+    pub length: usize,
+}
+
 /// A network that learns a source of text.
 pub(super) struct LikelihoodTraining<K: Kernels> {
     stage: &'static str,
@@ -22,15 +39,11 @@ pub(super) struct LikelihoodTraining<K: Kernels> {
 }
 
 impl<K: Kernels> LikelihoodTraining<K> {
-    /// Starts from `start`; texts have at most `length` + 1 tokens.
-    pub fn new(
-        k: &mut K,
-        (stage, config, start): (&'static str, ModelConfig, &[f32]),
-        settings: SftSettings,
-        (text, length): (TextSource, usize),
-    ) -> Self {
-        let sft = Sft::new(k, Network::new(config), start, length, settings);
-        Self { stage, sft, settings, text }
+    /// No step taken yet.
+    pub fn new(k: &mut K, start: LikelihoodStart<'_>, settings: SftSettings, text: LikelihoodText) -> Self {
+        let LikelihoodStart { stage, config, parameters } = start;
+        let sft = Sft::new(k, Network::new(config), parameters, text.length, settings);
+        Self { stage, sft, settings, text: text.source }
     }
 
     /// Steps taken and steps in all.
@@ -69,9 +82,9 @@ impl<K: Kernels> LikelihoodTraining<K> {
 pub(super) async fn maximise_likelihood<K: Kernels>(
     k: &mut K,
     world: &World,
-    start: (&'static str, ModelConfig, &[f32]),
+    start: LikelihoodStart<'_>,
     settings: SftSettings,
-    text: (TextSource, usize),
+    text: LikelihoodText,
     report: &mut impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Option<Vec<f32>>, StudyError> {
     let mut training = LikelihoodTraining::new(k, start, settings, text);

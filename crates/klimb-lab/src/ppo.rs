@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use super::spent::Moment;
 use super::training::{PIECE, are_finite};
 use super::{EvaluationSettings, Evaluator, PointKey, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use klimb_align::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
@@ -262,7 +263,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     let diverged = |step| SweepError::Diverged { run: format!("{method} {setting}, seed {seed}"), step };
     let (mut spent, mut is_stopped) = (Spent::default(), false);
     while rounds.done() < rollouts && !is_stopped {
-        let begin = (sink.seconds(), k.counters());
+        let begin = Moment { seconds: sink.seconds(), counters: k.counters() };
         let round = rounds.draw(k, world, &mut ppo).await?;
         for indices in rounds.minibatches(&ppo) {
             ppo.step(k, &round.rollout, &indices, &reviews.batch(world, demonstrations));
@@ -275,7 +276,7 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
         let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
         row.values.insert("ppo/ratio_min".into(), ratios.iter().copied().fold(f64::INFINITY, f64::min));
         row.values.insert("ppo/ratio_max".into(), ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        spent.add(begin, (sink.seconds(), k.counters()));
+        spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
         is_stopped = sink.learned(rounds.done(), &row, &metrics).is_break();
         let is_point = rounds.done().is_multiple_of(evaluate_every) || rounds.done() == rollouts;
         if is_point && !is_stopped {

@@ -151,6 +151,11 @@ impl<K: Kernels> PreferenceData<K> {
         }
     }
 
+    /// What names the pairs and their order.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Pairs made so far.
     pub fn len(&self) -> usize {
         self.pairs.len()
@@ -199,7 +204,7 @@ impl<K: Kernels> PreferenceData<K> {
             return Ok(());
         }
         let made = match &self.source {
-            &Source::Made(settings) => self.make(k, world, (policy, reference), settings).await?,
+            &Source::Made(settings) => self.make(k, world, policy, reference, settings).await?,
             Source::Given(pairs) => {
                 let first = self.chunks * PAIRS_PER_CHUNK;
                 let pairs = pairs[first..(first + PAIRS_PER_CHUNK).min(pairs.len())].to_vec();
@@ -238,7 +243,8 @@ impl<K: Kernels> PreferenceData<K> {
         &mut self,
         k: &mut K,
         world: &World,
-        (policy, reference): (&K::Floats, &K::Floats),
+        policy: &K::Floats,
+        reference: &K::Floats,
         settings: PreferenceSettings,
     ) -> Result<Vec<LabelledPair>, BackendError> {
         let mut draws = Generator::numbered(self.seed, "preference pairs", self.chunks as u64);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::preferences::PAIRS_PER_INSTANCE;
 use super::{
-    PairSplit, PpoRun, PpoRunSettings, PpoSink, PreferenceData, PreferenceSettings, RewardModelError,
+    PairSplit, PpoRun, PpoRunSettings, PpoSink, PreferenceData, PreferenceSettings, Reference, RewardModelError,
     RewardModelRecipe, RewardModelTraining, RunEnd, Sink, SweepError, SweepPoint, TrainedRewardModel,
     reference_completions, run_ppo,
 };
@@ -13,25 +13,60 @@ use klimb_align::algorithms::{PpoMetrics, PpoStart};
 use klimb_align::language::upload;
 use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::Kernels;
-use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
 use klimb_world::World;
 use klimb_world::preferences::Pair;
+
+/// How a reward model is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RewardModelPlan {
+    /// Where its pairs come from.
+    pub preferences: PreferenceSettings,
+    /// How it is trained.
+    pub recipe: RewardModelRecipe,
+}
+
+/// The making of one reward model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RewardModelRun {
+    /// How it is made.
+    pub plan: RewardModelPlan,
+    /// Names its pairs, their order and its head.
+    pub seed: u64,
+}
+
+/// A policy's training by PPO, and what judges it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JudgedPpo<'a> {
+    /// The training and its points.
+    pub settings: PpoRunSettings,
+    /// The parameters of the reward model; without one, the gold reward judges.
+    pub reward_model: Option<&'a [f32]>,
+    /// Names prompts and coins.
+    pub seed: u64,
+}
+
+/// Both trainings of RLHF with their seed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RlhfRun<'a> {
+    pub settings: &'a RlhfSettings,
+    pub seed: u64,
+}
 
 /// A run of PPO with what judges it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RlhfSettings {
     /// The policy's training and its points.
     pub ppo: PpoRunSettings,
-    /// Where the reward model's pairs come from, and how it is trained; without one, the gold reward judges.
-    pub reward_model: Option<(PreferenceSettings, RewardModelRecipe)>,
+    /// How the reward model is made; without one, the gold reward judges.
+    pub reward_model: Option<RewardModelPlan>,
 }
 
 impl RlhfSettings {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         let ppo = self.ppo.validated().map(drop);
-        let reward_model = self.reward_model.map_or(Ok(()), |(preferences, recipe)| {
+        let reward_model = self.reward_model.map_or(Ok(()), |RewardModelPlan { preferences, recipe }| {
             ConfigError::all([preferences.validated().map(drop), recipe.validated().map(drop)])
         });
         ConfigError::all([ppo, reward_model])?;
@@ -60,40 +95,42 @@ impl RlhfSettings {
 ///
 /// # Errors
 /// `Backend` if a read fails, `Diverged` if a loss is not finite, `Sink` if the sink refuses a point.
-pub async fn run_rlhf<K: Kernels, S: Sink>(
+pub(super) async fn run_rlhf<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    reference: (&Network, &[f32]),
-    (settings, seed): (&RlhfSettings, u64),
+    reference: Reference<'_>,
+    run: RlhfRun<'_>,
     sink: &mut S,
 ) -> Result<bool, SweepError<S::Error>> {
+    let RlhfRun { settings, seed } = run;
     let mut reward_model = None;
-    if let Some((preferences, recipe)) = settings.reward_model {
+    if let Some(plan) = settings.reward_model {
         reward_model = sink.known_reward_model(seed).map_err(SweepError::Sink)?;
         if reward_model.is_none() {
             let watch = || sink.stepped(0);
-            let trained = train_reward_model(k, world, reference, (preferences, recipe, seed), watch).await;
+            let trained = train_reward_model(k, world, reference, RewardModelRun { plan, seed }, watch).await;
             let Some(trained) = trained.map_err(|error| of_sweep(error, seed))? else { return Ok(false) };
             sink.reward_model(seed, &trained).map_err(SweepError::Sink)?;
             reward_model = Some(trained.parameters);
         }
     }
-    run_ppo_of(k, world, reference, (settings.ppo, reward_model.as_deref(), seed), sink)
-        .await
-        .map(|end| end.is_finished)
+    let run = JudgedPpo { settings: settings.ppo, reward_model: reward_model.as_deref(), seed };
+    run_ppo_of(k, world, reference, run, sink).await.map(|end| end.is_finished)
 }
 
-/// The second half: PPO from the reference, judged by this reward model, or else by the gold reward.
+/// The second half of RLHF: PPO from the reference, judged by this reward model, or else by the gold reward.
 ///
 /// # Errors
-/// As [`run_rlhf`].
+/// As [`run_ppo`].
 pub async fn run_ppo_of<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
-    (settings, reward_model, seed): (PpoRunSettings, Option<&[f32]>, u64),
+    reference: Reference<'_>,
+    run: JudgedPpo<'_>,
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
+    let Reference { network, parameters: reference } = reference;
+    let JudgedPpo { settings, reward_model, seed } = run;
     let start = PpoStart { reference, value_trunk: reward_model.unwrap_or(reference), reward_model };
     let run = PpoRun { config: *network.config(), start, seed, settings };
     run_ppo(k, world, run, &mut OfSweep(sink)).await
@@ -114,10 +151,12 @@ fn of_sweep<E>(error: RewardModelError, seed: u64) -> SweepError<E> {
 pub async fn train_reward_model<K: Kernels>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
-    (preferences, recipe, seed): (PreferenceSettings, RewardModelRecipe, u64),
+    reference: Reference<'_>,
+    run: RewardModelRun,
     mut watch: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Option<TrainedRewardModel>, RewardModelError> {
+    let Reference { network, parameters: reference } = reference;
+    let RewardModelRun { plan: RewardModelPlan { preferences, recipe }, seed } = run;
     let parameters = upload(k, reference);
     let mut data = PreferenceData::new(k, network, seed, preferences);
     while data.len() < data.capacity() {

@@ -6,17 +6,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::best_of_n::run_best_of_n;
-use super::rlhf::{RlhfSettings, run_rlhf};
+use super::rlhf::{RlhfRun, RlhfSettings, run_rlhf};
 use super::training::{PIECE, train};
 use super::{
-    Algorithm, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings, PpoRunSettings,
-    PreferenceSettings, RewardModelRecipe, Sink, SweepError, TrainingSettings,
+    Algorithm, BestOfNRun, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings,
+    PpoRunSettings, PreferenceSettings, Reference, RewardModelPlan, RewardModelRecipe, Sink, SweepError,
+    TrainingSettings,
 };
 use klimb_align::algorithms::{DpoSettings, PpoSettings, SftSettings, UnlikelihoodSettings};
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::backend::Kernels;
-use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
 use klimb_world::World;
 use klimb_world::preferences::LabelSettings;
@@ -102,6 +102,28 @@ pub struct SweepRun {
     pub seed: u64,
 }
 
+/// Rollouts of PPO. In files they are two numbers, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+pub struct SweepRollouts {
+    /// In all; the learning rate decays over them.
+    pub total: u64,
+    /// Between two points.
+    pub between_points: u64,
+}
+
+impl From<(u64, u64)> for SweepRollouts {
+    fn from((total, between_points): (u64, u64)) -> Self {
+        Self { total, between_points }
+    }
+}
+
+impl From<SweepRollouts> for (u64, u64) {
+    fn from(SweepRollouts { total, between_points }: SweepRollouts) -> Self {
+        (total, between_points)
+    }
+}
+
 /// Which runs a sweep consists of, and what they have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepSettings {
@@ -115,8 +137,8 @@ pub struct SweepSettings {
     pub evaluation: EvaluationSettings,
     /// Optimiser steps between two points; the last step is always one.
     pub evaluate_every: u64,
-    /// Rollouts of PPO, whose learning rate decays over them, and rollouts between two points.
-    pub rollouts: (u64, u64),
+    /// Rollouts of PPO.
+    pub rollouts: SweepRollouts,
     /// Fewest completions of a held-out prompt behind the KL of Best-of-N.
     pub best_of_n_completions: usize,
     /// PPO, but for its leash and the steps of its schedule.
@@ -146,7 +168,7 @@ impl SweepSettings {
             preferences: PreferenceSettings::default(),
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
-            rollouts: (30, 10),
+            rollouts: SweepRollouts { total: 30, between_points: 10 },
             best_of_n_completions: BestOfNSettings::default().completions,
             ppo: PpoSettings::default(),
             optimum: OptimumSettings::default(),
@@ -174,7 +196,7 @@ impl SweepSettings {
             preferences: PreferenceSettings { chunks: 4 * preferences.chunks, labels, ..preferences },
             evaluation: EvaluationSettings::default(),
             evaluate_every: TrainingSettings::EVALUATE_EVERY,
-            rollouts: (60, 10),
+            rollouts: SweepRollouts { total: 60, between_points: 10 },
             best_of_n_completions: BestOfNSettings::default().completions,
             ppo: PpoSettings::default(),
             optimum: OptimumSettings::default(),
@@ -205,7 +227,7 @@ impl SweepSettings {
             preferences: PreferenceSettings { chunks: 1, ..PreferenceSettings::default() },
             evaluation: EvaluationSettings { samples: 32, ..EvaluationSettings::default() },
             evaluate_every: 2,
-            rollouts: (1, 1),
+            rollouts: SweepRollouts { total: 1, between_points: 1 },
             best_of_n_completions: 16,
             ppo: PpoSettings::default(),
             optimum: OptimumSettings::smoke(),
@@ -252,7 +274,7 @@ impl SweepSettings {
     }
 
     fn rlhf(&self, leash: Leash, learned: bool) -> RlhfSettings {
-        let (rollouts, evaluate_every) = self.rollouts;
+        let SweepRollouts { total: rollouts, between_points: evaluate_every } = self.rollouts;
         let temperature = self.preferences.labels.temperature;
         let ppo = self.ppo;
         let (kl_coefficient, target_kl) = match leash {
@@ -265,7 +287,7 @@ impl SweepSettings {
         let recipe = RewardModelRecipe { temperature, ..RewardModelRecipe::default() };
         RlhfSettings {
             ppo: PpoRunSettings { ppo, rollouts, temperature, evaluation: self.evaluation, evaluate_every },
-            reward_model: learned.then_some((self.preferences, recipe)),
+            reward_model: learned.then_some(RewardModelPlan { preferences: self.preferences, recipe }),
         }
     }
 
@@ -338,6 +360,15 @@ impl Plan {
     }
 }
 
+/// A run of a sweep, as it is to be done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlannedRun<'a> {
+    /// What it does.
+    pub plan: &'a Plan,
+    /// Names its data and their order.
+    pub seed: u64,
+}
+
 /// Does one run of a sweep, and answers whether it came to its end. If the sink says so it stops behind the piece at hand,
 /// without a further point, and has not, be it the last piece.
 ///
@@ -346,14 +377,17 @@ impl Plan {
 pub async fn run<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    reference: (&Network, &[f32]),
-    (plan, seed): (&Plan, u64),
+    reference: Reference<'_>,
+    run: PlannedRun<'_>,
     sink: &mut S,
 ) -> Result<bool, SweepError<S::Error>> {
+    let PlannedRun { plan, seed } = run;
     match plan {
         Plan::Train(training) => train(k, world, reference, seed, training, sink).await.map(|end| end.is_finished),
-        Plan::Rlhf(settings) => run_rlhf(k, world, reference, (settings, seed), sink).await,
-        Plan::BestOfN(settings) => run_best_of_n(k, world, reference, (settings, None, seed), sink).await,
+        Plan::Rlhf(settings) => run_rlhf(k, world, reference, RlhfRun { settings, seed }, sink).await,
+        Plan::BestOfN(settings) => {
+            run_best_of_n(k, world, reference, BestOfNRun { settings, reward_model: None, seed }, sink).await
+        }
     }
 }
 
@@ -423,6 +457,7 @@ mod tests {
         let settings = SweepSettings::paper(1, 3);
         let text = serde_json::to_string(&settings).expect("settings can be written");
         assert!(text.contains(r#"{"method":{"name":"dpo","beta":0.05},"seed":1}"#), "{text}");
+        assert!(text.contains(r#""rollouts":[60,10]"#), "{text}");
         assert_eq!(serde_json::from_str::<SweepSettings>(&text).expect("and read"), settings);
     }
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::limits;
+use super::spent::Moment;
 use super::{
-    Evaluation, EvaluationSettings, Evaluator, PointKey, PreferenceData, PreferenceSettings, StudyError,
-    TrainedRewardModel,
+    Evaluation, EvaluationSettings, Evaluator, PointKey, PreferenceData, PreferenceSettings, Reference, Spent,
+    StudyError, TrainedRewardModel,
 };
 use klimb_align::algorithms::{
     Dpo, DpoSettings, PairTrainer, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings,
@@ -18,7 +19,7 @@ use klimb_align::algorithms::{
 use klimb_align::language::{Adamw, Schedule, upload};
 use klimb_metrics::{FrontierPoint, Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{BackendError, Counters, Kernels};
+use klimb_network::backend::{BackendError, Kernels};
 use klimb_text::ConfigError;
 use klimb_world::{MAX_SEQUENCE, World};
 
@@ -256,38 +257,6 @@ impl<E> From<BackendError> for SweepError<E> {
     }
 }
 
-/// What a training took, without the evaluations between: its data, and every pass of every network.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Spent {
-    /// Time by the sink's clock.
-    pub seconds: f64,
-    /// Positions that went forward through a network, padding included.
-    pub forward_tokens: u64,
-    /// Positions whose gradients went back through one.
-    pub backward_tokens: u64,
-}
-
-impl Spent {
-    /// Adds what lies between two moments.
-    pub(super) fn add(&mut self, begin: (f64, Counters), end: (f64, Counters)) {
-        self.seconds += end.0 - begin.0;
-        self.forward_tokens += end.1.forward_tokens - begin.1.forward_tokens;
-        self.backward_tokens += end.1.backward_tokens - begin.1.backward_tokens;
-    }
-}
-
-impl std::ops::Add for Spent {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            seconds: self.seconds + other.seconds,
-            forward_tokens: self.forward_tokens + other.forward_tokens,
-            backward_tokens: self.backward_tokens + other.backward_tokens,
-        }
-    }
-}
-
 /// Where a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEnd {
@@ -310,27 +279,29 @@ pub struct RunEnd {
 pub async fn train<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
+    reference: Reference<'_>,
     seed: u64,
     settings: &TrainingSettings,
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
-    let data = PreferenceData::new(k, network, seed, settings.preferences);
-    train_on(k, world, (network, reference), (data, seed), settings, sink).await
+    let data = PreferenceData::new(k, reference.network, seed, settings.preferences);
+    train_on(k, world, reference, data, settings, sink).await
 }
 
-/// [`train`] on these pairs instead of those that the settings describe.
+/// [`train`] on these pairs, whose seed is the run's, instead of those that the settings describe.
 ///
 /// # Errors
 /// As [`train`].
 pub async fn train_on<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
-    (mut data, seed): (PreferenceData<K>, u64),
+    reference: Reference<'_>,
+    mut data: PreferenceData<K>,
     settings: &TrainingSettings,
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
+    let Reference { network, parameters: reference } = reference;
+    let seed = data.seed();
     let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
     let reference_parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
@@ -341,7 +312,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
     };
     let (mut spent, mut is_stopped) = (Spent::default(), false);
     while trainer.learner().steps() < settings.steps() && !is_stopped {
-        let begin = (sink.seconds(), k.counters());
+        let begin = Moment { seconds: sink.seconds(), counters: k.counters() };
         while data.wants_more(pairs) {
             data.extend_by(k, world, &trainer.learner().parameters, &reference_parameters).await?;
         }
@@ -356,7 +327,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
             }
             sink.metrics(&rows);
         }
-        spent.add(begin, (sink.seconds(), k.counters()));
+        spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
         is_stopped = sink.stepped(step).is_break();
         if is_point && !is_stopped {
             let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
@@ -390,10 +361,11 @@ pub async fn train_on<K: Kernels, S: Sink>(
 pub async fn reference_point<K: Kernels>(
     k: &mut K,
     world: &World,
-    (network, reference): (&Network, &[f32]),
+    reference: Reference<'_>,
     step: u64,
     settings: EvaluationSettings,
 ) -> Result<SweepPoint, StudyError> {
+    let Reference { network, parameters: reference } = reference;
     let parameters = upload(k, reference);
     let mut evaluator = Evaluator::new(k, network, PIECE, settings);
     let evaluation = evaluator.evaluate(k, world, &parameters, &parameters).await?;

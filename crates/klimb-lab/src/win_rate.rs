@@ -113,7 +113,7 @@ impl Contest {
         opponent: &Contestant<'_>,
         settings: ContestSettings,
     ) -> Writing<K> {
-        Writing::new(k, world, opponent, (settings, "opponents' coins", 1.0))
+        Writing::new(k, world, opponent, WritingPlan { settings, coins: "opponents' coins", temperature: 1.0 })
     }
 
     /// Against what an opponent has written.
@@ -129,7 +129,8 @@ impl Contest {
         contestant: &Contestant<'_>,
         temperature: f64,
     ) -> Writing<K> {
-        Writing::new(k, world, contestant, (self.settings, "contestants' coins", temperature))
+        let plan = WritingPlan { settings: self.settings, coins: "contestants' coins", temperature };
+        Writing::new(k, world, contestant, plan)
     }
 
     /// How `contestant` does, sampling at `temperature`; 0 takes the likeliest token. `None` if `go_on`, asked before
@@ -179,52 +180,67 @@ fn prompt(world: &World, instance: usize) -> &[u32] {
     &prompts[instance % prompts.len()]
 }
 
+/// What a contestant writes, whoever it is.
+#[derive(Debug, Clone, Copy)]
+struct WritingPlan {
+    settings: ContestSettings,
+    /// Names the stream of coins.
+    coins: &'static str,
+    /// 0 takes the likeliest token.
+    temperature: f64,
+}
+
+/// The reward model by which a contestant picks.
+struct Picker<K: Kernels> {
+    judge: Judge<K>,
+    parameters: K::Floats,
+}
+
+/// A review that is the best so far.
+struct BestReview {
+    score: f64,
+    sequence: Sequence,
+}
+
 /// One review to each instance, without its cue; the best of N by score, the first of equals. Whatever N is, the coins
 /// are drawn piece by piece, so that contestants who draw as many meet the same ones.
 pub(super) struct Writing<K: Kernels> {
-    settings: ContestSettings,
-    coins: &'static str,
-    temperature: f64,
+    plan: WritingPlan,
     has_cue: bool,
     draws: usize,
     parameters: K::Floats,
     generation: Generation<K>,
-    judge: Option<(Judge<K>, K::Floats)>,
+    picker: Option<Picker<K>>,
     /// Completions drawn.
     done: usize,
-    best: Vec<(f64, Sequence)>,
+    /// By instance.
+    best: Vec<BestReview>,
 }
 
 impl<K: Kernels> Writing<K> {
-    fn new(
-        k: &mut K,
-        world: &World,
-        contestant: &Contestant<'_>,
-        (settings, coins, temperature): (ContestSettings, &'static str, f64),
-    ) -> Self {
+    fn new(k: &mut K, world: &World, contestant: &Contestant<'_>, plan: WritingPlan) -> Self {
         let Contestant { policy, has_cue, best_of } = *contestant;
         // The likeliest completion is one, however often it is drawn.
-        let best_of = best_of.filter(|best| best.n > 1 && temperature > 0.0);
+        let best_of = best_of.filter(|best| best.n > 1 && plan.temperature > 0.0);
         let length = if has_cue { world.cue().len() } else { 0 } + MAX_SEQUENCE;
         Self {
-            settings,
-            coins,
-            temperature,
+            plan,
             has_cue,
             draws: best_of.map_or(1, |best| best.n),
             parameters: upload(k, &policy.parameters),
             generation: Generation::new(k, Network::new(policy.config), PIECE, length),
-            judge: best_of.and_then(|best| best.reward_model).map(|reward_model| {
+            picker: best_of.and_then(|best| best.reward_model).map(|reward_model| {
                 let size = SequenceSize { batch: PIECE, length: MAX_SEQUENCE };
-                (Judge::new(k, reward_model.config, size), upload(k, &reward_model.parameters))
+                let judge = Judge::new(k, reward_model.config, size);
+                Picker { judge, parameters: upload(k, &reward_model.parameters) }
             }),
             done: 0,
-            best: Vec::with_capacity(settings.instances),
+            best: Vec::with_capacity(plan.settings.instances),
         }
     }
 
     fn total(&self) -> usize {
-        self.settings.instances * self.draws
+        self.plan.settings.instances * self.draws
     }
 
     /// Whether every instance has its review.
@@ -243,21 +259,21 @@ impl<K: Kernels> Writing<K> {
         let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
         let piece = (self.done / PIECE) as u64;
         let length = cue.len() + MAX_SEQUENCE;
-        let coins = Generator::numbered(self.settings.seed, self.coins, piece).coins(prompts.len() * length);
-        let settings =
-            GenerationSettings { temperature: self.temperature, end: Vocabulary::END, padding: Vocabulary::PADDING };
+        let WritingPlan { settings, coins, temperature } = self.plan;
+        let coins = Generator::numbered(settings.seed, coins, piece).coins(prompts.len() * length);
+        let settings = GenerationSettings { temperature, end: Vocabulary::END, padding: Vocabulary::PADDING };
         let written = self.generation.generate(k, &self.parameters, &prompts, &coins, settings).await?;
         let bare = |it: Sequence| Sequence::new(&it.prompt()[cue.len()..], it.completion());
         let written: Vec<Sequence> = written.into_iter().map(bare).collect();
-        let scores = match &mut self.judge {
-            Some((judge, reward_model)) => judge.scores(k, reward_model, &written).await?,
+        let scores = match &mut self.picker {
+            Some(Picker { judge, parameters }) => judge.scores(k, parameters, &written).await?,
             None => written.iter().map(|sequence| world.gold_reward(&sequence.tokens)).collect(),
         };
         self.done = draw.end;
         for ((index, sequence), score) in draw.zip(written).zip(scores) {
             match self.best.get_mut(index / draws) {
-                None => self.best.push((score, sequence)),
-                Some(kept) if score > kept.0 => *kept = (score, sequence),
+                None => self.best.push(BestReview { score, sequence }),
+                Some(kept) if score > kept.score => *kept = BestReview { score, sequence },
                 Some(_) => {}
             }
         }
@@ -266,7 +282,7 @@ impl<K: Kernels> Writing<K> {
 
     /// The reviews, one an instance.
     pub fn finish(self) -> Vec<Sequence> {
-        self.best.into_iter().map(|(_, sequence)| sequence).collect()
+        self.best.into_iter().map(|review| review.sequence).collect()
     }
 
     /// All pieces; `None` if `go_on`, asked before every piece, ended it.

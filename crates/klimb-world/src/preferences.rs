@@ -6,7 +6,7 @@ mod file;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::file::{FilePosition, PairError, from_jsonl, jsonl_line, to_jsonl};
+pub use self::file::{CompletionText, FilePosition, PairError, from_jsonl, jsonl_line, to_jsonl};
 use super::settings::within;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
@@ -48,9 +48,10 @@ impl LabelSettings {
     /// # Errors
     /// The settings outside their ranges, by name.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        ConfigError::all(
-            [("temperature", self.temperature, 10.0), ("flip_probability", self.flip_probability, 0.5)].map(within),
-        )?;
+        ConfigError::all([
+            within("temperature", self.temperature, 10.0),
+            within("flip_probability", self.flip_probability, 0.5),
+        ])?;
         Ok(self)
     }
 

@@ -38,21 +38,20 @@ impl Default for WorldSettings {
 impl WorldSettings {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        let limits = [
-            ("tone_strength", self.tone_strength, 3.0),
-            ("noise", self.noise, 0.5),
-            ("review_share", self.review_share, 1.0),
-            ("cued_reviews", self.cued_reviews, 1.0),
-            ("cued_others", self.cued_others, 1.0),
-            ("prompted_others", self.prompted_others, 1.0),
-        ];
-        ConfigError::all(limits.map(within))?;
+        ConfigError::all([
+            within("tone_strength", self.tone_strength, 3.0),
+            within("noise", self.noise, 0.5),
+            within("review_share", self.review_share, 1.0),
+            within("cued_reviews", self.cued_reviews, 1.0),
+            within("cued_others", self.cued_others, 1.0),
+            within("prompted_others", self.prompted_others, 1.0),
+        ])?;
         Ok(self)
     }
 }
 
 /// Refuses a setting that is below 0 or above `high`.
-pub(super) fn within((field, value, high): (&'static str, f64, f64)) -> Result<(), ConfigError> {
+pub(super) fn within(field: &'static str, value: f64, high: f64) -> Result<(), ConfigError> {
     if (0.0..=high).contains(&value) {
         return Ok(());
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Command, DrawnPair, SampledCompletion};
 use klimb_numerics::rng::Generator;
-use klimb_world::preferences::jsonl_line;
+use klimb_world::preferences::{CompletionText, jsonl_line};
 
 /// Labels a person is asked for at first: few, but a few minutes' work.
 const FIRST_GOAL: usize = 20;
@@ -275,8 +275,12 @@ impl Annotator {
 }
 
 fn line(label: &Label) -> String {
-    let [chosen, rejected] = [label.chosen(), label.rejected()].map(|it| (text(it), it.ended));
-    jsonl_line(&label.pair.prompt, (&chosen.0, chosen.1), (&rejected.0, rejected.1))
+    let (chosen, rejected) = (label.chosen(), label.rejected());
+    jsonl_line(
+        &label.pair.prompt,
+        CompletionText { text: &text(chosen), ended: chosen.ended },
+        CompletionText { text: &text(rejected), ended: rejected.ended },
+    )
 }
 
 fn text(completion: &SampledCompletion) -> String {

@@ -4,9 +4,9 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::pairs::{PairBatch, PairLearner};
+use super::pairs::{PairBatch, PairLearner, PairSize};
 use super::trainer::{PairSettings, Reading, pair_trainer};
-use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
+use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
@@ -132,8 +132,8 @@ pub struct Dpo<K: Kernels> {
 impl<K: Kernels> Dpo<K> {
     /// Starts from `parameters`, which are the reference's too; sequences have at most `length` + 1 tokens.
     pub fn new(k: &mut K, network: Network, parameters: &[f32], length: usize, settings: DpoSettings) -> Self {
-        let sizes = (settings.pairs, length);
-        Self { learner: PairLearner::new(k, (network, parameters), sizes, (1, COLUMNS), settings.adamw), settings }
+        let size = PairSize { pairs: settings.pairs, length, extra: 1, columns: COLUMNS };
+        Self { learner: PairLearner::new(k, network, parameters, size, settings.adamw), settings }
     }
 
     /// The policy and its optimiser.
@@ -216,7 +216,7 @@ impl<K: Kernels> Dpo<K> {
         let read = self.learner.learner.read_metrics(k);
         let share = 1.0 / self.settings.pairs as f64;
         async move {
-            let line = |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| DpoMetrics {
+            let line = |MetricLine { step, sums, gradient_norm }: MetricLine| DpoMetrics {
                 step,
                 loss: sums[0] * share,
                 chosen_rewards: sums[1] * share,

@@ -34,16 +34,22 @@ pub(super) struct PairLearner<K: Kernels> {
     pairs: usize,
 }
 
+/// What a batch of pairs takes, and what its objective does.
+pub(super) struct PairSize {
+    /// Pairs of a batch.
+    pub pairs: usize,
+    /// Tokens of the longest sequence, less one.
+    pub length: usize,
+    /// Further numbers a completion, for the objective to read.
+    pub extra: usize,
+    /// Statistics that the objective reports.
+    pub columns: usize,
+}
+
 impl<K: Kernels> PairLearner<K> {
-    /// For batches of `pairs` pairs of at most `length` + 1 tokens, with `extra` further numbers a completion for the
-    /// objective, which reports `columns` statistics.
-    pub fn new(
-        k: &mut K,
-        (network, parameters): (Network, &[f32]),
-        (pairs, length): (usize, usize),
-        (extra, columns): (usize, usize),
-        adamw: Adamw,
-    ) -> Self {
+    /// A policy that starts from `parameters`, for batches of this size.
+    pub fn new(k: &mut K, network: Network, parameters: &[f32], size: PairSize, adamw: Adamw) -> Self {
+        let PairSize { pairs, length, extra, columns } = size;
         let size = SequenceSize { batch: 2 * pairs, length };
         Self {
             learner: Learner::new(k, network, parameters, size, 2 * pairs * extra, columns, adamw),

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch, last_token_mask};
+use crate::language::{Adamw, Learner, MetricLine, Schedule, Sequence, TokenBatch, last_token_mask};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
 use klimb_network::model::{ModelConfig, with_random_head};
@@ -187,7 +187,7 @@ impl<K: Kernels> RewardModel<K> {
         let read = self.learner.read_metrics(k);
         let share = 1.0 / self.settings.pairs as f64;
         async move {
-            let line = |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| RewardModelMetrics {
+            let line = |MetricLine { step, sums, gradient_norm }: MetricLine| RewardModelMetrics {
                 step,
                 loss: sums[0] * share,
                 chosen_score: sums[1] * share,

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::language::{Adamw, Learner, Schedule, Sequence, TokenBatch};
+use crate::language::{Adamw, Learner, MetricLine, Schedule, Sequence, TokenBatch};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
@@ -122,8 +122,11 @@ impl<K: Kernels> Sft<K> {
     ) -> impl Future<Output = Result<Vec<SftMetrics>, BackendError>> + 'static + use<K> {
         let read = self.learner.read_metrics(k);
         async move {
-            let line =
-                |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| SftMetrics { step, loss: sums[0], gradient_norm };
+            let line = |MetricLine { step, sums, gradient_norm }: MetricLine| SftMetrics {
+                step,
+                loss: sums[0],
+                gradient_norm,
+            };
             Ok(read.await?.lines.into_iter().map(line).collect())
         }
     }

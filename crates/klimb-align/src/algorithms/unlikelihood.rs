@@ -4,9 +4,9 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::pairs::{PairBatch, PairLearner};
+use super::pairs::{PairBatch, PairLearner, PairSize};
 use super::trainer::{PairSettings, pair_trainer};
-use crate::language::{Adamw, Learner, OBJECTIVE_SETTINGS, Schedule};
+use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
@@ -81,8 +81,8 @@ pub struct Unlikelihood<K: Kernels> {
 impl<K: Kernels> Unlikelihood<K> {
     /// Starts from `parameters`; sequences have at most `length` + 1 tokens.
     pub fn new(k: &mut K, network: Network, parameters: &[f32], length: usize, settings: UnlikelihoodSettings) -> Self {
-        let sizes = (settings.pairs, length);
-        Self { learner: PairLearner::new(k, (network, parameters), sizes, (0, COLUMNS), settings.adamw), settings }
+        let size = PairSize { pairs: settings.pairs, length, extra: 0, columns: COLUMNS };
+        Self { learner: PairLearner::new(k, network, parameters, size, settings.adamw), settings }
     }
 
     /// The policy and its optimiser.
@@ -137,7 +137,7 @@ impl<K: Kernels> Unlikelihood<K> {
         let read = self.learner.learner.read_metrics(k);
         let share = 1.0 / self.settings.pairs as f64;
         async move {
-            let line = |(step, sums, gradient_norm): (u64, Vec<f64>, f64)| UnlikelihoodMetrics {
+            let line = |MetricLine { step, sums, gradient_norm }: MetricLine| UnlikelihoodMetrics {
                 step,
                 loss: sums[0] * share,
                 accuracy: sums[1] * share,

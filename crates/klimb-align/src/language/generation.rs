@@ -1,7 +1,7 @@
 //! Writing completions: token by token with cached keys and values, from given coins, in one submit.
 
 use crate::language::Sequence;
-use klimb_network::backend::network::{Activations, Cache, Network};
+use klimb_network::backend::network::{Activations, Cache, DecodeRoom, GenerateInputs, Network};
 use klimb_network::backend::{At, BackendError, GenerateSize, Kernels, kernels};
 use klimb_numerics::real::Real;
 
@@ -133,8 +133,8 @@ impl<K: Kernels> Generation<K> {
             }
             Room::Stepwise { cache, activations } => {
                 let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(1);
-                let given = (coins, settings, prompt_lengths);
-                self.network.generate(k, size, shortest, parameters, given, (cache, activations), tokens);
+                let inputs = GenerateInputs { coins, settings, prompt_lengths, shortest };
+                self.network.generate(k, size, parameters, inputs, DecodeRoom { cache, activations }, tokens);
             }
         }
     }

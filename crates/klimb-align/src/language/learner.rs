@@ -72,11 +72,22 @@ impl Schedule {
     }
 }
 
-/// Lines of metrics read back: for each step its number, the sum of each statistic, and the gradient's norm.
+/// What a step left on the device.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricLine {
+    /// Optimiser steps taken, from 1.
+    pub step: u64,
+    /// The sum of each statistic.
+    pub sums: Vec<f64>,
+    /// The gradient's norm, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// Lines of metrics read back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MetricLines {
-    /// (step, sums of the statistics, gradient norm), oldest first.
-    pub lines: Vec<(u64, Vec<f64>, f64)>,
+    /// A line a step, oldest first.
+    pub lines: Vec<MetricLine>,
 }
 
 /// What a step's forward pass filled, and its backward pass therefore starts from.
@@ -95,7 +106,8 @@ pub struct Learner<K: Kernels> {
     pub parameters: K::Floats,
     activations: Activations<K>,
     gradients: Gradients<K>,
-    moments: (K::Floats, K::Floats),
+    first_moments: K::Floats,
+    second_moments: K::Floats,
     integers: K::Integers,
     /// Settings (8), completion mask (B·T), then whatever else the objective wants for each sequence.
     pub floats: K::Floats,
@@ -143,7 +155,8 @@ impl<K: Kernels> Learner<K> {
             parameters: upload(k, parameters),
             activations: network.activations(k, rows),
             gradients: network.gradients(k, rows),
-            moments: (k.floats("first_moments", len), k.floats("second_moments", len)),
+            first_moments: k.floats("first_moments", len),
+            second_moments: k.floats("second_moments", len),
             integers: k.integers("batch", 3 * rows + network.config().vocabulary + 1),
             floats: k.floats("batch_floats", SETTINGS + rows + extra),
             numbers: k.floats("numbers", 3 * rows),
@@ -328,8 +341,8 @@ impl<K: Kernels> Learner<K> {
             partials: &self.partials,
             parameters: &mut self.parameters,
             gradients: &mut self.gradients.parameters,
-            first_moments: &mut self.moments.0,
-            second_moments: &mut self.moments.1,
+            first_moments: &mut self.first_moments,
+            second_moments: &mut self.second_moments,
         }
         .run(k);
         self.steps += 1;
@@ -354,7 +367,7 @@ impl<K: Kernels> Learner<K> {
                 .map(|step| {
                     let line = &values[(step % METRIC_LINES as u64) as usize * width..][..width];
                     let sums = line[..width - 1].iter().map(|value| value.to_f64()).collect();
-                    (step + 1, sums, line[width - 1].to_f64())
+                    MetricLine { step: step + 1, sums, gradient_norm: line[width - 1].to_f64() }
                 })
                 .collect();
             Ok(MetricLines { lines })

@@ -12,10 +12,17 @@ use klimb_numerics::real::Real;
 pub struct Judge<K: Kernels> {
     network: Network,
     size: SequenceSize,
-    activations: Activations<K>,
     tokens: K::Integers,
     last_tokens: K::Floats,
+    room: Room<K>,
+}
+
+/// What judging writes.
+struct Room<K: Kernels> {
+    activations: Activations<K>,
+    /// The head's value of each position, (B·T).
     values: K::Floats,
+    /// The value at each sequence's last token, (B).
     scores: K::Floats,
 }
 
@@ -27,11 +34,13 @@ impl<K: Kernels> Judge<K> {
         let rows = size.batch * size.length;
         Self {
             size,
-            activations: network.activations(k, rows),
             tokens: k.integers("judged", rows),
             last_tokens: k.floats("last_tokens", rows),
-            values: k.floats("values", rows),
-            scores: k.floats("scores", size.batch),
+            room: Room {
+                activations: network.activations(k, rows),
+                values: k.floats("values", rows),
+                scores: k.floats("scores", size.batch),
+            },
             network,
         }
     }
@@ -57,10 +66,10 @@ impl<K: Kernels> Judge<K> {
                 last_token_mask(self.size.length, chunk).into_iter().map(|it| K::Real::of(f64::from(it))).collect();
             k.write_integers(&mut self.tokens, 0, &batch.inputs);
             k.write_floats(&mut self.last_tokens, 0, &mask);
-            let Self { network, activations, tokens, last_tokens, values, scores: buffer, .. } = self;
+            let Self { network, room, tokens, last_tokens, .. } = self;
             let (tokens, last_tokens) = (At::new(tokens, 0), At::new(last_tokens, 0));
-            record(k, network, batch.size, parameters, tokens, last_tokens, (activations, values, buffer));
-            let read = k.read_floats(&self.scores, 0..chunk.len()).await?;
+            record(k, network, batch.size, parameters, tokens, last_tokens, room);
+            let read = k.read_floats(&self.room.scores, 0..chunk.len()).await?;
             scores.extend(read.into_iter().map(Real::to_f64));
         }
         Ok(scores)
@@ -80,9 +89,8 @@ impl<K: Kernels> Judge<K> {
         last_tokens: At<K::Floats>,
     ) -> &K::Floats {
         assert!(size.batch <= self.size.batch, "judge: {} sequences, room for {}", size.batch, self.size.batch);
-        let Self { network, activations, values, scores, .. } = self;
-        record(k, network, size, parameters, tokens, last_tokens, (activations, values, scores));
-        &self.scores
+        record(k, &self.network, size, parameters, tokens, last_tokens, &mut self.room);
+        &self.room.scores
     }
 }
 
@@ -94,8 +102,9 @@ fn record<K: Kernels>(
     parameters: &K::Floats,
     tokens: At<K::Integers>,
     last_tokens: At<K::Floats>,
-    (activations, values, scores): (&mut Activations<K>, &mut K::Floats, &mut K::Floats),
+    room: &mut Room<K>,
 ) {
+    let Room { activations, values, scores } = room;
     network.trunk_forward(k, size, parameters, tokens, activations);
     network.values_forward(k, size.batch * size.length, parameters, activations, values);
     kernels::SequenceLogprobsForward {

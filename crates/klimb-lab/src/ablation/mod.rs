@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Budget, Evaluation, EvaluationSettings, Leash, OptimumSettings, PAIRS_PER_CHUNK, PreferenceSettings, SweepMethod,
-    SweepRun, SweepSettings, Writer,
+    SweepRollouts, SweepRun, SweepSettings, Writer,
 };
 use klimb_align::algorithms::PpoSettings;
 use klimb_align::language::{Adamw, Schedule};
@@ -214,7 +214,7 @@ fn base_arm(seed: u64, seeds: u64) -> AblationArm {
         preferences,
         evaluation: EvaluationSettings { samples: 1024, ..EvaluationSettings::default() },
         evaluate_every: STEPS / 2,
-        rollouts: (ROLLOUTS, ROLLOUTS / 2),
+        rollouts: SweepRollouts { total: ROLLOUTS, between_points: ROLLOUTS / 2 },
         ppo: PpoSettings::default(),
         best_of_n_completions: 4096,
         optimum: OptimumSettings::default(),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::likelihood::maximise_likelihood;
+use crate::likelihood::{LikelihoodStart, LikelihoodText, maximise_likelihood};
 use crate::{BASE_STEPS, Progress, SFT_STEPS, StudyError, TextSource, pretrain_settings, sft_settings};
 use klimb_network::backend::Kernels;
 use klimb_network::model::{Checkpoint, ModelConfig, initial_parameters};
@@ -73,14 +73,16 @@ pub async fn train_reference<K: Kernels>(
     const SEED: u64 = 1;
     let world = recipe.text()?;
     let config = recipe.config(&world)?;
-    let start = initial_parameters(&config, SEED);
-    let text = (TextSource::documents(SEED), MAX_DOCUMENT - 1);
+    let parameters = initial_parameters(&config, SEED);
+    let start = LikelihoodStart { stage: "base", config, parameters: &parameters };
+    let text = LikelihoodText { source: TextSource::documents(SEED), length: MAX_DOCUMENT - 1 };
     let settings = pretrain_settings(recipe.base_steps);
-    let base = maximise_likelihood(k, &world, ("base", config, &start), settings, text, &mut report).await?;
+    let base = maximise_likelihood(k, &world, start, settings, text, &mut report).await?;
     let Some(base) = base else { return Ok(None) };
-    let text = (TextSource::reviews(SEED), MAX_SEQUENCE - 1);
+    let start = LikelihoodStart { stage: "sft", config, parameters: &base };
+    let text = LikelihoodText { source: TextSource::reviews(SEED), length: MAX_SEQUENCE - 1 };
     let settings = sft_settings(recipe.sft_steps);
-    let sft = maximise_likelihood(k, &world, ("sft", config, &base), settings, text, &mut report).await?;
+    let sft = maximise_likelihood(k, &world, start, settings, text, &mut report).await?;
     Ok(sft.map(|parameters| Checkpoint {
         config,
         vocabulary_fingerprint: world.vocabulary().fingerprint(),

@@ -16,7 +16,8 @@ pub fn comparison_cells(
     settings: &ComparisonSettings,
     config: &ModelConfig,
     results: &[ComparisonResult],
-    (reference, optimum): (&FrontierPoint, &[OptimumPoint]),
+    reference: &FrontierPoint,
+    optimum: &[OptimumPoint],
 ) -> Vec<ComparisonCell> {
     let mut cells = Vec::new();
     for method in COMPARED {
@@ -176,7 +177,7 @@ mod tests {
         });
         let config =
             ModelConfig { vocabulary: 20, context: 16, width: 16, layers: 1, heads: 2, own_unembedding: false };
-        let cells = comparison_cells(&settings, &config, &results, (&point(0.0, 0.5), &curve));
+        let cells = comparison_cells(&settings, &config, &results, &point(0.0, 0.5), &curve);
         let cell = |quantity: &str| cells.iter().find(|it| it.method == Method::Ppo && it.quantity == quantity);
         let value = |quantity: &str| cell(quantity).unwrap_or_else(|| panic!("no {quantity}")).value;
         let close = |quantity: &str, expected: f64| {

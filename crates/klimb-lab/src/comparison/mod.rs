@@ -11,14 +11,14 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::spent::Moment;
 use super::{
-    Leash, Plan, RunEnd, Sink, Spent, StudyError, SweepError, SweepMethod, SweepPoint, SweepRun, SweepSettings,
-    run_ppo_of, train, train_reward_model,
+    JudgedPpo, Leash, Plan, Reference, RewardModelRun, RunEnd, Sink, Spent, StudyError, SweepError, SweepMethod,
+    SweepPoint, SweepRollouts, SweepRun, SweepSettings, run_ppo_of, train, train_reward_model,
 };
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, MetricRow};
 use klimb_network::backend::Kernels;
-use klimb_network::backend::network::Network;
 use klimb_text::ConfigError;
 use klimb_world::World;
 
@@ -158,7 +158,8 @@ impl ComparisonSettings {
     /// Three leashes, three seeds, twice the points.
     pub fn full() -> Self {
         let quick = SweepSettings::quick(1);
-        let sweep = SweepSettings { evaluate_every: 50, rollouts: (30, 5), ..quick };
+        let sweep =
+            SweepSettings { evaluate_every: 50, rollouts: SweepRollouts { total: 30, between_points: 5 }, ..quick };
         Self { sweep, betas: vec![0.1, 0.3, 1.0], seeds: vec![1, 2, 3] }
     }
 
@@ -177,8 +178,8 @@ impl ComparisonSettings {
                 return Err(ConfigError::new(field, "give at least one"));
             }
         }
-        let run = |part| SweepRun { method: method_of(part), seed: 1 };
-        let runs = COMPARED.iter().flat_map(|&method| self.betas.iter().map(move |&beta| run((method, beta))));
+        let run = |method, beta| SweepRun { method: method_of(method, beta), seed: 1 };
+        let runs = COMPARED.iter().flat_map(|&method| self.betas.iter().map(move |&beta| run(method, beta)));
         SweepSettings { runs: runs.collect(), ..self.sweep.clone() }.validated()?;
         Ok(self)
     }
@@ -186,7 +187,7 @@ impl ComparisonSettings {
     /// Whether a policy's result has all of its points, of which one that diverged has as many as it came to.
     pub fn is_whole(&self, result: &ComparisonResult) -> bool {
         let ComparisonPart::Policy { method, beta, seed, .. } = result.part else { return true };
-        let run = SweepRun { method: method_of((method, beta)), seed };
+        let run = SweepRun { method: method_of(method, beta), seed };
         result.is_diverged || self.sweep.is_finished(&run, &result.points)
     }
 
@@ -212,7 +213,7 @@ impl ComparisonSettings {
     }
 }
 
-fn method_of((method, beta): (Method, f64)) -> SweepMethod {
+fn method_of(method: Method, beta: f64) -> SweepMethod {
     match method {
         Method::PreferredFt => SweepMethod::PreferredFt,
         Method::Dpo => SweepMethod::Dpo { beta },
@@ -228,8 +229,28 @@ fn method_of((method, beta): (Method, f64)) -> SweepMethod {
     }
 }
 
-/// Does a part, with the parameters of the reward model if it is one; whoever writes those names them in the result. PPO's policies are given that of their seed. `None`
-/// if `watch`, asked all along, ended it. `clock` is any clock, in seconds.
+/// What [`compare_part`] does.
+#[derive(Debug, Clone, Copy)]
+pub struct ComparisonTask<'a> {
+    /// The study.
+    pub settings: &'a ComparisonSettings,
+    /// Which training of it.
+    pub part: ComparisonPart,
+    /// The parameters of the seed's reward model, for a policy of PPO.
+    pub reward_model: Option<&'a [f32]>,
+}
+
+/// Who takes the time of a training, and may end it.
+#[derive(Debug, Clone, Copy)]
+pub struct ComparisonWatch<C, W> {
+    /// Any clock, in seconds.
+    pub clock: C,
+    /// Asked all along.
+    pub watch: W,
+}
+
+/// Does a part. The answer has the parameters of the reward model, if the part is one: whoever writes those names them in the
+/// result. `None` if `watch` ended it.
 ///
 /// # Errors
 /// `Backend` if a read fails. A policy that diverges is a result; a reward model that does is `RewardModel`.
@@ -239,25 +260,27 @@ fn method_of((method, beta): (Method, f64)) -> SweepMethod {
 pub async fn compare_part<K: Kernels>(
     k: &mut K,
     world: &World,
-    reference: (&Network, &[f32]),
-    (settings, part, reward_model): (&ComparisonSettings, ComparisonPart, Option<&[f32]>),
-    (clock, watch): (impl Fn() -> f64, impl FnMut() -> ControlFlow<()>),
+    reference: Reference<'_>,
+    task: ComparisonTask<'_>,
+    watch: ComparisonWatch<impl Fn() -> f64, impl FnMut() -> ControlFlow<()>>,
 ) -> Result<Option<(ComparisonResult, Option<Vec<f32>>)>, StudyError> {
+    let ComparisonTask { settings, part, reward_model } = task;
     let (method, beta, rate, seed) = match part {
         ComparisonPart::Policy { method, beta, rate, seed } => (method, beta, rate, seed),
         ComparisonPart::RewardModel { seed } => (Method::Ppo, settings.middle(), Rate::One, seed),
     };
-    let plan = settings.sweep.plan(&SweepRun { method: method_of((method, beta)), seed });
+    let plan = settings.sweep.plan(&SweepRun { method: method_of(method, beta), seed });
+    let ComparisonWatch { clock, watch } = watch;
     let mut sink = Kept { clock, watch, points: Vec::new() };
     let result = |spent, points, is_diverged| ComparisonResult { part, spent, points, is_diverged, reward_model: None };
     let ended = match plan {
         Plan::Rlhf(plan) => {
-            if let (ComparisonPart::RewardModel { .. }, Some((preferences, recipe))) = (part, plan.reward_model) {
-                let begin = ((sink.clock)(), k.counters());
-                let recipe = (preferences, recipe, seed);
-                let trained = train_reward_model(k, world, reference, recipe, &mut sink.watch).await?;
+            if let (ComparisonPart::RewardModel { .. }, Some(plan)) = (part, plan.reward_model) {
+                let begin = Moment { seconds: sink.seconds(), counters: k.counters() };
+                let run = RewardModelRun { plan, seed };
+                let trained = train_reward_model(k, world, reference, run, &mut sink.watch).await?;
                 let mut spent = Spent::default();
-                spent.add(begin, ((sink.clock)(), k.counters()));
+                spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
                 return Ok(trained.map(|trained| (result(spent, Vec::new(), false), Some(trained.parameters))));
             }
             let mut ppo = plan.ppo;
@@ -267,7 +290,7 @@ pub async fn compare_part<K: Kernels>(
                 "compare_part: PPO without its reward model"
             );
             let reward_model = plan.reward_model.and(reward_model);
-            run_ppo_of(k, world, reference, (ppo, reward_model, seed), &mut sink).await
+            run_ppo_of(k, world, reference, JudgedPpo { settings: ppo, reward_model, seed }, &mut sink).await
         }
         Plan::Train(plan) => {
             let algorithm = plan.algorithm.with_schedule(rate.of(plan.algorithm.budget().schedule));

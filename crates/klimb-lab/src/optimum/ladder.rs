@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::mixture::{Mixture, PIECE, Worth};
 use super::{OptimumSample, Tilted, optimum};
-use crate::limits;
+use crate::{Reference, limits};
 use klimb_align::algorithms::{Sft, SftSettings};
 use klimb_align::language::{Adamw, Schedule, Sequence, upload};
 use klimb_metrics::OptimumPoint;
-use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
@@ -113,11 +112,9 @@ pub struct OptimumSamples {
 ///
 /// # Errors
 /// As any read of the backend: `DeviceLost` or `Readback`.
-#[allow(clippy::too_many_arguments)]
 pub async fn sample_optimum<K, J>(
     k: &mut K,
-    network: &Network,
-    reference: &[f32],
+    reference: Reference<'_>,
     prompts: &[Vec<u32>],
     mut judge: J,
     settings: &OptimumSettings,
@@ -127,6 +124,7 @@ where
     K: Kernels,
     J: AsyncFnMut(&mut K, &[Sequence]) -> Result<Vec<Worth>, BackendError>,
 {
+    let Reference { network, parameters: reference } = reference;
     let coins = Generator::new(settings.seed, "optimum");
     let reference_parameters = upload(k, reference);
     let mut mixture = Mixture::new(k, network, reference_parameters, prompts, coins);

@@ -11,7 +11,18 @@ use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::ModelConfig;
 use klimb_world::MAX_SEQUENCE;
 
-/// The optimum of the score that the reward model `parameters` of these sizes gives, over the slider's range of β and by
+/// The reward model of a seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnedReward<'a> {
+    /// Its sizes, without its head.
+    pub config: ModelConfig,
+    /// Its parameters, flat, with its head.
+    pub parameters: &'a [f32],
+    /// The seed, which the points carry.
+    pub seed: u64,
+}
+
+/// The optimum of the score that the reward model gives, over the slider's range of β and by
 /// rising β, from completions `drawn` already. Proposals fitted to another reward leave the estimate right; they decide,
 /// like there, how many of the samples are effective. `watch` is asked before each piece, and may end it; then the answer
 /// is `None`.
@@ -20,22 +31,23 @@ use klimb_world::MAX_SEQUENCE;
 /// As any read of the backend: `DeviceLost` or `Readback`.
 ///
 /// # Panics
-/// If `parameters` are not of a network of these sizes with a head.
+/// If its parameters are not of a network of these sizes with a head.
 pub async fn learned_optimum<K: Kernels>(
     k: &mut K,
-    (config, parameters, seed): (ModelConfig, &[f32], u64),
+    reward_model: LearnedReward<'_>,
     drawn: &OptimumSamples,
     mut watch: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Option<Vec<LearnedOptimumPoint>>, BackendError> {
+    let LearnedReward { config, parameters, seed } = reward_model;
     let mut judge = Judge::new(k, config, SequenceSize { batch: PIECE, length: MAX_SEQUENCE });
-    let reward_model = upload(k, parameters);
+    let parameters = upload(k, parameters);
     let mut samples = drawn.samples.clone();
     for (samples, sequences) in samples.iter_mut().zip(&drawn.sequences) {
         for (samples, sequences) in samples.chunks_mut(PIECE).zip(sequences.chunks(PIECE)) {
             if watch().is_break() {
                 return Ok(None);
             }
-            let scores = judge.scores(k, &reward_model, sequences).await?;
+            let scores = judge.scores(k, &parameters, sequences).await?;
             samples.iter_mut().zip(scores).for_each(|(sample, score)| sample.reward = score);
         }
     }

@@ -12,7 +12,7 @@ mod mixture;
 mod recorded;
 
 pub use ladder::{OptimumSamples, OptimumSettings, sample_optimum};
-pub use learned::learned_optimum;
+pub use learned::{LearnedReward, learned_optimum};
 pub use mixture::Worth;
 pub use recorded::{RecordedOptimum, RecordedOptimumError};
 

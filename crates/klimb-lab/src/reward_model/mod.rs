@@ -130,7 +130,14 @@ pub struct RewardModelTraining<K: Kernels> {
     epoch: u64,
     /// Scores of the validation that is under way.
     judged: Vec<f64>,
-    best: Option<(RewardModelReport, Vec<f32>)>,
+    best: Option<Validated>,
+}
+
+/// A reward model as a validation saw it.
+struct Validated {
+    report: RewardModelReport,
+    /// Flat.
+    parameters: Vec<f32>,
 }
 
 impl<K: Kernels> RewardModelTraining<K> {
@@ -242,8 +249,9 @@ impl<K: Kernels> RewardModelTraining<K> {
         if !report.loss.is_finite() {
             return Err(RewardModelError::Diverged { step });
         }
-        if self.best.as_ref().is_none_or(|(best, _)| report.loss < best.loss) {
-            self.best = Some((report.clone(), self.algorithm.learner().read_parameters(k).await?));
+        if self.best.as_ref().is_none_or(|best| report.loss < best.report.loss) {
+            let parameters = self.algorithm.learner().read_parameters(k).await?;
+            self.best = Some(Validated { report: report.clone(), parameters });
         }
         Ok(Some(report))
     }
@@ -260,7 +268,7 @@ impl<K: Kernels> RewardModelTraining<K> {
         if self.best.is_none() {
             self.validate(k).await?;
         }
-        let (report, parameters) = self.best.expect("validation keeps the first it sees");
+        let Validated { report, parameters } = self.best.expect("validation keeps the first it sees");
         let uploaded = upload(k, &parameters);
         let scores = self.judge.scores(k, &uploaded, references).await?;
         let (reference_mean, deviation) = (mean(&scores), standard_deviation(&scores));

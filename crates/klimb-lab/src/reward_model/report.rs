@@ -108,23 +108,32 @@ fn share(instances: &[Vec<Pair>], scored: &[ScoredPair], count: impl Fn(&Pair, &
     Share { share, half_width: half_width(&residuals) }
 }
 
+/// What is summed up for a bar.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    pairs: usize,
+    confidence: f64,
+    /// Pairs in order, ties half.
+    right: f64,
+}
+
 fn reliability(scored: &[ScoredPair]) -> Vec<ReliabilityBin> {
     let width = 0.5 / BINS as f64;
-    let mut bins = [(0usize, 0.0, 0.0); BINS];
+    let mut bins = [Sums::default(); BINS];
     for scored in scored {
         let confidence = sigmoid(scored.margin().abs());
         let bin = &mut bins[(((confidence - 0.5) / width) as usize).min(BINS - 1)];
-        bin.0 += 1;
-        bin.1 += confidence;
-        bin.2 += scored.in_order();
+        bin.pairs += 1;
+        bin.confidence += confidence;
+        bin.right += scored.in_order();
     }
-    let bin = |(index, (pairs, confidence, right)): (usize, (usize, f64, f64))| ReliabilityBin {
+    let bin = |(index, Sums { pairs, confidence, right }): (usize, Sums)| ReliabilityBin {
         low: 0.5 + width * index as f64,
         pairs,
         confidence: confidence / pairs as f64,
         accuracy: right / pairs as f64,
     };
-    bins.into_iter().enumerate().filter(|(_, bin)| bin.0 > 0).map(bin).collect()
+    bins.into_iter().enumerate().filter(|(_, bin)| bin.pairs > 0).map(bin).collect()
 }
 
 #[cfg(test)]

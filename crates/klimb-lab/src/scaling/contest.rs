@@ -17,15 +17,23 @@ pub struct ScalingContest<K: Kernels> {
     /// Not yet there while the opponent writes.
     contest: Option<Contest>,
     writing: Option<Writing<K>>,
-    /// Whose turn it is, with the parameters it has.
-    contestant: Option<(ScalingPart, bool, u64)>,
+    /// Whose turn it is.
+    turn: Option<Turn>,
+}
+
+/// A contestant that is writing.
+struct Turn {
+    part: ScalingPart,
+    has_cue: bool,
+    /// Parameters it has.
+    parameters: u64,
 }
 
 impl<K: Kernels> ScalingContest<K> {
     /// Begins with what the opponent writes, the SFT model of the largest size.
     pub fn against(k: &mut K, world: &World, settings: &ScalingSettings, opponent: &Checkpoint) -> Self {
         let writing = Contest::opponents_writing(k, world, &Contestant::new(opponent), settings.contest);
-        Self { settings: settings.contest, contest: None, writing: Some(writing), contestant: None }
+        Self { settings: settings.contest, contest: None, writing: Some(writing), turn: None }
     }
 
     /// Whether it waits for the next contestant.
@@ -41,7 +49,7 @@ impl<K: Kernels> ScalingContest<K> {
         let contest = self.contest.as_ref().filter(|_| self.is_waiting()).expect("ScalingContest: still writing");
         let contestant = Contestant { has_cue, ..Contestant::new(policy) };
         self.writing = Some(contest.contestants_writing(k, world, &contestant, 1.0));
-        self.contestant = Some((part, has_cue, Layout::new(&policy.config).len as u64));
+        self.turn = Some(Turn { part, has_cue, parameters: Layout::new(&policy.config).len as u64 });
     }
 
     /// One piece; the point of a contestant that is through.
@@ -56,7 +64,7 @@ impl<K: Kernels> ScalingContest<K> {
         };
         // Each writer makes buffers of its own: their bind groups go with them.
         k.forget();
-        let Some((part, has_cue, parameters)) = self.contestant.take() else {
+        let Some(Turn { part, has_cue, parameters }) = self.turn.take() else {
             self.contest = Some(Contest::against_written(world, self.settings, &sequences));
             return Ok(None);
         };

@@ -133,7 +133,7 @@ impl ScalingSettings {
     pub fn full() -> Self {
         let ppo = PpoRunSettings::default();
         Self {
-            sizes: sizes(&[(16, 1), (32, 2), (64, 2), (96, 3), (128, 4)]),
+            sizes: vec![size(16, 1), size(32, 2), size(64, 2), size(96, 3), size(128, 4)],
             seeds: vec![1, 2, 3],
             base: pretrain_settings(BASE_STEPS),
             sft: sft_settings(SFT_STEPS),
@@ -148,7 +148,7 @@ impl ScalingSettings {
         let full = Self::full();
         let rollouts = 12;
         Self {
-            sizes: sizes(&[(16, 1), (32, 2), (64, 2), (128, 4)]),
+            sizes: vec![size(16, 1), size(32, 2), size(64, 2), size(128, 4)],
             seeds: vec![1],
             base: SftSettings { batch: 32, ..pretrain_settings(400) },
             sft: SftSettings { batch: 32, ..sft_settings(200) },
@@ -173,14 +173,14 @@ impl ScalingSettings {
     pub fn page(seed: u64) -> Self {
         let quick = Self::quick();
         let contest = ContestSettings { instances: 512, ..quick.contest };
-        Self { sizes: sizes(&[(16, 1), (32, 2), (64, 2)]), seeds: vec![seed], contest, ..quick }
+        Self { sizes: vec![size(16, 1), size(32, 2), size(64, 2)], seeds: vec![seed], contest, ..quick }
     }
 
     /// An experiment that proves the plumbing in seconds and teaches nothing.
     pub fn smoke() -> Self {
         let quick = Self::quick();
         Self {
-            sizes: sizes(&[(16, 1), (32, 1)]),
+            sizes: vec![size(16, 1), size(32, 1)],
             base: SftSettings { batch: 4, ..pretrain_settings(2) },
             sft: SftSettings { batch: 4, ..sft_settings(2) },
             ppo: PpoRunSettings {
@@ -264,8 +264,8 @@ impl ScalingSettings {
     }
 }
 
-fn sizes(sizes: &[(usize, usize)]) -> Vec<ModelSize> {
-    sizes.iter().map(|&(width, layers)| ModelSize { width, layers }).collect()
+const fn size(width: usize, layers: usize) -> ModelSize {
+    ModelSize { width, layers }
 }
 
 /// Passes of `tokens` through a model of this size. Attention, norms and embeddings weigh as much as so many weights.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{ScalingPart, ScalingSettings, Stage};
-use crate::likelihood::LikelihoodTraining;
+use crate::likelihood::{LikelihoodStart, LikelihoodText, LikelihoodTraining};
 use crate::ppo::{PpoRunSettings, Round, Rounds};
 use crate::{Progress, StudyError, TextSource};
 use klimb_align::algorithms::{Ppo, PpoStart};
@@ -31,8 +31,14 @@ struct PpoTraining<K: Kernels> {
     settings: PpoRunSettings,
     rounds: Rounds,
     reviews: TextSource,
-    /// The round that is learned from, and the minibatches that are left of it, the next one last.
-    learning: Option<(Round, Vec<Vec<usize>>)>,
+    learning: Option<Learning>,
+}
+
+/// What is learned from a round.
+struct Learning {
+    round: Round,
+    /// The minibatches that are left of it, the next one last.
+    minibatches: Vec<Vec<usize>>,
 }
 
 impl<K: Kernels> PartTraining<K> {
@@ -52,15 +58,16 @@ impl<K: Kernels> PartTraining<K> {
         assert!(start.is_none_or(|start| start.config == config), "PartTraining: a start of another size");
         let start = start.map_or_else(|| initial_parameters(&config, part.seed), |start| start.parameters.clone());
         let mut likelihood = |stage, settings, text| {
-            Kind::Likelihood(Box::new(LikelihoodTraining::new(k, (stage, config, &start), settings, text)))
+            let start = LikelihoodStart { stage, config, parameters: &start };
+            Kind::Likelihood(Box::new(LikelihoodTraining::new(k, start, settings, text)))
         };
         let kind = match part.stage {
             Stage::Base => {
-                let text = (TextSource::documents(part.seed), MAX_DOCUMENT - 1);
+                let text = LikelihoodText { source: TextSource::documents(part.seed), length: MAX_DOCUMENT - 1 };
                 likelihood("base", settings.rated(settings.base, part.size.width), text)
             }
             Stage::Sft => {
-                let text = (TextSource::reviews(part.seed), MAX_SEQUENCE - 1);
+                let text = LikelihoodText { source: TextSource::reviews(part.seed), length: MAX_SEQUENCE - 1 };
                 likelihood("sft", settings.rated(settings.sft, part.size.width), text)
             }
             Stage::Ppo | Stage::PpoPtx => {
@@ -135,12 +142,12 @@ impl<K: Kernels> PpoTraining<K> {
     }
 
     async fn advance(&mut self, k: &mut K, world: &World) -> Result<(), StudyError> {
-        let Some((round, minibatches)) = &mut self.learning else {
+        let Some(Learning { round, minibatches }) = &mut self.learning else {
             let drawn = self.rounds.advance(k, world, &mut self.ppo, EPISODES_PER_PIECE).await?;
             self.learning = drawn.map(|round| {
                 let mut minibatches = self.rounds.minibatches(&self.ppo);
                 minibatches.reverse();
-                (round, minibatches)
+                Learning { round, minibatches }
             });
             return Ok(());
         };

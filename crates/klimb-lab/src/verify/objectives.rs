@@ -175,8 +175,13 @@ impl BradleyTerry {
 
 impl Gae {
     fn validate(&self) -> Result<(), ReferenceError> {
-        let rows = [("values", &self.values), ("advantages", &self.advantages), ("returns", &self.returns)];
-        validate_rows("gae", &self.lengths, ("rewards", &self.rewards), &rows)
+        let tables = [
+            Table::new("rewards", &self.rewards),
+            Table::new("values", &self.values),
+            Table::new("advantages", &self.advantages),
+            Table::new("returns", &self.returns),
+        ];
+        validate_tables("gae", &self.lengths, &tables)
     }
 
     fn check(&self) -> Vec<Check> {
@@ -195,18 +200,19 @@ impl Gae {
 
 impl Ppo {
     fn validate(&self) -> Result<(), ReferenceError> {
-        let rows = [
-            ("old_logprobs", &self.old_logprobs),
-            ("advantages", &self.advantages),
-            ("old_values", &self.old_values),
-            ("values", &self.values),
-            ("returns", &self.returns),
-            ("entropies", &self.entropies),
-            ("dlogprobs", &self.dlogprobs),
-            ("dvalues", &self.dvalues),
-            ("dentropies", &self.dentropies),
+        let tables = [
+            Table::new("logprobs", &self.logprobs),
+            Table::new("old_logprobs", &self.old_logprobs),
+            Table::new("advantages", &self.advantages),
+            Table::new("old_values", &self.old_values),
+            Table::new("values", &self.values),
+            Table::new("returns", &self.returns),
+            Table::new("entropies", &self.entropies),
+            Table::new("dlogprobs", &self.dlogprobs),
+            Table::new("dvalues", &self.dvalues),
+            Table::new("dentropies", &self.dentropies),
         ];
-        validate_rows("ppo", &self.lengths, ("logprobs", &self.logprobs), &rows)?;
+        validate_tables("ppo", &self.lengths, &tables)?;
         if self.lengths.iter().all(|&kept| kept == 0) {
             return Err(ReferenceError::mismatch("ppo lengths", "at least one token in all", 0));
         }
@@ -261,17 +267,25 @@ impl Ppo {
     }
 }
 
-/// Refuses tables that are not all of the shape of `first`, and lengths beyond it.
-fn validate_rows(
-    objective: &str,
-    lengths: &[usize],
-    (name, first): (&str, &Rows),
-    others: &[(&str, &Rows)],
-) -> Result<(), ReferenceError> {
+/// A table of the file, with the name it has there.
+struct Table<'a> {
+    name: &'static str,
+    rows: &'a Rows,
+}
+
+impl<'a> Table<'a> {
+    fn new(name: &'static str, rows: &'a Rows) -> Self {
+        Self { name, rows }
+    }
+}
+
+/// Refuses tables that are not all of the shape of the first, and lengths beyond it.
+fn validate_tables(objective: &str, lengths: &[usize], tables: &[Table]) -> Result<(), ReferenceError> {
+    let Table { name, rows: first } = tables[0];
     not_empty(&format!("{objective} {name}"), first)?;
     not_empty(&format!("{objective} {name}[0]"), &first[0])?;
     let length = first[0].len();
-    for (name, rows) in [(name, first)].iter().chain(others) {
+    for Table { name, rows } in tables {
         same_count(&format!("rows of {objective} {name}"), first.len(), rows.len())?;
         for row in *rows {
             same_count(&format!("length of a row of {objective} {name}"), length, row.len())?;

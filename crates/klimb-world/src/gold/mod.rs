@@ -76,7 +76,7 @@ impl Lexicon {
         }
         let mut workings: Vec<WordWorking> = (0..plain.len())
             .map(|index| {
-                let (contribution, rules) = rules::contribution(self, (&plain, &loud), index);
+                let (contribution, rules) = rules::contribution(self, &plain, &loud, index);
                 let valence = self.valence(plain[index]).unwrap_or(0.0);
                 WordWorking { word: plain[index].to_owned(), valence, contribution, rules }
             })

@@ -101,8 +101,9 @@ const IDIOMS: [(&str, f64); 9] = [
 /// Dampeners of two words.
 const DAMPENING_PHRASES: [(&str, f64); 3] = [("just enough", -0.293), ("kind of", -0.293), ("sort of", -0.293)];
 
-/// What word `index` adds to the sum before "but" is considered, and why.
-pub(super) fn contribution(lexicon: &Lexicon, (words, loud): (&[&str], &[bool]), index: usize) -> (f64, Vec<Rule>) {
+/// What word `index` of `words`, of which those that are `loud` stand in capitals, adds to the sum before "but" is
+/// considered, and why.
+pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], loud: &[bool], index: usize) -> (f64, Vec<Rule>) {
     let mut rules = Vec::new();
     let word = words[index];
     let next = words.get(index + 1).copied();

@@ -2,6 +2,7 @@
 //! anybody.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -138,20 +139,30 @@ pub fn to_jsonl(world: &World, pairs: &[Pair]) -> String {
     };
     let ended = |tokens: &[u32]| tokens.contains(&Vocabulary::END);
     let line = |Pair { prompt, chosen, rejected, .. }: &Pair| {
-        jsonl_line(&text(prompt), (&text(chosen), ended(chosen)), (&text(rejected), ended(rejected)))
+        let chosen = CompletionText { text: &text(chosen), ended: ended(chosen) };
+        let rejected = CompletionText { text: &text(rejected), ended: ended(rejected) };
+        jsonl_line(&text(prompt), chosen, rejected)
     };
     pairs.iter().map(line).collect()
 }
 
-/// One line of a file of pairs, line break included, from the texts of prompt, chosen and rejected; each completion with
-/// whether its end token came.
-pub fn jsonl_line(prompt: &str, chosen: (&str, bool), rejected: (&str, bool)) -> String {
+/// A completion as a file of pairs has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompletionText<'a> {
+    /// Its words, without the end token.
+    pub text: &'a str,
+    /// Whether its end token came.
+    pub ended: bool,
+}
+
+/// One line of a file of pairs, line break included, from the text of the prompt and both completions.
+pub fn jsonl_line(prompt: &str, chosen: CompletionText, rejected: CompletionText) -> String {
     let line = Line {
         prompt,
-        chosen: chosen.0,
-        rejected: rejected.0,
-        chosen_truncated: !chosen.1,
-        rejected_truncated: !rejected.1,
+        chosen: chosen.text,
+        rejected: rejected.text,
+        chosen_truncated: !chosen.ended,
+        rejected_truncated: !rejected.ended,
     };
     json::to_text(&line) + "\n"
 }
@@ -210,13 +221,13 @@ impl Reader<'_> {
                 return Err(PairError::Question { place: self.place, field });
             }
         }
-        let prompt = self.encode("prompt", &prompt, (1, MAX_PROMPT))?;
+        let prompt = self.encode("prompt", &prompt, 1..=MAX_PROMPT)?;
         // As long as a model may write: the longer the prompt, the shorter its completion.
         let room = MAX_SEQUENCE - prompt.len();
         let completion = |field, text: &str, truncated: bool| {
             // A model may end at once: then its end token is all of its completion.
-            let range = if truncated { (1, room) } else { (0, room - 1) };
-            let mut tokens = self.encode(field, text, range)?;
+            let lengths = if truncated { 1..=room } else { 0..=room - 1 };
+            let mut tokens = self.encode(field, text, lengths)?;
             tokens.extend((!truncated).then_some(Vocabulary::END));
             Ok(tokens)
         };
@@ -271,7 +282,8 @@ impl Reader<'_> {
         }
     }
 
-    fn encode(self, field: &'static str, text: &str, (low, high): (usize, usize)) -> Result<Vec<u32>, PairError> {
+    /// A text's tokens, whose number must be among `lengths`.
+    fn encode(self, field: &'static str, text: &str, lengths: RangeInclusive<usize>) -> Result<Vec<u32>, PairError> {
         let place = self.place;
         let encoded = encode_with_padding(self.world, text);
         if !encoded.unknown.is_empty() {
@@ -281,8 +293,8 @@ impl Reader<'_> {
             return Err(PairError::UnknownWords { place, field, words: words.join(", ") });
         }
         match encoded.tokens.len() {
-            count if (low..=high).contains(&count) => Ok(encoded.tokens),
-            count => Err(PairError::Length { place, field, count, low, high }),
+            count if lengths.contains(&count) => Ok(encoded.tokens),
+            count => Err(PairError::Length { place, field, count, low: *lengths.start(), high: *lengths.end() }),
         }
     }
 }

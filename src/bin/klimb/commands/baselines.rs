@@ -9,7 +9,9 @@ use indicatif::ProgressBar;
 use klimb::ConfigError;
 use klimb::algorithms::{SftSettings, UnlikelihoodSettings, best_of_n_bound};
 use klimb::backend::network::Network;
-use klimb::experiments::{Algorithm, BestOfNSettings, Budget, Plan, Sink, SweepError, SweepPoint, run_best_of_n};
+use klimb::experiments::{
+    Algorithm, BestOfNRun, BestOfNSettings, Budget, Plan, Reference, Sink, SweepError, SweepPoint, run_best_of_n,
+};
 use klimb::metrics::{MetricRow, Setting};
 
 use super::machine::{BackendArguments, on};
@@ -137,10 +139,10 @@ impl BestOfN {
         let mut table = Table { start: Instant::now(), bar: progress::bar(work, "pieces") };
         files::print_answer("     N  KL, nats        at most  gold reward     distinct\n")?;
         let network = Network::new(reference.config);
-        let start = (&network, &reference.parameters[..]);
-        let seeded = (&settings, reward.as_deref(), self.seed);
+        let start = Reference { network: &network, parameters: &reference.parameters };
+        let run = BestOfNRun { settings: &settings, reward_model: reward.as_deref(), seed: self.seed };
         let ended = on!(self.backend.open()?, k => {
-            pollster::block_on(run_best_of_n(k, &world, start, seeded, &mut table))
+            pollster::block_on(run_best_of_n(k, &world, start, run, &mut table))
         });
         table.bar.finish_and_clear();
         ended.map_err(|error: SweepError<SinkError>| Failure::new(error.to_string()))?;

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, RecordedOptimum, StudyError, compare_part,
-    comparison_cells, optimum_curve, reference_point,
+    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch, RecordedOptimum,
+    Reference, StudyError, compare_part, comparison_cells, optimum_curve, reference_point,
 };
 use klimb::metrics::{ComparisonCell, Method, OptimumPoint, comparison_csv, optimum_csv, parse_optimum_csv};
 use klimb::model::Checkpoint;
@@ -209,6 +209,11 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// What every policy starts from.
+    fn start(&self) -> Reference<'_> {
+        Reference { network: &self.network, parameters: &self.reference.parameters }
+    }
+
     /// One training with its files, or `None` after Ctrl-C.
     async fn train_part<K: Kernels>(
         &self,
@@ -223,10 +228,10 @@ impl Work<'_> {
             }
             ComparisonPart::Policy { .. } | ComparisonPart::RewardModel { .. } => None,
         };
-        let started = (&self.network, &self.reference.parameters[..]);
-        let task = (self.settings, part, judge.as_ref().map(|judge| &judge.parameters[..]));
-        let clock = || start.elapsed().as_secs_f64();
-        let done: Result<_, StudyError> = compare_part(k, self.world, started, task, (clock, go_on)).await;
+        let reward_model = judge.as_ref().map(|judge| &judge.parameters[..]);
+        let task = ComparisonTask { settings: self.settings, part, reward_model };
+        let watch = ComparisonWatch { clock: || start.elapsed().as_secs_f64(), watch: go_on };
+        let done: Result<_, StudyError> = compare_part(k, self.world, self.start(), task, watch).await;
         let Some((mut result, parameters)) = done? else { return Ok(None) };
         result.reward_model = judge.map(|judge| judge.fingerprint());
         if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, parameters) {
@@ -255,10 +260,9 @@ impl Work<'_> {
         }
         let results: Vec<ComparisonResult> = results.into_iter().flatten().collect();
         let Some(optimum) = self.optimum(k).await? else { return Ok(End::Interrupted) };
-        let start = (&self.network, &self.reference.parameters[..]);
         let evaluation = self.settings.sweep.evaluation;
-        let reference = reference_point(k, self.world, start, self.reference.step, evaluation).await?.point;
-        let cells = comparison_cells(self.settings, &self.reference.config, &results, (&reference, &optimum));
+        let reference = reference_point(k, self.world, self.start(), self.reference.step, evaluation).await?.point;
+        let cells = comparison_cells(self.settings, &self.reference.config, &results, &reference, &optimum);
         self.folder.write("comparison.csv", comparison_csv(&cells))?;
         files::print(&table(&cells)?);
         Ok(End::Done)
@@ -289,8 +293,8 @@ impl Work<'_> {
         let curve = match RECORDED.into_iter().find_map(recorded) {
             Some(curve) => curve,
             None => {
-                let (parameters, settings) = (&self.reference.parameters, &self.settings.sweep.optimum);
-                let drawn = sampled(k, self.world, &self.network, parameters, temperature, settings).await?;
+                let settings = &self.settings.sweep.optimum;
+                let drawn = sampled(k, self.world, self.start(), temperature, settings).await?;
                 let Some(drawn) = drawn else { return Ok(None) };
                 optimum_curve(&drawn.samples)
             }

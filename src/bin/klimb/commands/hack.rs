@@ -7,9 +7,11 @@ use clap::{Args, ValueEnum};
 use klimb::ConfigError;
 use klimb::algorithms::PpoSettings;
 use klimb::backend::Kernels;
+use klimb::backend::network::Network;
 use klimb::charts::{ChartStyle, Line, LineChart, LinePoint, line_svg};
 use klimb::experiments::{
-    Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, Share, hack,
+    Hacking, HackingSettings, Loophole, PAIRS_PER_INSTANCE, PpoRunSettings, Progress, Reference, ScoredSample, Share,
+    hack,
 };
 use klimb::metrics::{HackingPoint, Method, hacking_csv};
 use klimb::model::Checkpoint;
@@ -138,10 +140,12 @@ async fn measure<K: Kernels>(
         bar.set_message(it.stage);
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let hacked = hack(k, world, (reference.config, &reference.parameters), settings, report).await?;
+    let network = Network::new(reference.config);
+    let start = Reference { network: &network, parameters: &reference.parameters };
+    let hacked = hack(k, world, start, settings, report).await?;
     bar.finish_and_clear();
     let Some(hacked) = hacked else { return Ok(End::Interrupted) };
-    let Hacking { reward_model, points, policy: (policy, step), .. } = &hacked;
+    let Hacking { reward_model, points, policy, steps, .. } = &hacked;
     let report = &reward_model.report;
     files::print(&format!(
         "reward model: {}, step {}\n\n\
@@ -152,7 +156,7 @@ async fn measure<K: Kernels>(
     for point in points {
         files::print(&line(point));
     }
-    for (sample, score) in hacked.last.iter().take(SHOWN) {
+    for ScoredSample { sample, score } in hacked.last.iter().take(SHOWN) {
         let text = world.vocabulary().text(&sample.sequence.tokens);
         files::print(&format!("score {score:.1}, gold {:.2}: {text}\n", sample.gold_reward));
     }
@@ -162,7 +166,7 @@ async fn measure<K: Kernels>(
     };
     let judge = checkpoint("reward_model", report.step, true, &reward_model.parameters);
     files::write_checkpoint(&folder.file("reward-model.safetensors"), &judge)?;
-    files::write_checkpoint(&folder.file("policy.safetensors"), &checkpoint("ppo", *step, false, policy))?;
+    files::write_checkpoint(&folder.file("policy.safetensors"), &checkpoint("ppo", *steps, false, policy))?;
     folder.write("hacking.csv", hacking_csv(points))?;
     folder.write("hacking.svg", chart(points)?)?;
     Ok(if hacked.is_finished { End::Done } else { End::Interrupted })

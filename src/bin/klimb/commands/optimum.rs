@@ -7,7 +7,7 @@ use clap::Args;
 use klimb::backend::network::Network;
 use klimb::backend::{BackendError, Kernels};
 use klimb::experiments::{
-    OptimumSamples, OptimumSettings, RecordedOptimum, Worth, optimum_with_errors, sample_optimum,
+    OptimumSamples, OptimumSettings, RecordedOptimum, Reference, Worth, optimum_with_errors, sample_optimum,
 };
 use klimb::language::Sequence;
 use klimb::world::World;
@@ -71,10 +71,10 @@ impl Optimum {
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
         let reference = files::read_checkpoint(&from, &world)?;
         interrupt::listen()?;
-        let (network, parameters) = (Network::new(reference.config), &reference.parameters);
+        let start = Reference { network: &Network::new(reference.config), parameters: &reference.parameters };
         let temperature = self.label_temperature;
         let sampled = on!(self.backend.open()?, k => {
-            pollster::block_on(sampled(k, &world, &network, parameters, temperature, &settings))
+            pollster::block_on(sampled(k, &world, start, temperature, &settings))
         })?;
         let Some(OptimumSamples { samples, rungs, .. }) = sampled else { return Ok(End::Interrupted) };
         let recorded = RecordedOptimum::new(reference.fingerprint(), temperature, settings, &samples);
@@ -106,8 +106,7 @@ impl Optimum {
 pub async fn sampled<K: Kernels>(
     k: &mut K,
     world: &World,
-    network: &Network,
-    reference: &[f32],
+    reference: Reference<'_>,
     temperature: f64,
     settings: &OptimumSettings,
 ) -> Result<Option<OptimumSamples>, BackendError> {
@@ -122,7 +121,7 @@ pub async fn sampled<K: Kernels>(
         Ok(sequences.iter().map(worth).collect())
     };
     let prompts = world.held_out_prompts();
-    let samples = sample_optimum(k, network, reference, prompts, judge, settings, watch).await;
+    let samples = sample_optimum(k, reference, prompts, judge, settings, watch).await;
     bar.finish_and_clear();
     samples
 }

@@ -10,7 +10,9 @@ use klimb::ConfigError;
 use klimb::algorithms::{PpoMetrics, PpoSettings, PpoStart, ValueNetwork};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
-use klimb::experiments::{EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, SweepPoint, reference_point, run_ppo};
+use klimb::experiments::{
+    EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, Reference, SweepPoint, reference_point, run_ppo,
+};
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
@@ -185,7 +187,8 @@ impl Ppo {
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
         files::print(HEADER);
         let network = Network::new(reference.config);
-        let first = reference_point(k, world, (&network, &reference.parameters), 0, settings.evaluation).await?;
+        let its = Reference { network: &network, parameters: &reference.parameters };
+        let first = reference_point(k, world, its, 0, settings.evaluation).await?;
         sink.point(first)?;
         let reward_model = reward_model.map(|checkpoint| checkpoint.parameters.as_slice());
         let start = PpoStart {

@@ -10,8 +10,8 @@ use klimb::ConfigError;
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Sink, SweepPoint,
-    TrainingSettings, reference_point, train_on,
+    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Reference, Sink,
+    SweepPoint, TrainingSettings, reference_point, train_on,
 };
 use klimb::language::Schedule;
 use klimb::metrics::MetricRow;
@@ -119,13 +119,13 @@ impl TrainingArguments {
         let bar = progress::bar(settings.steps(), "steps");
         let mut sink = Terminal { start: Instant::now(), last: None, bar };
         files::print("  step    loss  accuracy  margin  gradient  KL, nats        gold reward     distinct\n");
-        let start = (&network, &reference.parameters[..]);
+        let start = Reference { network: &network, parameters: &reference.parameters };
         sink.point(reference_point(k, world, start, 0, settings.evaluation).await?)?;
         let data = match given {
             Some(pairs) => PreferenceData::given(k, &network, self.seed, pairs),
             None => PreferenceData::new(k, &network, self.seed, settings.preferences),
         };
-        let end = train_on(k, world, start, (data, self.seed), settings, &mut sink).await;
+        let end = train_on(k, world, start, data, settings, &mut sink).await;
         sink.bar.finish_and_clear();
         let end = end.map_err(|error| Failure::new(error.to_string()))?;
         let stage = settings.algorithm.method();

@@ -5,7 +5,7 @@ use crate::engine::protocol::BestOfNNumbers;
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::best_of_n_bound;
 use klimb_align::language::{Judge, Sequence, upload};
-use klimb_lab::{BestOfNSettings, CompletionPool, Evaluation, PoolDrawing};
+use klimb_lab::{BestOfNDraws, BestOfNSettings, CompletionPool, Evaluation, PoolDrawing, PoolPlan, Reference};
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_world::MAX_SEQUENCE;
 
@@ -76,8 +76,9 @@ impl<K: Kernels> Models<K> {
     pub async fn advance_best_of_n(&mut self, k: &mut K) -> Result<Option<(BestOfNNumbers, Evaluation)>, BackendError> {
         let settings = self.best_of_n_settings();
         let LiveBestOfN { work, mut told } = self.best_of_n.take().unwrap_or_else(|| {
-            let size = CompletionPool::size(&self.world, settings);
-            let drawing = PoolDrawing::new(k, &self.network, (size, u64::from(self.settings.seed)));
+            let per_prompt = CompletionPool::size(&self.world, settings);
+            let plan = PoolPlan { per_prompt, seed: u64::from(self.settings.seed) };
+            let drawing = PoolDrawing::new(k, &self.network, plan);
             LiveBestOfN { work: Work::Draw(Box::new(drawing)), told: Vec::new() }
         });
         let mut made = None;
@@ -107,9 +108,10 @@ impl<K: Kernels> Models<K> {
             }
             Work::Measure { pool, scores, learned, next } => {
                 let counts: Vec<usize> = settings.counts().collect();
-                let (n, samples) = (counts[next], settings.samples);
-                let reference = (&self.network, &self.sft.parameters[..]);
-                let evaluation = pool.best_of_n(k, &self.world, reference, &scores, (n, samples)).await?;
+                let n = counts[next];
+                let reference = Reference { network: &self.network, parameters: &self.sft.parameters };
+                let draws = BestOfNDraws { n, samples: settings.samples };
+                let evaluation = pool.best_of_n(k, &self.world, reference, &scores, draws).await?;
                 let numbers = BestOfNNumbers {
                     n,
                     learned,

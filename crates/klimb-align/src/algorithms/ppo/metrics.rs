@@ -1,6 +1,7 @@
 //! What an optimiser step of PPO reports.
 
 use super::{PpoSettings, ValueNetwork};
+use crate::language::MetricLine;
 use klimb_metrics::MetricRow;
 use klimb_network::objectives::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS};
 
@@ -31,9 +32,6 @@ pub struct PpoMetrics {
     pub value_gradient_norm: f64,
 }
 
-/// A line of a learner's metrics: step, sums of the statistics, gradient norm.
-pub(super) type Line = (u64, Vec<f64>, f64);
-
 /// Where each objective's statistics begin among a learner's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
@@ -58,23 +56,21 @@ impl Columns {
 
 impl PpoMetrics {
     /// From a line of the policy's learner and the line that has the value's columns, which may be the same.
-    pub(super) fn new(settings: &PpoSettings, policy: &Line, value: &Line) -> Self {
+    pub(super) fn new(settings: &PpoSettings, policy: &MetricLine, value: &MetricLine) -> Self {
         let columns = Columns::new(settings);
-        let (step, sums, gradient_norm) = policy;
-        let (_, value_sums, value_gradient_norm) = value;
-        let of_policy = |column: usize| sums[columns.policy + column];
+        let of_policy = |column: usize| policy.sums[columns.policy + column];
         Self {
-            step: *step,
+            step: policy.step,
             policy_loss: of_policy(0),
             approx_kl: [of_policy(1), of_policy(2), of_policy(3)],
             clip_fraction: of_policy(4),
             ratio: of_policy(5),
             entropy: of_policy(6),
-            value_loss: value_sums[columns.value],
-            value_clip_fraction: value_sums[columns.value + 1],
-            ptx_loss: if columns.policy > 0 { sums[0] / settings.ptx_coefficient } else { f64::NAN },
-            gradient_norm: *gradient_norm,
-            value_gradient_norm: *value_gradient_norm,
+            value_loss: value.sums[columns.value],
+            value_clip_fraction: value.sums[columns.value + 1],
+            ptx_loss: if columns.policy > 0 { policy.sums[0] / settings.ptx_coefficient } else { f64::NAN },
+            gradient_norm: policy.gradient_norm,
+            value_gradient_norm: value.gradient_norm,
         }
     }
 

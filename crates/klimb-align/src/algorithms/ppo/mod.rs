@@ -39,6 +39,15 @@ pub struct PpoStart<'a> {
     pub reward_model: Option<&'a [f32]>,
 }
 
+/// An episode of a minibatch.
+#[derive(Debug, Clone)]
+struct MinibatchEpisode {
+    /// Its number among the rollout's.
+    index: usize,
+    /// Where its tokens are in the minibatch.
+    tokens: Range<usize>,
+}
+
 /// A policy in PPO.
 pub struct Ppo<K: Kernels> {
     settings: PpoSettings,
@@ -50,8 +59,8 @@ pub struct Ppo<K: Kernels> {
     reward_model: Option<K::Floats>,
     recorder: RolloutRecorder<K>,
     kl_coefficient: f64,
-    /// The episodes of the last minibatch, by number, and where each one's tokens are in it.
-    last_minibatch: Vec<(usize, Range<usize>)>,
+    /// The episodes of the last minibatch.
+    last_minibatch: Vec<MinibatchEpisode>,
     /// What each of its tokens weighed.
     last_share: f64,
 }
@@ -237,11 +246,11 @@ impl<K: Kernels> Ppo<K> {
         self.policy.update(k, rows);
         k.submit();
 
-        let positions = |(row, scored): (usize, &&ScoredEpisode)| {
+        let episode = |(row, (&index, scored)): (usize, (&usize, &&ScoredEpisode))| {
             let first = row * (self.length - 1) + scored.episode.sequence.prompt_length - 1;
-            first..first + scored.advantages.len()
+            MinibatchEpisode { index, tokens: first..first + scored.advantages.len() }
         };
-        self.last_minibatch = indices.iter().copied().zip(episodes.iter().enumerate().map(positions)).collect();
+        self.last_minibatch = indices.iter().zip(&episodes).enumerate().map(episode).collect();
     }
 
     /// Sends the minibatch to every learner: everything goes up before anything is recorded, for a write ends what was
@@ -371,7 +380,7 @@ impl<K: Kernels> Ppo<K> {
         async move {
             let weighted = read.await?;
             let of = |tokens: Range<usize>| weighted[tokens].iter().map(|x| x.to_f64() / weight).collect();
-            Ok(minibatch.into_iter().map(|(index, tokens)| (index, of(tokens))).collect())
+            Ok(minibatch.into_iter().map(|MinibatchEpisode { index, tokens }| (index, of(tokens))).collect())
         }
     }
 }

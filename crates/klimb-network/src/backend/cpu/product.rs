@@ -6,7 +6,7 @@ use std::ops::Range;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::factor::Factor;
+use super::factor::{Factor, Rows};
 use super::tiles;
 use klimb_numerics::real::Real;
 
@@ -30,9 +30,9 @@ pub fn product<F: Real>(
     }
 }
 
-/// `sums (M, N) += leftᵀ·right` of `left` (rows, M) and `right` (rows, N), each given with its width.
+/// `sums (M, N) += leftᵀ·right` of `left` (rows, M) and `right` (rows, N).
 #[inline(always)]
-pub fn add_product_over_rows<F: Real>(left: (&[F], usize), right: (&[F], usize), sums: &mut [F]) {
+pub fn add_product_over_rows<F: Real>(left: Rows<F>, right: Rows<F>, sums: &mut [F]) {
     if cfg!(target_arch = "wasm32") {
         tiles::add_product_over_rows(left, right, sums);
     } else {
@@ -54,7 +54,8 @@ pub(super) fn of_library<F: Real>(rows: usize, left: &[F], factor: Factor<F>, ou
 }
 
 #[inline(always)]
-pub(super) fn add_over_rows_of_library<F: Real>((left, m): (&[F], usize), (right, n): (&[F], usize), sums: &mut [F]) {
+pub(super) fn add_over_rows_of_library<F: Real>(left: Rows<F>, right: Rows<F>, sums: &mut [F]) {
+    let (Rows { values: left, width: m }, Rows { values: right, width: n }) = (left, right);
     let (left, right) = (view(left, left.len() / m, m), view(right, right.len() / n, n));
     general_mat_mul(F::one(), &left.t(), &right, F::one(), &mut view_mut(sums, m, n));
 }

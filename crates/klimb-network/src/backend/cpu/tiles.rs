@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::factor::Factor;
+use super::factor::{Factor, Rows};
 use klimb_numerics::real::Real;
 
 /// Rows of a tile.
@@ -37,12 +37,15 @@ pub fn tile<F: Real, const R: usize>(
     sums
 }
 
-/// Columns `at..at + R` of `left` (rows, m), transposed, times columns `first..first + COLUMNS` of `right` (rows, n).
+/// Columns `at..at + R` of `left`, transposed, times columns `first..first + COLUMNS` of `right`.
 #[inline(always)]
 pub fn tile_over_rows<F: Real, const R: usize>(
-    (left, m, at): (&[F], usize, usize),
-    (right, n, first): (&[F], usize, usize),
+    left: Rows<F>,
+    at: usize,
+    right: Rows<F>,
+    first: usize,
 ) -> [[F; COLUMNS]; R] {
+    let (Rows { values: left, width: m }, Rows { values: right, width: n }) = (left, right);
     let mut sums = [[F::zero(); COLUMNS]; R];
     for (left, right) in left.chunks_exact(m).zip(right.chunks_exact(n)) {
         let (left, right) = (&left[at..at + R], &right[first..first + COLUMNS]);
@@ -148,16 +151,17 @@ pub fn room<F: Real>(scratch: &mut Vec<F>, len: usize) -> &mut [F] {
 
 /// See [`super::product::add_product_over_rows`].
 #[inline(always)]
-pub fn add_product_over_rows<F: Real>((left, m): (&[F], usize), (right, n): (&[F], usize), sums: &mut [F]) {
+pub fn add_product_over_rows<F: Real>(left: Rows<F>, right: Rows<F>, sums: &mut [F]) {
+    let (Rows { values: left, width: m }, Rows { values: right, width: n }) = (left, right);
     let (tiled_m, tiled_n) = (m - m % ROWS, n - n % COLUMNS);
     for (left, right) in left.chunks(BLOCK * m).zip(right.chunks(BLOCK * n)) {
         for first in (0..tiled_n).step_by(COLUMNS) {
             for at in (0..tiled_m).step_by(ROWS) {
-                let tile = tile_over_rows::<F, ROWS>((left, m, at), (right, n, first));
+                let tile = tile_over_rows::<F, ROWS>(Rows::new(left, m), at, Rows::new(right, n), first);
                 add(&tile, &mut sums[at * n + first..], n);
             }
             for at in tiled_m..m {
-                let tile = tile_over_rows::<F, 1>((left, m, at), (right, n, first));
+                let tile = tile_over_rows::<F, 1>(Rows::new(left, m), at, Rows::new(right, n), first);
                 add(&tile, &mut sums[at * n + first..], n);
             }
         }
@@ -191,18 +195,18 @@ mod tests {
         (0..len).map(|i| ((i * 37 + seed * 101) % 61) as f64 / 61.0 - 0.5).collect()
     }
 
-    fn assert_close(tiles: &[f64], library: &[f64], size: (usize, usize, usize)) {
+    fn assert_close(tiles: &[f64], library: &[f64], size: [usize; 3]) {
         for (tile, library) in tiles.iter().zip(library) {
             assert!((tile - library).abs() < 1e-12, "{size:?}: {tile} and not {library}");
         }
     }
 
     /// Sizes with and without a remainder in each direction, one and several blocks of rows.
-    const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (3, 5, 7), (4, 8, 8), (33, 6, 16), (70, 13, 9), (64, 16, 48)];
+    const SIZES: [[usize; 3]; 6] = [[1, 1, 1], [3, 5, 7], [4, 8, 8], [33, 6, 16], [70, 13, 9], [64, 16, 48]];
 
     #[test]
     fn tiles_give_the_products_that_the_library_gives() {
-        for (rows, inner, columns) in SIZES {
+        for [rows, inner, columns] in SIZES {
             let (left, values, bias) = (numbers(rows * inner, 1), numbers(inner * columns, 2), numbers(columns, 3));
             for transposed in [false, true] {
                 for bias in [None, Some(&bias[..])] {
@@ -217,7 +221,7 @@ mod tests {
                     });
                     assert_eq!(seen, rows * columns);
                     product::of_library(rows, &left, factor, &mut library);
-                    assert_close(&tiles, &library, (rows, inner, columns));
+                    assert_close(&tiles, &library, [rows, inner, columns]);
                 }
             }
         }
@@ -225,12 +229,13 @@ mod tests {
 
     #[test]
     fn tiles_add_the_products_over_rows_that_the_library_adds() {
-        for (rows, m, n) in SIZES {
+        for [rows, m, n] in SIZES {
             let (left, right, before) = (numbers(rows * m, 4), numbers(rows * n, 5), numbers(m * n, 6));
             let (mut tiles, mut library) = (before.clone(), before);
-            add_product_over_rows((&left, m), (&right, n), &mut tiles);
-            product::add_over_rows_of_library((&left, m), (&right, n), &mut library);
-            assert_close(&tiles, &library, (rows, m, n));
+            let (left, right) = (Rows::new(&left, m), Rows::new(&right, n));
+            add_product_over_rows(left, right, &mut tiles);
+            product::add_over_rows_of_library(left, right, &mut library);
+            assert_close(&tiles, &library, [rows, m, n]);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Kernels for Gpu {
 
     fn copy_floats(&mut self, source: &GpuFloats, destination: &mut GpuFloats) {
         assert!(source.0.len <= destination.0.len, "copy of {} floats into {}", source.0.len, destination.0.len);
-        self.recorder.copy((&source.0.buffer, 0), &destination.0.buffer, 4 * source.0.len);
+        self.recorder.copy(&source.0.buffer, 0, &destination.0.buffer, 4 * source.0.len);
     }
 
     fn submit(&mut self) {

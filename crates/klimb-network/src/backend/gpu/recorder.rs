@@ -136,11 +136,12 @@ impl Recorder {
         pass.dispatch_workgroups(workgroups[0], workgroups[1], 1);
     }
 
-    /// Records a copy of `bytes` bytes, in order with the dispatches.
-    pub fn copy(&mut self, source: (&wgpu::Buffer, usize), destination: &wgpu::Buffer, bytes: usize) {
+    /// Records a copy of `bytes` bytes, in order with the dispatches: from `byte_offset` in the source to the beginning of
+    /// the destination.
+    pub fn copy(&mut self, source: &wgpu::Buffer, byte_offset: usize, destination: &wgpu::Buffer, bytes: usize) {
         let recording = self.recording.get_or_insert_with(|| Recording::new(&self.device));
         recording.pass = None;
-        recording.encoder.copy_buffer_to_buffer(source.0, source.1 as u64, destination, 0, bytes as u64);
+        recording.encoder.copy_buffer_to_buffer(source, byte_offset as u64, destination, 0, bytes as u64);
     }
 
     /// Writes at once, after everything recorded before has been sent.

@@ -107,7 +107,7 @@ impl Storage {
         assert!(!range.is_empty() && range.end <= stored.len, "read of {range:?} from {} elements", stored.len);
         let bytes = 4 * range.len();
         let staging = self.staging_buffer(recorder, bytes);
-        recorder.copy((&stored.buffer, 4 * range.start), &staging, bytes);
+        recorder.copy(&stored.buffer, 4 * range.start, &staging, bytes);
         recorder.submit();
         recorder.counters.readbacks += 1;
 

@@ -9,6 +9,7 @@ use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
+use crate::backend::cpu::factor::Rows;
 use crate::backend::cpu::reduce::{LANES, combine, dot, softmax};
 use crate::backend::cpu::tiles::{COLUMNS, ROWS, room, store, tile, tile_over_rows};
 use klimb_numerics::real::Real;
@@ -263,10 +264,12 @@ impl<F: Real> Twin for AttentionBackward<'_, Cpu<F>> {
                     let ahead = panel + t * COLUMNS..panel + length * COLUMNS;
                     let (dscore, keys) = (&dscores[t * shape.length..], &key_panels[panel..]);
                     let dqueries = tile::<F, ROWS>(dscore, shape.length, t + rows, [F::zero(); COLUMNS], keys);
-                    let dscores = (&dscores[behind.clone()], shape.length, t);
-                    let dkeys = tile_over_rows::<F, ROWS>(dscores, (&query_panels[ahead.clone()], COLUMNS, 0));
-                    let weights = (&weights[behind.clone()], shape.length, t);
-                    let dvalues = tile_over_rows::<F, ROWS>(weights, (&dout_panels[ahead], COLUMNS, 0));
+                    let dscores = Rows::new(&dscores[behind.clone()], shape.length);
+                    let queries = Rows::new(&query_panels[ahead.clone()], COLUMNS);
+                    let dkeys = tile_over_rows::<F, ROWS>(dscores, t, queries, 0);
+                    let weights = Rows::new(&weights[behind.clone()], shape.length);
+                    let douts = Rows::new(&dout_panels[ahead], COLUMNS);
+                    let dvalues = tile_over_rows::<F, ROWS>(weights, t, douts, 0);
                     for (part, sums) in [dqueries, dkeys, dvalues].iter().enumerate() {
                         store(&sums[..rows], &mut dqkv[index(t, part) + first..], 3 * width, channels);
                     }

@@ -4,7 +4,7 @@
 use super::declaration::{Field, Field::U32, GELU, Shader, shader};
 use super::kernel::{Dispatch, OnCpu, kernels, words};
 use crate::backend::cpu::Cpu;
-use crate::backend::network::Network;
+use crate::backend::network::{DecodeRoom, GenerateInputs, Network};
 use crate::backend::{At, Counters, Kernels};
 use crate::model::ModelConfig;
 use klimb_numerics::real::Real;
@@ -107,8 +107,9 @@ impl<F: Real> OnCpu<F> for Generate<'_, Cpu<F>> {
         let mut activations = network.activations(k, size.batch);
         let mut layers = network.cache(k, size.batch, size.length);
         let shortest = prompt_lengths[..size.batch].iter().min().map_or(1, |&length| length as usize);
-        let room = (&mut layers, &mut activations);
-        network.generate(k, size, shortest, parameters, (coins, settings, prompt_lengths), room, tokens);
+        let inputs = GenerateInputs { coins, settings, prompt_lengths, shortest };
+        let room = DecodeRoom { cache: &mut layers, activations: &mut activations };
+        network.generate(k, size, parameters, inputs, room, tokens);
         for (rows, layer) in cache.chunks_exact_mut(size.batch * size.length * 2 * size.model.width).zip(&layers.layers)
         {
             rows.copy_from_slice(layer);

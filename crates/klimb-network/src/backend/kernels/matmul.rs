@@ -6,7 +6,7 @@
 use super::declaration::{Field, Field::U32, GELU, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
-use crate::backend::cpu::factor::Factor;
+use crate::backend::cpu::factor::{Factor, Rows};
 use crate::backend::cpu::product::{add_product_over_rows, product};
 use crate::backend::{At, AtMut, Kernels};
 use klimb_numerics::real::Real;
@@ -310,7 +310,7 @@ impl<F: Real> Twin for MatmulBackwardWeights<'_, Cpu<F>> {
         let MatmulSize { rows, inner, columns, bias } = self.size;
         let (x, dout) = (&self.x[..rows * inner], &self.dout[..rows * columns]);
         let (dweights, behind) = self.dweights.slice().split_at_mut(inner * columns);
-        add_product_over_rows((x, inner), (dout, columns), dweights);
+        add_product_over_rows(Rows::new(x, inner), Rows::new(dout, columns), dweights);
         if bias {
             for row in dout.chunks_exact(columns) {
                 behind[..columns].iter_mut().zip(row).for_each(|(dbias, &dout)| *dbias += dout);

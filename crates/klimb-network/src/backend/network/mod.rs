@@ -61,6 +61,37 @@ pub struct Cache<K: Kernels> {
     capacity: usize,
 }
 
+/// Which position of which sequences [`Network::decode`] computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodePosition {
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens from the beginning of one sequence to that of the next.
+    pub stride: usize,
+    /// The position, from 0.
+    pub position: usize,
+}
+
+/// What [`Network::generate`] is given beside parameters and tokens.
+pub struct GenerateInputs<'a, K: Kernels> {
+    /// Uniform numbers from 0 to 1, (B, length).
+    pub coins: At<'a, K::Floats>,
+    /// The temperature; 0 takes the likeliest token.
+    pub settings: At<'a, K::Floats>,
+    /// Tokens of each prompt, (B).
+    pub prompt_lengths: &'a K::Integers,
+    /// Tokens of the shortest prompt.
+    pub shortest: usize,
+}
+
+/// What [`Network::decode`] writes.
+pub struct DecodeRoom<'a, K: Kernels> {
+    /// Keys and values of the positions so far.
+    pub cache: &'a mut Cache<K>,
+    /// For a token a sequence.
+    pub activations: &'a mut Activations<K>,
+}
+
 impl Network {
     /// The language model of validated sizes.
     pub fn new(config: ModelConfig) -> Self {
@@ -200,21 +231,19 @@ impl Network {
         MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }.run(k);
     }
 
-    /// Logits at `position` of each of `batch` sequences, stored `stride` tokens apart, into `activations.logits`
-    /// (B, V), or only keys and values unless `with_logits`. Positions must come in order from 0: earlier keys and
-    /// values are taken from `cache`. `size` is (batch, stride, position).
-    #[allow(clippy::too_many_arguments)]
+    /// Logits at one position of each sequence, into the logits (B, V) of the room's activations, or only keys and values
+    /// unless `with_logits`. Positions must come in order from 0: earlier keys and values are taken from the room's cache.
     pub fn decode<K: Kernels>(
         &self,
         k: &mut K,
-        size: (usize, usize, usize),
+        at: DecodePosition,
         with_logits: bool,
         parameters: &K::Floats,
         tokens: &K::Integers,
-        cache: &mut Cache<K>,
-        activations: &mut Activations<K>,
+        room: &mut DecodeRoom<K>,
     ) {
-        let (batch, stride, position) = size;
+        let DecodePosition { batch, stride, position } = at;
+        let DecodeRoom { cache, activations } = room;
         assert!(batch <= cache.batch && position < cache.capacity, "decode: beyond the cache");
         let heads = self.config.heads;
         let capacity = cache.capacity;
@@ -238,30 +267,28 @@ impl Network {
     }
 
     /// Completes the prompts in `tokens`, position by position: what [`Generate`](super::kernels::Generate) does at once.
-    /// `given` are coins, settings and the prompts' lengths, as there; the shortest prompt has `shortest` tokens.
-    #[allow(clippy::too_many_arguments)]
     pub fn generate<K: Kernels>(
         &self,
         k: &mut K,
         size: GenerateSize,
-        shortest: usize,
         parameters: &K::Floats,
-        given: (At<K::Floats>, At<K::Floats>, &K::Integers),
-        room: (&mut Cache<K>, &mut Activations<K>),
+        inputs: GenerateInputs<K>,
+        mut room: DecodeRoom<K>,
         tokens: &mut K::Integers,
     ) {
         let GenerateSize { batch, length, end, padding, .. } = size;
-        let ((coins, settings, prompt_lengths), (cache, activations)) = (given, room);
+        let GenerateInputs { coins, settings, prompt_lengths, shortest } = inputs;
         for position in 0..length - 1 {
             // Within every prompt only keys and values are wanted.
             let is_drawn = position + 1 >= shortest;
-            self.decode(k, (batch, length, position), is_drawn, parameters, tokens, cache, activations);
+            let at = DecodePosition { batch, stride: length, position };
+            self.decode(k, at, is_drawn, parameters, tokens, &mut room);
             if is_drawn {
                 let vocabulary = self.config.vocabulary;
                 let size = SampleSize { batch, length, position, vocabulary, end, padding };
                 Sample {
                     size,
-                    logits: &activations.logits,
+                    logits: &room.activations.logits,
                     coins,
                     settings,
                     prompt_lengths: At::new(prompt_lengths, 0),

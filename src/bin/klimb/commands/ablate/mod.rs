@@ -15,8 +15,9 @@ use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    AblationPart, AblationSettings, Progress, RecordedOptimum, ReferenceRecipe, Sink, SweepError, SweepPoint, SweepRun,
-    kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens, train_reference,
+    AblationPart, AblationSettings, PlannedRun, Progress, RecordedOptimum, Reference, ReferenceRecipe, Sink,
+    SweepError, SweepPoint, SweepRun, kl_by_reference_probability, optimal_reward, run, share_with_rare_tokens,
+    train_reference,
 };
 use klimb::metrics::{AblationPoint, MetricRow, OptimumPoint, ablation_csv};
 use klimb::model::Checkpoint;
@@ -247,8 +248,9 @@ impl Work<'_> {
         let sweep = &self.settings.arms[0].sweep;
         // One curve serves every arm of the reference: which reward any policy can have at a KL is no matter of τ.
         let temperature = sweep.preferences.labels.temperature;
-        let (network, settings) = (Network::new(reference.config), sweep.optimum);
-        let samples = sampled(k, self.world, &network, &reference.parameters, temperature, &settings).await?;
+        let start = Reference { network: &Network::new(reference.config), parameters: &reference.parameters };
+        let settings = sweep.optimum;
+        let samples = sampled(k, self.world, start, temperature, &settings).await?;
         let Some(samples) = samples else { return Ok(()) };
         let recorded = RecordedOptimum::new(reference.fingerprint(), temperature, settings, &samples.samples);
         files::write(&curve, recorded.to_json())
@@ -330,8 +332,8 @@ impl Work<'_> {
         let plan = arm.sweep.plan(&run_of);
         let network = Network::new(reference.config);
         let mut sink = Collected { points: Vec::new(), start: self.start };
-        let began = (&network, &reference.parameters[..]);
-        match run(k, self.world, began, (&plan, run_of.seed), &mut sink).await {
+        let began = Reference { network: &network, parameters: &reference.parameters };
+        match run(k, self.world, began, PlannedRun { plan: &plan, seed: run_of.seed }, &mut sink).await {
             Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &format!("{name}: {error}")),
             Err(SweepError::Backend(error)) => return Err(error.into()),
             Err(SweepError::Sink(never)) => match never {},

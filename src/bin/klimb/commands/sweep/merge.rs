@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use klimb::backend::network::Network;
-use klimb::experiments::SweepSettings;
+use klimb::experiments::{Reference, SweepSettings};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 use serde_json::Value;
@@ -113,7 +113,7 @@ impl Merge {
             return Ok(End::Done);
         }
         interrupt::listen()?;
-        let start = (&Network::new(reference.config), &reference.parameters[..]);
+        let start = Reference { network: &Network::new(reference.config), parameters: &reference.parameters };
         let reward_models = folder.reward_models();
         let found = on!(self.backend.open()?, k => {
             pollster::block_on(optima(k, world, start, settings, &reward_models))

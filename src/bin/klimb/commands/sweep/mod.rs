@@ -16,7 +16,8 @@ use klimb::backend::Kernels;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Sink, SweepError, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, reference_point, run,
+    PlannedRun, Reference, Sink, SweepError, SweepPoint, SweepRun, SweepSettings, TrainedRewardModel, reference_point,
+    run,
 };
 use klimb::metrics::MetricRow;
 use klimb::model::Checkpoint;
@@ -197,9 +198,8 @@ impl Shared<'_> {
         if self.lock().has_reference_point() {
             return Ok(());
         }
-        let Checkpoint { parameters, step, .. } = self.reference;
         let evaluation = self.settings.evaluation;
-        let point = reference_point(k, self.world, (&self.network, parameters), *step, evaluation).await?;
+        let point = reference_point(k, self.world, self.start(), self.reference.step, evaluation).await?;
         self.add(point)
     }
 
@@ -210,7 +210,7 @@ impl Shared<'_> {
             let Some(next) = next else { break };
             let mut sink = Worker { shared: self, done: 0 };
             let plan = self.settings.plan(&next);
-            match run(k, self.world, self.start(), (&plan, next.seed), &mut sink).await {
+            match run(k, self.world, self.start(), PlannedRun { plan: &plan, seed: next.seed }, &mut sink).await {
                 Err(error @ SweepError::Diverged { .. }) => progress::say(&self.bar, &error.to_string()),
                 ended => drop(ended?),
             }
@@ -227,8 +227,8 @@ impl Shared<'_> {
         self.lock().conclude(found.as_ref())
     }
 
-    fn start(&self) -> (&Network, &[f32]) {
-        (&self.network, &self.reference.parameters)
+    fn start(&self) -> Reference<'_> {
+        Reference { network: &self.network, parameters: &self.reference.parameters }
     }
 
     fn add(&self, point: SweepPoint) -> Result<(), Failure> {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use klimb::backend::Kernels;
-use klimb::backend::network::Network;
 use klimb::experiments::{
-    Plan, SweepRun, SweepSettings, TrainedRewardModel, learned_optimum, optimum_curve, train_reward_model,
+    LearnedReward, Plan, Reference, RewardModelRun, SweepRun, SweepSettings, TrainedRewardModel, learned_optimum,
+    optimum_curve, train_reward_model,
 };
 use klimb::metrics::{LearnedOptimumPoint, OptimumPoint};
 use klimb::model::Checkpoint;
@@ -89,7 +89,7 @@ pub fn runs_with_reward_models(settings: &SweepSettings) -> Vec<SweepRun> {
 pub async fn optima<K: Kernels>(
     k: &mut K,
     world: &World,
-    start: (&Network, &[f32]),
+    start: Reference<'_>,
     settings: &SweepSettings,
     reward_models: &RewardModels,
 ) -> Result<Option<Optima>, Failure> {
@@ -103,15 +103,14 @@ pub async fn optima<K: Kernels>(
     if interrupt::requested() {
         return Ok(None);
     }
-    let (network, reference) = start;
     let temperature = settings.preferences.labels.temperature;
-    let Some(drawn) = sampled(k, world, network, reference, temperature, &settings.optimum).await? else {
+    let Some(drawn) = sampled(k, world, start, temperature, &settings.optimum).await? else {
         return Ok(None);
     };
     let mut learned = Vec::new();
     let bar = progress::bar(judges.len() as u64, "optima of reward models");
     for (seed, parameters) in &judges {
-        let judge = (*network.config(), &parameters[..], *seed);
+        let judge = LearnedReward { config: *start.network.config(), parameters, seed: *seed };
         let Some(curve) = learned_optimum(k, judge, &drawn, go_on).await? else { return Ok(None) };
         learned.extend(curve);
         bar.inc(1);
@@ -128,7 +127,7 @@ fn go_on() -> ControlFlow<()> {
 async fn reward_model<K: Kernels>(
     k: &mut K,
     world: &World,
-    start: (&Network, &[f32]),
+    start: Reference<'_>,
     settings: &SweepSettings,
     (run, reward_models): (SweepRun, &RewardModels),
 ) -> Result<Option<Vec<f32>>, Failure> {
@@ -136,8 +135,9 @@ async fn reward_model<K: Kernels>(
         return Ok(Some(parameters));
     }
     let Plan::Rlhf(plan) = settings.plan(&run) else { return Ok(None) };
-    let Some((preferences, recipe)) = plan.reward_model else { return Ok(None) };
-    let Some(trained) = train_reward_model(k, world, start, (preferences, recipe, run.seed), go_on).await? else {
+    let Some(plan) = plan.reward_model else { return Ok(None) };
+    let Some(trained) = train_reward_model(k, world, start, RewardModelRun { plan, seed: run.seed }, go_on).await?
+    else {
         return Ok(None);
     };
     reward_models.write(run.seed, &trained)?;
