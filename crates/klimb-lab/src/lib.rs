@@ -34,6 +34,7 @@ mod evaluation;
 mod hacking;
 mod likelihood;
 pub mod limits;
+mod measured_run;
 mod optimum;
 mod ppo;
 mod preferences;

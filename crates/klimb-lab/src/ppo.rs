@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use super::measured_run::{Advance, MeasuredRun, RunError, train_measured};
 use super::spent::Moment;
-use super::training::{PIECE, are_finite};
+use super::training::PIECE;
 use super::{EvaluationSettings, Evaluator, PointKey, RunEnd, Spent, SweepError, SweepPoint, TextSource};
 use klimb_align::algorithms::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout};
 use klimb_align::language::{Episode, GenerationSettings};
@@ -252,48 +253,91 @@ pub async fn run_ppo<K: Kernels, S: PpoSink>(
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
     let PpoRun { config, start, seed, settings } = run;
-    let PpoRunSettings { ppo: ppo_settings, rollouts, evaluate_every, evaluation, .. } = settings;
-    let mut ppo = Ppo::new(k, config, start, MAX_SEQUENCE, ppo_settings);
-    let mut evaluator = Evaluator::new(k, ppo.policy().network(), PIECE, evaluation);
-    let mut reviews = TextSource::reviews(seed);
-    let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
-    let mut rounds = Rounds::new(seed, &settings);
-    let method = if start.reward_model.is_some() { Method::Ppo } else { Method::PpoGt };
-    let setting = settings.setting();
-    let diverged = |step| SweepError::Diverged { run: format!("{method} {setting}, seed {seed}"), step };
-    let (mut spent, mut is_stopped) = (Spent::default(), false);
-    while rounds.done() < rollouts && !is_stopped {
-        let begin = Moment { seconds: sink.seconds(), counters: k.counters() };
-        let round = rounds.draw(k, world, &mut ppo).await?;
-        for indices in rounds.minibatches(&ppo) {
-            ppo.step(k, &round.rollout, &indices, &reviews.batch(world, demonstrations));
+    let ppo = Ppo::new(k, config, start, MAX_SEQUENCE, settings.ppo);
+    let evaluator = Evaluator::new(k, ppo.policy().network(), PIECE, settings.evaluation);
+    let run = RolloutRun {
+        method: if start.reward_model.is_some() { Method::Ppo } else { Method::PpoGt },
+        seed,
+        settings,
+        ppo,
+        rounds: Rounds::new(seed, &settings),
+        reviews: TextSource::reviews(seed),
+        spent: Spent::default(),
+        sink,
+    };
+    train_measured(k, world, evaluator, run).await
+}
+
+/// A run on rollouts.
+struct RolloutRun<'a, K: Kernels, S> {
+    method: Method,
+    seed: u64,
+    settings: PpoRunSettings,
+    ppo: Ppo<K>,
+    rounds: Rounds,
+    /// The demonstrations of PPO-ptx.
+    reviews: TextSource,
+    spent: Spent,
+    sink: &'a mut S,
+}
+
+impl<K: Kernels, S: PpoSink> MeasuredRun<K> for RolloutRun<'_, K, S> {
+    type Error = S::Error;
+
+    fn is_over(&self) -> bool {
+        self.rounds.done() >= self.settings.rollouts
+    }
+
+    async fn advance(&mut self, k: &mut K, world: &World) -> Result<Advance, RunError> {
+        let PpoRunSettings { ppo: ppo_settings, rollouts, evaluate_every, .. } = self.settings;
+        let (ppo, rounds) = (&mut self.ppo, &mut self.rounds);
+        let begin = Moment { seconds: self.sink.seconds(), counters: k.counters() };
+        let demonstrations = if ppo_settings.ptx_coefficient > 0.0 { ppo_settings.minibatch() } else { 0 };
+        let round = rounds.draw(k, world, ppo).await?;
+        for indices in rounds.minibatches(ppo) {
+            ppo.step(k, &round.rollout, &indices, &self.reviews.batch(world, demonstrations));
         }
         let metrics = ppo.metrics(k).await?;
         if let Some(line) = metrics.iter().find(|line| !line.is_finite()) {
-            return Err(diverged(line.step));
+            return Err(RunError::Diverged(line.step));
         }
         let mut row = round.row();
         let ratios: Vec<f64> = ppo.ratios(k).await?.into_iter().flat_map(|(_, ratios)| ratios).collect();
         row.values.insert("ppo/ratio_min".into(), ratios.iter().copied().fold(f64::INFINITY, f64::min));
         row.values.insert("ppo/ratio_max".into(), ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
-        is_stopped = sink.learned(rounds.done(), &row, &metrics).is_break();
-        let is_point = rounds.done().is_multiple_of(evaluate_every) || rounds.done() == rollouts;
-        if is_point && !is_stopped {
-            let evaluation = evaluator.evaluate(k, world, &ppo.policy().parameters, ppo.reference()).await?;
-            let (step, seconds) = (ppo.policy().steps(), spent.seconds);
-            let place = PointKey { method, setting: setting.clone(), seed, step, seconds };
-            let (point, parameters) = (evaluation.point(place), Some(ppo.read_policy(k).await?));
-            let point = SweepPoint { point, evaluation, parameters };
-            if !point.is_finite() {
-                return Err(diverged(step));
-            }
-            sink.point(point).map_err(SweepError::Sink)?;
+        self.spent.add(begin, Moment { seconds: self.sink.seconds(), counters: k.counters() });
+        let done = rounds.done();
+        let is_stopped = self.sink.learned(done, &row, &metrics).is_break();
+        Ok(Advance { is_stopped, is_point: done.is_multiple_of(evaluate_every) || done == rollouts })
+    }
+
+    fn policy(&self) -> &K::Floats {
+        &self.ppo.policy().parameters
+    }
+
+    fn reference(&self) -> &K::Floats {
+        self.ppo.reference()
+    }
+
+    async fn read_policy(&self, k: &mut K) -> Result<Vec<f32>, BackendError> {
+        self.ppo.read_policy(k).await
+    }
+
+    fn point_key(&self) -> PointKey {
+        PointKey {
+            method: self.method,
+            setting: self.settings.setting(),
+            seed: self.seed,
+            step: self.ppo.policy().steps(),
+            seconds: self.spent.seconds,
         }
     }
-    let (step, parameters) = (ppo.policy().steps(), ppo.read_policy(k).await?);
-    if !are_finite(&parameters) {
-        return Err(diverged(step));
+
+    fn spent(&self) -> Spent {
+        self.spent
     }
-    Ok(RunEnd { step, is_finished: !is_stopped, spent, parameters })
+
+    fn take_point(&mut self, point: SweepPoint) -> Result<(), S::Error> {
+        self.sink.point(point)
+    }
 }

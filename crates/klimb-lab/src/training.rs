@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::limits;
+use super::measured_run::{Advance, MeasuredRun, RunError, train_measured};
 use super::spent::Moment;
 use super::{
     Evaluation, EvaluationSettings, Evaluator, PointKey, PreferenceData, PreferenceSettings, Reference, Spent,
@@ -296,62 +297,86 @@ pub async fn train_on<K: Kernels, S: Sink>(
     k: &mut K,
     world: &World,
     reference: Reference<'_>,
-    mut data: PreferenceData<K>,
+    data: PreferenceData<K>,
     settings: &TrainingSettings,
     sink: &mut S,
 ) -> Result<RunEnd, SweepError<S::Error>> {
-    let Reference { network, parameters: reference } = reference;
-    let seed = data.seed();
-    let (algorithm, pairs) = (settings.algorithm, settings.algorithm.budget().pairs);
-    let reference_parameters = upload(k, reference);
-    let mut evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
-    let mut trainer = algorithm.start(k, network, reference);
-    let diverged = |step| SweepError::Diverged {
-        run: format!("{} {}, seed {seed}", algorithm.method(), algorithm.setting()),
-        step,
-    };
-    let (mut spent, mut is_stopped) = (Spent::default(), false);
-    while trainer.learner().steps() < settings.steps() && !is_stopped {
-        let begin = Moment { seconds: sink.seconds(), counters: k.counters() };
-        while data.wants_more(pairs) {
-            data.extend_by(k, world, &trainer.learner().parameters, &reference_parameters).await?;
+    let Reference { network, parameters } = reference;
+    let reference = upload(k, parameters);
+    let evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
+    let trainer = settings.algorithm.start(k, network, parameters);
+    let run = PairRun { settings, trainer, data, reference, spent: Spent::default(), sink };
+    train_measured(k, world, evaluator, run).await
+}
+
+/// A run on pairs.
+struct PairRun<'a, K: Kernels, S> {
+    settings: &'a TrainingSettings,
+    trainer: Box<dyn PairTrainer<K>>,
+    data: PreferenceData<K>,
+    reference: K::Floats,
+    spent: Spent,
+    sink: &'a mut S,
+}
+
+impl<K: Kernels, S: Sink> MeasuredRun<K> for PairRun<'_, K, S> {
+    type Error = S::Error;
+
+    fn is_over(&self) -> bool {
+        self.trainer.learner().steps() >= self.settings.steps()
+    }
+
+    async fn advance(&mut self, k: &mut K, world: &World) -> Result<Advance, RunError> {
+        let pairs = self.settings.algorithm.budget().pairs;
+        let begin = Moment { seconds: self.sink.seconds(), counters: k.counters() };
+        while self.data.wants_more(pairs) {
+            self.data.extend_by(k, world, &self.trainer.learner().parameters, &self.reference).await?;
         }
-        trainer.step(k, &data.next_batch(pairs));
-        let step = trainer.learner().steps();
-        let is_point = settings.is_point(step);
+        self.trainer.step(k, &self.data.next_batch(pairs));
+        let step = self.trainer.learner().steps();
+        let is_point = self.settings.is_point(step);
         if is_point || step.is_multiple_of(METRICS_EVERY) {
-            let rows = trainer.rows(k).await?;
+            let rows = self.trainer.rows(k).await?;
             let is_broken = |row: &&MetricRow| row.values.values().any(|value| !value.is_finite());
             if let Some(row) = rows.iter().find(is_broken) {
-                return Err(diverged(row.step));
+                return Err(RunError::Diverged(row.step));
             }
-            sink.metrics(&rows);
+            self.sink.metrics(&rows);
         }
-        spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
-        is_stopped = sink.stepped(step).is_break();
-        if is_point && !is_stopped {
-            let evaluation = evaluator.evaluate(k, world, &trainer.learner().parameters, &reference_parameters).await?;
-            let place = PointKey {
-                method: algorithm.method(),
-                setting: algorithm.setting(),
-                seed,
-                step,
-                seconds: spent.seconds,
-            };
-            let parameters = trainer.learner().read_parameters(k).await?;
-            let point = SweepPoint { point: evaluation.point(place), evaluation, parameters: Some(parameters) };
-            if !point.is_finite() {
-                return Err(diverged(step));
-            }
-            sink.point(point).map_err(SweepError::Sink)?;
+        self.spent.add(begin, Moment { seconds: self.sink.seconds(), counters: k.counters() });
+        Ok(Advance { is_stopped: self.sink.stepped(step).is_break(), is_point })
+    }
+
+    fn policy(&self) -> &K::Floats {
+        &self.trainer.learner().parameters
+    }
+
+    fn reference(&self) -> &K::Floats {
+        &self.reference
+    }
+
+    async fn read_policy(&self, k: &mut K) -> Result<Vec<f32>, BackendError> {
+        self.trainer.learner().read_parameters(k).await
+    }
+
+    fn point_key(&self) -> PointKey {
+        let algorithm = self.settings.algorithm;
+        PointKey {
+            method: algorithm.method(),
+            setting: algorithm.setting(),
+            seed: self.data.seed(),
+            step: self.trainer.learner().steps(),
+            seconds: self.spent.seconds,
         }
     }
-    let step = trainer.learner().steps();
-    let parameters = trainer.learner().read_parameters(k).await?;
-    if !are_finite(&parameters) {
-        return Err(diverged(step));
+
+    fn spent(&self) -> Spent {
+        self.spent
     }
-    Ok(RunEnd { step, is_finished: !is_stopped, spent, parameters })
+
+    fn take_point(&mut self, point: SweepPoint) -> Result<(), S::Error> {
+        self.sink.point(point)
+    }
 }
 
 /// The reference itself as a point: KL 0, and the gold reward everything starts from.
