@@ -38,13 +38,13 @@ const employ = () => {
 };
 employ();
 // Further ones, for runs beside the first one's.
-const hands = new Set();
-const hire = (number) => {
-  const hand = engine(() => hands.delete(hand) && tell("lost", number));
-  hand.onmessage = (message) => tell("heard", number, message.data);
-  hand.onerror = hand.onmessageerror = () => tell("lost", number);
-  hands.add(hand);
-  return hand;
+const helpers = new Set();
+const spawn = (number) => {
+  const helper = engine(() => helpers.delete(helper) && tell("lost", number));
+  helper.onmessage = (message) => tell("heard", number, message.data);
+  helper.onerror = helper.onmessageerror = () => tell("lost", number);
+  helpers.add(helper);
+  return helper;
 };
 
 // The one way into the module. What comes out of it as an exception, a panic or what a browser threw on the way, leaves
@@ -74,14 +74,14 @@ let made = [];
 const makeAnew = async (trouble) => {
   console.error(trouble);
   page = undefined;
-  for (const hand of hands) hand.terminate();
-  hands.clear();
+  for (const helper of helpers) helper.terminate();
+  helpers.clear();
   made = [...made.filter((at) => Date.now() - at < 60_000), Date.now()];
   try {
     if (made.length > MOST) throw trouble;
     const glue = await import(`../pkg/klimb.js?${Date.now()}`);
     await glue.default({ module_or_path: module });
-    page = new glue.Page(post, hire, wake, words, String(trouble?.message ?? trouble));
+    page = new glue.Page(post, spawn, wake, words, String(trouble?.message ?? trouble));
   } catch {
     if (made.length > MOST) {
       document.querySelector("#broken").hidden = false;
@@ -102,7 +102,7 @@ addEventListener("unhandledrejection", ({ reason }) => page && isOurs(reason) &&
 const { lang } = document.documentElement;
 const texts = async () => (await (await fetch(new URL(`languages/${lang}.json`, import.meta.url))).json()) ?? {};
 const [words] = await Promise.all([lang === "en" ? {} : texts().catch(() => ({})), init({ module_or_path: module })]);
-page = new Page(post, hire, wake, words);
+page = new Page(post, spawn, wake, words);
 
 for (const kind of ["pointermove", "pointerout"]) {
   document.addEventListener(kind, (event) => tell("input", event));

@@ -52,12 +52,12 @@ pub struct Page {
 
 #[wasm_bindgen]
 impl Page {
-    /// A page with the settings of the address. `post` sends a message to the worker, `hire` makes another one, of a
+    /// A page with the settings of the address. `post` sends a message to the worker, `spawn` makes another one, of a
     /// number, for a sweep worker, and `wake` asks for a frame; `words` is an object with what is said in the document's language,
     /// by the English, and empty where that is English. `trouble` is what a page before this one broke down over, whose
     /// engine goes on.
     #[wasm_bindgen(constructor)]
-    pub fn new(post: Function, hire: Function, wake: Function, words: &Object, trouble: Option<String>) -> Self {
+    pub fn new(post: Function, spawn: Function, wake: Function, words: &Object, trouble: Option<String>) -> Self {
         tell_panics();
         frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
@@ -93,7 +93,7 @@ impl Page {
             storage: Storage::new(),
             is_engine_there: false,
             sweep_workers: SweepWorkers::default(),
-            workers: Workers::new(hire),
+            workers: Workers::new(spawn),
         };
         if let Some(trouble) = trouble {
             controls::take_over(&mut page);

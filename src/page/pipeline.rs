@@ -65,10 +65,16 @@ pub fn draw(state: &State) {
     dom::flag("retrain", "disabled", !idle);
 }
 
+fn needs_reward_model(stage: Stage) -> bool {
+    stage.policy().is_some_and(|method| method.info().needs_reward_model)
+}
+
 fn describe(status: &StageStatus, pairs_are_hers: bool) -> String {
     let steps = format::count(status.steps);
     match (status.stage, status.state, status.origin) {
-        (Stage::Ppo, StageState::Waiting, Origin::Live) => say("waiting for the reward model").into(),
+        (stage, StageState::Waiting, Origin::Live) if needs_reward_model(stage) => {
+            say("waiting for the reward model").into()
+        }
         (_, StageState::Waiting, _) => say("waiting").into(),
         (Stage::Pairs, _, Origin::Loaded) if pairs_are_hers => say!("yours, {} pairs", steps),
         (Stage::Pairs, _, Origin::Loaded) => say!("loaded, {} pairs", steps),

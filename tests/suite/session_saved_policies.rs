@@ -97,6 +97,19 @@ fn a_fork_begins_with_its_point_and_goes_on_at_its_own_beta_as_a_run_of_its_own(
 }
 
 #[test]
+fn ppo_goes_on_from_no_point_while_its_reward_model_is_to_be_trained() {
+    let mut student = student(settings());
+    let first = trained(&mut student, Stage::Ppo, "ppo", 1).remove(0);
+    student.handle(Command::Pause);
+    student.handle(Command::Focus(Stage::RewardModel));
+    student.handle(Command::Reset);
+    let key = PolicyKey { stage: Stage::Ppo, run: first.run, step: first.point.step };
+    let events = student.handle(Command::GoOn(key, None));
+    let refused = |event: &Event| matches!(event, Event::Failure(it) if it.sentence.contains("reward model"));
+    assert!(events.iter().any(refused) && points(&events, "ppo").is_empty(), "{events:?}");
+}
+
+#[test]
 fn another_reference_forgets_what_was_kept() {
     let mut student = student(settings());
     let first = trained(&mut student, Stage::Dpo, "dpo", 1).remove(0);

@@ -34,8 +34,8 @@ pub struct Kept {
     pub reward_model: Option<KeptRewardModel>,
     /// The policies behind earlier points, oldest first, for [`super::Command::Resume`]; what is told has that of a point
     /// which a sweep worker brought, and else none.
-    #[serde(default)]
-    #[serde(rename = "moments")]
+    // Its name in the stores of earlier builds.
+    #[serde(default, rename = "moments")]
     pub saved_policies: Vec<SavedPolicy>,
 }
 

@@ -83,7 +83,7 @@ pub enum Command {
     Scaling(Option<Extent>),
     /// Train the focused policy from the reference at one β after another, or end that; β is then where it was.
     /// Answered by `Sweep`, `Progress` and what each run brings; pausing and playing hold for it as for any run. Where
-    /// sweep workers help, each run for one of them is an `WorkerJob`.
+    /// sweep workers help, each run for one of them is a `WorkerJob`.
     Sweep(Option<Sweep>),
     /// Make this run of another engine's sweep. Answered by `JobReport` alone: an engine that was given a job is a sweep worker
     /// from then on, on the CPU, and obeys but `Play`, `Pause`, `Configure` and `SetPace` beside further jobs.

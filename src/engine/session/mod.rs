@@ -120,7 +120,7 @@ impl Subject {
     fn stage(self) -> Stage {
         match self {
             Self::Reference => Stage::Sft,
-            Self::Policy(method) => Stage::of(method).unwrap_or(Stage::Sft),
+            Self::Policy(method) => Stage::of(method).expect("a method that the page trains by"),
         }
     }
 }

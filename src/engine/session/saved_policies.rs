@@ -10,12 +10,12 @@ use crate::engine::settings::Settings;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
-/// Most that is kept, in parameters: 64 MiB. The oldest saved_policies go first.
+/// Most that is kept, in parameters: 64 MiB. The oldest go first.
 const MOST_PARAMETERS: usize = 1 << 24;
 
 /// A policy that is kept.
 #[derive(Debug, Clone, PartialEq)]
-struct KeptPolicy {
+struct Saved {
     moment: PolicyKey,
     point: Point,
     /// Shared, so that a snapshot copies none of them.
@@ -25,7 +25,7 @@ struct KeptPolicy {
 
 /// Every measured policy that is kept.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct SavedPolicies(VecDeque<KeptPolicy>);
+pub(super) struct SavedPolicies(VecDeque<Saved>);
 
 impl SavedPolicies {
     /// Keeps the policy that a stage has at a point.
@@ -35,7 +35,7 @@ impl SavedPolicies {
         self.0.retain(|kept| kept.moment != moment);
         let (point, policy, seconds) = (point.clone(), Arc::new(policy.clone()), *seconds);
         let most = (MOST_PARAMETERS / policy.parameters.len()).max(1);
-        self.0.push_back(KeptPolicy { moment, point, policy, seconds });
+        self.0.push_back(Saved { moment, point, policy, seconds });
         while self.0.len() > most {
             self.0.pop_front();
         }
@@ -48,7 +48,7 @@ impl SavedPolicies {
 
     /// All that is kept, to be written down, oldest first.
     pub fn kept(&self) -> Vec<SavedPolicy> {
-        let written = |it: &KeptPolicy| SavedPolicy {
+        let written = |it: &Saved| SavedPolicy {
             stage: it.moment.stage,
             point: it.point.clone(),
             seconds: it.seconds,
@@ -57,7 +57,7 @@ impl SavedPolicies {
         self.0.iter().map(written).collect()
     }
 
-    fn find(&self, moment: PolicyKey) -> Result<KeptPolicy, Failure> {
+    fn find(&self, moment: PolicyKey) -> Result<Saved, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
             sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
             remedy: "The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart.".into(),
@@ -94,6 +94,11 @@ impl<K: Kernels> Session<K> {
                 return Ok(());
             }
         };
+        let method = moment.stage.policy().expect("only policies are kept");
+        if method.info().needs_reward_model && self.models.trained_reward_model().is_none() {
+            events.push(Event::Failure(reports::no_reward_model()));
+            return Ok(());
+        }
         // A sweep has a β of its own, which the new run must not take over.
         self.end_sweep(events);
         let settings = Settings { beta: beta.unwrap_or(self.models.settings.beta), ..self.models.settings };
@@ -103,7 +108,6 @@ impl<K: Kernels> Session<K> {
         }
         self.play(false, events);
         self.configure(settings, events).await?;
-        let method = moment.stage.policy().expect("only policies are kept");
         drop(self.restart(&[moment.stage], false, events));
         self.policies.resume(&mut self.k, &self.models, method, &kept.policy);
         let number = self.runs[method].number.max(moment.run + 1);

@@ -230,7 +230,7 @@ impl<K: Kernels> Session<K> {
     }
 
     /// A session, perhaps on another backend, that goes on from a snapshot: the same models, settings, steps and runs.
-    /// The optimiser's saved_policies, PPO's value model and the preference pairs begin anew.
+    /// The optimiser's moments, PPO's value model and the preference pairs begin anew.
     ///
     /// # Errors
     /// As [`Session::new`], which a snapshot of a working session does not meet.

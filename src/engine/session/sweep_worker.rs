@@ -15,7 +15,7 @@ pub struct SweepWorker<K: Kernels> {
 }
 
 impl<K: Kernels> SweepWorker<K> {
-    /// A sweep worker for the sweep that an job's models are of.
+    /// A sweep worker for the sweep that a job's models are of.
     ///
     /// # Errors
     /// As [`Session::restore`], which models of a working session do not meet.
@@ -26,7 +26,7 @@ impl<K: Kernels> SweepWorker<K> {
         Ok(Self { session: Session { is_sweep_worker: true, ..session }, job: None })
     }
 
-    /// Begins an job: the run that the other session would make, from the same models, with the pairs that are here
+    /// Begins a job: the run that the other session would make, from the same models, with the pairs that are here
     /// from an earlier job.
     pub async fn take(&mut self, job: WorkerJob) -> Vec<Event> {
         let WorkerJob { run, steps, kept } = job;
@@ -42,7 +42,7 @@ impl<K: Kernels> SweepWorker<K> {
         Vec::new()
     }
 
-    /// Lets the job rest or go on, or trains it with other knobs. An job that these start over is none any more: so
+    /// Lets the job rest or go on, or trains it with other knobs. A job that these start over is none any more: so
     /// is the sweep that it was for.
     pub async fn handle(&mut self, command: Command) {
         if matches!(command, Command::Play | Command::Pause | Command::Configure(_)) {
@@ -51,7 +51,7 @@ impl<K: Kernels> SweepWorker<K> {
         }
     }
 
-    /// Does one slice of work, and answers with what it report.
+    /// Does one slice of work, and answers with what it reports.
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     pub async fn advance(&mut self) -> Vec<Event> {
         let events = self.session.advance().await;

@@ -47,7 +47,7 @@ impl<K: Kernels> Session<K> {
         if !self.adopt_sft(events).await? {
             return Ok(());
         }
-        while self.policies.wants_pairs(&mut self.k, &self.models, method) {
+        while self.policies.wants_pairs(&self.models, method) {
             self.policies.extend_pairs(&mut self.k, &mut self.models, method).await?;
         }
         let order = SliceOrder { most_steps: 1, tells_inside: true };
@@ -128,7 +128,7 @@ impl<K: Kernels> Session<K> {
         if method.info().needs_reward_model && self.models.reward_model_work() != RewardModelWork::Nothing {
             return self.train_reward_model(planned, events).await;
         }
-        if self.policies.wants_pairs(&mut self.k, &self.models, method) {
+        if self.policies.wants_pairs(&self.models, method) {
             return self.policies.extend_pairs(&mut self.k, &mut self.models, method).await;
         }
         let is_stepping = self.stepping.is_some();
@@ -162,8 +162,13 @@ impl<K: Kernels> Session<K> {
         let (seconds, steps) = ((self.clock)() - start, rows.len());
         self.runs[method].seconds += seconds;
         let stage = Subject::Policy(method).stage();
-        events.extend(inside.map(|inside| Event::Inside(stage, inside)));
+        // The inside of a step on pairs comes before its metrics, as it was before the update; that of a rollout is what it
+        // came to.
+        let told = inside.map(|inside| Event::Inside(stage, inside));
+        let (before, behind) = if method.learns_from_pairs() { (told, None) } else { (None, told) };
+        events.extend(before);
         let is_sound = self.tell_metrics(stage, rows, events);
+        events.extend(behind.filter(|_| is_sound));
         Ok(TrainedSlice { seconds, steps, is_sound, is_whole, is_due })
     }
 

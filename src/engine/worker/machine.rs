@@ -54,7 +54,7 @@ impl Machine {
         }
     }
 
-    /// Begins an job, on the CPU as the engine that gave it.
+    /// Begins a job, on the CPU as the engine that gave it.
     async fn help(&mut self, job: WorkerJob) -> Vec<Event> {
         if !matches!(self, Self::SweepWorker(_)) {
             match SweepWorker::new(cpu(), seconds, &job.kept) {

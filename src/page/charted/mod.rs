@@ -344,7 +344,7 @@ fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> 
 
 fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
     // What is not trained has no steps.
-    // In a sweep, the curves beside these are of the engine's own run; a hand's may be newer.
+    // In a sweep, the curves beside these are of the engine's own run; a sweep worker's may be newer.
     let own = state.sweep.own.as_ref();
     let is_shown =
         |id: &RunId, trail: &Trail| own.filter(|own| own.method == id.method).map_or(trail.live, |own| own == id);
@@ -429,7 +429,7 @@ mod tests {
             is_elsewhere,
         };
         [begun(1, false), begun(2, true)].into_iter().for_each(|run| state.apply(Event::Sweep(Some(run))));
-        assert_eq!(steps(&state), [10.0], "a hand's is not beside the engine's loss");
+        assert_eq!(steps(&state), [10.0], "a sweep worker's is not beside the engine's loss");
         state.apply(Event::Sweep(None));
         assert_eq!(steps(&state), [20.0]);
     }

@@ -49,6 +49,7 @@ pub fn draw(state: &State) {
 fn of_policy(method: Method) -> (&'static str, String) {
     match method.info().learns_from {
         LearnsFrom::Rollouts => ("inside-ppo", say!("Inside a round of {}", method.label())),
+        LearnsFrom::Pairs if method == Method::Dpo => ("inside-dpo", say("Inside a DPO step").to_owned()),
         LearnsFrom::Pairs if method.has_leash() => ("inside-dpo", say!("Inside a step of {}", method.label())),
         LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => {
             ("inside-likelihood", say!("Inside a step of {}", method.label()))

@@ -61,7 +61,7 @@ pub struct SweepWorkers {
 }
 
 impl SweepWorkers {
-    /// Gives an job to a sweep worker that is free, or to a new one.
+    /// Gives a job to a sweep worker that is free, or to a new one.
     pub fn send(&mut self, job: WorkerJob) -> Vec<Task> {
         let (run, mut tasks) = (Some(job.run), Vec::new());
         let number = match self.workers.iter_mut().find(|worker| worker.run.is_none()) {

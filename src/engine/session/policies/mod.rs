@@ -14,6 +14,7 @@ use crate::engine::protocol::{Inside, Stage};
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::Reading;
 use klimb_align::language::Learner;
+use klimb_lab::PairOrder;
 use klimb_metrics::{LearnsFrom, Method, MetricRow};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
@@ -23,7 +24,7 @@ use ppo::PpoRun;
 pub(super) use put_aside::PutAside;
 
 /// The policy that is there from the beginning: the page opens with it in focus, and its first step waits for nothing.
-const FIRST: Method = Method::Dpo;
+pub(super) const FIRST: Method = Method::Dpo;
 
 /// Work of a run that reads from the device. It borrows the run and what it computes with.
 type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + 'a>>;
@@ -137,9 +138,10 @@ impl<K: Kernels> Policies<K> {
         self.get(method).map(|run| &run.learner().parameters)
     }
 
-    /// Whether the next step of a policy waits for a chunk of preference pairs.
-    pub fn wants_pairs(&mut self, k: &mut K, models: &Models<K>, method: Method) -> bool {
-        self.begin(k, models, method).wants_pairs(models)
+    /// Whether the next step of a policy waits for a chunk of preference pairs. One that has not begun will begin at the first.
+    pub fn wants_pairs(&self, models: &Models<K>, method: Method) -> bool {
+        let at_the_first = || models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size);
+        self.get(method).map_or_else(|| method.learns_from_pairs() && at_the_first(), |run| run.wants_pairs(models))
     }
 
     /// Makes that chunk.
@@ -149,7 +151,10 @@ impl<K: Kernels> Policies<K> {
         models: &mut Models<K>,
         method: Method,
     ) -> Result<(), BackendError> {
-        self.begin(k, models, method).extend_pairs(k, models).await
+        match self.0.get_mut(&method) {
+            Some(run) => run.extend_pairs(k, models).await,
+            None => models.extend_pairs(k).await,
+        }
     }
 
     /// A slice of training a policy.

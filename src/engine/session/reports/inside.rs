@@ -117,7 +117,7 @@ pub fn likelihood_batch(
         LikelihoodPair { prompt, loss: -chosen.logprob + alpha * rejected.logprob, chosen, rejected }
     };
     LikelihoodBatch {
-        stage: Stage::of(method).unwrap_or(Stage::PreferredFt),
+        stage: Stage::of(method).expect("a method that the page trains by"),
         step: row.map_or(0, |row| row.step as usize),
         alpha,
         mean_loss: loss_in(row, method),

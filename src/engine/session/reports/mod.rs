@@ -194,6 +194,16 @@ fn pace_of(stage: Stage) -> &'static str {
     if rolls_out { "ppo_learning_rate" } else { "learning_rate" }
 }
 
+/// A policy that is to go on without the reward model that judges it.
+pub fn no_reward_model() -> Failure {
+    Failure {
+        sentence: "PPO cannot go on from this point, because its reward model has started over.".into(),
+        remedy: "Train the reward model first, then go on from the point.".into(),
+        field: Some("moment".into()),
+        stopped: false,
+    }
+}
+
 /// A model that was asked for before it was trained.
 pub fn no_model(stage: Stage) -> Failure {
     Failure {

@@ -64,7 +64,7 @@ impl<K: Kernels> Session<K> {
         !method.info().needs_reward_model || self.models.reward_model_work() == RewardModelWork::Nothing
     }
 
-    /// Takes over what a sweep worker report.
+    /// Takes over what a sweep worker reports.
     pub(in crate::engine::session) fn take_report(&mut self, report: JobReport, events: &mut Vec<Event>) {
         let Some(sweep) = &mut self.sweep else { return };
         let Some(index) = sweep.job(report.run) else { return };

@@ -38,7 +38,7 @@ struct Standing {
     state: State,
     /// Steps that a sweep worker has taken in it.
     steps: u64,
-    /// The step of the last point that a sweep worker report: where the run is made once more, it is not told again up to there.
+    /// The step of the last point that a sweep worker reported: where the run is made once more, it is not told again up to there.
     told: Option<u64>,
 }
 
@@ -101,8 +101,9 @@ impl<K: Kernels> Session<K> {
             drop(self.restart(&[stage], false, events));
         }
         let Some(plan) = plan else { return Ok(()) };
-        let steers = self.focus != Stage::Dpo && self.models.settings.target_kl > 0.0;
         let swept = self.focus.policy().filter(|it| it.has_leash());
+        let rolls_out = self.focus.policy().is_none_or(|it| it.learns_from_rollouts());
+        let steers = rolls_out && self.models.settings.target_kl > 0.0;
         let Some(method) = swept.filter(|_| !steers && !plan.betas.is_empty()) else {
             events.push(Event::Failure(nothing_to_sweep(steers)));
             return Ok(());
