@@ -206,8 +206,7 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
     }
 }
 
-/// Every method, in the order of [`Method`]. A kept run of a method that an older build does not know is broken for that one, which
-/// removes it: whoever adds a row raises the version of what is kept (`page::kept::FORMAT`), which older builds leave alone.
+/// Every method, in the order of [`Method`]. The version of what a page keeps grows with it.
 pub const METHODS: [MethodInfo; 11] = [
     MethodInfo { is_standing: true, ..row(Method::Base, "base", key("base model"), Hue::Base, Marker::Cross) },
     row(Method::BaseCued, "base-cued", key("base model with the cue"), Hue::Base, Marker::Cross),

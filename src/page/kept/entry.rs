@@ -9,12 +9,15 @@ use crate::engine::settings::Settings;
 use crate::page::annotator::KeptNames;
 use crate::page::lent::Lent;
 use crate::page::trails::{RunId, RunMark};
-use klimb_metrics::MetricRow;
+use klimb_metrics::{METHODS, MetricRow};
 use klimb_text::json;
 use klimb_text::words::say;
 
-/// The version of the form that this page writes, and the newest it reads.
-pub const FORMAT: u32 = 2;
+/// The version of the form that this page writes, and the newest it reads. It grows with the table of methods: a run of a
+/// method that a page does not know would be broken for it, and so removed; what has a higher version is left alone.
+pub const FORMAT: u32 = 2 + (METHODS.len() as u32 - METHODS_OF_VERSION_2);
+/// Methods in the table when version 2 was first written.
+const METHODS_OF_VERSION_2: u32 = 11;
 
 /// Where the policy behind a point lies, and which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

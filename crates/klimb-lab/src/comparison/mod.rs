@@ -25,7 +25,15 @@ use klimb_world::World;
 pub use cells::comparison_cells;
 
 /// The methods that are compared, cheapest first.
-pub const COMPARED: [Method; 4] = [Method::PreferredFt, Method::Dpo, Method::PpoGt, Method::Ppo];
+pub const COMPARED: [Method; 4] = [RUNS[0].0, RUNS[1].0, RUNS[2].0, RUNS[3].0];
+
+/// The same with the run of a sweep that each is at a β.
+const RUNS: [(Method, fn(f64) -> SweepMethod); 4] = [
+    (Method::PreferredFt, |_| SweepMethod::PreferredFt),
+    (Method::Dpo, |beta| SweepMethod::Dpo { beta }),
+    (Method::PpoGt, |beta| SweepMethod::PpoGt(Leash::Beta(beta))),
+    (Method::Ppo, |beta| SweepMethod::Ppo(Leash::Beta(beta))),
+];
 
 /// A method as the files of a comparison's parts have it: with `_` for `-`, and one of those that are compared.
 mod part_method {
@@ -214,19 +222,8 @@ impl ComparisonSettings {
 }
 
 fn method_of(method: Method, beta: f64) -> SweepMethod {
-    match method {
-        Method::PreferredFt => SweepMethod::PreferredFt,
-        Method::Dpo => SweepMethod::Dpo { beta },
-        Method::PpoGt => SweepMethod::PpoGt(Leash::Beta(beta)),
-        Method::Ppo => SweepMethod::Ppo(Leash::Beta(beta)),
-        Method::Base
-        | Method::BaseCued
-        | Method::Sft
-        | Method::PpoGtPtx
-        | Method::Unlikelihood
-        | Method::BestOfN
-        | Method::BestOfNScore => unreachable!("{method} is not compared"),
-    }
+    let run = RUNS.iter().find(|(compared, _)| *compared == method);
+    run.unwrap_or_else(|| panic!("{method} is not compared")).1(beta)
 }
 
 /// What [`compare_part`] does.
