@@ -27,8 +27,11 @@ pub use cells::comparison_cells;
 /// The methods that are compared, cheapest first.
 pub const COMPARED: [Method; 4] = [RUNS[0].0, RUNS[1].0, RUNS[2].0, RUNS[3].0];
 
-/// The same with the run of a sweep that each is at a β.
-const RUNS: [(Method, fn(f64) -> SweepMethod); 4] = [
+/// The run of a sweep that a method is at a β.
+type RunAt = fn(f64) -> SweepMethod;
+
+/// The same with what each is in a sweep.
+const RUNS: [(Method, RunAt); 4] = [
     (Method::PreferredFt, |_| SweepMethod::PreferredFt),
     (Method::Dpo, |beta| SweepMethod::Dpo { beta }),
     (Method::PpoGt, |beta| SweepMethod::PpoGt(Leash::Beta(beta))),
