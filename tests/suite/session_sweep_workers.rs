@@ -1,4 +1,4 @@
-//! A sweep with sweep workers: other sessions make some of its runs, and it comes to the same, bit for bit.
+//! A sweep that workers help with: other sessions make some of its runs, and it comes to the same, bit for bit.
 
 use crate::common::session::{self as shipped, badge};
 use crate::common::sweep::quick;

@@ -1,8 +1,8 @@
 //! Sweep workers: engines in workers of their own that make runs of a sweep beside the person's engine. Who is at which job and
 //! what is to be done next is decided here, without a browser; the workers themselves are in `workers`, on wasm alone.
 //!
-//! The person's engine alone numbers runs and tells of them. What a sweep worker brings goes to it as a command, and a sweep worker that
-//! fails gives its job back.
+//! The person's engine alone numbers runs and tells of them. What a sweep worker reports goes to it as a command, and the job of
+//! one that fails is queued again.
 
 #[cfg(target_arch = "wasm32")]
 pub mod workers;

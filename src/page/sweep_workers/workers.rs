@@ -1,4 +1,5 @@
-//! The browser's workers in which sweep workers run: made by `www/main.js`, which hands on what they tell, and told what is to be done from here.
+//! The browser's side of the sweep workers. `www/main.js` makes them and passes on what they tell; from here they are told what
+//! is to be done.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +62,7 @@ impl Page {
         }
     }
 
-    /// A sweep worker's worker has ended, or could not begin.
+    /// A sweep worker has ended, or could not begin.
     pub fn lost(&mut self, number: u32) {
         let tasks = self.sweep_workers.lose(number);
         self.carry_out(tasks);
@@ -70,9 +71,9 @@ impl Page {
 
 impl Page {
     /// Lets a sweep worker make a run.
-    pub(in crate::page) fn send_job(&mut self, errand: WorkerJob) {
+    pub(in crate::page) fn send_job(&mut self, job: WorkerJob) {
         self.keep_workers_in_step();
-        let tasks = self.sweep_workers.send(errand);
+        let tasks = self.sweep_workers.send(job);
         self.carry_out(tasks);
     }
 

@@ -65,21 +65,21 @@ impl<K: Kernels> Models<K> {
     }
 
     pub fn reward_model_work(&self) -> RewardModelWork {
-        let room = &self.reward_model;
-        match &room.training {
-            _ if room.trained.is_some() => RewardModelWork::Nothing,
+        let state = &self.reward_model;
+        match &state.training {
+            _ if state.trained.is_some() => RewardModelWork::Nothing,
             None if self.data.len() < self.pairs_wanted() => RewardModelWork::Pairs,
             None => RewardModelWork::Begin,
-            Some(_) if room.is_validating => RewardModelWork::Validate,
+            Some(_) if state.is_validating => RewardModelWork::Validate,
             Some(training) if training.steps() < training.total_steps() => RewardModelWork::Step,
-            Some(_) if room.references.len() < REFERENCE_PIECES * PIECE => RewardModelWork::Reference,
+            Some(_) if state.references.len() < REFERENCE_PIECES * PIECE => RewardModelWork::Reference,
             Some(_) => RewardModelWork::Finish,
         }
     }
 
     pub fn reward_model_steps(&self) -> u64 {
-        let room = &self.reward_model;
-        match (&room.trained, &room.training) {
+        let state = &self.reward_model;
+        match (&state.trained, &state.training) {
             (Some((_, steps)), _) => *steps,
             (None, Some(training)) => training.steps(),
             (None, None) => 0,
@@ -95,13 +95,13 @@ impl<K: Kernels> Models<K> {
 
     /// Pieces done of training and centring, and pieces in all.
     pub fn reward_model_progress(&self) -> (usize, usize) {
-        let room = &self.reward_model;
-        match &room.training {
+        let state = &self.reward_model;
+        match &state.training {
             Some(training) => {
-                let done = training.steps() as usize + room.references.len() / PIECE;
+                let done = training.steps() as usize + state.references.len() / PIECE;
                 (done, training.total_steps() as usize + REFERENCE_PIECES + 1)
             }
-            None => (usize::from(room.trained.is_some()), 1),
+            None => (usize::from(state.trained.is_some()), 1),
         }
     }
 
@@ -159,19 +159,19 @@ impl<K: Kernels> Models<K> {
     }
 
     async fn step_reward_model(&mut self, k: &mut K, steps: usize) -> Result<Vec<MetricRow>, BackendError> {
-        let room = &mut self.reward_model;
-        let Some(training) = &mut room.training else { return Ok(Vec::new()) };
+        let state = &mut self.reward_model;
+        let Some(training) = &mut state.training else { return Ok(Vec::new()) };
         for _ in 0..steps {
             training.step(k);
             k.finished().await?;
-            room.is_validating = training.is_due();
-            if room.is_validating {
+            state.is_validating = training.is_due();
+            if state.is_validating {
                 break;
             }
         }
         let metrics = training.algorithm().metrics(k).await?;
         let rows: Vec<MetricRow> = metrics.iter().map(reports::reward_model_row).collect();
-        room.row = rows.last().cloned().unwrap_or_default();
+        state.row = rows.last().cloned().unwrap_or_default();
         Ok(rows)
     }
 
@@ -192,13 +192,13 @@ impl<K: Kernels> Models<K> {
     }
 
     async fn validate_reward_model(&mut self, k: &mut K) -> Result<Vec<MetricRow>, BackendError> {
-        let room = &mut self.reward_model;
-        let Some(training) = &mut room.training else { return Ok(Vec::new()) };
+        let state = &mut self.reward_model;
+        let Some(training) = &mut state.training else { return Ok(Vec::new()) };
         match training.advance_validation(k).await {
             Ok(None) => Ok(Vec::new()),
             Ok(Some(report)) => {
-                room.is_validating = false;
-                Ok(vec![reports::validated_row(&room.row, &report)])
+                state.is_validating = false;
+                Ok(vec![reports::validated_row(&state.row, &report)])
             }
             Err(RewardModelError::Backend(error)) => Err(error),
             Err(RewardModelError::Diverged { step }) => Ok(vec![reports::diverged_row(step)]),

@@ -37,8 +37,8 @@ impl<K: Kernels> Policies<K> {
                 None => drop(self.0.remove(&method)),
             }
         }
-        if let Some(room) = former.reward_model {
-            models.take_reward_model_back(*room);
+        if let Some(state) = former.reward_model {
+            models.take_reward_model_back(*state);
         }
         if let Some(best_of_n) = former.best_of_n {
             models.take_best_of_n_back(best_of_n);

@@ -1,6 +1,6 @@
-//! Runs of a sweep that sweep workers make: lent out in order while there are sweep workers free, and what they bring told as if it had
-//! been made here. The session numbers every run, keeps every policy and decides what comes next; a sweep worker knows of its own
-//! run alone.
+//! Runs of a sweep that sweep workers make. They are assigned in order while a worker is free, and what is reported of them is told
+//! as if it had been made here. The session numbers every run, keeps every policy and decides what comes next; a sweep worker
+//! knows of its own run alone.
 
 use super::{LiveSweep, State};
 use crate::engine::protocol::{Event, JobNews, JobReport, Point, SavedPolicy, WorkerJob};

@@ -38,7 +38,8 @@ struct Standing {
     state: State,
     /// Steps that a sweep worker has taken in it.
     steps: u64,
-    /// The step of the last point that a sweep worker reported: where the run is made once more, it is not told again up to there.
+    /// The step of the last point that a sweep worker reported: where the run is made once more, no point is told again up to
+    /// there.
     told: Option<u64>,
 }
 
