@@ -212,7 +212,8 @@ fn of_pairs(state: &State, method: Method) -> [Charted; 3] {
     let metric = method.info().loss.unwrap_or_default();
     let stage = Stage::of(method).unwrap_or(state.focused);
     let loss = series(state, stage, metric, method.label(), 0.0);
-    let coin = if method.has_leash() { LN_2 } else { None };
+    // Other losses of a margin begin elsewhere.
+    let coin = if method == Method::Dpo { LN_2 } else { None };
     [of_loss(say("loss, nats"), loss, coin, at_least, caption), kl(state), reward(state)]
 }
 
