@@ -3,6 +3,7 @@
 use std::fs;
 
 use klimb::charts::Palette;
+use klimb::engine::protocol::{Stage, StageKind};
 use plotters::style::RGBColor;
 
 fn file(path: &str) -> String {
@@ -91,14 +92,6 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
         "step",
         "reset",
         "beta",
-        "stage-sft",
-        "stage-dpo",
-        "stage-reward-model",
-        "stage-ppo",
-        "stage-ppo-gt",
-        "stage-unlikelihood",
-        "stage-preferred-ft",
-        "stage-best-of-n",
         "recorded",
         "view-comparison",
         "view-win-rate",
@@ -117,4 +110,30 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), count, "an id stands twice");
+}
+
+/// The page writes these by the stage's id, and ends where one is missing.
+#[test]
+fn every_stage_has_its_card_with_all_its_parts_and_its_policy_a_place_to_be_saved_and_a_hue() {
+    let (html, sheet) = (file("index.html"), file("www/style.css"));
+    for stage in Stage::ALL {
+        let parts: &[&str] = match stage.kind() {
+            StageKind::Base => &["card", "state"],
+            StageKind::Pairs => &["card", "state", "what", "save"],
+            StageKind::BestOfN => &["card", "state", "what", "stage", "step", "spark"],
+            StageKind::Sft | StageKind::RewardModel | StageKind::Policy(_) => {
+                &["card", "state", "what", "stage", "step", "spark", "save"]
+            }
+        };
+        for part in parts {
+            let id = format!("{part}-{}", stage.id());
+            assert!(html.contains(&format!(" id=\"{id}\"")), "index.html has no #{id}");
+        }
+        if stage.policy().is_some() {
+            for class in ["stage", "run", "model"] {
+                let rule = format!(".{class}[data-method=\"{}\"]", stage.id());
+                assert!(sheet.contains(&rule), "www/style.css has no hue for {rule}");
+            }
+        }
+    }
 }

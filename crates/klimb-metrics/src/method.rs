@@ -52,7 +52,8 @@ pub enum LearnsFrom {
 /// What the number of a point's setting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
-    /// β, the weight of the KL divergence; where a PPO run was recorded by a sweep, the KL that its β was steered to.
+    /// β, the weight of the KL divergence: the method has a leash, so the slider, sweeps over β and a step's implicit rewards
+    /// are about it too. Where a PPO run was recorded by a sweep, the number is the KL that its β was steered to.
     Beta,
     /// α, the weight of the rejected completions.
     Alpha,
