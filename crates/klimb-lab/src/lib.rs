@@ -61,6 +61,7 @@ pub use comparison::{
 };
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, PointKey, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, ScoredSample, hack};
+pub use measured_run::{RunEnd, SweepError, SweepPoint};
 pub use optimum::{
     BETA_GRID, LearnedReward, OptimumSample, OptimumSamples, OptimumSettings, RecordedOptimum, RecordedOptimumError,
     Worth, learned_optimum, optimal_reward, optimum, optimum_curve, optimum_with_errors, sample_optimum,
@@ -80,7 +81,5 @@ pub use scaling::{
 pub use spent::Spent;
 pub use study::{Progress, StudyError};
 pub use sweep::{Leash, Plan, PlannedRun, SweepMethod, SweepRollouts, SweepRun, SweepSettings, run};
-pub use training::{
-    Algorithm, Budget, RunEnd, Sink, SweepError, SweepPoint, TrainingSettings, reference_point, train, train_on,
-};
+pub use training::{Algorithm, Budget, Sink, TrainingSettings, reference_point, train, train_on};
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

@@ -1,10 +1,80 @@
 //! The loop of every training natively: a run advances, whoever takes its results may stop it, and it is measured on its way.
 
-use super::spent::Spent;
-use super::training::are_finite;
-use super::{Evaluator, PointKey, RunEnd, SweepError, SweepPoint};
+use thiserror::Error;
+
+use super::{Evaluation, Evaluator, PointKey, Spent};
+use klimb_metrics::FrontierPoint;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_world::World;
+
+/// Whether every parameter is a finite number.
+pub(super) fn are_finite(parameters: &[f32]) -> bool {
+    parameters.iter().all(|parameter| parameter.is_finite())
+}
+
+/// A measured policy with everything needed to measure it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepPoint {
+    /// Its place on the frontier.
+    pub point: FrontierPoint,
+    /// What it was computed from.
+    pub evaluation: Evaluation,
+    /// The policy, flat; `None` for one that has no parameters of its own (Best-of-N).
+    pub parameters: Option<Vec<f32>>,
+}
+
+impl SweepPoint {
+    /// Whether every number of it is finite: what is not a number is no result, and is written nowhere.
+    pub fn is_finite(&self) -> bool {
+        self.point.is_plausible() && self.parameters.as_deref().is_none_or(are_finite)
+    }
+}
+
+/// Why a run ended without its last point.
+#[derive(Debug, Error)]
+pub enum SweepError<E> {
+    /// The engine failed.
+    #[error(transparent)]
+    Backend(BackendError),
+    /// What a given model computes is no number.
+    #[error(
+        "{model}: its weights are so large that what it computes is not a finite number; choose another checkpoint"
+    )]
+    NotFinite {
+        /// The model, in words.
+        model: &'static str,
+    },
+    /// Training broke down; the policy of the last good step is what it was.
+    #[error("{run}: a number was not finite at step {step}; a lower learning rate or a shorter leash is steadier")]
+    Diverged {
+        /// Method, setting and seed.
+        run: String,
+        /// The step.
+        step: u64,
+    },
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(E),
+}
+
+impl<E> From<BackendError> for SweepError<E> {
+    fn from(error: BackendError) -> Self {
+        Self::Backend(error)
+    }
+}
+
+/// Where a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// Steps taken.
+    pub step: u64,
+    /// Whether that is all of them, and nobody stopped it: the last point was measured.
+    pub is_finished: bool,
+    /// What they took.
+    pub spent: Spent,
+    /// The policy, flat.
+    pub parameters: Vec<f32>,
+}
 
 /// Why a run could not advance.
 #[derive(Debug)]
