@@ -109,6 +109,31 @@ impl Stage {
         }
     }
 
+    /// The stage that is trained while this one is played: itself, or, before the roads part, the first policy.
+    pub const fn trained(self) -> Self {
+        match self.kind() {
+            StageKind::Base | StageKind::Pairs => Self::Dpo,
+            StageKind::Sft | StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN => self,
+        }
+    }
+
+    /// Whether what it does begins at the reference, which is to be what SFT has learned last.
+    pub const fn starts_from_reference(self) -> bool {
+        match self.kind() {
+            StageKind::Base | StageKind::Sft => false,
+            StageKind::Pairs | StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN => true,
+        }
+    }
+
+    /// Whether a step is so short that it is taken at once. Otherwise the stage is played until the step is there.
+    pub const fn is_stepped_at_once(self) -> bool {
+        match self.kind() {
+            StageKind::Base | StageKind::Sft | StageKind::Pairs => true,
+            StageKind::Policy(method) => method.learns_from_pairs(),
+            StageKind::RewardModel | StageKind::BestOfN => false,
+        }
+    }
+
     /// What starts over with other preference pairs.
     pub fn learned_from_pairs() -> Vec<Self> {
         Self::ALL.into_iter().filter(|stage| stage.learns_from_labels()).collect()

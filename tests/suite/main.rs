@@ -35,6 +35,7 @@ mod session_annotator;
 mod session_inside;
 mod session_methods;
 mod session_move;
+mod session_order;
 mod session_preferences;
 mod session_report;
 mod session_saved_policies;

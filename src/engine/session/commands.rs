@@ -2,6 +2,7 @@
 
 use super::{Session, Subject, asset_failure, progress, reports};
 use crate::engine::protocol::{Command, Event, Stage};
+use crate::engine::session::live::SftRun;
 use crate::engine::session::models::Consequences;
 use crate::engine::settings::Settings;
 use klimb_metrics::Method;
@@ -38,7 +39,7 @@ impl<K: Kernels> Session<K> {
             Command::Undo => self.take_reset_back(events),
             Command::Report => events.push(Event::Report(Some(Box::new(self.report())))),
             Command::Retrain => {
-                self.models.begin_sft(&mut self.k);
+                self.sft = Some(SftRun::new(&mut self.k, &self.models));
                 self.focus = Stage::Sft;
             }
             Command::Evaluate => self.measure(Subject::Policy(self.focus.policy().unwrap_or(Method::Dpo))),
@@ -56,9 +57,10 @@ impl<K: Kernels> Session<K> {
                 Ok(prompt) => events.push(Event::Samples(self.samples(Some(prompt)).await?)),
                 Err(failure) => events.push(Event::Failure(failure)),
             },
-            Command::LoadCheckpoint(bytes) => match self.models.load_sft(&bytes) {
+            Command::LoadCheckpoint(bytes) => match self.models.load_sft(&bytes, self.sft.is_some()) {
                 Ok(loaded) => {
-                    self.models.adopt(&mut self.k).await?;
+                    self.sft = None;
+                    self.models.adopt(&mut self.k);
                     drop(self.restart(&Stage::ALL, true, events));
                     events.push(Event::Loaded(loaded));
                     events.push(Event::Samples(self.samples(None).await?));

@@ -6,8 +6,10 @@
 
 mod commands;
 mod contest;
+mod live;
 mod models;
 mod policies;
+mod put_aside;
 mod record;
 mod reports;
 mod runs;
@@ -23,8 +25,10 @@ mod undo;
 use std::collections::BTreeMap;
 
 use contest::LiveContest;
+use live::{BestOfNRun, RewardModelRun, SftRun};
 use models::Models;
-use policies::{Policies, PutAside};
+use policies::Policies;
+use put_aside::PutAside;
 use record::Record;
 use runs::{Measured, Run, Runs};
 use saved_policies::SavedPolicies;
@@ -36,8 +40,8 @@ pub use sweep_worker::SweepWorker;
 use undo::Undo;
 
 use super::protocol::{
-    Badge, BestOfNNumbers, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Samples, Stage,
-    StageKind, StageStatus, Work,
+    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Samples, Stage, StageKind,
+    StageStatus, Work,
 };
 use super::settings::{Breadth, Settings};
 use klimb_lab::{Evaluation, PointKey};
@@ -61,6 +65,10 @@ pub struct Session<K: Kernels> {
     clock: Clock,
     badge: Badge,
     models: Models<K>,
+    /// SFT from the base model, once it has begun here.
+    sft: Option<SftRun<K>>,
+    reward_model: RewardModelRun<K>,
+    best_of_n: BestOfNRun<K>,
     policies: Policies<K>,
     focus: Stage,
     playing: bool,
@@ -142,6 +150,9 @@ impl<K: Kernels> Session<K> {
             clock,
             badge,
             models,
+            sft: None,
+            reward_model: RewardModelRun::default(),
+            best_of_n: BestOfNRun::default(),
             policies,
             focus: Stage::Dpo,
             playing: false,
@@ -220,7 +231,11 @@ impl<K: Kernels> Session<K> {
     async fn checkpoint(&mut self, stage: Stage) -> Result<Option<Checkpoint>, BackendError> {
         Ok(match stage.kind() {
             StageKind::Base => Some(self.models.base_checkpoint()),
-            StageKind::Sft | StageKind::Pairs => Some(self.models.sft_checkpoint(&mut self.k).await?),
+            // The SFT model in training, if there is one, or else the reference.
+            StageKind::Sft | StageKind::Pairs => Some(match &self.sft {
+                Some(sft) => sft.checkpoint(&mut self.k, &self.models).await?,
+                None => self.models.sft.clone(),
+            }),
             StageKind::RewardModel => self.models.reward_model_checkpoint(),
             StageKind::Policy(method) => self.policies.checkpoint(&mut self.k, &self.models, method).await?,
             StageKind::BestOfN => None,
@@ -320,7 +335,7 @@ impl<K: Kernels> Session<K> {
         for method in stages.iter().filter_map(|stage| stage.policy()) {
             self.runs[method] = Run::new(self.next_number(method));
         }
-        let former = self.policies.restart(&mut self.k, &mut self.models, stages);
+        let former = self.start_over(stages);
         if is_new {
             self.saved_policies.clear();
         }
@@ -355,14 +370,16 @@ impl<K: Kernels> Session<K> {
     /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over. Answers whether
     /// there is a reference to go on from; otherwise training is broken off.
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<bool, BackendError> {
-        if self.models.sft_has_news() {
-            if !self.models.adopt(&mut self.k).await? {
-                self.break_off(Stage::Sft, reports::reference_not_finite(), events);
-                return Ok(false);
-            }
-            drop(self.restart(&Stage::ALL, true, events));
-            events.push(Event::Samples(self.samples(None).await?));
-        }
+        let Some(sft) = self.sft.as_mut().filter(|sft| sft.has_news()) else { return Ok(true) };
+        let Some(parameters) = sft.adopt(&mut self.k).await? else {
+            self.sft = None;
+            self.break_off(Stage::Sft, reports::reference_not_finite(), events);
+            return Ok(false);
+        };
+        let step = sft.steps();
+        self.models.adopt_trained(&mut self.k, parameters, step);
+        drop(self.restart(&Stage::ALL, true, events));
+        events.push(Event::Samples(self.samples(None).await?));
         Ok(true)
     }
 
@@ -435,14 +452,6 @@ impl<K: Kernels> Session<K> {
             SettingKind::Alpha => Setting::Number(settings.unlikelihood_alpha),
             SettingKind::Count | SettingKind::None => Setting::Label("chosen".into()),
         }
-    }
-
-    /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.
-    fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
-        let method = if numbers.learned { Method::BestOfNScore } else { Method::BestOfN };
-        let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.models.settings.seed));
-        let place = PointKey { method, setting, seed, step: 0, seconds: 0.0 };
-        Point { run: 1, point: evaluation.point(place) }
     }
 
     async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {

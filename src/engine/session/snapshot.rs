@@ -242,7 +242,7 @@ impl<K: Kernels> Session<K> {
         session.record = snapshot.record.clone();
         session.has_reported_kept = snapshot.has_reported_kept;
         if let Some(trained) = &snapshot.reward_model {
-            session.models.resume_reward_model(trained.clone());
+            session.models.reward_model = Some(trained.clone());
         }
         for method in Stage::of_policies().filter_map(Stage::policy) {
             let run = &mut session.runs[method];

@@ -1,7 +1,6 @@
 //! What the page is told of the stages.
 
 use super::Session;
-use super::models::RewardModelWork;
 use crate::engine::protocol::{Event, Origin, Stage, StageKind, StageState, StageStatus};
 use klimb_network::backend::Kernels;
 
@@ -21,22 +20,18 @@ impl<K: Kernels> Session<K> {
 
     pub(super) fn stages(&self) -> Vec<StageStatus> {
         let models = &self.models;
-        let reward_model_is_trained = models.reward_model_work() == RewardModelWork::Nothing;
+        let reward_model_is_trained = models.trained_reward_model().is_some();
         let active = self.playing.then(|| self.active());
-        // A policy waits while its reward model is trained.
-        let needs_reward_model = |stage: Stage| stage.policy().is_some_and(|method| method.info().needs_reward_model);
-        let waits = active.is_some_and(needs_reward_model) && !reward_model_is_trained;
+        let waits = active.is_some_and(|stage| self.waits_for_reward_model(stage));
         let running = if waits { Some(Stage::RewardModel) } else { active };
         let done_or_ready = |is_done| if is_done { StageState::Done } else { StageState::Ready };
         let status = |stage: Stage| {
             let (state, origin, steps) = match stage.kind() {
                 StageKind::Base => (StageState::Done, Origin::Recorded, models.base.step as usize),
-                StageKind::Sft => {
-                    let (done, total) = models.sft_progress();
-                    let is_live = models.sft_is_live();
-                    let origin = if is_live { Origin::Live } else { Origin::Recorded };
-                    (done_or_ready(!is_live || done == total), origin, models.sft_steps() as usize)
-                }
+                StageKind::Sft => match &self.sft {
+                    Some(sft) => (done_or_ready(sft.is_over()), Origin::Live, sft.steps() as usize),
+                    None => (StageState::Done, Origin::Recorded, models.sft.step as usize),
+                },
                 StageKind::Pairs => {
                     let (origin, pairs) = if models.pairs_are_loaded() {
                         (Origin::Loaded, models.data.capacity())
@@ -46,14 +41,15 @@ impl<K: Kernels> Session<K> {
                     (done_or_ready(pairs == models.data.capacity()), origin, pairs)
                 }
                 StageKind::RewardModel => {
-                    (done_or_ready(reward_model_is_trained), Origin::Live, models.reward_model_steps() as usize)
+                    let steps = self.reward_model.steps(models) as usize;
+                    (done_or_ready(reward_model_is_trained), Origin::Live, steps)
                 }
                 StageKind::Policy(method) => {
                     let state = if waits && active == Some(stage) { StageState::Waiting } else { StageState::Ready };
                     (state, Origin::Live, self.policies.steps(method) as usize)
                 }
                 StageKind::BestOfN => {
-                    (done_or_ready(models.best_of_n_is_done()), Origin::Live, models.best_of_n_points())
+                    (done_or_ready(self.best_of_n.is_done(models)), Origin::Live, self.best_of_n.points())
                 }
             };
             let state = if running == Some(stage) { StageState::Running } else { state };

@@ -1,59 +1,24 @@
-//! Slices of training, stage by stage, and single steps told in full.
+//! The loop that trains: a slice of whatever stage is played, and a single step told in full.
 
-use super::models::RewardModelWork;
-use super::policies::{Slice, SliceOrder};
+use super::live::{ChunkOfPairs, LiveRun, Pace, SftRun, Slice, SliceEnd, SliceOrder, Standing, Told};
 use super::{MOST_STEPS, SLICE_SECONDS, Session, Subject};
-use crate::engine::protocol::{Event, Inside, Stage, StageKind, Work};
-use klimb_metrics::{LearnsFrom, Method, MetricRow};
+use crate::engine::protocol::{Event, Stage, StageKind};
 use klimb_network::backend::{BackendError, Kernels};
-
-/// What a slice of training a policy came to, once it is told.
-struct TrainedSlice {
-    seconds: f64,
-    /// Optimiser steps.
-    steps: usize,
-    /// Whether every number is finite: otherwise there is nothing new to measure.
-    is_sound: bool,
-    is_whole: bool,
-    is_due: bool,
-}
 
 impl<K: Kernels> Session<K> {
     /// One step of a stage, told in full. What takes longer than a slice is played until the step is there.
     pub(super) async fn step(&mut self, stage: Stage, events: &mut Vec<Event>) -> Result<(), BackendError> {
         self.forget_reset();
-        match stage.kind() {
-            StageKind::Base => {}
-            StageKind::Pairs => {
-                if !self.adopt_sft(events).await? {
-                    return Ok(());
-                }
-                self.models.extend_pairs(&mut self.k).await?;
-            }
-            StageKind::Sft => self.step_sft(events).await?,
-            // A step on pairs is short enough to be taken at once.
-            StageKind::Policy(method) if method.info().learns_from == LearnsFrom::Pairs => {
-                self.step_on_pairs(method, events).await?;
-            }
-            StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN => {
-                self.play(true, events);
-                self.stepping = Some(stage);
-            }
-        }
-        Ok(())
-    }
-
-    async fn step_on_pairs(&mut self, method: Method, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        if !self.adopt_sft(events).await? {
+        if !stage.is_stepped_at_once() {
+            self.play(true, events);
+            self.stepping = Some(stage);
             return Ok(());
         }
-        while self.policies.wants_pairs(&self.models, method) {
-            self.policies.extend_pairs(&mut self.k, &mut self.models, method).await?;
+        if stage.starts_from_reference() && !self.adopt_sft(events).await? {
+            return Ok(());
         }
         let order = SliceOrder { most_steps: 1, tells_inside: true };
-        if self.train_slice(method, order, events).await?.is_sound {
-            self.measure(Subject::Policy(method));
-        }
+        while self.train_slice(stage, order, events).await? == Some(SliceEnd::Prepared) {}
         Ok(())
     }
 
@@ -70,167 +35,90 @@ impl<K: Kernels> Session<K> {
         }
         // What is still being measured waits for the first step alone.
         let most_steps = if self.evaluating.is_some() { 1 } else { MOST_STEPS };
-        let planned = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, most_steps);
-        match stage.kind() {
-            StageKind::Sft => self.train_sft(planned, events).await,
-            StageKind::Base | StageKind::Pairs => self.train_policy(Method::Dpo, planned, events).await,
-            StageKind::RewardModel => self.train_reward_model(planned, events).await,
-            StageKind::Policy(method) => self.train_policy(method, planned, events).await,
-            StageKind::BestOfN => self.draw_best_of_n(events).await,
-        }
-    }
-
-    async fn train_sft(&mut self, steps: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        let start = (self.clock)();
-        if !self.models.sft_is_live() {
-            self.models.begin_sft(&mut self.k);
-        }
-        let rows = self.models.train_sft(&mut self.k, steps).await?;
-        self.step_seconds = ((self.clock)() - start) / steps as f64;
-        self.tell_sft(rows, events);
-        let (done, total) = self.models.sft_progress();
-        if done == total && self.playing {
-            self.play(false, events);
-            if !self.adopt_sft(events).await? {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    async fn step_sft(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        if !self.models.sft_is_live() {
-            self.models.begin_sft(&mut self.k);
-        }
-        if let Some((batch, rows)) = self.models.step_sft_in_full(&mut self.k).await? {
-            events.push(Event::Inside(Stage::Sft, Inside::Sft(batch)));
-            self.tell_sft(rows, events);
-        }
-        Ok(())
-    }
-
-    fn tell_sft(&mut self, rows: Vec<MetricRow>, events: &mut Vec<Event>) {
-        self.tell_metrics(Stage::Sft, rows, events);
-        let (done, total) = self.models.sft_progress();
-        self.tell_progress(Work::Sft, done, total, (total - done) as f64 * self.step_seconds, events);
-    }
-
-    /// A slice of training a policy, or of making what it needs first.
-    async fn train_policy(
-        &mut self,
-        method: Method,
-        planned: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<(), BackendError> {
-        if !self.adopt_sft(events).await? {
+        let most_steps = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, most_steps);
+        if stage.starts_from_reference() && !self.adopt_sft(events).await? {
             return Ok(());
         }
-        if method.info().needs_reward_model && self.models.reward_model_work() != RewardModelWork::Nothing {
-            return self.train_reward_model(planned, events).await;
-        }
-        if self.policies.wants_pairs(&self.models, method) {
-            return self.policies.extend_pairs(&mut self.k, &mut self.models, method).await;
-        }
-        let is_stepping = self.stepping.is_some();
-        let order = SliceOrder { most_steps: planned, tells_inside: is_stepping };
-        let trained = self.train_slice(method, order, events).await?;
-        if trained.steps > 0 {
-            self.step_seconds = trained.seconds / trained.steps as f64;
-        }
-        if !trained.is_whole {
-            return Ok(());
-        }
-        if is_stepping {
-            self.play(false, events);
-        }
-        if trained.is_sound && (is_stepping || trained.is_due) {
-            self.measure(Subject::Policy(method));
-        }
+        let trained = if self.waits_for_reward_model(stage) { Stage::RewardModel } else { stage.trained() };
+        let order = SliceOrder { most_steps, tells_inside: self.stepping == Some(trained) };
+        self.train_slice(trained, order, events).await?;
         Ok(())
     }
 
-    /// A slice of training a policy, told.
+    /// Whether a stage's policy waits until its reward model is trained.
+    pub(super) fn waits_for_reward_model(&self, stage: Stage) -> bool {
+        let needs_one = stage.policy().is_some_and(|method| method.info().needs_reward_model);
+        needs_one && self.models.trained_reward_model().is_none()
+    }
+
+    /// A slice of a stage's work, told, and what follows from how it ended: a policy is measured, or playing ends. `None` where
+    /// the stage has no work.
     async fn train_slice(
         &mut self,
-        method: Method,
+        stage: Stage,
         order: SliceOrder,
         events: &mut Vec<Event>,
-    ) -> Result<TrainedSlice, BackendError> {
+    ) -> Result<Option<SliceEnd>, BackendError> {
         let start = (self.clock)();
-        let Slice { rows, inside, is_whole, is_due } =
-            self.policies.train(&mut self.k, &mut self.models, method, order).await?;
-        let (seconds, steps) = ((self.clock)() - start, rows.len());
-        self.runs[method].seconds += seconds;
-        let stage = Subject::Policy(method).stage();
-        // The inside of a step on pairs comes before its metrics, as it was before the update; that of a rollout is what it
-        // came to.
-        let told = inside.map(|inside| Event::Inside(stage, inside));
-        let (before, behind) = if method.learns_from_pairs() { (told, None) } else { (None, told) };
-        events.extend(before);
-        let is_sound = self.tell_metrics(stage, rows, events);
-        events.extend(behind.filter(|_| is_sound));
-        Ok(TrainedSlice { seconds, steps, is_sound, is_whole, is_due })
-    }
-
-    /// A piece of Best-of-N: completions, scores, or the point of an N. When all is measured it stops playing.
-    async fn draw_best_of_n(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        if !self.adopt_sft(events).await? {
-            return Ok(());
+        let Some(slice) = self.advance_run(stage, order).await? else { return Ok(None) };
+        let seconds = (self.clock)() - start;
+        let Slice { told, timed_steps, end, is_over } = slice;
+        if timed_steps > 0 {
+            self.step_seconds = seconds / timed_steps as f64;
         }
-        if self.models.best_of_n_is_done() {
-            self.play(false, events);
-            return Ok(());
+        if let Some(method) = stage.policy().filter(|_| end != SliceEnd::Prepared) {
+            self.runs[method].seconds += seconds;
         }
-        let (before, start) = (self.models.best_of_n_progress().0, (self.clock)());
-        let made = self.models.advance_best_of_n(&mut self.k).await?;
-        let (done, total) = self.models.best_of_n_progress();
-        let pace = ((self.clock)() - start) / (done - before).max(1) as f64;
-        if done > before {
-            self.tell_progress(Work::BestOfN, done, total, (total - done) as f64 * pace, events);
-        }
-        if let Some((numbers, evaluation)) = made {
-            events.push(Event::Point(self.best_of_n_point(numbers, &evaluation)));
-            events.push(Event::Inside(Stage::BestOfN, Inside::BestOfN(self.models.best_of_n_told())));
-        }
-        if self.models.best_of_n_is_done() {
-            self.play(false, events);
-        }
-        Ok(())
-    }
-
-    /// A piece of what the reward model needs next; it stops playing when the reward model was what is played.
-    async fn train_reward_model(&mut self, planned: usize, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        if !self.adopt_sft(events).await? {
-            return Ok(());
-        }
-        let work = self.models.reward_model_work();
-        let is_stepping = self.stepping == Some(Stage::RewardModel);
-        if is_stepping && work == RewardModelWork::Step {
-            if let Some((batch, rows)) = self.models.step_reward_model_in_full(&mut self.k).await? {
-                events.push(Event::Inside(Stage::RewardModel, Inside::RewardModel(batch)));
-                self.tell_metrics(Stage::RewardModel, rows, events);
+        let is_sound = self.tell_slice(stage, told, seconds, events);
+        if let SliceEnd::Whole { is_due } = end {
+            if order.tells_inside && self.playing {
+                self.play(false, events);
             }
+            let is_measured = is_sound && (order.tells_inside || is_due);
+            if let Some(method) = stage.policy().filter(|_| is_measured) {
+                self.measure(Subject::Policy(method));
+            }
+        }
+        if is_over && self.playing && self.active() == stage {
             self.play(false, events);
-            return Ok(());
+            // The reference stays what it was where what SFT has learned is of no use.
+            self.adopt_sft(events).await?;
         }
-        let start = (self.clock)();
-        let rows = self.models.advance_reward_model(&mut self.k, planned).await?;
-        let elapsed = (self.clock)() - start;
-        if work == RewardModelWork::Step {
-            self.step_seconds = elapsed / rows.len().max(1) as f64;
+        Ok(Some(end))
+    }
+
+    /// A slice of a stage's work, by the run that does it. `None` where the stage has no work.
+    async fn advance_run(&mut self, stage: Stage, order: SliceOrder) -> Result<Option<Slice>, BackendError> {
+        let (k, models) = (&mut self.k, &mut self.models);
+        let run: &mut dyn LiveRun<K> = match stage.kind() {
+            StageKind::Base => return Ok(None),
+            StageKind::Pairs => &mut ChunkOfPairs,
+            StageKind::Sft => self.sft.get_or_insert_with(|| SftRun::new(k, models)),
+            StageKind::RewardModel => &mut self.reward_model,
+            StageKind::BestOfN => &mut self.best_of_n,
+            StageKind::Policy(method) => return self.policies.advance(k, models, method, order).await.map(Some),
+        };
+        run.advance(k, models, order).await.map(Some)
+    }
+
+    /// Tells what a slice of so many seconds came to. Answers whether every metric is finite: otherwise there is nothing new to
+    /// measure.
+    fn tell_slice(&mut self, stage: Stage, told: Vec<Told>, seconds: f64, events: &mut Vec<Event>) -> bool {
+        let mut is_sound = true;
+        for it in told {
+            match it {
+                Told::Metrics(rows) => is_sound &= self.tell_metrics(stage, rows, events),
+                Told::Inside(inside) => events.extend(is_sound.then_some(Event::Inside(stage, inside))),
+                Told::Point(point) => events.push(Event::Point(point)),
+                Told::Progress(Standing { work, done, total, pace }) => {
+                    let seconds_each = match pace {
+                        Pace::Steps => self.step_seconds,
+                        Pace::Slice(units) => seconds / units as f64,
+                    };
+                    self.tell_progress(work, done, total, (total - done) as f64 * seconds_each, events);
+                }
+            }
         }
-        if work == RewardModelWork::Pairs {
-            let (done, total) = self.models.reward_model_pairs();
-            self.tell_progress(Work::Pairs, done, total, (total - done) as f64 * elapsed, events);
-        } else {
-            let (done, total) = self.models.reward_model_progress();
-            self.tell_progress(Work::RewardModel, done, total, (total - done) as f64 * self.step_seconds, events);
-        }
-        self.tell_metrics(Stage::RewardModel, rows, events);
-        let is_trained = self.models.reward_model_work() == RewardModelWork::Nothing;
-        if is_trained && self.active() == Stage::RewardModel {
-            self.play(false, events);
-        }
-        Ok(())
+        is_sound
     }
 }

@@ -2,7 +2,7 @@
 //! optimiser and place in the data, until a step is taken or something else starts over: taken back, the run goes on as if
 //! there had been no reset.
 
-use super::policies::PutAside;
+use super::put_aside::PutAside;
 use super::runs::Run;
 use super::sweep::LiveSweep;
 use super::{Session, Subject};
@@ -52,7 +52,7 @@ impl<K: Kernels> Session<K> {
             return self.bring_back(*replaced, events);
         }
         let Some(Undo { stages, former, runs, evaluating, sweep, told }) = self.undo.take() else { return };
-        self.policies.take_back(&mut self.k, &mut self.models, former);
+        self.go_on_as_before(former);
         for (method, run) in runs {
             // A number that was given since is not given again.
             let last = run.last.max(self.runs[method].last);
@@ -74,8 +74,8 @@ impl<K: Kernels> Session<K> {
     pub fn put_aside(&mut self, mut replaced: Self) -> Vec<Event> {
         replaced.look_for_loss();
         let has_trained = replaced.policies.trained().next().is_some()
-            || replaced.models.reward_model_steps() > 0
-            || replaced.models.sft_is_live()
+            || replaced.reward_model.steps(&replaced.models) > 0
+            || replaced.sft.is_some()
             || replaced.undo.is_some();
         self.replaced = if replaced.lost() {
             None

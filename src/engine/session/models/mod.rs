@@ -1,11 +1,9 @@
 //! What every policy of a session is trained on and measured by: base model, reference, pairs, reward model, evaluation and
-//! samples; and the work that the stages which train no policy can do.
+//! samples.
 
-mod best_of_n;
 mod optimum;
 pub(super) mod preferences;
-mod reward_model;
-mod sft;
+mod reference;
 
 use thiserror::Error;
 
@@ -13,7 +11,9 @@ use crate::engine::protocol::{Checkpoints, Failure, Samples, Stage};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
 use klimb_align::language::{Generation, GenerationSettings, Scorer, Sequence, TokenComparison, upload};
-use klimb_lab::{EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError};
+use klimb_lab::{
+    EvaluationSettings, Evaluator, PreferenceData, RecordedOptimum, RecordedOptimumError, TrainedRewardModel,
+};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
@@ -22,13 +22,9 @@ use klimb_world::preferences::{Pair, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use optimum::Optimum;
 use preferences::PreferencesError;
-use sft::LiveSft;
 
-pub use best_of_n::LiveBestOfN;
-pub use reward_model::{RewardModelState, RewardModelWork};
-
-/// Samples taken at a time for points and for the optimum.
-const PIECE: usize = 128;
+/// Samples taken at a time for points, for the optimum and for the reward model's scores.
+pub(super) const PIECE: usize = 128;
 /// Prompts read side by side.
 const READ_PROMPTS: usize = 5;
 /// Pairs or episodes told in full after a step.
@@ -70,18 +66,17 @@ pub struct Models<K: Kernels> {
     base_parameters: K::Floats,
     /// Its parameters, where they are computed with.
     pub reference: K::Floats,
-    live_sft: Option<LiveSft<K>>,
     /// Pairs that a person labelled.
     pub given: Option<Vec<Pair>>,
     pub data: PreferenceData<K>,
-    reward_model: RewardModelState<K>,
-    best_of_n: Option<LiveBestOfN<K>>,
+    /// The finished reward model and the steps it took.
+    pub reward_model: Option<(TrainedRewardModel, u64)>,
     pub evaluator: Evaluator<K>,
     reader: Generation<K>,
     /// The temperature at which it writes.
     pub reading: f64,
     pub scorer: Scorer<K>,
-    sampler: Generation<K>,
+    pub sampler: Generation<K>,
     optimum: Optimum,
 }
 
@@ -109,11 +104,9 @@ impl<K: Kernels> Models<K> {
         Ok(Self {
             base_parameters: upload(k, &base.parameters),
             reference: upload(k, &sft.parameters),
-            live_sft: None,
             data: preferences::data(k, &network, &settings, given.as_deref()),
             given,
-            reward_model: RewardModelState::new(),
-            best_of_n: None,
+            reward_model: None,
             evaluator: evaluator(k, &network, &settings),
             reader: Generation::new(k, network.clone(), READ_PROMPTS, MAX_SEQUENCE),
             reading: 1.0,
@@ -223,11 +216,9 @@ impl<K: Kernels> Models<K> {
         self.base.clone()
     }
 
-    /// The SFT model as a checkpoint: the one in training, if there is one, or else the reference.
-    pub async fn sft_checkpoint(&self, k: &mut K) -> Result<Checkpoint, BackendError> {
-        let Some(live) = &self.live_sft else { return Ok(self.sft.clone()) };
-        let learner = live.trainer.learner();
-        Ok(self.checkpoint_of(learner.read_parameters(k).await?, learner.steps(), &self.sft.stage))
+    /// The finished reward model and the steps it took.
+    pub fn trained_reward_model(&self) -> Option<&(TrainedRewardModel, u64)> {
+        self.reward_model.as_ref()
     }
 
     /// The reward model as a checkpoint, once it is trained.
@@ -264,7 +255,7 @@ async fn write<K: Kernels>(
     Ok(written)
 }
 
-fn at_temperature_1() -> GenerationSettings {
+pub(super) fn at_temperature_1() -> GenerationSettings {
     GenerationSettings { temperature: 1.0, end: Vocabulary::END, padding: Vocabulary::PADDING }
 }
 

@@ -1,55 +1,26 @@
 //! The policies that are trained on the reference, one for each method that the page offers. The session knows them by
-//! [`LiveRun`] alone; which kind of run a method has follows from what it learns from ([`begun`]).
+//! [`LivePolicy`] alone; which kind of run a method has follows from what it learns from ([`begun`]).
 
 mod pairs;
 mod ppo;
-mod put_aside;
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 
+use super::live::{LiveRun, Slice, SliceOrder};
 use super::models::Models;
-use crate::engine::protocol::{Inside, Stage};
+use crate::engine::protocol::Stage;
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::Reading;
 use klimb_align::language::Learner;
 use klimb_lab::PairOrder;
-use klimb_metrics::{LearnsFrom, Method, MetricRow};
+use klimb_metrics::{LearnsFrom, Method};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 use pairs::PairRun;
 use ppo::PpoRun;
 
-pub(super) use put_aside::PutAside;
-
 /// The policy that is there from the beginning: the page opens with it in focus, and its first step waits for nothing.
 pub(super) const FIRST: Method = Method::Dpo;
-
-/// Work of a run that reads from the device. It borrows the run and what it computes with.
-type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + 'a>>;
-
-/// What a slice of training is to be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SliceOrder {
-    /// Most optimiser steps. Fewer are taken where a point or the end of a rollout comes before.
-    pub most_steps: usize,
-    /// Whether what the slice ends with is told in full: a step on pairs, which is then the only one, or a rollout.
-    pub tells_inside: bool,
-}
-
-/// What a slice of training came to.
-#[derive(Debug, Default)]
-pub(super) struct Slice {
-    /// The metrics of its optimiser steps.
-    pub rows: Vec<MetricRow>,
-    /// What went on inside, if that was asked for and something ended.
-    pub inside: Option<Inside>,
-    /// Whether it ended with what the method counts in: an optimiser step on pairs, or a whole rollout.
-    pub is_whole: bool,
-    /// Whether a point is due there.
-    pub is_due: bool,
-}
 
 /// Optimiser steps between two points of a method's runs.
 pub(super) fn steps_between_points(settings: &Settings, method: Method) -> usize {
@@ -60,18 +31,9 @@ pub(super) fn steps_between_points(settings: &Settings, method: Method) -> usize
 }
 
 /// A policy in training on the reference.
-pub(super) trait LiveRun<K: Kernels> {
+pub(super) trait LivePolicy<K: Kernels>: LiveRun<K> {
     /// The policy and its optimiser.
     fn learner(&self) -> &Learner<K>;
-
-    /// Whether the next step waits for a chunk of preference pairs.
-    fn wants_pairs(&self, models: &Models<K>) -> bool;
-
-    /// Makes that chunk.
-    fn extend_pairs<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>) -> Work<'a, ()>;
-
-    /// A slice of training, with one submit in flight at a time.
-    fn train<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>, order: SliceOrder) -> Work<'a, Slice>;
 
     /// The policy as a language model, flat.
     fn read_policy(&self, k: &mut K) -> Reading<Vec<f32>>;
@@ -84,7 +46,10 @@ pub(super) trait LiveRun<K: Kernels> {
 }
 
 /// A run of whichever method.
-type AnyRun<K> = Box<dyn LiveRun<K>>;
+type AnyRun<K> = Box<dyn LivePolicy<K>>;
+
+/// Policies that started over, as they were; `None` where one had not begun.
+pub(super) type FormerPolicies<K> = Vec<(Method, Option<AnyRun<K>>)>;
 
 /// The run of a method, which has not taken a step. `None` where the page trains no policy by it.
 fn begun<K: Kernels>(k: &mut K, models: &Models<K>, method: Method) -> Option<AnyRun<K>> {
@@ -110,12 +75,12 @@ impl<K: Kernels> Policies<K> {
     ///
     /// # Panics
     /// If the page trains no policy by that method, or its reward model is still to be trained.
-    fn begin(&mut self, k: &mut K, models: &Models<K>, method: Method) -> &mut dyn LiveRun<K> {
+    fn begin(&mut self, k: &mut K, models: &Models<K>, method: Method) -> &mut dyn LivePolicy<K> {
         let run = self.0.entry(method).or_insert_with(|| begun(k, models, method).expect("a method that is trained"));
         run.as_mut()
     }
 
-    fn get(&self, method: Method) -> Option<&dyn LiveRun<K>> {
+    fn get(&self, method: Method) -> Option<&dyn LivePolicy<K>> {
         self.0.get(&method).map(Box::as_ref)
     }
 
@@ -138,34 +103,44 @@ impl<K: Kernels> Policies<K> {
         self.get(method).map(|run| &run.learner().parameters)
     }
 
-    /// Whether the next step of a policy waits for a chunk of preference pairs. One that has not begun will begin at the first.
-    pub fn wants_pairs(&self, models: &Models<K>, method: Method) -> bool {
-        let at_the_first = || models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size);
-        self.get(method).map_or_else(|| method.learns_from_pairs() && at_the_first(), |run| run.wants_pairs(models))
-    }
-
-    /// Makes that chunk.
-    pub async fn extend_pairs(
-        &mut self,
-        k: &mut K,
-        models: &mut Models<K>,
-        method: Method,
-    ) -> Result<(), BackendError> {
-        match self.0.get_mut(&method) {
-            Some(run) => run.extend_pairs(k, models).await,
-            None => models.extend_pairs(k).await,
-        }
-    }
-
-    /// A slice of training a policy.
-    pub async fn train(
+    /// A slice of training a policy, which begins at its first step: what that waits for is made before.
+    pub async fn advance(
         &mut self,
         k: &mut K,
         models: &mut Models<K>,
         method: Method,
         order: SliceOrder,
     ) -> Result<Slice, BackendError> {
-        self.begin(k, models, method).train(k, models, order).await
+        let is_first = !self.0.contains_key(&method) && method.learns_from_pairs();
+        if is_first && models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size) {
+            models.extend_pairs(k).await?;
+            return Ok(Slice::prepared());
+        }
+        self.begin(k, models, method).advance(k, models, order).await
+    }
+
+    /// Starts the policies of these methods over from the reference, on the same pairs in the same order. Answers with what
+    /// they were.
+    pub fn restart(
+        &mut self,
+        k: &mut K,
+        models: &Models<K>,
+        methods: impl Iterator<Item = Method>,
+    ) -> FormerPolicies<K> {
+        let former = methods.map(|method| (method, self.0.remove(&method))).collect();
+        self.begin(k, models, FIRST);
+        former
+    }
+
+    /// Lets policies go on as they were. What can be set in the midst of a run is as it is set now.
+    pub fn take_back(&mut self, former: FormerPolicies<K>, settings: &Settings) {
+        for (method, run) in former {
+            match run {
+                Some(run) => drop(self.0.insert(method, run)),
+                None => drop(self.0.remove(&method)),
+            }
+        }
+        self.configure(settings);
     }
 
     /// Goes on with a policy that another session trained on the same reference.

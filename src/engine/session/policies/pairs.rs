@@ -1,7 +1,8 @@
 //! A policy that learns from preference pairs, by whichever method.
 
-use super::{LiveRun, Slice, SliceOrder, Work};
+use super::LivePolicy;
 use crate::engine::protocol::Inside;
+use crate::engine::session::live::{LiveRun, Slice, SliceEnd, SliceFuture, SliceOrder, Told};
 use crate::engine::session::models::{Models, TOLD, preferences};
 use crate::engine::session::reports::{self, SeenPairs};
 use crate::engine::settings::Settings;
@@ -53,6 +54,11 @@ impl<K: Kernels> PairRun<K> {
         Some(Self { method, trainer, order: PairOrder::default(), own })
     }
 
+    /// Whether the next step waits for a chunk of preference pairs.
+    fn wants_pairs(&self, models: &Models<K>) -> bool {
+        self.own.as_ref().unwrap_or(&models.data).wants_more_for(&self.order, models.settings.batch_size)
+    }
+
     async fn make_pairs(&mut self, k: &mut K, models: &mut Models<K>) -> Result<(), BackendError> {
         let Some(own) = &mut self.own else { return models.extend_pairs(k).await };
         own.extend_by(k, &models.world, &self.trainer.learner().parameters, &models.reference).await
@@ -68,10 +74,15 @@ impl<K: Kernels> PairRun<K> {
         models: &mut Models<K>,
         order: SliceOrder,
     ) -> Result<Slice, BackendError> {
+        if self.wants_pairs(models) {
+            self.make_pairs(k, models).await?;
+            return Ok(Slice::prepared());
+        }
         let every = models.settings.evaluate_every;
-        let (rows, inside) = if order.tells_inside {
+        let (told, timed_steps) = if order.tells_inside {
+            // Before the metrics, as it was before the update.
             let (inside, rows) = self.step_in_full(k, models).await?;
-            (rows, Some(inside))
+            (vec![Told::Inside(inside), Told::Metrics(rows)], 0)
         } else {
             let done = self.learner().steps() as usize;
             for _ in 0..order.most_steps.min(every - done % every) {
@@ -82,10 +93,12 @@ impl<K: Kernels> PairRun<K> {
                 self.trainer.step(k, &batch);
                 k.finished().await?;
             }
-            (self.trainer.rows(k).await?, None)
+            let rows = self.trainer.rows(k).await?;
+            let steps = rows.len();
+            (vec![Told::Metrics(rows)], steps)
         };
         let is_due = self.learner().steps().is_multiple_of(every as u64);
-        Ok(Slice { rows, inside, is_whole: true, is_due })
+        Ok(Slice { told, timed_steps, end: SliceEnd::Whole { is_due }, is_over: false })
     }
 
     /// One step with the numbers of its first pairs, as they were before the update, and where the probability of them all
@@ -123,20 +136,14 @@ impl<K: Kernels> PairRun<K> {
 }
 
 impl<K: Kernels> LiveRun<K> for PairRun<K> {
+    fn advance<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>, order: SliceOrder) -> SliceFuture<'a> {
+        Box::pin(self.take_slice(k, models, order))
+    }
+}
+
+impl<K: Kernels> LivePolicy<K> for PairRun<K> {
     fn learner(&self) -> &Learner<K> {
         self.trainer.learner()
-    }
-
-    fn wants_pairs(&self, models: &Models<K>) -> bool {
-        self.own.as_ref().unwrap_or(&models.data).wants_more_for(&self.order, models.settings.batch_size)
-    }
-
-    fn extend_pairs<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>) -> Work<'a, ()> {
-        Box::pin(self.make_pairs(k, models))
-    }
-
-    fn train<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>, order: SliceOrder) -> Work<'a, Slice> {
-        Box::pin(self.take_slice(k, models, order))
     }
 
     fn read_policy(&self, k: &mut K) -> Reading<Vec<f32>> {

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{LiveRun, Slice, SliceOrder, Work};
+use super::LivePolicy;
 use crate::engine::protocol::{Inside, Round as ToldRound, Stage};
+use crate::engine::session::live::{LiveRun, Slice, SliceEnd, SliceFuture, SliceOrder, Told};
 use crate::engine::session::models::{Models, TOLD};
 use crate::engine::session::reports;
 use crate::engine::settings::Settings;
@@ -80,7 +81,7 @@ impl<K: Kernels> PpoRun<K> {
                 let minibatches = self.rounds.minibatches(&self.ppo).into();
                 self.learning = Some((round, minibatches));
             }
-            return Ok(Slice::default());
+            return Ok(Slice::part(vec![Told::Metrics(Vec::new())]));
         };
         let ppo = &mut self.ppo;
         let is_fresh = minibatches.len() as u64 == ppo.settings().steps_per_rollout();
@@ -93,17 +94,20 @@ impl<K: Kernels> PpoRun<K> {
         if let (true, Some(first)) = (is_fresh, rows.first_mut()) {
             reports::add_rollout(first, round);
         }
+        let timed_steps = rows.len();
         if !minibatches.is_empty() {
-            return Ok(Slice { rows, ..Slice::default() });
+            return Ok(Slice { timed_steps, ..Slice::part(vec![Told::Metrics(rows)]) });
         }
         let ratios = ppo.ratios(k).await?;
         if let Some(last) = rows.last_mut() {
             reports::add_ratios(last, &ratios);
         }
         let ended = self.learning.take().filter(|_| order.tells_inside);
-        let inside = ended.map(|(round, _)| Inside::Ppo(self.told(&models.world, &round, &ratios)));
+        let mut told = vec![Told::Metrics(rows)];
+        // Behind the metrics: it is what the whole rollout came to.
+        told.extend(ended.map(|(round, _)| Told::Inside(Inside::Ppo(self.told(&models.world, &round, &ratios)))));
         let is_due = (self.rounds.done() as usize).is_multiple_of(models.settings.evaluate_rollouts);
-        Ok(Slice { rows, inside, is_whole: true, is_due })
+        Ok(Slice { told, timed_steps, end: SliceEnd::Whole { is_due }, is_over: false })
     }
 
     /// A round that has ended, in numbers: `ratios` are those of its last minibatch.
@@ -125,21 +129,14 @@ impl<K: Kernels> PpoRun<K> {
 }
 
 impl<K: Kernels> LiveRun<K> for PpoRun<K> {
+    fn advance<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>, order: SliceOrder) -> SliceFuture<'a> {
+        Box::pin(self.take_slice(k, models, order))
+    }
+}
+
+impl<K: Kernels> LivePolicy<K> for PpoRun<K> {
     fn learner(&self) -> &Learner<K> {
         self.ppo.policy()
-    }
-
-    /// Never: it learns from what it writes itself.
-    fn wants_pairs(&self, _models: &Models<K>) -> bool {
-        false
-    }
-
-    fn extend_pairs<'a>(&'a mut self, _k: &'a mut K, _models: &'a mut Models<K>) -> Work<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn train<'a>(&'a mut self, k: &'a mut K, models: &'a mut Models<K>, order: SliceOrder) -> Work<'a, Slice> {
-        Box::pin(self.take_slice(k, models, order))
     }
 
     fn read_policy(&self, k: &mut K) -> Reading<Vec<f32>> {

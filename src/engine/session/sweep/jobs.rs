@@ -5,7 +5,6 @@
 use super::{LiveSweep, State};
 use crate::engine::protocol::{Event, JobNews, JobReport, Point, SavedPolicy, WorkerJob};
 use crate::engine::session::Session;
-use crate::engine::session::models::RewardModelWork;
 use crate::engine::session::runs::Measured;
 use klimb_metrics::Method;
 use klimb_network::backend::Kernels;
@@ -61,7 +60,7 @@ impl<K: Kernels> Session<K> {
 
     /// Whether what a sweep worker needs is there: the reward model is trained here, once.
     fn can_assign(&self, method: Method) -> bool {
-        !method.info().needs_reward_model || self.models.reward_model_work() == RewardModelWork::Nothing
+        !method.info().needs_reward_model || self.models.trained_reward_model().is_some()
     }
 
     /// Takes over what a sweep worker reports.
