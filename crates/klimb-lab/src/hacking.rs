@@ -270,10 +270,7 @@ async fn train_reward_model<K: Kernels>(
     let mut training = RewardModelTraining::new(k, *network.config(), reference, split, settings.seed, settings.recipe);
     let total = training.total_steps();
     while training.steps() < total {
-        training.step(k);
-        if training.is_due() {
-            training.validate(k).await?;
-        }
+        training.advance(k).await?;
         if report(Progress { stage: "reward model", done: training.steps(), total }).is_break() {
             return Ok(None);
         }

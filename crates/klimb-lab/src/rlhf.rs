@@ -170,10 +170,7 @@ pub async fn train_reward_model<K: Kernels>(
     let split = PairSplit::new(instances, recipe.validation_share, seed).expect("a chunk has many instances");
     let mut training = RewardModelTraining::new(k, *network.config(), reference, split, seed, recipe);
     while training.steps() < training.total_steps() {
-        training.step(k);
-        if training.is_due() {
-            training.validate(k).await?;
-        }
+        training.advance(k).await?;
         if watch().is_break() {
             return Ok(None);
         }

@@ -193,6 +193,15 @@ impl<K: Kernels> RewardModelTraining<K> {
         self.algorithm.settings().schedule.steps
     }
 
+    /// Takes one step on the next pairs, and validates where that is due; the report, if it was.
+    ///
+    /// # Errors
+    /// As [`RewardModelTraining::validate`].
+    pub async fn advance(&mut self, k: &mut K) -> Result<Option<RewardModelReport>, RewardModelError> {
+        self.step(k);
+        if self.is_due() { self.validate(k).await.map(Some) } else { Ok(None) }
+    }
+
     /// Takes one step on the next pairs: every epoch shuffles them anew.
     pub fn step(&mut self, k: &mut K) {
         let count = self.recipe.training.pairs;

@@ -141,10 +141,9 @@ impl RewardModel {
         let bar = progress::bar(total, "steps");
         files::print("  step    loss  validation  label order     gold order      slope  calibration\n");
         while training.steps() < total && !interrupt::requested() {
-            training.step(k);
+            let report = training.advance(k).await?;
             bar.set_position(training.steps());
-            if training.is_due() {
-                let report = training.validate(k).await?;
+            if let Some(report) = report {
                 let metrics = training.algorithm().metrics(k).await?;
                 let loss = metrics.last().map_or(f64::NAN, |last| last.loss);
                 let line = line(&report, loss);
