@@ -12,7 +12,7 @@ use klimb::language::{Judge, Scorer, Sequence, upload};
 use klimb::model::{Checkpoint, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
-use super::destination::Destination;
+use super::destination::{Destination, reason};
 use super::{Failure, progress};
 
 /// The commit that this program was built from, where the build knew it.
@@ -170,15 +170,4 @@ pub fn given_or_shipped(given: Option<&Path>, name: &str) -> Result<PathBuf, Fai
             below.display()
         ))
     })
-}
-
-/// The system's words without its error number.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds than are told apart")]
-pub fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".into(),
-        ErrorKind::PermissionDenied => "it may not be opened; check its permissions".into(),
-        ErrorKind::IsADirectory => "is a folder; name a file".into(),
-        _ => error.to_string(),
-    }
 }

@@ -5,13 +5,13 @@
 //! in panels, and every product is made of the same tiles as the matrix products (`cpu/tiles.rs`): a few queries at once, and
 //! no further back or ahead than the mask lets them look.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::factor::Rows;
 use crate::backend::cpu::reduce::{LANES, combine, dot, softmax};
 use crate::backend::cpu::tiles::{COLUMNS, ROWS, room, store, tile, tile_over_rows};
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use klimb_numerics::real::Real;
 
 const SHADER: &Shader = &shader!("attention.wgsl", [INDEX]);

@@ -1,5 +1,5 @@
-//! What makes a type a kernel: the macro that is written around the types of a file, and the traits that each of them
-//! implements.
+//! What makes a type a kernel: the macro that is written around the types of a file, and what each of them implements beside
+//! [`Kernel`](crate::backend::interface::Kernel).
 //!
 //! A kernel is a struct with its arguments, generic over the backend whose buffers they are. Around the structs of a file
 //! stands `kernels!`, which adds what follows from their fields. By hand is written what a person has to decide:
@@ -7,42 +7,10 @@
 
 use std::any::Any;
 
-use super::declaration::{Declaration, Field};
 use crate::backend::cpu::Cpu;
-use crate::backend::either::EitherBackend;
-use crate::backend::gpu::Gpu;
-use crate::backend::{At, AtMut, Kernels};
+use crate::backend::declaration::Field;
+use crate::backend::{At, AtMut};
 use klimb_numerics::real::Real;
-
-/// A kernel, implemented by its type on the graphics device for all backends, and never by hand: `kernels!` does.
-///
-/// It is implemented for that one type because functions that are not generic are compiled here, at this crate's level of
-/// optimisation, and not once more in each crate that runs a kernel.
-pub trait Kernel {
-    /// What is said of it once.
-    const DECLARATION: Declaration;
-
-    /// The same kernel with the buffers of a backend.
-    type On<'a, K: Kernels>;
-
-    /// Computes at once.
-    fn on_cpu<F: Real>(call: Self::On<'_, Cpu<F>>, k: &mut Cpu<F>);
-
-    /// Records a dispatch.
-    fn on_gpu(call: Self::On<'_, Gpu>, k: &mut Gpu);
-
-    /// One or the other.
-    fn on_either(call: Self::On<'_, EitherBackend>, k: &mut EitherBackend);
-
-    /// The same arguments for a moment, for a backend that is made around another and has its buffers.
-    fn borrowed<'a, K, B>(call: &'a mut Self::On<'_, K>) -> Self::On<'a, B>
-    where
-        K: Kernels,
-        B: Kernels<Floats = K::Floats, Integers = K::Integers>;
-
-    /// The buffers that the kernel may write, each with its first element that is the kernel's.
-    fn written<'a, K: Kernels>(call: &'a mut Self::On<'_, K>) -> Vec<(&'a mut dyn Any, usize)>;
-}
 
 /// What a device is told of a kernel besides its buffers.
 pub trait Dispatch {
@@ -194,8 +162,8 @@ macro_rules! kernels {
         }
     )*) => {
         /// What the kernels of this file say of themselves.
-        pub(super) const KERNELS: &[$crate::backend::kernels::Declaration] = {
-            use $crate::backend::{gpu::Gpu, kernels::Kernel};
+        pub(super) const KERNELS: &[$crate::backend::declaration::Declaration] = {
+            use $crate::backend::{gpu::Gpu, interface::Kernel};
             &[$(<$Kernel<'static, Gpu> as Kernel>::DECLARATION),*]
         };
 
@@ -208,11 +176,11 @@ macro_rules! kernels {
             const _: () = {
                 use klimb_numerics::real::Real;
                 use $crate::backend::cpu::Cpu;
+                use $crate::backend::declaration::{Access, Declaration, Grid};
                 use $crate::backend::either::{Either, EitherBackend, OfEither as _};
                 use $crate::backend::gpu::{Bound as _, Gpu};
+                use $crate::backend::interface::{Kernel, Kernels};
                 use $crate::backend::kernels::kernel::{Argument as _, Dispatch, OnCpu as _};
-                use $crate::backend::kernels::{Access, Declaration, Grid, Kernel};
-                use $crate::backend::Kernels;
                 use std::any::Any;
 
                 impl<K: Kernels> $Kernel<'_, K> {

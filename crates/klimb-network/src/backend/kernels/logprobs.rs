@@ -1,11 +1,11 @@
 //! `logprobs.wgsl`: from logits to the per-token numbers that every objective works on, and back. Per-token numbers are 3
 //! columns of `rows`: logprobs | entropies | logsumexps.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reduce::{dot, softmax};
 use crate::backend::cpu::tiles::room;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, Kernels};
 use klimb_numerics::real::Real;
 

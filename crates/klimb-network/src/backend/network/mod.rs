@@ -5,6 +5,7 @@
 //! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
 mod backward;
+mod generate;
 
 pub use backward::{Gradients, OutputGradients};
 
@@ -56,7 +57,7 @@ pub struct Activations<K: Kernels> {
 
 /// Keys and values of the positions decoded so far, for each block.
 pub struct Cache<K: Kernels> {
-    pub(super) layers: Vec<K::Floats>,
+    layers: Vec<K::Floats>,
     batch: usize,
     capacity: usize,
 }
