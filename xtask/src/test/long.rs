@@ -24,6 +24,10 @@ const VALUES: &[(&str, &str)] = &[(LONG, "1"), (FAULTS, "100")];
 /// The programs into which the integration tests are linked, each a folder in `tests/` with a module a subject.
 const PROGRAMS: &[&str] = &["suite", "kernels", "objectives", "program"];
 
+/// How all crates are packaged at once, so that each is built from the packages of those below it. Their repository is not
+/// asked whether all is committed.
+const PACKAGE: [&str; 3] = ["package", "--quiet", "--allow-dirty"];
+
 /// Runs natively, and then in browsers, all that has a longer form.
 pub fn run(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
@@ -31,6 +35,9 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     step("Testing natively what the suite ignores", remedy, || {
         let arguments = [&["test", "--quiet"], super::NATIVE, &["--", "--ignored"]].concat();
         process::run(lengthen(&mut process::command("cargo", workspace.root(), &arguments)))
+    })?;
+    step("Packaging every crate, and building each from its package", "read the compiler's message above", || {
+        process::run(&mut process::command("cargo", workspace.root(), &[&PACKAGE, super::NATIVE].concat()))
     })?;
     let modules = lengthened_in_library(&workspace.root().join("src"))?;
     if !modules.is_empty() {
