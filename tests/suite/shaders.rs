@@ -137,7 +137,7 @@ fn every_file_of_kernels_is_named_after_a_shader() {
     others.retain(|path| !of_shaders.contains(path));
     let mut others: Vec<_> = others.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     others.sort_unstable();
-    assert_eq!(others, ["bare.rs", "declaration.rs", "kernel.rs", "mod.rs"]);
+    assert_eq!(others, ["kernel.rs", "mod.rs"]);
 }
 
 /// A test of the kernel's name, in a file that runs the kernel on more than one backend.

@@ -69,6 +69,14 @@ pub trait Kernels: Sized + 'static {
     fn run<T: Kernel>(&mut self, call: T::On<'_, Self>);
 }
 
+/// A buffer that a kernel may write.
+pub struct Written<'a> {
+    /// The whole buffer, of reals or of integers.
+    pub buffer: &'a mut dyn Any,
+    /// The first element that is the kernel's.
+    pub offset: usize,
+}
+
 /// A kernel, implemented by its type on the graphics device for all backends, and never by hand: `kernels!` does.
 ///
 /// It is implemented for that one type because functions that are not generic are compiled here, at this crate's level of
@@ -95,6 +103,6 @@ pub trait Kernel {
         K: Kernels,
         B: Kernels<Floats = K::Floats, Integers = K::Integers>;
 
-    /// The buffers that the kernel may write, each with its first element that is the kernel's.
-    fn written<'a, K: Kernels>(call: &'a mut Self::On<'_, K>) -> Vec<(&'a mut dyn Any, usize)>;
+    /// The buffers that the kernel may write.
+    fn written<'a, K: Kernels>(call: &'a mut Self::On<'_, K>) -> Vec<Written<'a>>;
 }

@@ -104,8 +104,7 @@ pub fn read_reward_model(path: &Path, world: &World) -> Result<Checkpoint, Failu
 }
 
 fn read_network(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    let checkpoint = Checkpoint::from_bytes(&read(path)?, Some(&expected));
+    let checkpoint = Checkpoint::from_bytes(&read(path)?, Some(&expected(world, config, head)));
     let checkpoint = checkpoint.map_err(|error| Failure::about(path.display(), error))?;
     if can_compute(&checkpoint, world) {
         return Ok(checkpoint);
@@ -135,19 +134,19 @@ fn can_compute(checkpoint: &Checkpoint, world: &World) -> bool {
     answer.is_ok_and(|numbers| numbers.iter().all(|number| number.is_finite()))
 }
 
+/// What a model of this world must be: of these sizes, if any are given, and with or without a scalar head.
+pub fn expected(world: &World, config: Option<ModelConfig>, head: bool) -> Expectation {
+    Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head }
+}
+
 /// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
-pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
-    made(path, &read(path)?, (world, config, head))
+pub fn read_made(path: &Path, expected: &Expectation) -> Result<Checkpoint, Failure> {
+    made(path, &read(path)?, expected)
 }
 
 /// The same from bytes that were read.
-pub fn made(
-    path: &Path,
-    bytes: &[u8],
-    (world, config, head): (&World, Option<ModelConfig>, bool),
-) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    Checkpoint::from_bytes(bytes, Some(&expected))
+pub fn made(path: &Path, bytes: &[u8], expected: &Expectation) -> Result<Checkpoint, Failure> {
+    Checkpoint::from_bytes(bytes, Some(expected))
         .map_err(|error| Failure::about(path.display(), format!("{}; {DONE_AGAIN}", error.problem())))
 }
 

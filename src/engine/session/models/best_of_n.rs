@@ -1,7 +1,7 @@
 //! Best-of-N in short pieces: the reference's completions, their scores, and a point for every N.
 
 use super::Models;
-use crate::engine::protocol::BestOfNNumbers;
+use crate::engine::protocol::{BestOfNNumbers, Estimate};
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::best_of_n_bound;
 use klimb_align::language::{Judge, Sequence, upload};
@@ -115,9 +115,12 @@ impl<K: Kernels> Models<K> {
                 let numbers = BestOfNNumbers {
                     n,
                     learned,
-                    kl: (evaluation.kl_per_sequence, evaluation.kl_half_width),
+                    kl: Estimate { mean: evaluation.kl_per_sequence, half_width: evaluation.kl_half_width },
                     bound: best_of_n_bound(n),
-                    gold_reward: (evaluation.gold_reward, evaluation.gold_reward_half_width),
+                    gold_reward: Estimate {
+                        mean: evaluation.gold_reward,
+                        half_width: evaluation.gold_reward_half_width,
+                    },
                 };
                 told.push(numbers);
                 made = Some((numbers, evaluation));

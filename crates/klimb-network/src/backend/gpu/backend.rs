@@ -4,7 +4,7 @@ use std::future::Future;
 use std::ops::Range;
 
 use super::buffers::Stored;
-use super::device::{self, Preference};
+use super::device::{self, Opened, Preference};
 use super::recorder::Recorder;
 use super::storage::Storage;
 use super::{Gpu, GpuFloats, GpuIntegers};
@@ -19,7 +19,7 @@ impl Gpu {
     /// # Errors
     /// `NoAdapter` if the machine offers none that suits the preference, `NoDevice` if the adapter refuses.
     pub async fn new(preference: Preference) -> Result<Self, BackendError> {
-        let (device, queue, adapter, failure) = device::open(&preference).await?;
+        let Opened { device, queue, adapter, failure } = device::open(&preference).await?;
         let is_software = adapter.is_software && !preference.as_card;
         Ok(Self {
             recorder: Recorder::new(device.clone(), queue, is_software, &kernels::KERNELS),

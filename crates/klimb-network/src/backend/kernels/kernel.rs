@@ -5,10 +5,9 @@
 //! stands `kernels!`, which adds what follows from their fields. By hand is written what a person has to decide:
 //! [`Dispatch`], what a device is told besides the buffers, and [`Twin`], the same arithmetic on the processor.
 
-use std::any::Any;
-
 use crate::backend::cpu::Cpu;
 use crate::backend::declaration::Field;
+use crate::backend::interface::Written;
 use crate::backend::{At, AtMut};
 use klimb_numerics::real::Real;
 
@@ -75,8 +74,8 @@ pub trait Argument {
     /// The same argument for a moment.
     fn borrowed(&mut self) -> Self::Borrowed<'_>;
 
-    /// The buffer and its first element that is the kernel's, if it may be written.
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)>;
+    /// The buffer, if it may be written.
+    fn written(&mut self) -> Option<Written<'_>>;
 }
 
 impl<B> Argument for &B {
@@ -89,7 +88,7 @@ impl<B> Argument for &B {
         self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
+    fn written(&mut self) -> Option<Written<'_>> {
         None
     }
 }
@@ -104,8 +103,8 @@ impl<B: 'static> Argument for &mut B {
         self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
-        Some((*self, 0))
+    fn written(&mut self) -> Option<Written<'_>> {
+        Some(Written { buffer: *self, offset: 0 })
     }
 }
 
@@ -119,7 +118,7 @@ impl<B> Argument for At<'_, B> {
         *self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
+    fn written(&mut self) -> Option<Written<'_>> {
         None
     }
 }
@@ -134,8 +133,8 @@ impl<B: 'static> Argument for AtMut<'_, B> {
         AtMut::new(self.buffer, self.offset)
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
-        Some((self.buffer, self.offset))
+    fn written(&mut self) -> Option<Written<'_>> {
+        Some(Written { buffer: self.buffer, offset: self.offset })
     }
 }
 
@@ -179,9 +178,8 @@ macro_rules! kernels {
                 use $crate::backend::declaration::{Access, Declaration, Grid};
                 use $crate::backend::either::{Either, EitherBackend, OfEither as _};
                 use $crate::backend::gpu::{Bound as _, Gpu};
-                use $crate::backend::interface::{Kernel, Kernels};
+                use $crate::backend::interface::{Kernel, Kernels, Written};
                 use $crate::backend::kernels::kernel::{Argument as _, Dispatch, OnCpu as _};
-                use std::any::Any;
 
                 impl<K: Kernels> $Kernel<'_, K> {
                     /// Computes at once on the processor, and is recorded on a graphics device.
@@ -234,7 +232,7 @@ macro_rules! kernels {
                         $Kernel { $($field: kernels!(@argument call.$field.borrowed $(, $number)?),)* }
                     }
 
-                    fn written<'b, K: Kernels>(call: &'b mut $Kernel<'_, K>) -> Vec<(&'b mut dyn Any, usize)> {
+                    fn written<'b, K: Kernels>(call: &'b mut $Kernel<'_, K>) -> Vec<Written<'b>> {
                         [$($(kernels!(@written call.$field, $number),)?)*].into_iter().flatten().collect()
                     }
                 }

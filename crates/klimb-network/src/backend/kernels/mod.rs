@@ -44,7 +44,7 @@ mod unlikelihood;
 use std::sync::LazyLock;
 
 pub use super::declaration::{Access, Binding, Declaration, Field, Grid, Shader};
-pub use super::interface::Kernel;
+pub use super::interface::{Kernel, Written};
 pub use kernel::Dispatch;
 pub(super) use kernel::OnCpu;
 
