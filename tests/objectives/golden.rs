@@ -1,4 +1,5 @@
-//! Agreement with PyTorch's autograd in float64 (`tests/data/objectives.json`), to 1e-9 in every number.
+//! Agreement with PyTorch's autograd in float64, to 1e-9 in every number. `tests/data/make_objectives.py` computes the results in
+//! `tests/data/objectives.json` again from the inputs there, and says how another objective comes in.
 
 use klimb::experiments::verify::{Check, ObjectiveReference, ReferenceError};
 use serde_json::{Value, json};

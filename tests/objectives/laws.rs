@@ -1,4 +1,6 @@
 //! What the papers say must hold, whatever the numbers.
+//!
+//! More than 400 lines, because it is a list of laws.
 
 use std::f64::consts::LN_2;
 

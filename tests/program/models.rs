@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use klimb::metrics::METHODS;
 use klimb::model::Checkpoint;
 use serde_json::Value;
 
@@ -27,9 +28,10 @@ fn models_are_trained_sampled_and_judged() {
     assert_eq!((trained.stage.as_str(), trained.step), ("dpo", 3));
     assert_ne!(trained.parameters, checkpoint.parameters);
 
-    for (command, stage) in [("unlikelihood", "unlikelihood"), ("preferred-ft", "preferred_ft")] {
-        let other = folder.join(format!("{stage}.safetensors"));
-        klimb([command, "--from", sft, "--out", other.to_str().unwrap()].iter().chain(&short)).ended(0);
+    for stage in METHODS.iter().filter(|info| info.method.learns_from_pairs()).map(|info| info.file_name) {
+        let command = stage.replace('_', "-");
+        let other = folder.join(format!("{stage}-again.safetensors"));
+        klimb([&command, "--from", sft, "--out", other.to_str().unwrap()].iter().chain(&short)).ended(0);
         let trained = Checkpoint::from_bytes(&std::fs::read(other).unwrap(), None).unwrap();
         assert_eq!((trained.stage.as_str(), trained.step), (stage, 3));
     }

@@ -1,5 +1,7 @@
 //! Where outputs go: into files that are replaced as a whole, devices and pipes that are written to, and folders that one
 //! program has at a time; what cannot be written is refused before the work, and nobody has to read along.
+//!
+//! More than 400 lines, because it is a list of tests, one for each way in which an output can fail.
 #![cfg(unix)]
 
 use std::fs::File;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use klimb::metrics::METHODS;
 use klimb::model::Checkpoint;
 
 use super::{folder, klimb, tiny_reference};
@@ -20,8 +21,9 @@ fn methods_train_on_a_file_as_on_the_pairs_it_was_written_from() {
     let (file, made, given) = (path("pairs.jsonl"), path("made.safetensors"), path("given.safetensors"));
     klimb(["pairs", "--from", sft, "--written-by", "grammar", "--count", "192", "--out", &file]).ended(0);
     let short = ["--from", sft, "--steps", "5", "--batch", "48", "--samples", "16"];
-    for method in ["dpo", "unlikelihood", "preferred-ft"] {
-        let run = |more: &[&str]| klimb([method].iter().chain(&short).chain(more));
+    for info in METHODS.iter().filter(|info| info.method.learns_from_pairs()) {
+        let method = info.file_name.replace('_', "-");
+        let run = |more: &[&str]| klimb([method.as_str()].iter().chain(&short).chain(more));
         run(&["--pairs", "192", "--written-by", "grammar", "--out", &made]).ended(0);
         run(&["--preferences", &file, "--out", &given]).ended(0);
         let (made, given) = (trained(Path::new(&made)), trained(Path::new(&given)));

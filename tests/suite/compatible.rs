@@ -1,5 +1,7 @@
 //! What an earlier build wrote, in `tests/data/compatible/`: each file is read by today's readers and still means what it
 //! meant. The README beside the files says how they were made and what a change owes them.
+//!
+//! More than 400 lines, because it is a list of tests, one for each kind of file.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

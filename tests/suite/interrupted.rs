@@ -9,13 +9,14 @@ use std::ops::ControlFlow;
 use klimb::algorithms::PpoSettings;
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
+use klimb::engine::protocol::Stage;
 use klimb::experiments::{
-    BestOf, Budget, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings, Contestant,
-    EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings, Progress,
-    Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink, StudyError,
-    SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack,
-    learned_optimum, measure_scaling, model_config, run, sample_optimum, train_part, train_reference,
-    train_reward_model,
+    BestOf, Budget, ComparedPart, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings,
+    Contestant, EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings,
+    Progress, Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink,
+    StudyError, SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth,
+    compare_part, hack, learned_optimum, measure_scaling, model_config, run, sample_optimum, train_part,
+    train_reference, train_reward_model,
 };
 use klimb::language::Sequence;
 use klimb::metrics::MetricRow;
@@ -43,6 +44,8 @@ fn sweep() -> SweepSettings {
         SweepMethod::PpoGt(Leash::TargetKl(3.0)),
         SweepMethod::BestOfN { largest: 4 },
     ];
+    let is_here = |stage: Stage| methods.iter().any(|method| Some(method.method()) == stage.policy());
+    assert!(Stage::of_policies().all(is_here), "a method is missing");
     let smoke = SweepSettings::smoke(1);
     SweepSettings {
         runs: methods.map(|method| SweepRun { method, seed: 1 }).into(),
@@ -162,7 +165,7 @@ fn a_training_of_a_comparison_that_is_stopped_anywhere_is_not_finished() {
     let reference = Reference { network: &network, parameters: &reference };
     let mut judge: Option<Vec<f32>> = None;
     for part in settings.groups().concat() {
-        let (result, parameters) = every_stop(&part.name(), |watch| {
+        let ComparedPart { result, reward_model } = every_stop(&part.name(), |watch| {
             let task = ComparisonTask { settings: &settings, part, reward_model: judge.as_deref() };
             let watch = ComparisonWatch { clock: || 0.0, watch };
             block_on(compare_part(k, &world, reference, task, watch)).expect("nothing fails")
@@ -172,7 +175,7 @@ fn a_training_of_a_comparison_that_is_stopped_anywhere_is_not_finished() {
         if cut.points.pop().is_some() {
             assert!(!settings.is_whole(&cut), "{} without its last point", part.name());
         }
-        judge = parameters.or(judge);
+        judge = reward_model.or(judge);
     }
 }
 

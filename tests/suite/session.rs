@@ -1,5 +1,7 @@
 //! A student's session on the CPU, driven as the worker drives it: what every command is answered by, and what is
 //! never lost.
+//!
+//! More than 400 lines, because it is a list of tests, one for each thing that a session promises.
 
 use crate::common::session::{badge, unopened};
 use klimb::backend::cpu::Cpu;

@@ -3,6 +3,7 @@
 use crate::common::session as shipped;
 use crate::common::student::Student;
 use klimb::engine::protocol::*;
+use klimb::engine::session::ModelKind;
 use klimb::engine::settings::{Breadth, Settings};
 use klimb::metrics::{FrontierPoint, WinRatePoint};
 
@@ -155,7 +156,7 @@ fn best_of_n_is_measured_by_gold_and_then_by_a_trained_reward_model() {
         events.iter().rev().find_map(of).expect("Best-of-N tells its numbers")
     };
     for numbers in told(&events) {
-        assert!(numbers.kl.0 - numbers.kl.1 <= numbers.bound && !numbers.learned, "{numbers:?}");
+        assert!(numbers.kl.mean - numbers.kl.half_width <= numbers.bound && !numbers.learned, "{numbers:?}");
     }
     // Nothing is left to do until a reward model is trained.
     student.handle(Command::Play);
@@ -210,6 +211,6 @@ fn sft_learns_from_text_of_the_breadth_that_was_chosen() {
 fn another_breadth_needs_another_start() {
     let mut student = student(settings());
     student.handle(Command::Configure(Settings { breadth: Breadth::Broad, ..settings() }));
-    let ((width, breadth), _) = student.0.checkpoints();
-    assert_eq!((width, breadth), (32, Breadth::Default), "its models are those of the default text");
+    let default = ModelKind { width: 32, breadth: Breadth::Default };
+    assert_eq!(student.0.model_kind(), default, "its models are those of the default text");
 }

@@ -71,7 +71,7 @@ fn what_has_changed_since_the_last_point_goes_along() {
     let (there, events) = moved(&mut student);
     let pairs = stages(&events).into_iter().find(|status| status.stage == Stage::Pairs).expect("every stage is told");
     assert_eq!((pairs.origin, pairs.steps), (Origin::Loaded, 2));
-    assert_eq!(there.0.checkpoints().1.preferences, student.0.checkpoints().1.preferences);
+    assert_eq!(there.0.checkpoints().preferences, student.0.checkpoints().preferences);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn what_is_told_to_be_kept_has_the_models_pairs_and_runs_of_now() {
     assert!(matches!(now.as_slice(), [it] if !it.preferences.is_empty()));
     let now = kept(&student.handle(Command::GeneratePreferences));
     assert!(matches!(now.as_slice(), [it] if it.preferences.is_empty()));
-    let other = student.0.checkpoints().1.base;
+    let other = student.0.checkpoints().base;
     let now = kept(&student.handle(Command::LoadCheckpoint(other.clone())));
-    assert!(matches!(now.as_slice(), [it] if it.sft == student.0.checkpoints().1.sft), "{}", now.len());
+    assert!(matches!(now.as_slice(), [it] if it.sft == student.0.checkpoints().sft), "{}", now.len());
     let report = student.handle(Command::Report);
     let Some(Event::Report(Some(report))) = report.first() else { panic!("it reports: {report:?}") };
     assert_eq!(kept(&report.events).len(), 1);

@@ -5,6 +5,7 @@ use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
+use klimb::metrics::Method;
 use pollster::block_on;
 
 const GOOD: &str = r#"{"prompt": "the plot", "chosen": "was superb .", "rejected": "was dull ."}
@@ -139,7 +140,7 @@ fn flipped_labels_start_over_what_learned_from_labels_and_leave_the_rest() {
 #[test]
 fn everything_that_learns_from_pairs_starts_over_with_other_pairs() {
     let mut session = session();
-    for stage_of in [Stage::Unlikelihood, Stage::PreferredFt] {
+    for stage_of in Stage::of_policies().filter(|stage| stage.policy().is_some_and(Method::learns_from_pairs)) {
         block_on(session.handle(Command::GeneratePreferences));
         let begun = block_on(session.handle(Command::Step(stage_of)));
         assert_eq!(stage(&begun, stage_of).expect("a step was taken").steps, 1);

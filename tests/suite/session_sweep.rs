@@ -1,7 +1,7 @@
 //! A sweep over β: the same runs as a person starts by hand, one after another, and everything else where it was.
 
 use crate::common::session as shipped;
-use crate::common::student::Student;
+use crate::common::student::{Student, points};
 use crate::common::sweep::quick;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
@@ -17,15 +17,6 @@ fn student() -> Student {
 
 fn plan(steps: u64) -> Command {
     Command::Sweep(Some(Sweep { betas: BETAS.to_vec(), steps, workers: 0 }))
-}
-
-fn points(events: &[Event], method: impl Into<Option<Method>>) -> Vec<Point> {
-    let method = method.into();
-    let of = |event: &Event| match event {
-        Event::Point(point) if Some(point.point.method) == method => Some(point.clone()),
-        _ => None,
-    };
-    events.iter().filter_map(of).collect()
 }
 
 fn is_over(events: &[Event]) -> bool {

@@ -92,6 +92,7 @@ const STEPPED: [Stage; 7] =
 impl Running {
     /// A session in which every stage has taken a step, and the optimum is being sampled.
     fn new(settings: Settings) -> Self {
+        assert!(Stage::of_policies().all(|stage| STEPPED.contains(&stage)), "a policy is missing");
         let live = Checkpoints { optimum: Vec::new(), ..checkpoints() };
         let mut session = Session::new(Cpu::new(), || 0.0, badge(), settings, &live).expect("the models are valid");
         let events = block_on(session.open());

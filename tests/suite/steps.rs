@@ -11,6 +11,7 @@ use klimb::backend::gpu::{Gpu, Preference};
 use klimb::backend::network::Network;
 use klimb::backend::{Counters, Kernels};
 use klimb::language::{Episode, Generation, GenerationSettings, Sequence};
+use klimb::metrics::{METHODS, Method};
 use klimb::model::{ModelConfig, initial_parameters};
 
 const CONFIG: ModelConfig =
@@ -145,9 +146,16 @@ fn assert_steps<K: Kernels>(mut k: K) {
         backward_tokens: sequences * length,
     };
     assert_eq!(sft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 4), "SFT");
-    assert_eq!(dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "DPO");
-    assert_eq!(unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6), "unlikelihood");
-    assert_eq!(preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 3), "Preferred-FT");
+    let on_pairs = [
+        (Method::Dpo, dpo_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6)),
+        (Method::Unlikelihood, unlikelihood_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE, 6)),
+        (Method::PreferredFt, preferred_ft_step(&mut k), expected(FORWARD + 1 + BACKWARD + UPDATE, 3)),
+    ];
+    for method in METHODS.iter().map(|info| info.method).filter(|method| method.learns_from_pairs()) {
+        let found = on_pairs.iter().find(|(its, ..)| *its == method);
+        let (_, counts, expected) = found.unwrap_or_else(|| panic!("{method}: its steps are not counted"));
+        assert_eq!(counts, expected, "{method}");
+    }
     // The head takes the unembedding's place; no log-probabilities are made.
     assert_eq!(reward_model_step(&mut k), expected(FORWARD + 3 + BACKWARD + UPDATE - 2, 6), "reward model");
     // Eight positions, the first of them without logits: one token is prompt everywhere. A card takes them all at once.

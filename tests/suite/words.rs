@@ -27,7 +27,7 @@ const SAID: [&str; 3] = ["say(", "say!(", "key("];
 const REPORTED: &[&str] = &[
     "crates/klimb-align/src/algorithms/dpo.rs",
     "crates/klimb-metrics/src/method.rs",
-    "crates/klimb-network/src/backend/interface.rs",
+    "crates/klimb-network/src/backend/error.rs",
     "crates/klimb-charts/src/lib.rs",
     "src/engine/session",
     "src/engine/settings",

@@ -95,7 +95,7 @@ impl CurveChart<'_> {
         let y = if self.logarithmic { spanning_ratios(values, at_least) } else { spanning(values, at_least) };
         let frame = Frame { logarithmic: self.logarithmic, ..Frame::new(area, look, x, y)? };
         self.draw_gap(area, look, &frame)?;
-        if let Some((row, _)) = self.level_row(&frame) {
+        if let Some(row) = self.level_row(&frame) {
             let line = vec![(frame.across.start, row), (frame.across.end, row)];
             area.draw(&PathElement::new(line, look.line(look.palette.hairline, 1.0)))?;
         }
@@ -107,7 +107,7 @@ impl CurveChart<'_> {
         }
         self.draw_cross(area, look, &frame)?;
         let mut labels = self.draw_labels(area, look, &frame)?;
-        if let Some((row, name)) = self.level_row(&frame) {
+        if let Some((row, (_, name))) = self.level_row(&frame).zip(self.level) {
             labels.name_level(row, name, area)?;
             labels.keep_clear(&[(frame.across.start, row), (frame.across.end, row)], false, 1.0);
         }
@@ -210,9 +210,9 @@ impl CurveChart<'_> {
         Ok(())
     }
 
-    fn level_row(&self, frame: &Frame) -> Option<(i32, &str)> {
-        let (value, name) = self.level.filter(|(value, _)| frame.y.contains(value))?;
-        Some((frame.pixel(frame.x.start, value).1, name))
+    fn level_row(&self, frame: &Frame) -> Option<i32> {
+        let (value, _) = self.level.filter(|(value, _)| frame.y.contains(value))?;
+        Some(frame.pixel(frame.x.start, value).1)
     }
 
     fn draw_changes<DB: DrawingBackend>(

@@ -89,14 +89,14 @@ impl Frame {
         area.draw(&PathElement::new(vec![(left, top), (left, bottom), (right, bottom)], axis))?;
         let room = |length: usize, spacing: f64| (length as f64 / look.scale / spacing).clamp(2.0, 9.0) as usize;
         let label = |across, down| look.text(&palette.quiet, 12.0, across, down);
-        for (value, text) in ticks(&self.x, room(self.across.len(), 70.0)) {
+        for Tick { value, label: text } in ticks(&self.x, room(self.across.len(), 70.0)) {
             let (x, _) = self.pixel(value, self.y.start);
             area.draw(&PathElement::new(vec![(x, bottom), (x, bottom + look.px(4.0))], axis))?;
             area.draw(&Text::new(text, (x, bottom + look.px(7.0)), label(HPos::Center, VPos::Top)))?;
         }
         let up = room(self.down.len(), 34.0);
         let up = if self.logarithmic { logarithmic_ticks(&self.y, up) } else { ticks(&self.y, up) };
-        for (value, text) in up {
+        for Tick { value, label: text } in up {
             let (_, y) = self.pixel(self.x.start, value);
             area.draw(&PathElement::new(vec![(left - look.px(4.0), y), (left, y)], axis))?;
             area.draw(&Text::new(text, (left - look.px(8.0), y), label(HPos::Right, VPos::Center)))?;
@@ -108,8 +108,14 @@ impl Frame {
     }
 }
 
-/// Round values inside `range`, at most `count + 1` of them, each with its label.
-fn ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
+/// A value that an axis marks.
+struct Tick {
+    value: f64,
+    label: String,
+}
+
+/// Round values inside `range`, at most `count + 1` of them.
+fn ticks(range: &Range<f64>, count: usize) -> Vec<Tick> {
     let rough = (range.end - range.start) / count as f64;
     let magnitude = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude).into_iter().find(|step| *step >= rough * 0.999);
@@ -119,13 +125,13 @@ fn ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
     let last = (range.end / step + 1e-6).floor() as i64;
     (first..=last)
         .map(|index| index as f64 * step)
-        .map(|value| (value, decimal(format!("{value:.decimals$}"))))
+        .map(|value| Tick { value, label: decimal(format!("{value:.decimals$}")) })
         .collect()
 }
 
 /// Round values inside a range above 0: powers of ten, or 1, 2 and 5 times those, where there are at least three; in a
 /// shorter range the values that a linear axis would have.
-fn logarithmic_ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
+fn logarithmic_ticks(range: &Range<f64>, count: usize) -> Vec<Tick> {
     let powers = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
     for factors in [&[1.0, 2.0, 5.0][..], &[1.0]] {
         let values =
@@ -136,8 +142,11 @@ fn logarithmic_ticks(range: &Range<f64>, count: usize) -> Vec<(f64, String)> {
         }
         if inside.len() <= count + 1 || factors.len() == 1 {
             let stride = inside.len().div_ceil(count + 1);
-            let label = |(power, value): (i32, f64)| (value, decimal(format!("{value:.*}", (-power).max(0) as usize)));
-            return inside.into_iter().step_by(stride).map(label).collect();
+            let tick = |(power, value): (i32, f64)| Tick {
+                value,
+                label: decimal(format!("{value:.*}", (-power).max(0) as usize)),
+            };
+            return inside.into_iter().step_by(stride).map(tick).collect();
         }
     }
     ticks(range, count)
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        let labels = |range, count| ticks(&range, count).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        let labels = |range, count| ticks(&range, count).into_iter().map(|tick| tick.label).collect::<Vec<_>>();
         assert_eq!(labels(0.0..7.0, 7), ["0", "1", "2", "3", "4", "5", "6", "7"]);
         assert_eq!(labels(0.4..1.0, 6), ["0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]);
         assert_eq!(labels(0.0..1.0, 3), ["0.0", "0.5", "1.0"]);
@@ -178,7 +187,7 @@ mod tests {
     #[test]
     fn logarithmic_ticks_are_round_and_inside() {
         let labels =
-            |range, count| logarithmic_ticks(&range, count).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+            |range, count| logarithmic_ticks(&range, count).into_iter().map(|tick| tick.label).collect::<Vec<_>>();
         assert_eq!(labels(0.05..3.0, 6), ["0.05", "0.1", "0.2", "0.5", "1", "2"]);
         assert_eq!(labels(0.0005..3000.0, 4), ["0.001", "0.1", "10", "1000"]);
         assert_eq!(labels(0.4..0.8, 4), ["0.4", "0.5", "0.6", "0.7", "0.8"], "less than a decade is labelled evenly");

@@ -8,8 +8,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::dashes::dashes;
 use super::frame::spanning;
-use super::labels::Labels;
+use super::labels::{LIVE, Labels};
 use super::marker::draw_marker;
+use super::trail::{Trail, draw_ghost, draw_read_off, draw_trail, is_in};
 use super::{ChartError, ChartStyle, Frame};
 use klimb_metrics::{FrontierPoint, Marker, Method, OptimumPoint};
 use klimb_text::words::say;
@@ -18,22 +19,6 @@ use klimb_text::words::say;
 pub const RELIABLE_SAMPLES: f64 = 100.0;
 /// Below this effective sample size not even what bounds nothing is drawn.
 const USABLE_SAMPLES: f64 = 10.0;
-/// What it weighs that a label lies on a run or on the optimum, and on something recorded.
-const LIVE: f64 = 1.0;
-const PALE: f64 = 0.1;
-
-/// The checkpoints of one run, in the order of training.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trail {
-    /// What stands beside its end: what differed ("DPO, β 0.30").
-    pub label: String,
-    /// Decides hue and marker.
-    pub method: Method,
-    /// Whether it grows now: drawn in full colour, with error bars on its last point.
-    pub live: bool,
-    /// Its points.
-    pub points: Vec<FrontierPoint>,
-}
 
 /// Where a perfect learner of another reward would go: no bound, so it is drawn thin, and never solid.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +54,17 @@ pub struct FrontierChart<'a> {
     pub empty: &'a str,
 }
 
+/// What has a name in the chart.
+struct Named<'a> {
+    text: &'a str,
+    /// Where it ends.
+    end: (i32, i32),
+    /// Of the name.
+    color: RGBColor,
+    /// Whether it only stands behind.
+    is_behind: bool,
+}
+
 impl FrontierChart<'_> {
     /// Draws the chart over all of `area`.
     ///
@@ -100,7 +96,7 @@ impl FrontierChart<'_> {
         self.draw_guess(area, look, &frame)?;
         self.draw_target(area, look, &frame, &mut labels)?;
         self.describe_optimum(area, look, &frame, &mut labels)?;
-        for (text, end, color, is_behind) in self.named(look, &frame) {
+        for Named { text, end, color, is_behind } in self.named(look, &frame) {
             labels.write(text, end, &color, is_behind, area)?;
         }
         if self.trails.iter().all(|trail| trail.points.is_empty()) && self.optimum.is_empty() {
@@ -208,21 +204,22 @@ impl FrontierChart<'_> {
         Ok(())
     }
 
-    /// What has a name, with where it ends, the name's colour, and whether it only stands behind; the most important
-    /// first, since a place that is taken is given to no other.
-    fn named(&self, look: &ChartStyle, frame: &Frame) -> Vec<(&str, (i32, i32), RGBColor, bool)> {
+    /// What has a name; the most important first, since a place that is taken is given to no other.
+    fn named(&self, look: &ChartStyle, frame: &Frame) -> Vec<Named<'_>> {
         let (palette, at) = (look.palette, |p: &FrontierPoint| frame.pixel(p.kl_per_sequence, p.gold_reward));
-        let target =
-            self.target.map(|(p, label)| (label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
-        let guess = self.guessed(frame).map(|(center, label)| (label, center, palette.ink, false));
+        let named = |text, end, color, is_behind| Named { text, end, color, is_behind };
+        let target = self
+            .target
+            .map(|(p, label)| named(label, frame.pixel(p.kl_per_sequence, p.gold_reward), palette.ink, false));
+        let guess =
+            self.guess.zip(self.guessed(frame)).map(|((_, label), center)| named(label, center, palette.ink, false));
         let trails = self.trails.iter().rev().filter_map(|trail| {
             let color = if trail.live { palette.method(trail.method) } else { palette.quiet };
-            Some((trail.label.as_str(), at(trail.points.last()?), color, false))
+            Some(named(trail.label.as_str(), at(trail.points.last()?), color, false))
         });
-        let aims = self
-            .aims
-            .iter()
-            .filter_map(|aim| Some((aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(aim.method), true)));
+        let aims = self.aims.iter().filter_map(|aim| {
+            Some(named(aim.label.as_str(), *aim.pixels(frame).last()?, palette.method(aim.method), true))
+        });
         // Each kind of ghost once, beside the point of it that lies furthest to the right in the frame.
         let quiet = || self.ghosts.iter().chain(self.read_off).filter(|ghost| !ghost.label.is_empty());
         let mut kinds: Vec<&str> = quiet().map(|ghost| ghost.label.as_str()).collect();
@@ -233,7 +230,7 @@ impl FrontierChart<'_> {
             let last = points
                 .filter(|point| is_in(point, frame))
                 .max_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence))?;
-            Some((kind, at(last), palette.quiet, true))
+            Some(named(kind, at(last), palette.quiet, true))
         });
         target.into_iter().chain(guess).chain(trails).chain(ghosts).chain(aims).collect()
     }
@@ -255,9 +252,9 @@ impl FrontierChart<'_> {
     }
 
     /// Where somebody thought that the optimum would be, if that lies in the frame.
-    fn guessed(&self, frame: &Frame) -> Option<((i32, i32), &str)> {
-        let ((kl, reward), label) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl))?;
-        Some((frame.pixel(kl, reward), label))
+    fn guessed(&self, frame: &Frame) -> Option<(i32, i32)> {
+        let ((kl, reward), _) = self.guess.filter(|((kl, _), _)| frame.x.contains(kl))?;
+        Some(frame.pixel(kl, reward))
     }
 
     /// A cross, with a line to the optimum that it was a guess of.
@@ -267,7 +264,7 @@ impl FrontierChart<'_> {
         look: &ChartStyle,
         frame: &Frame,
     ) -> Result<(), ChartError> {
-        let Some((center, _)) = self.guessed(frame) else { return Ok(()) };
+        let Some(center) = self.guessed(frame) else { return Ok(()) };
         if let Some((point, _)) = &self.target {
             let path = [center, frame.pixel(point.kl_per_sequence, point.gold_reward)];
             for dash in dashes(&path, f64::from(look.px(3.0))) {
@@ -302,100 +299,4 @@ impl Aim {
         points.sort_by(|a, b| a.kl_per_sequence.total_cmp(&b.kl_per_sequence));
         points.iter().map(|point| frame.pixel(point.kl_per_sequence, point.gold_reward)).collect()
     }
-}
-
-fn draw_trail<DB: DrawingBackend>(
-    trail: &Trail,
-    selected: Option<usize>,
-    area: &DrawingArea<DB, Shift>,
-    look: &ChartStyle,
-    frame: &Frame,
-    labels: &mut Labels,
-) -> Result<(), ChartError> {
-    let hue = look.palette.method(trail.method);
-    let color = if trail.live { hue.mix(1.0) } else { hue.mix(0.45) };
-    let marker = trail.method.info().marker;
-    let pixels: Vec<(i32, i32)> = trail.points.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
-    labels.keep_clear(&pixels, true, LIVE);
-    if pixels.len() > 1 {
-        area.draw(&PathElement::new(pixels.clone(), look.line(color, 1.0)))?;
-    }
-    if let (true, Some(last)) = (trail.live, trail.points.last()) {
-        draw_error_bars(last, area, look.line(color, 1.0), frame)?;
-    }
-    for (index, pixel) in pixels.iter().enumerate() {
-        let last = index + 1 == pixels.len();
-        let radius = look.px(if last && trail.live { 6.0 } else { 3.5 });
-        draw_marker(marker, area, *pixel, radius, color.filled())?;
-        if selected == Some(index) {
-            draw_marker(marker, area, *pixel, radius + look.px(4.0), look.line(look.palette.ink, 1.5))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a point has a place in the frame.
-fn is_in(point: &FrontierPoint, frame: &Frame) -> bool {
-    frame.x.contains(&point.kl_per_sequence) && frame.y.contains(&point.gold_reward)
-}
-
-/// A recorded run, as far as it lies in the frame: thin and pale, small markers.
-fn draw_ghost<DB: DrawingBackend>(
-    ghost: &Trail,
-    area: &DrawingArea<DB, Shift>,
-    look: &ChartStyle,
-    frame: &Frame,
-    labels: &mut Labels,
-) -> Result<(), ChartError> {
-    let hue = look.palette.method(ghost.method);
-    for stretch in ghost.points.chunk_by(|a, b| is_in(a, frame) == is_in(b, frame)) {
-        if !is_in(&stretch[0], frame) {
-            continue;
-        }
-        let pixels: Vec<(i32, i32)> = stretch.iter().map(|p| frame.pixel(p.kl_per_sequence, p.gold_reward)).collect();
-        labels.keep_clear(&pixels, true, PALE);
-        if pixels.len() > 1 {
-            area.draw(&PathElement::new(pixels.clone(), look.line(hue.mix(0.16), 1.0)))?;
-        }
-        for pixel in pixels {
-            draw_marker(ghost.method.info().marker, area, pixel, look.px(2.5), hue.mix(0.3).filled())?;
-        }
-    }
-    Ok(())
-}
-
-/// A curve of another figure, up to the frame's right edge.
-fn draw_read_off<DB: DrawingBackend>(
-    curve: &Trail,
-    area: &DrawingArea<DB, Shift>,
-    look: &ChartStyle,
-    frame: &Frame,
-) -> Result<(), ChartError> {
-    let at = |p: &FrontierPoint| (p.kl_per_sequence, p.gold_reward);
-    let mut path: Vec<(f64, f64)> = curve.points.iter().filter(|point| is_in(point, frame)).map(at).collect();
-    let leaves = |ends: &&[FrontierPoint]| is_in(&ends[0], frame) && ends[1].kl_per_sequence > frame.x.end;
-    if let Some(ends) = curve.points.windows(2).find(leaves) {
-        let ((x0, y0), (x1, y1)) = (at(&ends[0]), at(&ends[1]));
-        path.push((frame.x.end, y0 + (frame.x.end - x0) / (x1 - x0) * (y1 - y0)));
-    }
-    let pixels: Vec<(i32, i32)> = path.into_iter().map(|(kl, reward)| frame.pixel(kl, reward)).collect();
-    for dash in dashes(&pixels, f64::from(look.px(6.0))) {
-        area.draw(&PathElement::new(dash, look.line(look.palette.method(curve.method).mix(0.7), 1.0)))?;
-    }
-    Ok(())
-}
-
-/// 95 % intervals of KL and reward.
-fn draw_error_bars<DB: DrawingBackend>(
-    p: &FrontierPoint,
-    area: &DrawingArea<DB, Shift>,
-    style: ShapeStyle,
-    frame: &Frame,
-) -> Result<(), ChartError> {
-    let (kl, reward) = (p.kl_per_sequence, p.gold_reward);
-    let across = [kl - p.kl_half_width, kl + p.kl_half_width].map(|kl| frame.pixel(kl, reward));
-    let up = [reward - p.gold_reward_half_width, reward + p.gold_reward_half_width].map(|r| frame.pixel(kl, r));
-    area.draw(&PathElement::new(across.to_vec(), style))?;
-    area.draw(&PathElement::new(up.to_vec(), style))?;
-    Ok(())
 }

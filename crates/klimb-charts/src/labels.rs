@@ -25,6 +25,9 @@ const DIRECTIONS: [(f64, f64); 8] =
     [(1.0, 1.0), (1.0, 0.0), (1.0, -1.0), (0.0, 1.0), (0.0, -1.0), (-1.0, 1.0), (-1.0, 0.0), (-1.0, -1.0)];
 /// What it costs to lie on another label; on what is drawn it costs what that weighs.
 const ON_A_LABEL: f64 = 1000.0;
+/// What it weighs that a label lies on a run or on the optimum, and on something recorded.
+pub const LIVE: f64 = 1.0;
+pub const PALE: f64 = 0.1;
 /// What a step away from the point costs.
 const FARTHER: f64 = 0.25;
 

@@ -41,13 +41,15 @@ mod lines;
 mod marker;
 pub mod recorded;
 mod svg;
+mod trail;
 
 pub use chart_style::{ChartStyle, Palette};
 pub use curve::{Curve, CurveChart, newest_at};
 pub use frame::Frame;
-pub use frontier::{Aim, FrontierChart, Trail};
+pub use frontier::{Aim, FrontierChart};
 pub use lines::{Line, LineChart, LinePoint};
 pub use svg::{curve_svg, frontier_svg, line_svg};
+pub use trail::Trail;
 
 use plotters::drawing::DrawingAreaErrorKind;
 use thiserror::Error;

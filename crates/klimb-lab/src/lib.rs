@@ -56,8 +56,8 @@ pub use ablation::{
 };
 pub use best_of_n::{BestOfNDraws, BestOfNRun, BestOfNSettings, CompletionPool, PoolDrawing, PoolPlan, run_best_of_n};
 pub use comparison::{
-    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch, Rate,
-    compare_part, comparison_cells,
+    COMPARED, ComparedPart, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch,
+    Rate, compare_part, comparison_cells,
 };
 pub use evaluation::{Evaluation, EvaluationSettings, Evaluator, PointKey, Sample};
 pub use hacking::{Hacking, HackingSettings, Loophole, ScoredSample, hack};

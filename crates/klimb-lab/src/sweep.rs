@@ -2,6 +2,8 @@
 //! sampled beside them.
 //!
 //! Every method gets the same budget, data and evaluation; its points carry its [`Method`].
+//!
+//! More than 400 lines, because every preset is written out.
 
 use serde::{Deserialize, Serialize};
 

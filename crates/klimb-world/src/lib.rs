@@ -34,7 +34,7 @@ pub use vocabulary::{Encoded, Vocabulary};
 
 use gold::{Lexicon, Working};
 use grammar::Grammar;
-use prompts::Prompt;
+use prompts::{Prompt, Prompts};
 
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
@@ -86,7 +86,7 @@ impl World {
         let lexicon = Lexicon::klimb();
         let vocabulary = Vocabulary::new(lexicon);
         let grammar = Grammar::new(&vocabulary, lexicon, settings.tone_strength, settings.noise);
-        let (train, held_out) = prompts::prompts(&vocabulary);
+        let Prompts { train, held_out } = prompts::prompts(&vocabulary);
         let tokens = |prompts: &[Prompt]| prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
         let (train_prompts, held_out_prompts) = (tokens(&train), tokens(&held_out));
         let cue = vocabulary.encode("review :").tokens;

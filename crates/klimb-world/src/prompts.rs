@@ -78,8 +78,15 @@ const CLAUSES: [&str; 12] = [
 /// One prompt in this many is held out.
 const HELD_OUT_EVERY: usize = 6;
 
-/// The prompts for training and those held out. Every opening occurs in both.
-pub(super) fn prompts(vocabulary: &Vocabulary) -> (Vec<Prompt>, Vec<Prompt>) {
+/// All prompts. Every opening occurs in both parts.
+pub(super) struct Prompts {
+    /// Those for training.
+    pub train: Vec<Prompt>,
+    pub held_out: Vec<Prompt>,
+}
+
+/// The prompts of the world.
+pub(super) fn prompts(vocabulary: &Vocabulary) -> Prompts {
     let aspects = PLACES.iter().flat_map(|place| NOUNS.iter().map(move |noun| format!("the {noun} {place}")));
     let subjects = aspects.chain(FILMS.map(str::to_owned)).map(|text| (text, Opening::Subject));
     let possessions = POSSESSIONS.into_iter().map(|text| (text.to_owned(), Opening::Possession));
@@ -91,5 +98,5 @@ pub(super) fn prompts(vocabulary: &Vocabulary) -> (Vec<Prompt>, Vec<Prompt>) {
         let side = if index % HELD_OUT_EVERY == HELD_OUT_EVERY - 2 { &mut held_out } else { &mut train };
         side.push(Prompt { tokens: encoded.tokens, opening });
     }
-    (train, held_out)
+    Prompts { train, held_out }
 }

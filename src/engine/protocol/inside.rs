@@ -199,6 +199,28 @@ pub struct Likelihood {
     pub gold_reward: f64,
 }
 
+/// A mean over samples. It is written as a pair, as it always was.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(f64, f64)", into = "(f64, f64)")]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// Half the width of its 95 % interval.
+    pub half_width: f64,
+}
+
+impl From<(f64, f64)> for Estimate {
+    fn from((mean, half_width): (f64, f64)) -> Self {
+        Self { mean, half_width }
+    }
+}
+
+impl From<Estimate> for (f64, f64) {
+    fn from(Estimate { mean, half_width }: Estimate) -> Self {
+        (mean, half_width)
+    }
+}
+
 /// Best-of-N at one N.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BestOfNNumbers {
@@ -206,12 +228,12 @@ pub struct BestOfNNumbers {
     pub n: usize,
     /// Whether the reward model's score decides, instead of the gold reward.
     pub learned: bool,
-    /// KL to the reference, nats a completion, and half the width of its 95 % interval.
-    pub kl: (f64, f64),
+    /// KL to the reference, nats a completion.
+    pub kl: Estimate,
     /// log N − (N − 1)/N, which no KL of Best-of-N exceeds.
     pub bound: f64,
-    /// Gold reward, 0 to 1, and half the width of its interval.
-    pub gold_reward: (f64, f64),
+    /// Gold reward, 0 to 1.
+    pub gold_reward: Estimate,
 }
 
 /// The pairs of one step of the reward model, with the numbers before the update.
@@ -316,4 +338,17 @@ pub struct TokenNumbers {
     pub ratio: f64,
     /// Whether the clip keeps the token from pulling further.
     pub clipped: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use klimb_text::json;
+
+    #[test]
+    fn an_estimate_is_written_as_a_pair() {
+        let estimate = Estimate { mean: 1.5, half_width: 0.25 };
+        assert_eq!(json::to_text(&estimate), "[1.5,0.25]");
+        assert_eq!(json::from_text("[1.5,0.25]"), Ok(estimate));
+    }
 }

@@ -3,6 +3,8 @@
 //! The page sends one [`Order`] at a time; the worker acknowledges it at the next slice boundary and posts events in
 //! batches, at most one per frame. Every number here is finite unless its words say otherwise; KL is in nats, rewards
 //! are gold rewards in [0, 1], seconds are wall-clock seconds.
+//!
+//! More than 400 lines, because it is one list of commands and events.
 
 mod inside;
 mod kept;
@@ -14,8 +16,9 @@ mod sweep;
 use serde::{Deserialize, Serialize};
 
 pub use inside::{
-    Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Inside, Likelihood, LikelihoodBatch, LikelihoodPair,
-    PairNumbers, ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
+    Batch, BestOfNNumbers, CompletionNumbers, EpisodeNumbers, Estimate, Inside, Likelihood, LikelihoodBatch,
+    LikelihoodPair, PairNumbers, ReviewNumbers, Round, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch,
+    TokenNumbers,
 };
 pub use kept::{Kept, KeptPolicy, KeptRewardModel, MOST_RUNS, SavedPolicy};
 pub use mass::{Mass, Masses};

@@ -7,7 +7,10 @@
 mod commands;
 mod contest;
 mod live;
+mod measuring;
+mod model_kind;
 mod models;
+mod optimum;
 mod policies;
 mod put_aside;
 mod record;
@@ -26,6 +29,8 @@ use std::collections::BTreeMap;
 
 use contest::LiveContest;
 use live::{BestOfNRun, RewardModelRun, SftRun};
+use measuring::Subject;
+pub use model_kind::ModelKind;
 use models::Models;
 use policies::Policies;
 use put_aside::PutAside;
@@ -40,11 +45,9 @@ pub use sweep_worker::SweepWorker;
 use undo::Undo;
 
 use super::protocol::{
-    Badge, Checkpoints, Command, Event, Failure, Origin, Point, Progress, Ready, Samples, Stage, StageKind,
-    StageStatus, Work,
+    Badge, Checkpoints, Command, Event, Failure, Progress, Ready, Samples, Stage, StageKind, StageStatus, Work,
 };
-use super::settings::{Breadth, Settings};
-use klimb_lab::{Evaluation, PointKey};
+use super::settings::Settings;
 use klimb_metrics::{LearnsFrom, Method, MetricRow, OptimumPoint, Setting, SettingKind};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
@@ -114,25 +117,6 @@ pub struct Session<K: Kernels> {
     lost: Option<BackendError>,
 }
 
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject {
-    /// The SFT model.
-    Reference,
-    /// A policy in training.
-    Policy(Method),
-}
-
-impl Subject {
-    /// The stage whose model it is.
-    fn stage(self) -> Stage {
-        match self {
-            Self::Reference => Stage::Sft,
-            Self::Policy(method) => Stage::of(method).expect("a method that the page trains by"),
-        }
-    }
-}
-
 impl<K: Kernels> Session<K> {
     /// A session that starts from shipped checkpoints, or the reason why they cannot be used.
     pub fn new(
@@ -185,12 +169,6 @@ impl<K: Kernels> Session<K> {
     /// Another experiment behind [`Command::Scaling`].
     pub fn scaled_by(self, scale: Scale) -> Self {
         Self { scale, ..self }
-    }
-
-    /// Base and reference as files, the width of both, and the breadth of the text they are of.
-    pub fn checkpoints(&self) -> ((usize, Breadth), Checkpoints) {
-        let which = (self.models.network.config().width, self.models.settings.breadth);
-        (which, self.models.checkpoints())
     }
 
     /// What a page wants to know first: the engine, the stages, samples of the shipped models. The reference is then
@@ -247,11 +225,6 @@ impl<K: Kernels> Session<K> {
         self.scaling.is_some() || self.is_needed() || self.wants_optimum()
     }
 
-    /// Whether samples for the optimum are still to be drawn.
-    fn wants_optimum(&self) -> bool {
-        !self.is_sweep_worker && !self.models.optimum_is_complete()
-    }
-
     /// Whether DPO's first step comes before what is left of measuring the reference: whoever presses Play wants to see
     /// something happen, and the reference stays what it is.
     fn begins(&self) -> bool {
@@ -283,10 +256,7 @@ impl<K: Kernels> Session<K> {
         if brings_another || self.lasting() != before {
             self.tell_kept(&mut events);
         }
-        self.tell_stages(&mut events);
-        self.tell_optimum(&mut events);
-        self.tell_undo(&mut events);
-        self.note(&events);
+        self.tell_changes(&mut events);
         events
     }
 
@@ -315,11 +285,16 @@ impl<K: Kernels> Session<K> {
         if self.lasting() != before {
             self.tell_kept(&mut events);
         }
-        self.tell_stages(&mut events);
-        self.tell_optimum(&mut events);
-        self.tell_undo(&mut events);
-        self.note(&events);
+        self.tell_changes(&mut events);
         events
+    }
+
+    /// Tells what is another than before, and notes all that was told.
+    fn tell_changes(&mut self, events: &mut Vec<Event>) {
+        self.tell_stages(events);
+        self.tell_optimum(events);
+        self.tell_undo(events);
+        self.note(events);
     }
 
     /// Stages start over from the reference, their policies as new runs. The reference is measured again if it is new,
@@ -352,21 +327,6 @@ impl<K: Kernels> Session<K> {
         if is_used { run.last + 1 } else { run.number }
     }
 
-    fn measure(&mut self, subject: Subject) {
-        if self.evaluating.is_none() {
-            self.models.evaluator.abandon();
-            self.evaluating = Some((subject, (self.clock)()));
-        }
-    }
-
-    fn abandon_evaluation(&mut self, events: &mut Vec<Event>) {
-        if self.evaluating.take().is_some() {
-            let total = self.models.evaluator.total();
-            self.models.evaluator.abandon();
-            events.push(progress(Work::Evaluation, total, total, 0.0));
-        }
-    }
-
     /// Makes what SFT has learned the reference, if it has learned since: everything behind it starts over. Answers whether
     /// there is a reference to go on from; otherwise training is broken off.
     async fn adopt_sft(&mut self, events: &mut Vec<Event>) -> Result<bool, BackendError> {
@@ -383,65 +343,6 @@ impl<K: Kernels> Session<K> {
         Ok(true)
     }
 
-    async fn evaluate(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        let Some((subject, start)) = self.evaluating else { return Ok(()) };
-        let policy = match subject {
-            Subject::Reference => None,
-            // A policy that has not begun is the reference.
-            Subject::Policy(method) => self.policies.parameters(method),
-        };
-        self.models.advance_evaluation(&mut self.k, policy).await?;
-        let (done, total) = (self.models.evaluator.done(), self.models.evaluator.total());
-        let elapsed = (self.clock)() - start;
-        events.push(progress(Work::Evaluation, done, total, elapsed / done as f64 * (total - done) as f64));
-        if done == total {
-            self.evaluating = None;
-            let evaluation = self.models.evaluator.finish();
-            let point = self.point(subject, &evaluation);
-            let is_told = self.is_told(subject, point.point.step);
-            // Read before the point is told: one without the policy behind it could not be gone on from.
-            let checkpoint = match subject {
-                Subject::Policy(method) => self.policies.checkpoint(&mut self.k, &self.models, method).await?,
-                Subject::Reference => None,
-            };
-            if !point.point.is_plausible() || !checkpoint.as_ref().is_none_or(Checkpoint::is_finite) {
-                let stage = subject.stage();
-                self.break_off(stage, reports::not_measured(stage), events);
-                return Ok(());
-            }
-            if !is_told {
-                events.push(Event::Point(point.clone()));
-            }
-            if let Subject::Policy(method) = subject {
-                let run = &mut self.runs[method];
-                run.measured = checkpoint.map(|policy| Measured { policy, seconds: run.seconds });
-                if self.is_sweep_worker || is_told {
-                    return Ok(());
-                }
-                if let Some(measured) = &self.runs[method].measured {
-                    self.saved_policies.keep(subject.stage(), &point, measured);
-                }
-                self.tell_kept(events);
-                events.push(Event::Samples(self.samples(None).await?));
-            }
-        }
-        Ok(())
-    }
-
-    fn point(&self, subject: Subject, evaluation: &Evaluation) -> Point {
-        let settings = &self.models.settings;
-        let (method, setting, step) = match subject {
-            Subject::Reference => (Method::Sft, PointKey::reference(), 0),
-            Subject::Policy(method) => (method, self.setting_of(method), self.policies.steps(method)),
-        };
-        let (run, seconds) = match subject {
-            Subject::Reference => (self.runs[Method::Dpo].number, 0.0),
-            Subject::Policy(method) => (self.runs[method].number, self.runs[method].seconds),
-        };
-        let place = PointKey { method, setting, seed: u64::from(settings.seed), step, seconds };
-        Point { run, point: evaluation.point(place) }
-    }
-
     /// What distinguishes a policy's runs.
     fn setting_of(&self, method: Method) -> Setting {
         let settings = &self.models.settings;
@@ -452,18 +353,6 @@ impl<K: Kernels> Session<K> {
             SettingKind::Alpha => Setting::Number(settings.unlikelihood_alpha),
             SettingKind::Count | SettingKind::None => Setting::Label("chosen".into()),
         }
-    }
-
-    async fn sample_optimum(&mut self, events: &mut Vec<Event>) -> Result<(), BackendError> {
-        let start = (self.clock)();
-        self.models.sample_optimum(&mut self.k).await?;
-        let (done, total) = self.models.optimum_progress();
-        let left = ((self.clock)() - start) * (total - done) as f64;
-        events.push(progress(Work::Optimum, done, total, left));
-        if done == total || done.is_multiple_of(16) {
-            events.push(Event::Optimum(Origin::Live, self.models.optimum_curve()));
-        }
-        Ok(())
     }
 
     /// Metrics, or the end of training if a number among them is not finite: AdamW has then left the parameters alone. In a
@@ -499,17 +388,6 @@ impl<K: Kernels> Session<K> {
                 self.lost =
                     Some(error).filter(|it| matches!(it, BackendError::DeviceLost(_) | BackendError::Refused(_)));
             }
-        }
-    }
-
-    /// Tells the recorded optimum where it is another than before, and an empty one where it holds no more. A live one
-    /// is told as its samples come.
-    fn tell_optimum(&mut self, events: &mut Vec<Event>) {
-        let recorded = self.models.recorded_optimum();
-        if recorded != self.reported_optimum {
-            let origin = if recorded.is_some() { Origin::Recorded } else { Origin::Live };
-            events.push(Event::Optimum(origin, recorded.clone().unwrap_or_default()));
-            self.reported_optimum = recorded;
         }
     }
 

@@ -6,8 +6,8 @@ use super::{DeviceWatch, adapter, shipped};
 use crate::engine::protocol::{
     Adapter, BackendKind, Badge, Checkpoints, Command, Event, Failure, JobNews, JobReport, WorkerJob,
 };
-use crate::engine::session::{Session, Snapshot, SweepWorker, unusable};
-use crate::engine::settings::{BackendChoice, Breadth, Settings, WidthChoice};
+use crate::engine::session::{ModelKind, Session, Snapshot, SweepWorker, unusable};
+use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
 use klimb_network::backend::BackendError;
 use klimb_network::backend::either::{Either, EitherBackend};
 use klimb_network::backend::kernels::{LEARNING, WRITING};
@@ -69,7 +69,7 @@ impl Machine {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
     async fn obey_person(&mut self, command: Command, watch: &DeviceWatch) -> Vec<Event> {
         let begun = match &command {
-            Command::Start(settings) => Some(built(*settings, Source::Models(self.checkpoints()), watch).await),
+            Command::Start(settings) => Some(built(*settings, Source::Models(self.models()), watch).await),
             Command::Resume(kept) => Some(match Snapshot::from_kept((**kept).clone()) {
                 Ok(snapshot) => built(snapshot.settings(), Source::Kept(Box::new(snapshot)), watch).await,
                 Err(failure) => Err(failure),
@@ -166,9 +166,10 @@ impl Machine {
         events
     }
 
-    /// The models of the session, if there is one, and which they are.
-    fn checkpoints(&self) -> Option<(Which, Checkpoints)> {
-        if let Self::Session(session) = self { Some(session.checkpoints()) } else { None }
+    /// The models of the session, if there is one.
+    fn models(&self) -> Option<SessionModels> {
+        let Self::Session(session) = self else { return None };
+        Some(SessionModels { kind: session.model_kind(), checkpoints: session.checkpoints() })
     }
 
     /// Whether there is work.
@@ -247,13 +248,16 @@ async fn built(settings: Settings, source: Source, watch: &DeviceWatch) -> Resul
     }
 }
 
-/// Width of a pair of models, and breadth of the text they learned from.
-type Which = (usize, Breadth);
+/// The models of a session.
+struct SessionModels {
+    kind: ModelKind,
+    checkpoints: Checkpoints,
+}
 
 /// What a session is made from.
 enum Source {
-    /// Models that are there, if there are any, and which they are.
-    Models(Option<(Which, Checkpoints)>),
+    /// Models that are there, if there are any.
+    Models(Option<SessionModels>),
     /// A session that was kept, which has the width that it has.
     Kept(Box<Snapshot>),
     /// The session that is there.
@@ -269,9 +273,9 @@ async fn session(
 ) -> Result<Session<EitherBackend>, Failure> {
     match source {
         Source::Models(there) => {
-            let which = (width, settings.breadth);
-            let are_shipped = there.as_ref().is_none_or(|(its, _)| *its != which);
-            let checkpoints = models(which, there).await?;
+            let wanted = ModelKind { width, breadth: settings.breadth };
+            let are_shipped = there.as_ref().is_none_or(|its| its.kind != wanted);
+            let checkpoints = models(wanted, there).await?;
             let refused = |failure: Failure| match failure.field.as_deref() {
                 Some("checkpoint") if are_shipped => shipped::damaged(),
                 _ => failure,
@@ -287,12 +291,12 @@ async fn session(
 }
 
 /// The models that are there, if they are those wanted, or the shipped ones; a person's pairs fit either.
-async fn models(which: Which, there: Option<(Which, Checkpoints)>) -> Result<Checkpoints, Failure> {
+async fn models(wanted: ModelKind, there: Option<SessionModels>) -> Result<Checkpoints, Failure> {
     match there {
-        Some((its, checkpoints)) if its == which => Ok(checkpoints),
+        Some(its) if its.kind == wanted => Ok(its.checkpoints),
         there => {
-            let preferences = there.map(|(_, there)| there.preferences).unwrap_or_default();
-            Ok(Checkpoints { preferences, ..shipped::checkpoints(which.0, which.1).await? })
+            let preferences = there.map(|its| its.checkpoints.preferences).unwrap_or_default();
+            Ok(Checkpoints { preferences, ..shipped::checkpoints(wanted.width, wanted.breadth).await? })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Inside Best-of-N: what each N came to, beside the bound on its KL.
 
-use crate::engine::protocol::{BestOfNNumbers, Inside, Stage};
+use crate::engine::protocol::{BestOfNNumbers, Estimate, Inside, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
 use klimb_text::words::say;
@@ -21,7 +21,9 @@ fn row(it: &BestOfNNumbers) -> web_sys::Element {
     let head = dom::make("th", "", &it.n.to_string());
     dom::set_attribute(&head, "scope", Some("row"));
     dom::append(&row, &[&head]);
-    let interval = |(value, error): (f64, f64)| format!("{} ± {}", format::fixed(value, 3), format::fixed(error, 3));
+    let interval = |Estimate { mean, half_width }: Estimate| {
+        format!("{} ± {}", format::fixed(mean, 3), format::fixed(half_width, 3))
+    };
     let judge = if it.learned { say("reward model") } else { say("gold reward") };
     for value in [judge.to_owned(), interval(it.kl), format::fixed(it.bound, 3), interval(it.gold_reward)] {
         dom::append(&row, &[&dom::make("td", "", &value)]);

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 
-use super::keeper::decode;
 use super::store::{Key, Store, StoreError, Transaction, Under};
 use super::{Entry, FORMAT, Loaded, Place, Stretch};
 use crate::engine::protocol::{Kept, SavedPolicy, Stage};
@@ -55,7 +54,7 @@ pub async fn read<S: Store>(reading: &mut S::Transaction, folder: &str) -> Resul
     let (mut places, mut policies) = (Vec::new(), Vec::new());
     for slot in first.moments {
         let value = reading.get(&Key::First(format!("{folder}#{slot}"))).await?;
-        if let Some(policy) = value.and_then(|value| S::decode::<SavedPolicy>(value).ok()) {
+        if let Some(policy) = S::readable::<SavedPolicy>(value) {
             places.push(Place { slot, moment: policy.key() });
             policies.push((slot, policy));
         }
@@ -63,7 +62,7 @@ pub async fn read<S: Store>(reading: &mut S::Transaction, folder: &str) -> Resul
     let (mut stretches, mut rows) = (Vec::new(), Vec::new());
     for (stage, numbers) in first.stretches {
         for place in numbers {
-            let text = decode::<S, String>(reading.get(&Key::First(format!("{folder}#rows{place:06}"))).await?);
+            let text = S::readable::<String>(reading.get(&Key::First(format!("{folder}#rows{place:06}"))).await?);
             let Some(text) = text else { continue };
             let its: Vec<MetricRow> = json::from_text(&text).unwrap_or_default();
             let Some(first) = its.first().map(|row| row.step) else { continue };

@@ -1,7 +1,6 @@
 //! What is done with a store: each visit writes a set of parts of its own and no other's, so that tabs never mix; the newest
 //! of those that are left behind is offered to the next visit, which takes it up as a copy.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::first::{self, First};
@@ -109,11 +108,6 @@ pub struct Keeper<S> {
     unwritten: Option<Entry>,
     /// A store that may not be used is not asked again.
     is_forbidden: bool,
-}
-
-/// The value of a part, where there is one that can be read.
-pub(super) fn decode<S: Store, T: DeserializeOwned>(value: Option<S::Value>) -> Option<T> {
-    value.and_then(|value| S::decode(value).ok())
 }
 
 impl<S: Store> Keeper<S> {
@@ -240,7 +234,7 @@ impl<S: Store> Keeper<S> {
         saved: &Saved,
         standing: Standing,
     ) -> Result<(Vec<Change<S::Value>>, bool), StoreError> {
-        let head: Option<Head> = decode::<S, _>(transaction.get(&self.key(&saved.visit, Kind::Head, 0)).await?);
+        let head: Option<Head> = S::readable(transaction.get(&self.key(&saved.visit, Kind::Head, 0)).await?);
         let is_there = head.is_some();
         let is_as_saved = head.is_some_and(|head| head.when == saved.when);
         let changes = match standing {
@@ -366,7 +360,7 @@ impl<S: Store> Keeper<S> {
             }
             let set = sets.last_mut().expect("one was added");
             match kind {
-                Kind::Head => set.head = decode::<S, _>(reading.get(&key).await?),
+                Kind::Head => set.head = S::readable(reading.get(&key).await?),
                 Kind::Discarded => set.is_discarded = true,
                 Kind::Entry | Kind::Policy | Kind::Rows => {}
             }
@@ -394,11 +388,11 @@ impl<S: Store> Keeper<S> {
         let (mut policies, mut rows) = (Vec::new(), Vec::new());
         for Place { slot, .. } in &entry.moments {
             let value = reading.get(&self.key(visit, Kind::Policy, *slot)).await?;
-            policies.extend(decode::<S, _>(value).map(|policy| (*slot, policy)));
+            policies.extend(S::readable(value).map(|policy| (*slot, policy)));
         }
         for Stretch { place, .. } in &entry.stretches {
             let value = reading.get(&self.key(visit, Kind::Rows, *place)).await?;
-            rows.extend(decode::<S, _>(value).map(|text| (*place, text)));
+            rows.extend(S::readable(value).map(|text| (*place, text)));
         }
         Ok(Some(Ok(Loaded { entry, policies, rows })))
     }
@@ -473,7 +467,7 @@ impl<S: Store> Keeper<S> {
     /// have written since, and another may have discarded a newer one.
     async fn delete(&self, set: &Set, newer: &[String]) -> Result<bool, StoreError> {
         let mut transaction = self.store.begin(true).await?;
-        let head = decode::<S, _>(transaction.get(&self.key(&set.visit, Kind::Head, 0)).await?);
+        let head = S::readable(transaction.get(&self.key(&set.visit, Kind::Head, 0)).await?);
         if head != set.head {
             return Ok(false);
         }

@@ -113,6 +113,11 @@ pub trait Store {
     /// Why it is something else, in words.
     fn decode<T: DeserializeOwned>(value: Self::Value) -> Result<T, String>;
 
+    /// What a part's value is, where there is one that can be read.
+    fn readable<T: DeserializeOwned>(value: Option<Self::Value>) -> Option<T> {
+        value.and_then(|value| Self::decode(value).ok())
+    }
+
     /// Begins a transaction: while one that `writes` is under way, no other is.
     async fn begin(&self, writes: bool) -> Result<Self::Transaction, StoreError>;
 

@@ -1,8 +1,9 @@
 //! Who orders and waits: a session driven as a page drives it, in which no failure is expected.
 
 use klimb::backend::cpu::Cpu;
-use klimb::engine::protocol::{Command, Event};
+use klimb::engine::protocol::{Command, Event, Point};
 use klimb::engine::session::Session;
+use klimb::metrics::Method;
 use pollster::block_on;
 
 /// A student before her session.
@@ -30,4 +31,14 @@ impl Student {
         }
         events
     }
+}
+
+/// The points of a method among events.
+pub fn points(events: &[Event], method: impl Into<Option<Method>>) -> Vec<Point> {
+    let method = method.into();
+    let of = |event: &Event| match event {
+        Event::Point(point) if Some(point.point.method) == method => Some(point.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use klimb::backend::cpu::Cpu;
-use klimb::backend::kernels::Kernel;
+use klimb::backend::kernels::{Kernel, Written};
 use klimb::backend::*;
 use klimb::model::ModelConfig;
 
@@ -232,7 +232,7 @@ impl Kernels for Faulty {
             self.cpu.run::<T>(T::borrowed(&mut call));
         }
         if spoils {
-            for (buffer, offset) in T::written(&mut call) {
+            for Written { buffer, offset } in T::written(&mut call) {
                 // Tokens stay what they are.
                 if let Some(numbers) = buffer.downcast_mut::<Floats>() {
                     numbers[offset..].fill(f32::NAN);

@@ -24,6 +24,11 @@ const VALUES: &[(&str, &str)] = &[(LONG, "1"), (FAULTS, "100")];
 /// The programs into which the integration tests are linked, each a folder in `tests/` with a module a subject.
 const PROGRAMS: &[&str] = &["suite", "kernels", "objectives", "program"];
 
+/// How all crates are packaged at once, so that each is built from the packages of those below it. Their repository is not
+/// asked whether all is committed. It happens in a folder of its own each time: cargo keeps a package that it has unpacked by
+/// its version and its folder, and would build against the one of an earlier run.
+const PACKAGE: [&str; 3] = ["package", "--quiet", "--allow-dirty"];
+
 /// Runs natively, and then in browsers, all that has a longer form.
 pub fn run(workspace: &Workspace) -> Result<()> {
     browsers::ensure_vulkan()?;
@@ -31,6 +36,14 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     step("Testing natively what the suite ignores", remedy, || {
         let arguments = [&["test", "--quiet"], super::NATIVE, &["--", "--ignored"]].concat();
         process::run(lengthen(&mut process::command("cargo", workspace.root(), &arguments)))
+    })?;
+    step("Packaging every crate, and building each from its package", "read the compiler's message above", || {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_millis();
+        let folder = workspace.target().join(format!("package-{now}"));
+        let mut command = process::command("cargo", workspace.root(), &[&PACKAGE, super::NATIVE].concat());
+        let outcome = process::run(command.arg("--target-dir").arg(&folder));
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        outcome
     })?;
     let modules = lengthened_in_library(&workspace.root().join("src"))?;
     if !modules.is_empty() {

@@ -1,4 +1,5 @@
-//! The Python scripts for TRL that the page exports, run with TRL: every method and every loss for a few steps.
+//! The Python scripts for TRL that the page exports, run with TRL: every method and every loss for a few steps. Before them,
+//! since PyTorch is there, the golden numbers of the objectives are computed again.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,6 +20,8 @@ const PAIRS: &str = "tests/data/compatible/pairs.jsonl";
 /// One that does not, which the script leaves out.
 const CUT_OFF: &str =
     r#"{"prompt":"this movie","chosen":"is fine .","rejected":"is bad and","rejected_truncated":true}"#;
+/// What computes the golden numbers of the objectives.
+const OBJECTIVES: &str = "tests/data/make_objectives.py";
 /// Steps of the method and of its reference.
 const STEPS: &str = "2";
 /// Lines of a failed run that are shown.
@@ -60,6 +63,11 @@ const RUNS: &[Run] = &[
 /// Installs TRL where it is not yet, and runs each script.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let python = ENVIRONMENT.ensure(workspace)?;
+    step(
+        "Computing the golden numbers of the objectives again, with PyTorch",
+        "read how far each is away above",
+        || process::run(&mut process::command(&python, workspace.root(), &[OBJECTIVES])),
+    )?;
     let folder = workspace.target().join("trl");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows where a sequence came from or what it is worth; an algorithm brings both.
 
 mod batch;
+mod device_tokens;
 mod generation;
 mod learner;
 mod parameters;

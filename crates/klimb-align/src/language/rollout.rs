@@ -1,10 +1,11 @@
 //! Episodes for reinforcement learning: completions drawn from a policy, with everything that policy, reference, value
 //! model and reward model say of them, in one submit with one readback.
 
+use super::device_tokens::DeviceTokens;
 use super::generation::cut;
 use super::{Generation, GenerationSettings, Sequence};
 use klimb_network::backend::network::{Activations, Network};
-use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize, kernels};
+use klimb_network::backend::{At, BackendError, Kernels, SequenceSize, kernels};
 use klimb_network::model::ModelConfig;
 use klimb_numerics::real::Real;
 
@@ -144,26 +145,11 @@ impl<K: Kernels> RolloutRecorder<K> {
     /// Runs every network over the tokens just written, which never leave the device for it.
     fn compare(&mut self, k: &mut K, size: SequenceSize, networks: &RolloutNetworks<K>) {
         let rows = size.batch * size.length;
-        let logits = LogitsSize { rows, vocabulary: self.language.config().vocabulary };
         let (inputs, targets) = (At::new(&self.generation.tokens, 0), At::new(&self.generation.tokens, 1));
-        self.language.forward(k, size, networks.policy, inputs, &mut self.policy);
-        kernels::LogprobsForward { size: logits, logits: &self.policy.logits, targets, numbers: &mut self.numbers }
-            .run(k);
-        self.language.forward(k, size, networks.reference, inputs, &mut self.others);
-        kernels::LogprobsForward {
-            size: logits,
-            logits: &self.others.logits,
-            targets,
-            numbers: &mut self.reference_numbers,
-        }
-        .run(k);
-        kernels::KlForward {
-            size: logits,
-            policy_logits: &self.policy.logits,
-            reference_logits: &self.others.logits,
-            kl_per_token: &mut self.kl_per_token,
-        }
-        .run(k);
+        let tokens = DeviceTokens { network: &self.language, size, inputs, targets };
+        tokens.logprobs(k, networks.policy, &mut self.policy, &mut self.numbers);
+        tokens.logprobs(k, networks.reference, &mut self.others, &mut self.reference_numbers);
+        tokens.kl(k, &self.policy, &self.others, &mut self.kl_per_token);
         if let Some(value_model) = networks.value_model {
             self.headed.trunk_forward(k, size, value_model, inputs, &mut self.others);
             self.headed.values_forward(k, rows, value_model, &self.others, &mut self.values);

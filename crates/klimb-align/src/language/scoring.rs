@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::device_tokens::DeviceTokens;
 use super::{Sequence, TokenBatch};
 use klimb_network::backend::network::{Activations, Network};
-use klimb_network::backend::{At, BackendError, Kernels, LogitsSize, SequenceSize, kernels};
+use klimb_network::backend::{At, BackendError, Kernels, SequenceSize};
 use klimb_numerics::real::Real;
 
 /// Per-token numbers of one completion under a policy and its reference; every vector has one entry a token.
@@ -87,16 +88,8 @@ impl<K: Kernels> Scorer<K> {
         for chunk in sequences.chunks(self.size.batch) {
             let batch = self.load(k, chunk);
             let rows = batch.inputs.len();
-            let (size, logits) = (batch.size, self.logits_size(rows));
-            let (inputs, targets) = (At::new(&self.integers, 0), At::new(&self.integers, rows));
-            self.network.forward(k, size, parameters, inputs, &mut self.policy);
-            kernels::LogprobsForward {
-                size: logits,
-                logits: &self.policy.logits,
-                targets,
-                numbers: &mut self.policy_numbers,
-            }
-            .run(k);
+            let (size, tokens) = (batch.size, loaded(&self.network, &self.integers, &batch));
+            tokens.logprobs(k, parameters, &mut self.policy, &mut self.policy_numbers);
             let logprobs = k.read_floats(&self.policy_numbers, 0..rows).await?;
             found.extend(chunk.iter().enumerate().map(|(b, sequence)| {
                 logprobs[completion_rows(b, size, sequence)].iter().map(|value| value.to_f64()).collect()
@@ -120,31 +113,10 @@ impl<K: Kernels> Scorer<K> {
         for chunk in sequences.chunks(self.size.batch) {
             let batch = self.load(k, chunk);
             let rows = batch.inputs.len();
-            let (size, logits) = (batch.size, self.logits_size(rows));
-            let (inputs, targets) = (At::new(&self.integers, 0), At::new(&self.integers, rows));
-            self.network.forward(k, size, policy, inputs, &mut self.policy);
-            self.network.forward(k, size, reference, inputs, &mut self.reference);
-            kernels::LogprobsForward {
-                size: logits,
-                logits: &self.policy.logits,
-                targets,
-                numbers: &mut self.policy_numbers,
-            }
-            .run(k);
-            kernels::LogprobsForward {
-                size: logits,
-                logits: &self.reference.logits,
-                targets,
-                numbers: &mut self.reference_numbers,
-            }
-            .run(k);
-            kernels::KlForward {
-                size: logits,
-                policy_logits: &self.policy.logits,
-                reference_logits: &self.reference.logits,
-                kl_per_token: &mut self.kl_per_token,
-            }
-            .run(k);
+            let (size, tokens) = (batch.size, loaded(&self.network, &self.integers, &batch));
+            tokens.logprobs(k, policy, &mut self.policy, &mut self.policy_numbers);
+            tokens.logprobs(k, reference, &mut self.reference, &mut self.reference_numbers);
+            tokens.kl(k, &self.policy, &self.reference, &mut self.kl_per_token);
             let numbers = k.read_floats(&self.policy_numbers, 0..2 * rows);
             let reference_logprobs = k.read_floats(&self.reference_numbers, 0..rows);
             let kl = k.read_floats(&self.kl_per_token, 0..rows);
@@ -168,10 +140,12 @@ impl<K: Kernels> Scorer<K> {
         k.write_integers(&mut self.integers, 0, &[&batch.inputs[..], &batch.targets].concat());
         batch
     }
+}
 
-    fn logits_size(&self, rows: usize) -> LogitsSize {
-        LogitsSize { rows, vocabulary: self.network.config().vocabulary }
-    }
+/// A batch whose inputs lie in front of its targets.
+fn loaded<'a, K: Kernels>(network: &'a Network, integers: &'a K::Integers, batch: &TokenBatch) -> DeviceTokens<'a, K> {
+    let (inputs, targets) = (At::new(integers, 0), At::new(integers, batch.inputs.len()));
+    DeviceTokens { network, size: batch.size, inputs, targets }
 }
 
 /// The rows that predict a completion's tokens, where `sequence` is the batch's row `b`.

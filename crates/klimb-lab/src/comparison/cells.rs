@@ -75,6 +75,14 @@ pub fn comparison_cells(
     cells
 }
 
+/// What a policy's training came to.
+#[derive(Clone, Copy)]
+struct PolicyResult<'a> {
+    beta: f64,
+    seed: u64,
+    result: &'a ComparisonResult,
+}
+
 /// The results of a method.
 #[derive(Clone, Copy)]
 struct Runs<'a> {
@@ -84,35 +92,35 @@ struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Its runs at a rate, with β and seed.
-    fn at(self, wanted: Rate) -> impl Iterator<Item = (f64, u64, &'a ComparisonResult)> {
+    /// Its runs at a rate.
+    fn at(self, wanted: Rate) -> impl Iterator<Item = PolicyResult<'a>> {
         self.results.iter().filter_map(move |result| match result.part {
             ComparisonPart::Policy { method, beta, rate, seed } if method == self.method && rate == wanted => {
-                Some((beta, seed, result))
+                Some(PolicyResult { beta, seed, result })
             }
             ComparisonPart::Policy { .. } | ComparisonPart::RewardModel { .. } => None,
         })
     }
 
     /// Those at the middle β.
-    fn middle(self, rate: Rate) -> impl Iterator<Item = (u64, &'a ComparisonResult)> {
+    fn middle(self, rate: Rate) -> impl Iterator<Item = PolicyResult<'a>> {
         let middle = self.settings.middle();
-        self.at(rate).filter(move |(beta, ..)| *beta == middle).map(|(_, seed, result)| (seed, result))
+        self.at(rate).filter(move |run| run.beta == middle)
     }
 
     /// The last point of each seed that came to its end.
     fn last(self, rate: Rate) -> Vec<&'a FrontierPoint> {
-        let finished = self.middle(rate).filter(|(_, result)| !result.is_diverged);
-        finished.filter_map(|(_, result)| result.points.last()).collect()
+        let finished = self.middle(rate).filter(|run| !run.result.is_diverged);
+        finished.filter_map(|run| run.result.points.last()).collect()
     }
 
     fn diverged(self, rate: Rate) -> usize {
-        self.middle(rate).filter(|(_, result)| result.is_diverged).count()
+        self.middle(rate).filter(|run| run.result.is_diverged).count()
     }
 
     /// What a seed took, its reward model included.
     fn spent(self, seed: u64) -> Option<super::Spent> {
-        let (_, policy) = self.middle(Rate::One).find(|(its, result)| *its == seed && !result.is_diverged)?;
+        let policy = self.middle(Rate::One).find(|run| run.seed == seed && !run.result.is_diverged)?.result;
         let mut spent = policy.spent;
         if self.method == Method::Ppo {
             let judge = self.results.iter().find(|it| it.part == ComparisonPart::RewardModel { seed })?;
@@ -123,8 +131,8 @@ impl<'a> Runs<'a> {
 
     /// The best gold reward of a seed within a KL, at any β and step; the reference is always within.
     fn best_within(self, seed: u64, nats: f64, reference: &FrontierPoint) -> Option<f64> {
-        let runs = self.at(Rate::One).filter(move |(_, its, _)| *its == seed);
-        let points: Vec<&FrontierPoint> = runs.flat_map(|(.., result)| &result.points).collect();
+        let runs = self.at(Rate::One).filter(move |run| run.seed == seed);
+        let points: Vec<&FrontierPoint> = runs.flat_map(|run| &run.result.points).collect();
         let within = points.iter().filter(|point| point.kl_per_sequence <= nats).map(|point| point.gold_reward);
         (!points.is_empty()).then(|| within.fold(reference.gold_reward, f64::max))
     }

@@ -249,8 +249,16 @@ pub struct ComparisonWatch<C, W> {
     pub watch: W,
 }
 
-/// Does a part. The answer has the parameters of the reward model, if the part is one: whoever writes those names them in the
-/// result. `None` if `watch` ended it.
+/// What [`compare_part`] came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComparedPart {
+    /// What is kept of it.
+    pub result: ComparisonResult,
+    /// The parameters of the reward model, if the part is one: whoever writes those names them in the result.
+    pub reward_model: Option<Vec<f32>>,
+}
+
+/// Does a part. `None` if `watch` ended it.
 ///
 /// # Errors
 /// `Backend` if a read fails. A policy that diverges is a result; a reward model that does is `RewardModel`.
@@ -263,7 +271,7 @@ pub async fn compare_part<K: Kernels>(
     reference: Reference<'_>,
     task: ComparisonTask<'_>,
     watch: ComparisonWatch<impl Fn() -> f64, impl FnMut() -> ControlFlow<()>>,
-) -> Result<Option<(ComparisonResult, Option<Vec<f32>>)>, StudyError> {
+) -> Result<Option<ComparedPart>, StudyError> {
     let ComparisonTask { settings, part, reward_model } = task;
     let (method, beta, rate, seed) = match part {
         ComparisonPart::Policy { method, beta, rate, seed } => (method, beta, rate, seed),
@@ -281,7 +289,10 @@ pub async fn compare_part<K: Kernels>(
                 let trained = train_reward_model(k, world, reference, run, &mut sink.watch).await?;
                 let mut spent = Spent::default();
                 spent.add(begin, Moment { seconds: sink.seconds(), counters: k.counters() });
-                return Ok(trained.map(|trained| (result(spent, Vec::new(), false), Some(trained.parameters))));
+                return Ok(trained.map(|trained| ComparedPart {
+                    result: result(spent, Vec::new(), false),
+                    reward_model: Some(trained.parameters),
+                }));
             }
             let mut ppo = plan.ppo;
             ppo.ppo.schedule = rate.of(ppo.ppo.schedule);
@@ -299,10 +310,11 @@ pub async fn compare_part<K: Kernels>(
         }
         Plan::BestOfN(_) => unreachable!("no method here is Best-of-N"),
     };
+    let policy = |result| ComparedPart { result, reward_model: None };
     match ended {
         Ok(RunEnd { is_finished: false, .. }) => Ok(None),
-        Ok(RunEnd { spent, .. }) => Ok(Some((result(spent, sink.points, false), None))),
-        Err(SweepError::Diverged { .. }) => Ok(Some((result(Spent::default(), sink.points, true), None))),
+        Ok(RunEnd { spent, .. }) => Ok(Some(policy(result(spent, sink.points, false)))),
+        Err(SweepError::Diverged { .. }) => Ok(Some(policy(result(Spent::default(), sink.points, true)))),
         Err(error) => Err(error.into()),
     }
 }

@@ -191,8 +191,14 @@ fn sft_settings(steps: u64) -> SftSettings {
     SftSettings { batch: BATCH, schedule, adamw: Adamw::default() }
 }
 
-/// Lower and lower β, each with the optimum there, until its KL reaches `goal`.
-fn cooling(samples: &[Vec<OptimumSample>], goal: f64) -> impl Iterator<Item = (f64, Vec<Tilted>)> {
+/// The optimum at one β.
+struct OptimumAt {
+    beta: f64,
+    prompts: Vec<Tilted>,
+}
+
+/// The optimum at lower and lower β, until its KL reaches `goal`.
+fn cooling(samples: &[Vec<OptimumSample>], goal: f64) -> impl Iterator<Item = OptimumAt> {
     let rewards = || samples.iter().flatten().map(|sample| sample.reward);
     let range = rewards().fold(f64::NEG_INFINITY, f64::max) - rewards().fold(f64::INFINITY, f64::min);
     let mut beta = range.max(f64::MIN_POSITIVE);
@@ -206,25 +212,25 @@ fn cooling(samples: &[Vec<OptimumSample>], goal: f64) -> impl Iterator<Item = (f
         is_there = tilted.iter().map(|prompt| prompt.kl).sum::<f64>() >= goal * samples.len() as f64;
         let now = beta;
         beta *= COOLING;
-        Some((now, tilted))
+        Some(OptimumAt { beta: now, prompts: tilted })
     })
 }
 
 /// The lowest β on the way to the goal that half of the prompts carry.
 fn next_target(samples: &[Vec<OptimumSample>], settings: &OptimumSettings) -> OptimumPoint {
-    let carried = cooling(samples, settings.goal).take_while(|(_, prompts)| {
-        let mut effective: Vec<f64> = prompts.iter().map(|prompt| prompt.effective_sample_size).collect();
+    let carried = cooling(samples, settings.goal).take_while(|at| {
+        let mut effective: Vec<f64> = at.prompts.iter().map(|prompt| prompt.effective_sample_size).collect();
         effective.sort_by(f64::total_cmp);
         effective[effective.len() / 2] >= settings.rung_effective
     });
-    let lowest = carried.last().map_or(f64::INFINITY, |(beta, _)| beta);
+    let lowest = carried.last().map_or(f64::INFINITY, |at| at.beta);
     optimum(samples, lowest)
 }
 
 /// For each prompt the least effective sample size at any β on the way to the goal.
 fn worst_effective(samples: &[Vec<OptimumSample>], goal: f64) -> Vec<f64> {
-    cooling(samples, goal).fold(vec![f64::INFINITY; samples.len()], |worst, (_, prompts)| {
-        worst.iter().zip(&prompts).map(|(worst, prompt)| worst.min(prompt.effective_sample_size)).collect()
+    cooling(samples, goal).fold(vec![f64::INFINITY; samples.len()], |worst, at| {
+        worst.iter().zip(&at.prompts).map(|(worst, prompt)| worst.min(prompt.effective_sample_size)).collect()
     })
 }
 

@@ -3,101 +3,18 @@
 //! A kernel call on the GPU is only *recorded*; [`Kernels::submit`] sends everything recorded so far at once, and a
 //! read is the only thing that waits. On the CPU a call computes at once and `submit` does nothing.
 
+use std::any::Any;
 use std::future::Future;
 use std::ops::Range;
 
-use thiserror::Error;
-
-use super::kernels::Kernel;
+use super::Counters;
+use super::cpu::Cpu;
+use super::declaration::Declaration;
+use super::either::EitherBackend;
+use super::error::BackendError;
+use super::gpu::Gpu;
 use crate::model::ModelConfig;
 use klimb_numerics::real::Real;
-
-/// What can go wrong below the network. A wrong shape is not here: that is a bug, and asserts.
-#[derive(Debug, Clone, Error)]
-pub enum BackendError {
-    /// The machine offers no WebGPU, Vulkan, Metal or DirectX 12 adapter.
-    #[error("no graphics adapter was found ({0}); the CPU backend works everywhere")]
-    NoAdapter(String),
-    /// The adapter refused a device with WebGPU's default limits.
-    #[error("the graphics adapter {adapter} gave no device: {reason}")]
-    NoDevice {
-        /// The adapter's name.
-        adapter: String,
-        /// The driver's words.
-        reason: String,
-    },
-    /// The device went away: driver reset, unplugged, or the tab was put to sleep.
-    #[error("the graphics device was lost ({0}); training can go on from the last snapshot, on the CPU if need be")]
-    DeviceLost(String),
-    /// The device refused a command: it ran out of memory, or Klimb asked for something invalid.
-    #[error("the graphics device refused a command ({0}); a smaller batch or the CPU backend may help")]
-    Refused(String),
-    /// The device answered with what is no number, where nothing else would tell of it.
-    #[error("the device computed a log-probability that is not finite; what it was of has been left out")]
-    NotFinite,
-    /// A result could not be copied back.
-    #[error("a result could not be read back from the graphics device: {0}")]
-    Readback(String),
-}
-
-/// A buffer from `offset` on: several tensors share one buffer, and a kernel is told where its own begins.
-#[derive(Debug)]
-pub struct At<'a, B> {
-    /// The whole buffer.
-    pub buffer: &'a B,
-    /// First element, not byte.
-    pub offset: usize,
-}
-
-impl<B> Clone for At<'_, B> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<B> Copy for At<'_, B> {}
-
-impl<'a, B> At<'a, B> {
-    /// `buffer` from element `offset` on.
-    pub fn new(buffer: &'a B, offset: usize) -> Self {
-        Self { buffer, offset }
-    }
-}
-
-/// A buffer to be added to, from `offset` on.
-#[derive(Debug)]
-pub struct AtMut<'a, B> {
-    /// The whole buffer.
-    pub buffer: &'a mut B,
-    /// First element, not byte.
-    pub offset: usize,
-}
-
-impl<'a, B> AtMut<'a, B> {
-    /// `buffer` from element `offset` on.
-    pub fn new(buffer: &'a mut B, offset: usize) -> Self {
-        Self { buffer, offset }
-    }
-}
-
-/// How often the machine was asked for something, since the backend was made. The CPU counts kernel calls as dispatches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Kernels run.
-    pub dispatches: u64,
-    /// Command buffers sent.
-    pub submits: u64,
-    /// Results copied back.
-    pub readbacks: u64,
-    /// Host-to-device writes.
-    pub writes: u64,
-    /// Buffers and bind groups created.
-    pub objects: u64,
-    /// Positions that entered a network: every forward pass embeds its tokens once, padding included.
-    pub forward_tokens: u64,
-    /// Positions whose gradient left a network: every backward pass ends at the embedding.
-    pub backward_tokens: u64,
-}
 
 /// Storage, and what runs kernels. A call on the GPU is only recorded; see [`Kernels::submit`].
 pub trait Kernels: Sized + 'static {
@@ -150,4 +67,42 @@ pub trait Kernels: Sized + 'static {
     /// Runs a kernel, one of [`kernels`](super::kernels): computes at once on the processor, and records a dispatch on a
     /// graphics device. The kernel's own `run` calls this.
     fn run<T: Kernel>(&mut self, call: T::On<'_, Self>);
+}
+
+/// A buffer that a kernel may write.
+pub struct Written<'a> {
+    /// The whole buffer, of reals or of integers.
+    pub buffer: &'a mut dyn Any,
+    /// The first element that is the kernel's.
+    pub offset: usize,
+}
+
+/// A kernel, implemented by its type on the graphics device for all backends, and never by hand: `kernels!` does.
+///
+/// It is implemented for that one type because functions that are not generic are compiled here, at this crate's level of
+/// optimisation, and not once more in each crate that runs a kernel.
+pub trait Kernel {
+    /// What is said of it once.
+    const DECLARATION: Declaration;
+
+    /// The same kernel with the buffers of a backend.
+    type On<'a, K: Kernels>;
+
+    /// Computes at once.
+    fn on_cpu<F: Real>(call: Self::On<'_, Cpu<F>>, k: &mut Cpu<F>);
+
+    /// Records a dispatch.
+    fn on_gpu(call: Self::On<'_, Gpu>, k: &mut Gpu);
+
+    /// One or the other.
+    fn on_either(call: Self::On<'_, EitherBackend>, k: &mut EitherBackend);
+
+    /// The same arguments for a moment, for a backend that is made around another and has its buffers.
+    fn borrowed<'a, K, B>(call: &'a mut Self::On<'_, K>) -> Self::On<'a, B>
+    where
+        K: Kernels,
+        B: Kernels<Floats = K::Floats, Integers = K::Integers>;
+
+    /// The buffers that the kernel may write.
+    fn written<'a, K: Kernels>(call: &'a mut Self::On<'_, K>) -> Vec<Written<'a>>;
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::safetensors::{self, F32, Unreadable};
+use super::safetensors::{self, Contents, F32, Unreadable};
 use super::{Layout, ModelConfig};
 use klimb_numerics::hash::fingerprint;
 use klimb_text::ConfigError;
@@ -218,7 +218,7 @@ impl Checkpoint {
     /// # Errors
     /// The first thing that does not fit, in the order of [`CheckpointError`].
     pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
-        let (entry, tensors) = safetensors::read(bytes).map_err(|error| refused(error, bytes.len()))?;
+        let Contents { entry, tensors } = safetensors::read(bytes).map_err(|error| refused(error, bytes.len()))?;
         let entry = entry.ok_or_else(|| foreign("its metadata has no entry of Klimb's"))?;
         if let Some(key) = json::doubled_key(&entry) {
             let reason = format!("its description has {} twice", shortened(&key));

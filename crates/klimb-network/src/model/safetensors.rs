@@ -105,8 +105,16 @@ pub fn write(entry: String, tensors: &[TensorSpec], parameters: &[f32]) -> Vec<u
     [&(header.len() as u64).to_le_bytes(), &header[..], &data].concat()
 }
 
-/// The metadata's entry `klimb`, if there is one, and the tensors, which fill the file without gap or overlap.
-pub fn read(bytes: &[u8]) -> Result<(Option<String>, Vec<StoredTensor<'_>>), Unreadable> {
+/// What a file holds.
+pub struct Contents<'a> {
+    /// The metadata's entry `klimb`, if there is one.
+    pub entry: Option<String>,
+    /// They fill the file without gap or overlap.
+    pub tensors: Vec<StoredTensor<'a>>,
+}
+
+/// What a file of these bytes holds.
+pub fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let damaged = |reason: &str| Unreadable::Damaged(reason.into());
     let (length, rest) = bytes.split_first_chunk::<ALIGNMENT>().ok_or(Unreadable::Truncated)?;
     let length = u64::from_le_bytes(*length);
@@ -149,5 +157,5 @@ pub fn read(bytes: &[u8]) -> Result<(Option<String>, Vec<StoredTensor<'_>>), Unr
         shape,
         bytes: &data[from..to],
     };
-    Ok((entry, tensors.into_iter().map(stored).collect()))
+    Ok(Contents { entry, tensors: tensors.into_iter().map(stored).collect() })
 }

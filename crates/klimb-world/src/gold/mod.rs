@@ -8,6 +8,7 @@ mod lexicon;
 mod rules;
 
 pub use lexicon::{Example, Lexicon, LexiconError};
+use rules::Contribution;
 pub use rules::Rule;
 
 use std::collections::BTreeSet;
@@ -27,12 +28,23 @@ pub struct WordWorking {
     pub rules: Vec<Rule>,
 }
 
+/// What a rule did to a word's contribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RuleStep<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The contribution before it.
+    pub before: f64,
+    /// The contribution after it.
+    pub after: f64,
+}
+
 impl WordWorking {
-    /// Each rule with the contribution before and after it.
-    pub fn steps(&self) -> impl Iterator<Item = (&Rule, f64, f64)> {
+    /// What each rule did, in the order in which they fired.
+    pub fn steps(&self) -> impl Iterator<Item = RuleStep<'_>> {
         self.rules.iter().scan(self.valence, |now, rule| {
             let before = std::mem::replace(now, rule.after(*now, self.valence));
-            Some((rule, before, *now))
+            Some(RuleStep { rule, before, after: *now })
         })
     }
 }
@@ -76,7 +88,7 @@ impl Lexicon {
         }
         let mut workings: Vec<WordWorking> = (0..plain.len())
             .map(|index| {
-                let (contribution, rules) = rules::contribution(self, &plain, &loud, index);
+                let Contribution { value: contribution, rules } = rules::contribution(self, &plain, &loud, index);
                 let valence = self.valence(plain[index]).unwrap_or(0.0);
                 WordWorking { word: plain[index].to_owned(), valence, contribution, rules }
             })

@@ -101,15 +101,22 @@ const IDIOMS: [(&str, f64); 9] = [
 /// Dampeners of two words.
 const DAMPENING_PHRASES: [(&str, f64); 3] = [("just enough", -0.293), ("kind of", -0.293), ("sort of", -0.293)];
 
+/// What a word adds to the sum, and why.
+#[derive(Default)]
+pub(super) struct Contribution {
+    pub value: f64,
+    pub rules: Vec<Rule>,
+}
+
 /// What word `index` of `words`, of which those that are `loud` stand in capitals, adds to the sum before "but" is
-/// considered, and why.
-pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], loud: &[bool], index: usize) -> (f64, Vec<Rule>) {
+/// considered.
+pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], loud: &[bool], index: usize) -> Contribution {
     let mut rules = Vec::new();
     let word = words[index];
     let next = words.get(index + 1).copied();
-    let Some(own) = lexicon.valence(word) else { return (0.0, rules) };
+    let Some(own) = lexicon.valence(word) else { return Contribution::default() };
     if lexicon.booster(word).is_some() || (word == "kind" && next == Some("of")) {
-        return (0.0, rules);
+        return Contribution::default();
     }
     let mut valence = own;
     if word == "no" && next.is_some_and(|next| lexicon.valence(next).is_some()) {
@@ -149,7 +156,7 @@ pub(super) fn contribution(lexicon: &Lexicon, words: &[&str], loud: &[bool], ind
         valence *= NEGATED;
         rules.push(Rule::Least);
     }
-    (valence, rules)
+    Contribution { value: valence, rules }
 }
 
 /// Applies the negator, if any, that stands `distance` words before `index`.

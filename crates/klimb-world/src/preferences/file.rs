@@ -195,6 +195,13 @@ pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
     if pairs.is_empty() { Err(PairError::Empty) } else { Ok(pairs) }
 }
 
+/// What a field of a pair says.
+struct Turns<'v> {
+    /// What the user said first, where the field has both.
+    question: Option<Cow<'v, str>>,
+    text: Cow<'v, str>,
+}
+
 /// Reads the object at a place.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
@@ -209,11 +216,11 @@ impl Reader<'_> {
             let problem = format!("it is {}", object.kind());
             return Err(PairError::Format { place, problem });
         }
-        let (chosen_prompt, chosen) = self.turns("chosen", object)?;
-        let (rejected_prompt, rejected) = self.turns("rejected", object)?;
+        let Turns { question: chosen_prompt, text: chosen } = self.turns("chosen", object)?;
+        let Turns { question: rejected_prompt, text: rejected } = self.turns("rejected", object)?;
         // Without a field of its own it is what the conversations begin with.
         let prompt = match object.field("prompt") {
-            Some(_) => self.turns("prompt", object)?.1,
+            Some(_) => self.turns("prompt", object)?.text,
             None => chosen_prompt.clone().ok_or(self.missing("prompt"))?,
         };
         for (field, question) in [("chosen", &chosen_prompt), ("rejected", &rejected_prompt)] {
@@ -243,15 +250,11 @@ impl Reader<'_> {
     }
 
     /// A field's text, and in front of it that of the user where the field has both.
-    fn turns<'v>(
-        self,
-        field: &'static str,
-        object: &'v Value,
-    ) -> Result<(Option<Cow<'v, str>>, Cow<'v, str>), PairError> {
+    fn turns<'v>(self, field: &'static str, object: &'v Value) -> Result<Turns<'v>, PairError> {
         let place = self.place;
         let messages = match object.field(field) {
             None => return Err(self.missing(field)),
-            Some(Value::Text(text)) => return Ok((None, Cow::Borrowed(text))),
+            Some(Value::Text(text)) => return Ok(Turns { question: None, text: Cow::Borrowed(text) }),
             Some(Value::List(messages)) => messages,
             Some(other) => {
                 return Err(PairError::Kind { place, field, found: other.kind(), wanted: "a text" });
@@ -261,9 +264,9 @@ impl Reader<'_> {
             messages.iter().map(|it| (part(it, "role").unwrap_or("?"), content(it))).collect();
         let own = if field == "prompt" { "user" } else { "assistant" };
         match read.as_slice() {
-            [(role, Some(text))] if *role == own => Ok((None, text.clone())),
+            [(role, Some(text))] if *role == own => Ok(Turns { question: None, text: text.clone() }),
             [("user", Some(question)), ("assistant", Some(answer))] if field != "prompt" => {
-                Ok((Some(question.clone()), answer.clone()))
+                Ok(Turns { question: Some(question.clone()), text: answer.clone() })
             }
             others => {
                 let roles = others.iter().take(6).map(|(role, _)| excerpt(role)).collect::<Vec<_>>();

@@ -9,11 +9,11 @@ use clap::{Args, ValueEnum};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    COMPARED, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch, RecordedOptimum,
-    Reference, StudyError, compare_part, comparison_cells, optimum_curve, reference_point,
+    COMPARED, ComparedPart, ComparisonPart, ComparisonResult, ComparisonSettings, ComparisonTask, ComparisonWatch,
+    RecordedOptimum, Reference, StudyError, compare_part, comparison_cells, optimum_curve, reference_point,
 };
 use klimb::metrics::{ComparisonCell, Method, OptimumPoint, comparison_csv, optimum_csv, parse_optimum_csv};
-use klimb::model::Checkpoint;
+use klimb::model::{Checkpoint, Expectation};
 use klimb::world::World;
 
 use super::fingerprints::Fingerprints;
@@ -155,13 +155,18 @@ impl Work<'_> {
         Ok(Some(result))
     }
 
+    /// What the model in a reward model's file must be.
+    fn expected_reward_model(&self) -> Expectation {
+        files::expected(self.world, Some(self.reference.config), true)
+    }
+
     /// What is wrong with the file of the reward model that a result is of.
     fn reward_model_problem(&self, seed: u64, result: &ComparisonResult) -> Result<Option<&'static str>, Failure> {
         let path = self.reward_model(seed);
         if !path.is_file() {
             return Ok(Some("is missing"));
         }
-        let found = files::read_made(&path, self.world, Some(self.reference.config), true)?;
+        let found = files::read_made(&path, &self.expected_reward_model())?;
         // Parts of an earlier version name none.
         let is_its = result.reward_model.as_ref().is_none_or(|known| *known == found.fingerprint());
         Ok((!is_its).then_some("is another reward model than the one that was trained"))
@@ -224,7 +229,7 @@ impl Work<'_> {
         let judge = match part {
             ComparisonPart::Policy { method: Method::Ppo, seed, .. } => {
                 let path = self.reward_model(seed);
-                Some(files::read_made(&path, self.world, Some(self.reference.config), true)?)
+                Some(files::read_made(&path, &self.expected_reward_model())?)
             }
             ComparisonPart::Policy { .. } | ComparisonPart::RewardModel { .. } => None,
         };
@@ -232,9 +237,9 @@ impl Work<'_> {
         let task = ComparisonTask { settings: self.settings, part, reward_model };
         let watch = ComparisonWatch { clock: || start.elapsed().as_secs_f64(), watch: go_on };
         let done: Result<_, StudyError> = compare_part(k, self.world, self.start(), task, watch).await;
-        let Some((mut result, parameters)) = done? else { return Ok(None) };
+        let Some(ComparedPart { mut result, reward_model }) = done? else { return Ok(None) };
         result.reward_model = judge.map(|judge| judge.fingerprint());
-        if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, parameters) {
+        if let (ComparisonPart::RewardModel { seed }, Some(parameters)) = (part, reward_model) {
             let stage = "reward_model".into();
             let checkpoint = Checkpoint { stage, step: 0, head: true, parameters, ..self.reference.clone() };
             files::write_checkpoint(&self.reward_model(seed), &checkpoint)?;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use super::Failure;
-use super::files::reason;
 
 /// Links that are followed from a name that is not there yet.
 const MOST_LINKS: usize = 16;
@@ -155,6 +154,17 @@ fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
 /// The folder that a file's name lies in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The system's words without its error number.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds than are told apart")]
+pub fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".into(),
+        ErrorKind::PermissionDenied => "it may not be opened; check its permissions".into(),
+        ErrorKind::IsADirectory => "is a folder; name a file".into(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use klimb::language::{Judge, Scorer, Sequence, upload};
 use klimb::model::{Checkpoint, Expectation, ModelConfig};
 use klimb::world::{World, WorldSettings};
 
-use super::destination::Destination;
+use super::destination::{Destination, reason};
 use super::{Failure, progress};
 
 /// The commit that this program was built from, where the build knew it.
@@ -104,8 +104,7 @@ pub fn read_reward_model(path: &Path, world: &World) -> Result<Checkpoint, Failu
 }
 
 fn read_network(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    let checkpoint = Checkpoint::from_bytes(&read(path)?, Some(&expected));
+    let checkpoint = Checkpoint::from_bytes(&read(path)?, Some(&expected(world, config, head)));
     let checkpoint = checkpoint.map_err(|error| Failure::about(path.display(), error))?;
     if can_compute(&checkpoint, world) {
         return Ok(checkpoint);
@@ -135,19 +134,19 @@ fn can_compute(checkpoint: &Checkpoint, world: &World) -> bool {
     answer.is_ok_and(|numbers| numbers.iter().all(|number| number.is_finite()))
 }
 
+/// What a model of this world must be: of these sizes, if any are given, and with or without a scalar head.
+pub fn expected(world: &World, config: Option<ModelConfig>, head: bool) -> Expectation {
+    Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head }
+}
+
 /// A checkpoint that a study made in its folder: of one that is damaged it is said how it is made again.
-pub fn read_made(path: &Path, world: &World, config: Option<ModelConfig>, head: bool) -> Result<Checkpoint, Failure> {
-    made(path, &read(path)?, (world, config, head))
+pub fn read_made(path: &Path, expected: &Expectation) -> Result<Checkpoint, Failure> {
+    made(path, &read(path)?, expected)
 }
 
 /// The same from bytes that were read.
-pub fn made(
-    path: &Path,
-    bytes: &[u8],
-    (world, config, head): (&World, Option<ModelConfig>, bool),
-) -> Result<Checkpoint, Failure> {
-    let expected = Expectation { config, vocabulary_fingerprint: world.vocabulary().fingerprint(), head };
-    Checkpoint::from_bytes(bytes, Some(&expected))
+pub fn made(path: &Path, bytes: &[u8], expected: &Expectation) -> Result<Checkpoint, Failure> {
+    Checkpoint::from_bytes(bytes, Some(expected))
         .map_err(|error| Failure::about(path.display(), format!("{}; {DONE_AGAIN}", error.problem())))
 }
 
@@ -170,15 +169,4 @@ pub fn given_or_shipped(given: Option<&Path>, name: &str) -> Result<PathBuf, Fai
             below.display()
         ))
     })
-}
-
-/// The system's words without its error number.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds than are told apart")]
-pub fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".into(),
-        ErrorKind::PermissionDenied => "it may not be opened; check its permissions".into(),
-        ErrorKind::IsADirectory => "is a folder; name a file".into(),
-        _ => error.to_string(),
-    }
 }

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use klimb::hash::fingerprint;
-use klimb::model::{Checkpoint, ModelConfig};
-use klimb::world::World;
+use klimb::model::{Checkpoint, Expectation};
 
 use super::{Failure, files};
 
@@ -51,7 +50,7 @@ impl Fingerprints {
 
     /// The model that a study made under this name, if it is as it was written. One that is not known yet, because an
     /// earlier version made it, or the program was killed behind it, or it was copied here, is known from now on.
-    pub fn read_model(&self, name: &str, expected: (&World, Option<ModelConfig>, bool)) -> Result<Checkpoint, Failure> {
+    pub fn read_model(&self, name: &str, expected: &Expectation) -> Result<Checkpoint, Failure> {
         let path = self.folder.join(name);
         let bytes = files::read(&path)?;
         let model = files::made(&path, &bytes, expected)?;

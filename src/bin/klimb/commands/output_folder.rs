@@ -21,9 +21,16 @@ pub struct OutputFolder {
     _lock: File,
 }
 
+/// A folder, and what it holds.
+pub struct OpenedFolder {
+    pub folder: OutputFolder,
+    /// Its `run.json`, if it has one.
+    pub run: Option<Value>,
+}
+
 impl OutputFolder {
-    /// Makes the folder unless it is there; answers with its `run.json` if it has one.
-    pub fn open(path: &Path) -> Result<(Self, Option<Value>), Failure> {
+    /// Makes the folder unless it is there.
+    pub fn open(path: &Path) -> Result<OpenedFolder, Failure> {
         let about = |problem: String| Failure::about(path.display(), problem);
         if path.exists() && !path.is_dir() {
             return Err(about("is not a folder".into()));
@@ -44,7 +51,7 @@ impl OutputFolder {
         if let Some(run) = &run {
             say_if_another_build(path, run);
         }
-        Ok((folder, run))
+        Ok(OpenedFolder { folder, run })
     }
 
     /// Where a file of this name lies.

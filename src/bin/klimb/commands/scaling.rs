@@ -140,7 +140,7 @@ impl Work<'_> {
     }
 
     fn load(&self, part: &ScalingPart) -> Result<Checkpoint, Failure> {
-        let found = self.fingerprints.read_model(&Self::name(part), (self.world, None, false))?;
+        let found = self.fingerprints.read_model(&Self::name(part), &files::expected(self.world, None, false))?;
         if found.stage == part.stage.name() && Ok(found.config) == part.size.config(self.world) {
             return Ok(found);
         }

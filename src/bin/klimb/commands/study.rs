@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use super::output_folder::{OutputFolder, RUN};
+use super::output_folder::{OpenedFolder, OutputFolder, RUN};
 use super::{Failure, files};
 
 /// The fields of `run.json` in which a folder that is gone on with must agree.
@@ -26,7 +26,7 @@ impl<S: Serialize> Study<'_, S> {
     /// Makes the study's folder, or opens one of the same study.
     pub fn open(self, path: &Path, world: &World, machine: &Machine) -> Result<OutputFolder, Failure> {
         let study = self;
-        let (folder, found) = OutputFolder::open(path)?;
+        let OpenedFolder { folder, run: found } = OutputFolder::open(path)?;
         let words: Vec<&str> =
             (0..world.vocabulary().len() as u32).map(|token| world.vocabulary().word(token)).collect();
         let model = |(name, it): &(&str, &Checkpoint)| {

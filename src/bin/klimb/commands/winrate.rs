@@ -84,6 +84,12 @@ impl FromStr for Named {
     }
 }
 
+/// Who plays, under the name of its method.
+struct Entrant<'a> {
+    method: String,
+    contestant: Contestant<'a>,
+}
+
 /// What `run.json` has of it besides the checkpoints.
 #[derive(Serialize)]
 struct Settings<'a> {
@@ -115,15 +121,17 @@ impl Winrate {
         let reward_model =
             self.reward_model.as_deref().map(|path| files::read_reward_model(path, &world)).transpose()?;
         let reward_model = reward_model.as_ref().filter(|_| self.best_of > 0);
-        let mut contestants: Vec<(String, Contestant)> =
-            policies.iter().map(|(method, policy)| (method.clone(), Contestant::new(policy))).collect();
+        let mut entrants: Vec<Entrant> = policies
+            .iter()
+            .map(|(method, policy)| Entrant { method: method.clone(), contestant: Contestant::new(policy) })
+            .collect();
         let mut models: Vec<(&str, &Checkpoint)> =
             policies.iter().map(|(method, policy)| (method.as_str(), policy)).collect();
         if self.best_of > 0 {
             let best_of = Some(BestOf { n: self.best_of.into(), reward_model });
             let judge = if reward_model.is_some() { "" } else { "-gold" };
             let contestant = Contestant { best_of, ..Contestant::new(&reference) };
-            contestants.push((format!("best-of-{}{judge}", self.best_of), contestant));
+            entrants.push(Entrant { method: format!("best-of-{}{judge}", self.best_of), contestant });
             models.push(("reference", &reference));
         }
         models.extend(reward_model.map(|it| ("reward_model", it)));
@@ -131,7 +139,7 @@ impl Winrate {
         let machine = self.backend.open()?;
         let study = Study { name: "winrate", settings: &settings, models: &models };
         let folder = study.open(&self.out, &world, &machine)?;
-        on!(machine, k => pollster::block_on(self.measure(k, &world, &folder, &contestants, contest)))
+        on!(machine, k => pollster::block_on(self.measure(k, &world, &folder, &entrants, contest)))
     }
 
     async fn measure<K: Kernels>(
@@ -139,15 +147,15 @@ impl Winrate {
         k: &mut K,
         world: &World,
         folder: &OutputFolder,
-        contestants: &[(String, Contestant<'_>)],
+        entrants: &[Entrant<'_>],
         settings: ContestSettings,
     ) -> Result<End, Failure> {
         interrupt::listen()?;
         let contest = Contest::against_reviews(world, settings);
-        let bar = progress::bar((contestants.len() * self.temperatures.len()) as u64, "win rates");
+        let bar = progress::bar((entrants.len() * self.temperatures.len()) as u64, "win rates");
         let mut points = Vec::new();
         files::print("method            temperature  win rate       gold reward    ended\n");
-        for (method, contestant) in contestants {
+        for Entrant { method, contestant } in entrants {
             for &temperature in &self.temperatures {
                 let Some(result) = contest.play(k, world, contestant, temperature, go_on).await? else {
                     bar.finish_and_clear();

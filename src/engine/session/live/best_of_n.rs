@@ -1,7 +1,7 @@
 //! Best-of-N in short pieces: the reference's completions, their scores, and a point for every N.
 
 use super::{LiveRun, Pace, Slice, SliceFuture, SliceOrder, Standing, Told};
-use crate::engine::protocol::{BestOfNNumbers, Inside, Point, Work};
+use crate::engine::protocol::{BestOfNNumbers, Estimate, Inside, Point, Work};
 use crate::engine::session::models::Models;
 use crate::engine::settings::Settings;
 use klimb_align::algorithms::best_of_n_bound;
@@ -153,9 +153,12 @@ impl<K: Kernels> BestOfNRun<K> {
                 let numbers = BestOfNNumbers {
                     n,
                     learned,
-                    kl: (evaluation.kl_per_sequence, evaluation.kl_half_width),
+                    kl: Estimate { mean: evaluation.kl_per_sequence, half_width: evaluation.kl_half_width },
                     bound: best_of_n_bound(n),
-                    gold_reward: (evaluation.gold_reward, evaluation.gold_reward_half_width),
+                    gold_reward: Estimate {
+                        mean: evaluation.gold_reward,
+                        half_width: evaluation.gold_reward_half_width,
+                    },
                 };
                 told.push(numbers);
                 made = Some(MeasuredN { numbers, evaluation });

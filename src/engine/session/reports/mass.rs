@@ -24,8 +24,9 @@ fn mass(pairs: &PairBatch, chosen: &[f64], rejected: &[f64]) -> Mass {
     let share = 1.0 / pairs.chosen.len().max(1) as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() * share;
     let sides = pairs.chosen.iter().zip(&pairs.rejected).zip(chosen.iter().zip(rejected));
-    let (chosen_mass, rejected_mass): (Vec<f64>, Vec<f64>) =
-        sides.map(|((y_w, y_l), (chosen, rejected))| apart((y_w, chosen.exp()), (y_l, rejected.exp()))).unzip();
+    let (chosen_mass, rejected_mass): (Vec<f64>, Vec<f64>) = sides
+        .map(|((y_w, y_l), (chosen, rejected))| apart(&Likely::new(y_w, *chosen), &Likely::new(y_l, *rejected)))
+        .unzip();
     let (chosen_mass, rejected_mass) = (mean(&chosen_mass), mean(&rejected_mass));
     Mass {
         chosen: chosen_mass,
@@ -36,15 +37,28 @@ fn mass(pairs: &PairBatch, chosen: &[f64], rejected: &[f64]) -> Mass {
     }
 }
 
-/// Both probabilities with nothing counted twice. A completion that was cut off stands for all that go on from it: where
-/// the other one does, that part is the other's alone.
-fn apart((y_w, chosen): (&Sequence, f64), (y_l, rejected): (&Sequence, f64)) -> (f64, f64) {
-    if y_w.tokens.starts_with(&y_l.tokens) {
-        (chosen, rejected - chosen)
-    } else if y_l.tokens.starts_with(&y_w.tokens) {
-        (chosen - rejected, rejected)
+/// A completion with its probability.
+struct Likely<'a> {
+    sequence: &'a Sequence,
+    probability: f64,
+}
+
+impl<'a> Likely<'a> {
+    fn new(sequence: &'a Sequence, logprob: f64) -> Self {
+        Self { sequence, probability: logprob.exp() }
+    }
+}
+
+/// Both probabilities, that of the chosen first, with nothing counted twice. A completion that was cut off stands for all
+/// that go on from it: where the other one does, that part is the other's alone.
+fn apart(chosen: &Likely, rejected: &Likely) -> (f64, f64) {
+    let (y_w, y_l) = (&chosen.sequence.tokens, &rejected.sequence.tokens);
+    if y_w.starts_with(y_l) {
+        (chosen.probability, rejected.probability - chosen.probability)
+    } else if y_l.starts_with(y_w) {
+        (chosen.probability - rejected.probability, rejected.probability)
     } else {
-        (chosen, rejected)
+        (chosen.probability, rejected.probability)
     }
 }
 

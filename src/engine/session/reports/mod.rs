@@ -14,7 +14,7 @@ use klimb_lab::{RewardModelReport, Round};
 use klimb_metrics::{LearnsFrom, MetricRow};
 use klimb_network::backend::BackendError;
 use klimb_text::ConfigError;
-use klimb_world::gold::{Rule, WordWorking};
+use klimb_world::gold::{Rule, RuleStep, WordWorking};
 use klimb_world::{MAX_PROMPT, World};
 
 /// One step of the reward model by the field's names.
@@ -100,7 +100,7 @@ fn rules(words: &[WordWorking], index: usize) -> String {
     words[index].steps().map(|step| rule(step, &back)).collect::<Vec<_>>().join(", ")
 }
 
-fn rule<'a>((rule, before, after): (&Rule, f64, f64), back: &impl Fn(usize) -> &'a str) -> String {
+fn rule<'a>(RuleStep { rule, before, after }: RuleStep, back: &impl Fn(usize) -> &'a str) -> String {
     match rule {
         // What it adds says little: to a negative valence a dampener adds something positive.
         Rule::Booster { word, .. } if after.abs() > before.abs() => format!("strengthened by “{word}”"),
@@ -294,7 +294,7 @@ mod tests {
         let words = Lexicon::klimb().score_text(text).words;
         let of = |index: usize| {
             let back = |distance: usize| words[index - distance].word.as_str();
-            words[index].steps().map(|step| (rule(step, &back), step.1, step.2)).collect::<Vec<_>>()
+            words[index].steps().map(|step| (rule(step, &back), step.before, step.after)).collect::<Vec<_>>()
         };
         (0..words.len()).flat_map(of).collect()
     }
@@ -343,8 +343,8 @@ mod tests {
                 .collect();
             let text = words.join(" ");
             for word in &Lexicon::klimb().score_text(&text).words {
-                if let Some((_, _, after)) = word.steps().last() {
-                    assert_eq!(after, word.contribution, "{text}: {word:?}");
+                if let Some(step) = word.steps().last() {
+                    assert_eq!(step.after, word.contribution, "{text}: {word:?}");
                 }
             }
             for (said, before, after) in told(&text) {

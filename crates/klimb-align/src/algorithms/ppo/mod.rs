@@ -3,6 +3,8 @@
 //!
 //! A round is [`Ppo::rollout`] (one submit, one readback), scores by whoever judges, [`Ppo::judge`] (on the host), and
 //! [`Ppo::step`] on each minibatch of [`Ppo::minibatches`] (one submit each, no readback).
+//!
+//! More than 400 lines, because a round is read from its rollout to its last step in one place.
 
 mod metrics;
 mod rollout;

@@ -42,15 +42,23 @@ fn across<F: Real>(a: [F; LANES]) -> F {
     ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 }
 
-/// The scores of a row become eˢᶜᵒʳᵉ relative to the largest; their sum, and log Σ eˢᶜᵒʳᵉ of the scores.
+/// What a row of exponentials comes to.
+pub struct Exponentials<F> {
+    /// Their sum.
+    pub total: F,
+    /// log Σ eˢᶜᵒʳᵉ of the scores that they were made of.
+    pub logsumexp: F,
+}
+
+/// The scores of a row become eˢᶜᵒʳᵉ relative to the largest.
 #[inline(always)]
-pub fn softmax<F: Real>(scores: &mut [F]) -> (F, F) {
+pub fn softmax<F: Real>(scores: &mut [F]) -> Exponentials<F> {
     let high = largest(scores);
     for score in scores.iter_mut() {
         *score = (*score - high).fast_exp();
     }
     let total = sum_of(scores, |value| value);
-    (total, high + total.ln())
+    Exponentials { total, logsumexp: high + total.ln() }
 }
 
 /// `out = Σᵢ weightᵢ·vectorᵢ` over the terms of `range`, a few channels at a time, which stay in registers.

@@ -1,15 +1,42 @@
-//! Storage and kernels on the device.
+//! Opening a device for the kernels, and storage and kernels on it.
 
 use std::future::Future;
 use std::ops::Range;
 
-use super::storage::Stored;
+use super::buffers::Stored;
+use super::device::{self, Opened, Preference};
+use super::recorder::Recorder;
+use super::storage::Storage;
 use super::{Gpu, GpuFloats, GpuIntegers};
-use crate::backend::kernels::{Dispatch, Kernel};
-use crate::backend::{BackendError, Counters, GenerateSize, Kernels};
+use crate::backend::interface::{Kernel, Kernels};
+use crate::backend::kernels::{self, Dispatch, GenerateSize};
+use crate::backend::{BackendError, Counters};
 use crate::model::ModelConfig;
 
 impl Gpu {
+    /// Opens the preferred adapter's device. Kernels are compiled when first used.
+    ///
+    /// # Errors
+    /// `NoAdapter` if the machine offers none that suits the preference, `NoDevice` if the adapter refuses.
+    pub async fn new(preference: Preference) -> Result<Self, BackendError> {
+        let Opened { device, queue, adapter, failure } = device::open(&preference).await?;
+        let is_software = adapter.is_software && !preference.as_card;
+        Ok(Self {
+            recorder: Recorder::new(device.clone(), queue, is_software, &kernels::KERNELS),
+            adapter,
+            storage: Storage::new(device, failure),
+        })
+    }
+
+    /// Compiles kernels ahead of their first use: `now` at once, and one of `meanwhile` after each submit, so that the
+    /// processor compiles while the device is at work. Leaves out the way of writing that this kind of device does not prefer.
+    pub fn prepare(&mut self, now: &[&'static str], meanwhile: &[&'static str]) {
+        let unused = kernels::unused(self.recorder.is_software());
+        let used = |names: &[&'static str]| names.iter().copied().filter(|name| !unused.contains(name)).collect();
+        let (now, meanwhile): (Vec<_>, Vec<_>) = (used(now), used(meanwhile));
+        self.recorder.prepare(&now, &meanwhile);
+    }
+
     /// Records a kernel on its buffers, which are in the order of its declaration's bindings.
     pub(in crate::backend) fn record(&mut self, name: &'static str, kernel: &impl Dispatch, buffers: &[&Stored]) {
         let uniforms = kernel.uniforms();

@@ -103,11 +103,22 @@ impl Failure {
     }
 }
 
-/// A device with WebGPU's default limits, and who will know if it fails.
+/// A device that was opened.
+pub struct Opened {
+    pub device: wgpu::Device,
+    /// Where its commands go.
+    pub queue: wgpu::Queue,
+    /// What it runs on.
+    pub adapter: Adapter,
+    /// Who will know if it fails.
+    pub failure: Failure,
+}
+
+/// A device with WebGPU's default limits.
 ///
 /// # Errors
 /// `NoAdapter` if nothing suits the preference, `NoDevice` if the adapter refuses.
-pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue, Adapter, Failure), BackendError> {
+pub async fn open(preference: &Preference) -> Result<Opened, BackendError> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     #[cfg(not(target_arch = "wasm32"))]
     keep_driver(&instance);
@@ -129,7 +140,7 @@ pub async fn open(preference: &Preference) -> Result<(wgpu::Device, wgpu::Queue,
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         on_error.set(BackendError::Refused(error.to_string()));
     }));
-    Ok((device, queue, adapter_info, failure))
+    Ok(Opened { device, queue, adapter: adapter_info, failure })
 }
 
 /// Keeps the driver loaded for as long as the process lives. It would be unloaded with the last instance, and a thread that

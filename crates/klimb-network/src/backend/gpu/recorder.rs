@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::storage::Stored;
+use super::buffers::Stored;
 use crate::backend::Counters;
-use crate::backend::kernels::{Access, Declaration, Grid, KERNELS};
+use crate::backend::declaration::{Access, Declaration, Grid};
 
 /// Bytes from one uniform block to the next: WebGPU's default alignment of dynamic offsets.
 const SLOT_BYTES: usize = 256;
@@ -53,6 +53,9 @@ pub struct Recorder {
     pub counters: Counters,
     recording: Option<Recording>,
     modules: HashMap<&'static str, wgpu::ShaderModule>,
+    /// Every kernel.
+    table: &'static [Declaration],
+    /// Where in the table a name stands.
     kernels: HashMap<&'static str, usize>,
     compiled: Vec<Option<Compiled>>,
     /// Kernels to be compiled while the device is at work.
@@ -63,8 +66,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder that has compiled nothing yet.
-    pub fn new(device: wgpu::Device, queue: wgpu::Queue, is_software: bool) -> Self {
+    /// A recorder of the kernels of this table that has compiled nothing yet.
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue, is_software: bool, table: &'static [Declaration]) -> Self {
         Self {
             device,
             queue,
@@ -72,8 +75,9 @@ impl Recorder {
             counters: Counters::default(),
             recording: None,
             modules: HashMap::new(),
-            kernels: KERNELS.iter().enumerate().map(|(i, kernel)| (kernel.name, i)).collect(),
-            compiled: KERNELS.iter().map(|_| None).collect(),
+            table,
+            kernels: table.iter().enumerate().map(|(i, kernel)| (kernel.name, i)).collect(),
+            compiled: table.iter().map(|_| None).collect(),
             meanwhile: VecDeque::new(),
             pages: Vec::new(),
             slots: HashMap::new(),
@@ -101,7 +105,7 @@ impl Recorder {
 
     /// The names of the kernels that are compiled, in the table's order.
     pub fn compiled(&self) -> Vec<&'static str> {
-        let compiled = KERNELS.iter().zip(&self.compiled).filter(|(_, compiled)| compiled.is_some());
+        let compiled = self.table.iter().zip(&self.compiled).filter(|(_, compiled)| compiled.is_some());
         compiled.map(|(kernel, _)| kernel.name).collect()
     }
 
@@ -109,7 +113,7 @@ impl Recorder {
     /// as bits), for `items` in x and y.
     pub fn dispatch(&mut self, name: &'static str, uniforms: &[u32], buffers: &[&Stored], items: [usize; 2]) {
         let index = self.kernels[name];
-        let kernel = &KERNELS[index];
+        let kernel = &self.table[index];
         assert_eq!(uniforms.len(), kernel.uniforms.len(), "{name}: uniform fields");
         assert_eq!(buffers.len(), kernel.bindings.len(), "{name}: buffers");
         let workgroups = workgroups(kernel, items);
@@ -205,7 +209,7 @@ impl Recorder {
     }
 
     fn bind_group(&mut self, index: usize, page: usize, buffers: &[&Stored]) -> wgpu::BindGroup {
-        let kernel = &KERNELS[index];
+        let kernel = &self.table[index];
         for (i, &(_, name, access)) in kernel.bindings.iter().enumerate() {
             let shared = buffers.iter().enumerate().any(|(j, other)| j != i && other.id == buffers[i].id);
             assert!(access == Access::Read || !shared, "{}: {name} is written and bound twice", kernel.name);
@@ -232,7 +236,7 @@ impl Recorder {
         if self.compiled[index].is_some() {
             return;
         }
-        let kernel = &KERNELS[index];
+        let kernel = &self.table[index];
         let module = self.modules.entry(kernel.shader.path).or_insert_with(|| {
             self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(kernel.shader.path),
@@ -247,7 +251,7 @@ impl Recorder {
         };
         let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
         entries.extend(kernel.bindings.iter().map(|&(binding, name, _)| {
-            let read_only = !kernel.is_declared_writable(name);
+            let read_only = !kernel.is_declared_writable(name, self.table);
             entry(binding, wgpu::BufferBindingType::Storage { read_only }, false)
         }));
         let layout = self
@@ -298,14 +302,22 @@ fn workgroups(kernel: &Declaration, items: [usize; 2]) -> [u32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::declaration::Shader;
 
     #[test]
     fn grids_cover_their_items_within_the_limits_of_a_dimension() {
-        let kernel = |name| KERNELS.iter().find(|kernel| kernel.name == name).unwrap();
-        assert_eq!(workgroups(kernel("sft"), [65, 1]), [2, 1]);
-        assert_eq!(workgroups(kernel("sft"), [0, 1]), [0, 0]);
-        assert_eq!(workgroups(kernel("matmul_backward_weights"), [65, 1]), [3, 1]);
+        let kernel = |grid| Declaration {
+            name: "any",
+            shader: const { &Shader::new("", "", &[]) },
+            uniforms: &[],
+            bindings: &[],
+            workgroup: [64, 1],
+            grid,
+        };
+        assert_eq!(workgroups(&kernel(Grid::Items), [65, 1]), [2, 1]);
+        assert_eq!(workgroups(&kernel(Grid::Items), [0, 1]), [0, 0]);
+        assert_eq!(workgroups(&kernel(Grid::Covers(32, 32)), [65, 1]), [3, 1]);
         let items = 64 * 65_535 + 1;
-        assert_eq!(workgroups(kernel("embed_forward"), [items, 1]), [65_535, 2]);
+        assert_eq!(workgroups(&kernel(Grid::Items), [items, 1]), [65_535, 2]);
     }
 }

@@ -5,13 +5,13 @@
 //! in panels, and every product is made of the same tiles as the matrix products (`cpu/tiles.rs`): a few queries at once, and
 //! no further back or ahead than the mask lets them look.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::factor::Rows;
-use crate::backend::cpu::reduce::{LANES, combine, dot, softmax};
+use crate::backend::cpu::reduce::{Exponentials, LANES, combine, dot, softmax};
 use crate::backend::cpu::tiles::{COLUMNS, ROWS, room, store, tile, tile_over_rows};
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use klimb_numerics::real::Real;
 
 const SHADER: &Shader = &shader!("attention.wgsl", [INDEX]);
@@ -178,7 +178,7 @@ impl<F: Real> Twin for AttentionForward<'_, Cpu<F>> {
                 for (i, scores) in scores.chunks_exact_mut(shape.length).take(rows).enumerate() {
                     let scores = &mut scores[..span];
                     mask(scores, t + i, F::neg_infinity());
-                    let (total, logsumexp) = softmax(scores);
+                    let Exponentials { total, logsumexp } = softmax(scores);
                     mask(scores, t + i, F::zero());
                     shares[i] = F::one() / total;
                     logsumexps[(b * length + t + i) * heads + head] = logsumexp;
@@ -298,7 +298,7 @@ impl<F: Real> Twin for AttentionDecodeForward<'_, Cpu<F>> {
                 for (s, score) in scores.iter_mut().enumerate() {
                     *score = scale * dot(query, &cache[s * 2 * width + channels..][..head_width]);
                 }
-                let (total, _) = softmax(scores);
+                let total = softmax(scores).total;
                 let share = F::one() / total;
                 let weighed = |s: usize| (scores[s] * share, &cache[s * 2 * width + width + channels..][..head_width]);
                 combine(&mut out[b * width + channels..][..head_width], 0..position + 1, weighed);

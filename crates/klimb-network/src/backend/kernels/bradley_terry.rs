@@ -1,9 +1,9 @@
 //! `objectives/bradley_terry.wgsl`: the reward model's loss.
 
-use super::declaration::{Field, Field::U32, INDEX, LOGISTIC, ORDER, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, LOGISTIC, ORDER, Shader, shader};
 use crate::objectives;
 use klimb_numerics::real::Real;
 

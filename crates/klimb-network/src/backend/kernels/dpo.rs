@@ -1,8 +1,8 @@
 //! `objectives/dpo.wgsl`: the loss of direct preference optimisation and of its relatives.
 
-use super::declaration::{Field, Field::U32, INDEX, ORDER, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, ORDER, Shader, shader};
 use crate::backend::{At, Kernels};
 use crate::objectives::{self, DpoLoss};
 use klimb_numerics::real::Real;

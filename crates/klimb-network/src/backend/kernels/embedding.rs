@@ -1,8 +1,8 @@
 //! `embedding.wgsl`: tokens to vectors and back.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, AtMut, Kernels};
 use klimb_numerics::real::Real;
 

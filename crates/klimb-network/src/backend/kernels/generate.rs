@@ -1,13 +1,10 @@
-//! `generate.wgsl`: whole sequences at once. The processor has a way of its own: what the shader does in one dispatch is there
-//! one kernel after another, each of all sequences at once, which is also how it writes fastest.
+//! `generate.wgsl`: whole sequences at once. The processor has a way of its own, `network/generate.rs`: what the shader does
+//! in one dispatch is there one kernel after another, each of all sequences at once, which is also how it writes fastest.
 
-use super::declaration::{Field, Field::U32, GELU, Shader, shader};
-use super::kernel::{Dispatch, OnCpu, kernels, words};
-use crate::backend::cpu::Cpu;
-use crate::backend::network::{DecodeRoom, GenerateInputs, Network};
-use crate::backend::{At, Counters, Kernels};
+use super::kernel::{Dispatch, kernels, words};
+use crate::backend::declaration::{Field, Field::U32, GELU, Shader, shader};
+use crate::backend::{At, Kernels};
 use crate::model::ModelConfig;
-use klimb_numerics::real::Real;
 
 const SHADER: &Shader = &shader!("generate.wgsl", [GELU]);
 
@@ -36,7 +33,7 @@ impl GenerateSize {
 }
 
 kernels! {
-    /// Completes the sequences of `tokens` from their prompts: what [`Network::generate`] does position by position, at once.
+    /// Completes the sequences of `tokens` from their prompts: what [`Network::generate`](crate::backend::network::Network::generate) does position by position, at once.
     /// Only for models that [`Kernels::generates`]. The processor goes on to the end of the row behind a completion's end too.
     #[entry_point("generate", SHADER, workgroup: [256, 1], grid: Covers(1, 1))]
     pub struct Generate<'a, K> {
@@ -95,35 +92,5 @@ impl<K: Kernels> Dispatch for Generate<'_, K> {
     /// Of each sequence all positions but the last, which nothing follows.
     fn forward_tokens(&self) -> u64 {
         (self.size.batch * (self.size.length - 1)) as u64
-    }
-}
-
-impl<F: Real> OnCpu<F> for Generate<'_, Cpu<F>> {
-    fn on_cpu(self, k: &mut Cpu<F>) {
-        let forward_tokens = self.forward_tokens();
-        let Self { size, parameters, coins, settings, prompt_lengths, cache, tokens } = self;
-        let before = k.counters();
-        let network = Network::new(size.model);
-        let mut activations = network.activations(k, size.batch);
-        let mut layers = network.cache(k, size.batch, size.length);
-        let shortest = prompt_lengths[..size.batch].iter().min().map_or(1, |&length| length as usize);
-        let inputs = GenerateInputs { coins, settings, prompt_lengths, shortest };
-        let room = DecodeRoom { cache: &mut layers, activations: &mut activations };
-        network.generate(k, size, parameters, inputs, room, tokens);
-        for (rows, layer) in cache.chunks_exact_mut(size.batch * size.length * 2 * size.model.width).zip(&layers.layers)
-        {
-            rows.copy_from_slice(layer);
-        }
-        k.set_counters(Counters {
-            dispatches: before.dispatches + 1,
-            forward_tokens: before.forward_tokens + forward_tokens,
-            ..before
-        });
-    }
-
-    /// Where there is a choice, only a graphics device generates: this, compiled in there, would be a second network that
-    /// never runs.
-    fn on_chosen_cpu(self, _k: &mut Cpu<F>) {
-        panic!("generate on a device that does not generate");
     }
 }

@@ -1,48 +1,15 @@
-//! What makes a type a kernel: the macro that is written around the types of a file, and the traits that each of them
-//! implements.
+//! What makes a type a kernel: the macro that is written around the types of a file, and what each of them implements beside
+//! [`Kernel`](crate::backend::interface::Kernel).
 //!
 //! A kernel is a struct with its arguments, generic over the backend whose buffers they are. Around the structs of a file
 //! stands `kernels!`, which adds what follows from their fields. By hand is written what a person has to decide:
 //! [`Dispatch`], what a device is told besides the buffers, and [`Twin`], the same arithmetic on the processor.
 
-use std::any::Any;
-
-use super::declaration::{Declaration, Field};
 use crate::backend::cpu::Cpu;
-use crate::backend::either::EitherBackend;
-use crate::backend::gpu::Gpu;
-use crate::backend::{At, AtMut, Kernels};
+use crate::backend::declaration::Field;
+use crate::backend::interface::Written;
+use crate::backend::{At, AtMut};
 use klimb_numerics::real::Real;
-
-/// A kernel, implemented by its type on the graphics device for all backends, and never by hand: `kernels!` does.
-///
-/// It is implemented for that one type because functions that are not generic are compiled here, at this crate's level of
-/// optimisation, and not once more in each crate that runs a kernel.
-pub trait Kernel {
-    /// What is said of it once.
-    const DECLARATION: Declaration;
-
-    /// The same kernel with the buffers of a backend.
-    type On<'a, K: Kernels>;
-
-    /// Computes at once.
-    fn on_cpu<F: Real>(call: Self::On<'_, Cpu<F>>, k: &mut Cpu<F>);
-
-    /// Records a dispatch.
-    fn on_gpu(call: Self::On<'_, Gpu>, k: &mut Gpu);
-
-    /// One or the other.
-    fn on_either(call: Self::On<'_, EitherBackend>, k: &mut EitherBackend);
-
-    /// The same arguments for a moment, for a backend that is made around another and has its buffers.
-    fn borrowed<'a, K, B>(call: &'a mut Self::On<'_, K>) -> Self::On<'a, B>
-    where
-        K: Kernels,
-        B: Kernels<Floats = K::Floats, Integers = K::Integers>;
-
-    /// The buffers that the kernel may write, each with its first element that is the kernel's.
-    fn written<'a, K: Kernels>(call: &'a mut Self::On<'_, K>) -> Vec<(&'a mut dyn Any, usize)>;
-}
 
 /// What a device is told of a kernel besides its buffers.
 pub trait Dispatch {
@@ -107,8 +74,8 @@ pub trait Argument {
     /// The same argument for a moment.
     fn borrowed(&mut self) -> Self::Borrowed<'_>;
 
-    /// The buffer and its first element that is the kernel's, if it may be written.
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)>;
+    /// The buffer, if it may be written.
+    fn written(&mut self) -> Option<Written<'_>>;
 }
 
 impl<B> Argument for &B {
@@ -121,7 +88,7 @@ impl<B> Argument for &B {
         self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
+    fn written(&mut self) -> Option<Written<'_>> {
         None
     }
 }
@@ -136,8 +103,8 @@ impl<B: 'static> Argument for &mut B {
         self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
-        Some((*self, 0))
+    fn written(&mut self) -> Option<Written<'_>> {
+        Some(Written { buffer: *self, offset: 0 })
     }
 }
 
@@ -151,7 +118,7 @@ impl<B> Argument for At<'_, B> {
         *self
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
+    fn written(&mut self) -> Option<Written<'_>> {
         None
     }
 }
@@ -166,8 +133,8 @@ impl<B: 'static> Argument for AtMut<'_, B> {
         AtMut::new(self.buffer, self.offset)
     }
 
-    fn written(&mut self) -> Option<(&mut dyn Any, usize)> {
-        Some((self.buffer, self.offset))
+    fn written(&mut self) -> Option<Written<'_>> {
+        Some(Written { buffer: self.buffer, offset: self.offset })
     }
 }
 
@@ -194,8 +161,8 @@ macro_rules! kernels {
         }
     )*) => {
         /// What the kernels of this file say of themselves.
-        pub(super) const KERNELS: &[$crate::backend::kernels::Declaration] = {
-            use $crate::backend::{gpu::Gpu, kernels::Kernel};
+        pub(super) const KERNELS: &[$crate::backend::declaration::Declaration] = {
+            use $crate::backend::{gpu::Gpu, interface::Kernel};
             &[$(<$Kernel<'static, Gpu> as Kernel>::DECLARATION),*]
         };
 
@@ -208,12 +175,11 @@ macro_rules! kernels {
             const _: () = {
                 use klimb_numerics::real::Real;
                 use $crate::backend::cpu::Cpu;
+                use $crate::backend::declaration::{Access, Declaration, Grid};
                 use $crate::backend::either::{Either, EitherBackend, OfEither as _};
                 use $crate::backend::gpu::{Bound as _, Gpu};
+                use $crate::backend::interface::{Kernel, Kernels, Written};
                 use $crate::backend::kernels::kernel::{Argument as _, Dispatch, OnCpu as _};
-                use $crate::backend::kernels::{Access, Declaration, Grid, Kernel};
-                use $crate::backend::Kernels;
-                use std::any::Any;
 
                 impl<K: Kernels> $Kernel<'_, K> {
                     /// Computes at once on the processor, and is recorded on a graphics device.
@@ -266,7 +232,7 @@ macro_rules! kernels {
                         $Kernel { $($field: kernels!(@argument call.$field.borrowed $(, $number)?),)* }
                     }
 
-                    fn written<'b, K: Kernels>(call: &'b mut $Kernel<'_, K>) -> Vec<(&'b mut dyn Any, usize)> {
+                    fn written<'b, K: Kernels>(call: &'b mut $Kernel<'_, K>) -> Vec<Written<'b>> {
                         [$($(kernels!(@written call.$field, $number),)?)*].into_iter().flatten().collect()
                     }
                 }

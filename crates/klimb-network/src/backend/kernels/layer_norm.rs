@@ -1,10 +1,10 @@
 //! `layer_norm.wgsl` (Ba et al. 2016), ε = 1e-5. Gain (D), then bias (D), lie at `weights`.
 
-use super::declaration::{Field, Field::U32, INDEX, REDUCE, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reduce::{dot, sum_of};
 use crate::backend::cpu::tiles::room;
+use crate::backend::declaration::{Field, Field::U32, INDEX, REDUCE, Shader, shader};
 use crate::backend::{At, AtMut, Kernels};
 use klimb_numerics::real::Real;
 

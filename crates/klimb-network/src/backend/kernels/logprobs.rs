@@ -1,11 +1,11 @@
 //! `logprobs.wgsl`: from logits to the per-token numbers that every objective works on, and back. Per-token numbers are 3
 //! columns of `rows`: logprobs | entropies | logsumexps.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
-use crate::backend::cpu::reduce::{dot, softmax};
+use crate::backend::cpu::reduce::{Exponentials, dot, softmax};
 use crate::backend::cpu::tiles::room;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, Kernels};
 use klimb_numerics::real::Real;
 
@@ -191,7 +191,7 @@ impl<F: Real> Twin for LogprobsForward<'_, Cpu<F>> {
         let exponentials = room(scratch, vocabulary);
         for (row, logits) in logits[..rows * vocabulary].chunks_exact(vocabulary).enumerate() {
             exponentials.copy_from_slice(logits);
-            let (total, logsumexp) = softmax(exponentials);
+            let Exponentials { total, logsumexp } = softmax(exponentials);
             logprobs[row] = logits[targets[row] as usize] - logsumexp;
             // H = log Σ exp − Σ p·logit
             entropies[row] = logsumexp - dot(exponentials, logits) / total;
@@ -232,9 +232,9 @@ impl<F: Real> Twin for KlForward<'_, Cpu<F>> {
             let policy = &policy_logits[row * vocabulary..][..vocabulary];
             let reference = &reference_logits[row * vocabulary..][..vocabulary];
             weights.copy_from_slice(reference);
-            let (_, reference_total) = softmax(weights);
+            let reference_total = softmax(weights).logsumexp;
             weights.copy_from_slice(policy);
-            let (total, policy_total) = softmax(weights);
+            let Exponentials { total, logsumexp: policy_total } = softmax(weights);
             for ((ratio, &p), &q) in ratios.iter_mut().zip(policy).zip(reference) {
                 *ratio = (p - policy_total) - (q - reference_total);
             }

@@ -3,11 +3,11 @@
 //! The twins' products themselves are `cpu/product.rs`'s; what is done to their sums is the shaders' fused ends. Six kernels
 //! make the file longer than others.
 
-use super::declaration::{Field, Field::U32, GELU, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::factor::{Factor, Rows};
 use crate::backend::cpu::product::{add_product_over_rows, product};
+use crate::backend::declaration::{Field, Field::U32, GELU, INDEX, Shader, shader};
 use crate::backend::{At, AtMut, Kernels};
 use klimb_numerics::real::Real;
 

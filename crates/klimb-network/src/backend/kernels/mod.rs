@@ -26,9 +26,7 @@
 //! `tests/suite/shaders.rs` holds them against each other.
 
 mod attention;
-mod bare;
 mod bradley_terry;
-mod declaration;
 mod dpo;
 mod embedding;
 mod generate;
@@ -45,8 +43,10 @@ mod unlikelihood;
 
 use std::sync::LazyLock;
 
-pub use declaration::{Access, Binding, Declaration, Field, Grid, Shader};
-pub use kernel::{Dispatch, Kernel};
+pub use super::declaration::{Access, Binding, Declaration, Field, Grid, Shader};
+pub use super::interface::{Kernel, Written};
+pub use kernel::Dispatch;
+pub(super) use kernel::OnCpu;
 
 /// Brings the types of each file in, and its kernels into the table, in this order.
 macro_rules! files {

@@ -1,13 +1,13 @@
 //! `optimiser.wgsl`: the gradient's norm, the line of metrics, and AdamW.
 
-use super::declaration::{
+use super::kernel::{Dispatch, Twin, kernels, words};
+use crate::backend::cpu::Cpu;
+use crate::backend::cpu::reduce::{dot, sum_of};
+use crate::backend::declaration::{
     Field,
     Field::{F32, U32},
     REDUCE, Shader, shader,
 };
-use super::kernel::{Dispatch, Twin, kernels, words};
-use crate::backend::cpu::Cpu;
-use crate::backend::cpu::reduce::{dot, sum_of};
 use crate::backend::{At, Kernels};
 use klimb_numerics::real::Real;
 

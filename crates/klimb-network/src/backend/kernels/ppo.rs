@@ -1,9 +1,9 @@
 //! `objectives/ppo.wgsl`: the losses of proximal policy optimisation, of `rows` tokens that begin at `first` in each column of
 //! the network's numbers.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, AtMut, Kernels};
 use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
 use klimb_numerics::real::Real;

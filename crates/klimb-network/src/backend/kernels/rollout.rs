@@ -1,9 +1,9 @@
 //! `rollout.wgsl`: what a rollout leaves behind, gathered for one read.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use klimb_numerics::real::Real;
 
 const SHADER: &Shader = &shader!("rollout.wgsl", [INDEX]);

@@ -1,10 +1,10 @@
 //! `sample.wgsl`: one token for every sequence, from given coins.
 
-use super::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reduce::{largest, sum_of};
 use crate::backend::cpu::tiles::room;
+use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, Kernels};
 use klimb_numerics::real::Real;
 

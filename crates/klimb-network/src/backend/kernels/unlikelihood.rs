@@ -1,8 +1,8 @@
 //! `objectives/unlikelihood.wgsl`: the loss of unlikelihood training.
 
-use super::declaration::{Field, Field::U32, INDEX, ORDER, Shader, shader};
 use super::kernel::{Dispatch, Twin, kernels, words};
 use crate::backend::cpu::Cpu;
+use crate::backend::declaration::{Field, Field::U32, INDEX, ORDER, Shader, shader};
 use crate::backend::{At, Kernels};
 use crate::objectives;
 use klimb_numerics::real::Real;

@@ -184,7 +184,7 @@ impl Network {
         assert!(dlogits.is_some() || dvalues.is_some(), "backward: no gradient to start from");
         let Gradients { dnormed, dattended, parameters: dparameters, .. } = gradients;
         if let Some(dvalues) = dvalues {
-            let (size, head) = self.head(rows);
+            let (size, head) = (self.head(rows), self.head_offset());
             // Where the logits' share is added below, it needs a place of its own: attention's scratch is still free.
             let share = if dlogits.is_some() { &mut *dattended } else { &mut *dnormed };
             MatmulBackwardInput { size, dout: dvalues, weights: At::new(parameters, head), dx: share }.run(k);

@@ -5,16 +5,16 @@
 //! h come logits = h·Uᵀ, U being wte unless the network has an unembedding of its own, and, in a network with a scalar head, values = h·w + b.
 
 mod backward;
+mod generate;
 
 pub use backward::{Gradients, OutputGradients};
+pub use generate::GenerateInputs;
 
 use super::kernels::{
     AttentionDecodeForward, AttentionForward, EmbedForward, LayerNormForward, MatmulBackwardInput, MatmulForward,
-    MatmulGeluForward, MatmulResidualForward, Sample,
+    MatmulGeluForward, MatmulResidualForward,
 };
-use super::{
-    At, AttentionSize, DecodeSize, EmbedSize, GenerateSize, Kernels, MatmulSize, NormSize, SampleSize, SequenceSize,
-};
+use super::{At, AttentionSize, DecodeSize, EmbedSize, Kernels, MatmulSize, NormSize, SequenceSize};
 use crate::model::{LayerLayout, Layout, ModelConfig};
 
 /// Sizes and offsets of one transformer. Holds no number of its own: parameters and activations are arguments.
@@ -56,7 +56,7 @@ pub struct Activations<K: Kernels> {
 
 /// Keys and values of the positions decoded so far, for each block.
 pub struct Cache<K: Kernels> {
-    pub(super) layers: Vec<K::Floats>,
+    layers: Vec<K::Floats>,
     batch: usize,
     capacity: usize,
 }
@@ -70,18 +70,6 @@ pub struct DecodePosition {
     pub stride: usize,
     /// The position, from 0.
     pub position: usize,
-}
-
-/// What [`Network::generate`] is given beside parameters and tokens.
-pub struct GenerateInputs<'a, K: Kernels> {
-    /// Uniform numbers from 0 to 1, (B, length).
-    pub coins: At<'a, K::Floats>,
-    /// The temperature; 0 takes the likeliest token.
-    pub settings: At<'a, K::Floats>,
-    /// Tokens of each prompt, (B).
-    pub prompt_lengths: &'a K::Integers,
-    /// Tokens of the shortest prompt.
-    pub shortest: usize,
 }
 
 /// What [`Network::decode`] writes.
@@ -227,7 +215,7 @@ impl Network {
         activations: &Activations<K>,
         values: &mut K::Floats,
     ) {
-        let (size, head) = self.head(rows);
+        let (size, head) = (self.head(rows), self.head_offset());
         MatmulForward { size, x: &activations.final_normed, weights: At::new(parameters, head), out: values }.run(k);
     }
 
@@ -263,39 +251,6 @@ impl Network {
         if with_logits {
             self.final_norm(k, batch, parameters, activations);
             self.logits_forward(k, batch, parameters, activations);
-        }
-    }
-
-    /// Completes the prompts in `tokens`, position by position: what [`Generate`](super::kernels::Generate) does at once.
-    pub fn generate<K: Kernels>(
-        &self,
-        k: &mut K,
-        size: GenerateSize,
-        parameters: &K::Floats,
-        inputs: GenerateInputs<K>,
-        mut room: DecodeRoom<K>,
-        tokens: &mut K::Integers,
-    ) {
-        let GenerateSize { batch, length, end, padding, .. } = size;
-        let GenerateInputs { coins, settings, prompt_lengths, shortest } = inputs;
-        for position in 0..length - 1 {
-            // Within every prompt only keys and values are wanted.
-            let is_drawn = position + 1 >= shortest;
-            let at = DecodePosition { batch, stride: length, position };
-            self.decode(k, at, is_drawn, parameters, tokens, &mut room);
-            if is_drawn {
-                let vocabulary = self.config.vocabulary;
-                let size = SampleSize { batch, length, position, vocabulary, end, padding };
-                Sample {
-                    size,
-                    logits: &room.activations.logits,
-                    coins,
-                    settings,
-                    prompt_lengths: At::new(prompt_lengths, 0),
-                    tokens,
-                }
-                .run(k);
-            }
         }
     }
 
@@ -376,10 +331,13 @@ impl Network {
         MatmulSize { rows, inner: self.config.vocabulary, columns: self.config.width, bias: false }
     }
 
-    /// The head's size and where its weights begin.
-    fn head(&self, rows: usize) -> (MatmulSize, usize) {
-        let head = self.layout.head.expect("values of a network without a scalar head");
-        (MatmulSize { rows, inner: self.config.width, columns: 1, bias: true }, head)
+    /// Where the head's weights begin.
+    fn head_offset(&self) -> usize {
+        self.layout.head.expect("values of a network without a scalar head")
+    }
+
+    fn head(&self, rows: usize) -> MatmulSize {
+        MatmulSize { rows, inner: self.config.width, columns: 1, bias: true }
     }
 
     fn qkv(&self, rows: usize) -> MatmulSize {

@@ -14,14 +14,20 @@ pub fn is_same(a: &AblationPoint, b: &AblationPoint) -> bool {
     key(a) == key(b)
 }
 
-/// The mean of a number over seeds, with its interval from two seeds on.
-fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> (f64, f64) {
+/// A number over seeds.
+struct OverSeeds {
+    mean: f64,
+    /// Of its interval; 0 of a single seed.
+    half_width: f64,
+}
+
+fn over(seeds: &[AblationPoint], number: impl Fn(&AblationPoint) -> f64) -> OverSeeds {
     let numbers: Vec<f64> = seeds.iter().map(number).collect();
-    (mean(&numbers), if numbers.len() > 1 { half_width(&numbers) } else { 0.0 })
+    OverSeeds { mean: mean(&numbers), half_width: if numbers.len() > 1 { half_width(&numbers) } else { 0.0 } }
 }
 
 /// A mean, and its interval where there is one.
-fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
+fn shown(&OverSeeds { mean, half_width }: &OverSeeds, digits: usize) -> String {
     let error = if half_width > 0.0 { format!(" ± {half_width:.digits$}") } else { String::new() };
     number(mean, digits) + &error
 }
@@ -30,17 +36,17 @@ fn shown((mean, half_width): (f64, f64), digits: usize) -> String {
 pub fn line(seeds: &[AblationPoint]) -> String {
     let AblationPoint { factor, level, point, .. } = &seeds[0];
     let kl = over(seeds, |it| it.point.kl_per_sequence);
-    let (rare, _) = over(seeds, |it| it.kl_by_reference_probability[0]);
+    let rare = over(seeds, |it| it.kl_by_reference_probability[0]).mean;
     format!(
         "{factor:<13}  {level:<22}  {:<6}  {:>7}  {:>5}  {:<12}  {:<13}  {:<13}  {} of {} nats\n",
         point.method,
         point.setting,
         seeds.len(),
-        shown(kl, 2),
-        shown(over(seeds, |it| it.point.gold_reward), 3),
-        shown(over(seeds, AblationPoint::gap), 3),
+        shown(&kl, 2),
+        shown(&over(seeds, |it| it.point.gold_reward), 3),
+        shown(&over(seeds, AblationPoint::gap), 3),
         number(rare, 2),
-        number(kl.0, 2),
+        number(kl.mean, 2),
     )
 }
 
@@ -50,8 +56,8 @@ pub fn chart(factor: &str, ends: &[Vec<AblationPoint>]) -> Result<String, Failur
     let mut lines: Vec<Line> = Vec::new();
     for seeds in ends.iter().filter(is_shown) {
         let AblationPoint { level, point, .. } = &seeds[0];
-        let (y, half_width) = over(seeds, AblationPoint::gap);
-        let at = LinePoint { x: over(seeds, |it| it.point.kl_per_sequence).0, y, half_width };
+        let OverSeeds { mean: y, half_width } = over(seeds, AblationPoint::gap);
+        let at = LinePoint { x: over(seeds, |it| it.point.kl_per_sequence).mean, y, half_width };
         let level = if seeds[0].factor == BASE { "base" } else { level.as_str() };
         let label = format!("{}, {level}", point.method);
         match lines.iter_mut().find(|line| line.label == label) {

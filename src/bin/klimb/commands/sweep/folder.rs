@@ -18,11 +18,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::fingerprints::Fingerprints;
-use super::super::output_folder::{OutputFolder, RUN};
+use super::super::output_folder::{OpenedFolder, OutputFolder, RUN};
 use super::super::{Failure, files, progress};
 use super::optima::{Optima, RewardModels, runs_with_reward_models};
 use super::points::{
-    FRONTIER, checkpoint_file, files_of, is_own_point, must_agree, point_name, sample_file, whole_points,
+    FRONTIER, KnownPoint, PointFolder, SweepIdentity, checkpoint_file, files_of, is_own_point, must_agree, point_name,
+    sample_file, whole_points,
 };
 use crate::commands::shard::Shard;
 
@@ -98,7 +99,7 @@ impl Folder {
         let text = description.to_json()?;
         // Read back, so that numbers compare as they will when read from the file.
         let run: Value = serde_json::from_str(&text)?;
-        let (output, found) = OutputFolder::open(path)?;
+        let OpenedFolder { folder: output, run: found } = OutputFolder::open(path)?;
         if let Some(found) = found {
             if let Some(field) = IDENTITY.iter().find(|&&field| found.get(field) != run.get(field)) {
                 let sentence = format!("holds a sweep with other {field}; name another folder, or remove this one");
@@ -119,14 +120,16 @@ impl Folder {
             return Err(Failure::about(file.display(), sentence));
         }
         let fingerprints = Arc::new(Fingerprints::read(path)?);
-        let mut whole = whole_points((settings, reference), (path, &fingerprints), "it is made again")?;
-        let (reference, settings) = (reference.clone(), settings.clone());
+        let identity = SweepIdentity { settings, reference };
+        let folder = PointFolder { path, fingerprints: &fingerprints };
+        let mut whole = whole_points(identity, folder, "it is made again")?;
         let finished: Vec<SweepRun> =
             settings.runs.iter().filter(|run| settings.is_finished(run, &whole)).copied().collect();
         let is_kept = |point: &FrontierPoint| {
-            is_own_point((&settings, &reference), point) || finished.iter().any(|run| settings.owns(run, point))
+            is_own_point(identity, point) || finished.iter().any(|run| settings.owns(run, point))
         };
         whole.retain(is_kept);
+        let (reference, settings) = (reference.clone(), settings.clone());
         Ok(Self { output, reference, settings, points: whole, fingerprints })
     }
 
@@ -137,18 +140,20 @@ impl Folder {
         own: Option<&Self>,
         folders: &[PathBuf],
     ) -> Result<Vec<Vec<FrontierPoint>>, Failure> {
-        let sweep = (description.settings, description.reference);
-        let mut known: Vec<(FrontierPoint, &Path)> = Vec::new();
+        let Description { settings, reference, .. } = description;
+        let mut known: Vec<KnownPoint> = Vec::new();
         if let Some(Self { points, output, .. }) = own {
-            known.extend(points.iter().map(|point| (point.clone(), output.path())));
+            known.extend(points.iter().map(|point| KnownPoint { point: point.clone(), folder: output.path() }));
         }
         let mut found = Vec::with_capacity(folders.len());
         for folder in folders {
-            let points = whole_points(sweep, (folder, &Fingerprints::read(folder)?), "it is left out")?;
+            let fingerprints = Fingerprints::read(folder)?;
+            let place = PointFolder { path: folder, fingerprints: &fingerprints };
+            let points = whole_points(SweepIdentity { settings, reference }, place, "it is left out")?;
             for point in &points {
-                match known.iter().find(|(known, _)| point_name(known) == point_name(point)) {
-                    Some(known) => must_agree(known, (point, folder))?,
-                    None => known.push((point.clone(), folder)),
+                match known.iter().find(|known| point_name(&known.point) == point_name(point)) {
+                    Some(known) => must_agree(known, point, folder)?,
+                    None => known.push(KnownPoint { point: point.clone(), folder }),
                 }
             }
             found.push(points);
@@ -169,7 +174,8 @@ impl Folder {
 
     /// Whether the reference's own point is there.
     pub fn has_reference_point(&self) -> bool {
-        self.points.iter().any(|point| is_own_point((&self.settings, &self.reference), point))
+        let identity = SweepIdentity { settings: &self.settings, reference: &self.reference };
+        self.points.iter().any(|point| is_own_point(identity, point))
     }
 
     /// Takes over those of another folder's checked points that this one has not, and its reward models. Answers with the

@@ -55,7 +55,8 @@ impl RewardModels {
             progress::tell(&format!("{}: {}; it is trained again", path.display(), Fingerprints::CHANGED));
             return Ok(None);
         }
-        let found = self.fingerprints.read_model(&name, (world, Some(self.reference.config), true))?;
+        let expected = files::expected(world, Some(self.reference.config), true);
+        let found = self.fingerprints.read_model(&name, &expected)?;
         Ok(Some(found.parameters))
     }
 
@@ -95,7 +96,7 @@ pub async fn optima<K: Kernels>(
 ) -> Result<Option<Optima>, Failure> {
     let mut judges = Vec::new();
     for run in runs_with_reward_models(settings) {
-        match reward_model(k, world, start, settings, (run, reward_models)).await? {
+        match reward_model(k, world, start, settings, run, reward_models).await? {
             Some(parameters) => judges.push((run.seed, parameters)),
             None => return Ok(None),
         }
@@ -129,7 +130,8 @@ async fn reward_model<K: Kernels>(
     world: &World,
     start: Reference<'_>,
     settings: &SweepSettings,
-    (run, reward_models): (SweepRun, &RewardModels),
+    run: SweepRun,
+    reward_models: &RewardModels,
 ) -> Result<Option<Vec<f32>>, Failure> {
     if let Some(parameters) = reward_models.read(world, run.seed)? {
         return Ok(Some(parameters));

@@ -11,6 +11,26 @@ use klimb::shorten::shortened;
 use super::super::fingerprints::Fingerprints;
 use super::super::{Failure, files, progress};
 
+/// What a sweep's points belong to.
+#[derive(Clone, Copy)]
+pub struct SweepIdentity<'a> {
+    pub settings: &'a SweepSettings,
+    pub reference: &'a Checkpoint,
+}
+
+/// A folder with points, and its files as they were written.
+#[derive(Clone, Copy)]
+pub struct PointFolder<'a> {
+    pub path: &'a Path,
+    pub fingerprints: &'a Fingerprints,
+}
+
+/// A point, and the folder that has it.
+pub struct KnownPoint<'a> {
+    pub point: FrontierPoint,
+    pub folder: &'a Path,
+}
+
 /// The table of all points.
 pub const FRONTIER: &str = "frontier.csv";
 
@@ -18,17 +38,13 @@ pub const FRONTIER: &str = "frontier.csv";
 ///
 /// # Errors
 /// A table that cannot be read, or that has a point which no run of the sweep makes.
-pub fn whole_points(
-    sweep: (&SweepSettings, &Checkpoint),
-    (path, fingerprints): (&Path, &Fingerprints),
-    otherwise: &str,
-) -> Result<Vec<FrontierPoint>, Failure> {
-    let (_, reference) = sweep;
+pub fn whole_points(sweep: SweepIdentity, folder: PointFolder, otherwise: &str) -> Result<Vec<FrontierPoint>, Failure> {
+    let path = folder.path;
     let mut whole = Vec::new();
     for point in points_of(sweep, path)? {
         let mut problem = None;
         for file in files_of(&point) {
-            problem = problem_of((path, &file), &point, reference, fingerprints)?.map(|it| (file, it));
+            problem = problem_of(folder, &file, &point, sweep.reference)?.map(|it| (file, it));
             if problem.is_some() {
                 break;
             }
@@ -45,12 +61,12 @@ pub fn whole_points(
 
 /// Why a point's file cannot be its file.
 fn problem_of(
-    (folder, name): (&Path, &str),
+    PointFolder { path, fingerprints }: PointFolder,
+    name: &str,
     point: &FrontierPoint,
     reference: &Checkpoint,
-    fingerprints: &Fingerprints,
 ) -> Result<Option<String>, Failure> {
-    let path = folder.join(name);
+    let path = path.join(name);
     if !path.is_file() {
         return Ok(Some("is missing".into()));
     }
@@ -72,13 +88,13 @@ fn problem_of(
 }
 
 /// Whether it is the reference's own point.
-pub fn is_own_point((settings, reference): (&SweepSettings, &Checkpoint), point: &FrontierPoint) -> bool {
+pub fn is_own_point(SweepIdentity { settings, reference }: SweepIdentity, point: &FrontierPoint) -> bool {
     let (seed, step) = (settings.evaluation.seed, reference.step);
     point.method == Method::Sft && point.setting == PointKey::reference() && (point.seed, point.step) == (seed, step)
 }
 
 /// The points of a sweep's folder, which must be those of this sweep.
-fn points_of(sweep: (&SweepSettings, &Checkpoint), path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
+fn points_of(sweep: SweepIdentity, path: &Path) -> Result<Vec<FrontierPoint>, Failure> {
     let frontier = path.join(FRONTIER);
     if !frontier.is_file() {
         return Ok(Vec::new());
@@ -90,7 +106,7 @@ fn points_of(sweep: (&SweepSettings, &Checkpoint), path: &Path) -> Result<Vec<Fr
     let text =
         String::from_utf8(files::read(&frontier)?).map_err(|error| unreadable(format!("is no text ({error})")))?;
     let points = parse_frontier_csv(&text).map_err(|error| unreadable(error.to_string()))?;
-    let (settings, _) = sweep;
+    let settings = sweep.settings;
     let is_ours =
         |point: &FrontierPoint| is_own_point(sweep, point) || settings.runs.iter().any(|run| settings.owns(run, point));
     // The header is line 1, and empty lines were passed over.
@@ -106,14 +122,11 @@ fn points_of(sweep: (&SweepSettings, &Checkpoint), path: &Path) -> Result<Vec<Fr
 }
 
 /// Refuses a point in a folder that another folder has with other numbers.
-pub fn must_agree(
-    (known, elsewhere): &(FrontierPoint, &Path),
-    (point, folder): (&FrontierPoint, &Path),
-) -> Result<(), Failure> {
-    if without_seconds(known) == without_seconds(point) {
+pub fn must_agree(known: &KnownPoint, point: &FrontierPoint, folder: &Path) -> Result<(), Failure> {
+    if without_seconds(&known.point) == without_seconds(point) {
         return Ok(());
     }
-    let sentence = format!("has another {} than {}", point_name(point), elsewhere.display());
+    let sentence = format!("has another {} than {}", point_name(point), known.folder.display());
     Err(Failure::about(folder.display(), sentence + "; leave one of them out"))
 }
 

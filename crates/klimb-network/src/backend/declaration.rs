@@ -31,9 +31,9 @@ impl Shader {
 /// The shader at this path below `shaders/`, with the shared texts that go in front of it.
 macro_rules! shader {
     ($path:literal, [$($shared:ident),*]) => {
-        $crate::backend::kernels::Shader::new(
+        $crate::backend::declaration::Shader::new(
             $path,
-            $crate::backend::kernels::bare::shader_text!($path),
+            $crate::backend::bare::shader_text!($path),
             &[$($shared),*],
         )
     };
@@ -96,9 +96,9 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Whether the shader declares the variable `read_write`: some entry point of the same file writes it.
-    pub fn is_declared_writable(&self, variable: &str) -> bool {
-        let same_file = super::KERNELS.iter().filter(|kernel| kernel.shader.path == self.shader.path);
+    /// Whether the shader declares the variable `read_write`: some entry point of the same file, among all `kernels`, writes it.
+    pub fn is_declared_writable(&self, variable: &str, kernels: &[Self]) -> bool {
+        let same_file = kernels.iter().filter(|kernel| kernel.shader.path == self.shader.path);
         same_file
             .flat_map(|kernel| kernel.bindings)
             .any(|&(_, name, access)| name == variable && access != Access::Read)

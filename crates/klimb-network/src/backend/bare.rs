@@ -25,8 +25,8 @@ pub const fn bare<const N: usize>(text: &str) -> ([u8; N], usize) {
 /// The file at this path below `shaders/`, bare.
 macro_rules! shader_text {
     ($path:literal) => {{
-        use $crate::backend::kernels::bare::bare;
-        const TEXT: &str = include_str!(concat!("../../../shaders/", $path));
+        use $crate::backend::bare::bare;
+        const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path));
         const BARE: [u8; bare::<0>(TEXT).1] = bare(TEXT).0;
         match std::str::from_utf8(&BARE) {
             Ok(text) => text,
