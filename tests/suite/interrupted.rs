@@ -6,11 +6,11 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
-use klimb::algorithms::PpoSettings;
+use klimb::algorithms::{Budget, PpoSettings};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    BestOf, Budget, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings, Contestant,
+    BestOf, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings, Contestant,
     EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings, Progress,
     Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink, StudyError,
     SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack,
@@ -18,7 +18,7 @@ use klimb::experiments::{
     train_reward_model,
 };
 use klimb::language::Sequence;
-use klimb::metrics::MetricRow;
+use klimb::metrics::{Method, MetricRow};
 use klimb::model::{Checkpoint, ModelConfig, initial_parameters, with_random_head};
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
@@ -36,9 +36,9 @@ fn start(world: &World) -> (ModelConfig, Vec<f32>) {
 /// A sweep of every method with a few steps of each.
 fn sweep() -> SweepSettings {
     let methods = [
-        SweepMethod::Dpo { beta: 0.3 },
-        SweepMethod::Unlikelihood { alpha: 0.1 },
-        SweepMethod::PreferredFt,
+        SweepMethod::on_pairs(Method::Dpo, Some(0.3)),
+        SweepMethod::on_pairs(Method::Unlikelihood, Some(0.1)),
+        SweepMethod::on_pairs(Method::PreferredFt, None),
         SweepMethod::Ppo(Leash::Beta(0.3)),
         SweepMethod::PpoGt(Leash::TargetKl(3.0)),
         SweepMethod::BestOfN { largest: 4 },

@@ -199,7 +199,7 @@ fn the_numbers_of_a_token_in_ppo_follow_from_each_other() {
     for episode in &round.episodes {
         for (at, token) in episode.tokens.iter().enumerate() {
             let score = if at + 1 == episode.tokens.len() { episode.score } else { 0.0 };
-            let paid = -round.kl_coefficient * (token.logprob - token.reference_logprob);
+            let paid = -round.beta * (token.logprob - token.reference_logprob);
             assert_close("a reward", token.reward, paid + score, 1e-6);
             tokens.push(token);
         }

@@ -271,7 +271,7 @@ pub struct Round {
     /// Updates it was learned from in.
     pub updates: usize,
     /// β of the rollout.
-    pub kl_coefficient: f64,
+    pub beta: f64,
     /// Mean score over the rollout.
     pub score: f64,
     /// Mean exact KL over the rollout, nats a completion.

@@ -1,13 +1,80 @@
 //! What every method on preference pairs has in common, so that whoever trains one need not know which it is.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Dpo, DpoSettings, PairBatch, PairOutcome, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings};
-use crate::language::Learner;
-use klimb_metrics::{Method, MetricRow};
+use serde::{Deserialize, Serialize};
+
+use super::pairs::{PairBatch, PairOutcome};
+use crate::language::{Adamw, Learner, Schedule};
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_text::ConfigError;
+
+/// What every algorithm on pairs may spend, so that none is tuned better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Pairs a step.
+    pub pairs: usize,
+    /// Learning rate over the run, and the run's steps.
+    pub schedule: Schedule,
+    /// The optimiser's constants.
+    pub adamw: Adamw,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            pairs: 128,
+            schedule: Schedule { peak: 1e-3, floor: 5e-5, warm_up: 20, steps: 400 },
+            adamw: Adamw { weight_decay: 0.0, ..Adamw::default() },
+        }
+    }
+}
+
+impl Budget {
+    /// The default budget over `steps`, with the warm-up of a short run.
+    pub fn of_steps(steps: u64) -> Self {
+        let budget = Self::default();
+        let warm_up = budget.schedule.warm_up.min(steps / 4);
+        Self { schedule: Schedule { steps, warm_up, ..budget.schedule }, ..budget }
+    }
+}
+
+/// The settings of a method on pairs. By default they are those of a run of which nobody says otherwise.
+pub trait PairSettings: Copy + Default + 'static {
+    /// Which method they are of.
+    const METHOD: Method;
+
+    /// What a run may spend.
+    fn budget(&self) -> Budget;
+
+    /// The same with another budget.
+    fn with_budget(self, budget: Budget) -> Self;
+
+    /// What distinguishes the method's runs: β, α, or nothing.
+    fn setting(&self) -> Setting;
+
+    /// The same with another β or α. A method that has neither keeps its settings.
+    fn with_setting(self, number: f64) -> Self;
+
+    /// Refuses what cannot be used, the budget aside.
+    ///
+    /// # Errors
+    /// All fields that cannot be used, with the reasons.
+    fn check(&self) -> Result<(), ConfigError>;
+
+    /// A policy that begins to learn, from `parameters`; sequences have at most `length` + 1 tokens.
+    fn start<K: Kernels>(
+        self,
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        length: usize,
+    ) -> Box<dyn PairTrainer<K>>;
+}
 
 /// What is read back of a device, once it is there.
 pub type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>>>>;
@@ -43,8 +110,11 @@ pub trait PairTrainer<K: Kernels> {
     }
 
     /// Changes what can change in the midst of a run, from the next step on. Where nothing can, another setting is another
-    /// run.
-    fn configure(&mut self, settings: &PairSettings);
+    /// run. `settings` are its method's [`PairSettings`].
+    ///
+    /// # Panics
+    /// If something can change, and the settings are another method's.
+    fn configure(&mut self, settings: &dyn Any);
 }
 
 /// The trait's first four functions by an algorithm's own of the same names, its metrics as rows; what an algorithm has beyond
@@ -74,45 +144,3 @@ macro_rules! pair_trainer {
     };
 }
 pub(super) use pair_trainer;
-
-/// Everything that a method on pairs can be set to. Each takes what it has use for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PairSettings {
-    /// Pairs a step, learning rate and optimiser, which all have; β, and what is made of a margin, which those have that
-    /// look at the reference.
-    pub dpo: DpoSettings,
-    /// α, the weight of pushing the rejected down, 0 to 1.
-    pub alpha: f64,
-}
-
-/// A policy that begins to learn from pairs by a method, from `parameters`; sequences have at most `length` + 1 tokens. `None`
-/// if the method does not learn from pairs.
-pub fn start_on_pairs<K: Kernels>(
-    k: &mut K,
-    method: Method,
-    network: Network,
-    parameters: &[f32],
-    length: usize,
-    settings: &PairSettings,
-) -> Option<Box<dyn PairTrainer<K>>> {
-    let DpoSettings { pairs, schedule, adamw, .. } = settings.dpo;
-    match method {
-        Method::Dpo => Some(Box::new(Dpo::new(k, network, parameters, length, settings.dpo))),
-        Method::Unlikelihood => {
-            let settings = UnlikelihoodSettings { alpha: settings.alpha, pairs, schedule, adamw };
-            Some(Box::new(Unlikelihood::new(k, network, parameters, length, settings)))
-        }
-        Method::PreferredFt => {
-            let settings = SftSettings { batch: pairs, schedule, adamw };
-            Some(Box::new(PreferredFt::new(k, network, parameters, length, settings)))
-        }
-        Method::Base
-        | Method::BaseCued
-        | Method::Sft
-        | Method::Ppo
-        | Method::PpoGt
-        | Method::PpoGtPtx
-        | Method::BestOfN
-        | Method::BestOfNScore => None,
-    }
-}
