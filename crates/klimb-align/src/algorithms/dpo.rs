@@ -5,8 +5,8 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner, PairSize};
-use super::trainer::{PairSettings, Reading, pair_trainer};
-use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
+use super::trainer::{LossTerms, MarginTerms, PairSettings, Reading, pair_trainer};
+use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule, TokenComparison};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
@@ -256,10 +256,36 @@ impl<K: Kernels> Dpo<K> {
 pair_trainer!(
     Dpo,
     DpoMetrics,
-    fn outcomes(&self, k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
-        Some(Box::pin(self.outcomes(k)))
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Margin(self)
     },
     fn configure(&mut self, settings: &PairSettings) {
         self.configure(settings.dpo);
     }
 );
+
+impl<K: Kernels> MarginTerms<K> for Dpo<K> {
+    fn outcomes(&self, k: &mut K) -> Reading<Vec<PairOutcome>> {
+        Box::pin(self.outcomes(k))
+    }
+
+    fn shares(&self, numbers: &TokenComparison) -> Vec<f64> {
+        let DpoSettings { beta, length_normalised, reference_free, .. } = self.settings;
+        let tokens = numbers.logprobs.len().max(1) as f64;
+        let weight = beta / if length_normalised { tokens } else { 1.0 };
+        let logs = if reference_free { numbers.logprobs.clone() } else { numbers.log_ratios() };
+        logs.into_iter().map(|log| weight * log).collect()
+    }
+
+    fn beta(&self) -> f64 {
+        self.settings.beta
+    }
+
+    fn label_smoothing(&self) -> f64 {
+        self.settings.label_smoothing
+    }
+
+    fn variant(&self) -> String {
+        self.settings.variant()
+    }
+}

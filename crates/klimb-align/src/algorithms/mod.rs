@@ -19,5 +19,5 @@ pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, S
 pub use preferred_ft::PreferredFt;
 pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
-pub use trainer::{PairSettings, PairTrainer, Reading, start_on_pairs};
+pub use trainer::{LossTerms, MarginTerms, PairSettings, PairTrainer, Reading, start_on_pairs};
 pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::pairs::PairBatch;
 use super::sft::{Sft, SftMetrics, SftSettings};
-use super::trainer::{PairSettings, pair_trainer};
+use super::trainer::{LossTerms, PairSettings, pair_trainer};
 use crate::language::Learner;
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
@@ -57,4 +57,11 @@ impl<K: Kernels> PreferredFt<K> {
     }
 }
 
-pair_trainer!(PreferredFt, SftMetrics, fn configure(&mut self, _settings: &PairSettings) {});
+pair_trainer!(
+    PreferredFt,
+    SftMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: 0.0 }
+    },
+    fn configure(&mut self, _settings: &PairSettings) {}
+);

@@ -5,7 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner, PairSize};
-use super::trainer::{PairSettings, pair_trainer};
+use super::trainer::{LossTerms, PairSettings, pair_trainer};
 use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
 use klimb_metrics::MetricRow;
 use klimb_network::backend::network::Network;
@@ -171,4 +171,11 @@ impl<K: Kernels> Unlikelihood<K> {
     }
 }
 
-pair_trainer!(Unlikelihood, UnlikelihoodMetrics, fn configure(&mut self, _settings: &PairSettings) {});
+pair_trainer!(
+    Unlikelihood,
+    UnlikelihoodMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: self.settings.alpha }
+    },
+    fn configure(&mut self, _settings: &PairSettings) {}
+);
