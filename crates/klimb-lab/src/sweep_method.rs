@@ -3,11 +3,13 @@
 //! A method on pairs has no line of its own here: it is [`PairAlgorithm`] that knows them all, and the method's row that says
 //! what its setting is called.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use klimb_align::algorithms::{Budget, PairAlgorithm};
-use klimb_metrics::{LearnsFrom, METHODS, Method, SettingKind};
+use klimb_metrics::{METHODS, Method};
 
 /// A method with its setting: a curve of the figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,6 +54,16 @@ impl std::fmt::Display for Leash {
     }
 }
 
+impl Leash {
+    /// What its number is called in files, and the number.
+    fn in_files(self) -> (&'static str, f64) {
+        match self {
+            Self::Beta(beta) => ("beta", beta),
+            Self::TargetKl(target) => ("target_kl", target),
+        }
+    }
+}
+
 impl PairMethod {
     /// The algorithm, within a budget.
     ///
@@ -84,16 +96,29 @@ impl SweepMethod {
         }
     }
 
+    /// A method at a β; one on pairs that no β holds is what it always is.
+    ///
+    /// # Panics
+    /// If no sweep trains by the method.
+    pub(super) fn at_beta(method: Method, beta: f64) -> Self {
+        if method.learns_from_pairs() {
+            return Self::on_pairs(method, method.has_leash().then_some(beta));
+        }
+        let on_rollouts = [Self::Ppo(Leash::Beta(beta)), Self::PpoGt(Leash::Beta(beta))];
+        on_rollouts
+            .into_iter()
+            .find(|it| it.method() == method)
+            .unwrap_or_else(|| panic!("no sweep trains by {method}"))
+    }
+
     /// What a person reads in a legend.
     pub fn label(&self) -> String {
         let name = beginning_large(self.method().info().label);
         match self {
-            Self::Pairs(PairMethod { method, number: Some(number) }) => match method.info().setting {
-                SettingKind::Beta => format!("{name}, β {number}"),
-                SettingKind::Alpha => format!("{name}, α {number}"),
-                SettingKind::Count | SettingKind::None => name,
+            Self::Pairs(PairMethod { method, number }) => match method.info().setting.symbol().zip(*number) {
+                Some((symbol, number)) => format!("{name}, {symbol} {number}"),
+                None => name,
             },
-            Self::Pairs(PairMethod { number: None, .. }) => name,
             Self::Ppo(leash) | Self::PpoGt(leash) => format!("{name}, {leash}"),
             Self::BestOfN { largest } => format!("{name}, N to {largest}"),
         }
@@ -102,7 +127,7 @@ impl SweepMethod {
 
 /// Whether the runs of a method are told apart by a β or an α.
 const fn has_number(method: Method) -> bool {
-    matches!(method.info().setting, SettingKind::Beta | SettingKind::Alpha)
+    method.info().setting.knob().is_some()
 }
 
 /// A label as the beginning of a line: “unlikelihood” is a word in the table.
@@ -116,18 +141,20 @@ pub(super) fn name_in_files(method: Method) -> String {
     method.to_string().replace('-', "_")
 }
 
+/// What the number of a method's setting is called in files, if it has one: as its knob, but for α, which had its name before.
+fn field(method: Method) -> Option<&'static str> {
+    let knob = method.info().setting.knob()?;
+    Some(if knob == "unlikelihood_alpha" { "alpha" } else { knob })
+}
+
 /// A [`SweepMethod`] as the files of a sweep have it: its name, and the number that goes with it.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct InFiles {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    beta: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alpha: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    target_kl: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     largest: Option<usize>,
+    #[serde(flatten)]
+    numbers: BTreeMap<String, f64>,
 }
 
 /// Why a file's method cannot be one of a sweep.
@@ -141,63 +168,31 @@ enum NotInSweep {
 
 impl From<SweepMethod> for InFiles {
     fn from(swept: SweepMethod) -> Self {
-        let its = Self { name: name_in_files(swept.method()), ..Self::default() };
-        match swept {
-            SweepMethod::Pairs(PairMethod { method, number }) => match method.info().setting {
-                SettingKind::Beta => Self { beta: number, ..its },
-                SettingKind::Alpha => Self { alpha: number, ..its },
-                SettingKind::Count | SettingKind::None => its,
-            },
-            SweepMethod::Ppo(Leash::Beta(beta)) | SweepMethod::PpoGt(Leash::Beta(beta)) => {
-                Self { beta: Some(beta), ..its }
-            }
-            SweepMethod::Ppo(Leash::TargetKl(target)) | SweepMethod::PpoGt(Leash::TargetKl(target)) => {
-                Self { target_kl: Some(target), ..its }
-            }
-            SweepMethod::BestOfN { largest } => Self { largest: Some(largest), ..its },
-        }
+        let (number, largest) = match swept {
+            SweepMethod::Pairs(PairMethod { method, number }) => (field(method).zip(number), None),
+            SweepMethod::Ppo(leash) | SweepMethod::PpoGt(leash) => (Some(leash.in_files()), None),
+            SweepMethod::BestOfN { largest } => (None, Some(largest)),
+        };
+        let numbers = number.into_iter().map(|(field, number)| (field.to_owned(), number)).collect();
+        Self { name: name_in_files(swept.method()), largest, numbers }
     }
 }
 
 impl TryFrom<InFiles> for SweepMethod {
     type Error = NotInSweep;
 
-    fn try_from(InFiles { name, beta, alpha, target_kl, largest }: InFiles) -> Result<Self, NotInSweep> {
+    fn try_from(InFiles { name, largest, numbers }: InFiles) -> Result<Self, NotInSweep> {
         let without = |field| NotInSweep::Without { name: name.clone(), field };
-        let leash = || match (beta, target_kl) {
-            (Some(beta), _) => Ok(Leash::Beta(beta)),
-            (None, Some(target)) => Ok(Leash::TargetKl(target)),
-            (None, None) => Err(without("beta")),
-        };
-        let method = METHODS.iter().map(|info| info.method).find(|&method| name_in_files(method) == name);
-        match method {
+        let number = |field| numbers.get(field).copied().ok_or_else(|| without(field));
+        let leash = || number("target_kl").map(Leash::TargetKl).or_else(|_| number("beta").map(Leash::Beta));
+        match METHODS.iter().map(|info| info.method).find(|&method| name_in_files(method) == name) {
             Some(method) if method.learns_from_pairs() => {
-                let number = match method.info().setting {
-                    SettingKind::Beta => Some(beta.ok_or_else(|| without("beta"))?),
-                    SettingKind::Alpha => Some(alpha.ok_or_else(|| without("alpha"))?),
-                    SettingKind::Count | SettingKind::None => None,
-                };
-                Ok(Self::on_pairs(method, number))
+                Ok(Self::on_pairs(method, field(method).map(number).transpose()?))
             }
             Some(Method::Ppo) => Ok(Self::Ppo(leash()?)),
             Some(Method::PpoGt) => Ok(Self::PpoGt(leash()?)),
             Some(Method::BestOfN) => Ok(Self::BestOfN { largest: largest.ok_or_else(|| without("largest"))? }),
             Some(_) | None => Err(NotInSweep::Name(name)),
-        }
-    }
-}
-
-impl SweepMethod {
-    /// A method that is held by a β, at that β; one on pairs that is not is what it always is.
-    ///
-    /// # Panics
-    /// If it is no run of training, or PPO in a variant that no sweep has.
-    pub(super) fn at_beta(method: Method, beta: f64) -> Self {
-        match method.info().learns_from {
-            LearnsFrom::Pairs => Self::on_pairs(method, method.has_leash().then_some(beta)),
-            LearnsFrom::Rollouts if method.info().needs_reward_model => Self::Ppo(Leash::Beta(beta)),
-            LearnsFrom::Rollouts if method.has_leash() => Self::PpoGt(Leash::Beta(beta)),
-            LearnsFrom::Rollouts | LearnsFrom::Texts | LearnsFrom::Nothing => panic!("no sweep trains by {method}"),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner, PairOutcome, PairSize};
-use super::trainer::{Budget, PairSettings, PairTrainer, Reading, pair_trainer};
-use crate::language::{Adamw, Learner, MetricLine, Schedule};
+use super::trainer::{Budget, LossTerms, MarginTerms, PairSettings, PairTrainer, Reading, pair_trainer};
+use crate::language::{Adamw, Learner, MetricLine, Schedule, TokenComparison};
 use crate::limits;
 use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
@@ -283,8 +283,8 @@ impl<K: Kernels> Dpo<K> {
 pair_trainer!(
     Dpo,
     DpoMetrics,
-    fn outcomes(&self, k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
-        Some(Box::pin(self.outcomes(k)))
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Margin(self)
     },
     // Everything but the pairs a step and the optimiser.
     fn configure(&mut self, settings: &dyn Any) {
@@ -293,3 +293,29 @@ pair_trainer!(
         self.settings = DpoSettings { pairs, adamw, ..*settings };
     }
 );
+
+impl<K: Kernels> MarginTerms<K> for Dpo<K> {
+    fn outcomes(&self, k: &mut K) -> Reading<Vec<PairOutcome>> {
+        Box::pin(self.outcomes(k))
+    }
+
+    fn shares(&self, numbers: &TokenComparison) -> Vec<f64> {
+        let DpoSettings { beta, length_normalised, reference_free, .. } = self.settings;
+        let tokens = numbers.logprobs.len().max(1) as f64;
+        let weight = beta / if length_normalised { tokens } else { 1.0 };
+        let logs = if reference_free { numbers.logprobs.clone() } else { numbers.log_ratios() };
+        logs.into_iter().map(|log| weight * log).collect()
+    }
+
+    fn beta(&self) -> f64 {
+        self.settings.beta
+    }
+
+    fn label_smoothing(&self) -> f64 {
+        self.settings.label_smoothing
+    }
+
+    fn variant(&self) -> String {
+        self.settings.variant()
+    }
+}

@@ -21,5 +21,5 @@ pub use ppo::{Ppo, PpoMetrics, PpoSettings, PpoStart, Rollout, RolloutMetrics, S
 pub use preferred_ft::PreferredFt;
 pub use reward_model::{RewardModel, RewardModelMetrics, RewardModelSettings, ScoredPair};
 pub use sft::{Sft, SftMetrics, SftSettings};
-pub use trainer::{Budget, PairSettings, PairTrainer, Reading};
+pub use trainer::{Budget, LossTerms, MarginTerms, PairSettings, PairTrainer, Reading};
 pub use unlikelihood::{Unlikelihood, UnlikelihoodMetrics, UnlikelihoodOutcome, UnlikelihoodSettings};

@@ -151,7 +151,7 @@ mod tests {
             let Some(algorithm) = PairAlgorithm::of(info.method, Budget::default()) else { continue };
             let moved = algorithm.with_setting(0.75);
             match info.setting {
-                SettingKind::Beta | SettingKind::Alpha => assert_eq!(moved.setting(), Setting::Number(0.75)),
+                SettingKind::Knob(_) => assert_eq!(moved.setting(), Setting::Number(0.75)),
                 SettingKind::Count | SettingKind::None => {
                     assert_eq!(moved, algorithm, "{}", info.file_name);
                     assert!(matches!(moved.setting(), Setting::Label(_)), "{}", info.file_name);

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use super::pairs::PairBatch;
 use super::sft::{Sft, SftMetrics, SftSettings};
-use super::trainer::{Budget, PairSettings, PairTrainer, pair_trainer};
+use super::trainer::{Budget, LossTerms, PairSettings, PairTrainer, pair_trainer};
 use crate::language::Learner;
 use klimb_metrics::{Method, Setting};
 use klimb_network::backend::network::Network;
@@ -97,4 +97,11 @@ impl<K: Kernels> PreferredFt<K> {
     }
 }
 
-pair_trainer!(PreferredFt, SftMetrics, fn configure(&mut self, _settings: &dyn Any) {});
+pair_trainer!(
+    PreferredFt,
+    SftMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: 0.0 }
+    },
+    fn configure(&mut self, _settings: &dyn Any) {}
+);

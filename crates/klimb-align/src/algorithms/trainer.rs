@@ -7,7 +7,7 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairOutcome};
-use crate::language::{Adamw, Learner, Schedule};
+use crate::language::{Adamw, Learner, Schedule, TokenComparison};
 use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
@@ -100,14 +100,9 @@ pub trait PairTrainer<K: Kernels> {
     /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64);
 
-    /// What each pair of the last step contributed, as it was before the update; `None` of a method without a reference,
-    /// which has no implicit rewards.
-    ///
-    /// # Errors
-    /// As any read of the backend: `DeviceLost` or `Readback`.
-    fn outcomes(&self, _k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
-        None
-    }
+    /// What its loss makes of a pair, as the row of the method says
+    /// ([`MethodInfo::pair_loss`](klimb_metrics::MethodInfo::pair_loss)).
+    fn loss_terms(&self) -> LossTerms<'_, K>;
 
     /// Changes what can change in the midst of a run, from the next step on. Where nothing can, another setting is another
     /// run. `settings` are its method's [`PairSettings`].
@@ -115,6 +110,38 @@ pub trait PairTrainer<K: Kernels> {
     /// # Panics
     /// If something can change, and the settings are another method's.
     fn configure(&mut self, settings: &dyn Any);
+}
+
+/// What the loss of a method makes of a pair, for a reader who wants to follow a step.
+pub enum LossTerms<'a, K: Kernels> {
+    /// It is of the margin between the implicit rewards of chosen and rejected, of which the method can tell.
+    Margin(&'a dyn MarginTerms<K>),
+    /// It is of the likelihoods: −log π(y_w) + α·log π(y_l).
+    Likelihood {
+        /// α, the weight of pushing the rejected down; 0 where they play no part.
+        alpha: f64,
+    },
+}
+
+/// What a method with implicit rewards tells of its last step.
+pub trait MarginTerms<K: Kernels> {
+    /// What each pair contributed, as it was before the update.
+    ///
+    /// # Errors
+    /// As any read of the backend: `DeviceLost` or `Readback`.
+    fn outcomes(&self, k: &mut K) -> Reading<Vec<PairOutcome>>;
+
+    /// What each token adds to the implicit reward of its completion.
+    fn shares(&self, numbers: &TokenComparison) -> Vec<f64>;
+
+    /// β of the step.
+    fn beta(&self) -> f64;
+
+    /// The share of labels that the step took to be wrong, ε.
+    fn label_smoothing(&self) -> f64;
+
+    /// In what the step was not what the method's paper has, in words; empty where it was.
+    fn variant(&self) -> String;
 }
 
 /// The trait's first four functions by an algorithm's own of the same names, its metrics as rows; what an algorithm has beyond

@@ -6,7 +6,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner, PairSize};
-use super::trainer::{Budget, PairSettings, PairTrainer, pair_trainer};
+use super::trainer::{Budget, LossTerms, PairSettings, PairTrainer, pair_trainer};
 use crate::language::{Adamw, Learner, MetricLine, Schedule};
 use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
@@ -219,4 +219,11 @@ impl<K: Kernels> Unlikelihood<K> {
     }
 }
 
-pair_trainer!(Unlikelihood, UnlikelihoodMetrics, fn configure(&mut self, _settings: &dyn Any) {});
+pair_trainer!(
+    Unlikelihood,
+    UnlikelihoodMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: self.settings.alpha }
+    },
+    fn configure(&mut self, _settings: &dyn Any) {}
+);

@@ -140,7 +140,8 @@ impl<K: Kernels> Policies<K> {
 
     /// Whether the next step of a policy waits for a chunk of preference pairs. One that has not begun will begin at the first.
     pub fn wants_pairs(&self, models: &Models<K>, method: Method) -> bool {
-        let at_the_first = || models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size);
+        let is_without = || models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size);
+        let at_the_first = || pairs::writes_own_pairs(models, method) || is_without();
         self.get(method).map_or_else(|| method.learns_from_pairs() && at_the_first(), |run| run.wants_pairs(models))
     }
 
@@ -151,6 +152,10 @@ impl<K: Kernels> Policies<K> {
         models: &mut Models<K>,
         method: Method,
     ) -> Result<(), BackendError> {
+        // What a policy is to write itself, it writes when it has begun.
+        if pairs::writes_own_pairs(models, method) {
+            self.begin(k, models, method);
+        }
         match self.0.get_mut(&method) {
             Some(run) => run.extend_pairs(k, models).await,
             None => models.extend_pairs(k).await,

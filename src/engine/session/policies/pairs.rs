@@ -1,12 +1,12 @@
 //! A policy that learns from preference pairs, by whichever method.
 
 use super::{LiveRun, Slice, SliceOrder, Work};
-use crate::engine::protocol::Inside;
+use crate::engine::protocol::{Inside, Stage};
 use crate::engine::session::models::{Models, TOLD, preferences};
-use crate::engine::session::reports::{self, SeenPairs};
-use crate::engine::settings::Settings;
+use crate::engine::session::reports::{PairReport, SeenPairs};
+use crate::engine::settings::{PAIRS_BY_POLICY, Settings};
 use klimb_align::algorithms::{
-    Budget, DpoSettings, PairAlgorithm, PairBatch, PairTrainer, Reading, UnlikelihoodSettings,
+    Budget, DpoSettings, LossTerms, PairAlgorithm, PairBatch, PairTrainer, Reading, UnlikelihoodSettings,
 };
 use klimb_align::language::{Learner, Schedule};
 use klimb_lab::{PairOrder, PreferenceData};
@@ -40,6 +40,12 @@ fn algorithm(method: Method, settings: &Settings) -> Option<PairAlgorithm> {
     })
 }
 
+/// Whether the policies of a method write the pairs that they learn from themselves. A person's are used as they are.
+pub(super) fn writes_own_pairs<K: Kernels>(models: &Models<K>, method: Method) -> bool {
+    let can = Stage::of(method).is_some_and(|stage| PAIRS_BY_POLICY.contains(&stage));
+    can && models.settings.online_pairs && !models.pairs_are_loaded()
+}
+
 /// A policy that learns from pairs, and how far it is through them.
 pub(super) struct PairRun<K: Kernels> {
     method: Method,
@@ -54,9 +60,7 @@ impl<K: Kernels> PairRun<K> {
     pub fn new(k: &mut K, models: &Models<K>, method: Method) -> Option<Self> {
         let (network, reference) = (models.network.clone(), &models.sft.parameters);
         let trainer = algorithm(method, &models.settings)?.start(k, network, reference, MAX_SEQUENCE - 1);
-        let given = models.given.as_deref();
-        let own =
-            if method == Method::Dpo { preferences::online(k, &models.network, &models.settings, given) } else { None };
+        let own = writes_own_pairs(models, method).then(|| preferences::online(k, &models.network, &models.settings));
         Some(Self { method, trainer, order: PairOrder::default(), own })
     }
 
@@ -109,22 +113,13 @@ impl<K: Kernels> PairRun<K> {
         let numbers = models.scorer.compare(k, policy, &models.reference, &told).await?;
         let before = models.scorer.token_logprobs(k, policy, &all).await?;
         self.trainer.step(k, &batch);
-        let outcomes = match self.trainer.outcomes(k) {
-            Some(outcomes) => Some(outcomes.await?),
-            None => None,
-        };
         let rows = self.trainer.rows(k).await?;
         let after = models.scorer.token_logprobs(k, &self.trainer.learner().parameters, &all).await?;
         let seen = SeenPairs::new(&batch, numbers, &before, &after);
-        let (settings, row) = (&models.settings, rows.last());
-        let inside = match (outcomes, algorithm(self.method, settings)) {
-            (Some(outcomes), Some(PairAlgorithm::Dpo(dpo))) => {
-                Inside::Dpo(reports::batch(&models.world, (self.method, &dpo), &seen, &outcomes, row))
-            }
-            (_, _) => {
-                let its = (self.method, settings.unlikelihood_alpha);
-                Inside::Likelihood(reports::likelihood_batch(&models.world, its, &seen, row))
-            }
+        let report = PairReport { world: &models.world, method: self.method, seen: &seen, row: rows.last() };
+        let inside = match self.trainer.loss_terms() {
+            LossTerms::Margin(terms) => Inside::Dpo(report.of_margins(terms, &terms.outcomes(k).await?)),
+            LossTerms::Likelihood { alpha } => Inside::Likelihood(report.of_likelihoods(alpha)),
         };
         Ok((inside, rows))
     }
