@@ -26,7 +26,6 @@ const SAID: [&str; 3] = ["say(", "say!(", "key("];
 /// Where sentences are put together in English that the page recognises: failures with their remedies, and what the engine
 /// reports in words. All that has several words there is taken for one.
 const REPORTED: &[&str] = &[
-    "crates/klimb-align/src/algorithms",
     "crates/klimb-metrics/src/method.rs",
     "crates/klimb-network/src/backend/interface.rs",
     "crates/klimb-charts/src/lib.rs",
@@ -200,10 +199,14 @@ fn tables() -> Vec<&'static str> {
 /// Every text of the page.
 fn keys() -> BTreeSet<String> {
     let page = translation::texts(&read("index.html")).into_iter().map(|text| text.key);
-    let said = ["src/page", "crates/klimb-charts/src", "crates/klimb-metrics/src/method.rs"]
-        .into_iter()
-        .flat_map(sources)
-        .flat_map(|source| said(&source));
+    let speaking = [
+        "src/page",
+        "src/engine/session",
+        "crates/klimb-charts/src",
+        "crates/klimb-metrics/src/method.rs",
+        "crates/klimb-align/src/algorithms",
+    ];
+    let said = speaking.into_iter().flat_map(sources).flat_map(|source| said(&source));
     let reported = REPORTED.iter().flat_map(|path| sources(path)).flat_map(|source| reported(&source));
     page.chain(said).chain(reported).chain(tables().into_iter().map(str::to_owned)).collect()
 }

@@ -15,6 +15,7 @@ use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_network::objectives::DpoLoss;
 use klimb_numerics::real::Real;
 use klimb_text::ConfigError;
+use klimb_text::words::key;
 
 /// Settings of DPO.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -62,11 +63,11 @@ impl DpoSettings {
     pub fn variant(&self) -> String {
         let loss = match self.loss {
             DpoLoss::Sigmoid => None,
-            DpoLoss::Hinge => Some("hinge loss"),
+            DpoLoss::Hinge => Some(key("hinge loss")),
             DpoLoss::Ipo => Some("IPO"),
         };
-        let length = self.length_normalised.then_some("length-normalised");
-        let reference = self.reference_free.then_some("reference-free");
+        let length = self.length_normalised.then_some(key("length-normalised"));
+        let reference = self.reference_free.then_some(key("reference-free"));
         [loss, length, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
