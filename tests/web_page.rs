@@ -183,7 +183,7 @@ fn events_come_back_as_they_were() {
         step: 16,
         size: 256,
         updates: 16,
-        kl_coefficient: 0.5,
+        beta: 0.5,
         score: 0.0,
         kl: 0.25,
         clip_range: 0.2,

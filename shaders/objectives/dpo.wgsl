@@ -7,22 +7,22 @@
 // 2023, equation 17), (s/β − 1/(2β))².
 //
 // One invocation per pair. sequence_logprobs and references: the chosen completions' (pairs), then the rejected ones'.
-// settings: β, ε. Writes dsequence_logprobs, the gradient of the mean loss, and statistics of (6, pairs): losses,
-// chosen rewards, rejected rewards (β times the log-ratio), accuracies, chosen logprobs, rejected logprobs.
+// Writes dsequence_logprobs, the gradient of the mean loss, and statistics of (6, pairs): losses, chosen rewards,
+// rejected rewards (β times the log-ratio), accuracies, chosen logprobs, rejected logprobs.
 
 struct DpoSize {
     pairs: u32,
     loss: u32,
     references_offset: u32,
-    settings_offset: u32,
+    beta: f32,
+    label_smoothing: f32,
 }
 
 @group(0) @binding(0) var<uniform> size: DpoSize;
 @group(0) @binding(1) var<storage, read> sequence_logprobs: array<f32>;
 @group(0) @binding(2) var<storage, read> references: array<f32>;
-@group(0) @binding(3) var<storage, read> settings: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dsequence_logprobs: array<f32>;
-@group(0) @binding(5) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dsequence_logprobs: array<f32>;
+@group(0) @binding(4) var<storage, read_write> statistics: array<f32>;
 
 // Both exponentiate −|x| only, which cannot overflow.
 fn log_sigmoid(x: f32) -> f32 {
@@ -53,16 +53,15 @@ fn dpo(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     if (pair >= size.pairs) {
         return;
     }
-    let beta = settings[size.settings_offset];
-    let smoothing = settings[size.settings_offset + 1u];
+    let beta = size.beta;
     let chosen = sequence_logprobs[pair];
     let rejected = sequence_logprobs[size.pairs + pair];
     let chosen_reward = beta * (chosen - references[size.references_offset + pair]);
     let rejected_reward = beta * (rejected - references[size.references_offset + size.pairs + pair]);
     let margin = chosen_reward - rejected_reward;
 
-    let right = (1.0 - smoothing) * term(beta, margin);
-    let wrong = smoothing * term(beta, -margin);
+    let right = (1.0 - size.label_smoothing) * term(beta, margin);
+    let wrong = size.label_smoothing * term(beta, -margin);
     let dchosen = -beta * (right.y - wrong.y) / f32(size.pairs);
     dsequence_logprobs[pair] = dchosen;
     dsequence_logprobs[size.pairs + pair] = -dchosen;

@@ -7,7 +7,7 @@
 // of tokens it keeps: what weighs nothing is never read. The rows may be a part of a batch: they begin at `first` in
 // values, dvalues and each column of numbers (3) and dnumbers (2), and the columns are `stride` apart.
 // rollout: old logprobs (rows), advantages (rows); for ppo_value: old values (rows), returns (rows).
-// settings: clip range, entropy coefficient; for ppo_value: value clip range, value coefficient.
+// clip_range: of the ratio, or of the value; coefficient: the weight of the entropy bonus, or of the value loss.
 // statistics of ppo_policy, (7, rows): policy loss, k1, k2, k3 of KL(π_old‖π), clipped, ratio, entropy; of ppo_value,
 // (2, rows): value loss, clipped; all times the token's weight.
 
@@ -17,19 +17,19 @@ struct PpoSize {
     stride: u32,
     weights_offset: u32,
     rollout_offset: u32,
-    settings_offset: u32,
     statistics_offset: u32,
+    clip_range: f32,
+    coefficient: f32,
 }
 
 @group(0) @binding(0) var<uniform> size: PpoSize;
 @group(0) @binding(1) var<storage, read> numbers: array<f32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read> rollout: array<f32>;
-@group(0) @binding(4) var<storage, read> settings: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dnumbers: array<f32>;
-@group(0) @binding(6) var<storage, read_write> statistics: array<f32>;
-@group(0) @binding(7) var<storage, read> values: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dvalues: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dnumbers: array<f32>;
+@group(0) @binding(5) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(6) var<storage, read> values: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dvalues: array<f32>;
 
 // exp(x) − 1 without losing what is left of a small x.
 fn exp_m1(x: f32) -> f32 {
@@ -50,18 +50,17 @@ fn ppo_policy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
     var dentropy = 0.0;
     var columns = array<f32, 7>();
     if (weight != 0.0) {
-        let clip_range = settings[size.settings_offset];
         let entropy = numbers[size.stride + size.first + row];
         let advantage = rollout[size.rollout_offset + size.rows + row];
         let log_ratio = numbers[size.first + row] - rollout[size.rollout_offset + row];
         let ratio = exp(log_ratio);
         let free = -advantage * ratio;
-        let clipped = -advantage * clamp(ratio, 1.0 - clip_range, 1.0 + clip_range);
+        let clipped = -advantage * clamp(ratio, 1.0 - size.clip_range, 1.0 + size.clip_range);
         dlogprob = weight * select(free, 0.0, clipped > free);
-        dentropy = -weight * settings[size.settings_offset + 1u];
+        dentropy = -weight * size.coefficient;
 
         let beyond = exp_m1(log_ratio);
-        let is_clipped = select(0.0, 1.0, abs(beyond) > clip_range);
+        let is_clipped = select(0.0, 1.0, abs(beyond) > size.clip_range);
         columns = array<f32, 7>(
             max(free, clipped), -log_ratio, 0.5 * log_ratio * log_ratio, beyond - log_ratio, is_clipped, ratio, entropy,
         );
@@ -84,18 +83,17 @@ fn ppo_value(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     var loss = 0.0;
     var is_clipped = 0.0;
     if (weight != 0.0) {
-        let clip_range = settings[size.settings_offset];
         let value = values[size.first + row];
         let old_value = rollout[size.rollout_offset + row];
         let target_value = rollout[size.rollout_offset + size.rows + row];
         let free = value - target_value;
-        let clipped = clamp(value, old_value - clip_range, old_value + clip_range) - target_value;
+        let clipped = clamp(value, old_value - size.clip_range, old_value + size.clip_range) - target_value;
         if (clipped * clipped > free * free) {
             loss = 0.5 * clipped * clipped;
             is_clipped = 1.0;
         } else {
             loss = 0.5 * free * free;
-            dvalue = weight * settings[size.settings_offset + 1u] * free;
+            dvalue = weight * size.coefficient * free;
         }
     }
     dvalues[size.first + row] = dvalue;

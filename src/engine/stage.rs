@@ -100,6 +100,11 @@ impl Stage {
         Self::ALL.into_iter().filter(|stage| stage.policy().is_some())
     }
 
+    /// The stages that train a policy which β holds.
+    pub fn on_leash() -> impl Iterator<Item = Self> {
+        Self::of_policies().filter(|stage| stage.policy().is_some_and(Method::has_leash))
+    }
+
     /// Whether it learns from preference pairs, be it by the reward model.
     pub const fn learns_from_labels(self) -> bool {
         match self.kind() {

@@ -125,8 +125,9 @@ impl RunSettings {
         }
         let mut settings = self.now;
         // A sweep's runs have each their own, and the seed is the engine's.
-        if let (Setting::Number(number), true) = (&point.point.setting, method.has_leash()) {
-            settings.beta = *number;
+        if let (Setting::Number(number), Some(knob)) = (&point.point.setting, method.info().setting.knob()) {
+            // Where the number is nothing that the knob takes, the run was not trained here.
+            let _ = Knob::named(knob).map(|knob| knob.set(&mut settings, *number));
         }
         let before = self.runs.get(&(point.run, method)).copied();
         let changed = before.is_some_and(|(earlier, changed)| changed || earlier != settings);
@@ -225,6 +226,11 @@ mod tests {
             Some((Settings { beta: 0.05, ..other }, true)),
             "β was moved in its midst"
         );
+        let mut pushed = point(1, "unlikelihood", 2);
+        pushed.point.setting = Setting::Number(0.7);
+        notes.record(&pushed);
+        let alone = Settings { beta: 0.05, unlikelihood_alpha: 0.7, ..other };
+        assert_eq!(notes.of(1, Method::Unlikelihood), Some((alone, false)), "the number of a method without β is no β");
         notes.record(&point(0, "sft", 0));
         assert_eq!(notes.of(0, Method::Sft), None, "the reference is no run");
         let mut again = RunSettings::default();

@@ -283,7 +283,7 @@ impl State {
                 self.keeping.acknowledged(id);
                 // In a sweep her β waits for its end.
                 if let Some(beta) = beta.filter(|_| self.sweep.stage.is_none()) {
-                    for stage in Stage::of_policies().filter(|it| it.policy().is_some_and(Method::has_leash)) {
+                    for stage in Stage::on_leash() {
                         if let Some(last) = self.metrics.get(&stage).and_then(|rows| rows.last()) {
                             self.beta_changes.entry(stage).or_default().push((last.step, beta));
                         }

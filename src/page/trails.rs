@@ -7,7 +7,7 @@ use super::annotator::{PairNames, PairSource};
 use super::format;
 use crate::engine::protocol::Point;
 use klimb_charts::Trail;
-use klimb_metrics::{FrontierPoint, Method, Setting, SettingKind};
+use klimb_metrics::{FrontierPoint, KnobSetting, Method, Setting, SettingKind};
 use klimb_text::words::{decimal, heard};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
@@ -96,11 +96,10 @@ pub fn run_name(point: &Point, names: &PairNames) -> String {
     let name = match (&point.point.setting, point.point.method.info().setting) {
         (Setting::Number(_) | Setting::Label(_), SettingKind::None) => method.to_owned(),
         (Setting::Number(n), SettingKind::Count) => format!("{method}, N {n}"),
-        (Setting::Number(alpha), SettingKind::Alpha) => format!("{method}, α {}", format::beta(*alpha)),
-        (Setting::Number(beta), SettingKind::Beta) => format!("{method}, β {}", format::beta(*beta)),
-        (Setting::Label(label), SettingKind::Beta | SettingKind::Alpha | SettingKind::Count) => {
-            format!("{method}, {}", heard(label))
+        (Setting::Number(number), SettingKind::Knob(KnobSetting { symbol, .. })) => {
+            format!("{method}, {symbol} {}", format::beta(*number))
         }
+        (Setting::Label(label), SettingKind::Knob(_) | SettingKind::Count) => format!("{method}, {}", heard(label)),
     };
     told_apart(name, point, names)
 }
@@ -130,13 +129,7 @@ pub fn setting(point: &FrontierPoint, recorded: bool) -> String {
 
 /// What the number is that a method's points have as their setting.
 pub fn setting_name(method: Method, recorded: bool) -> Option<&'static str> {
-    match method.info().setting {
-        SettingKind::Beta if recorded && method == Method::Ppo => Some("KL target"),
-        SettingKind::Beta => Some("β"),
-        SettingKind::Alpha => Some("α"),
-        SettingKind::Count => Some("N"),
-        SettingKind::None => None,
-    }
+    if recorded && method == Method::Ppo { Some("KL target") } else { method.info().setting.symbol() }
 }
 
 #[cfg(test)]

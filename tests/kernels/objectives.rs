@@ -31,13 +31,12 @@ fn sft() {
 fn unlikelihood() {
     fn case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize) -> Tensors {
         let logprobs = floats(k, &noise("logprobs", 2 * pairs));
-        let settings = floats(k, &[9.0, 0.3]);
         let (mut dlogprobs, mut statistics) =
             (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 4 * pairs));
         kernels::Unlikelihood {
             pairs,
+            alpha: 0.3,
             sequence_logprobs: &logprobs,
-            settings: At::new(&settings, 1),
             dsequence_logprobs: &mut dlogprobs,
             statistics: &mut statistics,
         }
@@ -51,20 +50,20 @@ fn unlikelihood() {
 }
 
 /// `scale` takes β·s up to about ±300, where a careless sigmoid overflows.
-fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, loss: DpoLoss, settings: [f32; 2], scale: f32) -> Tensors {
+fn dpo_case<K: Kernels<Real = f32>>(k: &mut K, pairs: usize, loss: DpoLoss, settings: [f64; 2], scale: f32) -> Tensors {
     let scaled = |purpose, len| noise(purpose, len).iter().map(|x| scale * x).collect::<Vec<_>>();
     let logprobs = floats(k, &scaled("logprobs", 2 * pairs));
     let references = floats(k, &scaled("references", OFFSET + 2 * pairs));
-    let settings = floats(k, &[9.0, settings[0], settings[1]]);
+    let [beta, label_smoothing] = settings;
     let (mut dlogprobs, mut statistics) =
         (k.floats("dsequence_logprobs", 2 * pairs), k.floats("statistics", 6 * pairs));
-    let (references, settings) = (At::new(&references, OFFSET), At::new(&settings, 1));
     kernels::Dpo {
         pairs,
         loss,
+        beta,
+        label_smoothing,
         sequence_logprobs: &logprobs,
-        references,
-        settings,
+        references: At::new(&references, OFFSET),
         dsequence_logprobs: &mut dlogprobs,
         statistics: &mut statistics,
     }

@@ -29,16 +29,16 @@ fn policy_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize) -> Tensors {
     let weights = floats(k, &weights(rows));
     let old_logprobs = recorded(&now[first..first + rows], "old logprobs");
     let rollout = floats(k, &[&[7.0; OFFSET][..], &old_logprobs, &noise("advantages", rows)].concat());
-    let settings = floats(k, &[9.0, 0.2, 0.05]);
     let mut dnumbers = floats(k, &vec![0.5; 2 * stride]);
     let mut statistics = k.floats("statistics", 2 + PPO_POLICY_COLUMNS * rows);
-    let (weights, rollout, settings) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET), At::new(&settings, 1));
+    let (weights, rollout) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET));
     kernels::PpoPolicy {
         size,
+        clip_range: 0.2,
+        entropy_coefficient: 0.05,
         numbers: &numbers,
         weights,
         rollout,
-        settings,
         dnumbers: &mut dnumbers,
         statistics: AtMut::new(&mut statistics, 2),
     }
@@ -62,23 +62,23 @@ fn ppo_policy() {
     }
 }
 
-fn value_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize, value_clip_range: f32) -> Tensors {
+fn value_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize, value_clip_range: f64) -> Tensors {
     let PpoSize { rows, first, stride } = size;
     let now = noise("values", stride);
     let values = floats(k, &now);
     let weights = floats(k, &weights(rows));
     let old_values = recorded(&now[first..first + rows], "old values");
     let rollout = floats(k, &[&[7.0; OFFSET][..], &old_values, &noise("returns", rows)].concat());
-    let settings = floats(k, &[9.0, value_clip_range, 0.1]);
     let mut dvalues = floats(k, &vec![0.5; stride]);
     let mut statistics = k.floats("statistics", 2 + PPO_VALUE_COLUMNS * rows);
-    let (weights, rollout, settings) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET), At::new(&settings, 1));
+    let (weights, rollout) = (At::new(&weights, OFFSET), At::new(&rollout, OFFSET));
     kernels::PpoValue {
         size,
+        clip_range: value_clip_range,
+        value_coefficient: 0.1,
         values: &values,
         weights,
         rollout,
-        settings,
         dvalues: &mut dvalues,
         statistics: AtMut::new(&mut statistics, 2),
     }
@@ -96,7 +96,7 @@ fn value_case<K: Kernels<Real = f32>>(k: &mut K, size: PpoSize, value_clip_range
 fn ppo_value() {
     let (mut gpu, mut cpu) = (gpu(), cpu());
     for (rows, first, stride) in [(1, 0, 1), (65, 0, 65), (33, 31, 64), (200, 70, 300)] {
-        for value_clip_range in [0.05, f32::MAX] {
+        for value_clip_range in [0.05, f64::from(f32::MAX)] {
             let size = PpoSize { rows, first, stride };
             let on_gpu = value_case(&mut gpu, size, value_clip_range);
             assert_parity(&format!("{size:?}"), &on_gpu, &value_case(&mut cpu, size, value_clip_range));

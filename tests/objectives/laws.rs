@@ -5,7 +5,7 @@
 use std::f64::consts::LN_2;
 
 use klimb::objectives::{
-    DpoLoss, adapted_kl_coefficient, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten,
+    DpoLoss, adapted_beta, k1, k2, k3, kl_per_sequence, preference_probability, sft, sigmoid, whiten,
 };
 use klimb::rng::Generator;
 
@@ -460,7 +460,7 @@ fn k1_and_k3_have_the_divergence_as_their_mean() {
 
 #[test]
 fn the_kl_controller_steers_towards_its_target_a_fifth_at_a_time() {
-    let next = |kl| adapted_kl_coefficient(0.5, kl, 4.0, 256, 1024.0);
+    let next = |kl| adapted_beta(0.5, kl, 4.0, 256, 1024.0);
     assert_eq!(next(4.0), 0.5);
     assert!((next(4.4) - 0.5 * (1.0 + 0.1 / 4.0)).abs() < TOLERANCE, "10 % too far");
     for far in [5.0, 40.0] {

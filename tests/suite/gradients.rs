@@ -140,14 +140,14 @@ impl Bench {
                 }
                 .run(k);
                 let references: Vec<f64> = (0..2 * pairs).map(|i| -9.0 - 1.5 * (i % 3) as f64).collect();
-                let (settings, mut dsums, mut statistics) =
-                    (vec![0.7, 0.1], vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
+                let (mut dsums, mut statistics) = (vec![0.0; 2 * pairs], vec![0.0; 6 * pairs]);
                 kernels::Dpo {
                     pairs,
                     loss: DpoLoss::Sigmoid,
+                    beta: 0.7,
+                    label_smoothing: 0.1,
                     sequence_logprobs: &sums,
                     references: At::new(&references, 0),
-                    settings: At::new(&settings, 0),
                     dsequence_logprobs: &mut dsums,
                     statistics: &mut statistics,
                 }
@@ -174,19 +174,18 @@ impl Bench {
                     .map(|i| if i < rows { -3.0 + coefficient(i) } else { 3.0 * coefficient(i) })
                     .collect();
                 let (entropy_coefficient, value_coefficient) = (0.3, 0.5);
-                let settings = vec![0.2, entropy_coefficient, 0.4, value_coefficient];
                 let size = PpoSize { rows, first: 0, stride: rows };
                 let mut statistics = vec![0.0; (PPO_POLICY_COLUMNS + PPO_VALUE_COLUMNS) * rows];
                 let value_column = PPO_POLICY_COLUMNS * rows;
                 let (weights, recorded) = (At::new(&weights, 0), |at| At::new(&recorded, at));
-                let (policy_settings, value_settings) = (At::new(&settings, 0), At::new(&settings, 2));
                 let columns = AtMut::new(&mut statistics, 0);
                 kernels::PpoPolicy {
                     size,
+                    clip_range: 0.2,
+                    entropy_coefficient,
                     numbers,
                     weights,
                     rollout: recorded(0),
-                    settings: policy_settings,
                     dnumbers: &mut dnumbers,
                     statistics: columns,
                 }
@@ -194,10 +193,11 @@ impl Bench {
                 let columns = AtMut::new(&mut statistics, value_column);
                 kernels::PpoValue {
                     size,
+                    clip_range: 0.4,
+                    value_coefficient,
                     values,
                     weights,
                     rollout: recorded(2 * rows),
-                    settings: value_settings,
                     dvalues: &mut dvalues,
                     statistics: columns,
                 }

@@ -6,20 +6,20 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
-use klimb::algorithms::PpoSettings;
+use klimb::algorithms::{Budget, PpoSettings};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::engine::protocol::Stage;
 use klimb::experiments::{
-    BestOf, Budget, ComparedPart, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings,
-    Contestant, EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings,
-    Progress, Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink,
-    StudyError, SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth,
-    compare_part, hack, learned_optimum, measure_scaling, model_config, run, sample_optimum, train_part,
-    train_reference, train_reward_model,
+    BestOf, ComparedPart, ComparisonSettings, ComparisonTask, ComparisonWatch, Contest, ContestSettings, Contestant,
+    EvaluationSettings, HackingSettings, LearnedReward, Leash, OptimumSettings, PlannedRun, PpoRunSettings, Progress,
+    Reference, ReferenceRecipe, RewardModelPlan, RewardModelRun, ScalingPart, ScalingSettings, Sink, StudyError,
+    SweepMethod, SweepPoint, SweepRollouts, SweepRun, SweepSettings, TrainedRewardModel, Worth, compare_part, hack,
+    learned_optimum, measure_scaling, model_config, run, sample_optimum, train_part, train_reference,
+    train_reward_model,
 };
 use klimb::language::Sequence;
-use klimb::metrics::MetricRow;
+use klimb::metrics::{Method, MetricRow};
 use klimb::model::{Checkpoint, ModelConfig, initial_parameters, with_random_head};
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
@@ -37,9 +37,9 @@ fn start(world: &World) -> (ModelConfig, Vec<f32>) {
 /// A sweep of every method with a few steps of each.
 fn sweep() -> SweepSettings {
     let methods = [
-        SweepMethod::Dpo { beta: 0.3 },
-        SweepMethod::Unlikelihood { alpha: 0.1 },
-        SweepMethod::PreferredFt,
+        SweepMethod::on_pairs(Method::Dpo, Some(0.3)),
+        SweepMethod::on_pairs(Method::Unlikelihood, Some(0.1)),
+        SweepMethod::on_pairs(Method::PreferredFt, None),
         SweepMethod::Ppo(Leash::Beta(0.3)),
         SweepMethod::PpoGt(Leash::TargetKl(3.0)),
         SweepMethod::BestOfN { largest: 4 },

@@ -3,16 +3,16 @@
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use klimb::algorithms::PpoSettings;
+use klimb::algorithms::{Budget, PairAlgorithm, PpoSettings};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, BestOfNRun, BestOfNSettings, Budget, EvaluationSettings, Leash, Plan, PlannedRun, Reference, Sink,
-    StudyError, SweepError, SweepMethod, SweepPoint, SweepRun, SweepSettings, TrainingSettings, limits, model_config,
-    reference_point, run, run_best_of_n,
+    BestOfNRun, BestOfNSettings, EvaluationSettings, Leash, Plan, PlannedRun, Reference, Sink, StudyError, SweepError,
+    SweepMethod, SweepPoint, SweepRun, SweepSettings, TrainingSettings, limits, model_config, reference_point, run,
+    run_best_of_n,
 };
 use klimb::language::Schedule;
-use klimb::metrics::MetricRow;
+use klimb::metrics::{Method, MetricRow};
 use klimb::model::{ModelConfig, initial_parameters, with_random_head};
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
@@ -61,7 +61,11 @@ fn smoke(peak: f64) -> SweepSettings {
 fn a_run_whose_last_step_leaves_no_numbers_ends_in_an_error() {
     let (world, config, reference) = start();
     let (k, network) = (&mut Cpu::<f32>::new(), Network::new(config));
-    for method in [SweepMethod::Dpo { beta: 0.3 }, SweepMethod::PreferredFt, SweepMethod::PpoGt(Leash::Beta(0.3))] {
+    for method in [
+        SweepMethod::on_pairs(Method::Dpo, Some(0.3)),
+        SweepMethod::on_pairs(Method::PreferredFt, None),
+        SweepMethod::PpoGt(Leash::Beta(0.3)),
+    ] {
         let settings = smoke(1e39);
         let plan = settings.plan(&SweepRun { method, seed: 1 });
         let start = Reference { network: &network, parameters: &reference };
@@ -94,7 +98,9 @@ fn models_with_weights_too_large_are_named() {
 
 #[test]
 fn what_would_not_fit_is_refused_with_its_reason() {
-    let Plan::Train(training) = smoke(1e-3).plan(&SweepRun { method: SweepMethod::Dpo { beta: 0.3 }, seed: 1 }) else {
+    let Plan::Train(training) =
+        smoke(1e-3).plan(&SweepRun { method: SweepMethod::on_pairs(Method::Dpo, Some(0.3)), seed: 1 })
+    else {
         unreachable!("DPO trains")
     };
     let budget = |change: &dyn Fn(&mut TrainingSettings)| {
@@ -103,7 +109,7 @@ fn what_would_not_fit_is_refused_with_its_reason() {
         settings.validated().unwrap_err().to_string()
     };
     let dpo = |settings: &mut TrainingSettings, change: &dyn Fn(&mut klimb::algorithms::DpoSettings)| {
-        let Algorithm::Dpo(dpo) = &mut settings.algorithm else { unreachable!("it is DPO") };
+        let PairAlgorithm::Dpo(dpo) = &mut settings.algorithm else { unreachable!("it is DPO") };
         change(dpo);
     };
     for (words, sentence) in [

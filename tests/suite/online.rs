@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use klimb::algorithms::DpoSettings;
+use klimb::algorithms::{Budget, DpoSettings, PairAlgorithm};
 use klimb::backend::cpu::Cpu;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PreferenceData, PreferenceSettings, Reference, Sink, SweepPoint,
-    TrainingSettings, Writer, kl_by_reference_probability, train,
+    EvaluationSettings, PreferenceData, PreferenceSettings, Reference, Sink, SweepPoint, TrainingSettings, Writer,
+    kl_by_reference_probability, train,
 };
 use klimb::language::{Schedule, upload};
 use klimb::metrics::MetricRow;
@@ -83,7 +83,7 @@ fn pairs_of_its_own_leave_no_kl_in_tokens_that_the_reference_hardly_writes() {
     let mut end = |writer: Writer| {
         let budget = Budget::of_steps(160);
         let settings = TrainingSettings {
-            algorithm: Algorithm::Dpo(DpoSettings {
+            algorithm: PairAlgorithm::Dpo(DpoSettings {
                 beta: 0.3,
                 pairs: budget.pairs,
                 schedule: Schedule { peak: 2e-3, ..budget.schedule },

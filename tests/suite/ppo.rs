@@ -266,13 +266,13 @@ fn the_controller_moves_beta_from_rollout_to_rollout() {
     let mut k = Cpu::<f32>::new();
     let adaptive = PpoSettings { target_kl: Some(50.0), kl_horizon: 64.0, ..settings(ValueNetwork::Own) };
     let mut ppo = small(&mut k, adaptive);
-    let betas: Vec<f64> = (0..3).map(|number| round(&mut k, &mut ppo, number).metrics.kl_coefficient).collect();
+    let betas: Vec<f64> = (0..3).map(|number| round(&mut k, &mut ppo, number).metrics.beta).collect();
     for (found, expected) in betas.iter().zip([0.3, 0.3 * 0.9, 0.3 * 0.81]) {
         assert!((found - expected).abs() < 1e-12, "{betas:?}");
     }
     let mut fixed = small(&mut k, settings(ValueNetwork::Own));
     round(&mut k, &mut fixed, 0);
-    assert_eq!(fixed.kl_coefficient(), 0.3);
+    assert_eq!(fixed.beta(), 0.3);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn settings_that_cannot_be_used_are_named() {
     assert_eq!(good.validated(), Ok(good));
     assert_eq!(field(PpoSettings { missing_eos_penalty: -1.0, ..good }), "missing eos penalty");
     assert_eq!(field(PpoSettings { minibatches: 3, ..good }), "minibatches");
-    assert_eq!(field(PpoSettings { target_kl: Some(3.0), kl_coefficient: 0.0, ..good }), "beta");
+    assert_eq!(field(PpoSettings { target_kl: Some(3.0), beta: 0.0, ..good }), "beta");
     assert_eq!(field(PpoSettings { value_clip_range: Some(0.0), ..good }), "value clip range");
     assert_eq!(field(PpoSettings { gae_lambda: 1.5, ..good }), "gae lambda");
 }

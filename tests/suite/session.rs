@@ -481,9 +481,9 @@ fn ppo_without_a_reward_model_trains_one_first_and_pause_ends_that() {
 #[test]
 fn a_target_steers_beta_from_one_rollout_to_the_next() {
     let (mut student, _) = Student::new(Settings { target_kl: 6.0, ..settings() });
-    let coefficients: Vec<f64> = (0..2).map(|_| round(&student.step(Stage::PpoGt)).kl_coefficient).collect();
-    assert_eq!(coefficients[0], settings().beta);
-    assert!(coefficients[1] < coefficients[0], "far below the target, the leash grows longer: {coefficients:?}");
+    let betas: Vec<f64> = (0..2).map(|_| round(&student.step(Stage::PpoGt)).beta).collect();
+    assert_eq!(betas[0], settings().beta);
+    assert!(betas[1] < betas[0], "far below the target, the leash grows longer: {betas:?}");
     let point = student.points_of("ppo-gt", 1).pop().expect("a point");
     assert_eq!(point.point.setting, klimb::metrics::Setting::Label("KL target 6".into()));
     let events = student.handle(Command::Configure(Settings { rollout_size: 30, ..settings() }));

@@ -9,6 +9,7 @@ use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
 use klimb::language::{Scorer, Sequence, upload};
+use klimb::metrics::{LikelihoodLoss, LossSides, MarginLoss, Method, PairLoss};
 use klimb::model::Checkpoint;
 use klimb::world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use pollster::block_on;
@@ -183,6 +184,70 @@ fn steps_of_unlikelihood_and_preferred_ft_tell_where_the_probability_went() {
     }
 }
 
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// The implicit rewards of a step, and the loss that the row of its method makes of them.
+fn assert_margins(what: &str, told: &Batch, loss: MarginLoss) {
+    assert_eq!(told.beta, settings().beta, "{what}: β");
+    assert_eq!((told.size, told.pairs.len()), (4, 4), "{what}: every pair is told");
+    let mut ordered = 0;
+    for pair in &told.pairs {
+        for side in [&pair.chosen, &pair.rejected] {
+            assert_eq!(side.shares.len(), side.words.len(), "{what}: a share for each token");
+            assert_close(&format!("{what}: r̂"), side.shares.iter().sum(), side.implicit_reward, 1e-3);
+        }
+        let margin = pair.chosen.implicit_reward - pair.rejected.implicit_reward;
+        ordered += usize::from(margin > 0.0);
+        match loss {
+            MarginLoss::LogSigmoid => {
+                let ratio = |side: &CompletionNumbers| side.logprob - side.reference_logprob;
+                let by_formula = told.beta * (ratio(&pair.chosen) - ratio(&pair.rejected));
+                assert_close(&format!("{what}: the margin"), margin, by_formula, 1e-3);
+                assert_close(&format!("{what}: the loss"), pair.loss, softplus(-margin), 1e-5);
+                assert_close(&format!("{what}: the pull"), pair.weight, 1.0 / (1.0 + margin.exp()), 1e-5);
+                assert_eq!(told.variant, "", "{what}: by default it is its paper's");
+            }
+            MarginLoss::Other => assert!(pair.loss.is_finite() && pair.weight.is_finite(), "{what}"),
+        }
+    }
+    let mean = told.pairs.iter().map(|pair| pair.loss).sum::<f64>() / 4.0;
+    assert_close(&format!("{what}: the mean loss"), told.mean_loss, mean, 1e-5);
+    assert_close(&format!("{what}: in order"), told.accuracy, ordered as f64 / 4.0, 1e-9);
+}
+
+fn assert_likelihoods(what: &str, told: &LikelihoodBatch, LikelihoodLoss { of, remark }: LikelihoodLoss) {
+    assert_eq!((told.size, told.pairs.len()), (4, 4), "{what}: every pair is told");
+    assert!(remark.ends_with('.'), "{what}: {remark} is no sentence");
+    let losses: f64 = told.pairs.iter().map(|pair| pair.loss).sum();
+    let mean = match of {
+        LossSides::Both => losses / 4.0,
+        LossSides::Chosen => losses / told.pairs.iter().map(|pair| pair.chosen.words.len()).sum::<usize>() as f64,
+    };
+    assert_close(&format!("{what}: the mean loss"), told.mean_loss, mean, 1e-4);
+    assert_eq!(told.alpha > 0.0, of == LossSides::Both, "{what}: α {}", told.alpha);
+}
+
+/// The page chooses what it shows of a step by the row of the method, the session by what the method trains with.
+#[test]
+fn every_method_on_pairs_tells_a_step_as_its_row_says() {
+    for stage in Stage::of_policies().filter(|stage| stage.policy().is_some_and(Method::learns_from_pairs)) {
+        let mut session = shipped::session(settings());
+        let (_, events, _) = third_step(&mut session, stage);
+        let told =
+            events.iter().find_map(|it| if let Event::Inside(its, told) = it { Some((its, told)) } else { None });
+        let (its, told) = told.expect("a step tells its batch");
+        assert_eq!(*its, stage);
+        let loss = stage.policy().unwrap().info().pair_loss.expect("a row that says what it makes of a pair");
+        match (loss, told) {
+            (PairLoss::Margin(loss), Inside::Dpo(batch)) => assert_margins(stage.id(), batch, loss),
+            (PairLoss::Likelihood(loss), Inside::Likelihood(batch)) => assert_likelihoods(stage.id(), batch, loss),
+            (loss, told) => panic!("{} is told by {told:?}, and its row says {loss:?}", stage.id()),
+        }
+    }
+}
+
 #[test]
 fn the_numbers_of_a_token_in_ppo_follow_from_each_other() {
     let mut session = shipped::session(Settings { rollout_size: 32, ..settings() });
@@ -199,7 +264,7 @@ fn the_numbers_of_a_token_in_ppo_follow_from_each_other() {
     for episode in &round.episodes {
         for (at, token) in episode.tokens.iter().enumerate() {
             let score = if at + 1 == episode.tokens.len() { episode.score } else { 0.0 };
-            let paid = -round.kl_coefficient * (token.logprob - token.reference_logprob);
+            let paid = -round.beta * (token.logprob - token.reference_logprob);
             assert_close("a reward", token.reward, paid + score, 1e-6);
             tokens.push(token);
         }

@@ -4,6 +4,7 @@ use std::fs;
 
 use klimb::charts::Palette;
 use klimb::engine::protocol::{Stage, StageKind};
+use klimb::metrics::{Method, PairLoss};
 use plotters::style::RGBColor;
 
 fn file(path: &str) -> String {
@@ -110,6 +111,25 @@ fn the_document_has_no_inline_style_or_script_and_every_documented_id() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), count, "an id stands twice");
+}
+
+/// The page shows one of them at a time, each in the part for losses of its kind.
+#[test]
+fn every_method_on_pairs_has_its_formula_where_its_steps_are_shown() {
+    let html = file("index.html");
+    let part = |id: &str| {
+        let (_, rest) = html.split_once(&format!("<div id=\"{id}\"")).unwrap_or_else(|| panic!("no #{id}"));
+        rest.split("<div id=\"inside-").next().unwrap()
+    };
+    for stage in Stage::of_policies().filter(|stage| stage.policy().is_some_and(Method::learns_from_pairs)) {
+        let part = match stage.policy().and_then(|method| method.info().pair_loss) {
+            Some(PairLoss::Margin(_)) => part("inside-dpo"),
+            Some(PairLoss::Likelihood(_)) => part("inside-likelihood"),
+            None => panic!("{}: its row says nothing of its pairs", stage.id()),
+        };
+        let formula = format!("<math id=\"formula-{}\"", stage.id());
+        assert!(part.contains(&formula), "index.html has no {formula} where a step of {} is shown", stage.id());
+    }
 }
 
 /// The page writes these by the stage's id, and ends where one is missing.

@@ -15,6 +15,7 @@ use klimb::metrics::{DEFINITIONS, QUANTITIES};
 use klimb::page::clinic::CASES;
 use klimb::page::lecture::Lecture;
 use klimb::page::receipt::Receipt;
+use klimb::page::sweep::Sweeping;
 use klimb::page::tour::STOPS;
 use klimb::words;
 use klimb::world::preferences::from_jsonl;
@@ -25,7 +26,6 @@ const SAID: [&str; 3] = ["say(", "say!(", "key("];
 /// Where sentences are put together in English that the page recognises: failures with their remedies, and what the engine
 /// reports in words. All that has several words there is taken for one.
 const REPORTED: &[&str] = &[
-    "crates/klimb-align/src/algorithms/dpo.rs",
     "crates/klimb-metrics/src/method.rs",
     "crates/klimb-network/src/backend/error.rs",
     "crates/klimb-charts/src/lib.rs",
@@ -199,10 +199,14 @@ fn tables() -> Vec<&'static str> {
 /// Every text of the page.
 fn keys() -> BTreeSet<String> {
     let page = translation::texts(&read("index.html")).into_iter().map(|text| text.key);
-    let said = ["src/page", "crates/klimb-charts/src", "crates/klimb-metrics/src/method.rs"]
-        .into_iter()
-        .flat_map(sources)
-        .flat_map(|source| said(&source));
+    let speaking = [
+        "src/page",
+        "src/engine/session",
+        "crates/klimb-charts/src",
+        "crates/klimb-metrics/src/method.rs",
+        "crates/klimb-align/src/algorithms",
+    ];
+    let said = speaking.into_iter().flat_map(sources).flat_map(|source| said(&source));
     let reported = REPORTED.iter().flat_map(|path| sources(path)).flat_map(|source| reported(&source));
     page.chain(said).chain(reported).chain(tables().into_iter().map(str::to_owned)).collect()
 }
@@ -322,6 +326,25 @@ fn a_catalogue_that_is_not_whole_is_complained_of() {
         let complaints = complaints(&keys, &catalogue);
         assert!(complaints.len() == 1 && complaints[0].contains(words), "{words}: {complaints:?}");
     }
+}
+
+/// What names the stages that β holds is made of the table, for any number of them.
+#[test]
+fn the_stages_that_beta_holds_are_named_in_german_too() {
+    let (_, german) = catalogues().into_iter().find(|(name, _)| name == "de.json").expect("www/languages/de.json");
+    words::speak(german.into_iter().collect());
+    let found = [
+        Sweeping::default().words(Stage::Sft, None, false),
+        words::heard("Choose DPO, PPO or PPO-GT: β holds these three."),
+        words::heard("Choose DPO, PPO, PPO-GT or another: β holds these four."),
+    ];
+    words::speak(Vec::new());
+    let expected = [
+        "β hält DPO, PPO und PPO-GT: Wähle eines davon, um β zu durchlaufen.",
+        "Wähle DPO, PPO oder PPO-GT: Diese drei hält β.",
+        "Wähle DPO, PPO, PPO-GT oder another: Diese vier hält β.",
+    ];
+    assert_eq!(found, expected);
 }
 
 /// Everything that an address and a file of pairs can have wrong with it, as the engine and the page say it.

@@ -38,3 +38,4 @@
 
 pub mod algorithms;
 pub mod language;
+pub mod limits;

@@ -141,7 +141,7 @@ impl HackingSettings {
 /// A leash at which r*'s optimum lies far beyond what any reward model has seen.
 fn long_leash() -> PpoRunSettings {
     let defaults = PpoRunSettings::default();
-    let ppo = PpoSettings { kl_coefficient: 0.03, ..defaults.ppo };
+    let ppo = PpoSettings { beta: 0.03, ..defaults.ppo };
     PpoRunSettings { ppo, rollouts: 40, evaluate_every: 2, ..defaults }
 }
 

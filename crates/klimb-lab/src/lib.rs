@@ -46,6 +46,7 @@ mod scaling;
 mod spent;
 mod study;
 mod sweep;
+mod sweep_method;
 mod training;
 pub mod verify;
 mod win_rate;
@@ -80,6 +81,7 @@ pub use scaling::{
 };
 pub use spent::Spent;
 pub use study::{Progress, StudyError};
-pub use sweep::{Leash, Plan, PlannedRun, SweepMethod, SweepRollouts, SweepRun, SweepSettings, run};
-pub use training::{Algorithm, Budget, Sink, TrainingSettings, reference_point, train, train_on};
+pub use sweep::{Plan, PlannedRun, SweepRollouts, SweepRun, SweepSettings, run};
+pub use sweep_method::{Leash, PairMethod, SweepMethod};
+pub use training::{Sink, TrainingSettings, reference_point, train, train_on};
 pub use win_rate::{BestOf, Contest, ContestSettings, Contestant};

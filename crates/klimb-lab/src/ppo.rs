@@ -50,8 +50,7 @@ impl Default for PpoRunSettings {
 impl PpoRunSettings {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        let PpoSettings { episodes, epochs, minibatches, kl_coefficient, entropy_coefficient, ptx_coefficient, .. } =
-            self.ppo;
+        let PpoSettings { episodes, epochs, minibatches, beta, entropy_coefficient, ptx_coefficient, .. } = self.ppo;
         let checks = [
             self.ppo.validated().map(drop),
             LabelSettings { temperature: self.temperature, flip_probability: 0.0 }.validated().map(drop),
@@ -64,7 +63,7 @@ impl PpoRunSettings {
             self.evaluation.validated().map(drop),
         ];
         let weights = [
-            ("beta", kl_coefficient),
+            ("beta", beta),
             ("target kl", self.ppo.target_kl.unwrap_or_default()),
             ("value clip range", self.ppo.value_clip_range.unwrap_or_default()),
             ("value coefficient", self.ppo.value_coefficient),
@@ -79,7 +78,7 @@ impl PpoRunSettings {
 
     /// What distinguishes its runs: the target KL, or β.
     pub fn setting(&self) -> Setting {
-        Setting::Number(self.ppo.target_kl.unwrap_or(self.ppo.kl_coefficient))
+        Setting::Number(self.ppo.target_kl.unwrap_or(self.ppo.beta))
     }
 
     /// What r* is gold reward times.

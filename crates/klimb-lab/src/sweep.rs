@@ -11,89 +11,16 @@ use super::best_of_n::run_best_of_n;
 use super::rlhf::{RlhfRun, RlhfSettings, run_rlhf};
 use super::training::{PIECE, train};
 use super::{
-    Algorithm, BestOfNRun, BestOfNSettings, Budget, CompletionPool, EvaluationSettings, OptimumSettings,
-    PpoRunSettings, PreferenceSettings, Reference, RewardModelPlan, RewardModelRecipe, Sink, SweepError,
-    TrainingSettings,
+    BestOfNRun, BestOfNSettings, CompletionPool, EvaluationSettings, Leash, OptimumSettings, PpoRunSettings,
+    PreferenceSettings, Reference, RewardModelPlan, RewardModelRecipe, Sink, SweepError, SweepMethod, TrainingSettings,
 };
-use klimb_align::algorithms::{DpoSettings, PpoSettings, SftSettings, UnlikelihoodSettings};
+use klimb_align::algorithms::{Budget, PpoSettings};
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::backend::Kernels;
 use klimb_text::ConfigError;
 use klimb_world::World;
 use klimb_world::preferences::LabelSettings;
-
-/// A method with its setting: a curve of the figure.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum SweepMethod {
-    /// Direct preference optimisation.
-    Dpo {
-        /// The leash.
-        beta: f64,
-    },
-    /// Unlikelihood.
-    Unlikelihood {
-        /// Weight of pushing the rejected down.
-        alpha: f64,
-    },
-    /// PPO with a reward model of its own seed's pairs.
-    Ppo(Leash),
-    /// PPO with the gold reward.
-    PpoGt(Leash),
-    /// Maximum likelihood of the chosen.
-    PreferredFt,
-    /// Best-of-N by gold reward, a point for every power of two.
-    BestOfN {
-        /// Up to this N.
-        largest: usize,
-    },
-}
-
-/// How PPO is held near the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Leash {
-    /// The price of a nat stays.
-    Beta(f64),
-    /// The price follows this KL (Ziegler et al. 2019, section 2.2).
-    TargetKl(f64),
-}
-
-impl std::fmt::Display for Leash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Beta(beta) => write!(f, "β {beta}"),
-            Self::TargetKl(target) => write!(f, "target KL {target}"),
-        }
-    }
-}
-
-impl SweepMethod {
-    /// The method, whatever its setting.
-    pub fn method(&self) -> Method {
-        match self {
-            Self::Dpo { .. } => Method::Dpo,
-            Self::Unlikelihood { .. } => Method::Unlikelihood,
-            Self::Ppo(_) => Method::Ppo,
-            Self::PpoGt(_) => Method::PpoGt,
-            Self::PreferredFt => Method::PreferredFt,
-            Self::BestOfN { .. } => Method::BestOfN,
-        }
-    }
-
-    /// What a person reads in a legend.
-    pub fn label(&self) -> String {
-        match self {
-            Self::Dpo { beta } => format!("DPO, β {beta}"),
-            Self::Unlikelihood { alpha } => format!("Unlikelihood, α {alpha}"),
-            Self::Ppo(leash) => format!("PPO, {leash}"),
-            Self::PpoGt(leash) => format!("PPO-GT, {leash}"),
-            Self::PreferredFt => "Preferred-FT".into(),
-            Self::BestOfN { largest } => format!("Best-of-N, N to {largest}"),
-        }
-    }
-}
 
 /// One run of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -154,14 +81,14 @@ impl SweepSettings {
     /// Every method, one seed from `seed` on each: minutes on a processor.
     pub fn quick(seed: u64) -> Self {
         let methods = [
-            SweepMethod::Dpo { beta: 0.1 },
-            SweepMethod::Dpo { beta: 0.3 },
-            SweepMethod::Dpo { beta: 1.0 },
+            SweepMethod::on_pairs(Method::Dpo, Some(0.1)),
+            SweepMethod::on_pairs(Method::Dpo, Some(0.3)),
+            SweepMethod::on_pairs(Method::Dpo, Some(1.0)),
             SweepMethod::Ppo(Leash::Beta(0.3)),
             SweepMethod::PpoGt(Leash::Beta(1.0)),
             SweepMethod::PpoGt(Leash::Beta(0.3)),
-            SweepMethod::Unlikelihood { alpha: 0.1 },
-            SweepMethod::PreferredFt,
+            SweepMethod::on_pairs(Method::Unlikelihood, Some(0.1)),
+            SweepMethod::on_pairs(Method::PreferredFt, None),
             SweepMethod::BestOfN { largest: 64 },
         ];
         Self {
@@ -180,13 +107,14 @@ impl SweepSettings {
     /// The runs of Rafailov et al. (2023, Figure 2, left) with their noise-free labels: every method with `seeds` seeds
     /// from `seed` on, Preferred-FT, which has no setting, with six at least, and Best-of-N beside them.
     pub fn paper(seed: u64, seeds: u64) -> Self {
-        let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| SweepMethod::Dpo { beta });
-        let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| SweepMethod::Unlikelihood { alpha });
+        let dpo = [0.05, 0.1, 1.0, 5.0].map(|beta| SweepMethod::on_pairs(Method::Dpo, Some(beta)));
+        let unlikelihood = [0.05, 0.1, 0.5, 1.0].map(|alpha| SweepMethod::on_pairs(Method::Unlikelihood, Some(alpha)));
         let targets = [3.0, 6.0, 9.0, 12.0].map(Leash::TargetKl);
         let ppo = targets.map(SweepMethod::Ppo).into_iter().chain(targets.map(SweepMethod::PpoGt));
-        let others = [SweepMethod::PreferredFt, SweepMethod::BestOfN { largest: 128 }];
+        let preferred_ft = SweepMethod::on_pairs(Method::PreferredFt, None);
+        let others = [preferred_ft, SweepMethod::BestOfN { largest: 128 }];
         let run = |method| {
-            let seeds = if method == SweepMethod::PreferredFt { seeds.max(6) } else { seeds };
+            let seeds = if method == preferred_ft { seeds.max(6) } else { seeds };
             (0..seeds).map(move |offset| SweepRun { method, seed: seed.wrapping_add(offset) })
         };
         let preferences = PreferenceSettings::default();
@@ -215,12 +143,12 @@ impl SweepSettings {
     /// A sweep that proves the plumbing in seconds and teaches nothing.
     pub fn smoke(seed: u64) -> Self {
         let methods = [
-            SweepMethod::Dpo { beta: 0.3 },
-            SweepMethod::Dpo { beta: 1.0 },
+            SweepMethod::on_pairs(Method::Dpo, Some(0.3)),
+            SweepMethod::on_pairs(Method::Dpo, Some(1.0)),
             SweepMethod::Ppo(Leash::TargetKl(3.0)),
             SweepMethod::PpoGt(Leash::Beta(0.3)),
-            SweepMethod::Unlikelihood { alpha: 0.1 },
-            SweepMethod::PreferredFt,
+            SweepMethod::on_pairs(Method::Unlikelihood, Some(0.1)),
+            SweepMethod::on_pairs(Method::PreferredFt, None),
             SweepMethod::BestOfN { largest: 4 },
         ];
         Self {
@@ -255,17 +183,10 @@ impl SweepSettings {
 
     /// What a run does.
     pub fn plan(&self, run: &SweepRun) -> Plan {
-        let Budget { pairs, schedule, adamw } = self.budget;
         let algorithm = match run.method {
-            SweepMethod::Dpo { beta } => {
-                Algorithm::Dpo(DpoSettings { beta, pairs, schedule, adamw, ..DpoSettings::default() })
-            }
-            SweepMethod::Unlikelihood { alpha } => {
-                Algorithm::Unlikelihood(UnlikelihoodSettings { alpha, pairs, schedule, adamw })
-            }
+            SweepMethod::Pairs(pairs) => pairs.algorithm(self.budget),
             SweepMethod::Ppo(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, true))),
             SweepMethod::PpoGt(leash) => return Plan::Rlhf(Box::new(self.rlhf(leash, false))),
-            SweepMethod::PreferredFt => Algorithm::PreferredFt(SftSettings { batch: pairs, schedule, adamw }),
             SweepMethod::BestOfN { largest } => {
                 let (samples, completions) = (self.evaluation.samples, self.best_of_n_completions);
                 return Plan::BestOfN(BestOfNSettings { largest, samples, completions });
@@ -279,13 +200,13 @@ impl SweepSettings {
         let SweepRollouts { total: rollouts, between_points: evaluate_every } = self.rollouts;
         let temperature = self.preferences.labels.temperature;
         let ppo = self.ppo;
-        let (kl_coefficient, target_kl) = match leash {
+        let (beta, target_kl) = match leash {
             Leash::Beta(beta) => (beta, None),
-            Leash::TargetKl(target) => (ppo.kl_coefficient, Some(target)),
+            Leash::TargetKl(target) => (ppo.beta, Some(target)),
         };
         let steps = rollouts.saturating_mul(ppo.epochs.saturating_mul(ppo.minibatches) as u64);
         let schedule = Schedule { steps, ..ppo.schedule };
-        let ppo = PpoSettings { kl_coefficient, target_kl, schedule, ..ppo };
+        let ppo = PpoSettings { beta, target_kl, schedule, ..ppo };
         let recipe = RewardModelRecipe { temperature, ..RewardModelRecipe::default() };
         RlhfSettings {
             ppo: PpoRunSettings { ppo, rollouts, temperature, evaluation: self.evaluation, evaluate_every },
@@ -396,6 +317,7 @@ pub async fn run<K: Kernels, S: Sink>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use klimb_metrics::METHODS;
 
     /// The last point of a run, as far as its names go.
     fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
@@ -439,6 +361,14 @@ mod tests {
                 assert!(!settings.owns(run, &between), "{run:?}");
                 assert_eq!(settings.is_finished(run, [&point]), settings.points(run) == 1, "{run:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_quick_preset_has_every_method_on_pairs() {
+        let swept: Vec<Method> = SweepSettings::quick(1).runs.iter().map(|run| run.method.method()).collect();
+        for info in METHODS.iter().filter(|info| info.method.learns_from_pairs()) {
+            assert!(swept.contains(&info.method), "{}", info.file_name);
         }
     }
 

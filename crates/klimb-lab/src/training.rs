@@ -13,12 +13,9 @@ use super::{
     EvaluationSettings, Evaluator, PointKey, PreferenceData, PreferenceSettings, Reference, Spent, StudyError,
     TrainedRewardModel,
 };
-use klimb_align::algorithms::{
-    Dpo, DpoSettings, PairTrainer, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings,
-};
-use klimb_align::language::{Adamw, Schedule, upload};
-use klimb_metrics::{Method, MetricRow, Setting};
-use klimb_network::backend::network::Network;
+use klimb_align::algorithms::{PairAlgorithm, PairTrainer};
+use klimb_align::language::upload;
+use klimb_metrics::{Method, MetricRow};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_text::ConfigError;
 use klimb_world::{MAX_SEQUENCE, World};
@@ -28,123 +25,11 @@ pub(super) const PIECE: usize = 256;
 /// Steps between two looks at the metrics; the device keeps more lines than that.
 const METRICS_EVERY: u64 = 20;
 
-/// What every algorithm on pairs may spend, so that none is tuned better than another.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Pairs a step.
-    pub pairs: usize,
-    /// Learning rate over the run, and the run's steps.
-    pub schedule: Schedule,
-    /// The optimiser's constants.
-    pub adamw: Adamw,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        let DpoSettings { pairs, schedule, adamw, .. } = DpoSettings::default();
-        Self { pairs, schedule, adamw }
-    }
-}
-
-impl Budget {
-    /// The default budget over `steps`, with the warm-up of a short run.
-    pub fn of_steps(steps: u64) -> Self {
-        let budget = Self::default();
-        let warm_up = budget.schedule.warm_up.min(steps / 4);
-        Self { schedule: Schedule { steps, warm_up, ..budget.schedule }, ..budget }
-    }
-}
-
-/// An algorithm that learns from preference pairs, with its settings.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Algorithm {
-    /// Direct preference optimisation.
-    Dpo(DpoSettings),
-    /// Unlikelihood.
-    Unlikelihood(UnlikelihoodSettings),
-    /// Maximum likelihood of the chosen; a batch is so many pairs.
-    PreferredFt(SftSettings),
-}
-
-impl Algorithm {
-    /// Which method it is.
-    pub fn method(&self) -> Method {
-        match self {
-            Self::Dpo(_) => Method::Dpo,
-            Self::Unlikelihood(_) => Method::Unlikelihood,
-            Self::PreferredFt(_) => Method::PreferredFt,
-        }
-    }
-
-    /// What distinguishes its runs: β, α, or nothing.
-    pub fn setting(&self) -> Setting {
-        match self {
-            Self::Dpo(settings) => Setting::Number(settings.beta),
-            Self::Unlikelihood(settings) => Setting::Number(settings.alpha),
-            Self::PreferredFt(_) => Setting::Label("chosen".into()),
-        }
-    }
-
-    /// What it spends.
-    pub fn budget(&self) -> Budget {
-        match *self {
-            Self::Dpo(DpoSettings { pairs, schedule, adamw, .. })
-            | Self::Unlikelihood(UnlikelihoodSettings { pairs, schedule, adamw, .. })
-            | Self::PreferredFt(SftSettings { batch: pairs, schedule, adamw }) => Budget { pairs, schedule, adamw },
-        }
-    }
-
-    /// The same with another learning rate and number of steps.
-    pub fn with_schedule(self, schedule: Schedule) -> Self {
-        match self {
-            Self::Dpo(settings) => Self::Dpo(DpoSettings { schedule, ..settings }),
-            Self::Unlikelihood(settings) => Self::Unlikelihood(UnlikelihoodSettings { schedule, ..settings }),
-            Self::PreferredFt(settings) => Self::PreferredFt(SftSettings { schedule, ..settings }),
-        }
-    }
-
-    /// A policy that begins to learn by it, from `parameters`.
-    pub fn start<K: Kernels>(self, k: &mut K, network: &Network, parameters: &[f32]) -> Box<dyn PairTrainer<K>> {
-        let (network, length) = (network.clone(), MAX_SEQUENCE - 1);
-        match self {
-            Self::Dpo(settings) => Box::new(Dpo::new(k, network, parameters, length, settings)),
-            Self::Unlikelihood(settings) => Box::new(Unlikelihood::new(k, network, parameters, length, settings)),
-            Self::PreferredFt(settings) => Box::new(PreferredFt::new(k, network, parameters, length, settings)),
-        }
-    }
-
-    fn validated(self) -> Result<Self, ConfigError> {
-        let Budget { pairs, schedule, .. } = self.budget();
-        let own = match self {
-            Self::Dpo(DpoSettings { beta, label_smoothing, .. }) => {
-                let smoothing = if (0.0..0.5).contains(&label_smoothing) {
-                    Ok(())
-                } else {
-                    let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
-                    Err(ConfigError::new("label smoothing", reason))
-                };
-                ConfigError::all([limits::positive("beta", beta), smoothing])
-            }
-            Self::Unlikelihood(UnlikelihoodSettings { alpha, .. }) if !(0.0..=1.0).contains(&alpha) => {
-                Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")))
-            }
-            Self::Unlikelihood(_) | Self::PreferredFt(_) => Ok(()),
-        };
-        ConfigError::all([
-            own,
-            limits::rate(schedule.peak),
-            limits::count("steps", schedule.steps, limits::MOST_STEPS, limits::TOO_LONG),
-            limits::count("batch", pairs as u64, limits::MOST_BATCH, limits::IN_MEMORY),
-        ])?;
-        Ok(self)
-    }
-}
-
 /// One training with its data and its points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSettings {
     /// The algorithm.
-    pub algorithm: Algorithm,
+    pub algorithm: PairAlgorithm,
     /// Where its pairs come from.
     pub preferences: PreferenceSettings,
     /// How a point is measured.
@@ -234,7 +119,7 @@ pub async fn train_on<K: Kernels, S: Sink>(
     let Reference { network, parameters } = reference;
     let reference = upload(k, parameters);
     let evaluator = Evaluator::new(k, network, PIECE, settings.evaluation);
-    let trainer = settings.algorithm.start(k, network, parameters);
+    let trainer = settings.algorithm.start(k, network.clone(), parameters, MAX_SEQUENCE - 1);
     let run = PairRun { settings, trainer, data, reference, spent: Spent::default(), sink };
     train_measured(k, world, evaluator, run).await
 }

@@ -19,6 +19,7 @@ mod comparison;
 mod csv;
 mod definitions;
 mod method;
+mod pair_loss;
 mod records;
 mod studies;
 
@@ -34,7 +35,8 @@ pub use csv::{
     optimum_csv, parse_frontier_csv, parse_learned_optimum_csv, parse_optimum_csv,
 };
 pub use definitions::{DEFINITIONS, MetricDefinition, definition};
-pub use method::{Cost, Hue, LearnsFrom, METHODS, Marker, Method, MethodInfo, SeriesStyle, SettingKind};
+pub use method::{Cost, Hue, KnobSetting, LearnsFrom, METHODS, Marker, Method, MethodInfo, SeriesStyle, SettingKind};
+pub use pair_loss::{LikelihoodLoss, LossSides, MarginLoss, PairLoss};
 pub use records::{RECORD_COLUMNS, Record, records_csv};
 pub use studies::{
     HACKING_COLUMNS, HackingPoint, SCALING_COLUMNS, ScalingPoint, WIN_RATE_COLUMNS, WinRate, WinRatePoint, hacking_csv,

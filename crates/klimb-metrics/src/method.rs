@@ -1,5 +1,7 @@
 //! Every way in which a policy of the frontier is made, in one table. Lists, colours, markers, names of files and labels come
 //! out of it; what is said of a method stands in its row and nowhere else.
+//!
+//! More than 400 lines, because it is one table.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,6 +9,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::pair_loss::{LikelihoodLoss, LossSides, MarginLoss, PairLoss};
 use klimb_text::words::{key, say};
 
 /// How a policy was made.
@@ -52,15 +55,42 @@ pub enum LearnsFrom {
 /// What the number of a point's setting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
-    /// β, the weight of the KL divergence: the method has a leash, so the slider, sweeps over β and a step's implicit rewards
-    /// are about it too. Where a PPO run was recorded by a sweep, the number is the KL that its β was steered to.
-    Beta,
-    /// α, the weight of the rejected completions.
-    Alpha,
+    /// What a knob was set to. Where a PPO run was recorded by a sweep, the number is the KL that its β was steered to.
+    Knob(KnobSetting),
     /// N, the number of completions drawn.
     Count,
     /// None that is shown.
     None,
+}
+
+/// The knob by whose value the runs of a method are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnobSetting {
+    /// Its name among the knobs of a session.
+    pub knob: &'static str,
+    /// The letter that stands before its value.
+    pub symbol: &'static str,
+}
+
+/// β, the weight of the KL divergence.
+const BETA: SettingKind = SettingKind::Knob(KnobSetting { knob: "beta", symbol: "β" });
+/// α, the weight of the rejected completions.
+const ALPHA: SettingKind = SettingKind::Knob(KnobSetting { knob: "unlikelihood_alpha", symbol: "α" });
+
+impl SettingKind {
+    /// The knob that it is a value of.
+    pub const fn knob(self) -> Option<&'static str> {
+        if let Self::Knob(KnobSetting { knob, .. }) = self { Some(knob) } else { None }
+    }
+
+    /// What stands before the number; `None` where none is shown.
+    pub const fn symbol(self) -> Option<&'static str> {
+        match self {
+            Self::Knob(KnobSetting { symbol, .. }) => Some(symbol),
+            Self::Count => Some("N"),
+            Self::None => None,
+        }
+    }
 }
 
 /// The shape of a method's points: colour alone never tells methods apart.
@@ -183,8 +213,12 @@ pub struct MethodInfo {
     pub progress: Option<&'static str>,
     /// What its training takes, `None` where it is not trained.
     pub cost: Option<Cost>,
-    /// What the number of its setting is.
+    /// What the number of its setting is, by which its runs are told apart.
     pub setting: SettingKind,
+    /// Whether β holds it near the reference: then the slider is its too, and a sweep over β trains it.
+    pub has_leash: bool,
+    /// What the loss of a pair is computed from, `None` where it does not learn from pairs.
+    pub pair_loss: Option<PairLoss>,
     /// Whether it stands beside the runs as a point of its own, measured last: a model and no run.
     pub is_standing: bool,
 }
@@ -203,6 +237,8 @@ const fn row(method: Method, file_name: &'static str, label: &'static str, hue: 
         progress: None,
         cost: None,
         setting: SettingKind::None,
+        has_leash: false,
+        pair_loss: None,
         is_standing: false,
     }
 }
@@ -224,7 +260,9 @@ pub const METHODS: [MethodInfo; 11] = [
         progress: Some("dpo/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
-        setting: SettingKind::Beta,
+        setting: BETA,
+        has_leash: true,
+        pair_loss: Some(PairLoss::Margin(MarginLoss::LogSigmoid)),
         cost: Some(Cost { trainings: 1, writing: 2, headed: 0 }),
         ..row(Method::Dpo, "dpo", "DPO", Hue::Dpo, Marker::Circle)
     },
@@ -234,7 +272,8 @@ pub const METHODS: [MethodInfo; 11] = [
         learns_from: LearnsFrom::Rollouts,
         needs_pairs: true,
         needs_reward_model: true,
-        setting: SettingKind::Beta,
+        setting: BETA,
+        has_leash: true,
         cost: Some(Cost { trainings: 2, writing: 2, headed: 2 }),
         ..row(Method::Ppo, "ppo", "PPO", Hue::Ppo, Marker::Triangle)
     },
@@ -242,7 +281,8 @@ pub const METHODS: [MethodInfo; 11] = [
         loss: Some("ppo/policy_loss"),
         progress: Some("objective/score"),
         learns_from: LearnsFrom::Rollouts,
-        setting: SettingKind::Beta,
+        setting: BETA,
+        has_leash: true,
         cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
         ..row(Method::PpoGt, "ppo-gt", "PPO-GT", Hue::PpoGt, Marker::TriangleDown)
     },
@@ -250,6 +290,7 @@ pub const METHODS: [MethodInfo; 11] = [
         loss: Some("ppo/policy_loss"),
         progress: Some("objective/score"),
         learns_from: LearnsFrom::Rollouts,
+        has_leash: true,
         cost: Some(Cost { trainings: 1, writing: 2, headed: 1 }),
         ..row(Method::PpoGtPtx, "ppo-gt-ptx", "PPO-GT-ptx", Hue::PpoGt, Marker::TriangleDown)
     },
@@ -258,7 +299,11 @@ pub const METHODS: [MethodInfo; 11] = [
         progress: Some("unlikelihood/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
-        setting: SettingKind::Alpha,
+        setting: ALPHA,
+        pair_loss: Some(PairLoss::Likelihood(LikelihoodLoss {
+            of: LossSides::Both,
+            remark: key("Nothing says how far: there is no reference in the loss."),
+        })),
         cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
         ..row(Method::Unlikelihood, "unlikelihood", key("unlikelihood"), Hue::Other, Marker::Star)
     },
@@ -267,6 +312,10 @@ pub const METHODS: [MethodInfo; 11] = [
         progress: Some("sft/loss"),
         learns_from: LearnsFrom::Pairs,
         needs_pairs: true,
+        pair_loss: Some(PairLoss::Likelihood(LikelihoodLoss {
+            of: LossSides::Chosen,
+            remark: key("The rejected play no part: half of what a preference says is not used."),
+        })),
         cost: Some(Cost { trainings: 1, writing: 1, headed: 0 }),
         ..row(Method::PreferredFt, "preferred_ft", "Preferred-FT", Hue::PreferredFt, Marker::Bowtie)
     },
@@ -303,7 +352,12 @@ impl Method {
 
     /// Whether β holds it near the reference.
     pub const fn has_leash(self) -> bool {
-        matches!(self.info().setting, SettingKind::Beta)
+        self.info().has_leash
+    }
+
+    /// Whether a margin between implicit rewards is what it makes of a pair.
+    pub const fn has_implicit_rewards(self) -> bool {
+        matches!(self.info().pair_loss, Some(PairLoss::Margin(_)))
     }
 
     /// Whether it trains on preference pairs themselves.
@@ -379,6 +433,17 @@ mod tests {
                 info.label
             );
             assert!(info.needs_pairs || !info.needs_reward_model, "{}: a reward model is trained on pairs", info.label);
+            assert_eq!(info.pair_loss.is_some(), info.learns_from == LearnsFrom::Pairs, "{}: its pairs", info.label);
+            assert!(
+                info.has_leash || !info.method.has_implicit_rewards(),
+                "{}: an implicit reward is β times a log-ratio",
+                info.label
+            );
+            assert!(
+                info.setting.knob() != Some("beta") || info.has_leash,
+                "{}: β would tell its runs apart and hold none of them",
+                info.label
+            );
         }
     }
 

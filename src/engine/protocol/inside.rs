@@ -9,9 +9,9 @@ use super::{Masses, Stage};
 pub enum Inside {
     /// A batch of SFT.
     Sft(SftBatch),
-    /// A batch of DPO.
+    /// A batch of a method whose loss is of the margin between implicit rewards, such as DPO.
     Dpo(Batch),
-    /// A batch of unlikelihood or Preferred-FT.
+    /// A batch of a method whose loss is of likelihoods, such as unlikelihood or Preferred-FT.
     Likelihood(LikelihoodBatch),
     /// A batch of the reward model.
     RewardModel(ScoredBatch),
@@ -27,12 +27,12 @@ impl Inside {
         if let Self::Sft(batch) = self { Some(batch) } else { None }
     }
 
-    /// A batch of DPO, if it is one.
+    /// A batch with implicit rewards, if it is one.
     pub fn dpo(&self) -> Option<&Batch> {
         if let Self::Dpo(batch) = self { Some(batch) } else { None }
     }
 
-    /// A batch of unlikelihood or Preferred-FT, if it is one.
+    /// A batch of a method whose loss is of likelihoods, if it is one.
     pub fn likelihood(&self) -> Option<&LikelihoodBatch> {
         if let Self::Likelihood(batch) = self { Some(batch) } else { None }
     }
@@ -89,7 +89,7 @@ pub struct ReviewNumbers {
     pub logprobs_after: Vec<f64>,
 }
 
-/// The pairs of one DPO step, with the numbers before the update.
+/// The pairs of one step of DPO, or of another method with implicit rewards, with the numbers before the update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Optimiser step, from 1.
@@ -98,7 +98,7 @@ pub struct Batch {
     pub beta: f64,
     /// Label smoothing ε of the step.
     pub label_smoothing: f64,
-    /// In what the step is not the paper's DPO, in words ("IPO, length-normalised"); empty where it is.
+    /// In what the step is not the method of the paper, in words ("IPO, length-normalised"); empty where it is.
     pub variant: String,
     /// Mean loss over the whole batch: for the paper's DPO in nats, ln 2 at the first step.
     pub mean_loss: f64,
@@ -150,16 +150,17 @@ pub struct CompletionNumbers {
     pub gold_reward: f64,
 }
 
-/// The pairs of one step of unlikelihood or Preferred-FT, with the numbers before the update.
+/// The pairs of one step of a method whose loss is of likelihoods, with the numbers before the update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LikelihoodBatch {
-    /// `Unlikelihood` or `PreferredFt`.
+    /// The stage, which trains by that method.
     pub stage: Stage,
     /// Optimiser step, from 1.
     pub step: usize,
-    /// Weight of pushing the rejected down; 0 for Preferred-FT.
+    /// Weight of pushing the rejected down; 0 where they play no part.
     pub alpha: f64,
-    /// Mean loss over the whole batch: nats a pair for unlikelihood, nats a token for Preferred-FT.
+    /// Mean loss over the whole batch: nats a pair where both sides count, nats a token where the chosen
+    /// does.
     pub mean_loss: f64,
     /// Pairs in the batch.
     pub size: usize,
@@ -293,7 +294,7 @@ pub struct Round {
     /// Updates it was learned from in.
     pub updates: usize,
     /// β of the rollout.
-    pub kl_coefficient: f64,
+    pub beta: f64,
     /// Mean score over the rollout.
     pub score: f64,
     /// Mean exact KL over the rollout, nats a completion.

@@ -1,9 +1,9 @@
 //! Measuring the reference and the policies, slice by slice, into points.
 
 use super::{Measured, Session, progress, reports};
-use crate::engine::protocol::{BestOfNNumbers, Event, Point, Stage, Work};
+use crate::engine::protocol::{Event, Point, Stage, Work};
 use klimb_lab::{Evaluation, PointKey};
-use klimb_metrics::{Method, Setting};
+use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
@@ -102,13 +102,5 @@ impl<K: Kernels> Session<K> {
         };
         let place = PointKey { method, setting, seed: u64::from(settings.seed), step, seconds };
         Point { run, point: evaluation.point(place) }
-    }
-
-    /// Best-of-N at one N, as a point: one curve by gold reward, another by the reward model's score.
-    pub(super) fn best_of_n_point(&self, numbers: BestOfNNumbers, evaluation: &Evaluation) -> Point {
-        let method = if numbers.learned { Method::BestOfNScore } else { Method::BestOfN };
-        let (setting, seed) = (Setting::Number(numbers.n as f64), u64::from(self.models.settings.seed));
-        let place = PointKey { method, setting, seed, step: 0, seconds: 0.0 };
-        Point { run: 1, point: evaluation.point(place) }
     }
 }

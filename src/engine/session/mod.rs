@@ -47,8 +47,8 @@ use undo::Undo;
 use super::protocol::{
     Badge, Checkpoints, Command, Event, Failure, Progress, Ready, Samples, Stage, StageKind, StageStatus, Work,
 };
-use super::settings::Settings;
-use klimb_metrics::{LearnsFrom, Method, MetricRow, OptimumPoint, Setting, SettingKind};
+use super::settings::{Knob, Settings};
+use klimb_metrics::{Method, MetricRow, OptimumPoint, Setting};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
 
@@ -346,12 +346,11 @@ impl<K: Kernels> Session<K> {
     /// What distinguishes a policy's runs.
     fn setting_of(&self, method: Method) -> Setting {
         let settings = &self.models.settings;
-        let steers = method.info().learns_from == LearnsFrom::Rollouts && settings.target_kl > 0.0;
-        match method.info().setting {
-            SettingKind::Beta if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
-            SettingKind::Beta => Setting::Number(settings.beta),
-            SettingKind::Alpha => Setting::Number(settings.unlikelihood_alpha),
-            SettingKind::Count | SettingKind::None => Setting::Label("chosen".into()),
+        let steers = method.has_leash() && method.learns_from_rollouts() && settings.target_kl > 0.0;
+        match method.info().setting.knob().and_then(Knob::named) {
+            Some(_) if steers => Setting::Label(format!("KL target {}", settings.target_kl)),
+            Some(knob) => Setting::Number(knob.value(settings)),
+            None => Setting::Label("chosen".into()),
         }
     }
 

@@ -28,6 +28,14 @@ const ON_PAIRS: &[Stage] = stages_where!(stage => matches!(stage.policy(), Some(
 const ON_PAIRS_WITHOUT_LEASH: &[Stage] = stages_where!(
     stage => matches!(stage.policy(), Some(method) if method.learns_from_pairs() && !method.has_leash())
 );
+/// The stages whose loss is of the margin between implicit rewards, with those that make their pairs or learn from the same.
+const PAIRS_AND_MARGINS: &[Stage] = stages_where!(stage => match stage.kind() {
+    StageKind::Pairs | StageKind::RewardModel => true,
+    StageKind::Policy(method) => method.has_implicit_rewards(),
+    StageKind::Base | StageKind::Sft | StageKind::BestOfN => false,
+});
+/// The stages whose policy can write the pairs that it learns from.
+pub const PAIRS_BY_POLICY: &[Stage] = &[Stage::Dpo];
 /// The reward model, and the policies that it judges.
 const REWARD_MODEL: &[Stage] = stages_where!(stage => match stage.kind() {
     StageKind::RewardModel => true,
@@ -182,7 +190,7 @@ settings! {
         label: "pairs",
         meaning: "Preference pairs there will be, for DPO and the reward model; when they are used up, they repeat.",
         values: Values::whole(6.0, 250_000.0),
-        stages: &[Stage::Pairs, Stage::Dpo, Stage::RewardModel],
+        stages: PAIRS_AND_MARGINS,
         section: Section::Settings,
         tells_runs_apart: true,
         restarts: Restarts::PAIRS.and(Restarts::OPTIMUM).and(Restarts::REFERENCE),
@@ -259,10 +267,10 @@ settings! {
         label: "pairs by the policy",
         meaning: "Whether the policy in training writes DPO’s pairs, anew for every batch, so that it is judged where it has gone.",
         values: Values::named::<bool>(),
-        stages: &[Stage::Dpo],
+        stages: PAIRS_BY_POLICY,
         section: Section::Settings,
         tells_runs_apart: true,
-        restarts: Restarts::stages(&[Stage::Dpo]),
+        restarts: Restarts::stages(PAIRS_BY_POLICY),
     }
 
     /// α of unlikelihood: the weight of pushing the rejected down.

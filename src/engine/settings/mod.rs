@@ -8,7 +8,7 @@ mod query;
 mod restarts;
 
 pub use choices::{BackendChoice, Breadth, Values, WidthChoice};
-pub use declared::{KNOBS, Settings};
+pub use declared::{KNOBS, PAIRS_BY_POLICY, Settings};
 pub use knobs::{Knob, Section};
 pub use query::{Part, behind_ampersand, parts, whole};
 pub use restarts::Restarts;
@@ -105,7 +105,21 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::engine::stage::Stage;
+    use klimb_metrics::METHODS;
     use klimb_network::objectives::DpoLoss;
+
+    #[test]
+    fn the_knob_that_tells_a_method_s_runs_apart_matters_to_its_stage() {
+        for info in METHODS {
+            let Some(name) = info.setting.knob() else { continue };
+            let knob = Knob::named(name).unwrap_or_else(|| panic!("{}: there is no knob {name}", info.label));
+            assert!(knob.values.names.is_empty(), "{}: {name} is no number", info.label);
+            assert!(!knob.tells_runs_apart, "{}: {name} would stand in a run's name twice", info.label);
+            if let Some(stage) = Stage::of(info.method) {
+                assert!(knob.stages.contains(&stage), "{}: {name} is not a setting of its stage", info.label);
+            }
+        }
+    }
 
     #[test]
     fn a_huge_value_is_named_by_its_beginning() {

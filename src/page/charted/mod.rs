@@ -10,7 +10,9 @@ use super::trails::RunId;
 use super::{format, trails};
 use crate::engine::protocol::{Stage, StageKind};
 use klimb_charts::{Curve, CurveChart, Trail, newest_at};
-use klimb_metrics::{FrontierPoint, LearnsFrom, Method, MetricRow, Series, SeriesStyle, definition};
+use klimb_metrics::{
+    FrontierPoint, LearnsFrom, MarginLoss, Method, MetricRow, PairLoss, Series, SeriesStyle, definition,
+};
 use klimb_numerics::stats::smoothed;
 use klimb_text::words::{key, say};
 
@@ -212,8 +214,9 @@ fn of_pairs(state: &State, method: Method) -> [Charted; 3] {
     let metric = method.info().loss.unwrap_or_default();
     let stage = Stage::of(method).unwrap_or(state.focused);
     let loss = series(state, stage, metric, method.label(), 0.0);
-    // Other losses of a margin begin elsewhere.
-    let coin = if method == Method::Dpo { LN_2 } else { None };
+    // Other losses begin elsewhere.
+    let is_log_sigmoid = method.info().pair_loss == Some(PairLoss::Margin(MarginLoss::LogSigmoid));
+    let coin = if is_log_sigmoid { LN_2 } else { None };
     [of_loss(say("loss, nats"), loss, coin, at_least, caption), kl(state), reward(state)]
 }
 

@@ -1,33 +1,35 @@
-//! Inside a step of DPO: the formula with the first pair's numbers in it, and the pairs of the batch.
+//! Inside a step of a method whose loss is of the margin between implicit rewards, such as DPO: the formula, with the first
+//! pair's numbers in it where it is DPO's, and the pairs of the batch.
 
 use web_sys::Element;
 
 use super::tokens::{self, Place};
-use super::{pull, tinted};
+use super::{formulas, pull, tinted};
 use crate::engine::protocol::{Batch, CompletionNumbers, Inside, PairNumbers, Stage};
 use crate::page::state::State;
 use crate::page::{dom, format};
-use klimb_metrics::{LearnsFrom, Method};
+use klimb_metrics::{MarginLoss, Method, PairLoss};
 use klimb_text::words::{each_heard, say};
 
-/// The stage whose step is shown: the one in focus, if its policy learns from pairs on a leash, or else DPO.
-fn shown(focused: Stage) -> Stage {
-    let is_on_leash = |method: &Method| method.info().learns_from == LearnsFrom::Pairs && method.has_leash();
-    if focused.policy().as_ref().is_some_and(is_on_leash) { focused } else { Stage::Dpo }
+/// The stage whose step is shown, and its method: those in focus, if that has implicit rewards, or else DPO's.
+fn shown(focused: Stage) -> (Stage, Method) {
+    let method = focused.policy().filter(|method| method.has_implicit_rewards());
+    method.map_or((Stage::Dpo, Method::Dpo), |method| (focused, method))
 }
 
 /// The batch that was looked into last.
 fn batch(state: &State) -> Option<&Batch> {
-    state.inside.get(&shown(state.focused)).and_then(Inside::dpo)
+    state.inside.get(&shown(state.focused).0).and_then(Inside::dpo)
 }
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
     let list = dom::element("pairs");
     dom::clear(&list);
-    // The formula is the paper's: a variant's numbers would not fit it.
-    let has_formula = |batch: &Batch| !batch.pairs.is_empty() && batch.variant.is_empty();
+    let (stage, method) = shown(state.focused);
+    formulas::show(stage, Method::has_implicit_rewards);
     let batch = batch(state);
+    let has_formula = |batch: &Batch| !batch.pairs.is_empty() && is_log_sigmoid(method, batch);
     dom::flag("live-formula", "hidden", !batch.is_some_and(has_formula));
     let Some(batch) = batch else {
         return dom::set_text(
@@ -35,7 +37,7 @@ pub fn draw(state: &State) {
             say("Press Step to look into one batch: its pairs, their implicit rewards, and how hard each one pulls."),
         );
     };
-    dom::set_text("batch-summary", &summary(batch));
+    dom::set_text("batch-summary", &summary(method, batch));
     if let Some(first) = batch.pairs.first() {
         formula(batch, first);
     }
@@ -44,15 +46,24 @@ pub fn draw(state: &State) {
     }
 }
 
-fn summary(batch: &Batch) -> String {
-    let (mut start, mut pull) =
-        (String::new(), say("the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂"));
-    if !batch.variant.is_empty() {
-        start = say!(" A variant of DPO: {}.", each_heard(&batch.variant));
-        pull = say("the pull of a pair is how steeply its loss falls with its margin");
-    } else if batch.step == 1 {
-        start = say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into();
-    }
+/// Whether the loss of a step is −log σ of β's log-ratios, as in DPO's paper: a variant's numbers would not fit that.
+fn is_log_sigmoid(method: Method, batch: &Batch) -> bool {
+    method.info().pair_loss == Some(PairLoss::Margin(MarginLoss::LogSigmoid)) && batch.variant.is_empty()
+}
+
+fn summary(method: Method, batch: &Batch) -> String {
+    let start = if !batch.variant.is_empty() {
+        say!(" A variant of {}: {}.", method.label(), each_heard(&batch.variant))
+    } else if batch.step == 1 && is_log_sigmoid(method, batch) {
+        say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into()
+    } else {
+        String::new()
+    };
+    let pull = if is_log_sigmoid(method, batch) {
+        say("the pull of a pair is σ(rejected − chosen) of its implicit rewards r̂")
+    } else {
+        say("the pull of a pair is how steeply its loss falls with its margin")
+    };
     say!(
         "Step {}: {} pairs, mean loss {} nats, {} of them in order before the update.{} The first {} follow, each word tinted by how much likelier or rarer it has become; {}. Choose a word to see its numbers.",
         batch.step,

@@ -1,40 +1,46 @@
-//! Inside a step of unlikelihood or Preferred-FT: the pairs of the batch, and what was asked of each side.
+//! Inside a step of a method whose loss is of likelihoods, such as unlikelihood or Preferred-FT: the pairs of the batch, and what was asked of each side.
 
 use web_sys::Element;
 
-use super::tinted;
 use super::tokens::{self, Place};
-use crate::engine::protocol::{Inside, Likelihood, LikelihoodBatch, LikelihoodPair, Stage};
+use super::{formulas, tinted};
+use crate::engine::protocol::{Inside, Likelihood, LikelihoodBatch, LikelihoodPair};
 use crate::page::state::State;
 use crate::page::{dom, format};
+use klimb_metrics::{LikelihoodLoss, LossSides, Method, PairLoss};
 use klimb_text::words::say;
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
     let list = dom::element("likelihood-pairs");
     dom::clear(&list);
-    let is_unlikelihood = state.focused == Stage::Unlikelihood;
-    dom::flag("formula-unlikelihood", "hidden", !is_unlikelihood);
-    dom::flag("formula-preferred-ft", "hidden", is_unlikelihood);
-    let batch = state.inside.get(&state.focused).and_then(Inside::likelihood);
-    dom::flag("live-likelihood", "hidden", batch.is_none_or(|batch| batch.pairs.is_empty()));
-    let Some(batch) = batch else {
+    formulas::show(state.focused, |method| loss(method).is_some());
+    let shown = state.inside.get(&state.focused).and_then(Inside::likelihood);
+    dom::flag("live-likelihood", "hidden", shown.is_none_or(|batch| batch.pairs.is_empty()));
+    let Some((batch, loss)) = shown.zip(state.focused.policy().and_then(loss)) else {
         return dom::set_text("likelihood-summary", say("Press Step to look into one batch."));
     };
-    dom::set_text("likelihood-summary", &summary(batch));
+    dom::set_text("likelihood-summary", &summary(batch, loss));
     if let Some(first) = batch.pairs.first() {
-        dom::set_text("live-likelihood-words", &formula(batch, first));
+        dom::set_text("live-likelihood-words", &formula(batch, loss.of, first));
     }
     for (index, pair) in batch.pairs.iter().enumerate() {
         dom::append(&list, &[&item(index, pair)]);
     }
 }
 
-fn summary(batch: &LikelihoodBatch) -> String {
-    let (unit, rest) = if batch.stage == Stage::Unlikelihood {
-        (say("a pair"), say("Nothing says how far: there is no reference in the loss."))
-    } else {
-        (say("a token"), say("The rejected play no part: half of what a preference says is not used."))
+/// What a method makes of likelihoods, if its loss is of them.
+fn loss(method: Method) -> Option<LikelihoodLoss> {
+    match method.info().pair_loss? {
+        PairLoss::Likelihood(loss) => Some(loss),
+        PairLoss::Margin(_) => None,
+    }
+}
+
+fn summary(batch: &LikelihoodBatch, loss: LikelihoodLoss) -> String {
+    let unit = match loss.of {
+        LossSides::Both => say("a pair"),
+        LossSides::Chosen => say("a token"),
     };
     say!(
         "Step {}: {} pairs, mean loss {} nats {}. {} The first {} follow, each word tinted by how much likelier or rarer it has become. Choose a word to see its numbers.",
@@ -42,20 +48,21 @@ fn summary(batch: &LikelihoodBatch) -> String {
         format::count(batch.size),
         format::fixed(batch.mean_loss, 3),
         unit,
-        rest,
+        say(loss.remark),
         batch.pairs.len()
     )
 }
 
 /// The first pair's loss in numbers.
-fn formula(batch: &LikelihoodBatch, pair: &LikelihoodPair) -> String {
+fn formula(batch: &LikelihoodBatch, of: LossSides, pair: &LikelihoodPair) -> String {
     let chosen = format!("−({})", format::fixed(pair.chosen.logprob, 2));
     let loss = format::fixed(pair.loss, 2);
-    if batch.stage == Stage::Unlikelihood {
-        let (alpha, rejected) = (format::fixed(batch.alpha, 2), format::fixed(pair.rejected.logprob, 2));
-        say!("{} + {} × ({}) = {} nats", chosen, alpha, rejected, loss)
-    } else {
-        say!("{} = {} nats, over {} tokens", chosen, loss, pair.chosen.words.len())
+    match of {
+        LossSides::Both => {
+            let (alpha, rejected) = (format::fixed(batch.alpha, 2), format::fixed(pair.rejected.logprob, 2));
+            say!("{} + {} × ({}) = {} nats", chosen, alpha, rejected, loss)
+        }
+        LossSides::Chosen => say!("{} = {} nats, over {} tokens", chosen, loss, pair.chosen.words.len()),
     }
 }
 

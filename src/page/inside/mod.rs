@@ -2,6 +2,7 @@
 
 mod best_of_n;
 mod dpo;
+mod formulas;
 mod likelihood;
 mod mass;
 mod ppo;
@@ -14,7 +15,7 @@ use web_sys::Element;
 use super::state::State;
 use super::{Page, dom, format};
 use crate::engine::protocol::StageKind;
-use klimb_metrics::{LearnsFrom, Method};
+use klimb_metrics::{Method, PairLoss};
 use klimb_text::words::say;
 use tokens::Place;
 
@@ -47,13 +48,11 @@ pub fn draw(state: &State) {
 
 /// The part that shows what a method does, and its title.
 fn of_policy(method: Method) -> (&'static str, String) {
-    match method.info().learns_from {
-        LearnsFrom::Rollouts => ("inside-ppo", say!("Inside a round of {}", method.label())),
-        LearnsFrom::Pairs if method == Method::Dpo => ("inside-dpo", say("Inside a DPO step").to_owned()),
-        LearnsFrom::Pairs if method.has_leash() => ("inside-dpo", say!("Inside a step of {}", method.label())),
-        LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => {
-            ("inside-likelihood", say!("Inside a step of {}", method.label()))
-        }
+    match method.info().pair_loss {
+        Some(PairLoss::Margin(_)) if method == Method::Dpo => ("inside-dpo", say("Inside a DPO step").to_owned()),
+        Some(PairLoss::Margin(_)) => ("inside-dpo", say!("Inside a step of {}", method.label())),
+        Some(PairLoss::Likelihood(_)) => ("inside-likelihood", say!("Inside a step of {}", method.label())),
+        None => ("inside-ppo", say!("Inside a round of {}", method.label())),
     }
 }
 

@@ -68,9 +68,9 @@ pub fn tell(state: &State, place: Place) -> Option<String> {
     let ratio = token.logprob - token.reference_logprob;
     let paid = format!(
         "−β·log π/π_ref = −{} × ({}) = {}",
-        format::beta(round.kl_coefficient),
+        format::beta(round.beta),
         format::signed(ratio, 3),
-        format::signed(-round.kl_coefficient * ratio, 3),
+        format::signed(-round.beta * ratio, 3),
     );
     let earned = if place.at + 1 == episode.tokens.len() {
         say!(", and the score {}: reward {}", format::signed(episode.score, 2), format::signed(token.reward, 3))
@@ -113,7 +113,7 @@ fn summary(round: &Round) -> String {
         round.step,
         format::signed(round.score, 2),
         format::fixed(round.kl, 2),
-        format::beta(round.kl_coefficient),
+        format::beta(round.beta),
         start
     )
 }

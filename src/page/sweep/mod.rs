@@ -117,7 +117,11 @@ impl Sweeping {
                     )
                 }
             }
-            (None, None) => say("β holds DPO, PPO and PPO-GT: choose one of them to sweep it.").into(),
+            (None, None) => {
+                let held: Vec<&str> = Stage::on_leash().map(|stage| say(stage.name())).collect();
+                let (last, others) = held.split_last().expect("β holds some stage");
+                say!("β holds {} and {}: choose one of them to sweep it.", others.join(", "), last)
+            }
         }
     }
 
@@ -188,7 +192,8 @@ mod tests {
             idle.starts_with("Trains DPO from the reference at β 5.00 · 1.00 · 0.30 · 0.10 · 0.050, 200 steps each"),
             "{idle}"
         );
-        assert!(sweeping.words(Stage::Sft, None, false).starts_with("β holds DPO"));
+        let none = sweeping.words(Stage::Sft, None, false);
+        assert_eq!(none, "β holds DPO, PPO and PPO-GT: choose one of them to sweep it.");
         sweeping.take(Some(run(2, 2)), Some(id(2, "dpo")));
         let progress = Progress { work: Work::Sweep, done: 1, total: 5, seconds_left: Some(40.0) };
         assert_eq!(sweeping.words(Stage::Dpo, Some(&progress), true), "Run 2 of 5: DPO at β 1.00, about 40 s left.");

@@ -1,17 +1,21 @@
 //! Direct preference optimisation (Rafailov et al. 2023, equation 7): the policy is its own reward model.
 
+use std::any::Any;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::pairs::{PairBatch, PairLearner, PairSize};
-use super::trainer::{PairSettings, Reading, pair_trainer};
-use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
-use klimb_metrics::MetricRow;
+use super::pairs::{PairBatch, PairLearner, PairOutcome, PairSize};
+use super::trainer::{Budget, LossTerms, MarginTerms, PairSettings, PairTrainer, Reading, pair_trainer};
+use crate::language::{Adamw, Learner, MetricLine, Schedule, TokenComparison};
+use crate::limits;
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_network::objectives::DpoLoss;
 use klimb_numerics::real::Real;
+use klimb_text::ConfigError;
+use klimb_text::words::key;
 
 /// Settings of DPO.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -40,15 +44,16 @@ pub struct DpoSettings {
 
 impl Default for DpoSettings {
     fn default() -> Self {
+        let Budget { pairs, schedule, adamw } = Budget::default();
         Self {
             beta: 0.3,
             label_smoothing: 0.0,
             loss: DpoLoss::Sigmoid,
             length_normalised: false,
             reference_free: false,
-            pairs: 128,
-            schedule: Schedule { peak: 1e-3, floor: 5e-5, warm_up: 20, steps: 400 },
-            adamw: Adamw { weight_decay: 0.0, ..Adamw::default() },
+            pairs,
+            schedule,
+            adamw,
         }
     }
 }
@@ -58,12 +63,54 @@ impl DpoSettings {
     pub fn variant(&self) -> String {
         let loss = match self.loss {
             DpoLoss::Sigmoid => None,
-            DpoLoss::Hinge => Some("hinge loss"),
+            DpoLoss::Hinge => Some(key("hinge loss")),
             DpoLoss::Ipo => Some("IPO"),
         };
-        let length = self.length_normalised.then_some("length-normalised");
-        let reference = self.reference_free.then_some("reference-free");
+        let length = self.length_normalised.then_some(key("length-normalised"));
+        let reference = self.reference_free.then_some(key("reference-free"));
         [loss, length, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl PairSettings for DpoSettings {
+    const METHOD: Method = Method::Dpo;
+
+    fn budget(&self) -> Budget {
+        let Self { pairs, schedule, adamw, .. } = *self;
+        Budget { pairs, schedule, adamw }
+    }
+
+    fn with_budget(self, Budget { pairs, schedule, adamw }: Budget) -> Self {
+        Self { pairs, schedule, adamw, ..self }
+    }
+
+    fn setting(&self) -> Setting {
+        Setting::Number(self.beta)
+    }
+
+    fn with_setting(self, beta: f64) -> Self {
+        Self { beta, ..self }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let label_smoothing = self.label_smoothing;
+        let smoothing = if (0.0..0.5).contains(&label_smoothing) {
+            Ok(())
+        } else {
+            let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
+            Err(ConfigError::new("label smoothing", reason))
+        };
+        ConfigError::all([limits::positive("beta", self.beta), smoothing])
+    }
+
+    fn start<K: Kernels>(
+        self,
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        length: usize,
+    ) -> Box<dyn PairTrainer<K>> {
+        Box::new(Dpo::new(k, network, parameters, length, self))
     }
 }
 
@@ -107,19 +154,6 @@ impl DpoMetrics {
     }
 }
 
-/// What one pair contributed to the last step, for a reader who wants to follow it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PairOutcome {
-    /// −log σ(margin), or its variant.
-    pub loss: f64,
-    /// β·log(π/π_ref) of the chosen.
-    pub chosen_reward: f64,
-    /// β·log(π/π_ref) of the rejected.
-    pub rejected_reward: f64,
-    /// How hard the pair pulls: σ(r̂_l − r̂_w) in the paper's DPO; below 0 it pushes back.
-    pub weight: f64,
-}
-
 /// Statistics the objective reports.
 const COLUMNS: usize = 6;
 
@@ -151,12 +185,6 @@ impl<K: Kernels> Dpo<K> {
         &self.settings
     }
 
-    /// Changes what can change in mid-run, from the next step on: everything but the pairs a step and the optimiser.
-    pub fn configure(&mut self, settings: DpoSettings) {
-        let DpoSettings { pairs, adamw, .. } = self.settings;
-        self.settings = DpoSettings { pairs, adamw, ..settings };
-    }
-
     /// One update on exactly `settings.pairs` pairs.
     ///
     /// # Panics
@@ -167,7 +195,7 @@ impl<K: Kernels> Dpo<K> {
         let (weights, references) = self.weigh(pairs, &batch.completion_mask);
         let learning_rate = schedule.at(self.learner().steps());
         let learner = &mut self.learner.learner;
-        learner.load(k, &batch, &weights, learning_rate, &[beta, label_smoothing], &references);
+        learner.load(k, &batch, &weights, learning_rate, &references);
 
         // log π(y|x) of every completion, prompt masked
         self.learner.forward(k);
@@ -175,14 +203,14 @@ impl<K: Kernels> Dpo<K> {
         // −log σ(β·(log π(y_w)/π_ref(y_w) − log π(y_l)/π_ref(y_l))) and its gradient
         let PairLearner { learner, sequence_logprobs, dsequence_logprobs, .. } = &mut self.learner;
         let references = At::new(&learner.floats, learner.extra_offset());
-        let objective = At::new(&learner.floats, OBJECTIVE_SETTINGS);
         let pairs = self.settings.pairs;
         kernels::Dpo {
             pairs,
             loss,
+            beta,
+            label_smoothing,
             sequence_logprobs,
             references,
-            settings: objective,
             dsequence_logprobs,
             statistics: &mut learner.statistics,
         }
@@ -256,10 +284,39 @@ impl<K: Kernels> Dpo<K> {
 pair_trainer!(
     Dpo,
     DpoMetrics,
-    fn outcomes(&self, k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
-        Some(Box::pin(self.outcomes(k)))
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Margin(self)
     },
-    fn configure(&mut self, settings: &PairSettings) {
-        self.configure(settings.dpo);
+    // Everything but the pairs a step and the optimiser.
+    fn configure(&mut self, settings: &dyn Any) {
+        let settings: &DpoSettings = settings.downcast_ref().expect("Dpo: settings of another method");
+        let DpoSettings { pairs, adamw, .. } = self.settings;
+        self.settings = DpoSettings { pairs, adamw, ..*settings };
     }
 );
+
+impl<K: Kernels> MarginTerms<K> for Dpo<K> {
+    fn outcomes(&self, k: &mut K) -> Reading<Vec<PairOutcome>> {
+        Box::pin(self.outcomes(k))
+    }
+
+    fn shares(&self, numbers: &TokenComparison) -> Vec<f64> {
+        let DpoSettings { beta, length_normalised, reference_free, .. } = self.settings;
+        let tokens = numbers.logprobs.len().max(1) as f64;
+        let weight = beta / if length_normalised { tokens } else { 1.0 };
+        let logs = if reference_free { numbers.logprobs.clone() } else { numbers.log_ratios() };
+        logs.into_iter().map(|log| weight * log).collect()
+    }
+
+    fn beta(&self) -> f64 {
+        self.settings.beta
+    }
+
+    fn label_smoothing(&self) -> f64 {
+        self.settings.label_smoothing
+    }
+
+    fn variant(&self) -> String {
+        self.settings.variant()
+    }
+}

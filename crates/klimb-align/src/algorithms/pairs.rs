@@ -1,5 +1,7 @@
 //! Preference pairs in training: what a batch of them is, and a policy that learns from whole completions.
 
+use serde::{Deserialize, Serialize};
+
 use crate::language::{Adamw, Learner, Sequence, TokenBatch};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, Kernels, SequenceSize, kernels};
@@ -22,6 +24,19 @@ impl PairBatch {
     pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
         self.chosen.iter().chain(&self.rejected)
     }
+}
+
+/// What one pair contributed to the last step, for a reader who wants to follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairOutcome {
+    /// −log σ(margin), or its variant.
+    pub loss: f64,
+    /// β·log(π/π_ref) of the chosen.
+    pub chosen_reward: f64,
+    /// β·log(π/π_ref) of the rejected.
+    pub rejected_reward: f64,
+    /// How hard the pair pulls: σ(r̂_l − r̂_w) in the paper's DPO; below 0 it pushes back.
+    pub weight: f64,
 }
 
 /// A learner whose objective sees one log-probability a completion: the chosen, then the rejected.

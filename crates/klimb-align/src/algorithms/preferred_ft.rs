@@ -1,14 +1,54 @@
 //! Preferred-FT (Rafailov et al. 2023, section 6): SFT on the preferred completions, as if they were demonstrations. It
 //! looks at half of what preferences say. From a base model it is the paper's road to π_ref where no SFT model exists.
 
+use std::any::Any;
 use std::future::Future;
 
 use super::pairs::PairBatch;
 use super::sft::{Sft, SftMetrics, SftSettings};
-use super::trainer::{PairSettings, pair_trainer};
+use super::trainer::{Budget, LossTerms, PairSettings, PairTrainer, pair_trainer};
 use crate::language::Learner;
+use klimb_metrics::{Method, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_text::ConfigError;
+
+/// SFT's settings as those of Preferred-FT: a batch is so many pairs.
+impl PairSettings for SftSettings {
+    const METHOD: Method = Method::PreferredFt;
+
+    fn budget(&self) -> Budget {
+        let Self { batch: pairs, schedule, adamw } = *self;
+        Budget { pairs, schedule, adamw }
+    }
+
+    fn with_budget(self, Budget { pairs, schedule, adamw }: Budget) -> Self {
+        Self { batch: pairs, schedule, adamw }
+    }
+
+    fn setting(&self) -> Setting {
+        Setting::Label("chosen".into())
+    }
+
+    /// There is none to set.
+    fn with_setting(self, _number: f64) -> Self {
+        self
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn start<K: Kernels>(
+        self,
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        length: usize,
+    ) -> Box<dyn PairTrainer<K>> {
+        Box::new(PreferredFt::new(k, network, parameters, length, self))
+    }
+}
 
 /// A policy in Preferred-FT. Its settings and metrics are SFT's, of batches of chosen completions.
 pub struct PreferredFt<K: Kernels>(Sft<K>);
@@ -57,4 +97,11 @@ impl<K: Kernels> PreferredFt<K> {
     }
 }
 
-pair_trainer!(PreferredFt, SftMetrics, fn configure(&mut self, _settings: &PairSettings) {});
+pair_trainer!(
+    PreferredFt,
+    SftMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: 0.0 }
+    },
+    fn configure(&mut self, _settings: &dyn Any) {}
+);

@@ -141,7 +141,7 @@ impl<K: Kernels> RewardModel<K> {
         let batch = TokenBatch::new(length, sequences.iter().copied());
         let last_tokens = last_token_mask(length, sequences);
         let learning_rate = self.settings.schedule.at(learner.steps());
-        learner.load(k, &batch, &last_tokens, learning_rate, &[], &[]);
+        learner.load(k, &batch, &last_tokens, learning_rate, &[]);
 
         // r(x, y): the head's value where the last token has been read
         learner.values(k);

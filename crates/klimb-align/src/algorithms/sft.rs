@@ -96,7 +96,7 @@ impl<K: Kernels> Sft<K> {
         self.weights = batch.completion_mask.iter().map(|counts| counts * share).collect();
         let learner = &mut self.learner;
         let learning_rate = self.settings.schedule.at(learner.steps());
-        learner.load(k, batch, &self.weights, learning_rate, &[], &[]);
+        learner.load(k, batch, &self.weights, learning_rate, &[]);
         learner.logprobs(k);
         let weights = At::new(&learner.floats, learner.mask_offset());
         let rows = batch.inputs.len();

@@ -1,13 +1,80 @@
 //! What every method on preference pairs has in common, so that whoever trains one need not know which it is.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Dpo, DpoSettings, PairBatch, PairOutcome, PreferredFt, SftSettings, Unlikelihood, UnlikelihoodSettings};
-use crate::language::Learner;
-use klimb_metrics::{Method, MetricRow};
+use serde::{Deserialize, Serialize};
+
+use super::pairs::{PairBatch, PairOutcome};
+use crate::language::{Adamw, Learner, Schedule, TokenComparison};
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_text::ConfigError;
+
+/// What every algorithm on pairs may spend, so that none is tuned better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Pairs a step.
+    pub pairs: usize,
+    /// Learning rate over the run, and the run's steps.
+    pub schedule: Schedule,
+    /// The optimiser's constants.
+    pub adamw: Adamw,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            pairs: 128,
+            schedule: Schedule { peak: 1e-3, floor: 5e-5, warm_up: 20, steps: 400 },
+            adamw: Adamw { weight_decay: 0.0, ..Adamw::default() },
+        }
+    }
+}
+
+impl Budget {
+    /// The default budget over `steps`, with the warm-up of a short run.
+    pub fn of_steps(steps: u64) -> Self {
+        let budget = Self::default();
+        let warm_up = budget.schedule.warm_up.min(steps / 4);
+        Self { schedule: Schedule { steps, warm_up, ..budget.schedule }, ..budget }
+    }
+}
+
+/// The settings of a method on pairs. By default they are those of a run of which nobody says otherwise.
+pub trait PairSettings: Copy + Default + 'static {
+    /// Which method they are of.
+    const METHOD: Method;
+
+    /// What a run may spend.
+    fn budget(&self) -> Budget;
+
+    /// The same with another budget.
+    fn with_budget(self, budget: Budget) -> Self;
+
+    /// What distinguishes the method's runs: β, α, or nothing.
+    fn setting(&self) -> Setting;
+
+    /// The same with another β or α. A method that has neither keeps its settings.
+    fn with_setting(self, number: f64) -> Self;
+
+    /// Refuses what cannot be used, the budget aside.
+    ///
+    /// # Errors
+    /// All fields that cannot be used, with the reasons.
+    fn check(&self) -> Result<(), ConfigError>;
+
+    /// A policy that begins to learn, from `parameters`; sequences have at most `length` + 1 tokens.
+    fn start<K: Kernels>(
+        self,
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        length: usize,
+    ) -> Box<dyn PairTrainer<K>>;
+}
 
 /// What is read back of a device, once it is there.
 pub type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>>>>;
@@ -33,18 +100,48 @@ pub trait PairTrainer<K: Kernels> {
     /// Goes on from the policy of another run after its `steps` steps, with new moments. No step may have been taken.
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64);
 
-    /// What each pair of the last step contributed, as it was before the update; `None` of a method without a reference,
-    /// which has no implicit rewards.
+    /// What its loss makes of a pair, as the row of the method says
+    /// ([`MethodInfo::pair_loss`](klimb_metrics::MethodInfo::pair_loss)).
+    fn loss_terms(&self) -> LossTerms<'_, K>;
+
+    /// Changes what can change in the midst of a run, from the next step on. Where nothing can, another setting is another
+    /// run. `settings` are its method's [`PairSettings`].
+    ///
+    /// # Panics
+    /// If something can change, and the settings are another method's.
+    fn configure(&mut self, settings: &dyn Any);
+}
+
+/// What the loss of a method makes of a pair, for a reader who wants to follow a step.
+pub enum LossTerms<'a, K: Kernels> {
+    /// It is of the margin between the implicit rewards of chosen and rejected, of which the method can tell.
+    Margin(&'a dyn MarginTerms<K>),
+    /// It is of the likelihoods: −log π(y_w) + α·log π(y_l).
+    Likelihood {
+        /// α, the weight of pushing the rejected down; 0 where they play no part.
+        alpha: f64,
+    },
+}
+
+/// What a method with implicit rewards tells of its last step.
+pub trait MarginTerms<K: Kernels> {
+    /// What each pair contributed, as it was before the update.
     ///
     /// # Errors
     /// As any read of the backend: `DeviceLost` or `Readback`.
-    fn outcomes(&self, _k: &mut K) -> Option<Reading<Vec<PairOutcome>>> {
-        None
-    }
+    fn outcomes(&self, k: &mut K) -> Reading<Vec<PairOutcome>>;
 
-    /// Changes what can change in the midst of a run, from the next step on. Where nothing can, another setting is another
-    /// run.
-    fn configure(&mut self, settings: &PairSettings);
+    /// What each token adds to the implicit reward of its completion.
+    fn shares(&self, numbers: &TokenComparison) -> Vec<f64>;
+
+    /// β of the step.
+    fn beta(&self) -> f64;
+
+    /// The share of labels that the step took to be wrong, ε.
+    fn label_smoothing(&self) -> f64;
+
+    /// In what the step was not what the method's paper has, in words; empty where it was.
+    fn variant(&self) -> String;
 }
 
 /// The trait's first four functions by an algorithm's own of the same names, its metrics as rows; what an algorithm has beyond
@@ -74,45 +171,3 @@ macro_rules! pair_trainer {
     };
 }
 pub(super) use pair_trainer;
-
-/// Everything that a method on pairs can be set to. Each takes what it has use for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PairSettings {
-    /// Pairs a step, learning rate and optimiser, which all have; β, and what is made of a margin, which those have that
-    /// look at the reference.
-    pub dpo: DpoSettings,
-    /// α, the weight of pushing the rejected down, 0 to 1.
-    pub alpha: f64,
-}
-
-/// A policy that begins to learn from pairs by a method, from `parameters`; sequences have at most `length` + 1 tokens. `None`
-/// if the method does not learn from pairs.
-pub fn start_on_pairs<K: Kernels>(
-    k: &mut K,
-    method: Method,
-    network: Network,
-    parameters: &[f32],
-    length: usize,
-    settings: &PairSettings,
-) -> Option<Box<dyn PairTrainer<K>>> {
-    let DpoSettings { pairs, schedule, adamw, .. } = settings.dpo;
-    match method {
-        Method::Dpo => Some(Box::new(Dpo::new(k, network, parameters, length, settings.dpo))),
-        Method::Unlikelihood => {
-            let settings = UnlikelihoodSettings { alpha: settings.alpha, pairs, schedule, adamw };
-            Some(Box::new(Unlikelihood::new(k, network, parameters, length, settings)))
-        }
-        Method::PreferredFt => {
-            let settings = SftSettings { batch: pairs, schedule, adamw };
-            Some(Box::new(PreferredFt::new(k, network, parameters, length, settings)))
-        }
-        Method::Base
-        | Method::BaseCued
-        | Method::Sft
-        | Method::Ppo
-        | Method::PpoGt
-        | Method::PpoGtPtx
-        | Method::BestOfN
-        | Method::BestOfNScore => None,
-    }
-}

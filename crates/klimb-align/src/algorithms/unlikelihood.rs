@@ -1,16 +1,18 @@
 //! Unlikelihood (Rafailov et al. 2023, section 6): up with the chosen, down with the rejected, and no leash.
 
+use std::any::Any;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{PairBatch, PairLearner, PairSize};
-use super::trainer::{PairSettings, pair_trainer};
-use crate::language::{Adamw, Learner, MetricLine, OBJECTIVE_SETTINGS, Schedule};
-use klimb_metrics::MetricRow;
+use super::trainer::{Budget, LossTerms, PairSettings, PairTrainer, pair_trainer};
+use crate::language::{Adamw, Learner, MetricLine, Schedule};
+use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
-use klimb_network::backend::{At, BackendError, Kernels, kernels};
+use klimb_network::backend::{BackendError, Kernels, kernels};
 use klimb_numerics::real::Real;
+use klimb_text::ConfigError;
 
 /// Settings of unlikelihood.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,53 @@ pub struct UnlikelihoodSettings {
     pub schedule: Schedule,
     /// The optimiser's constants.
     pub adamw: Adamw,
+}
+
+impl Default for UnlikelihoodSettings {
+    fn default() -> Self {
+        let Budget { pairs, schedule, adamw } = Budget::default();
+        Self { alpha: 0.1, pairs, schedule, adamw }
+    }
+}
+
+impl PairSettings for UnlikelihoodSettings {
+    const METHOD: Method = Method::Unlikelihood;
+
+    fn budget(&self) -> Budget {
+        let Self { pairs, schedule, adamw, .. } = *self;
+        Budget { pairs, schedule, adamw }
+    }
+
+    fn with_budget(self, Budget { pairs, schedule, adamw }: Budget) -> Self {
+        Self { pairs, schedule, adamw, ..self }
+    }
+
+    fn setting(&self) -> Setting {
+        Setting::Number(self.alpha)
+    }
+
+    fn with_setting(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let alpha = self.alpha;
+        if (0.0..=1.0).contains(&alpha) {
+            Ok(())
+        } else {
+            Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")))
+        }
+    }
+
+    fn start<K: Kernels>(
+        self,
+        k: &mut K,
+        network: Network,
+        parameters: &[f32],
+        length: usize,
+    ) -> Box<dyn PairTrainer<K>> {
+        Box::new(Unlikelihood::new(k, network, parameters, length, self))
+    }
 }
 
 /// Metrics of one step; means over its pairs.
@@ -103,19 +152,18 @@ impl<K: Kernels> Unlikelihood<K> {
         let UnlikelihoodSettings { alpha, schedule, .. } = self.settings;
         let batch = self.learner.tokens(pairs);
         let learning_rate = schedule.at(self.learner().steps());
-        self.learner.learner.load(k, &batch, &batch.completion_mask, learning_rate, &[alpha], &[]);
+        self.learner.learner.load(k, &batch, &batch.completion_mask, learning_rate, &[]);
 
         // log π(y|x) of every completion, prompt masked
         self.learner.forward(k);
 
         // −log π(y_w) + α·log π(y_l) and its gradient
         let PairLearner { learner, sequence_logprobs, dsequence_logprobs, .. } = &mut self.learner;
-        let objective = At::new(&learner.floats, OBJECTIVE_SETTINGS);
         let pairs = self.settings.pairs;
         kernels::Unlikelihood {
             pairs,
+            alpha,
             sequence_logprobs,
-            settings: objective,
             dsequence_logprobs,
             statistics: &mut learner.statistics,
         }
@@ -171,4 +219,11 @@ impl<K: Kernels> Unlikelihood<K> {
     }
 }
 
-pair_trainer!(Unlikelihood, UnlikelihoodMetrics, fn configure(&mut self, _settings: &PairSettings) {});
+pair_trainer!(
+    Unlikelihood,
+    UnlikelihoodMetrics,
+    fn loss_terms(&self) -> LossTerms<'_, K> {
+        LossTerms::Likelihood { alpha: self.settings.alpha }
+    },
+    fn configure(&mut self, _settings: &dyn Any) {}
+);

@@ -17,10 +17,8 @@ use klimb_numerics::real::Real;
 
 /// Lines of metrics the device keeps before they are overwritten.
 pub const METRIC_LINES: usize = 64;
-/// Where an objective finds its settings in [`Learner::floats`].
-pub const OBJECTIVE_SETTINGS: usize = 4;
-/// Settings in front of the mask: slot, learning rate, two bias corrections, four for the objective.
-const SETTINGS: usize = 8;
+/// Settings in front of the mask: slot, learning rate, two bias corrections.
+const SETTINGS: usize = 4;
 /// Statistics an objective may report.
 const MAX_COLUMNS: usize = 10;
 
@@ -109,7 +107,7 @@ pub struct Learner<K: Kernels> {
     first_moments: K::Floats,
     second_moments: K::Floats,
     integers: K::Integers,
-    /// Settings (8), completion mask (B·T), then whatever else the objective wants for each sequence.
+    /// Settings (4), completion mask (B·T), then whatever else the objective wants for each sequence.
     pub floats: K::Floats,
     /// logprobs | entropies | logsumexps, (3, B·T).
     pub numbers: K::Floats,
@@ -220,29 +218,21 @@ impl<K: Kernels> Learner<K> {
     }
 
     /// Sends a batch and the step's settings: one write of integers, one of floats. `weights` of (B, T) stands where
-    /// the completion mask does; `objective` are up to four settings; `extra` fills the rest.
+    /// the completion mask does; `extra` fills the rest.
     ///
     /// # Panics
     /// If the batch is not of the size the learner was made for, or the numbers do not fit it.
-    pub fn load(
-        &mut self,
-        k: &mut K,
-        batch: &TokenBatch,
-        weights: &[f32],
-        learning_rate: f64,
-        objective: &[f64],
-        extra: &[f32],
-    ) {
+    pub fn load(&mut self, k: &mut K, batch: &TokenBatch, weights: &[f32], learning_rate: f64, extra: &[f32]) {
         assert_eq!(batch.size, self.size, "Learner: a batch of another size");
         let integers = batch.integers(self.network.config().vocabulary);
         k.write_integers(&mut self.integers, 0, &integers);
         let step = (self.steps - self.began) as i32 + 1;
-        let mut settings = [0.0f64; SETTINGS];
-        settings[0] = (self.steps % METRIC_LINES as u64) as f64;
-        settings[1] = learning_rate;
-        settings[2] = 1.0 - f64::from(self.adamw.beta1).powi(step);
-        settings[3] = 1.0 - f64::from(self.adamw.beta2).powi(step);
-        settings[OBJECTIVE_SETTINGS..OBJECTIVE_SETTINGS + objective.len()].copy_from_slice(objective);
+        let settings: [f64; SETTINGS] = [
+            (self.steps % METRIC_LINES as u64) as f64,
+            learning_rate,
+            1.0 - f64::from(self.adamw.beta1).powi(step),
+            1.0 - f64::from(self.adamw.beta2).powi(step),
+        ];
         let floats: Vec<K::Real> = settings
             .into_iter()
             .chain(weights.iter().chain(extra).map(|&value| f64::from(value)))

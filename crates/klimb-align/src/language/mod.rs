@@ -13,7 +13,7 @@ mod scoring;
 
 pub use batch::{Sequence, TokenBatch, last_token_mask};
 pub use generation::{Generation, GenerationSettings};
-pub use learner::{Adamw, Learner, METRIC_LINES, MetricLine, MetricLines, OBJECTIVE_SETTINGS, Schedule};
+pub use learner::{Adamw, Learner, METRIC_LINES, MetricLine, MetricLines, Schedule};
 pub use parameters::upload;
 pub use reward_model::{Judge, with_scores_shifted};
 pub use rollout::{Episode, RolloutNetworks, RolloutRecorder};

@@ -8,12 +8,12 @@ mod reference;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Budget, Evaluation, EvaluationSettings, Leash, OptimumSettings, PAIRS_PER_CHUNK, PreferenceSettings, SweepMethod,
+    Evaluation, EvaluationSettings, Leash, OptimumSettings, PAIRS_PER_CHUNK, PreferenceSettings, SweepMethod,
     SweepRollouts, SweepRun, SweepSettings, Writer,
 };
-use klimb_align::algorithms::PpoSettings;
+use klimb_align::algorithms::{Budget, PpoSettings};
 use klimb_align::language::{Adamw, Schedule};
-use klimb_metrics::REFERENCE_PROBABILITIES;
+use klimb_metrics::{Method, REFERENCE_PROBABILITIES};
 use klimb_text::ConfigError;
 use klimb_world::preferences::LabelSettings;
 
@@ -120,7 +120,8 @@ impl AblationSettings {
     pub fn smoke(seed: u64) -> Self {
         let base = base_arm(seed, 1);
         let reference = ReferenceRecipe { width: 16, base_steps: 2, sft_steps: 2, ..ReferenceRecipe::default() };
-        let runs = runs(&[SweepMethod::Dpo { beta: 1.0 }, SweepMethod::PpoGt(Leash::Beta(1.0))], seed, 1);
+        let runs =
+            runs(&[SweepMethod::on_pairs(Method::Dpo, Some(1.0)), SweepMethod::PpoGt(Leash::Beta(1.0))], seed, 1);
         let sweep = SweepSettings { runs, ..SweepSettings::smoke(seed) };
         let base = AblationArm { reference, sweep, ..base };
         let own = ReferenceRecipe { own_unembedding: true, ..reference };
@@ -183,7 +184,8 @@ impl AblationSettings {
 
 /// The factor of the base arm.
 pub const BASE: &str = "base";
-const DPO: [SweepMethod; 2] = [SweepMethod::Dpo { beta: 1.0 }, SweepMethod::Dpo { beta: 0.3 }];
+const DPO: [SweepMethod; 2] =
+    [SweepMethod::on_pairs(Method::Dpo, Some(1.0)), SweepMethod::on_pairs(Method::Dpo, Some(0.3))];
 const WITHOUT_REWARD_MODEL: [SweepMethod; 4] =
     [DPO[0], DPO[1], SweepMethod::PpoGt(Leash::Beta(1.0)), SweepMethod::PpoGt(Leash::Beta(0.3))];
 const EVERYONE: [SweepMethod; 6] = [

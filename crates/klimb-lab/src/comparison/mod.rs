@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::spent::Moment;
 use super::{
-    JudgedPpo, Leash, Plan, Reference, RewardModelRun, RunEnd, Sink, Spent, StudyError, SweepError, SweepMethod,
-    SweepPoint, SweepRollouts, SweepRun, SweepSettings, run_ppo_of, train, train_reward_model,
+    JudgedPpo, Plan, Reference, RewardModelRun, RunEnd, Sink, Spent, StudyError, SweepError, SweepMethod, SweepPoint,
+    SweepRollouts, SweepRun, SweepSettings, run_ppo_of, train, train_reward_model,
 };
+use klimb_align::algorithms::Budget;
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, MetricRow};
 use klimb_network::backend::Kernels;
@@ -25,18 +26,7 @@ use klimb_world::World;
 pub use cells::comparison_cells;
 
 /// The methods that are compared, cheapest first.
-pub const COMPARED: [Method; 4] = [RUNS[0].0, RUNS[1].0, RUNS[2].0, RUNS[3].0];
-
-/// The run of a sweep that a method is at a β.
-type RunAt = fn(f64) -> SweepMethod;
-
-/// The same with what each is in a sweep.
-const RUNS: [(Method, RunAt); 4] = [
-    (Method::PreferredFt, |_| SweepMethod::PreferredFt),
-    (Method::Dpo, |beta| SweepMethod::Dpo { beta }),
-    (Method::PpoGt, |beta| SweepMethod::PpoGt(Leash::Beta(beta))),
-    (Method::Ppo, |beta| SweepMethod::Ppo(Leash::Beta(beta))),
-];
+pub const COMPARED: [Method; 4] = [Method::PreferredFt, Method::Dpo, Method::PpoGt, Method::Ppo];
 
 /// A method as the files of a comparison's parts have it: with `_` for `-`, and one of those that are compared.
 mod part_method {
@@ -45,10 +35,7 @@ mod part_method {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::COMPARED;
-
-    fn name(method: Method) -> String {
-        method.to_string().replace('-', "_")
-    }
+    use crate::sweep_method::name_in_files as name;
 
     pub fn serialize<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&name(*method))
@@ -189,7 +176,7 @@ impl ComparisonSettings {
                 return Err(ConfigError::new(field, "give at least one"));
             }
         }
-        let run = |method, beta| SweepRun { method: method_of(method, beta), seed: 1 };
+        let run = |method, beta| SweepRun { method: SweepMethod::at_beta(method, beta), seed: 1 };
         let runs = COMPARED.iter().flat_map(|&method| self.betas.iter().map(move |&beta| run(method, beta)));
         SweepSettings { runs: runs.collect(), ..self.sweep.clone() }.validated()?;
         Ok(self)
@@ -198,7 +185,7 @@ impl ComparisonSettings {
     /// Whether a policy's result has all of its points, of which one that diverged has as many as it came to.
     pub fn is_whole(&self, result: &ComparisonResult) -> bool {
         let ComparisonPart::Policy { method, beta, seed, .. } = result.part else { return true };
-        let run = SweepRun { method: method_of(method, beta), seed };
+        let run = SweepRun { method: SweepMethod::at_beta(method, beta), seed };
         result.is_diverged || self.sweep.is_finished(&run, &result.points)
     }
 
@@ -216,17 +203,12 @@ impl ComparisonSettings {
     fn group(&self, method: Method, seed: u64) -> Vec<ComparisonPart> {
         let middle = self.middle();
         let part = |beta, rate| ComparisonPart::Policy { method, beta, rate, seed };
-        let has_leash = method != Method::PreferredFt;
-        let leashes = self.betas.iter().filter(|beta| has_leash || **beta == middle).map(|beta| part(*beta, Rate::One));
+        let leashes =
+            self.betas.iter().filter(|beta| method.has_leash() || **beta == middle).map(|beta| part(*beta, Rate::One));
         let rates = [Rate::Quarter, Rate::Four].map(|rate| part(middle, rate));
-        let reward_model = (method == Method::Ppo).then_some(ComparisonPart::RewardModel { seed });
+        let reward_model = method.info().needs_reward_model.then_some(ComparisonPart::RewardModel { seed });
         reward_model.into_iter().chain(leashes).chain(rates).collect()
     }
-}
-
-fn method_of(method: Method, beta: f64) -> SweepMethod {
-    let run = RUNS.iter().find(|(compared, _)| *compared == method);
-    run.unwrap_or_else(|| panic!("{method} is not compared")).1(beta)
 }
 
 /// What [`compare_part`] does.
@@ -277,7 +259,7 @@ pub async fn compare_part<K: Kernels>(
         ComparisonPart::Policy { method, beta, rate, seed } => (method, beta, rate, seed),
         ComparisonPart::RewardModel { seed } => (Method::Ppo, settings.middle(), Rate::One, seed),
     };
-    let plan = settings.sweep.plan(&SweepRun { method: method_of(method, beta), seed });
+    let plan = settings.sweep.plan(&SweepRun { method: SweepMethod::at_beta(method, beta), seed });
     let ComparisonWatch { clock, watch } = watch;
     let mut sink = Kept { clock, watch, points: Vec::new() };
     let result = |spent, points, is_diverged| ComparisonResult { part, spent, points, is_diverged, reward_model: None };
@@ -304,7 +286,8 @@ pub async fn compare_part<K: Kernels>(
             run_ppo_of(k, world, reference, JudgedPpo { settings: ppo, reward_model, seed }, &mut sink).await
         }
         Plan::Train(plan) => {
-            let algorithm = plan.algorithm.with_schedule(rate.of(plan.algorithm.budget().schedule));
+            let budget = plan.algorithm.budget();
+            let algorithm = plan.algorithm.with_budget(Budget { schedule: rate.of(budget.schedule), ..budget });
             let plan = super::TrainingSettings { algorithm, ..plan };
             train(k, world, reference, seed, &plan, &mut sink).await
         }

@@ -156,7 +156,7 @@ impl ScalingSettings {
                 ppo: PpoSettings {
                     episodes: 128,
                     epochs: 2,
-                    kl_coefficient: 0.1,
+                    beta: 0.1,
                     schedule: Schedule { peak: 1e-3, floor: 1e-3, ..full.ppo.ppo.schedule },
                     ..full.ppo.ppo
                 },

@@ -60,7 +60,7 @@ pub fn kl_per_sequence<F: Real>(
 /// The adaptive KL controller (Ziegler et al. 2019, section 2.2): β·(1 + e·n/h), with the relative error
 /// e = kl/target_kl − 1 clipped to ±0.2, after n = `episodes`, over the horizon h = `kl_horizon` in episodes. Too far from
 /// the reference, and the leash gets shorter.
-pub fn adapted_kl_coefficient(kl_coefficient: f64, kl: f64, target_kl: f64, episodes: usize, kl_horizon: f64) -> f64 {
+pub fn adapted_beta(beta: f64, kl: f64, target_kl: f64, episodes: usize, kl_horizon: f64) -> f64 {
     let error = (kl / target_kl - 1.0).clamp(-0.2, 0.2);
-    kl_coefficient * (1.0 + error * episodes as f64 / kl_horizon)
+    beta * (1.0 + error * episodes as f64 / kl_horizon)
 }

@@ -21,7 +21,7 @@ mod whiten;
 pub use bradley_terry::{bradley_terry, preference_probability};
 pub use dpo::{DpoLoss, dpo};
 pub use gae::{GaeSettings, gae};
-pub use kl::{adapted_kl_coefficient, k1, k2, k3, kl_per_sequence};
+pub use kl::{adapted_beta, k1, k2, k3, kl_per_sequence};
 pub use logistic::{log_sigmoid, sigmoid};
 pub use order::in_order;
 pub use ppo::{PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch, ppo_policy, ppo_value};

@@ -7,16 +7,14 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::ProgressBar;
 use klimb::ConfigError;
-use klimb::algorithms::{SftSettings, UnlikelihoodSettings, best_of_n_bound};
+use klimb::algorithms::{PairAlgorithm, SftSettings, UnlikelihoodSettings, best_of_n_bound};
 use klimb::backend::network::Network;
-use klimb::experiments::{
-    Algorithm, BestOfNRun, BestOfNSettings, Budget, Plan, Reference, Sink, SweepError, SweepPoint, run_best_of_n,
-};
+use klimb::experiments::{BestOfNRun, BestOfNSettings, Plan, Reference, Sink, SweepError, SweepPoint, run_best_of_n};
 use klimb::metrics::{MetricRow, Setting};
 
 use super::machine::{BackendArguments, on};
 use super::number::number;
-use super::training::{SinkError, TrainingArguments};
+use super::training::{PairCommand, SinkError, TrainingArguments};
 use super::{End, Failure, files, interrupt, progress};
 
 /// Align a policy with preferences by unlikelihood
@@ -30,26 +28,19 @@ use super::{End, Failure, files, interrupt, progress};
 )]
 pub struct Unlikelihood {
     /// Weight of pushing the rejected down, 0 to 1
-    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = UnlikelihoodSettings::default().alpha, allow_negative_numbers = true)]
     alpha: f64,
     #[command(flatten)]
     training: TrainingArguments,
 }
 
-impl Unlikelihood {
-    pub fn run(self) -> Result<End, Failure> {
-        let algorithm = self.algorithm();
-        self.training.run(algorithm)
+impl PairCommand for Unlikelihood {
+    fn training(&self) -> &TrainingArguments {
+        &self.training
     }
 
-    /// Refuses settings that cannot be used.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.training.settings(self.algorithm()).map(drop)
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        let Budget { pairs, schedule, adamw } = self.training.budget();
-        Algorithm::Unlikelihood(UnlikelihoodSettings { alpha: self.alpha, pairs, schedule, adamw })
+    fn algorithm(&self) -> PairAlgorithm {
+        PairAlgorithm::Unlikelihood(UnlikelihoodSettings { alpha: self.alpha, ..UnlikelihoodSettings::default() })
     }
 }
 
@@ -67,20 +58,13 @@ pub struct PreferredFt {
     training: TrainingArguments,
 }
 
-impl PreferredFt {
-    pub fn run(self) -> Result<End, Failure> {
-        let algorithm = self.algorithm();
-        self.training.run(algorithm)
+impl PairCommand for PreferredFt {
+    fn training(&self) -> &TrainingArguments {
+        &self.training
     }
 
-    /// Refuses settings that cannot be used.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.training.settings(self.algorithm()).map(drop)
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        let Budget { pairs: batch, schedule, adamw } = self.training.budget();
-        Algorithm::PreferredFt(SftSettings { batch, schedule, adamw })
+    fn algorithm(&self) -> PairAlgorithm {
+        PairAlgorithm::PreferredFt(SftSettings::default())
     }
 }
 

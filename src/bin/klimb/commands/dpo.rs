@@ -1,13 +1,10 @@
 //! `dpo`: one policy from the reference, with its points.
 
 use clap::{Args, ValueEnum};
-use klimb::ConfigError;
-use klimb::algorithms::DpoSettings;
-use klimb::experiments::Algorithm;
+use klimb::algorithms::{DpoSettings, PairAlgorithm};
 use klimb::objectives::DpoLoss;
 
-use super::training::TrainingArguments;
-use super::{End, Failure};
+use super::training::{PairCommand, TrainingArguments};
 
 /// Align a policy with preferences by DPO
 #[derive(Debug, Args)]
@@ -63,28 +60,19 @@ impl From<Loss> for DpoLoss {
     }
 }
 
-impl Dpo {
-    pub fn run(self) -> Result<End, Failure> {
-        let algorithm = self.algorithm();
-        self.training.run(algorithm)
+impl PairCommand for Dpo {
+    fn training(&self) -> &TrainingArguments {
+        &self.training
     }
 
-    /// Refuses settings that cannot be used.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.training.settings(self.algorithm()).map(drop)
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        let budget = self.training.budget();
-        Algorithm::Dpo(DpoSettings {
+    fn algorithm(&self) -> PairAlgorithm {
+        PairAlgorithm::Dpo(DpoSettings {
             beta: self.beta,
             label_smoothing: self.label_smoothing,
             loss: self.loss.into(),
             length_normalised: self.length_normalised,
             reference_free: self.reference_free,
-            pairs: budget.pairs,
-            schedule: budget.schedule,
-            adamw: budget.adamw,
+            ..DpoSettings::default()
         })
     }
 }

@@ -113,8 +113,8 @@ impl Hack {
                 Some(Loophole { word: word.clone().unwrap_or(usual.word), bonus: bonus.unwrap_or(usual.bonus) })
             }
         };
-        let kl_coefficient = self.beta.unwrap_or(preset.ppo.ppo.kl_coefficient);
-        let ppo = PpoSettings { kl_coefficient, ..preset.ppo.ppo };
+        let beta = self.beta.unwrap_or(preset.ppo.ppo.beta);
+        let ppo = PpoSettings { beta, ..preset.ppo.ppo };
         HackingSettings {
             instances: self.pairs.map_or(preset.instances, |pairs| pairs.div_ceil(PAIRS_PER_INSTANCE)),
             loophole,

@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 use klimb::ConfigError;
 use klimb::shorten::{shortened, shortened_to};
 use refusals::Refused;
+use training::PairCommand as _;
 
 /// Train and align a small language model, and see what it costs: reward against KL.
 #[derive(Debug, Parser)]
@@ -71,57 +72,60 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    Pretrain(train::Pretrain),
-    Sft(train::Sft),
-    Dpo(dpo::Dpo),
-    Unlikelihood(baselines::Unlikelihood),
-    PreferredFt(baselines::PreferredFt),
-    BestOfN(baselines::BestOfN),
-    RewardModel(reward_model::RewardModel),
-    Ppo(ppo::Ppo),
-    Sample(sample::Sample),
-    Score(score::Score),
-    Pairs(pairs::Pairs),
-    Optimum(optimum::Optimum),
-    Sweep(sweep::Sweep),
-    Merge(sweep::Merge),
-    Winrate(winrate::Winrate),
-    Scaling(scaling::Scaling),
-    Hack(hack::Hack),
-    Ablate(ablate::Ablate),
-    Compare(compare::Compare),
-    Verify(verify::Verify),
+/// The commands with their arguments: `checked` are those whose settings are numbers that can be wrong by themselves, the
+/// `unchecked` ones take presets, or a number alone.
+macro_rules! commands {
+    ($($Variant:ident($Arguments:ty) $checked:ident,)+) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($Variant($Arguments),)+
+        }
+
+        impl Command {
+            /// Refuses settings that are numbers and cannot be used, all of them in one go.
+            fn check(&self) -> Result<(), ConfigError> {
+                match self {
+                    $(Self::$Variant(command) => commands!(@$checked command),)+
+                }
+            }
+
+            /// Does what it says.
+            fn run(self) -> Result<End, Failure> {
+                match self {
+                    $(Self::$Variant(command) => command.run(),)+
+                }
+            }
+        }
+    };
+
+    (@checked $command:ident) => { $command.check() };
+    (@unchecked $command:ident) => {{
+        let _ = $command;
+        Ok(())
+    }};
 }
 
-impl Command {
-    /// Refuses settings that are numbers and cannot be used, all of them in one go.
-    fn check(&self) -> Result<(), ConfigError> {
-        match self {
-            Self::Pretrain(command) => command.check(),
-            Self::Sft(command) => command.check(),
-            Self::Dpo(command) => command.check(),
-            Self::Unlikelihood(command) => command.check(),
-            Self::PreferredFt(command) => command.check(),
-            Self::BestOfN(command) => command.check(),
-            Self::RewardModel(command) => command.check(),
-            Self::Ppo(command) => command.check(),
-            Self::Pairs(command) => command.check(),
-            Self::Hack(command) => command.check(),
-            // Theirs are presets, or a number alone.
-            Self::Sample(_)
-            | Self::Score(_)
-            | Self::Optimum(_)
-            | Self::Sweep(_)
-            | Self::Merge(_)
-            | Self::Winrate(_)
-            | Self::Scaling(_)
-            | Self::Ablate(_)
-            | Self::Compare(_)
-            | Self::Verify(_) => Ok(()),
-        }
-    }
+commands! {
+    Pretrain(train::Pretrain) checked,
+    Sft(train::Sft) checked,
+    Dpo(dpo::Dpo) checked,
+    Unlikelihood(baselines::Unlikelihood) checked,
+    PreferredFt(baselines::PreferredFt) checked,
+    BestOfN(baselines::BestOfN) checked,
+    RewardModel(reward_model::RewardModel) checked,
+    Ppo(ppo::Ppo) checked,
+    Sample(sample::Sample) unchecked,
+    Score(score::Score) unchecked,
+    Pairs(pairs::Pairs) checked,
+    Optimum(optimum::Optimum) unchecked,
+    Sweep(sweep::Sweep) unchecked,
+    Merge(sweep::Merge) unchecked,
+    Winrate(winrate::Winrate) unchecked,
+    Scaling(scaling::Scaling) unchecked,
+    Hack(hack::Hack) checked,
+    Ablate(ablate::Ablate) unchecked,
+    Compare(compare::Compare) unchecked,
+    Verify(verify::Verify) unchecked,
 }
 
 /// How a command ended that did not fail.
@@ -211,35 +215,29 @@ pub fn run() -> ExitCode {
         Ok(Arguments { command }) => command,
         Err(code) => return code,
     };
-    let ended = match command {
-        Command::Pretrain(command) => command.run(),
-        Command::Sft(command) => command.run(),
-        Command::Dpo(command) => command.run(),
-        Command::Unlikelihood(command) => command.run(),
-        Command::PreferredFt(command) => command.run(),
-        Command::BestOfN(command) => command.run(),
-        Command::RewardModel(command) => command.run(),
-        Command::Ppo(command) => command.run(),
-        Command::Sample(command) => command.run(),
-        Command::Score(command) => command.run(),
-        Command::Pairs(command) => command.run(),
-        Command::Optimum(command) => command.run(),
-        Command::Sweep(command) => command.run(),
-        Command::Merge(command) => command.run(),
-        Command::Winrate(command) => command.run(),
-        Command::Scaling(command) => command.run(),
-        Command::Hack(command) => command.run(),
-        Command::Ablate(command) => command.run(),
-        Command::Compare(command) => command.run(),
-        Command::Verify(command) => command.run(),
-    };
-    match ended {
+    match command.run() {
         Ok(End::Done) => success(),
         Ok(End::Disagreed) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
         Err(Failure(sentence)) => {
             progress::tell(&format!("klimb: {}", shortened_to(&sentence, LONGEST_SENTENCE)));
             ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use klimb::metrics::METHODS;
+
+    #[test]
+    fn every_method_on_pairs_has_a_command_of_its_name() {
+        let arguments = Arguments::command();
+        for info in METHODS.iter().filter(|info| info.method.learns_from_pairs()) {
+            let name = info.file_name.replace('_', "-");
+            assert!(arguments.find_subcommand(&name).is_some(), "there is no command {name}");
         }
     }
 }

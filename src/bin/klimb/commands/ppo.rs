@@ -14,7 +14,7 @@ use klimb::experiments::{
     EvaluationSettings, PpoRun, PpoRunSettings, PpoSink, Reference, SweepPoint, reference_point, run_ppo,
 };
 use klimb::language::Schedule;
-use klimb::metrics::MetricRow;
+use klimb::metrics::{Method, MetricRow};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 
@@ -50,7 +50,7 @@ pub struct Ppo {
     #[arg(long, default_value = "gold", value_name = "gold|FILE")]
     reward: PathBuf,
     /// Price of a nat of KL from the reference; with --target-kl, the first
-    #[arg(long, default_value_t = PpoSettings::default().kl_coefficient, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = PpoSettings::default().beta, allow_negative_numbers = true)]
     beta: f64,
     /// KL in nats a review that β is adapted to
     #[arg(long, allow_negative_numbers = true)]
@@ -156,7 +156,7 @@ impl Ppo {
         };
         PpoRunSettings {
             ppo: PpoSettings {
-                kl_coefficient: self.beta,
+                beta: self.beta,
                 target_kl: self.target_kl,
                 kl_horizon: self.kl_horizon,
                 value_network: self.value.into(),
@@ -200,9 +200,9 @@ impl Ppo {
         let end = run_ppo(k, world, run, &mut sink).await;
         sink.bar.finish_and_clear();
         let end = end.map_err(|error| Failure::new(error.to_string()))?;
-        let stage = if reward_model.is_some() { "ppo" } else { "ppo-gt" };
+        let stage = if reward_model.is_some() { Method::Ppo } else { Method::PpoGt };
         let checkpoint =
-            Checkpoint { step: end.step, stage: stage.into(), parameters: end.parameters, ..reference.clone() };
+            Checkpoint { step: end.step, stage: stage.to_string(), parameters: end.parameters, ..reference.clone() };
         files::write_checkpoint(&self.out, &checkpoint)?;
         files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step));
         Ok(if end.is_finished { End::Done } else { End::Interrupted })

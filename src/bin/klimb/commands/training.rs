@@ -1,4 +1,4 @@
-//! What `dpo`, `unlikelihood` and `preferred-ft` share: one policy from the reference on preference pairs, with its points.
+//! What the commands of all methods on pairs share: one policy from the reference on preference pairs, with its points.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,14 +7,15 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::ProgressBar;
 use klimb::ConfigError;
+use klimb::algorithms::{Budget, PairAlgorithm};
 use klimb::backend::Kernels;
 use klimb::backend::network::Network;
 use klimb::experiments::{
-    Algorithm, Budget, EvaluationSettings, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Reference, Sink,
-    SweepPoint, TrainingSettings, reference_point, train_on,
+    EvaluationSettings, PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Reference, Sink, SweepPoint,
+    TrainingSettings, reference_point, train_on,
 };
 use klimb::language::Schedule;
-use klimb::metrics::MetricRow;
+use klimb::metrics::{METHODS, MetricRow};
 use klimb::model::Checkpoint;
 use klimb::world::World;
 use klimb::world::preferences::Pair;
@@ -66,9 +67,36 @@ pub struct TrainingArguments {
     backend: BackendArguments,
 }
 
+/// A command that trains by a method on pairs: what is its own is the algorithm.
+pub trait PairCommand {
+    /// What it is told as every other.
+    fn training(&self) -> &TrainingArguments;
+
+    /// The algorithm, with any budget.
+    fn algorithm(&self) -> PairAlgorithm;
+
+    /// The settings of the training, or all that cannot be used.
+    fn settings(&self) -> Result<TrainingSettings, ConfigError> {
+        self.training().settings(self.algorithm().with_budget(self.training().budget()))
+    }
+
+    /// Refuses settings that cannot be used.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.settings().map(drop)
+    }
+
+    /// Trains.
+    fn run(self) -> Result<End, Failure>
+    where
+        Self: Sized,
+    {
+        self.training().run(self.settings()?)
+    }
+}
+
 impl TrainingArguments {
     /// The settings of a training by `algorithm`, or all that cannot be used.
-    pub fn settings(&self, algorithm: Algorithm) -> Result<TrainingSettings, ConfigError> {
+    fn settings(&self, algorithm: PairAlgorithm) -> Result<TrainingSettings, ConfigError> {
         let settings = TrainingSettings {
             algorithm,
             preferences: PreferenceSettings {
@@ -83,9 +111,8 @@ impl TrainingArguments {
         settings.validated()
     }
 
-    /// Trains by `algorithm`.
-    pub fn run(self, algorithm: Algorithm) -> Result<End, Failure> {
-        let settings = self.settings(algorithm)?;
+    /// Trains.
+    fn run(&self, settings: TrainingSettings) -> Result<End, Failure> {
         files::check_writable(&self.out)?;
         let world = files::world()?;
         let from = files::given_or_shipped(self.from.as_deref(), "sft.safetensors")?;
@@ -96,7 +123,7 @@ impl TrainingArguments {
     }
 
     /// The budget asked for.
-    pub fn budget(&self) -> Budget {
+    fn budget(&self) -> Budget {
         let budget = Budget::of_steps(self.steps);
         let schedule = Schedule { peak: self.learning_rate, ..budget.schedule };
         Budget {
@@ -128,11 +155,11 @@ impl TrainingArguments {
         let end = train_on(k, world, start, data, settings, &mut sink).await;
         sink.bar.finish_and_clear();
         let end = end.map_err(|error| Failure::new(error.to_string()))?;
-        let stage = settings.algorithm.method();
+        let method = settings.algorithm.method();
         let checkpoint =
-            Checkpoint { step: end.step, stage: stage.to_string(), parameters: end.parameters, ..reference.clone() };
+            Checkpoint { step: end.step, stage: method.to_string(), parameters: end.parameters, ..reference.clone() };
         files::write_checkpoint(&self.out, &checkpoint)?;
-        files::print(&format!("{}: {stage} after {} steps\n", self.out.display(), end.step));
+        files::print(&format!("{}: {method} after {} steps\n", self.out.display(), end.step));
         Ok(if end.is_finished { End::Done } else { End::Interrupted })
     }
 }
@@ -161,9 +188,10 @@ fn shown(row: Option<&MetricRow>, names: &[&str], width: usize, digits: usize) -
     value.map_or_else(|| " ".repeat(width), |value| format!("{:>width$}", number(*value, digits)))
 }
 
-/// The loss of whatever algorithm it is.
+/// The loss of whatever method on pairs it is.
 pub fn loss(row: Option<&MetricRow>) -> String {
-    shown(row, &["dpo/loss", "unlikelihood/loss", "sft/loss"], 6, 4)
+    let on_pairs = METHODS.iter().filter(|info| info.method.learns_from_pairs());
+    shown(row, &on_pairs.filter_map(|info| info.loss).collect::<Vec<_>>(), 6, 4)
 }
 
 impl Sink for Terminal {

@@ -65,18 +65,16 @@ pub(super) fn data<K: Kernels>(
     PreferenceData::new(k, network, seed, made)
 }
 
-/// No pair yet of those that the policy in training will write, if it is to write them: a person's are used as they are.
+/// No pair yet of those that the policy in training will write.
 pub(in crate::engine::session) fn online<K: Kernels>(
     k: &mut K,
     network: &Network,
     settings: &Settings,
-    given: Option<&[Pair]>,
-) -> Option<PreferenceData<K>> {
+) -> PreferenceData<K> {
     let (labels, loophole_bonus) = (labels(settings), settings.loophole_bonus);
     let made =
         PreferenceSettings { chunks: usize::MAX / PAIRS_PER_CHUNK, labels, writer: Writer::Policy, loophole_bonus };
-    let is_online = settings.online_pairs && given.is_none();
-    is_online.then(|| PreferenceData::new(k, network, u64::from(settings.seed), made))
+    PreferenceData::new(k, network, u64::from(settings.seed), made)
 }
 
 impl<K: Kernels> Models<K> {

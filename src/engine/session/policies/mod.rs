@@ -111,7 +111,8 @@ impl<K: Kernels> Policies<K> {
         method: Method,
         order: SliceOrder,
     ) -> Result<Slice, BackendError> {
-        let is_first = !self.0.contains_key(&method) && method.learns_from_pairs();
+        let is_first =
+            !self.0.contains_key(&method) && method.learns_from_pairs() && !pairs::writes_own_pairs(models, method);
         if is_first && models.data.wants_more_for(&PairOrder::default(), models.settings.batch_size) {
             models.extend_pairs(k).await?;
             return Ok(Slice::prepared());

@@ -1,12 +1,14 @@
 //! A policy that learns from preference pairs, by whichever method.
 
 use super::LivePolicy;
-use crate::engine::protocol::Inside;
+use crate::engine::protocol::{Inside, Stage};
 use crate::engine::session::live::{LiveRun, Slice, SliceEnd, SliceFuture, SliceOrder, Told};
 use crate::engine::session::models::{Models, TOLD, preferences};
-use crate::engine::session::reports::{self, SeenPairs};
-use crate::engine::settings::Settings;
-use klimb_align::algorithms::{DpoSettings, PairBatch, PairSettings, PairTrainer, Reading, start_on_pairs};
+use crate::engine::session::reports::{PairReport, SeenPairs};
+use crate::engine::settings::{PAIRS_BY_POLICY, Settings};
+use klimb_align::algorithms::{
+    Budget, DpoSettings, LossTerms, PairAlgorithm, PairBatch, PairTrainer, Reading, UnlikelihoodSettings,
+};
 use klimb_align::language::{Learner, Schedule};
 use klimb_lab::{PairOrder, PreferenceData};
 use klimb_metrics::{Method, MetricRow};
@@ -17,20 +19,32 @@ use klimb_world::MAX_SEQUENCE;
 const WARM_UP: u64 = 20;
 const DECAY: u64 = 600;
 
-/// What a session's settings are to a method on pairs: budget and optimiser are the same for all, as in the sweeps.
-fn pair_settings(settings: &Settings) -> PairSettings {
+/// What a session's settings are to a method on pairs: budget and optimiser are the same for all, as in the sweeps. `None` if
+/// the method does not learn from pairs.
+fn algorithm(method: Method, settings: &Settings) -> Option<PairAlgorithm> {
     let peak = settings.learning_rate;
-    let dpo = DpoSettings {
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        loss: settings.loss,
-        length_normalised: settings.length_normalised,
-        reference_free: settings.reference_free,
-        pairs: settings.batch_size,
-        schedule: Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY },
-        ..DpoSettings::default()
-    };
-    PairSettings { dpo, alpha: settings.unlikelihood_alpha }
+    let schedule = Schedule { peak, floor: peak / 20.0, warm_up: WARM_UP, steps: DECAY };
+    let algorithm = PairAlgorithm::of(method, Budget { pairs: settings.batch_size, schedule, ..Budget::default() })?;
+    Some(match algorithm {
+        PairAlgorithm::Dpo(its) => PairAlgorithm::Dpo(DpoSettings {
+            beta: settings.beta,
+            label_smoothing: settings.label_smoothing,
+            loss: settings.loss,
+            length_normalised: settings.length_normalised,
+            reference_free: settings.reference_free,
+            ..its
+        }),
+        PairAlgorithm::Unlikelihood(its) => {
+            PairAlgorithm::Unlikelihood(UnlikelihoodSettings { alpha: settings.unlikelihood_alpha, ..its })
+        }
+        PairAlgorithm::PreferredFt(_) => algorithm,
+    })
+}
+
+/// Whether the policies of a method write the pairs that they learn from themselves. A person's are used as they are.
+pub(super) fn writes_own_pairs<K: Kernels>(models: &Models<K>, method: Method) -> bool {
+    let can = Stage::of(method).is_some_and(|stage| PAIRS_BY_POLICY.contains(&stage));
+    can && models.settings.online_pairs && !models.pairs_are_loaded()
 }
 
 /// A policy that learns from pairs, and how far it is through them.
@@ -46,11 +60,8 @@ impl<K: Kernels> PairRun<K> {
     /// A run at its first pair; `None` if the method does not learn from pairs.
     pub fn new(k: &mut K, models: &Models<K>, method: Method) -> Option<Self> {
         let (network, reference) = (models.network.clone(), &models.sft.parameters);
-        let settings = pair_settings(&models.settings);
-        let trainer = start_on_pairs(k, method, network, reference, MAX_SEQUENCE - 1, &settings)?;
-        let given = models.given.as_deref();
-        let own =
-            if method == Method::Dpo { preferences::online(k, &models.network, &models.settings, given) } else { None };
+        let trainer = algorithm(method, &models.settings)?.start(k, network, reference, MAX_SEQUENCE - 1);
+        let own = writes_own_pairs(models, method).then(|| preferences::online(k, &models.network, &models.settings));
         Some(Self { method, trainer, order: PairOrder::default(), own })
     }
 
@@ -115,21 +126,13 @@ impl<K: Kernels> PairRun<K> {
         let numbers = models.scorer.compare(k, policy, &models.reference, &told).await?;
         let before = models.scorer.token_logprobs(k, policy, &all).await?;
         self.trainer.step(k, &batch);
-        let outcomes = match self.trainer.outcomes(k) {
-            Some(outcomes) => Some(outcomes.await?),
-            None => None,
-        };
         let rows = self.trainer.rows(k).await?;
         let after = models.scorer.token_logprobs(k, &self.trainer.learner().parameters, &all).await?;
         let seen = SeenPairs::new(&batch, numbers, &before, &after);
-        let (settings, row) = (pair_settings(&models.settings), rows.last());
-        let inside = match outcomes {
-            Some(outcomes) => {
-                Inside::Dpo(reports::batch(&models.world, (self.method, &settings.dpo), &seen, &outcomes, row))
-            }
-            None => {
-                Inside::Likelihood(reports::likelihood_batch(&models.world, (self.method, settings.alpha), &seen, row))
-            }
+        let report = PairReport { world: &models.world, method: self.method, seen: &seen, row: rows.last() };
+        let inside = match self.trainer.loss_terms() {
+            LossTerms::Margin(terms) => Inside::Dpo(report.of_margins(terms, &terms.outcomes(k).await?)),
+            LossTerms::Likelihood { alpha } => Inside::Likelihood(report.of_likelihoods(alpha)),
         };
         Ok((inside, rows))
     }
@@ -155,6 +158,8 @@ impl<K: Kernels> LivePolicy<K> for PairRun<K> {
     }
 
     fn configure(&mut self, settings: &Settings) {
-        self.trainer.configure(&pair_settings(settings));
+        if let Some(algorithm) = algorithm(self.method, settings) {
+            self.trainer.configure(algorithm.settings());
+        }
     }
 }

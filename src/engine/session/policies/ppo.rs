@@ -37,7 +37,7 @@ fn ppo_settings(settings: &Settings) -> PpoSettings {
         epochs: settings.ppo_epochs,
         missing_eos_penalty: settings.missing_eos_penalty,
         value_coefficient: settings.vf_coef,
-        kl_coefficient: settings.beta,
+        beta: settings.beta,
         target_kl: (settings.target_kl > 0.0).then_some(settings.target_kl),
         schedule: Schedule { peak, floor: peak, warm_up: 0, steps: 0 },
         ..PpoSettings::default()
@@ -119,7 +119,7 @@ impl<K: Kernels> PpoRun<K> {
             step: self.ppo.policy().steps() as usize,
             size: round.rollout.episodes.len(),
             updates: settings.steps_per_rollout() as usize,
-            kl_coefficient: round.rollout.metrics.kl_coefficient,
+            beta: round.rollout.metrics.beta,
             score: round.rollout.metrics.score,
             kl: round.rollout.metrics.kl,
             clip_range: settings.clip_range,
@@ -150,7 +150,7 @@ impl<K: Kernels> LivePolicy<K> for PpoRun<K> {
     }
 
     fn configure(&mut self, settings: &Settings) {
-        let PpoSettings { kl_coefficient, target_kl, schedule, .. } = ppo_settings(settings);
-        self.ppo.configure(kl_coefficient, target_kl, schedule);
+        let PpoSettings { beta, target_kl, schedule, .. } = ppo_settings(settings);
+        self.ppo.configure(beta, target_kl, schedule);
     }
 }

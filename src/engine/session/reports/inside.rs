@@ -1,14 +1,11 @@
-//! The numbers of one step in full.
+//! The numbers of one step in full. Those of a step on pairs are in `pairs`.
 
-use super::seen::{SeenCompletion, SeenPairs};
 use crate::engine::protocol::{
-    Batch, CompletionNumbers, EpisodeNumbers, Likelihood, LikelihoodBatch, LikelihoodPair, PairNumbers, ReviewNumbers,
-    ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, Stage, TokenNumbers,
+    EpisodeNumbers, ReviewNumbers, ScoredBatch, ScoredCompletion, ScoredPairNumbers, SftBatch, TokenNumbers,
 };
-use klimb_align::algorithms::{DpoSettings, PairOutcome, PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics};
-use klimb_align::language::{Sequence, TokenComparison};
+use klimb_align::algorithms::{PpoSettings, RewardModelMetrics, ScoredPair, SftMetrics};
+use klimb_align::language::Sequence;
 use klimb_lab::Round;
-use klimb_metrics::{Method, MetricRow, SettingKind};
 use klimb_world::World;
 
 /// The first `told` reviews of an SFT step, with log π of every token of the batch before the update and after it.
@@ -38,92 +35,6 @@ pub fn sft_batch(
         gradient_norm: metrics.map_or(f64::NAN, |metrics| metrics.gradient_norm),
         learning_rate,
         reviews: reviews.iter().zip(before.iter().zip(after)).take(told).map(review).collect(),
-    }
-}
-
-/// The loss of a method in a row of its metrics.
-fn loss_in(row: Option<&MetricRow>, method: Method) -> f64 {
-    let loss = row.zip(method.info().loss).and_then(|(row, loss)| row.values.get(loss));
-    loss.copied().unwrap_or(f64::NAN)
-}
-
-/// The first pairs of a DPO step.
-pub fn batch(
-    world: &World,
-    (method, settings): (Method, &DpoSettings),
-    seen: &SeenPairs,
-    outcomes: &[PairOutcome],
-    row: Option<&MetricRow>,
-) -> Batch {
-    let side = |seen: SeenCompletion, implicit_reward: f64| CompletionNumbers {
-        words: words(world, seen.sequence),
-        log_ratios: seen.numbers.log_ratios(),
-        logprobs: seen.numbers.logprobs.clone(),
-        logprobs_after: seen.after.to_vec(),
-        shares: shares(settings, seen.numbers),
-        logprob: seen.numbers.logprobs.iter().sum(),
-        reference_logprob: seen.numbers.reference_logprobs.iter().sum(),
-        implicit_reward,
-        gold_reward: world.gold_reward(&seen.sequence.tokens),
-    };
-    let pairs = seen.pairs().zip(outcomes).map(|((chosen, rejected), outcome)| PairNumbers {
-        prompt: world.vocabulary().text(chosen.sequence.prompt()),
-        chosen: side(chosen, outcome.chosen_reward),
-        rejected: side(rejected, outcome.rejected_reward),
-        weight: outcome.weight,
-        loss: outcome.loss,
-    });
-    Batch {
-        step: row.map_or(0, |row| row.step as usize),
-        beta: settings.beta,
-        label_smoothing: settings.label_smoothing,
-        variant: settings.variant(),
-        mean_loss: loss_in(row, method),
-        accuracy: row.and_then(|row| row.values.get("rewards/accuracies")).copied().unwrap_or(f64::NAN),
-        size: settings.pairs,
-        pairs: pairs.collect(),
-        masses: seen.masses,
-    }
-}
-
-/// What each token adds to its completion's implicit reward.
-fn shares(settings: &DpoSettings, numbers: &TokenComparison) -> Vec<f64> {
-    let tokens = numbers.logprobs.len().max(1) as f64;
-    let weight = settings.beta / if settings.length_normalised { tokens } else { 1.0 };
-    let logs = if settings.reference_free { numbers.logprobs.clone() } else { numbers.log_ratios() };
-    logs.into_iter().map(|log| weight * log).collect()
-}
-
-/// The first pairs of a step of unlikelihood or Preferred-FT.
-pub fn likelihood_batch(
-    world: &World,
-    (method, alpha): (Method, f64),
-    seen: &SeenPairs,
-    row: Option<&MetricRow>,
-) -> LikelihoodBatch {
-    // A method without α does not push the rejected down.
-    let alpha = if method.info().setting == SettingKind::Alpha { alpha } else { 0.0 };
-    let side = |seen: SeenCompletion| Likelihood {
-        words: words(world, seen.sequence),
-        log_ratios: seen.numbers.log_ratios(),
-        logprobs: seen.numbers.logprobs.clone(),
-        logprobs_after: seen.after.to_vec(),
-        logprob: seen.numbers.logprobs.iter().sum(),
-        gold_reward: world.gold_reward(&seen.sequence.tokens),
-    };
-    let pair = |(chosen, rejected): (SeenCompletion, SeenCompletion)| {
-        let prompt = world.vocabulary().text(chosen.sequence.prompt());
-        let (chosen, rejected) = (side(chosen), side(rejected));
-        LikelihoodPair { prompt, loss: -chosen.logprob + alpha * rejected.logprob, chosen, rejected }
-    };
-    LikelihoodBatch {
-        stage: Stage::of(method).expect("a method that the page trains by"),
-        step: row.map_or(0, |row| row.step as usize),
-        alpha,
-        mean_loss: loss_in(row, method),
-        size: seen.masses.pairs,
-        pairs: seen.pairs().map(pair).collect(),
-        masses: seen.masses,
     }
 }
 
@@ -194,6 +105,6 @@ pub fn episodes<'a>(
 }
 
 /// The words of a completion, the end token included.
-fn words(world: &World, sequence: &Sequence) -> Vec<String> {
+pub(super) fn words(world: &World, sequence: &Sequence) -> Vec<String> {
     sequence.completion().iter().map(|&token| world.vocabulary().word(token).to_owned()).collect()
 }

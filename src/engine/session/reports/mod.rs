@@ -2,9 +2,11 @@
 
 mod inside;
 mod mass;
+mod pairs;
 mod seen;
 
-pub use inside::{batch, episodes, likelihood_batch, scored_batch, sft_batch};
+pub use inside::{episodes, scored_batch, sft_batch};
+pub use pairs::PairReport;
 pub use seen::SeenPairs;
 
 use crate::engine::protocol::{Failure, SampleRow, SampledCompletion, Samples, Stage, Word};

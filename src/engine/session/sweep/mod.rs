@@ -11,6 +11,7 @@ use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
 use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_text::words::key;
 
 /// A sweep that is on.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,9 +254,32 @@ impl<K: Kernels> Session<K> {
 
 fn nothing_to_sweep(steers: bool) -> Failure {
     let (sentence, remedy, field) = if steers {
-        ("β cannot be swept while a KL target steers it.", "Set the KL target to 0 under Settings.", "target_kl")
+        ("β cannot be swept while a KL target steers it.", "Set the KL target to 0 under Settings.".into(), "target_kl")
     } else {
-        ("There is no β to sweep here.", "Choose DPO, PPO or PPO-GT: β holds these three.", "beta")
+        ("There is no β to sweep here.", choose_one_of(&Stage::on_leash().map(Stage::name).collect::<Vec<_>>()), "beta")
     };
-    Failure { sentence: sentence.into(), remedy: remedy.into(), field: Some(field.into()), stopped: false }
+    Failure { sentence: sentence.into(), remedy, field: Some(field.into()), stopped: false }
+}
+
+/// How many stages β holds, in words, from two on.
+const COUNTS: [&str; 7] = [key("two"), key("three"), key("four"), key("five"), key("six"), key("seven"), key("eight")];
+
+/// What to do where the stage in focus is none of these, which β holds.
+fn choose_one_of(stages: &[&str]) -> String {
+    let (last, others) = stages.split_last().expect("β holds some stage");
+    let count = COUNTS.get(stages.len() - 2).map_or_else(|| stages.len().to_string(), |count| (*count).to_owned());
+    format!("Choose {} or {last}: β holds these {count}.", others.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stages_that_can_be_swept_are_named_and_counted() {
+        assert_eq!(nothing_to_sweep(false).remedy, "Choose DPO, PPO or PPO-GT: β holds these three.");
+        assert_eq!(choose_one_of(&["A", "B"]), "Choose A or B: β holds these two.");
+        assert_eq!(choose_one_of(&["A", "B", "C", "D"]), "Choose A, B, C or D: β holds these four.");
+        assert_eq!(choose_one_of(&["A"; 9]), "Choose A, A, A, A, A, A, A, A or A: β holds these 9.");
+    }
 }

@@ -18,13 +18,12 @@ pub use rollout::{Rollout, RolloutMetrics, ScoredEpisode};
 pub use settings::{PpoSettings, ValueNetwork};
 
 use crate::language::{
-    Episode, GenerationSettings, Learner, OBJECTIVE_SETTINGS, RolloutNetworks, RolloutRecorder, Schedule, Sequence,
-    TokenBatch, upload,
+    Episode, GenerationSettings, Learner, RolloutNetworks, RolloutRecorder, Schedule, Sequence, TokenBatch, upload,
 };
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, AtMut, BackendError, Kernels, PpoSize, SequenceSize, kernels};
 use klimb_network::model::{Layout, ModelConfig, with_zero_head};
-use klimb_network::objectives::{PPO_VALUE_COLUMNS, adapted_kl_coefficient};
+use klimb_network::objectives::{PPO_VALUE_COLUMNS, adapted_beta};
 use klimb_numerics::real::Real;
 use klimb_numerics::rng::Generator;
 use metrics::Columns;
@@ -60,7 +59,7 @@ pub struct Ppo<K: Kernels> {
     reference: K::Floats,
     reward_model: Option<K::Floats>,
     recorder: RolloutRecorder<K>,
-    kl_coefficient: f64,
+    beta: f64,
     /// The episodes of the last minibatch.
     last_minibatch: Vec<MinibatchEpisode>,
     /// What each of its tokens weighed.
@@ -100,7 +99,7 @@ impl<K: Kernels> Ppo<K> {
             reference: upload(k, start.reference),
             reward_model: start.reward_model.map(|parameters| upload(k, parameters)),
             recorder: RolloutRecorder::new(k, config, settings.episodes, length),
-            kl_coefficient: settings.kl_coefficient,
+            beta: settings.beta,
             last_minibatch: Vec::new(),
             last_share: 0.0,
             settings,
@@ -132,11 +131,11 @@ impl<K: Kernels> Ppo<K> {
     ///
     /// # Panics
     /// If the settings are then not valid.
-    pub fn configure(&mut self, kl_coefficient: f64, target_kl: Option<f64>, schedule: Schedule) {
-        if target_kl.is_none() || kl_coefficient != self.settings.kl_coefficient {
-            self.kl_coefficient = kl_coefficient;
+    pub fn configure(&mut self, beta: f64, target_kl: Option<f64>, schedule: Schedule) {
+        if target_kl.is_none() || beta != self.settings.beta {
+            self.beta = beta;
         }
-        self.settings = PpoSettings { kl_coefficient, target_kl, schedule, ..self.settings };
+        self.settings = PpoSettings { beta, target_kl, schedule, ..self.settings };
         assert!(self.settings.validated().is_ok(), "Ppo: settings that were not validated");
     }
 
@@ -151,8 +150,8 @@ impl<K: Kernels> Ppo<K> {
     }
 
     /// β of the next rollout.
-    pub fn kl_coefficient(&self) -> f64 {
-        self.kl_coefficient
+    pub fn beta(&self) -> f64 {
+        self.beta
     }
 
     /// The policy as a language model, without a head, after everything recorded so far.
@@ -205,11 +204,11 @@ impl<K: Kernels> Ppo<K> {
     /// # Panics
     /// If there are not as many scores as episodes.
     pub fn judge(&mut self, episodes: Vec<Episode>, scores: &[f64]) -> Rollout {
-        let rollout = Rollout::new(&self.settings, self.kl_coefficient, self.policy.steps(), episodes, scores);
+        let rollout = Rollout::new(&self.settings, self.beta, self.policy.steps(), episodes, scores);
         if let Some(target_kl) = self.settings.target_kl {
             let (count, horizon) = (rollout.episodes.len(), self.settings.kl_horizon);
-            let next = adapted_kl_coefficient(self.kl_coefficient, rollout.metrics.kl, target_kl, count, horizon);
-            self.kl_coefficient = next;
+            let next = adapted_beta(self.beta, rollout.metrics.kl, target_kl, count, horizon);
+            self.beta = next;
         }
         rollout
     }
@@ -271,18 +270,15 @@ impl<K: Kernels> Ppo<K> {
             laid_out(length, episodes, |scored| &scored.episode.values),
             laid_out(length, episodes, |scored| &scored.returns),
         ];
-        let policy_settings = [settings.clip_range, settings.entropy_coefficient];
-        let value_clip_range = settings.value_clip_range.unwrap_or(f64::from(f32::MAX));
-        let value_settings = [value_clip_range, settings.value_coefficient];
         let learning_rate = settings.schedule.at(self.policy.steps());
-        let (objective, extra) = if let Some(learner) = &mut self.value_model {
-            learner.load(k, &tokens, &weights, learning_rate, &value_settings, &valued.concat());
-            (policy_settings.to_vec(), drawn.concat())
+        let extra = if let Some(learner) = &mut self.value_model {
+            learner.load(k, &tokens, &weights, learning_rate, &valued.concat());
+            drawn.concat()
         } else {
-            ([policy_settings, value_settings].concat(), [drawn, valued].concat().concat())
+            [drawn, valued].concat().concat()
         };
         let (tokens, weights) = demonstrated(length, demonstrations, tokens, weights, settings.ptx_coefficient);
-        self.policy.load(k, &tokens, &weights, learning_rate, &objective, &extra);
+        self.policy.load(k, &tokens, &weights, learning_rate, &extra);
     }
 
     /// max(−Â·ρ, −Â·clip(ρ)) of the episodes' `rows` tokens, behind −γ·log π of the demonstrations' tokens, if any.
@@ -303,14 +299,15 @@ impl<K: Kernels> Ppo<K> {
         }
         let size = PpoSize { rows, first, stride };
         let recorded = At::new(&policy.floats, policy.extra_offset());
-        let (weights, objective) = (At::new(&policy.floats, mask + first), At::new(&policy.floats, OBJECTIVE_SETTINGS));
+        let weights = At::new(&policy.floats, mask + first);
         let statistics = AtMut::new(&mut policy.statistics, self.columns.policy * rows);
         kernels::PpoPolicy {
             size,
+            clip_range: self.settings.clip_range,
+            entropy_coefficient: self.settings.entropy_coefficient,
             numbers: &policy.numbers,
             weights,
             rollout: recorded,
-            settings: objective,
             dnumbers: &mut policy.dnumbers,
             statistics,
         }
@@ -321,22 +318,22 @@ impl<K: Kernels> Ppo<K> {
     fn value_loss(&mut self, k: &mut K, rows: usize) {
         let column = self.columns.value * rows;
         // On the policy, what the policy loss is told comes first.
-        let (learner, settings, recorded) = match &mut self.value_model {
-            Some(learner) => (learner, OBJECTIVE_SETTINGS, 0),
-            None => (&mut self.policy, OBJECTIVE_SETTINGS + 2, 2 * rows),
+        let (learner, recorded) = match &mut self.value_model {
+            Some(learner) => (learner, 0),
+            None => (&mut self.policy, 2 * rows),
         };
         let stride = learner.size().batch * learner.size().length;
         let size = PpoSize { rows, first: stride - rows, stride };
         let weights = At::new(&learner.floats, learner.mask_offset() + size.first);
         let recorded = At::new(&learner.floats, learner.extra_offset() + recorded);
-        let settings = At::new(&learner.floats, settings);
         let statistics = AtMut::new(&mut learner.statistics, column);
         kernels::PpoValue {
             size,
+            clip_range: self.settings.value_clip_range.unwrap_or(f64::from(f32::MAX)),
+            value_coefficient: self.settings.value_coefficient,
             values: &learner.values,
             weights,
             rollout: recorded,
-            settings,
             dvalues: &mut learner.dvalues,
             statistics,
         }

@@ -38,7 +38,7 @@ pub struct RolloutMetrics {
     /// `ppo/explained_variance`: 1 − Var(R − V)/Var(R) over tokens.
     pub explained_variance: f64,
     /// `objective/kl_coefficient`: β of this rollout.
-    pub kl_coefficient: f64,
+    pub beta: f64,
 }
 
 /// A rollout ready to be learned from.
@@ -63,7 +63,7 @@ impl RolloutMetrics {
                 ("objective/k3", k3),
                 ("objective/score", self.score),
                 ("objective/entropy", self.entropy),
-                ("objective/kl_coefficient", self.kl_coefficient),
+                ("objective/kl_coefficient", self.beta),
                 ("ppo/explained_variance", self.explained_variance),
             ],
         )
@@ -71,20 +71,14 @@ impl RolloutMetrics {
 }
 
 impl Rollout {
-    /// Rewards, advantages and returns of `episodes` with these `scores`, at β = `kl_coefficient`.
+    /// Rewards, advantages and returns of `episodes` with these `scores`, at this β.
     ///
     /// # Panics
     /// If there are not as many scores as episodes, or no episode.
-    pub(super) fn new(
-        settings: &PpoSettings,
-        kl_coefficient: f64,
-        step: u64,
-        episodes: Vec<Episode>,
-        scores: &[f64],
-    ) -> Self {
+    pub(super) fn new(settings: &PpoSettings, beta: f64, step: u64, episodes: Vec<Episode>, scores: &[f64]) -> Self {
         assert_eq!(episodes.len(), scores.len(), "Rollout: episodes and scores");
         let mut rewards: Vec<f64> =
-            episodes.iter().zip(scores).flat_map(|(episode, &score)| rewards(episode, score, kl_coefficient)).collect();
+            episodes.iter().zip(scores).flat_map(|(episode, &score)| rewards(episode, score, beta)).collect();
         let everything = vec![1.0; rewards.len()];
         if settings.whiten_rewards {
             whiten(&mut rewards, &everything, false);
@@ -105,7 +99,7 @@ impl Rollout {
             score: mean(scores),
             entropy: mean(&episodes.iter().flat_map(|episode| episode.entropies.iter().copied()).collect::<Vec<f64>>()),
             explained_variance: explained_variance(&episodes, &returns),
-            kl_coefficient,
+            beta,
         };
         let spans: Vec<_> = spans(&episodes).collect();
         let scored = |((episode, tokens), &score): ((Episode, std::ops::Range<usize>), &f64)| ScoredEpisode {
@@ -129,9 +123,9 @@ fn spans(episodes: &[Episode]) -> impl Iterator<Item = std::ops::Range<usize>> {
 }
 
 /// −β·(log π − log π_ref) of each token; the score belongs to the whole completion, which is known at its last.
-fn rewards(episode: &Episode, score: f64, kl_coefficient: f64) -> Vec<f64> {
+fn rewards(episode: &Episode, score: f64, beta: f64) -> Vec<f64> {
     let log_ratios = episode.logprobs.iter().zip(&episode.reference_logprobs);
-    let mut rewards: Vec<f64> = log_ratios.map(|(policy, reference)| -kl_coefficient * (policy - reference)).collect();
+    let mut rewards: Vec<f64> = log_ratios.map(|(policy, reference)| -beta * (policy - reference)).collect();
     *rewards.last_mut().expect("a completion has a token") += score;
     rewards
 }
@@ -185,8 +179,8 @@ mod tests {
         let rollout = Rollout::new(&PpoSettings::default(), 0.5, 7, episodes(), &[3.0, -1.0, 0.0]);
         let rewards: Vec<&[f64]> = rollout.episodes.iter().map(|scored| scored.rewards.as_slice()).collect();
         assert_eq!(rewards, [&[-0.25, 0.5, 3.0][..], &[-1.5], &[0.0, -0.5]]);
-        let RolloutMetrics { step, kl, score, kl_coefficient, estimators, .. } = rollout.metrics;
-        assert_eq!((step, kl_coefficient), (7, 0.5));
+        let RolloutMetrics { step, kl, score, beta, estimators, .. } = rollout.metrics;
+        assert_eq!((step, beta), (7, 0.5));
         assert!((score - 2.0 / 3.0).abs() < 1e-12 && (kl - 0.2).abs() < 1e-12);
         assert!((estimators[0] - (-0.5 + 1.0 + 1.0) / 3.0).abs() < 1e-12, "{estimators:?}");
     }

@@ -40,7 +40,8 @@ pub struct PpoSettings {
     /// λ of generalised advantage estimation.
     pub gae_lambda: f64,
     /// β: what a nat of KL from the reference costs in score; the first of them if there is a target.
-    pub kl_coefficient: f64,
+    #[serde(rename = "kl_coefficient")]
+    pub beta: f64,
     /// KL in nats a completion that the adaptive controller steers towards; `None` keeps β.
     pub target_kl: Option<f64>,
     /// Episodes over which the controller would correct an error of 100 %.
@@ -80,7 +81,7 @@ impl Default for PpoSettings {
             entropy_coefficient: 0.0,
             gamma: 1.0,
             gae_lambda: 0.95,
-            kl_coefficient: 0.3,
+            beta: 0.3,
             target_kl: None,
             kl_horizon: 1024.0,
             missing_eos_penalty: 0.0,
@@ -112,8 +113,8 @@ impl PpoSettings {
         };
         // With a target the controller multiplies beta: from 0 it cannot move.
         let (target, beta) = match self.target_kl {
-            Some(target) => (positive("target kl", target), positive("beta", self.kl_coefficient)),
-            None => (Ok(()), not_negative("beta", self.kl_coefficient)),
+            Some(target) => (positive("target kl", target), positive("beta", self.beta)),
+            None => (Ok(()), not_negative("beta", self.beta)),
         };
         ConfigError::all([
             positive("episodes", self.episodes as f64),

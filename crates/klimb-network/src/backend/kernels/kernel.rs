@@ -143,6 +143,11 @@ pub(super) fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     sizes.map(|size| u32::try_from(size).expect("a size beyond 32 bits"))
 }
 
+/// Floats as the uniform block has them.
+pub(super) fn bits<const N: usize>(floats: [f64; N]) -> [u32; N] {
+    floats.map(|float| (float as f32).to_bits())
+}
+
 /// The kernels of a shader: structs as they would stand without it, each with its entry point in front (name, shader,
 /// invocations of a workgroup, grid), and in front of each field that is a buffer the number and the access of its binding.
 /// Such a field has the name of the shader's variable.

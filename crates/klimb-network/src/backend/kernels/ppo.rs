@@ -1,9 +1,9 @@
 //! `objectives/ppo.wgsl`: the losses of proximal policy optimisation, of `rows` tokens that begin at `first` in each column of
 //! the network's numbers.
 
-use super::kernel::{Dispatch, Twin, kernels, words};
+use super::kernel::{Dispatch, Twin, bits, kernels, words};
 use crate::backend::cpu::Cpu;
-use crate::backend::declaration::{Field, Field::U32, INDEX, Shader, shader};
+use crate::backend::declaration::{Field, Field::F32, Field::U32, INDEX, Shader, shader};
 use crate::backend::{At, AtMut, Kernels};
 use crate::objectives::{self, PPO_POLICY_COLUMNS, PPO_VALUE_COLUMNS, PpoPolicyBatch, PpoValueBatch};
 use klimb_numerics::real::Real;
@@ -27,6 +27,10 @@ kernels! {
     pub struct PpoPolicy<'a, K> {
         /// Which rows.
         pub size: PpoSize,
+        /// How far the ratio π/π_old may leave 1.
+        pub clip_range: f64,
+        /// Weight of the entropy bonus.
+        pub entropy_coefficient: f64,
         /// (3, stride), as [`LogprobsForward`](super::LogprobsForward) leaves them.
         #[binding(1, Read)]
         pub numbers: &'a K::Floats,
@@ -36,14 +40,11 @@ kernels! {
         /// (2, rows): old logprobs, advantages.
         #[binding(3, Read)]
         pub rollout: At<'a, K::Floats>,
-        /// Clip range, entropy coefficient.
-        #[binding(4, Read)]
-        pub settings: At<'a, K::Floats>,
         /// (2, stride): dlogprobs | dentropies, of these rows alone.
-        #[binding(5, Write)]
+        #[binding(4, Write)]
         pub dnumbers: &'a mut K::Floats,
         /// (7, rows): policy loss, k1, k2, k3, clip fraction, ratio, entropy.
-        #[binding(6, Write)]
+        #[binding(5, Write)]
         pub statistics: AtMut<'a, K::Floats>,
     }
 
@@ -52,8 +53,12 @@ kernels! {
     pub struct PpoValue<'a, K> {
         /// Which rows.
         pub size: PpoSize,
+        /// How far a value may leave its old one.
+        pub clip_range: f64,
+        /// Weight of the value loss.
+        pub value_coefficient: f64,
         /// (stride).
-        #[binding(7, Read)]
+        #[binding(6, Read)]
         pub values: &'a K::Floats,
         /// (rows).
         #[binding(2, Read)]
@@ -61,14 +66,11 @@ kernels! {
         /// (2, rows): old values, returns.
         #[binding(3, Read)]
         pub rollout: At<'a, K::Floats>,
-        /// Value clip range, value coefficient.
-        #[binding(4, Read)]
-        pub settings: At<'a, K::Floats>,
         /// (stride), of these rows alone.
-        #[binding(8, Write)]
+        #[binding(7, Write)]
         pub dvalues: &'a mut K::Floats,
         /// (2, rows): value loss, clip fraction.
-        #[binding(6, Write)]
+        #[binding(5, Write)]
         pub statistics: AtMut<'a, K::Floats>,
     }
 }
@@ -79,15 +81,20 @@ const UNIFORMS: &[Field] = &[
     U32("stride"),
     U32("weights_offset"),
     U32("rollout_offset"),
-    U32("settings_offset"),
     U32("statistics_offset"),
+    F32("clip_range"),
+    F32("coefficient"),
 ];
 
 impl PpoSize {
-    /// `offsets`: of weights, rollout, settings and statistics.
-    fn words(self, offsets: [usize; 4]) -> [u32; 7] {
-        let [weights, rollout, settings, statistics] = offsets;
-        words([self.rows, self.first, self.stride, weights, rollout, settings, statistics])
+    /// The uniform block. `offsets`: of weights, rollout and statistics. `settings`: the clip range, and the coefficient of
+    /// what else is in the kernel's loss.
+    fn words(self, offsets: [usize; 3], settings: [f64; 2]) -> [u32; 8] {
+        let [weights, rollout, statistics] = offsets;
+        let [rows, first, stride, weights, rollout, statistics] =
+            words([self.rows, self.first, self.stride, weights, rollout, statistics]);
+        let [clip_range, coefficient] = bits(settings);
+        [rows, first, stride, weights, rollout, statistics, clip_range, coefficient]
     }
 }
 
@@ -95,8 +102,8 @@ impl<K: Kernels> Dispatch for PpoPolicy<'_, K> {
     const UNIFORMS: &'static [Field] = UNIFORMS;
 
     fn uniforms(&self) -> impl AsRef<[u32]> {
-        let Self { size, weights, rollout, settings, statistics, .. } = self;
-        size.words([weights.offset, rollout.offset, settings.offset, statistics.offset])
+        let Self { size, clip_range, entropy_coefficient, weights, rollout, statistics, .. } = self;
+        size.words([weights.offset, rollout.offset, statistics.offset], [*clip_range, *entropy_coefficient])
     }
 
     fn items(&self, _is_software: bool) -> usize {
@@ -108,8 +115,8 @@ impl<K: Kernels> Dispatch for PpoValue<'_, K> {
     const UNIFORMS: &'static [Field] = UNIFORMS;
 
     fn uniforms(&self) -> impl AsRef<[u32]> {
-        let Self { size, weights, rollout, settings, statistics, .. } = self;
-        size.words([weights.offset, rollout.offset, settings.offset, statistics.offset])
+        let Self { size, clip_range, value_coefficient, weights, rollout, statistics, .. } = self;
+        size.words([weights.offset, rollout.offset, statistics.offset], [*clip_range, *value_coefficient])
     }
 
     fn items(&self, _is_software: bool) -> usize {
@@ -123,7 +130,8 @@ impl<F: Real> Twin for PpoPolicy<'_, Cpu<F>> {
     #[inline(always)]
     fn compute(self, _scratch: &mut Vec<F>) {
         let Self { size: PpoSize { rows, first, stride }, numbers, weights, dnumbers, statistics, .. } = self;
-        let (rollout, settings) = (self.rollout.slice(), self.settings.slice());
+        let (clip_range, entropy_coefficient) = (F::of(self.clip_range), F::of(self.entropy_coefficient));
+        let rollout = self.rollout.slice();
         let batch = PpoPolicyBatch {
             weights: &weights.slice()[..rows],
             logprobs: &numbers[first..first + rows],
@@ -134,7 +142,7 @@ impl<F: Real> Twin for PpoPolicy<'_, Cpu<F>> {
         let (dlogprobs, dentropies) = dnumbers.split_at_mut(stride);
         let (dlogprobs, dentropies) = (&mut dlogprobs[first..first + rows], &mut dentropies[first..first + rows]);
         let statistics = &mut statistics.slice()[..PPO_POLICY_COLUMNS * rows];
-        objectives::ppo_policy(settings[0], settings[1], batch, dlogprobs, dentropies, statistics);
+        objectives::ppo_policy(clip_range, entropy_coefficient, batch, dlogprobs, dentropies, statistics);
     }
 }
 
@@ -144,7 +152,8 @@ impl<F: Real> Twin for PpoValue<'_, Cpu<F>> {
     #[inline(always)]
     fn compute(self, _scratch: &mut Vec<F>) {
         let Self { size: PpoSize { rows, first, .. }, values, weights, dvalues, statistics, .. } = self;
-        let (rollout, settings) = (self.rollout.slice(), self.settings.slice());
+        let (clip_range, value_coefficient) = (F::of(self.clip_range), F::of(self.value_coefficient));
+        let rollout = self.rollout.slice();
         let batch = PpoValueBatch {
             weights: &weights.slice()[..rows],
             values: &values[first..first + rows],
@@ -152,6 +161,6 @@ impl<F: Real> Twin for PpoValue<'_, Cpu<F>> {
             returns: &rollout[rows..2 * rows],
         };
         let statistics = &mut statistics.slice()[..PPO_VALUE_COLUMNS * rows];
-        objectives::ppo_value(settings[0], settings[1], batch, &mut dvalues[first..first + rows], statistics);
+        objectives::ppo_value(clip_range, value_coefficient, batch, &mut dvalues[first..first + rows], statistics);
     }
 }

@@ -1,9 +1,9 @@
 //! `objectives/unlikelihood.wgsl`: the loss of unlikelihood training.
 
-use super::kernel::{Dispatch, Twin, kernels, words};
+use super::kernel::{Dispatch, Twin, bits, kernels, words};
+use crate::backend::Kernels;
 use crate::backend::cpu::Cpu;
-use crate::backend::declaration::{Field, Field::U32, INDEX, ORDER, Shader, shader};
-use crate::backend::{At, Kernels};
+use crate::backend::declaration::{Field, Field::F32, Field::U32, INDEX, ORDER, Shader, shader};
 use crate::objectives;
 use klimb_numerics::real::Real;
 
@@ -15,26 +15,26 @@ kernels! {
     pub struct Unlikelihood<'a, K> {
         /// P.
         pub pairs: usize,
+        /// α, the weight of pushing the rejected down.
+        pub alpha: f64,
         /// (2, P): of the chosen completions, then of the rejected.
         #[binding(1, Read)]
         pub sequence_logprobs: &'a K::Floats,
-        /// α.
-        #[binding(2, Read)]
-        pub settings: At<'a, K::Floats>,
         /// (2, P), of the mean loss.
-        #[binding(3, Write)]
+        #[binding(2, Write)]
         pub dsequence_logprobs: &'a mut K::Floats,
         /// (4, P): losses, accuracies, chosen logprobs, rejected logprobs.
-        #[binding(4, Write)]
+        #[binding(3, Write)]
         pub statistics: &'a mut K::Floats,
     }
 }
 
 impl<K: Kernels> Dispatch for Unlikelihood<'_, K> {
-    const UNIFORMS: &'static [Field] = &[U32("pairs"), U32("settings_offset")];
+    const UNIFORMS: &'static [Field] = &[U32("pairs"), F32("alpha")];
 
     fn uniforms(&self) -> impl AsRef<[u32]> {
-        words([self.pairs, self.settings.offset])
+        let ([pairs], [alpha]) = (words([self.pairs]), bits([self.alpha]));
+        [pairs, alpha]
     }
 
     fn items(&self, _is_software: bool) -> usize {
@@ -47,9 +47,9 @@ impl<F: Real> Twin for Unlikelihood<'_, Cpu<F>> {
 
     #[inline(always)]
     fn compute(self, _scratch: &mut Vec<F>) {
-        let Self { pairs, sequence_logprobs, settings, dsequence_logprobs, statistics } = self;
+        let Self { pairs, alpha, sequence_logprobs, dsequence_logprobs, statistics } = self;
         objectives::unlikelihood(
-            settings.slice()[0],
+            F::of(alpha),
             &sequence_logprobs[..2 * pairs],
             &mut dsequence_logprobs[..2 * pairs],
             &mut statistics[..4 * pairs],
