@@ -3,7 +3,6 @@
 use super::{Session, Subject, asset_failure, progress, reports};
 use crate::engine::protocol::{Command, Event, Stage};
 use crate::engine::session::live::SftRun;
-use crate::engine::session::models::Consequences;
 use crate::engine::settings::Settings;
 use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
@@ -116,20 +115,13 @@ impl<K: Kernels> Session<K> {
         }
     }
 
-    /// Takes over valid settings, and says what is to start over for them.
-    pub(super) fn set(&mut self, settings: Settings) -> Consequences {
-        let consequences = self.models.configure(&mut self.k, settings);
-        self.policies.configure(&self.models.settings);
-        consequences
-    }
-
     /// Takes over `settings` and starts over what they concern, or says which of them cannot be used.
     pub(super) async fn configure(&mut self, settings: Settings, events: &mut Vec<Event>) -> Result<(), BackendError> {
         match settings.validated() {
             Err(error) => events.push(Event::Failure(reports::setting_failure(&error))),
             Ok(settings) => {
                 let settings = self.beside_sweep(settings);
-                let consequences = self.set(settings);
+                let consequences = self.models.configure(&mut self.k, settings);
                 if !consequences.stages.is_empty() {
                     drop(self.restart(&consequences.stages, consequences.remeasure, events));
                 }

@@ -44,7 +44,7 @@ impl<K: Kernels> Session<K> {
         if let Some(best_of_n) = best_of_n {
             self.best_of_n = best_of_n;
         }
-        self.policies.take_back(policies, &self.models.settings);
+        self.policies.take_back(policies);
         self.k.forget();
     }
 }

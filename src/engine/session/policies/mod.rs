@@ -40,9 +40,6 @@ pub(super) trait LivePolicy<K: Kernels>: LiveRun<K> {
 
     /// Goes on from the policy of another run after its `steps` steps. No step may have been taken.
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64);
-
-    /// Takes over what can be set in the midst of a run.
-    fn configure(&mut self, settings: &Settings);
 }
 
 /// A run of whichever method.
@@ -133,15 +130,14 @@ impl<K: Kernels> Policies<K> {
         former
     }
 
-    /// Lets policies go on as they were. What can be set in the midst of a run is as it is set now.
-    pub fn take_back(&mut self, former: FormerPolicies<K>, settings: &Settings) {
+    /// Lets policies go on as they were. What can be set in the midst of a run is as it is set by then.
+    pub fn take_back(&mut self, former: FormerPolicies<K>) {
         for (method, run) in former {
             match run {
                 Some(run) => drop(self.0.insert(method, run)),
                 None => drop(self.0.remove(&method)),
             }
         }
-        self.configure(settings);
     }
 
     /// Goes on with a policy that another session trained on the same reference.
@@ -159,12 +155,5 @@ impl<K: Kernels> Policies<K> {
         let Some(run) = self.get(method) else { return Ok(None) };
         let (parameters, step) = (run.read_policy(k).await?, run.learner().steps());
         Ok(Some(models.checkpoint_of(parameters, step, method.info().file_name)))
-    }
-
-    /// Every run takes over what can be set in its midst.
-    pub fn configure(&mut self, settings: &Settings) {
-        for run in self.0.values_mut() {
-            run.configure(settings);
-        }
     }
 }

@@ -85,6 +85,10 @@ impl<K: Kernels> PairRun<K> {
         models: &mut Models<K>,
         order: SliceOrder,
     ) -> Result<Slice, BackendError> {
+        // What can be set in the midst of a run is taken over here, as it is now.
+        if let Some(algorithm) = algorithm(self.method, &models.settings) {
+            self.trainer.configure(algorithm.settings());
+        }
         if self.wants_pairs(models) {
             self.make_pairs(k, models).await?;
             return Ok(Slice::prepared());
@@ -155,11 +159,5 @@ impl<K: Kernels> LivePolicy<K> for PairRun<K> {
 
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
         self.trainer.resume(k, parameters, steps);
-    }
-
-    fn configure(&mut self, settings: &Settings) {
-        if let Some(algorithm) = algorithm(self.method, settings) {
-            self.trainer.configure(algorithm.settings());
-        }
     }
 }

@@ -76,6 +76,9 @@ impl<K: Kernels> PpoRun<K> {
         models: &mut Models<K>,
         order: SliceOrder,
     ) -> Result<Slice, BackendError> {
+        // What can be set in the midst of a run is taken over here, as it is now.
+        let PpoSettings { beta, target_kl, schedule, .. } = ppo_settings(&models.settings);
+        self.ppo.configure(beta, target_kl, schedule);
         let Some((round, minibatches)) = &mut self.learning else {
             if let Some(round) = self.rounds.advance(k, &models.world, &mut self.ppo, PIECE).await? {
                 let minibatches = self.rounds.minibatches(&self.ppo).into();
@@ -147,10 +150,5 @@ impl<K: Kernels> LivePolicy<K> for PpoRun<K> {
     fn resume(&mut self, k: &mut K, parameters: &[f32], steps: u64) {
         self.ppo.resume(k, parameters, steps);
         self.rounds.resume(steps / self.ppo.settings().steps_per_rollout());
-    }
-
-    fn configure(&mut self, settings: &Settings) {
-        let PpoSettings { beta, target_kl, schedule, .. } = ppo_settings(settings);
-        self.ppo.configure(beta, target_kl, schedule);
     }
 }

@@ -156,7 +156,7 @@ impl<K: Kernels> Session<K> {
             let own = self.own_settings();
             let settings = self.beside_sweep(own);
             // β alone starts nothing over.
-            self.set(settings);
+            self.models.configure(&mut self.k, settings);
             self.rest_sweep();
         }
     }
@@ -197,7 +197,7 @@ impl<K: Kernels> Session<K> {
     }
 
     fn begin_run(&mut self, mut sweep: LiveSweep, index: usize, events: &mut Vec<Event>) {
-        self.set(Settings { beta: sweep.plan.betas[index], ..self.models.settings });
+        self.models.configure(&mut self.k, Settings { beta: sweep.plan.betas[index], ..self.models.settings });
         let last = self.runs[sweep.method].last;
         drop(self.restart(&[sweep.stage], false, events));
         let run = &mut self.runs[sweep.method];
@@ -214,7 +214,7 @@ impl<K: Kernels> Session<K> {
     pub(super) fn end_sweep(&mut self, events: &mut Vec<Event>) {
         let own = self.own_settings();
         if self.sweep.take().is_some() {
-            self.set(own);
+            self.models.configure(&mut self.k, own);
             events.extend([progress(Work::Sweep, 1, 1, 0.0), Event::Sweep(None)]);
         }
     }
