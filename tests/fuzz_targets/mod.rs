@@ -21,12 +21,12 @@ use klimb::experiments::verify::{ObjectiveReference, Reference, SentimentReferen
 use klimb::experiments::{ComparisonResult, RecordedOptimum};
 use klimb::metrics::*;
 use klimb::model::Checkpoint;
-use klimb::page::annotator::Annotator;
-use klimb::page::former::FormerRuns;
-use klimb::page::kept::{Earlier, Entry, Keeper, Loaded, News};
-use klimb::page::lecture::Lecture;
-use klimb::page::lent::Lent;
-use klimb::page::receipt::Receipt;
+use klimb::page::model::annotator::Annotator;
+use klimb::page::model::imported_runs::FormerRuns;
+use klimb::page::model::presentation::Lecture;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::saved_session::{Earlier, Entry, Keeper, Loaded, News};
+use klimb::page::model::temporary_settings::Lent;
 use klimb::world::gold::Lexicon;
 use klimb::world::preferences::{from_jsonl, to_jsonl};
 use klimb::world::{World, WorldSettings};

@@ -20,16 +20,16 @@ use klimb::metrics::{
     parse_learned_optimum_csv, parse_optimum_csv, parse_scaling_csv, parse_win_rate_csv,
 };
 use klimb::model::{Checkpoint, Expectation};
-use klimb::page::annotator::Annotator;
-use klimb::page::clinic::{Case, Clinic};
-use klimb::page::former::FormerRuns;
-use klimb::page::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
-use klimb::page::kept::{Earlier, Keeper, News};
-use klimb::page::lecture::Lecture;
-use klimb::page::lent::Lent;
-use klimb::page::receipt::Receipt;
-use klimb::page::tour::Tour;
-use klimb::page::trails::RunId;
+use klimb::page::model::annotator::Annotator;
+use klimb::page::model::clinic::{Case, Clinic};
+use klimb::page::model::imported_runs::FormerRuns;
+use klimb::page::model::presentation::Lecture;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::runs::RunId;
+use klimb::page::model::saved_session::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
+use klimb::page::model::saved_session::{Earlier, Keeper, News};
+use klimb::page::model::temporary_settings::Lent;
+use klimb::page::model::tour::Tour;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;

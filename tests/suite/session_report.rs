@@ -6,7 +6,7 @@ use crate::common::sweep::quick;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
-use klimb::page::state::State;
+use klimb::page::model::state::State;
 use pollster::block_on;
 
 /// A session and the page that has heard all of it.

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use klimb::engine::protocol::Stage;
 use klimb::engine::settings::{KNOBS, Settings};
 use klimb::metrics::{DEFINITIONS, QUANTITIES};
-use klimb::page::clinic::CASES;
-use klimb::page::lecture::Lecture;
-use klimb::page::receipt::Receipt;
-use klimb::page::tour::STOPS;
+use klimb::page::model::clinic::CASES;
+use klimb::page::model::presentation::Lecture;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::tour::STOPS;
 use klimb::words;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
@@ -35,20 +35,20 @@ const REPORTED: &[&str] = &[
     "crates/klimb-text/src/json",
     "crates/klimb-network/src/model/checkpoint.rs",
     "crates/klimb-network/src/model/config.rs",
-    "src/page/address.rs",
-    "src/page/chosen.rs",
-    "src/page/controls.rs",
-    "src/page/facade.rs",
-    "src/page/files.rs",
-    "src/page/handed.rs",
-    "src/page/former",
-    "src/page/kept",
-    "src/page/lectern.rs",
-    "src/page/lecture.rs",
-    "src/page/notices.rs",
-    "src/page/receipt.rs",
-    "src/page/fetch_recorded.rs",
-    "src/page/storage.rs",
+    "src/page/view/address.rs",
+    "src/page/model/chosen_files.rs",
+    "src/page/view/controls.rs",
+    "src/page/view/page.rs",
+    "src/page/view/files.rs",
+    "src/page/model/submitted_files.rs",
+    "src/page/model/imported_runs.rs",
+    "src/page/model/saved_session",
+    "src/page/view/presentation.rs",
+    "src/page/model/presentation.rs",
+    "src/page/view/notices.rs",
+    "src/page/model/receipt.rs",
+    "src/page/view/recorded.rs",
+    "src/page/view/session_store.rs",
     "crates/klimb-text/src/text.rs",
     "crates/klimb-world/src/preferences",
     "crates/klimb-world/src/preferences.rs",

@@ -1,0 +1,114 @@
+//! Four small charts over the steps of the stage in focus, their crosshair, and the line that reads it.
+
+use web_sys::MouseEvent;
+
+use super::{Page, chart, dom, notices};
+use crate::page::model::curves::{self, Charted, SMOOTHEST, Table};
+use crate::page::model::format;
+use crate::page::model::state::State;
+use crate::page::model::view_id::View;
+use klimb_charts::Frame;
+use klimb_text::words::say;
+
+/// Draws the charts, their captions and the reading; answers where each chart's values lie.
+pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
+    let (charts, changes) = (curves::charted(state), curves::changes(state));
+    let (mut frames, mut failed) = (Vec::new(), None);
+    for chart in &charts {
+        let id = chart.id;
+        dom::set_text(&format!("caption-{id}"), &chart.caption);
+        let canvas = format!("curve-{id}");
+        match chart::draw(&canvas, true, &|area, look| {
+            chart.chart(&changes, state.curves.at).draw(area, look).map(Some)
+        }) {
+            Ok(frame) => frames.extend(frame.map(|frame| (id, frame))),
+            Err(error) => failed = Some(error),
+        }
+    }
+    dom::set_text("curve-readout", &curves::reading(&charts, state.curves.at));
+    write_controls(state);
+    write_table(&charts);
+    if let Some(error) = failed {
+        notices::chart_failed(state, &error);
+    }
+    frames
+}
+
+/// Writes the table while it is open.
+fn write_table(charts: &[Charted]) {
+    if !dom::element("curve-table").has_attribute("open") {
+        return;
+    }
+    let Table { columns, rows } = curves::table(charts);
+    let (head, body) = (dom::element("curve-heads"), dom::element("curve-rows"));
+    dom::clear(&head);
+    dom::clear(&body);
+    let heading = |scope, text: &str| {
+        let heading = dom::make("th", "", text);
+        dom::set_attribute(&heading, "scope", Some(scope));
+        heading
+    };
+    dom::append(&head, &[&heading("col", say("step"))]);
+    for column in columns {
+        dom::append(&head, &[&heading("col", &column)]);
+    }
+    for (step, values) in rows {
+        let row = dom::make("tr", "", "");
+        dom::append(&row, &[&heading("row", &step.to_string())]);
+        for value in values {
+            dom::append(&row, &[&dom::make("td", "", &value)]);
+        }
+        dom::append(&body, &[&row]);
+    }
+}
+
+fn write_controls(state: &State) {
+    dom::set_text("smoothing-value", &format::fixed(state.curves.smoothing, 2));
+    let (metrics, shown) = (curves::metrics(state), curves::also_shown(state));
+    let select = dom::select("also");
+    let names = metrics.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
+    // Written anew only when others are offered, so that an open list stays open.
+    if select.get_attribute("data-offered").as_deref() != Some(&names) {
+        dom::set_attribute(&select, "data-offered", Some(&names));
+        dom::clear(&select);
+        for (name, label) in metrics {
+            let option = dom::make("option", "", label);
+            dom::set_attribute(&option, "value", Some(name));
+            dom::append(&select, &[&option]);
+        }
+    }
+    select.set_value(shown);
+}
+
+/// Takes up the controls above the charts.
+pub fn change(page: &mut Page) {
+    let looking = &mut page.state.curves;
+    looking.smoothing = dom::input("smoothing").value_as_number().clamp(0.0, SMOOTHEST);
+    looking.logarithmic = dom::input("logarithmic").checked();
+    looking.also = Some(dom::select("also").value());
+    page.state.mark(&[View::Curves]);
+}
+
+/// Points every chart at a step, or at none.
+pub fn select(page: &mut Page, at: Option<u64>) {
+    if page.state.curves.at != at {
+        page.state.curves.at = at;
+        page.state.mark(&[View::Curves]);
+    }
+}
+
+/// Points at the step nearest to the pointer on the chart of that id.
+pub fn point_at(page: &mut Page, id: &str, pointer: &MouseEvent) {
+    let Some((_, frame)) = page.curve_frames.iter().find(|(name, _)| *name == id) else { return };
+    let place = frame.value_across(f64::from(pointer.offset_x()) * dom::sharpness());
+    let steps = curves::steps(&curves::charted(&page.state));
+    select(page, curves::nearest(&steps, place));
+}
+
+/// Moves the crosshair by steps that have values, from the last one on, and reads it aloud.
+pub fn walk(page: &mut Page, by: isize) {
+    let charts = curves::charted(&page.state);
+    let at = curves::beside(&curves::steps(&charts), page.state.curves.at, by);
+    select(page, at);
+    dom::set_text("said", &curves::reading(&charts, at));
+}

@@ -1,0 +1,31 @@
+//! The sweep's button, which begins and cancels it, its progress and its words, under the slider.
+
+use super::sweep_workers;
+use super::{Page, dom};
+use crate::engine::protocol::{Command, Work};
+use crate::page::model::state::State;
+use crate::page::model::sweep::{BETAS, plan};
+use klimb_text::words::say;
+
+/// Begins a sweep of what is in focus, or cancels the one that is on.
+pub fn press(page: &mut Page) {
+    if page.state.sweep.stage.is_some() {
+        page.order(Command::Sweep(None));
+        dom::set_text("said", say("The sweep is cancelled; its points stay, and β is where it was."));
+    } else if let Some(plan) = plan(page.state.focused, sweep_workers::available(&page.state, BETAS.len())) {
+        page.order(Command::Sweep(Some(plan)));
+        dom::set_text("said", say("The sweep begins."));
+    }
+}
+
+/// Writes button, progress and words.
+pub fn draw(state: &State) {
+    let is_on = state.sweep.stage.is_some();
+    let progress = state.works.get(&Work::Sweep);
+    dom::set_text("sweep", if is_on { say("Cancel the sweep") } else { say("Sweep β") });
+    dom::flag("sweep", "disabled", state.ready.is_none() || !(is_on || plan(state.focused, 0).is_some()));
+    dom::flag("sweep-progress", "hidden", !is_on);
+    let share = progress.map_or(0.0, |it| it.done as f64 / it.total.max(1) as f64);
+    dom::set_attribute(&dom::element("sweep-progress"), "value", Some(&format!("{share:.3}")));
+    dom::set_text("sweep-words", &state.sweep.words(state.focused, progress, state.playing));
+}
