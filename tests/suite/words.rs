@@ -13,7 +13,7 @@ use klimb::engine::protocol::Stage;
 use klimb::engine::settings::{KNOBS, Settings};
 use klimb::metrics::{DEFINITIONS, QUANTITIES};
 use klimb::page::model::clinic::CASES;
-use klimb::page::model::presentation::Lecture;
+use klimb::page::model::presentation::Presentation;
 use klimb::page::model::receipt::Receipt;
 use klimb::page::model::tour::STOPS;
 use klimb::words;
@@ -335,7 +335,7 @@ fn complaints_of_every_kind() -> Vec<String> {
         let twice = format!("{0}=1&{0}=2&{0}s=1", knob.name);
         told.extend(Settings::from_query(&twice).1.iter().map(ToString::to_string));
     }
-    told.extend(Lecture::from_query("hide=x&type=y").1);
+    told.extend(Presentation::from_query("hide=x&type=y").1);
     for receipt in ["", "{\"receipt\":2}", "{\"receipt\":2,\"receipt\":2}", "{\"receipt\":1e999}"] {
         told.extend(Receipt::parse(receipt).err());
     }

@@ -1,6 +1,6 @@
 //! What is said of a file that was taken up: what it held, and what became of it, also where that is nothing.
 
-use super::imported_runs::FormerRuns;
+use super::imported_runs::ImportedRuns;
 use super::receipt::Receipt;
 use super::run_notes;
 use crate::engine::protocol::{Loaded, Stage};
@@ -8,7 +8,7 @@ use crate::engine::settings::Settings;
 use klimb_text::words::say;
 
 /// Of exported numbers; `before` is what a file of the same name held.
-pub fn numbers(former: &FormerRuns, before: Option<&FormerRuns>) -> String {
+pub fn numbers(former: &ImportedRuns, before: Option<&ImportedRuns>) -> String {
     let (file, runs, points) = (&former.file, former.trails.len(), former.points().count());
     let settings = settings(&former.settings);
     match before {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn exported_numbers_are_told_once_as_new_once_as_known_and_once_as_replacing() {
-        let read = |state: &State| FormerRuns::parse("a.json", export::json(state, "").as_bytes()).expect("numbers");
+        let read = |state: &State| ImportedRuns::parse("a.json", export::json(state, "").as_bytes()).expect("numbers");
         let mut state = runs();
         let first = read(&state);
         assert_eq!(
@@ -142,15 +142,15 @@ mod tests {
         let mut state = State::new(Settings::default());
         let pairs = |is_same| Event::Loaded(Loaded::Pairs { count: 14, is_same });
         state.apply(pairs(false));
-        assert!(state.taken.is_empty(), "nobody has chosen a file: these are the labels of this page");
-        state.handed.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
+        assert!(state.accepted_files.is_empty(), "nobody has chosen a file: these are the labels of this page");
+        state.submitted_files.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
         state.apply(Event::Acknowledged(1));
         state.apply(Event::Loaded(Loaded::Model { stage: "dpo".into(), step: 120, is_same: false }));
         state.apply(Event::Acknowledged(2));
         state.apply(pairs(true));
         state.apply(pairs(true));
         assert_eq!(
-            state.taken,
+            state.accepted_files,
             [
                 "“m.safetensors” is taken in, in the place of the SFT model: DPO, step 120. Everything is measured from it now, and training starts over.",
                 "“p.jsonl” holds the preference pairs that were there already (14). What learns from pairs starts over all the same."

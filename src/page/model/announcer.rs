@@ -11,7 +11,7 @@ const LATE: f64 = 1.0;
 
 /// What was told, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Telling {
+pub struct Announcer {
     was_playing: bool,
     steps: usize,
     points: usize,
@@ -19,7 +19,7 @@ pub struct Telling {
     rested: Option<f64>,
 }
 
-impl Telling {
+impl Announcer {
     /// What is to be said at `now`, in seconds, if anything: after a step and when training rests, the newest numbers;
     /// while it goes on, those of a new point, unless something was said a moment ago.
     pub fn next(&mut self, state: &State, now: f64) -> Option<String> {
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_step_is_told_and_training_only_now_and_then() {
         let mut state = State::new(Settings::default());
-        let mut telling = Telling::default();
+        let mut telling = Announcer::default();
         assert_eq!(telling.next(&state, 0.0), None, "nothing has happened");
         let step = |state: &mut State, step| {
             state.apply(Event::Metrics(Stage::Dpo, vec![MetricRow::new(step, &[("dpo/loss", 0.5)])]));

@@ -28,8 +28,8 @@ pub fn runs() -> State {
     let settings = Settings { seed: 9, ..Settings::default() };
     let mut state = State::new(settings);
     let mut taken_up = |command: Command, points: &[Point]| {
-        let order = state.order(command);
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(command);
+        state.apply(Event::Acknowledged(request.id));
         points.iter().for_each(|it| state.apply(Event::Point(it.clone())));
     };
     taken_up(Command::Start(settings), &[point(1, "sft", 0), point(1, "dpo", 10), point(1, "dpo", 20)]);

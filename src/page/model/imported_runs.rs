@@ -15,7 +15,7 @@ const MOST_POINTS: usize = 20_000;
 
 /// What a file of numbers holds of runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FormerRuns {
+pub struct ImportedRuns {
     /// The file's name.
     pub file: String,
     /// The settings that it was written with, as an address has them.
@@ -34,7 +34,7 @@ struct File {
     runs: Vec<RunNote>,
 }
 
-impl FormerRuns {
+impl ImportedRuns {
     /// Reads a file of numbers.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ mod tests {
             state.apply(Event::Point(point(run, method, step)));
         }
         let text = export::json(&state, "2026-11-27");
-        let former = FormerRuns::parse("friday.json", text.as_bytes()).unwrap();
+        let former = ImportedRuns::parse("friday.json", text.as_bytes()).unwrap();
         assert_eq!((former.settings.as_str(), former.trails.len()), ("seed=9", 2), "the reference is no run");
         assert_eq!(former.trails[0].label, "DPO, β 0.30, from friday.json");
         assert!(former.trails.iter().all(|trail| !trail.live));
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn runs_come_back_with_their_labels_settings_and_names() {
-        let text = export::json(&super::fixtures::runs(), "");
-        let former = FormerRuns::parse("a.json", text.as_bytes()).expect("it was just written");
+        let text = export::json(&crate::page::model::fixtures::runs(), "");
+        let former = ImportedRuns::parse("a.json", text.as_bytes()).expect("it was just written");
         let labels: Vec<&str> = former.trails.iter().map(|trail| trail.label.as_str()).collect();
         assert_eq!(
             labels,
@@ -111,7 +111,7 @@ mod tests {
         );
         // An earlier build wrote on a German page what it called the labels there.
         let german = text.replace("loaded pairs", "meine Labels, 20 % vertauscht");
-        let former = FormerRuns::parse("a.json", german.as_bytes()).expect("it is read as before");
+        let former = ImportedRuns::parse("a.json", german.as_bytes()).expect("it is read as before");
         assert_eq!(former.trails[1].label, "DPO, β 0.30, loss ipo, my labels, 20 % flipped, from a.json");
     }
 
@@ -132,7 +132,7 @@ mod tests {
             (without_runs.as_bytes(), "no run of training"),
             (out_of_range.as_bytes(), "out of range"),
         ] {
-            let error = FormerRuns::parse("x.json", bytes).unwrap_err();
+            let error = ImportedRuns::parse("x.json", bytes).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
     }

@@ -1,13 +1,13 @@
-//! What orders were for, until the worker takes them up.
+//! What requests were for, until the worker takes them up.
 
 use crate::engine::protocol::{Command, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The orders so far, and what is expected of those that are not taken up yet.
+/// The requests so far, and what is expected of those that are not taken up yet.
 #[derive(Debug, Clone, Default)]
-pub struct Orders {
+pub struct PendingCommands {
     count: u32,
-    /// The last order to play or pause: what the worker reports before it is taken up is out of date.
+    /// The last request to play or pause: what the worker reports before it is taken up is out of date.
     toggled: Option<u32>,
     /// What each will start over.
     starting_over: BTreeMap<u32, Vec<Stage>>,
@@ -22,9 +22,9 @@ pub struct Orders {
     turned: BTreeMap<u32, f64>,
 }
 
-/// What an order does that has just been taken up.
+/// What a request does that has just been taken up.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct TakenUp {
+pub struct Acknowledged {
     /// The stages that start over.
     pub starts_over: Option<Vec<Stage>>,
     /// Whether it is a reset.
@@ -37,8 +37,8 @@ pub struct TakenUp {
     pub beta: Option<f64>,
 }
 
-impl Orders {
-    /// The number of the next order.
+impl PendingCommands {
+    /// The number of the next request.
     pub fn next(&self) -> u32 {
         self.count + 1
     }
@@ -75,11 +75,11 @@ impl Orders {
         id
     }
 
-    /// The worker has taken up an order.
-    pub fn acknowledge(&mut self, id: u32) -> TakenUp {
+    /// The worker has taken up a request.
+    pub fn acknowledge(&mut self, id: u32) -> Acknowledged {
         self.toggled = self.toggled.filter(|&toggled| toggled > id);
         self.resumes.remove(&id);
-        TakenUp {
+        Acknowledged {
             starts_over: self.starting_over.remove(&id),
             is_reset: self.resets.remove(&id),
             is_start: self.starts.remove(&id),
@@ -110,20 +110,20 @@ mod tests {
 
     #[test]
     fn what_an_order_is_for_is_known_when_it_is_taken_up_and_once() {
-        let mut orders = Orders::default();
+        let mut orders = PendingCommands::default();
         let reset = orders.number(&Command::Reset, Stage::RewardModel);
         let beta = orders.number(&Command::SetBeta(0.7), Stage::Dpo);
         assert_eq!((reset, beta, orders.next()), (1, 2, 3));
         let starts_over = Some(Stage::RewardModel.restarted());
-        let over = TakenUp { starts_over, is_reset: true, ..TakenUp::default() };
+        let over = Acknowledged { starts_over, is_reset: true, ..Acknowledged::default() };
         assert_eq!(orders.acknowledge(reset), over);
-        assert_eq!(orders.acknowledge(beta), TakenUp { beta: Some(0.7), ..TakenUp::default() });
-        assert_eq!(orders.acknowledge(beta), TakenUp::default());
+        assert_eq!(orders.acknowledge(beta), Acknowledged { beta: Some(0.7), ..Acknowledged::default() });
+        assert_eq!(orders.acknowledge(beta), Acknowledged::default());
     }
 
     #[test]
     fn of_two_orders_to_play_or_pause_the_last_one_counts() {
-        let mut orders = Orders::default();
+        let mut orders = PendingCommands::default();
         let first = orders.number(&Command::Play, Stage::Dpo);
         let last = orders.number(&Command::Pause, Stage::Dpo);
         orders.acknowledge(first);

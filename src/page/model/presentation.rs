@@ -27,14 +27,14 @@ pub const STOPS: [&str; 9] =
 
 /// How the page is shown to a room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lecture {
+pub struct Presentation {
     /// Indices into [`PARTS`].
     hidden: BTreeSet<usize>,
     /// Whether type is enlarged.
     pub is_large: bool,
 }
 
-impl Lecture {
+impl Presentation {
     /// What a query asks for, what of that cannot be done, in words, and the rest of the query, which is about settings.
     pub fn from_query(query: &str) -> (Self, Vec<String>, Vec<Part>) {
         let (mut lecture, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
@@ -81,19 +81,19 @@ mod tests {
 
     #[test]
     fn an_address_gives_the_lecture_back_and_leaves_settings_alone() {
-        let (lecture, problems, rest) = Lecture::from_query("?seed=7&hide=files,setup&type=large&beta=0.1");
+        let (lecture, problems, rest) = Presentation::from_query("?seed=7&hide=files,setup&type=large&beta=0.1");
         let settings = [("seed", "7"), ("beta", "0.1")].map(|(name, text)| (name.to_owned(), text.to_owned()));
         assert_eq!((problems, rest), (vec![], settings.to_vec()));
         assert_eq!(lecture.to_query(), "hide=setup,files&type=large");
         assert_eq!(lecture.hidden().collect::<Vec<_>>(), [".setup", "#files"]);
-        assert_eq!(Lecture::from_query(&lecture.to_query()).0, lecture);
+        assert_eq!(Presentation::from_query(&lecture.to_query()).0, lecture);
         let mangled = "HIDE=Files%252CSetup&amp;Type%3DLARGE&amp;seed=7";
-        assert_eq!(Lecture::from_query(mangled).0, lecture, "as other programs hand it on");
+        assert_eq!(Presentation::from_query(mangled).0, lecture, "as other programs hand it on");
     }
 
     #[test]
     fn what_cannot_be_done_is_named_and_the_rest_is_done() {
-        let (lecture, problems, rest) = Lecture::from_query("hide=chart,,inside&type=huge&<script>");
+        let (lecture, problems, rest) = Presentation::from_query("hide=chart,,inside&type=huge&<script>");
         assert_eq!(lecture.to_query(), "hide=inside");
         assert_eq!(rest, [("<script>".to_owned(), String::new())]);
         assert!(

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_receipt_tells_how_each_run_can_be_repeated_and_what_it_is_called() {
-        let receipt = Receipt::of(&super::fixtures::runs());
+        let receipt = Receipt::of(&crate::page::model::fixtures::runs());
         let settings: Vec<&str> = receipt.runs.iter().flatten().map(|note| note.settings.as_str()).collect();
         assert_eq!(settings, ["seed=9&beta=0.3", "seed=9&beta=0.3&loss=ipo", "seed=9&beta=0.3&loss=ipo"]);
         let read = Receipt::parse(&receipt.to_line()).expect("it was just written");

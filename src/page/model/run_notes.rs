@@ -55,12 +55,12 @@ impl RunNote {
     }
 }
 
-/// The settings of each run, and what orders have changed since.
+/// The settings of each run, and what requests have changed since.
 #[derive(Debug, Clone, Default)]
 pub struct RunSettings {
     /// As ordered last.
     newest: Settings,
-    /// Behind orders that are not taken up yet, and whether the order builds an engine.
+    /// Behind requests that are not taken up yet, and whether the request builds an engine.
     ordered: BTreeMap<u32, (Settings, bool)>,
     now: Settings,
     /// By run and method, and whether they were ever others.
@@ -69,9 +69,9 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// Notes an order that changes settings.
+    /// Notes a request that changes settings.
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
-    pub fn order(&mut self, id: u32, command: &Command) {
+    pub fn request(&mut self, id: u32, command: &Command) {
         match command {
             Command::Start(settings) | Command::MoveTo(settings) | Command::Configure(settings) => {
                 self.newest = *settings
@@ -84,7 +84,7 @@ impl RunSettings {
         self.ordered.insert(id, (self.newest, builds));
     }
 
-    /// The engine takes an order up: what it reports from now on was trained with those settings.
+    /// The engine takes a request up: what it reports from now on was trained with those settings.
     pub fn acknowledge(&mut self, id: u32) {
         if let Some((settings, _)) = self.ordered.remove(&id) {
             self.now = settings;
@@ -92,7 +92,7 @@ impl RunSettings {
     }
 
     /// An engine from before is back with its settings, or was never left. Answers with those that hold once what was ordered
-    /// since is obeyed: that leaves seed and models as they are, up to the next order that builds an engine.
+    /// since is obeyed: that leaves seed and models as they are, up to the next request that builds an engine.
     pub fn take_back(&mut self, settings: Settings) -> Settings {
         let of_another_engine = |knob: &&Knob| matches!(knob.section, Section::Run | Section::Engine);
         for (ordered, builds) in self.ordered.values_mut() {
@@ -112,7 +112,7 @@ impl RunSettings {
         self.newest = self.now;
     }
 
-    /// Whether orders are not taken up yet.
+    /// Whether requests are not taken up yet.
     pub fn are_awaited(&self) -> bool {
         !self.ordered.is_empty()
     }
@@ -195,7 +195,7 @@ mod tests {
     use klimb_network::objectives::DpoLoss;
 
     fn taken_up(notes: &mut RunSettings, id: u32, command: Command) {
-        notes.order(id, &command);
+        notes.request(id, &command);
         notes.acknowledge(id);
     }
 
@@ -208,7 +208,7 @@ mod tests {
         notes.record(&point(1, "ppo-gt", 2));
         assert!(notes.differing(1, Method::Dpo).is_empty(), "a single run needs no more");
         let other = Settings { loss: DpoLoss::Ipo, learning_rate: 5e-4, evaluate_every: 4, beta: 0.1, ..settings };
-        notes.order(2, &Command::Configure(other));
+        notes.request(2, &Command::Configure(other));
         notes.record(&point(1, "dpo", 4));
         assert_eq!(notes.of(1, Method::Dpo), Some((Settings { beta: 0.3, ..settings }, false)), "not taken up yet");
         notes.acknowledge(2);

@@ -204,7 +204,7 @@ mod tests {
         let mut points = vec![point(1, "dpo", 10)];
         let mut take_up = |points: &mut Vec<Point>, id: u32, command, more: &[Point]| {
             names.announce(PairSource::Other(format!("my labels {id}")));
-            names.order(id, &command);
+            names.request(id, &command);
             names.acknowledge(id);
             more.iter().for_each(|it| names.record(it));
             points.extend_from_slice(more);

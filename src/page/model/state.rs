@@ -20,21 +20,21 @@ pub use tint::Tint;
 use super::accepted_files;
 use super::annotator::{Annotator, PairNames};
 use super::clinic::Clinic;
-use super::curves::Looking;
+use super::curves::CurveOptions;
 use super::guess::Guess;
-use super::imported_runs::FormerRuns;
-use super::pending_commands::{Orders, TakenUp};
-use super::presentation::Lecture;
+use super::imported_runs::ImportedRuns;
+use super::pending_commands::{Acknowledged, PendingCommands};
+use super::presentation::Presentation;
 use super::receipt::Receipt;
 use super::runs::{self, RunId, RunMark};
-use super::saved_session::Keeping;
+use super::saved_session::SessionKeeping;
 use super::study::Study;
-use super::submitted_files::Handed;
-use super::sweep::Sweeping;
+use super::submitted_files::SubmittedFiles;
+use super::sweep::SweepState;
 use super::tour::Tour;
 use super::view_id::View;
 use crate::engine::protocol::{
-    Command, Event, Failure, Fetching, Inside, Opened, Order, Origin, Point, Progress, Ready, Samples, Stage,
+    Command, Event, Failure, Fetching, Inside, Opened, Origin, Point, Progress, Ready, Request, Samples, Stage,
     StageState, StageStatus, Work,
 };
 use crate::engine::settings::Settings;
@@ -86,11 +86,11 @@ pub struct State {
     /// Where she thinks π* will go.
     pub guess: Guess,
     /// How the page is shown to a room.
-    pub lecture: Lecture,
+    pub presentation: Presentation,
     /// What others' runs came to.
     pub receipts: Vec<Receipt>,
     /// Runs out of files that were exported before.
-    pub former: Vec<FormerRuns>,
+    pub imported_runs: Vec<ImportedRuns>,
     /// What the person made of runs.
     pub marks: BTreeMap<RunId, RunMark>,
     /// The fingerprint of the reference that is on.
@@ -106,7 +106,7 @@ pub struct State {
     /// Whether the engine said that it no longer keeps that policy.
     is_gone: bool,
     /// How the charts over the steps are looked at.
-    pub curves: Looking,
+    pub curves: CurveOptions,
     /// A file that has just been exported.
     pub export: Option<Export>,
     /// Steps of a policy's run after which β was changed, with the new value.
@@ -134,22 +134,22 @@ pub struct State {
     /// The failure clinic.
     pub clinic: Clinic,
     /// Runs at several β.
-    pub sweep: Sweeping,
+    pub sweep: SweepState,
     /// Win rates of this page's own models.
     pub win_rates: Vec<WinRatePoint>,
     /// Win rates of models of several sizes, trained here.
     pub scaling: Vec<ScalingPoint>,
     /// The run that the browser keeps.
-    pub keeping: Keeping,
+    pub keeping: SessionKeeping,
     /// The person's own labels.
     pub annotator: Annotator,
     /// What the pairs are called that runs were trained on.
     pub pair_names: PairNames,
     /// Files that were handed over and not answered yet.
-    pub handed: Handed,
+    pub submitted_files: SubmittedFiles,
     /// What is said of those that were taken up, a sentence each.
-    pub taken: Vec<String>,
-    orders: Orders,
+    pub accepted_files: Vec<String>,
+    pending_commands: PendingCommands,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
     stale: BTreeSet<View>,
@@ -185,9 +185,9 @@ impl State {
             failure: None,
             selected: None,
             guess: Guess::default(),
-            lecture: Lecture::default(),
+            presentation: Presentation::default(),
             receipts: Vec::new(),
-            former: Vec::new(),
+            imported_runs: Vec::new(),
             marks: BTreeMap::default(),
             reference: None,
             standing_of: BTreeMap::default(),
@@ -195,7 +195,7 @@ impl State {
             open: None,
             opened: None,
             is_gone: false,
-            curves: Looking::default(),
+            curves: CurveOptions::default(),
             export: None,
             beta_changes: BTreeMap::default(),
             undoable: false,
@@ -209,15 +209,15 @@ impl State {
             study: Study::default(),
             tour: Tour::default(),
             clinic: Clinic::default(),
-            sweep: Sweeping::default(),
+            sweep: SweepState::default(),
             win_rates: Vec::new(),
             scaling: Vec::new(),
-            keeping: Keeping::default(),
+            keeping: SessionKeeping::default(),
             annotator: Annotator::default(),
             pair_names: PairNames::default(),
-            handed: Handed::default(),
-            taken: Vec::new(),
-            orders: Orders::default(),
+            submitted_files: SubmittedFiles::default(),
+            accepted_files: Vec::new(),
+            pending_commands: PendingCommands::default(),
             earlier_runs: 0,
             stale: View::ALL.into_iter().collect(),
         }
@@ -225,9 +225,9 @@ impl State {
 
     /// Gives a command its number, and shows at once what the person expects of it.
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds out of many are picked")]
-    pub fn order(&mut self, command: Command) -> Order {
-        let id = self.orders.number(&command, self.focused);
-        self.pair_names.order(id, &command);
+    pub fn request(&mut self, command: Command) -> Request {
+        let id = self.pending_commands.number(&command, self.focused);
+        self.pair_names.request(id, &command);
         match &command {
             Command::Start(_) | Command::MoveTo(_) | Command::Resume(_) | Command::Reset | Command::Undo => {
                 self.playing = false;
@@ -239,7 +239,7 @@ impl State {
             Command::Play | Command::Pause => self.playing = command == Command::Play,
             Command::Sweep(plan) => self.playing = plan.is_some(),
             // The person has asked for nothing.
-            Command::Adopt(_) => return Order { id, command },
+            Command::Adopt(_) => return Request { id, command },
             Command::Focus(stage) => self.focus(*stage),
             Command::GoOn(moment, beta) => {
                 self.playing = false;
@@ -257,7 +257,7 @@ impl State {
             _ => {}
         }
         self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic, View::Sweep]);
-        Order { id, command }
+        Request { id, command }
     }
 
     /// Takes up what the worker reports.
@@ -267,9 +267,10 @@ impl State {
         }
         match event {
             Event::Acknowledged(id) => {
-                let TakenUp { starts_over, is_reset, is_start, is_move, beta } = self.orders.acknowledge(id);
+                let Acknowledged { starts_over, is_reset, is_start, is_move, beta } =
+                    self.pending_commands.acknowledge(id);
                 self.pair_names.acknowledge(id);
-                self.handed.acknowledge(id);
+                self.submitted_files.acknowledge(id);
                 if is_start || is_move {
                     self.put_engine_aside(is_move);
                 }
@@ -316,7 +317,7 @@ impl State {
                 self.engine_stays(settings);
             }
             Event::Playing(playing) => {
-                if self.orders.has_toggled() {
+                if self.pending_commands.has_toggled() {
                     self.playing = playing;
                 }
                 self.mark(&[View::Controls, View::Pipeline, View::Sweep]);
@@ -423,8 +424,8 @@ impl State {
             Event::Checkpoint(stage, bytes) => self.export = Some(Export::Checkpoint(stage, bytes)),
             Event::Preferences(lines) => self.export = Some(Export::Preferences(lines)),
             Event::Loaded(loaded) => {
-                if let Some(file) = self.handed.accept() {
-                    self.taken.push(accepted_files::loaded(&file, &loaded));
+                if let Some(file) = self.submitted_files.accept() {
+                    self.accepted_files.push(accepted_files::loaded(&file, &loaded));
                     self.mark(&[View::Notices]);
                 }
             }
@@ -433,7 +434,7 @@ impl State {
                 self.mark(&[View::Annotator]);
             }
             Event::Failure(failure) => {
-                let (field, failure) = (failure.field.clone(), self.handed.named(failure));
+                let (field, failure) = (failure.field.clone(), self.submitted_files.named(failure));
                 match field.as_deref() {
                     Some("preferences") => self.pair_names.refuse(),
                     Some("drawn_pairs") => self.annotator.give_up(),

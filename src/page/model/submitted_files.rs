@@ -5,7 +5,7 @@ use crate::engine::protocol::Failure;
 /// The files of one choice or drop.
 #[derive(Debug, Clone, Default)]
 struct Choice {
-    /// Those that the engine is to read, by the number of the order.
+    /// Those that the engine is to read, by the number of the request.
     waiting: Vec<(u32, String)>,
     /// How many were taken up, or are waiting.
     taken: usize,
@@ -15,14 +15,14 @@ struct Choice {
 
 /// The choices that are not answered yet, oldest first.
 #[derive(Debug, Clone, Default)]
-pub struct Handed {
+pub struct SubmittedFiles {
     choices: Vec<Choice>,
-    /// The order that the engine is answering.
+    /// The request that the engine is answering.
     answering: u32,
 }
 
-impl Handed {
-    /// Of the files of one choice, how many are taken up, which of them wait for the engine's answer to which order, and why
+impl SubmittedFiles {
+    /// Of the files of one choice, how many are taken up, which of them wait for the engine's answer to which request, and why
     /// the others are not. Answers with what there is to say of those.
     pub fn add(&mut self, taken: usize, waiting: Vec<(u32, String)>, problems: Vec<String>) -> Option<Failure> {
         let choice = Choice { waiting, taken, problems };
@@ -33,9 +33,9 @@ impl Handed {
         failure
     }
 
-    /// The engine has taken up this order: what it says next is of that.
-    pub fn acknowledge(&mut self, order: u32) {
-        self.answering = order;
+    /// The engine has taken up this request: what it says next is of that.
+    pub fn acknowledge(&mut self, request: u32) {
+        self.answering = request;
     }
 
     /// The name of the file that the engine has just taken up, if it was one of these.
@@ -66,7 +66,7 @@ impl Handed {
 
     /// The place of the choice with the file that is being answered, which waits no longer, and its name.
     fn answered(&mut self) -> Option<(usize, String)> {
-        let its = |(order, _): &(u32, String)| *order == self.answering;
+        let its = |(request, _): &(u32, String)| *request == self.answering;
         let at = self.choices.iter().position(|choice| choice.waiting.iter().any(its))?;
         let waiting = &mut self.choices[at].waiting;
         let place = waiting.iter().position(its)?;
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_the_engine_refuses_is_named_and_what_was_taken_with_it_is_said() {
-        let mut handed = Handed::default();
+        let mut handed = SubmittedFiles::default();
         assert_eq!(handed.add(2, vec![(1, "b.safetensors".into()), (2, "a.jsonl".into())], Vec::new()), None);
         handed.acknowledge(1);
         let other = answer("beta", "It is too large.");
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_the_page_refused_stays_named_beside_what_the_engine_refuses() {
-        let mut handed = Handed::default();
+        let mut handed = SubmittedFiles::default();
         let problems = vec!["c.txt holds neither a model nor pairs".to_owned()];
         let failure = handed.add(1, vec![(1, "a.jsonl".into())], problems).expect("a failure");
         assert!(failure.remedy.starts_with("What else"));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn each_answer_is_of_the_file_that_was_asked_about() {
-        let mut handed = Handed::default();
+        let mut handed = SubmittedFiles::default();
         handed.add(1, vec![(1, "first.jsonl".into())], Vec::new());
         handed.add(1, vec![(2, "second.jsonl".into())], Vec::new());
         handed.acknowledge(1);
@@ -158,9 +158,9 @@ mod tests {
         assert_eq!(handed.named(answer("preferences", "It.")), answer("preferences", "It."));
         handed.add(1, vec![(4, "lost.jsonl".into())], Vec::new());
         let mut state = State::new(Settings::default());
-        state.handed = handed;
+        state.submitted_files = handed;
         state.rebuilt();
-        state.handed.acknowledge(4);
-        assert_eq!(state.handed.accept(), None, "nobody has read it");
+        state.submitted_files.acknowledge(4);
+        assert_eq!(state.submitted_files.accept(), None, "nobody has read it");
     }
 }

@@ -23,7 +23,7 @@ pub fn plan(stage: Stage, workers: usize) -> Option<Sweep> {
 
 /// What is known of sweeps.
 #[derive(Debug, Clone, Default)]
-pub struct Sweeping {
+pub struct SweepState {
     /// What is swept, while a sweep is on.
     pub stage: Option<Stage>,
     /// The runs that are on, in the order of the sweep.
@@ -36,7 +36,7 @@ pub struct Sweeping {
     runs: Vec<RunId>,
 }
 
-impl Sweeping {
+impl SweepState {
     /// A run has begun, or the sweep is over.
     pub fn take(&mut self, run: Option<SweepRun>, id: Option<RunId>) {
         let (Some(run), Some(id)) = (run, id) else { return self.forget() };
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_runs_of_the_last_sweep_of_a_stage_stand_together() {
-        let mut sweeping = Sweeping::default();
+        let mut sweeping = SweepState::default();
         sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
         sweeping.take(Some(run(2, 2)), Some(id(2, "dpo")));
         sweeping.take(None, None);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn words_say_what_it_does_where_it_stands_and_why_it_waits() {
-        let mut sweeping = Sweeping::default();
+        let mut sweeping = SweepState::default();
         let idle = sweeping.words(Stage::Dpo, None, false);
         assert!(
             idle.starts_with("Trains DPO from the reference at β 5.00 · 1.00 · 0.30 · 0.10 · 0.050, 200 steps each"),
@@ -197,12 +197,12 @@ mod tests {
 
     #[test]
     fn words_say_which_runs_are_on_at_once_and_the_curves_are_the_engine_s_own() {
-        let mut sweeping = Sweeping::default();
+        let mut sweeping = SweepState::default();
         let errand = |number| SweepRun { is_elsewhere: true, ..run(number, number as u32) };
         sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
         sweeping.take(Some(errand(2)), Some(id(2, "dpo")));
         sweeping.take(Some(errand(3)), Some(id(3, "dpo")));
-        let words = |sweeping: &Sweeping| sweeping.words(Stage::Dpo, None, true);
+        let words = |sweeping: &SweepState| sweeping.words(Stage::Dpo, None, true);
         assert_eq!(words(&sweeping), "Runs 1, 2 and 3 of 5: DPO at β 5.00 · 1.00 · 0.30.");
         assert_eq!(sweeping.own, Some(id(1, "dpo")));
         sweeping.end(2);

@@ -9,7 +9,7 @@ use crate::engine::settings::Settings;
 
 /// What is lent at a moment, as it is kept beside the address that holds the lent values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lent {
+pub struct TemporarySettings {
     /// The case of the clinic that is running, by its id, with the settings before it.
     case: Option<(String, Settings)>,
     /// Whether it was the tour that ran it.
@@ -18,7 +18,7 @@ pub struct Lent {
     beta: Option<(f64, f64)>,
 }
 
-impl Lent {
+impl TemporarySettings {
     /// What is lent now.
     pub fn of(clinic: &Clinic, tour: &Tour) -> Self {
         let case = clinic.lent().map(|(case, former)| (case.id.to_owned(), former));
@@ -54,10 +54,10 @@ mod tests {
     use super::*;
     use crate::page::model::clinic::CASES;
 
-    fn with_case(id: &str, by_tour: bool, former: Settings) -> (Lent, Settings) {
+    fn with_case(id: &str, by_tour: bool, former: Settings) -> (TemporarySettings, Settings) {
         let case = Case::named(id).unwrap();
         let ill = Clinic::default().run(case, former);
-        (Lent { case: Some((id.into(), former)), by_tour, beta: None }, ill)
+        (TemporarySettings { case: Some((id.into(), former)), by_tour, beta: None }, ill)
     }
 
     #[test]
@@ -79,9 +79,10 @@ mod tests {
         let other = Settings { beta: 2.0, ..ill };
         let (settings, clinic) = lent.reloaded(other);
         assert_eq!((settings, clinic.running()), (other, None));
-        let lent = Lent { case: Some(("gone".into(), Settings::default())), ..Lent::default() };
+        let lent =
+            TemporarySettings { case: Some(("gone".into(), Settings::default())), ..TemporarySettings::default() };
         assert_eq!(lent.reloaded(other).0, other, "a case that is no more");
-        let lent = Lent { beta: Some((0.5, 0.2)), ..Lent::default() };
+        let lent = TemporarySettings { beta: Some((0.5, 0.2)), ..TemporarySettings::default() };
         let at = |beta| Settings { beta, ..Settings::default() };
         assert_eq!((lent.reloaded(at(0.2)).0, lent.reloaded(at(0.3)).0), (at(0.5), at(0.3)));
     }
@@ -91,8 +92,8 @@ mod tests {
         for case in &CASES {
             let (lent, ill) = with_case(case.id, false, Settings::default());
             let text = serde_json::to_string(&lent).unwrap();
-            assert_eq!(serde_json::from_str::<Lent>(&text).unwrap().reloaded(ill).1.running(), Some(case));
+            assert_eq!(serde_json::from_str::<TemporarySettings>(&text).unwrap().reloaded(ill).1.running(), Some(case));
         }
-        assert!(Lent::of(&Clinic::default(), &Tour::default()).is_nothing());
+        assert!(TemporarySettings::of(&Clinic::default(), &Tour::default()).is_nothing());
     }
 }

@@ -9,7 +9,7 @@ use super::{dom, web_storage};
 use crate::engine::protocol::{Event, Failure};
 use crate::engine::settings::{behind_ampersand, whole};
 use crate::page::model::state::State;
-use crate::page::model::temporary_settings::Lent;
+use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_text::ConfigError;
 use klimb_text::json;
 
@@ -17,7 +17,7 @@ const LENT: &str = "klimb-lent";
 
 /// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write(state: &State) {
-    let lent = Lent::of(&state.clinic, &state.tour);
+    let lent = TemporarySettings::of(&state.clinic, &state.tour);
     let lent = (!lent.is_nothing()).then(|| json::to_text(&lent));
     // Where storage is forbidden, a reload takes what is lent for the person's own.
     web_storage::write(web_storage::session(), LENT, lent.as_deref());
@@ -40,7 +40,7 @@ pub fn link(state: &State) -> String {
 }
 
 fn below_host(state: &State) -> String {
-    let parts = [state.settings.to_query(), state.lecture.to_query()];
+    let parts = [state.settings.to_query(), state.presentation.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let location = dom::window().location();
     let (path, mut hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
@@ -87,7 +87,7 @@ pub fn carry() {
 }
 
 /// What was lent when this tab's page was left, if anything was.
-pub fn restore_lent() -> Lent {
+pub fn restore_lent() -> TemporarySettings {
     let text = web_storage::read(web_storage::session(), LENT);
     text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }

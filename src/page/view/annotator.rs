@@ -32,7 +32,7 @@ pub fn click(page: &mut Page, id: &str) {
     match id {
         "annotator-begin" => {
             annotator.begin();
-            page.state.annotator.wanted().into_iter().for_each(|command| page.order(command));
+            page.state.annotator.wanted().into_iter().for_each(|command| page.request(command));
         }
         "annotator-choose-a" => annotator.choose(Side::A),
         "annotator-choose-b" => annotator.choose(Side::B),
@@ -40,7 +40,7 @@ pub fn click(page: &mut Page, id: &str) {
         "annotator-undo" => annotator.undo(),
         "annotator-more" => annotator.go_on(),
         "annotator-train" => train(page),
-        "annotator-generated" => page.order(Command::GeneratePreferences),
+        "annotator-generated" => page.request(Command::GeneratePreferences),
         "annotator-save" => page.state.export = Some(Export::Preferences(annotator.jsonl())),
         _ => return,
     }
@@ -89,11 +89,11 @@ fn train(page: &mut Page) {
     let lines = page.state.annotator.jsonl_with_flips(page.state.settings.seed);
     let source = page.state.annotator.source();
     page.state.pair_names.announce(source);
-    page.order(Command::LoadPreferences(lines.into_bytes()));
+    page.request(Command::LoadPreferences(lines.into_bytes()));
     if !Stage::learned_from_pairs().contains(&page.state.focused) {
-        page.order(Command::Focus(Stage::Dpo));
+        page.request(Command::Focus(Stage::Dpo));
     }
-    page.order(Command::Play);
+    page.request(Command::Play);
 }
 
 /// Writes the section.

@@ -45,9 +45,9 @@ pub fn build() {
 pub fn run(page: &mut Page, case: &'static Case) {
     let settings = page.state.settings;
     let settings = page.state.clinic.run(case, settings);
-    page.order(Command::Pause);
-    page.order(Command::Configure(settings));
-    page.order(Command::Focus(case.stage));
+    page.request(Command::Pause);
+    page.request(Command::Configure(settings));
+    page.request(Command::Focus(case.stage));
     play_anew(page);
     dom::set_text("said", &say!("Running: {}.", say(case.title)));
 }
@@ -56,7 +56,7 @@ pub fn run(page: &mut Page, case: &'static Case) {
 pub fn cure(page: &mut Page) {
     let Some(case) = page.state.clinic.running() else { return };
     restore(page);
-    page.order(Command::Focus(case.stage));
+    page.request(Command::Focus(case.stage));
     play_anew(page);
     dom::set_text("said", say("The former settings are back, and it plays from the start."));
 }
@@ -66,15 +66,15 @@ pub fn restore(page: &mut Page) {
     if page.state.clinic.running().is_some() {
         let settings = page.state.settings;
         let settings = page.state.clinic.cure(settings);
-        page.order(Command::Pause);
-        page.order(Command::Configure(settings));
+        page.request(Command::Pause);
+        page.request(Command::Configure(settings));
         address::write(&page.state);
     }
 }
 
 fn play_anew(page: &mut Page) {
-    page.order(Command::Reset);
-    page.order(Command::Play);
+    page.request(Command::Reset);
+    page.request(Command::Play);
     address::write(&page.state);
 }
 

@@ -68,7 +68,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
         }
         ("change", "reading") => {
             if let Some(temperature) = json::number(&dom::select("reading").value()) {
-                page.order(Command::ReadAt(temperature));
+                page.request(Command::ReadAt(temperature));
             }
         }
         ("change", id) if runs::change(page, id) => {}
@@ -85,7 +85,7 @@ pub fn input(page: &mut Page, event: &BrowserEvent) {
             event.prevent_default();
             let prompt = dom::input("prompt").value().trim().to_ascii_lowercase();
             if !prompt.is_empty() {
-                page.order(Command::SamplePrompt(prompt));
+                page.request(Command::SamplePrompt(prompt));
             }
         }
         _ => {}
@@ -100,10 +100,10 @@ fn click(page: &mut Page, id: &str) {
     match id {
         "play" => play(page),
         "step" => step(page),
-        "reset" => page.order(Command::Reset),
-        "retrain" => page.order(Command::Retrain),
-        "save-pairs" => page.order(Command::ExportPreferences),
-        "generate-pairs" => page.order(Command::GeneratePreferences),
+        "reset" => page.request(Command::Reset),
+        "retrain" => page.request(Command::Retrain),
+        "save-pairs" => page.request(Command::ExportPreferences),
+        "generate-pairs" => page.request(Command::GeneratePreferences),
         "dice" => {
             page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
             settle(page);
@@ -119,13 +119,13 @@ fn click(page: &mut Page, id: &str) {
         "help" => show_keys(),
         "kept-resume" => {
             if let Some(command) = page.state.resume() {
-                page.do_chores();
-                page.order(command);
+                page.do_storage_tasks();
+                page.request(command);
             }
         }
         "kept-discard" => {
             page.state.keeping.dismiss();
-            page.do_chores();
+            page.do_storage_tasks();
             page.state.mark(&[View::Notices]);
         }
         "sweep" => sweep::press(page),
@@ -134,13 +134,13 @@ fn click(page: &mut Page, id: &str) {
         "export-svg" | "export-png" => {
             chart_files::save(page, &dom::select("export-chart").value(), id == "export-svg")
         }
-        "win-rate-run" => page.order(Command::Contest(true)),
-        "win-rate-cancel" => page.order(Command::Contest(false)),
+        "win-rate-run" => page.request(Command::Contest(true)),
+        "win-rate-cancel" => page.request(Command::Contest(false)),
         "scaling-run" => {
             let extent = if dom::input("scaling-full").checked() { Extent::Full } else { Extent::Small };
-            page.order(Command::Scaling(Some(extent)));
+            page.request(Command::Scaling(Some(extent)));
         }
-        "scaling-cancel" => page.order(Command::Scaling(None)),
+        "scaling-cancel" => page.request(Command::Scaling(None)),
         // Settings stand in the address, and of what is made nothing is there before the engine.
         "failure-again" => dom::reload(),
         "failure-dismiss" => {
@@ -148,7 +148,7 @@ fn click(page: &mut Page, id: &str) {
             page.state.mark(&[View::Notices]);
         }
         "taken-dismiss" => {
-            page.state.taken.clear();
+            page.state.accepted_files.clear();
             page.state.mark(&[View::Notices]);
         }
         id if presentation::click(page, id) || imported_runs::click(page, id) => {}
@@ -168,12 +168,12 @@ fn click(page: &mut Page, id: &str) {
             if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {
                 studies::open(page, study);
             } else if let Some(stage) = stage("stage-") {
-                page.order(Command::Focus(stage));
+                page.request(Command::Focus(stage));
             } else if let Some(stage) = stage("step-") {
-                page.order(Command::Focus(stage));
-                page.order(Command::Step(stage));
+                page.request(Command::Focus(stage));
+                page.request(Command::Step(stage));
             } else if let Some(stage) = stage("save-") {
-                page.order(Command::ExportCheckpoint(stage));
+                page.request(Command::ExportCheckpoint(stage));
             }
         }
     }
@@ -200,12 +200,12 @@ fn show_recorded(page: &mut Page) {
 
 /// Plays or pauses.
 pub fn play(page: &mut Page) {
-    page.order(if page.state.playing { Command::Pause } else { Command::Play });
+    page.request(if page.state.playing { Command::Pause } else { Command::Play });
 }
 
 /// One step of the stage in focus.
 pub fn step(page: &mut Page) {
-    page.order(Command::Step(page.state.focused));
+    page.request(Command::Step(page.state.focused));
 }
 
 /// Moves the slider without training: only π*'s marker and the labels follow.
@@ -227,14 +227,14 @@ pub fn undo(page: &mut Page) {
         Some(Undo::Start | Undo::Move) => say("What was trained before is back."),
         None => return,
     };
-    page.order(Command::Undo);
+    page.request(Command::Undo);
     dom::set_text("said", said);
 }
 
 /// Sends β, which is under the finger no longer.
 pub fn release_beta(page: &mut Page) {
     if page.state.dragged_beta != page.state.settings.beta {
-        page.order(Command::SetBeta(page.state.dragged_beta));
+        page.request(Command::SetBeta(page.state.dragged_beta));
         address::write(&page.state);
     }
 }
@@ -244,7 +244,7 @@ fn change(page: &mut Page, id: &str) {
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
         "backend" | "width" | "breadth" => settings.set_from_text(id, &dom::select(id).value()),
-        _ => return page.order(Command::SetPace(json::number(&dom::select("pace").value()))),
+        _ => return page.request(Command::SetPace(json::number(&dom::select("pace").value()))),
     };
     match outcome {
         Ok(()) if id == "backend" => move_over(page),
@@ -266,7 +266,7 @@ fn refuse(page: &mut Page, error: &ConfigError) {
 fn move_over(page: &mut Page) {
     address::write(&page.state);
     if page.is_engine_there {
-        page.order(Command::MoveTo(page.state.settings));
+        page.request(Command::MoveTo(page.state.settings));
     } else {
         page.rebuild();
     }

@@ -3,7 +3,7 @@
 use web_sys::MouseEvent;
 
 use super::{Page, chart, dom, notices};
-use crate::page::model::curves::{self, Charted, SMOOTHEST, Table};
+use crate::page::model::curves::{self, CurveCharts, SMOOTHEST, Table};
 use crate::page::model::format;
 use crate::page::model::state::State;
 use crate::page::model::view_id::View;
@@ -35,7 +35,7 @@ pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
 }
 
 /// Writes the table while it is open.
-fn write_table(charts: &[Charted]) {
+fn write_table(charts: &[CurveCharts]) {
     if !dom::element("curve-table").has_attribute("open") {
         return;
     }

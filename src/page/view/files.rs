@@ -22,7 +22,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         (_, Some(reason)) => Content::Unreadable(reason),
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
-    page.state.taken.clear();
+    page.state.accepted_files.clear();
     page.state.mark(&[View::Notices]);
     if names.is_empty() {
         return page.state.apply(Event::Failure(no_file()));
@@ -30,16 +30,16 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
     let (chosen, mut problems) = sorted(names.into_iter().zip(contents.iter().map(content)).collect());
     let (mut taken, mut waiting) = (0, Vec::new());
     for Chosen { name, kind, bytes } in chosen {
-        let order = page.state.next_order();
+        let request = page.state.next_request();
         let result = match kind {
             FileKind::Checkpoint => {
-                waiting.push((order, name.clone()));
-                page.order(Command::LoadCheckpoint(bytes));
+                waiting.push((request, name.clone()));
+                page.request(Command::LoadCheckpoint(bytes));
                 Ok(())
             }
             FileKind::Pairs => {
-                waiting.push((order, name.clone()));
-                page.order(Command::LoadPreferences(bytes));
+                waiting.push((request, name.clone()));
+                page.request(Command::LoadPreferences(bytes));
                 Ok(())
             }
             FileKind::Numbers => imported_runs::take(page, &name, &bytes),
@@ -52,7 +52,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
             Err(reason) => problems.push(refused(&name, &reason)),
         }
     }
-    if let Some(failure) = page.state.handed.add(taken, waiting, problems) {
+    if let Some(failure) = page.state.submitted_files.add(taken, waiting, problems) {
         page.state.apply(Event::Failure(failure));
     }
 }

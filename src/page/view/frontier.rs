@@ -68,7 +68,7 @@ pub fn paint<DB: DrawingBackend>(
 /// The runs that are shown, behind them those out of files, and, by number, those of others' receipts.
 fn trails(state: &State) -> Vec<Trail> {
     let own = state.shown().into_iter().map(|(_, trail)| trail);
-    let former = state.former.iter().flat_map(|file| file.trails.clone());
+    let former = state.imported_runs.iter().flat_map(|file| file.trails.clone());
     own.chain(former)
         .chain(state.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose)))
         .collect()

@@ -2,7 +2,7 @@
 
 use super::{Page, dom};
 use crate::page::model::accepted_files;
-use crate::page::model::imported_runs::FormerRuns;
+use crate::page::model::imported_runs::ImportedRuns;
 use crate::page::model::view_id::View;
 
 /// Shows the runs of a file of numbers; a file of the same name is replaced.
@@ -10,18 +10,18 @@ use crate::page::model::view_id::View;
 /// # Errors
 /// Why it cannot be used, as a clause; nothing is replaced.
 pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
-    let former = FormerRuns::parse(file, bytes)?;
-    let before = page.state.former.iter().find(|other| other.file == former.file);
+    let former = ImportedRuns::parse(file, bytes)?;
+    let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
     let said = accepted_files::numbers(&former, before);
-    page.state.taken.push(said);
+    page.state.accepted_files.push(said);
     dom::set_text(
         "former-said",
         &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
     );
     dom::set_text("former-address", &say!("open the settings of {}", file));
     dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
-    page.state.former.retain(|other| other.file != former.file);
-    page.state.former.push(former);
+    page.state.imported_runs.retain(|other| other.file != former.file);
+    page.state.imported_runs.push(former);
     show(page);
     Ok(())
 }
@@ -30,7 +30,7 @@ pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
 pub fn click(page: &mut Page, id: &str) -> bool {
     let is_mine = id == "former-clear";
     if is_mine {
-        page.state.former.clear();
+        page.state.imported_runs.clear();
         dom::set_text("former-said", "");
         show(page);
     }
@@ -38,6 +38,6 @@ pub fn click(page: &mut Page, id: &str) -> bool {
 }
 
 fn show(page: &mut Page) {
-    dom::flag("former", "hidden", page.state.former.is_empty());
+    dom::flag("former", "hidden", page.state.imported_runs.is_empty());
     page.state.mark(&[View::Frontier]);
 }

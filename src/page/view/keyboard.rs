@@ -40,7 +40,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         " " if within("button, summary, a") => return,
         " " => controls::play(page),
         "." => controls::step(page),
-        "r" => page.order(Command::Reset),
+        "r" => page.request(Command::Reset),
         "u" if page.state.undoable => controls::undo(page),
         "?" => controls::show_keys(),
         digit if presentation::go(digit) => {}

@@ -9,7 +9,7 @@ use web_sys::{Blob, HtmlAnchorElement, Url};
 use super::{animation_frames, dom};
 use crate::engine::protocol::{Failure, Work};
 use crate::page::model::format;
-use crate::page::model::saved_session::Keeping;
+use crate::page::model::saved_session::SessionKeeping;
 use crate::page::model::state::{Export, State, Undo};
 use crate::page::model::view_id::View;
 use klimb_charts::ChartError;
@@ -37,14 +37,14 @@ pub fn draw(state: &State) {
             Work::Contest => say("Writing against the grammar"),
             Work::BestOfN => say("Drawing completions to choose from"),
             Work::Scaling => say("Training models of several sizes"),
-            Work::Sweep => say("Sweeping β"),
+            Work::Sweep => say("SweepState β"),
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;
         dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
-    draw_taken(&state.taken);
+    draw_taken(&state.accepted_files);
     draw_kept(&state.keeping);
     draw_undo(state);
     dom::flag("failure", "hidden", state.failure.is_none());
@@ -66,7 +66,7 @@ fn draw_taken(taken: &[String]) {
 }
 
 /// Offers the run of an earlier visit, and says what went wrong with keeping.
-fn draw_kept(keeping: &Keeping) {
+fn draw_kept(keeping: &SessionKeeping) {
     let trouble = keeping.trouble().map(heard);
     let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
         earlier if earlier.is_open => {

@@ -15,10 +15,10 @@ use crate::engine::protocol::{Command, Event, Failure, JobNews as Word, JobRepor
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
-use crate::page::model::announcer::Telling;
+use crate::page::model::announcer::Announcer;
 use crate::page::model::background_throttling::Pace;
-use crate::page::model::presentation::Lecture;
-use crate::page::model::saved_session::{Chore, Job, News};
+use crate::page::model::presentation::Presentation;
+use crate::page::model::saved_session::{Job, News, StorageTask};
 use crate::page::model::state::State;
 use crate::page::model::sweep_workers::SweepWorkers;
 use crate::page::model::view_id::View;
@@ -38,7 +38,7 @@ pub struct Page {
     pub(super) curve_frames: Vec<(&'static str, Frame)>,
     pace: Pace,
     is_hidden: bool,
-    telling: Telling,
+    announcer: Announcer,
     post: Function,
     /// Recorded files as they arrive.
     inbox: Inbox,
@@ -61,13 +61,13 @@ impl Page {
         tell_panics();
         animation_frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
-        let (lecture, problems, rest) = Lecture::from_query(&address::query());
+        let (lecture, problems, rest) = Presentation::from_query(&address::query());
         let (settings, errors) = Settings::from_parts(&rest);
         let (own, clinic) = address::restore_lent().reloaded(settings);
         let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
         presentation::show(&lecture);
-        state.lecture = lecture;
+        state.presentation = lecture;
         address::blame(&mut state, &problems, &errors);
         controls::restore_theme();
         settings::build();
@@ -86,7 +86,7 @@ impl Page {
             curve_frames: Vec::new(),
             pace: Pace::default(),
             is_hidden: false,
-            telling: Telling::default(),
+            announcer: Announcer::default(),
             post,
             inbox: Inbox::default(),
             has_asked_for_recorded: false,
@@ -105,7 +105,7 @@ impl Page {
     /// Builds the engine, or asks the one that is there to tell everything once more.
     pub fn start(&mut self) {
         if self.state.awaits_report() {
-            self.order(Command::Report);
+            self.request(Command::Report);
         } else {
             self.restart();
         }
@@ -134,7 +134,7 @@ impl Page {
             // A choice was taken back: the address must not ask for it again.
             address::write(&self.state);
         }
-        self.do_chores();
+        self.do_storage_tasks();
         self.ask_for_recorded();
     }
 
@@ -151,7 +151,7 @@ impl Page {
     /// Another worker is there in the place of one that has died.
     pub fn rebuild(&mut self) {
         let command = self.state.rebuilt();
-        self.order(command);
+        self.request(command);
     }
 
     /// Takes over files that were chosen or dropped together. `contents` has the bytes of each, or the number of them where
@@ -205,7 +205,7 @@ impl Page {
             self.hear(news);
         }
         // An entry may have waited for the one before it.
-        self.do_chores();
+        self.do_storage_tasks();
         let stale: Vec<View> = self.state.take_stale().into_iter().collect();
         if !stale.is_empty() {
             let (part, held) = (tour::top(&self.state), focus::held());
@@ -213,7 +213,7 @@ impl Page {
             tour::hold(&self.state, part);
             held.iter().for_each(focus::restore);
         }
-        if let Some(told) = self.telling.next(&self.state, js_sys::Date::now() / 1000.0) {
+        if let Some(told) = self.announcer.next(&self.state, js_sys::Date::now() / 1000.0) {
             dom::set_text("said", &told);
         }
         if let Some(export) = self.state.export.take() {
@@ -281,13 +281,13 @@ impl Page {
                 self.keep_workers_in_step();
                 if is_unknown {
                     // This page was made anew meanwhile.
-                    self.order(Command::Report);
+                    self.request(Command::Report);
                 }
                 if self.state.pair_names.await_settings() {
                     // What was ordered before this was known may carry what does not hold.
-                    self.order(Command::Configure(self.state.settings));
+                    self.request(Command::Configure(self.state.settings));
                 }
-                self.order(Command::Focus(self.state.focused));
+                self.request(Command::Focus(self.state.focused));
             }
             event => self.state.apply(event),
         }
@@ -303,12 +303,12 @@ impl Page {
         }
         // The page before this one ended the sweep workers.
         for run in self.state.sweep.runs_elsewhere() {
-            self.order(Command::Adopt(JobReport { run, news: Word::Requeued }));
+            self.request(Command::Adopt(JobReport { run, news: Word::Requeued }));
         }
         let (own, clinic) = address::restore_lent().reloaded(self.state.settings);
         self.state.clinic = clinic;
         if own != self.state.settings {
-            self.order(Command::Configure(own));
+            self.request(Command::Configure(own));
         }
         address::write(&self.state);
     }
@@ -335,7 +335,7 @@ impl Page {
     }
 
     /// Sends a command.
-    pub(super) fn order(&mut self, command: Command) {
+    pub(super) fn request(&mut self, command: Command) {
         if command == Command::Play {
             self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
         }
@@ -343,22 +343,22 @@ impl Page {
             self.requeue_jobs();
         }
         let begins = matches!(command, Command::Start(_));
-        let order = self.state.order(command);
-        let sent = wire::encode(&order).map_err(|error| error.to_string()).and_then(|message| {
+        let request = self.state.request(command);
+        let sent = wire::encode(&request).map_err(|error| error.to_string()).and_then(|message| {
             self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
-            self.tell_sweep_workers(&order.command, &message);
+            self.tell_sweep_workers(&request.command, &message);
             Ok(())
         });
         if let Err(reason) = sent {
             self.stopped(reason, None);
         } else if begins {
             // An engine begins with its own.
-            self.order(Command::Focus(self.state.focused));
+            self.request(Command::Focus(self.state.focused));
         }
     }
 
     /// Lets the browser do what is to be done about the kept run.
-    pub(super) fn do_chores(&mut self) {
+    pub(super) fn do_storage_tasks(&mut self) {
         // A page out of sight is given no frame in which to make an entry later.
         let is_to_wait = self.storage.is_saving() && !self.is_hidden;
         self.do_them(is_to_wait);
@@ -370,12 +370,12 @@ impl Page {
     }
 
     fn do_them(&mut self, is_to_wait: bool) {
-        for chore in std::mem::take(&mut self.state.keeping.chores) {
-            match chore {
-                Chore::Write if is_to_wait => self.state.keeping.write(),
-                Chore::Write => self.storage.save(|| self.state.entry(js_sys::Date::now())),
-                Chore::Hold(visit) => self.storage.push(Job::Hold(visit)),
-                Chore::Forget(saved) => self.storage.push(Job::Forget(saved)),
+        for task in std::mem::take(&mut self.state.keeping.storage_tasks) {
+            match task {
+                StorageTask::Write if is_to_wait => self.state.keeping.write(),
+                StorageTask::Write => self.storage.save(|| self.state.entry(js_sys::Date::now())),
+                StorageTask::Hold(visit) => self.storage.push(Job::Hold(visit)),
+                StorageTask::Forget(saved) => self.storage.push(Job::Forget(saved)),
             }
         }
     }
@@ -386,23 +386,23 @@ impl Page {
             self.state.failure = Some(unusable(&reason));
         }
         self.state.know_kept_run();
-        self.do_chores();
+        self.do_storage_tasks();
         self.state.mark(&[View::Notices]);
     }
 
-    /// Orders the pairs that the annotator waits for, if she has begun.
+    /// PendingCommands the pairs that the annotator waits for, if she has begun.
     pub(super) fn draw_pairs(&mut self) {
         if self.state.ready.is_some()
             && self.state.annotator.has_begun()
             && let Some(command) = self.state.annotator.wanted()
         {
-            self.order(command);
+            self.request(command);
         }
     }
 
     /// Builds the engine again with the settings as they are.
     pub(super) fn restart(&mut self) {
-        self.order(Command::Start(self.state.settings));
+        self.request(Command::Start(self.state.settings));
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{Page, clipboard, dom, focus};
 use crate::page::model::accepted_files;
-use crate::page::model::presentation::{Lecture, STOPS};
+use crate::page::model::presentation::{Presentation, STOPS};
 use crate::page::model::receipt::Receipt;
 use crate::page::model::view_id::View;
 use klimb_text::text;
 use klimb_text::words::{heard, say};
 
 /// Hides and enlarges what the address asks for.
-pub fn show(lecture: &Lecture) {
+pub fn show(lecture: &Presentation) {
     for selector in lecture.hidden() {
         if let Ok(Some(part)) = dom::document().query_selector(selector) {
             dom::set_attribute(&part, "hidden", Some(""));
@@ -42,7 +42,7 @@ pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
     // The same receipt twice would count its runs twice.
     let is_new = |receipt: &Receipt| !page.state.receipts.contains(receipt);
     let new: Vec<Receipt> = receipts.into_iter().filter(is_new).collect();
-    page.state.taken.push(accepted_files::receipts(file, &new, all - new.len()));
+    page.state.accepted_files.push(accepted_files::receipts(file, &new, all - new.len()));
     page.state.receipts.extend(new);
     let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
     dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));

@@ -146,7 +146,7 @@ pub fn open_selected(page: &mut Page) {
     });
     if let Some((id, point)) = selected {
         if let Some(moment) = page.state.open(id, point) {
-            page.order(Command::Open(moment));
+            page.request(Command::Open(moment));
         }
         // At once, so that it can be gone to.
         draw(&page.state);
@@ -178,9 +178,9 @@ pub fn click(page: &mut Page, id: &str) -> bool {
 }
 
 fn go_on(page: &mut Page, command: Command) {
-    page.order(command);
+    page.request(command);
     address::write(&page.state);
-    page.order(Command::Play);
+    page.request(Command::Play);
 }
 
 /// A change of a run's name or sight; whether it was one.

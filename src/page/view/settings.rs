@@ -62,7 +62,7 @@ pub fn change(page: &mut Page, field: &str) {
     match outcome {
         Ok(()) => {
             dom::set_text(&format!("{field}-error"), "");
-            page.order(Command::Configure(settings));
+            page.request(Command::Configure(settings));
             address::write(&page.state);
         }
         Err(error) => dom::set_text(

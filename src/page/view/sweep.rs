@@ -10,10 +10,10 @@ use klimb_text::words::say;
 /// Begins a sweep of what is in focus, or cancels the one that is on.
 pub fn press(page: &mut Page) {
     if page.state.sweep.stage.is_some() {
-        page.order(Command::Sweep(None));
+        page.request(Command::Sweep(None));
         dom::set_text("said", say("The sweep is cancelled; its points stay, and β is where it was."));
     } else if let Some(plan) = plan(page.state.focused, sweep_workers::available(&page.state, BETAS.len())) {
-        page.order(Command::Sweep(Some(plan)));
+        page.request(Command::Sweep(Some(plan)));
         dom::set_text("said", say("The sweep begins."));
     }
 }

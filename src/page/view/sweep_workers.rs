@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::Worker;
 
 use super::{Page, dom};
-use crate::engine::protocol::{Command, Event, Order, WorkerJob};
+use crate::engine::protocol::{Command, Event, Request, WorkerJob};
 use crate::engine::worker::wire;
 use crate::page::model::state::State;
 use crate::page::model::sweep_workers::{Task, helpful};
@@ -37,9 +37,9 @@ impl Workers {
 
     /// Sends a worker a command; answers whether that could be done.
     fn tell(&self, number: u32, command: Command) -> bool {
-        let order = wire::encode(&Order { id: 0, command });
+        let request = wire::encode(&Request { id: 0, command });
         let worker = self.workers.get(&number);
-        worker.zip(order.ok()).is_some_and(|(worker, order)| worker.post_message(&order).is_ok())
+        worker.zip(request.ok()).is_some_and(|(worker, request)| worker.post_message(&request).is_ok())
     }
 }
 
@@ -78,11 +78,11 @@ impl Page {
     }
 
     /// What is ordered of the person's engine, as a message, is so of the sweep workers.
-    pub(in crate::page) fn tell_sweep_workers(&mut self, command: &Command, order: &JsValue) {
+    pub(in crate::page) fn tell_sweep_workers(&mut self, command: &Command, request: &JsValue) {
         if self.sweep_workers.follow(command) {
             for worker in self.workers.workers.values() {
                 // One that is gone says so itself.
-                let _ = worker.post_message(order);
+                let _ = worker.post_message(request);
             }
         }
         self.keep_workers_in_step();
@@ -122,7 +122,7 @@ impl Page {
                         worker.terminate();
                     }
                 }
-                Task::Order(command) => self.order(command),
+                Task::Request(command) => self.request(command),
             }
         }
     }

@@ -52,7 +52,7 @@ pub fn go(page: &mut Page, to: Move) {
 /// Ends what would disturb the next stop.
 fn leave(page: &mut Page, action: Action) {
     if action == Action::Contest && page.state.is_at(Work::Contest) {
-        page.order(Command::Contest(false));
+        page.request(Command::Contest(false));
     }
     if let Action::Fail(case) = action
         && page.state.clinic.running() == Case::named(case)
@@ -62,7 +62,7 @@ fn leave(page: &mut Page, action: Action) {
     let settings = page.state.settings;
     let former = page.state.tour.leave(settings);
     if former != settings {
-        page.order(Command::SetBeta(former.beta));
+        page.request(Command::SetBeta(former.beta));
     }
     address::write(&page.state);
 }
@@ -72,7 +72,7 @@ pub fn act(page: &mut Page) {
     let stop = page.state.tour.stop();
     let before = page.state.settings.beta;
     for command in stop.action.commands(page.state.settings.beta) {
-        page.order(command);
+        page.request(command);
     }
     match stop.action {
         Action::Contest => studies::open(page, Study::WinRate),
@@ -111,7 +111,7 @@ fn is_near(part: &Element, result: &Element) -> bool {
 pub fn watch(page: &mut Page) {
     let (steps, playing) = (dpo_steps(&page.state), page.state.playing);
     if page.state.tour.is_due(steps, playing) {
-        page.order(Command::Pause);
+        page.request(Command::Pause);
     }
 }
 

@@ -16,7 +16,7 @@ use klimb_metrics::Method;
 pub struct PairNames {
     /// The source of the pairs that are ordered next.
     announced: Option<PairSource>,
-    /// The sources behind orders that are not taken up yet.
+    /// The sources behind requests that are not taken up yet.
     ordered: BTreeMap<u32, Option<PairSource>>,
     now: Option<PairSource>,
     before: Option<PairSource>,
@@ -87,7 +87,7 @@ impl PairNames {
         self.ordered.clear();
     }
 
-    /// Whether orders that change settings are not taken up yet.
+    /// Whether requests that change settings are not taken up yet.
     pub fn await_settings(&self) -> bool {
         self.settings.are_awaited()
     }
@@ -102,14 +102,14 @@ impl PairNames {
         self.settings.revision()
     }
 
-    /// Says where the pairs are from that the next order brings; else they are from a file.
+    /// Says where the pairs are from that the next request brings; else they are from a file.
     pub fn announce(&mut self, source: PairSource) {
         self.announced = Some(source);
     }
 
-    /// Notes an order for other pairs or settings.
-    pub fn order(&mut self, id: u32, command: &Command) {
-        self.settings.order(id, command);
+    /// Notes a request for other pairs or settings.
+    pub fn request(&mut self, id: u32, command: &Command) {
+        self.settings.request(id, command);
         let name = if matches!(command, Command::LoadPreferences(_)) {
             Some(self.announced.take().unwrap_or(PairSource::Loaded))
         } else if *command == Command::GeneratePreferences {
@@ -120,7 +120,7 @@ impl PairNames {
         self.ordered.insert(id, name);
     }
 
-    /// The engine takes an order up: what it reports from now on was trained on those pairs.
+    /// The engine takes a request up: what it reports from now on was trained on those pairs.
     pub fn acknowledge(&mut self, id: u32) {
         self.settings.acknowledge(id);
         if let Some(name) = self.ordered.remove(&id) {
@@ -168,12 +168,12 @@ mod tests {
         let load = Command::LoadPreferences(Vec::new());
         let mine = PairSource::Own { flipped: 0 };
         names.announce(mine.clone());
-        names.order(1, &load);
-        names.order(2, &Command::Play);
+        names.request(1, &load);
+        names.request(2, &Command::Play);
         assert_eq!(names.now(), None, "the engine still trains on others");
         names.acknowledge(1);
         assert_eq!((names.now(), names.are_hers()), (Some(&mine), true));
-        names.order(3, &load);
+        names.request(3, &load);
         names.acknowledge(3);
         assert_eq!(
             (names.now(), names.are_hers()),
@@ -182,7 +182,7 @@ mod tests {
         );
         names.refuse();
         assert_eq!(names.now(), Some(&mine));
-        names.order(4, &Command::GeneratePreferences);
+        names.request(4, &Command::GeneratePreferences);
         names.acknowledge(4);
         assert_eq!(names.now(), None);
     }

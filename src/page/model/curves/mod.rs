@@ -25,7 +25,7 @@ const LN_2: Option<(f64, &str)> = Some((std::f64::consts::LN_2, "ln 2"));
 
 /// How the charts over the steps are looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Looking {
+pub struct CurveOptions {
     /// Weight of a curve's past in its moving average, 0 to [`SMOOTHEST`].
     pub smoothing: f64,
     /// Whether losses and gradient norms stand on a logarithmic axis.
@@ -38,7 +38,7 @@ pub struct Looking {
 
 /// What one chart shows, and the caption under it.
 #[derive(Debug, Clone)]
-pub struct Charted {
+pub struct CurveCharts {
     /// What it is called in the ids of `index.html` and in file names.
     pub id: &'static str,
     /// Name and unit of the values.
@@ -54,7 +54,7 @@ pub struct Charted {
     until: f64,
 }
 
-impl Charted {
+impl CurveCharts {
     /// The chart, with the β changes and the step that is pointed at.
     pub fn chart<'a>(&'a self, changes: &'a [(f64, String)], at: Option<u64>) -> CurveChart<'a> {
         let Self { name, curves, level, gap, at_least, logarithmic, until, .. } = self;
@@ -91,7 +91,7 @@ pub fn changes(state: &State) -> Vec<(f64, String)> {
 }
 
 /// The four charts of the stage in focus.
-pub fn charted(state: &State) -> [Charted; 4] {
+pub fn charted(state: &State) -> [CurveCharts; 4] {
     let stage = state.focused;
     let [loss, second, third] = match stage.kind() {
         StageKind::RewardModel => of_reward_model(state),
@@ -145,7 +145,7 @@ pub fn also_shown(state: &State) -> &'static str {
 }
 
 /// Every step at which some chart has a value, in order.
-pub fn steps(charts: &[Charted]) -> Vec<u64> {
+pub fn steps(charts: &[CurveCharts]) -> Vec<u64> {
     let points = charts.iter().flat_map(|chart| &chart.curves).flat_map(|curve| &curve.points);
     let mut steps: Vec<u64> = points.map(|(step, _)| *step as u64).collect();
     steps.sort_unstable();
@@ -171,11 +171,11 @@ pub fn beside(steps: &[u64], at: Option<u64>, by: isize) -> Option<u64> {
 }
 
 /// The exact values at a step, or at the newest one, in a line.
-pub fn reading(charts: &[Charted], at: Option<u64>) -> String {
+pub fn reading(charts: &[CurveCharts], at: Option<u64>) -> String {
     let Some(step) = at.or_else(|| steps(charts).last().copied()) else {
         return say("No step yet. Press Play.").into();
     };
-    let of_chart = |chart: &Charted| {
+    let of_chart = |chart: &CurveCharts| {
         let values: Vec<String> = chart.curves.iter().filter_map(|curve| of_curve(chart, curve, step)).collect();
         (!values.is_empty()).then(|| format!("{}: {}", chart.name, values.join("; ")))
     };
@@ -184,7 +184,7 @@ pub fn reading(charts: &[Charted], at: Option<u64>) -> String {
     if at.is_some() { say!("Step {} · {}", step, parts) } else { say!("Newest: step {} · {}", step, parts) }
 }
 
-fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
+fn of_curve(chart: &CurveCharts, curve: &Curve, step: u64) -> Option<String> {
     let (at, value) = newest_at(curve.exact(), step as f64)?;
     let label = if chart.curves.len() > 1 { format!("{} ", curve.label) } else { String::new() };
     let mut asides = Vec::new();
@@ -199,14 +199,14 @@ fn of_curve(chart: &Charted, curve: &Curve, step: u64) -> Option<String> {
 }
 
 /// The loss with the line that a coin toss has, then KL and gold reward.
-fn of_sft(state: &State) -> [Charted; 3] {
+fn of_sft(state: &State) -> [CurveCharts; 3] {
     let (at_least, caption) = loss_of(Method::Dpo);
     let loss = series(state, Stage::Sft, "sft/loss", "SFT", 0.0);
     [of_loss(say("loss, nats"), loss, LN_2, at_least, caption), kl(state), reward(state)]
 }
 
 /// Of a method that learns from pairs: its loss, then KL and gold reward.
-fn of_pairs(state: &State, method: Method) -> [Charted; 3] {
+fn of_pairs(state: &State, method: Method) -> [CurveCharts; 3] {
     let (at_least, caption) = loss_of(method);
     let metric = method.info().loss.unwrap_or_default();
     let stage = Stage::of(method).unwrap_or(state.focused);
@@ -236,12 +236,12 @@ fn loss_of(method: Method) -> ((f64, f64), &'static str) {
     )
 }
 
-fn kl(state: &State) -> Charted {
+fn kl(state: &State) -> CurveCharts {
     let caption = say("KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.");
     plain("kl", say("KL, nats"), evaluated(state, |point| point.kl_per_sequence), (0.0, 2.0), caption)
 }
 
-fn of_reward_model(state: &State) -> [Charted; 3] {
+fn of_reward_model(state: &State) -> [CurveCharts; 3] {
     let of = |name, label, dash| series(state, Stage::RewardModel, name, label, dash);
     let caption = say("Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.");
     let loss = of_loss(say("loss, nats"), of("reward_model/loss", say("loss"), 0.0), LN_2, (0.4, 0.8), caption);
@@ -249,14 +249,14 @@ fn of_reward_model(state: &State) -> [Charted; 3] {
     let curves =
         vec![of("reward_model/gold_accuracy", say("gold"), 0.0), of("reward_model/accuracy", say("labels"), 4.0)];
     let level = Some((0.5, say("a coin")));
-    let accuracy = Charted { level, ..plain("kl", say("in order"), curves, (0.4, 1.0), caption) };
+    let accuracy = CurveCharts { level, ..plain("kl", say("in order"), curves, (0.4, 1.0), caption) };
     let caption =
         say("Calibration error: how far its confidence is from how often it is right. Near 0, β means what it says.");
     let curves = vec![of("reward_model/calibration_error", say("error"), 0.0)];
     [loss, accuracy, plain("reward", say("calibration"), curves, (0.0, 0.2), caption)]
 }
 
-fn of_rollouts(state: &State, stage: Stage) -> [Charted; 3] {
+fn of_rollouts(state: &State, stage: Stage) -> [CurveCharts; 3] {
     let of = |name, label, dash| series(state, stage, name, label, dash);
     let curves = vec![of("objective/score", say("score"), 0.0), of("objective/gold_score", say("gold"), 4.0)];
     let caption = if stage.policy().is_some_and(|method| method.info().needs_reward_model) {
@@ -267,7 +267,7 @@ fn of_rollouts(state: &State, stage: Stage) -> [Charted; 3] {
         say("The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit.")
     };
     let level = Some((0.0, say("reference")));
-    let score = Charted { level, gap: true, ..plain("loss", say("score"), curves, (-0.5, 2.0), caption) };
+    let score = CurveCharts { level, gap: true, ..plain("loss", say("score"), curves, (-0.5, 2.0), caption) };
     let curves = vec![
         of("objective/kl", say("exact"), 0.0),
         of("objective/k1", "k1", 2.0),
@@ -280,13 +280,13 @@ fn of_rollouts(state: &State, stage: Stage) -> [Charted; 3] {
     [score, plain("kl", say("KL, nats"), curves, (0.0, 2.0), caption), reward(state)]
 }
 
-fn reward(state: &State) -> Charted {
+fn reward(state: &State) -> CurveCharts {
     let caption = say("Gold reward at every evaluation, on held-out prompts. Read it with the KL that it cost.");
     plain("reward", say("gold reward"), evaluated(state, |point| point.gold_reward), (0.4, 1.0), caption)
 }
 
 /// The fourth chart: whatever else the stage reports.
-fn also(state: &State) -> Charted {
+fn also(state: &State) -> CurveCharts {
     let name = also_shown(state);
     let curve = series(state, state.focused, name, say(state.focused.name()), 0.0);
     // Values near each other still fill the chart: no range is kept in sight, but a little room.
@@ -308,7 +308,7 @@ fn also(state: &State) -> Charted {
         (format!("{label}{unit}"), format!("{} {}", say(it.definition), say(it.how_to_read)))
     });
     let logarithmic = name.ends_with("gradient_norm") || name.ends_with("loss");
-    Charted { logarithmic, caption, ..plain("also", &title, vec![curve], at_least, "") }
+    CurveCharts { logarithmic, caption, ..plain("also", &title, vec![curve], at_least, "") }
 }
 
 fn of_loss(
@@ -317,13 +317,13 @@ fn of_loss(
     level: Option<(f64, &'static str)>,
     at_least: (f64, f64),
     caption: &str,
-) -> Charted {
-    Charted { level, logarithmic: true, ..plain("loss", name, vec![curve], at_least, caption) }
+) -> CurveCharts {
+    CurveCharts { level, logarithmic: true, ..plain("loss", name, vec![curve], at_least, caption) }
 }
 
-fn plain(id: &'static str, name: &str, curves: Vec<Curve>, at_least: (f64, f64), caption: &str) -> Charted {
+fn plain(id: &'static str, name: &str, curves: Vec<Curve>, at_least: (f64, f64), caption: &str) -> CurveCharts {
     let (name, caption) = (name.to_owned(), caption.to_owned());
-    Charted { id, name, curves, caption, level: None, gap: false, at_least, logarithmic: false, until: 0.0 }
+    CurveCharts { id, name, curves, caption, level: None, gap: false, at_least, logarithmic: false, until: 0.0 }
 }
 
 fn rows(state: &State, stage: Stage) -> &[MetricRow] {

@@ -1,6 +1,6 @@
 //! The charts over the steps as a table.
 
-use super::{Charted, steps};
+use super::{CurveCharts, steps};
 use crate::page::model::format;
 use klimb_charts::{Curve, newest_at};
 
@@ -17,7 +17,7 @@ pub struct Table {
 }
 
 /// Exact values at some steps from the first to the newest: at evaluations, once there are two, else at any.
-pub fn table(charts: &[Charted]) -> Table {
+pub fn table(charts: &[CurveCharts]) -> Table {
     let curves = || charts.iter().flat_map(|chart| chart.curves.iter().map(move |curve| (chart, curve)));
     let mut steps_of_rows: Vec<u64> =
         curves().filter(|(_, it)| it.marked).flat_map(|(_, it)| &it.points).map(|(step, _)| *step as u64).collect();
@@ -29,7 +29,7 @@ pub fn table(charts: &[Charted]) -> Table {
     let stride = steps_of_rows.len().div_ceil(ROWS).max(1);
     let mut shown: Vec<u64> = steps_of_rows.into_iter().rev().step_by(stride).collect();
     shown.reverse();
-    let column = |(chart, curve): (&Charted, &Curve)| {
+    let column = |(chart, curve): (&CurveCharts, &Curve)| {
         if chart.curves.len() > 1 { format!("{}: {}", chart.name, curve.label) } else { chart.name.clone() }
     };
     // PPO's rollouts come between its evaluations: each belongs to the row that follows.

@@ -8,7 +8,7 @@ use crate::engine::protocol::{Failure, Kept, MOST_RUNS, Point, PolicyKey, SavedP
 use crate::engine::settings::Settings;
 use crate::page::model::annotator::KeptNames;
 use crate::page::model::runs::{RunId, RunMark};
-use crate::page::model::temporary_settings::Lent;
+use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_metrics::{METHODS, MetricRow};
 use klimb_text::json;
 use klimb_text::words::say;
@@ -105,7 +105,7 @@ pub struct Seen {
     pub earlier_runs: u32,
     /// Which of the settings were only lent.
     #[serde(default)]
-    pub lent: Lent,
+    pub lent: TemporarySettings,
     /// What pairs were called.
     #[serde(default)]
     pub pair_names: KeptNames,
@@ -136,7 +136,7 @@ pub enum Missing {
 
 /// An earlier visit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Earlier {
+pub struct SavedSession {
     /// Which visit it was.
     pub visit: String,
     /// Whether its page is still open.
@@ -158,7 +158,7 @@ impl Loaded {
     ///
     /// # Errors
     /// A damaged text, settings out of range, or nothing to take up.
-    pub fn read(self, visit: String, is_open: bool) -> Result<Earlier, String> {
+    pub fn read(self, visit: String, is_open: bool) -> Result<SavedSession, String> {
         let Self { entry, policies, rows } = self;
         let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.to_string())?;
         seen.settings.validated().map_err(|error| error.to_string())?;
@@ -196,7 +196,7 @@ impl Loaded {
                 (Some(_) | None, Some(_) | None, Some(_)) => missing.push(Missing::Policy(moment)),
             }
         }
-        let earlier = Earlier { visit, is_open, may_be_open: false, when: entry.when, seen, engine, missing };
+        let earlier = SavedSession { visit, is_open, may_be_open: false, when: entry.when, seen, engine, missing };
         if earlier.newest().is_none() || !earlier.when.is_finite() {
             return Err("it holds no run".into());
         }
@@ -229,7 +229,7 @@ fn is_behind(policy: &SavedPolicy, moment: PolicyKey, point: &Point) -> bool {
     policy.key() == moment && policy.point.point == point.point
 }
 
-impl Earlier {
+impl SavedSession {
     /// What was kept, by name.
     pub fn saved(&self) -> Saved {
         Saved { visit: self.visit.clone(), when: self.when, was_open: self.is_open }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::first::{self, First};
 use super::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
-use super::{Earlier, Entry, FORMAT, Loaded, Place, Saved, Stretch};
+use super::{Entry, FORMAT, Loaded, Place, Saved, SavedSession, Stretch};
 use crate::engine::protocol::SavedPolicy;
 
 /// Most sets of closed visits that a folder keeps: the newest.
@@ -21,7 +21,7 @@ const NEWER_RUN: &str = "A newer version of this page has kept a run here, which
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     /// The run of an earlier visit.
-    Found(Box<Earlier>),
+    Found(Box<SavedSession>),
     /// There was one, but it could not be used and was removed: why.
     Broken(String),
     /// Something that the person should know, in a sentence.

@@ -11,7 +11,7 @@ pub mod store;
 mod stretches;
 
 use self::entry::FORMAT;
-pub use self::entry::{Earlier, Entry, Loaded, Missing, Place, Saved, Seen, Stretch, lost};
+pub use self::entry::{Entry, Loaded, Missing, Place, Saved, SavedSession, Seen, Stretch, lost};
 pub use self::jobs::{Job, Jobs};
 pub use self::keeper::{Keeper, News};
 use self::slots::Slots;
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 /// What the browser is to do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Chore {
+pub enum StorageTask {
     /// Keep the page as it is now.
     Write,
     /// Hold what was kept of a visit, so that no other tab removes it.
@@ -44,19 +44,19 @@ pub struct EngineKept {
 
 /// What is known of the kept run, and what is to be done about it.
 #[derive(Debug, Clone, Default)]
-pub struct Keeping {
+pub struct SessionKeeping {
     /// A run of an earlier visit, until the person has decided.
-    pub offer: Option<Box<Earlier>>,
+    pub offer: Option<Box<SavedSession>>,
     /// Whether the person has been told that the offered run may be open in another tab, and is asked again.
     has_asked: bool,
     /// For the browser, in their order, taken by whoever has one.
-    pub chores: Vec<Chore>,
+    pub storage_tasks: Vec<StorageTask>,
     /// What went wrong with keeping, in a sentence.
     trouble: Option<String>,
     /// Whether that is over with the next save.
     is_passing: bool,
-    /// The run that the engine was told to resume, by the number of the order, and whether that was taken up.
-    resuming: Option<(u32, bool, Box<Earlier>)>,
+    /// The run that the engine was told to resume, by the number of the request, and whether that was taken up.
+    resuming: Option<(u32, bool, Box<SavedSession>)>,
     /// The visit that was resumed, until it is written with this one.
     resumed: Option<Saved>,
     /// The engine at its last point.
@@ -71,7 +71,7 @@ pub struct Keeping {
     entries: u32,
 }
 
-impl Keeping {
+impl SessionKeeping {
     /// Takes up what the browser's store has to say.
     pub fn hear(&mut self, news: News) -> Option<String> {
         match news {
@@ -134,8 +134,8 @@ impl Keeping {
 
     /// A point has come that is worth keeping.
     pub fn write(&mut self) {
-        if !self.chores.contains(&Chore::Write) {
-            self.chores.push(Chore::Write);
+        if !self.storage_tasks.contains(&StorageTask::Write) {
+            self.storage_tasks.push(StorageTask::Write);
         }
     }
 
@@ -179,29 +179,29 @@ impl Keeping {
             return;
         }
         match self.offer.take() {
-            Some(earlier) => self.chores.push(Chore::Forget(earlier.saved())),
+            Some(earlier) => self.storage_tasks.push(StorageTask::Forget(earlier.saved())),
             None => self.trouble = None,
         }
     }
 
     /// The command that takes up the offered run, which will be order number `order`.
-    pub fn resume(&mut self, order: u32) -> Option<Command> {
+    pub fn resume(&mut self, request: u32) -> Option<Command> {
         let earlier = self.offer.take()?;
         self.has_asked = false;
         // An engine takes its time, in which another tab could discard what is resumed here.
-        self.chores.push(Chore::Hold(earlier.visit.clone()));
+        self.storage_tasks.push(StorageTask::Hold(earlier.visit.clone()));
         let command = match &earlier.engine {
             Some(kept) => Command::Resume(Box::new(kept.clone())),
             None => Command::Start(earlier.seen.settings),
         };
-        self.resuming = Some((order, false, earlier));
+        self.resuming = Some((request, false, earlier));
         Some(command)
     }
 
-    /// An order was taken up.
-    pub fn acknowledged(&mut self, order: u32) {
+    /// A request was taken up.
+    pub fn acknowledged(&mut self, request: u32) {
         if let Some((its, is_taken_up, _)) = &mut self.resuming {
-            *is_taken_up |= *its == order;
+            *is_taken_up |= *its == request;
         }
     }
 
@@ -214,7 +214,7 @@ impl Keeping {
     }
 
     /// Offers a run again, on whichever backend there is.
-    fn offer_again(&mut self, mut earlier: Box<Earlier>) {
+    fn offer_again(&mut self, mut earlier: Box<SavedSession>) {
         earlier.seen.settings.backend = BackendChoice::Auto;
         if let Some(engine) = &mut earlier.engine {
             engine.settings.backend = BackendChoice::Auto;
@@ -235,14 +235,14 @@ impl Keeping {
     }
 
     /// Whether the engine is where a kept run is.
-    pub fn is_at(&self, kept: &Earlier) -> bool {
+    pub fn is_at(&self, kept: &SavedSession) -> bool {
         let has_policy = |engine: &Kept| engine.policies.iter().any(|policy| !policy.checkpoint.is_empty());
         let both = self.engine.as_ref().zip(kept.engine.as_ref());
         both.is_some_and(|(own, kept)| has_policy(own) && own.policies == kept.policies)
     }
 
     /// Another engine is there, or the same one on another device. Answers with the run that it resumed, if it did.
-    pub fn ready(&mut self) -> Option<Earlier> {
+    pub fn ready(&mut self) -> Option<SavedSession> {
         self.is_new = true;
         let (_, _, mut earlier) = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up)?;
         if let Some(engine) = &mut earlier.engine {
@@ -259,7 +259,7 @@ impl Keeping {
 
     /// Takes up the offered run where it is the one that is on: this page, made anew, goes on keeping what the page before it
     /// kept, in that one's place.
-    pub fn adopt_offer(&mut self) -> Option<Earlier> {
+    pub fn adopt_offer(&mut self) -> Option<SavedSession> {
         let mut earlier = self.offer.take()?;
         if let Some(engine) = &mut earlier.engine {
             engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
@@ -271,7 +271,7 @@ impl Keeping {
     /// The engine could not use the kept run: it goes.
     pub fn refused(&mut self) {
         let refused = self.resuming.take_if(|(_, is_taken_up, _)| *is_taken_up);
-        self.chores.extend(refused.map(|(_, _, earlier)| Chore::Forget(earlier.saved())));
+        self.storage_tasks.extend(refused.map(|(_, _, earlier)| StorageTask::Forget(earlier.saved())));
     }
 }
 

@@ -39,18 +39,18 @@ fn ready() -> Event {
 /// A page that has trained for a while, as an entry.
 fn entry() -> Entry {
     let mut state = State::new(Settings { beta: 0.1, ..Settings::default() });
-    state.order(Command::Focus(Stage::Ppo));
+    state.request(Command::Focus(Stage::Ppo));
     state.apply(point(1, "sft", 0));
-    assert_eq!(state.keeping.chores, [], "the reference is no run");
+    assert_eq!(state.keeping.storage_tasks, [], "the reference is no run");
     state.apply(Event::Metrics(Stage::Ppo, vec![MetricRow::new(120, &[("loss", f64::NAN), ("kl", 1.5)])]));
     state.apply(point(2, "ppo", 120));
     state.apply(Event::Kept(Box::new(kept())));
-    assert_eq!(std::mem::take(&mut state.keeping.chores), [Chore::Write]);
+    assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), [StorageTask::Write]);
     state.entry(1000.0)
 }
 
 /// What a store would give of it.
-fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<Earlier, String> {
+fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<SavedSession, String> {
     let policies = entry.fresh.clone();
     Loaded { entry, policies, rows }.read("one".into(), false)
 }
@@ -99,7 +99,7 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
     }
 }
 
-fn earlier() -> Earlier {
+fn earlier() -> SavedSession {
     read(entry(), Vec::new()).unwrap()
 }
 
@@ -112,9 +112,9 @@ fn a_kept_run_is_offered_in_words_and_taken_up_behind_what_is_there() {
     state.apply(point(3, "dpo", 10));
     state.keeping.offer = Some(Box::new(earlier));
     let command = state.resume().expect("a run is offered");
-    let order = state.order(command);
-    assert_eq!(order.command, Command::Resume(Box::new(kept())));
-    state.apply(Event::Acknowledged(order.id));
+    let request = state.request(command);
+    assert_eq!(request.command, Command::Resume(Box::new(kept())));
+    state.apply(Event::Acknowledged(request.id));
     assert_eq!(state.points.len(), 2, "nothing is taken up before the engine is there");
     state.apply(ready());
     let runs: Vec<u32> = state.points.iter().map(|point| point.run).collect();
@@ -175,7 +175,7 @@ fn a_policy_of_another_run_is_left_out_and_named() {
     }
     let entry = state.entry(1000.0);
     let whole = read(entry.clone(), Vec::new()).unwrap();
-    let steps = |earlier: &Earlier| -> Vec<u64> {
+    let steps = |earlier: &SavedSession| -> Vec<u64> {
         earlier.engine.iter().flat_map(|engine| &engine.saved_policies).map(|moment| moment.key().step).collect()
     };
     assert_eq!((steps(&whole), whole.missing), (vec![1, 2, 3], vec![]));
@@ -195,8 +195,8 @@ fn a_policy_of_another_run_is_left_out_and_named() {
         let mut state = State::new(Settings::default());
         state.keeping.offer = Some(Box::new(earlier));
         let command = state.resume().unwrap();
-        let order = state.order(command);
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(command);
+        state.apply(Event::Acknowledged(request.id));
         state.apply(ready());
         let said = state.failure.expect("it is said").sentence;
         assert!(said.ends_with("left out: the policy of DPO, step 1."), "{what}: {said}");
@@ -205,12 +205,12 @@ fn a_policy_of_another_run_is_left_out_and_named() {
 
 #[test]
 fn without_an_engine_points_and_settings_return_as_earlier_runs() {
-    let earlier = Earlier { engine: None, ..earlier() };
+    let earlier = SavedSession { engine: None, ..earlier() };
     let mut state = State::new(Settings::default());
     state.keeping.offer = Some(Box::new(earlier));
     let command = state.resume().unwrap();
-    let order = state.order(command);
-    state.apply(Event::Acknowledged(order.id));
+    let request = state.request(command);
+    state.apply(Event::Acknowledged(request.id));
     state.apply(ready());
     state.apply(point(1, "dpo", 10));
     assert_eq!(state.points.iter().map(|point| point.run).collect::<Vec<_>>(), [1, 2, 3]);
@@ -222,12 +222,12 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     let mut state = State::new(Settings::default());
     state.keeping.offer = Some(Box::new(earlier()));
     let command = state.resume().unwrap();
-    let order = state.order(command);
-    state.apply(Event::Acknowledged(order.id));
+    let request = state.request(command);
+    state.apply(Event::Acknowledged(request.id));
     let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
     state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
-    assert_eq!(std::mem::take(&mut state.keeping.chores), [Chore::Hold("one".into()), forgotten]);
+    let forgotten = StorageTask::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
+    assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), [StorageTask::Hold("one".into()), forgotten]);
     state.apply(ready());
     assert!(state.points.is_empty() && state.settings == Settings::default());
 }
@@ -238,30 +238,30 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
     let own = Settings { seed: 5, ..Settings::default() };
     let mut earlier = earlier();
     earlier.seen.settings.backend = BackendChoice::Gpu;
-    let resume = |earlier: Box<Earlier>, state: &mut State| {
+    let resume = |earlier: Box<SavedSession>, state: &mut State| {
         state.keeping.offer = Some(earlier);
         let command = state.resume().unwrap();
-        let order = state.order(command);
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(command);
+        state.apply(Event::Acknowledged(request.id));
     };
     resume(Box::new(earlier), &mut state);
     let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("backend".into()), stopped: true };
     for event in [Event::Failure(failure), Event::NotBuilt(Some(own)), ready()] {
         state.apply(event);
     }
-    let held = [Chore::Hold("one".into())];
+    let held = [StorageTask::Hold("one".into())];
     assert!(state.points.is_empty());
-    assert_eq!(std::mem::take(&mut state.keeping.chores), held, "nothing is forgotten");
+    assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), held, "nothing is forgotten");
     assert_eq!(state.settings, own);
     let offered = state.keeping.offer.take().expect("the run is offered again");
     assert_eq!(offered.seen.settings.backend, BackendChoice::Auto, "or it would be refused again");
     // Another order that fails before it is taken up does not touch it.
     state.keeping.offer = Some(offered.clone());
     let command = state.resume().unwrap();
-    let order = state.order(command);
+    let request = state.request(command);
     state.apply(Event::NotBuilt(Some(own)));
     assert!(state.keeping.offer.is_none());
-    for event in [Event::Acknowledged(order.id), ready()] {
+    for event in [Event::Acknowledged(request.id), ready()] {
         state.apply(event);
     }
     assert!(!state.points.is_empty(), "it is resumed");
@@ -274,7 +274,7 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
     let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("kept".into()), stopped: false };
     state.apply(Event::Failure(failure));
     assert!(state.keeping.offer.is_some());
-    assert_eq!(state.keeping.chores, held);
+    assert_eq!(state.keeping.storage_tasks, held);
 }
 
 #[test]
@@ -284,11 +284,11 @@ fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     state.keeping.hear(News::Trouble("something".into()));
     state.keeping.write();
     state.keeping.dismiss();
-    let forgotten = Chore::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
-    assert_eq!(state.keeping.chores, [Chore::Write, forgotten], "neither takes the place of the other");
+    let forgotten = StorageTask::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
+    assert_eq!(state.keeping.storage_tasks, [StorageTask::Write, forgotten], "neither takes the place of the other");
     assert_eq!((state.keeping.offer.as_ref(), state.keeping.trouble()), (None, Some("something")));
     state.keeping.dismiss();
-    assert_eq!((state.keeping.chores.len(), state.keeping.trouble()), (2, None));
+    assert_eq!((state.keeping.storage_tasks.len(), state.keeping.trouble()), (2, None));
     state.keeping.hear(News::Failed("this time".into()));
     assert_eq!(state.keeping.trouble(), Some("this time"));
     state.keeping.hear(News::Saved);

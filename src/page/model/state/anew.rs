@@ -5,7 +5,7 @@ use super::State;
 use crate::engine::protocol::{Event, Origin, Point, Report, Stage};
 use crate::engine::settings::Settings;
 use crate::page::model::runs::RunId;
-use crate::page::model::saved_session::{Chore, Earlier};
+use crate::page::model::saved_session::{SavedSession, StorageTask};
 use crate::page::model::view_id::View;
 
 impl State {
@@ -34,7 +34,7 @@ impl State {
             self.pair_names.are_loaded();
         }
         // It is kept already, as far as it was: nothing has happened since.
-        self.keeping.chores.retain(|chore| *chore != Chore::Write);
+        self.keeping.storage_tasks.retain(|chore| *chore != StorageTask::Write);
         self.focus(focus);
         self.know_kept_run();
         self.mark(&View::ALL);
@@ -46,7 +46,7 @@ impl State {
         if self.awaits_report || !self.keeping.offer.as_ref().is_some_and(|kept| self.is_of_this_engine(kept)) {
             return;
         }
-        let Some(Earlier { seen, .. }) = self.keeping.adopt_offer() else { return };
+        let Some(SavedSession { seen, .. }) = self.keeping.adopt_offer() else { return };
         self.earlier_runs = seen.earlier_runs;
         let told = std::mem::take(&mut self.points);
         seen.points.into_iter().for_each(|point| self.put(point));
@@ -83,7 +83,7 @@ impl State {
     }
 
     /// Whether a kept run has a point that this engine measured, or its policies.
-    fn is_of_this_engine(&self, kept: &Earlier) -> bool {
+    fn is_of_this_engine(&self, kept: &SavedSession) -> bool {
         let is_kept = |point: &Point| {
             let kept_as = Point { run: point.run + kept.seen.earlier_runs, ..point.clone() };
             kept.seen.points.contains(&kept_as)

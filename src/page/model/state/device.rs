@@ -8,7 +8,7 @@ impl State {
     /// After the graphics device was lost the CPU is the choice, so that the GPU can be chosen again.
     pub(super) fn follow_device(&mut self, kind: BackendKind) {
         let is_elsewhere = (self.settings.backend, kind) == (BackendChoice::Gpu, BackendKind::Cpu);
-        if is_elsewhere && !self.orders.awaits_engine() {
+        if is_elsewhere && !self.pending_commands.awaits_engine() {
             self.settings.backend = BackendChoice::Cpu;
         }
     }
@@ -19,7 +19,9 @@ impl State {
         let Some(Ready { backend, width, .. }) = &self.ready else { return };
         let is_software = backend.adapter.as_ref().is_some_and(|adapter| adapter.software);
         let by_choice = self.settings.width.width(backend.kind == BackendKind::Gpu && !is_software);
-        if let Some(choice) = WidthChoice::of(*width).filter(|_| by_choice != *width && !self.orders.awaits_engine()) {
+        if let Some(choice) =
+            WidthChoice::of(*width).filter(|_| by_choice != *width && !self.pending_commands.awaits_engine())
+        {
             self.settings.width = choice;
             self.settings = self.pair_names.take_settings_back(self.settings);
         }
@@ -56,10 +58,10 @@ mod tests {
         let ready = |kind| ready_of(kind, if kind == BackendKind::Gpu { 64 } else { 32 });
         let on_gpu = Settings { backend: BackendChoice::Gpu, ..Settings::default() };
         let mut state = State::new(on_gpu);
-        let order = state.order(Command::Start(on_gpu));
+        let request = state.request(Command::Start(on_gpu));
         state.apply(ready(BackendKind::Cpu));
         assert_eq!(state.settings.backend, BackendChoice::Gpu, "the engine that was asked for is not there yet");
-        state.apply(Event::Acknowledged(order.id));
+        state.apply(Event::Acknowledged(request.id));
         state.apply(ready(BackendKind::Gpu));
         assert_eq!(state.settings.backend, BackendChoice::Gpu);
         state.apply(ready(BackendKind::Cpu));

@@ -3,28 +3,28 @@
 use super::State;
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::page::model::runs::RunId;
-use crate::page::model::saved_session::{self, Earlier, Entry, Seen};
-use crate::page::model::temporary_settings::Lent;
+use crate::page::model::saved_session::{self, Entry, SavedSession, Seen};
+use crate::page::model::temporary_settings::TemporarySettings;
 use crate::page::model::view_id::View;
 
 impl State {
     /// The number of the next order.
-    pub fn next_order(&self) -> u32 {
-        self.orders.next()
+    pub fn next_request(&self) -> u32 {
+        self.pending_commands.next()
     }
 
     /// The command that takes up the run of an earlier visit, to be ordered next.
     pub fn resume(&mut self) -> Option<Command> {
         self.mark(&[View::Notices]);
-        self.keeping.resume(self.orders.next())
+        self.keeping.resume(self.pending_commands.next())
     }
 
     /// The command that builds the engine as it was at its last point, after its worker has died.
     pub fn rebuilt(&mut self) -> Command {
-        self.orders.worker_died();
+        self.pending_commands.worker_died();
         self.pair_names.worker_died();
         self.forget_replaced();
-        self.handed.worker_died();
+        self.submitted_files.worker_died();
         self.keeping.rebuilt(self.settings)
     }
 
@@ -37,7 +37,7 @@ impl State {
             metrics: self.keeping.newest(&self.metrics),
             beta_changes: self.beta_changes.clone(),
             earlier_runs: self.earlier_runs,
-            lent: Lent::of(&self.clinic, &self.tour),
+            lent: TemporarySettings::of(&self.clinic, &self.tour),
             pair_names: self.pair_names.kept(),
             marks: self.marks.clone().into_iter().collect(),
         };
@@ -45,7 +45,7 @@ impl State {
     }
 
     /// The engine goes on from an earlier visit: its runs stand behind those of this one, and the last of them go on.
-    pub(super) fn take_up(&mut self, Earlier { seen, engine, missing, .. }: Earlier) {
+    pub(super) fn take_up(&mut self, SavedSession { seen, engine, missing, .. }: SavedSession) {
         self.start_over(&Stage::ALL);
         self.failure = saved_session::lost(&missing).or(self.failure.take());
         let own = self.points.iter().filter(|point| !point.point.method.is_standing());

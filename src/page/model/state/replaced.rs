@@ -169,11 +169,11 @@ mod tests {
         Event::Stage(StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps })
     }
 
-    /// Orders another seed; answers with what is known once the engine has taken that up.
+    /// PendingCommands another seed; answers with what is known once the engine has taken that up.
     fn begin(state: &mut State, seed: u32) {
         state.settings.seed = seed;
-        let order = state.order(Command::Start(state.settings));
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(Command::Start(state.settings));
+        state.apply(Event::Acknowledged(request.id));
     }
 
     /// A page after 20 steps of DPO, measured twice.
@@ -208,10 +208,10 @@ mod tests {
             assert!(state.undo() == Some(Undo::Start) && state.beta_changes.is_empty(), "seed {seed}");
         }
         assert_ne!(places(&state), before.0);
-        let undo = state.order(Command::Undo);
+        let undo = state.request(Command::Undo);
         state.apply(Event::Acknowledged(undo.id));
         // What was ordered after it holds still; its seed does not.
-        state.order(Command::SetBeta(0.7));
+        state.request(Command::SetBeta(0.7));
         state.apply(Event::Undone(before.1));
         for event in [ready(), Event::Reference("first".into()), dpo(20)] {
             state.apply(event);
@@ -239,8 +239,8 @@ mod tests {
         let mut state = trained();
         let before = (places(&state), state.settings, state.beta_changes.clone(), state.earlier_runs);
         state.settings.backend = BackendChoice::Cpu;
-        let order = state.order(Command::MoveTo(state.settings));
-        for event in [Event::Acknowledged(order.id), ready(), Event::Undoable(true)] {
+        let request = state.request(Command::MoveTo(state.settings));
+        for event in [Event::Acknowledged(request.id), ready(), Event::Undoable(true)] {
             state.apply(event);
         }
         let known = |state: &State| (places(state), state.beta_changes.clone(), state.earlier_runs);
@@ -256,12 +256,12 @@ mod tests {
     fn a_reset_after_a_move_is_what_is_taken_back_and_one_of_nothing_changes_nothing() {
         for steps in [0, 20] {
             let mut state = trained();
-            let order = state.order(Command::MoveTo(state.settings));
-            for event in [Event::Acknowledged(order.id), ready(), Event::Undoable(true), dpo(steps)] {
+            let request = state.request(Command::MoveTo(state.settings));
+            for event in [Event::Acknowledged(request.id), ready(), Event::Undoable(true), dpo(steps)] {
                 state.apply(event);
             }
             state.beta_changes.insert(Stage::Dpo, vec![(20, 0.9)]);
-            let reset = state.order(Command::Reset);
+            let reset = state.request(Command::Reset);
             for event in [Event::Acknowledged(reset.id), dpo(0)] {
                 state.apply(event);
             }
@@ -278,8 +278,8 @@ mod tests {
         let own = state.settings;
         begin(&mut state, 7);
         let later = Settings { seed: 8, ..own };
-        state.order(Command::SetBeta(0.7));
-        let next = state.order(Command::Start(later));
+        state.request(Command::SetBeta(0.7));
+        let next = state.request(Command::Start(later));
         state.apply(Event::NotBuilt(Some(own)));
         assert_eq!(state.settings, later, "the next engine brings its own");
         state.apply(Event::Acknowledged(next.id));
@@ -298,8 +298,8 @@ mod tests {
     #[test]
     fn a_refused_device_is_not_the_choice_where_the_engine_has_left_it() {
         let mut state = trained();
-        let order = state.order(Command::MoveTo(Settings { backend: BackendChoice::Gpu, ..state.settings }));
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(Command::MoveTo(Settings { backend: BackendChoice::Gpu, ..state.settings }));
+        state.apply(Event::Acknowledged(request.id));
         let of_lost_device = Settings { backend: BackendChoice::Gpu, ..Settings::default() };
         state.apply(Event::NotBuilt(Some(of_lost_device)));
         assert_eq!(state.settings.backend, BackendChoice::Cpu);

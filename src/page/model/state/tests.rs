@@ -5,7 +5,7 @@ use crate::engine::protocol::{PolicyKey, Report};
 use crate::engine::settings::Breadth;
 use crate::page::model::fixtures;
 use crate::page::model::runs::trails;
-use crate::page::model::saved_session::{Chore, Loaded};
+use crate::page::model::saved_session::{Loaded, StorageTask};
 
 fn point(run: u32, method: &str, step: u64) -> Event {
     Event::Point(fixtures::point(run, method, step))
@@ -20,10 +20,10 @@ fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
     let mut state = State::new(Settings::default());
     state.apply(row(1));
     state.apply(point(1, "dpo", 10));
-    let order = state.order(Command::Reset);
+    let request = state.request(Command::Reset);
     state.apply(row(2));
     assert_eq!(state.metrics[&Stage::Dpo].len(), 2, "rows of the old run still come until the reset is taken up");
-    state.apply(Event::Acknowledged(order.id));
+    state.apply(Event::Acknowledged(request.id));
     assert!(state.metrics.is_empty());
     assert_eq!(state.points.len(), 1);
     assert_eq!(state.settings, Settings::default());
@@ -36,9 +36,9 @@ fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
     for stage in [Stage::Dpo, Stage::RewardModel, Stage::Ppo, Stage::PpoGt] {
         state.apply(row(stage));
     }
-    state.order(Command::Focus(Stage::RewardModel));
-    let order = state.order(Command::Reset);
-    state.apply(Event::Acknowledged(order.id));
+    state.request(Command::Focus(Stage::RewardModel));
+    let request = state.request(Command::Reset);
+    state.apply(Event::Acknowledged(request.id));
     assert_eq!(state.metrics.keys().copied().collect::<Vec<_>>(), [Stage::Dpo, Stage::PpoGt]);
 }
 
@@ -46,8 +46,8 @@ fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
 fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
     let mut state = State::new(Settings::default());
     for _ in 0..2 {
-        let order = state.order(Command::Start(Settings::default()));
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(Command::Start(Settings::default()));
+        state.apply(Event::Acknowledged(request.id));
         state.apply(point(1, "dpo", 10));
     }
     assert_eq!(
@@ -64,8 +64,8 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
     let mut state = State::new(Settings::default());
     let mut opened = Vec::new();
     for _ in 0..2 {
-        let order = state.order(Command::Start(Settings::default()));
-        state.apply(Event::Acknowledged(order.id));
+        let request = state.request(Command::Start(Settings::default()));
+        state.apply(Event::Acknowledged(request.id));
         state.apply(point(1, "dpo", 10));
     }
     for (id, trail) in state.shown() {
@@ -94,21 +94,21 @@ fn steps_taken_again_replace_those_they_repeat() {
 #[test]
 fn a_change_of_beta_is_marked_where_it_was_taken_up() {
     let mut state = State::new(Settings::default());
-    let before = state.order(Command::SetBeta(0.1));
+    let before = state.request(Command::SetBeta(0.1));
     state.apply(Event::Acknowledged(before.id));
     assert!(state.beta_changes.is_empty(), "nothing was trained yet");
     state.apply(row(7));
-    let order = state.order(Command::SetBeta(1.0));
+    let request = state.request(Command::SetBeta(1.0));
     state.apply(row(8));
-    state.apply(Event::Acknowledged(order.id));
+    state.apply(Event::Acknowledged(request.id));
     assert_eq!(state.beta_changes[&Stage::Dpo], [(8, 1.0)]);
 }
 
 #[test]
 fn what_an_earlier_click_caused_does_not_undo_a_later_one() {
     let mut state = State::new(Settings::default());
-    let pause = state.order(Command::Pause);
-    let play = state.order(Command::Play);
+    let pause = state.request(Command::Pause);
+    let play = state.request(Command::Play);
     state.apply(Event::Acknowledged(pause.id));
     state.apply(Event::Playing(false));
     assert!(state.playing, "the pause was taken back before it was taken up");
@@ -136,8 +136,8 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
     };
     state.apply(Event::Ready(ready));
     state.settings.breadth = Breadth::Broad;
-    let order = state.order(Command::Start(state.settings));
-    state.apply(Event::Acknowledged(order.id));
+    let request = state.request(Command::Start(state.settings));
+    state.apply(Event::Acknowledged(request.id));
     let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped: true };
     state.apply(Event::Failure(failure));
     assert_eq!(state.settings.breadth, Breadth::Broad);
@@ -149,7 +149,7 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
 fn play_shows_at_once_and_a_stopping_failure_ends_it() {
     let mut state = State::new(Settings::default());
     state.take_stale();
-    state.order(Command::Play);
+    state.request(Command::Play);
     assert!(state.playing && state.take_stale().contains(&View::Controls));
     let failure = |stopped| Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped };
     state.apply(Event::Failure(failure(false)));
@@ -224,7 +224,7 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
             state.know_kept_run();
         }
         assert!(state.keeping.offer.is_none());
-        assert_eq!(state.keeping.chores, [Chore::Write], "it is kept anew");
+        assert_eq!(state.keeping.storage_tasks, [StorageTask::Write], "it is kept anew");
         let saved = state.entry(2.0).replaces.map(|saved| saved.visit);
         assert_eq!(saved.as_deref(), Some("one"), "in the place of what the page before kept");
         let seen: Vec<(u32, u64)> = state.points.iter().map(|it| (it.run, it.point.step)).collect();
@@ -240,7 +240,7 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
 
     let mut state = State::anew(Settings::default());
     state.apply(Event::Report(Some(Box::new(report(vec![step(1, 15)])))));
-    assert!(state.keeping.chores.is_empty(), "the report alone is no reason to write over what is kept");
+    assert!(state.keeping.storage_tasks.is_empty(), "the report alone is no reason to write over what is kept");
     state.keeping.offer = Some(kept());
     state.know_kept_run();
     assert!(state.keeping.offer.is_some() && state.points.len() == 1, "that is another run");

@@ -35,7 +35,7 @@ pub enum Task {
     /// End it.
     Stop(u32),
     /// Send the person's engine a command.
-    Order(Command),
+    Request(Command),
 }
 
 /// A sweep worker and the run it is at.
@@ -96,7 +96,7 @@ impl SweepWorkers {
                     JobNews::Finished | JobNews::Failed => worker.run = None,
                     JobNews::Steps(_) | JobNews::Point(_) => {}
                 }
-                vec![Task::Order(Command::Adopt(report))]
+                vec![Task::Request(Command::Adopt(report))]
             }
             Event::Failure(failure) if failure.stopped => self.lose(number),
             _ => Vec::new(),
@@ -108,7 +108,7 @@ impl SweepWorkers {
         let Some(at) = self.workers.iter().position(|worker| worker.number == number) else { return Vec::new() };
         let mut tasks = vec![Task::Stop(number)];
         if let Some(run) = self.workers.remove(at).run {
-            tasks.push(Task::Order(Command::Adopt(JobReport { run, news: JobNews::Requeued })));
+            tasks.push(Task::Request(Command::Adopt(JobReport { run, news: JobNews::Requeued })));
         }
         tasks
     }

@@ -14,7 +14,7 @@ fn brought(run: u32, news: JobNews) -> Event {
 }
 
 fn returned(run: u32) -> Task {
-    Task::Order(Command::Adopt(JobReport { run, news: JobNews::Requeued }))
+    Task::Request(Command::Adopt(JobReport { run, news: JobNews::Requeued }))
 }
 
 /// Sweep workers at work at runs 2 and 3.
@@ -46,7 +46,7 @@ fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_errand() {
     let mut workers = at_work();
     for news in [JobNews::Steps(3), JobNews::Finished] {
         let adopted = Command::Adopt(JobReport { run: 2, news: news.clone() });
-        assert_eq!(workers.hear(1, brought(2, news)), [Task::Order(adopted)]);
+        assert_eq!(workers.hear(1, brought(2, news)), [Task::Request(adopted)]);
     }
     assert_eq!(workers.hear(1, brought(2, JobNews::Steps(1))), [], "what is over brings nothing more");
     assert_eq!(workers.hear(2, brought(2, JobNews::Steps(1))), [], "nor does somebody else's");

@@ -10,7 +10,7 @@ use super::keeper::tests::{HOUR, Known, Tab, close, has_trouble, is_but_for_olde
 use super::keeper::{Keeper, MOST_VISITS, News};
 use super::memory::Memory;
 use super::store::{Key, Kind, StoreError};
-use super::{Chore, Earlier, Job};
+use super::{Job, SavedSession, StorageTask};
 use klimb_numerics::rng::Generator;
 
 fn discarded(memory: &Memory) -> BTreeSet<String> {
@@ -62,9 +62,9 @@ struct Desk {
     keeper: Option<Keeper<Memory>>,
     work: Option<(Work, Job)>,
     /// What its save would leave.
-    pending: Option<Earlier>,
+    pending: Option<SavedSession>,
     /// What it is foreseen to be offered, if nobody comes between.
-    foreseen: Option<Option<Earlier>>,
+    foreseen: Option<Option<SavedSession>>,
 }
 
 struct World {
@@ -73,13 +73,13 @@ struct World {
     now: f64,
     visits: usize,
     /// Of each visit, what its last completed save has left.
-    model: BTreeMap<String, Earlier>,
+    model: BTreeMap<String, SavedSession>,
     /// The visits that may go: discarded, or taken up by one that has been saved since.
     may_go: BTreeSet<String>,
     /// The visits that were there when the person cleared the site's data.
     cleared: BTreeSet<String>,
     /// Everything that was ever saved.
-    history: Vec<Earlier>,
+    history: Vec<SavedSession>,
     desks: Vec<Desk>,
     /// How often something had been written when that was looked at last.
     seen: usize,
@@ -150,7 +150,7 @@ impl World {
     }
 
     /// What a look must find, by the model.
-    fn foresee(&mut self, at: usize, former: Option<String>) -> Option<Earlier> {
+    fn foresee(&mut self, at: usize, former: Option<String>) -> Option<SavedSession> {
         let open = self.memory.shared().open.clone();
         let (discarded, stored) = (discarded(&self.memory), stored_since(&self.memory, &mut self.known));
         let own = &self.desks[at].tab.visit;
@@ -168,7 +168,7 @@ impl World {
         let all = self.model.values().filter(|it| it.visit != *own && is_there(&it.visit));
         let first =
             all.min_by(|one, other| rank(&one.visit).cmp(&rank(&other.visit)).then(other.when.total_cmp(&one.when)));
-        first.map(|it| Earlier { is_open: is_open(&it.visit), may_be_open: open.is_none(), ..it.clone() })
+        first.map(|it| SavedSession { is_open: is_open(&it.visit), may_be_open: open.is_none(), ..it.clone() })
     }
 
     fn step(&mut self) {
@@ -219,10 +219,10 @@ impl World {
             2 | 3 if is_offered => {
                 self.counts.resumes += 1;
                 let keeping = &mut self.desks[at].tab.state.keeping;
-                keeping.chores.clear();
+                keeping.storage_tasks.clear();
                 self.desks[at].tab.resume();
-                let chore = self.desks[at].tab.state.keeping.chores.remove(0);
-                let Chore::Hold(visit) = chore else { panic!("it is to be held") };
+                let chore = self.desks[at].tab.state.keeping.storage_tasks.remove(0);
+                let StorageTask::Hold(visit) = chore else { panic!("it is to be held") };
                 self.begin(at, Some(Job::Hold(visit)));
             }
             4 if is_offered => {
@@ -232,7 +232,9 @@ impl World {
                 if keeping.asks_again() {
                     keeping.dismiss();
                 }
-                let Some(Chore::Forget(saved)) = keeping.chores.pop() else { panic!("it is to be forgotten") };
+                let Some(StorageTask::Forget(saved)) = keeping.storage_tasks.pop() else {
+                    panic!("it is to be forgotten")
+                };
                 self.may_go.insert(saved.visit.clone());
                 self.begin(at, Some(Job::Forget(saved)));
             }
@@ -315,7 +317,7 @@ impl World {
             News::Broken(_) | News::Trouble(_) | News::Failed(_) | News::Saved | News::Gone(_) => None,
         });
         if let Some(found) = &found {
-            let saved = Earlier { is_open: false, may_be_open: false, ..found.clone() };
+            let saved = SavedSession { is_open: false, may_be_open: false, ..found.clone() };
             assert!(self.history.contains(&saved), "what is offered is one visit's, as one save has left it");
             assert!(found.missing.is_empty(), "{:?}", found.missing);
         }

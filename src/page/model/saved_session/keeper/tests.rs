@@ -1,4 +1,4 @@
-//! Keeping, natively, with each call of the store failing in turn. `interleavings` has two tabs in random orders.
+//! A session that is saved, natively, with each call of the store failing in turn. `interleavings` has two tabs in random order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready
 use crate::engine::settings::Settings;
 use crate::page::model::fixtures;
 use crate::page::model::saved_session::memory::{Memory, alone};
-use crate::page::model::saved_session::{Chore, Seen};
+use crate::page::model::saved_session::{Seen, StorageTask};
 use crate::page::model::state::State;
 use klimb_metrics::MetricRow;
 use klimb_text::json;
@@ -56,8 +56,8 @@ impl Tab {
     }
 
     /// What is to be written now, and what a visit must find of it.
-    pub fn save(&mut self, when: f64) -> (Entry, Earlier) {
-        self.state.keeping.chores.clear();
+    pub fn save(&mut self, when: f64) -> (Entry, SavedSession) {
+        self.state.keeping.storage_tasks.clear();
         let entry = self.state.entry(when);
         let mut seen: Seen = json::from_text(&entry.page).expect("a page");
         seen.metrics = self.state.metrics.clone();
@@ -66,7 +66,7 @@ impl Tab {
         let visit = self.visit.clone();
         (
             entry,
-            Earlier {
+            SavedSession {
                 visit,
                 is_open: false,
                 may_be_open: false,
@@ -82,8 +82,8 @@ impl Tab {
     pub fn resume(&mut self) {
         let earlier = self.state.keeping.offer.clone().expect("an offer");
         let command = self.state.resume().expect("a command");
-        let order = self.state.order(command);
-        self.state.apply(Event::Acknowledged(order.id));
+        let request = self.state.request(command);
+        self.state.apply(Event::Acknowledged(request.id));
         self.state.apply(ready());
         let engine = earlier.engine.expect("an engine");
         (self.policies, self.run) = (engine.saved_policies.clone(), engine.policies[0].run);
@@ -112,18 +112,19 @@ pub(in crate::page::model::saved_session) fn close(memory: &Memory, visit: &str)
 }
 
 /// Whatever any visit would find in the store.
-pub(in crate::page::model::saved_session) fn stored(memory: &Memory) -> BTreeMap<String, Earlier> {
+pub(in crate::page::model::saved_session) fn stored(memory: &Memory) -> BTreeMap<String, SavedSession> {
     stored_since(memory, &mut Known::new())
 }
 
 /// What was read of a visit, and of which values.
-pub(in crate::page::model::saved_session) type Known = BTreeMap<String, (Vec<(Key, Rc<serde_json::Value>)>, Earlier)>;
+pub(in crate::page::model::saved_session) type Known =
+    BTreeMap<String, (Vec<(Key, Rc<serde_json::Value>)>, SavedSession)>;
 
 /// The same where most of it is known: what is made of the same values is not read again.
 pub(in crate::page::model::saved_session) fn stored_since(
     memory: &Memory,
     known: &mut Known,
-) -> BTreeMap<String, Earlier> {
+) -> BTreeMap<String, SavedSession> {
     // Looked at from aside: neither a failure nor a transaction of a page is touched.
     let aside = Memory::default();
     aside.shared().values.clone_from(&memory.shared().values);
@@ -134,7 +135,7 @@ pub(in crate::page::model::saved_session) fn stored_since(
         let is_its = |key: &Key| matches!(key, Key::Part { visit: its, .. } if its == visit);
         let parts = aside.shared().values.clone().into_iter().filter(|(key, _)| is_its(key)).collect::<Vec<_>>();
         let is_same = |(one, other): (&(Key, Rc<_>), &(Key, Rc<_>))| one.0 == other.0 && Rc::ptr_eq(&one.1, &other.1);
-        let is_known = |(of, _): &(Vec<_>, Earlier)| of.len() == parts.len() && of.iter().zip(&parts).all(is_same);
+        let is_known = |(of, _): &(Vec<_>, SavedSession)| of.len() == parts.len() && of.iter().zip(&parts).all(is_same);
         if !known.get(visit).is_some_and(is_known) {
             let loaded = alone(nobody.load(visit)).expect("a store").expect("a set").expect("an entry");
             let earlier = loaded.read(visit.clone(), false).expect("a run");
@@ -145,7 +146,7 @@ pub(in crate::page::model::saved_session) fn stored_since(
 }
 
 /// The same, but for the oldest policies.
-pub(in crate::page::model::saved_session) fn is_but_for_oldest(found: &Earlier, whole: &Earlier) -> bool {
+pub(in crate::page::model::saved_session) fn is_but_for_oldest(found: &SavedSession, whole: &SavedSession) -> bool {
     let (Some(engine), Some(all)) = (&found.engine, &whole.engine) else { return false };
     let mut as_whole = found.clone();
     as_whole.engine.as_mut().expect("an engine").saved_policies.clone_from(&all.saved_policies);
@@ -160,7 +161,7 @@ pub(in crate::page::model::saved_session) fn has_trouble(news: &[News]) -> bool 
 pub(in crate::page::model::saved_session) fn with_visits(
     visits: &[&str],
     closed: usize,
-) -> (Memory, Vec<(Tab, Keeper<Memory>, Earlier)>) {
+) -> (Memory, Vec<(Tab, Keeper<Memory>, SavedSession)>) {
     let memory = Memory::default();
     memory.shared().open = Some(BTreeSet::new());
     let each = visits.iter().enumerate().map(|(number, visit)| {
@@ -201,7 +202,7 @@ fn has_failed(memory: &Memory) -> bool {
     memory.shared().fails.take().is_none()
 }
 
-pub(in crate::page::model::saved_session) fn found(news: &[News]) -> Option<&Earlier> {
+pub(in crate::page::model::saved_session) fn found(news: &[News]) -> Option<&SavedSession> {
     news.iter().find_map(|it| match it {
         News::Found(earlier) => Some(&**earlier),
         News::Broken(_) | News::Trouble(_) | News::Failed(_) | News::Saved | News::Gone(_) => None,
@@ -301,19 +302,24 @@ fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() 
         let [(one, its), (other, others)] = &mut tabs;
         one.resume();
         assert_eq!(
-            one.state.keeping.chores,
-            [Chore::Hold("one".into()), Chore::Write],
+            one.state.keeping.storage_tasks,
+            [StorageTask::Hold("one".into()), StorageTask::Write],
             "what is resumed is written at once"
         );
         let (entry, whole) = one.save(6.0 * HOUR);
         assert_eq!(alone(its.save(entry)), [News::Saved]);
         assert_eq!(stored(&memory)["two"], whole);
         other.state.keeping.dismiss();
-        assert_eq!((other.state.keeping.asks_again(), other.state.keeping.chores.len()), (!tells, usize::from(tells)));
+        assert_eq!(
+            (other.state.keeping.asks_again(), other.state.keeping.storage_tasks.len()),
+            (!tells, usize::from(tells))
+        );
         if !tells {
             other.state.keeping.dismiss();
         }
-        let Some(Chore::Forget(saved)) = other.state.keeping.chores.pop() else { panic!("it is to be forgotten") };
+        let Some(StorageTask::Forget(saved)) = other.state.keeping.storage_tasks.pop() else {
+            panic!("it is to be forgotten")
+        };
         let news = alone(others.forget(&saved));
         assert_eq!(stored(&memory)["two"], whole, "it stays");
         if tells {
@@ -361,7 +367,7 @@ fn a_discard_that_fails_at_any_call_is_whole_or_is_not() {
 }
 
 /// What the store's first form had, as it was written then.
-fn first_form(memory: &Memory, earlier: &Earlier, format: u32) {
+fn first_form(memory: &Memory, earlier: &SavedSession, format: u32) {
     let mut engine = earlier.engine.clone().expect("an engine");
     let policies = std::mem::take(&mut engine.saved_policies);
     let mut seen = earlier.seen.clone();

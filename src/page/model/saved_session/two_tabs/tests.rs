@@ -8,7 +8,7 @@ use super::keeper::tests::{HOUR, Tab, close, found, keeper, ready, stored, with_
 use super::keeper::{Keeper, News};
 use super::memory::{Memory, alone};
 use super::store::Store;
-use super::{Chore, Job};
+use super::{Job, StorageTask};
 use crate::engine::protocol::Event;
 
 /// The keepers of two tabs that are offered the same run.
@@ -32,8 +32,8 @@ fn from_the_click_on_resume_to_the_first_save_no_other_tab_removes_what_is_resum
     let (memory, [(mut one, mut its), (two, mut others)]) = two_offers();
     let saved = two.state.keeping.offer.as_ref().expect("an offer").saved();
     let command = one.state.resume().expect("a command");
-    assert_eq!(one.state.keeping.chores, [Chore::Hold("former".into())]);
-    one.state.keeping.chores.clear();
+    assert_eq!(one.state.keeping.storage_tasks, [StorageTask::Hold("former".into())]);
+    one.state.keeping.storage_tasks.clear();
     assert_eq!(alone(its.work(Job::Hold("former".into()))), []);
     // The engine is not ready yet, and the other tab discards, and a third one is opened.
     let told = alone(others.forget(&saved));
@@ -41,10 +41,10 @@ fn from_the_click_on_resume_to_the_first_save_no_other_tab_removes_what_is_resum
     assert!(is_there(&memory, "former"));
     let third = alone(keeper(&memory, "three").look(None, 50.0 * HOUR));
     assert!(found(&third).is_some_and(|earlier| earlier.is_open && earlier.visit == "former"), "{third:?}");
-    let order = one.state.order(command);
-    one.state.apply(Event::Acknowledged(order.id));
+    let request = one.state.request(command);
+    one.state.apply(Event::Acknowledged(request.id));
     one.state.apply(ready());
-    assert_eq!(one.state.keeping.chores, [Chore::Write], "at once");
+    assert_eq!(one.state.keeping.storage_tasks, [StorageTask::Write], "at once");
     let (entry, _) = one.save(3.0 * HOUR);
     assert_eq!(alone(its.save(entry)), [News::Saved]);
     assert!(is_there(&memory, "one") && !is_there(&memory, "former"));
@@ -66,11 +66,11 @@ fn an_engine_that_refuses_what_its_tab_holds_lets_it_be_forgotten() {
     let (memory, [(mut one, mut its), _]) = two_offers();
     alone(its.work(Job::Hold("former".into())));
     let command = one.state.resume().expect("an offer");
-    let order = one.state.order(command);
-    one.state.apply(Event::Acknowledged(order.id));
-    one.state.keeping.chores.clear();
+    let request = one.state.request(command);
+    one.state.apply(Event::Acknowledged(request.id));
+    one.state.keeping.storage_tasks.clear();
     one.state.keeping.refused();
-    let [Chore::Forget(saved)] = &one.state.keeping.chores[..] else { panic!("it goes") };
+    let [StorageTask::Forget(saved)] = &one.state.keeping.storage_tasks[..] else { panic!("it goes") };
     assert_eq!(alone(its.forget(saved)), []);
     assert!(!is_there(&memory, "former") && memory.shared().held.is_empty());
 }
