@@ -37,7 +37,7 @@ pub fn draw(state: &State) {
             Work::Contest => say("Writing against the grammar"),
             Work::BestOfN => say("Drawing completions to choose from"),
             Work::Scaling => say("Training models of several sizes"),
-            Work::Sweep => say("SweepState β"),
+            Work::Sweep => say("Sweeping β"),
         };
         dom::set_text("progress-label", label);
         let share = progress.done as f64 / progress.total.max(1) as f64;
