@@ -10,4 +10,4 @@ pub mod model;
 mod view;
 
 #[cfg(target_arch = "wasm32")]
-pub use view::{Page, Surface};
+pub use view::{App, Surface};

@@ -19,6 +19,7 @@ pub use tint::Tint;
 
 use super::accepted_files;
 use super::annotator::{Annotator, PairNames};
+use super::change::Change;
 use super::clinic::Clinic;
 use super::curves::CurveOptions;
 use super::guess::Guess;
@@ -32,7 +33,6 @@ use super::study::Study;
 use super::submitted_files::SubmittedFiles;
 use super::sweep::SweepState;
 use super::tour::Tour;
-use super::view_id::View;
 use crate::engine::protocol::{
     Command, Event, Failure, Fetching, Inside, Opened, Origin, Point, Progress, Ready, Request, Samples, Stage,
     StageState, StageStatus, Work,
@@ -152,7 +152,7 @@ pub struct State {
     pending_commands: PendingCommands,
     /// Runs of the engines before this one: each engine counts from 1.
     earlier_runs: u32,
-    stale: BTreeSet<View>,
+    changes: BTreeSet<Change>,
 }
 
 impl State {
@@ -219,7 +219,7 @@ impl State {
             accepted_files: Vec::new(),
             pending_commands: PendingCommands::default(),
             earlier_runs: 0,
-            stale: View::ALL.into_iter().collect(),
+            changes: BTreeSet::from([Change::Everything]),
         }
     }
 
@@ -256,7 +256,7 @@ impl State {
             }
             _ => {}
         }
-        self.mark(&[View::Controls, View::Pipeline, View::Frontier, View::Clinic, View::Sweep]);
+        self.mark(Change::Requests);
         Request { id, command }
     }
 
@@ -293,7 +293,7 @@ impl State {
             }
             Event::Fetching(fetching) => {
                 self.fetching = Some(fetching);
-                self.mark(&[View::Controls]);
+                self.mark(Change::Fetching);
             }
             Event::Ready(ready) => {
                 self.follow_device(ready.backend.kind);
@@ -310,7 +310,7 @@ impl State {
                 self.works.clear();
                 self.sweep.forget();
                 self.annotator.forget_unanswered();
-                self.mark(&View::ALL);
+                self.mark(Change::Everything);
             }
             Event::NotBuilt(settings) => {
                 self.keeping.not_built();
@@ -320,20 +320,20 @@ impl State {
                 if self.pending_commands.has_toggled() {
                     self.playing = playing;
                 }
-                self.mark(&[View::Controls, View::Pipeline, View::Sweep]);
+                self.mark(Change::Playing);
             }
             Event::Progress(progress) => {
                 self.works.remove(&progress.work);
                 if progress.done < progress.total {
                     self.works.insert(progress.work, progress);
                 }
-                self.mark(&[View::Notices, View::Studies, View::Sweep]);
+                self.mark(Change::Works);
             }
             Event::Reference(fingerprint) => {
                 self.reference = Some(fingerprint.clone());
                 self.annotator.refer_to(fingerprint);
                 self.keeping.reference();
-                self.mark(&[View::Annotator]);
+                self.mark(Change::Labels);
             }
             Event::Stage(status) => {
                 if status.steps == 0 {
@@ -342,7 +342,7 @@ impl State {
                 if let Some(known) = self.stages.iter_mut().find(|known| known.stage == status.stage) {
                     *known = status;
                 }
-                self.mark(&[View::Pipeline, View::Controls, View::Annotator]);
+                self.mark(Change::Stages);
             }
             Event::Metrics(stage, rows) => {
                 self.steps += rows.len();
@@ -353,7 +353,7 @@ impl State {
                 }
                 self.keeping.rows_changed(stage, known.len());
                 known.extend(rows);
-                self.mark(&[View::Curves, View::Pipeline, View::Numbers]);
+                self.mark(Change::Metrics);
             }
             Event::Point(point) => {
                 if !point.point.method.is_standing() {
@@ -362,7 +362,7 @@ impl State {
                 let point = Point { run: point.run + self.earlier_runs, ..point };
                 self.pair_names.record(&point);
                 self.put(point);
-                self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers, View::Studies]);
+                self.mark(Change::Points);
             }
             Event::Kept(kept) => {
                 let newest = self.points.last().cloned();
@@ -372,26 +372,26 @@ impl State {
             Event::Optimum(origin, curve) => {
                 self.optimum = curve;
                 self.optimum_origin = origin;
-                self.mark(&[View::Frontier, View::Numbers]);
+                self.mark(Change::Optimum);
             }
             Event::Samples(samples) => {
                 let place = if samples.typed { &mut self.typed } else { &mut self.samples };
                 *place = Some(samples);
-                self.mark(&[View::Samples]);
+                self.mark(Change::Samples);
             }
             Event::Inside(stage, inside) => {
                 self.inside.insert(stage, inside);
-                self.mark(&[View::Inside]);
+                self.mark(Change::Inside);
             }
             Event::Opened(opened) => {
                 self.opened = Some(opened);
-                self.mark(&[View::Runs]);
+                self.mark(Change::Opened);
             }
             Event::Undoable(undoable) => {
                 self.undoable = undoable;
                 self.before_reset = self.before_reset.take().filter(|_| undoable);
                 self.replaced = self.replaced.take().filter(|_| undoable);
-                self.mark(&[View::Notices]);
+                self.mark(Change::Notices);
             }
             Event::Undone(settings) => {
                 if let Some(replaced) = self.replaced.take() {
@@ -404,20 +404,20 @@ impl State {
             Event::Report(report) => self.take_report(report.map(|report| *report)),
             Event::WinRates(points) => {
                 self.win_rates = points;
-                self.mark(&[View::Studies]);
+                self.mark(Change::Studies);
             }
             Event::Scaling(points) => {
                 self.scaling = points;
-                self.mark(&[View::Studies]);
+                self.mark(Change::Studies);
             }
             Event::Sweep(run) => {
                 let id = run.and_then(|it| Some(RunId { run: it.run + self.earlier_runs, method: it.stage.method()? }));
                 self.sweep.take(run, id);
-                self.mark(&[View::Frontier, View::Runs, View::Sweep]);
+                self.mark(Change::Sweep);
             }
             Event::Swept(run) => {
                 self.sweep.end(run);
-                self.mark(&[View::Sweep]);
+                self.mark(Change::Sweep);
             }
             // Between engines: what comes of it, the session tells as its own.
             Event::WorkerJob(_) | Event::JobReport(_) => {}
@@ -426,12 +426,12 @@ impl State {
             Event::Loaded(loaded) => {
                 if let Some(file) = self.submitted_files.accept() {
                     self.accepted_files.push(accepted_files::loaded(&file, &loaded));
-                    self.mark(&[View::Notices]);
+                    self.mark(Change::Notices);
                 }
             }
             Event::DrawnPairs(pairs) => {
                 self.annotator.take(pairs);
-                self.mark(&[View::Annotator]);
+                self.mark(Change::Labels);
             }
             Event::Failure(failure) => {
                 let (field, failure) = (failure.field.clone(), self.submitted_files.named(failure));
@@ -440,7 +440,7 @@ impl State {
                     Some("drawn_pairs") => self.annotator.give_up(),
                     Some("moment") => {
                         self.is_gone = true;
-                        self.mark(&[View::Runs]);
+                        self.mark(Change::Opened);
                     }
                     _ => {}
                 }
@@ -453,7 +453,7 @@ impl State {
                     self.keeping.refused();
                 }
                 self.failure = Some(failure);
-                self.mark(&[View::Notices, View::Controls, View::Pipeline, View::Annotator]);
+                self.mark(Change::Failure);
             }
         }
     }
@@ -477,28 +477,28 @@ impl State {
         self.removals += 1;
         self.selected = None;
         self.open = self.open.take().filter(|(open, _)| open != run);
-        self.mark(&[View::Frontier, View::Runs, View::Curves, View::Numbers]);
+        self.mark(Change::Points);
     }
 
-    /// Asks for views to be drawn at the next frame.
-    pub fn mark(&mut self, views: &[View]) {
-        self.stale.extend(views.iter().copied());
+    /// Notes a change, so that the views that show it are drawn at the next frame.
+    pub fn mark(&mut self, change: Change) {
+        self.changes.insert(change);
     }
 
-    /// Whether there is something to draw.
-    pub fn has_stale(&self) -> bool {
-        self.stale.iter().next().is_some()
+    /// Whether something has changed since it was last drawn.
+    pub fn has_changes(&self) -> bool {
+        self.changes.iter().next().is_some()
     }
 
-    /// The views to draw now, each once.
-    pub fn take_stale(&mut self) -> BTreeSet<View> {
-        std::mem::take(&mut self.stale)
+    /// What has changed, to be drawn now.
+    pub fn take_changes(&mut self) -> BTreeSet<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     fn focus(&mut self, stage: Stage) {
         self.focused = stage;
         self.curves.at = None;
-        self.mark(&[View::Curves, View::Inside, View::Numbers]);
+        self.mark(Change::Focus);
     }
 
     /// A stage of the pipeline.

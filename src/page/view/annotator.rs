@@ -2,55 +2,96 @@
 
 use web_sys::Element;
 
-use super::{Page, dom, samples, web_storage};
+use super::action::run;
+use super::{Act, Action, On, Page, View, dom, samples, web_storage};
 use crate::engine::protocol::{Command, Origin, SampledCompletion, Stage};
-use crate::page::model::annotator::{Annotator, Label, Side, text};
+use crate::page::model::annotator::{self, Label, Side, text};
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::runs::run_name;
 use crate::page::model::state::{Export, State, Tint};
-use crate::page::model::view_id::View;
 use klimb_text::words::say;
 
 /// Where a tab keeps the labels.
 const KEPT: &str = "klimb-labels";
 
 /// The labels that this tab kept when it was left.
-pub fn restore() -> Annotator {
-    let mut annotator = Annotator::kept(web_storage::read(web_storage::session(), KEPT).as_deref());
+fn restore() -> annotator::Annotator {
+    let mut annotator = annotator::Annotator::kept(web_storage::read(web_storage::session(), KEPT).as_deref());
     // The engine that is to come draws those anew: nothing is shown that would be taken away under her hands.
     annotator.forget_unanswered();
     annotator
 }
 
-fn keep(annotator: &Annotator) {
+fn keep(annotator: &annotator::Annotator) {
     web_storage::write(web_storage::session(), KEPT, annotator.to_text().as_deref());
 }
 
-/// What a button of the section does.
-pub fn click(page: &mut Page, id: &str) {
-    let annotator = &mut page.state.annotator;
-    match id {
-        "annotator-begin" => {
-            annotator.begin();
-            page.state.annotator.wanted().into_iter().for_each(|command| page.request(command));
-        }
-        "annotator-choose-a" => annotator.choose(Side::A),
-        "annotator-choose-b" => annotator.choose(Side::B),
-        "annotator-skip" => annotator.skip(),
-        "annotator-undo" => annotator.undo(),
-        "annotator-more" => annotator.go_on(),
-        "annotator-train" => train(page),
-        "annotator-generated" => page.request(Command::GeneratePreferences),
-        "annotator-save" => page.state.export = Some(Export::Preferences(annotator.jsonl())),
-        _ => return,
+/// The person's own labels.
+pub struct Annotator;
+
+const ACTIONS: &[Action<Annotator>] = &[
+    Action::click("begin-labelling", |_, page, _| {
+        page.state.annotator.begin();
+        page.state.annotator.wanted().into_iter().for_each(|command| page.request(command));
+        at_desk(page);
+    }),
+    Action::click("choose-a", |_, page, _| choose(page, Side::A)),
+    Action::click("choose-b", |_, page, _| choose(page, Side::B)),
+    Action::click("skip-pair", |_, page, _| {
+        page.state.annotator.skip();
+        at_desk(page);
+    }),
+    Action::click("undo-label", |_, page, _| {
+        page.state.annotator.undo();
+        at_desk(page);
+    }),
+    Action::click("label-more", |_, page, _| {
+        page.state.annotator.go_on();
+        at_desk(page);
+    }),
+    Action::click("train-on-labels", |_, page, _| {
+        train(page);
+        answered(page);
+    }),
+    Action::click("generated-instead", |_, page, _| {
+        page.request(Command::GeneratePreferences);
+        answered(page);
+    }),
+    Action::click("save-labels", |_, page, _| {
+        page.state.export = Some(Export::Preferences(page.state.annotator.jsonl()));
+        answered(page);
+    }),
+    Action::on(&[On::Input], "set-flips", |_, page, _| set_flips(page)),
+];
+
+impl View for Annotator {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Labels, Change::Stages, Change::Failure]
     }
-    let moves_on = matches!(id, "annotator-begin" | "annotator-more");
-    let stays_at_desk = ["choose-a", "choose-b", "skip", "undo"].iter().any(|it| id.ends_with(it));
+
+    fn build(&mut self, page: &mut Page) {
+        page.state.annotator = restore();
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+fn choose(page: &mut Page, side: Side) {
+    page.state.annotator.choose(side);
+    at_desk(page);
+}
+
+/// What was pressed may be gone now, and the keys should go on working.
+fn at_desk(page: &mut Page) {
     answered(page);
-    // What was pressed may be gone now, and the keys should go on working.
-    if moves_on || stays_at_desk {
-        dom::focus("annotator-desk");
-    }
+    dom::focus("annotator-desk");
 }
 
 /// Obeys a key at the desk; whether it meant something there.
@@ -68,10 +109,10 @@ pub fn press(page: &mut Page, key: &str) -> bool {
 }
 
 /// Takes over the share of flipped labels from its slider.
-pub fn set_flips(page: &mut Page) {
+fn set_flips(page: &mut Page) {
     page.state.annotator.set_flips(dom::input("annotator-flips").value_as_number() as u32);
     keep(&page.state.annotator);
-    page.state.mark(&[View::Annotator]);
+    page.state.mark(Change::Labels);
 }
 
 fn answered(page: &mut Page) {
@@ -97,7 +138,7 @@ fn train(page: &mut Page) {
 }
 
 /// Writes the section.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     let annotator = &state.annotator;
     let is_ready = state.ready.is_some();
     dom::flag("annotator-begin", "disabled", !is_ready);
@@ -120,7 +161,7 @@ pub fn draw(state: &State) {
     draw_outcome(state);
 }
 
-fn draw_pair(annotator: &Annotator) {
+fn draw_pair(annotator: &annotator::Annotator) {
     let current = annotator.current();
     dom::flag("annotator-pair", "hidden", current.is_none());
     dom::flag("annotator-rest", "hidden", current.is_some());

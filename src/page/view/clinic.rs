@@ -1,13 +1,45 @@
 //! The cases in the document, and their two buttons.
 
-use super::{Page, address, dom};
+use super::action::run;
+use super::{Act, Action, Page, View, address, dom};
 use crate::engine::protocol::Command;
+use crate::page::model::change::Change;
 use crate::page::model::clinic::{CASES, Case};
 use crate::page::model::state::State;
 use klimb_text::words::say;
 
+/// The clinic.
+pub struct Clinic;
+
+const ACTIONS: &[Action<Clinic>] = &[
+    Action::click("run-case", |_, page, act| {
+        if let Some(case) = Case::named(&act.value) {
+            start(page, case);
+        }
+    }),
+    Action::click("cure-case", |_, page, _| cure(page)),
+];
+
+impl View for Clinic {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Requests]
+    }
+
+    fn build(&mut self, _page: &mut Page) {
+        build();
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
 /// Puts the cases into the document, unless a page before this one did.
-pub fn build() {
+fn build() {
     let list = dom::element("cases");
     if list.child_element_count() > 0 {
         return;
@@ -26,8 +58,10 @@ pub fn build() {
         let acts = dom::make("p", "acts", "");
         let (run, cure) =
             (dom::make("button", "", say("Run it")), dom::make("button", "", say("Cure it and play again")));
-        for (button, act) in [(&run, "run"), (&cure, "cure")] {
+        for (button, act, action) in [(&run, "run", "run-case"), (&cure, "cure", "cure-case")] {
             dom::set_attribute(button, "type", Some("button"));
+            dom::set_attribute(button, "data-action", Some(action));
+            dom::set_attribute(button, "data-value", Some(case.id));
             dom::set_attribute(button, "id", Some(&format!("{act}-{}", case.id)));
             dom::set_attribute(
                 button,
@@ -42,7 +76,7 @@ pub fn build() {
 }
 
 /// Starts the case's stage over with its settings and plays it.
-pub fn run(page: &mut Page, case: &'static Case) {
+pub fn start(page: &mut Page, case: &'static Case) {
     let settings = page.state.settings;
     let settings = page.state.clinic.run(case, settings);
     page.request(Command::Pause);
@@ -53,7 +87,7 @@ pub fn run(page: &mut Page, case: &'static Case) {
 }
 
 /// Gives the former settings back and plays the same stage from the start.
-pub fn cure(page: &mut Page) {
+fn cure(page: &mut Page) {
     let Some(case) = page.state.clinic.running() else { return };
     restore(page);
     page.request(Command::Focus(case.stage));
@@ -79,7 +113,7 @@ fn play_anew(page: &mut Page) {
 }
 
 /// Says which case is running.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     let running = state.clinic.running();
     for case in &CASES {
         dom::flag(&format!("run-{}", case.id), "disabled", state.ready.is_none());

@@ -1,215 +1,84 @@
-//! The bar, the slider, and every event but a key's: what the person does becomes a command.
+//! The bar and the slider.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event as BrowserEvent, HtmlDialogElement, MouseEvent, PointerEvent};
+use web_sys::HtmlDialogElement;
 
-use super::{
-    Page, address, annotator, chart_files, clinic, clipboard, curves, dom, frontier, imported_runs, inside, pipeline,
-    presentation, runs, settings, studies, sweep, tour, web_storage,
-};
-use crate::engine::protocol::{Command, Extent, Origin, Stage, StageKind, StageState, StageStatus};
-use crate::page::model::clinic::Case;
+use super::action::run;
+use super::{Act, Action, On, Page, View, address, clipboard, dom, settings, web_storage};
+use crate::engine::protocol::{Command, Origin, Stage, StageKind, StageState, StageStatus};
+use crate::page::model::change::Change;
 use crate::page::model::guess::Guess;
-use crate::page::model::state::{Export, State, Tint, Undo};
-use crate::page::model::study::Study;
-use crate::page::model::tour::Move;
-use crate::page::model::view_id::View;
-use crate::page::model::{badge, beta, export, format};
-use klimb_charts::recorded::Ghosts;
+use crate::page::model::state::State;
+use crate::page::model::{badge, beta, format};
 use klimb_metrics::Method;
 use klimb_numerics::rng::Generator;
 use klimb_text::ConfigError;
 use klimb_text::json;
-use klimb_text::words::{say, typed};
+use klimb_text::words::say;
 
 const THEME: &str = "klimb-theme";
 const GUESSED: &str = "klimb-guess";
 const SINGLE_KEYS: &str = "klimb-single-keys";
 
-/// Sorts an event of the document to what it means.
-pub fn input(page: &mut Page, event: &BrowserEvent) {
-    let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
-    if matches!(event.type_().as_str(), "click" | "focusin") && inside::look(page, &target) {
-        return;
+/// The bar and the slider.
+pub struct Controls;
+
+const ACTIONS: &[Action<Controls>] = &[
+    Action::click("play", |_, page, _| play(page)),
+    Action::click("step", |_, page, _| page.request(Command::Step(page.state.focused))),
+    Action::click("reset", |_, page, _| page.request(Command::Reset)),
+    Action::change("set-pace", |_, page, _| page.request(Command::SetPace(json::number(&dom::select("pace").value())))),
+    Action::change("change-setup", |_, page, act| change(page, &act.value)),
+    Action::click("draw-seed", |_, page, _| {
+        page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
+        settle(page);
+    }),
+    Action::on(&[On::Input], "beta", |_, page, _| drag_beta(page, dom::input("beta").value_as_number())),
+    Action::change("beta", |_, page, _| release_beta(page)),
+    Action::click("beta-by", |_, page, act| {
+        // By a key, in steps of the slider.
+        let by = json::number(&act.value).unwrap_or_default();
+        drag_beta(page, beta::position(page.state.dragged_beta).round() + by);
+        release_beta(page);
+    }),
+    Action::click("copy-link", |_, page, _| share(page)),
+    Action::click("close-link", |_, _, _| dom::flag("by-hand", "hidden", true)),
+    Action::click("switch-theme", |_, page, _| toggle_theme(page)),
+    Action::click("show-keys", |_, _, _| show_keys()),
+    Action::change("set-single-keys", |_, page, _| {
+        page.state.single_keys = dom::input("single-keys").checked();
+        remember(SINGLE_KEYS, if page.state.single_keys { "on" } else { "off" });
+    }),
+];
+
+impl View for Controls {
+    fn shows(&self) -> &'static [Change] {
+        use Change::{Beta, Failure, Fetching, Guess, Playing, Requests, Stages};
+        &[Requests, Fetching, Playing, Stages, Failure, Beta, Guess]
     }
-    let button = target.closest("button").ok().flatten().unwrap_or(target);
-    let id = button.id();
-    match (event.type_().as_str(), id.as_str()) {
-        (kind @ ("click" | "pointermove"), "frontier") => {
-            let Some(pointer) = event.dyn_ref::<MouseEvent>() else { return };
-            if kind == "click" && frontier::guess_at(page, pointer) {
-                return;
-            }
-            frontier::point_at(page, pointer);
-            if kind == "click" {
-                runs::open_selected(page);
-            }
-        }
-        // By the time it is drawn, the browser has opened or closed it.
-        ("click", "curve-summary") => page.state.mark(&[View::Curves]),
-        ("pointerout", "frontier") => frontier::select(page, None),
-        ("click" | "pointermove", id) if id.starts_with("curve-") => {
-            if let (Some(chart), Some(pointer)) = (id.strip_prefix("curve-"), event.dyn_ref::<MouseEvent>()) {
-                curves::point_at(page, chart, pointer);
-            }
-        }
-        // A finger that is lifted leaves the crosshair where it was, to be read.
-        ("pointerout", id) if id.starts_with("curve-") && is_of_mouse(event) => curves::select(page, None),
-        ("input", "smoothing") | ("change", "smoothing" | "logarithmic" | "also") => curves::change(page),
-        ("click", id) => click(page, id),
-        ("input", "beta") => drag_beta(page, dom::input("beta").value_as_number()),
-        ("change", "beta") => release_beta(page),
-        ("change", "seed" | "backend" | "width" | "breadth" | "pace") => change(page, &id),
-        ("change", "recorded" | "read-off") => show_recorded(page),
-        ("change", "tint") => tint(page),
-        ("change", "single-keys") => {
-            page.state.single_keys = dom::input("single-keys").checked();
-            remember(SINGLE_KEYS, if page.state.single_keys { "on" } else { "off" });
-        }
-        ("change", "reading") => {
-            if let Some(temperature) = json::number(&dom::select("reading").value()) {
-                page.request(Command::ReadAt(temperature));
-            }
-        }
-        ("change", id) if runs::change(page, id) => {}
-        ("input", "annotator-flips") => annotator::set_flips(page),
-        ("change", "annotator-flips") => {}
-        ("change", id) => settings::change(page, id),
-        ("submit", "guess") => {
-            event.prevent_default();
-            // No field of numbers: a browser refuses decimals that its own language does not write.
-            let number = |id| json::number(typed(&dom::input(id).value()).trim()).unwrap_or(f64::NAN);
-            frontier::guess(page, (number("guess-kl"), number("guess-reward")));
-        }
-        ("submit", "prompt-form") => {
-            event.prevent_default();
-            let prompt = dom::input("prompt").value().trim().to_ascii_lowercase();
-            if !prompt.is_empty() {
-                page.request(Command::SamplePrompt(prompt));
-            }
-        }
-        _ => {}
+
+    fn build(&mut self, page: &mut Page) {
+        restore_theme();
+        page.state.guess = restore_guess();
+        page.state.single_keys = restore_single_keys();
     }
-}
 
-fn is_of_mouse(event: &BrowserEvent) -> bool {
-    event.dyn_ref::<PointerEvent>().is_some_and(|pointer| pointer.pointer_type() == "mouse")
-}
-
-fn click(page: &mut Page, id: &str) {
-    match id {
-        "play" => play(page),
-        "step" => step(page),
-        "reset" => page.request(Command::Reset),
-        "retrain" => page.request(Command::Retrain),
-        "save-pairs" => page.request(Command::ExportPreferences),
-        "generate-pairs" => page.request(Command::GeneratePreferences),
-        "dice" => {
-            page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
-            settle(page);
-        }
-        "guess-skip" => {
-            page.state.guess = Guess::Over;
-            page.state.mark(&[View::Frontier]);
-        }
-        "undo" => undo(page),
-        "share" => share(page),
-        "by-hand-close" => dom::flag("by-hand", "hidden", true),
-        "theme" => toggle_theme(page),
-        "help" => show_keys(),
-        "kept-resume" => {
-            if let Some(command) = page.state.resume() {
-                page.do_storage_tasks();
-                page.request(command);
-            }
-        }
-        "kept-discard" => {
-            page.state.keeping.dismiss();
-            page.do_storage_tasks();
-            page.state.mark(&[View::Notices]);
-        }
-        "sweep" => sweep::press(page),
-        "tour-act" => tour::act(page),
-        "export-csv" | "export-json" | "export-script" => export_text(page, id),
-        "export-svg" | "export-png" => {
-            chart_files::save(page, &dom::select("export-chart").value(), id == "export-svg")
-        }
-        "win-rate-run" => page.request(Command::Contest(true)),
-        "win-rate-cancel" => page.request(Command::Contest(false)),
-        "scaling-run" => {
-            let extent = if dom::input("scaling-full").checked() { Extent::Full } else { Extent::Small };
-            page.request(Command::Scaling(Some(extent)));
-        }
-        "scaling-cancel" => page.request(Command::Scaling(None)),
-        // Settings stand in the address, and of what is made nothing is there before the engine.
-        "failure-again" => dom::reload(),
-        "failure-dismiss" => {
-            page.state.failure = None;
-            page.state.mark(&[View::Notices]);
-        }
-        "taken-dismiss" => {
-            page.state.accepted_files.clear();
-            page.state.mark(&[View::Notices]);
-        }
-        id if presentation::click(page, id) || imported_runs::click(page, id) => {}
-        id if runs::click(page, id) => {}
-        id if id.starts_with("annotator-") => annotator::click(page, id),
-        id => {
-            if let Some(to) = Move::of_button(id) {
-                return tour::go(page, to);
-            }
-            if let Some(case) = id.strip_prefix("run-").and_then(Case::named) {
-                return clinic::run(page, case);
-            }
-            if id.strip_prefix("cure-").and_then(Case::named).is_some() {
-                return clinic::cure(page);
-            }
-            let stage = |prefix| id.strip_prefix(prefix).and_then(pipeline::named);
-            if let Some(study) = id.strip_prefix("tab-").and_then(Study::named) {
-                studies::open(page, study);
-            } else if let Some(stage) = stage("stage-") {
-                page.request(Command::Focus(stage));
-            } else if let Some(stage) = stage("step-") {
-                page.request(Command::Focus(stage));
-                page.request(Command::Step(stage));
-            } else if let Some(stage) = stage("save-") {
-                page.request(Command::ExportCheckpoint(stage));
-            }
-        }
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
     }
-}
 
-/// The numbers of this page, or a script for its run, as a file.
-fn export_text(page: &mut Page, id: &str) {
-    let (state, date) = (&page.state, String::from(js_sys::Date::new_0().to_iso_string()));
-    let (what, ending, text) = match id {
-        "export-csv" => ("run".to_owned(), "csv", export::csv(state, &date)),
-        "export-json" => ("run".to_owned(), "json", export::json(state, &date)),
-        _ => (format!("{}-trl", state.focused.id()), "py", export::script(state)),
-    };
-    let name = export::file_name(state, &what, ending);
-    page.state.export = Some(Export::Document { name, text });
-}
-
-/// Shows the recorded runs that were chosen, and the paper's curves if they are wanted.
-fn show_recorded(page: &mut Page) {
-    page.state.recorded.shows_read_off = dom::input("read-off").checked();
-    page.state.recorded.show(Ghosts::named(&dom::select("recorded").value()));
-    page.state.mark(&[View::Frontier]);
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
 }
 
 /// Plays or pauses.
-pub fn play(page: &mut Page) {
+fn play(page: &mut Page) {
     page.request(if page.state.playing { Command::Pause } else { Command::Play });
 }
 
-/// One step of the stage in focus.
-pub fn step(page: &mut Page) {
-    page.request(Command::Step(page.state.focused));
-}
-
 /// Moves the slider without training: only π*'s marker and the labels follow.
-pub fn drag_beta(page: &mut Page, position: f64) {
+fn drag_beta(page: &mut Page, position: f64) {
     let (from, to) = (page.state.dragged_beta, beta::at_position(position));
     let asked = page.state.guess;
     page.state.guess.moved(from, to, !page.state.optimum.is_empty());
@@ -217,22 +86,11 @@ pub fn drag_beta(page: &mut Page, position: f64) {
         remember(GUESSED, "asked");
     }
     page.state.dragged_beta = to;
-    page.state.mark(&[View::Frontier, View::Controls, View::Runs]);
-}
-
-/// Takes the last reset or start back.
-pub fn undo(page: &mut Page) {
-    let said = match page.state.undo() {
-        Some(Undo::Reset) => say("The reset is taken back."),
-        Some(Undo::Start | Undo::Move) => say("What was trained before is back."),
-        None => return,
-    };
-    page.request(Command::Undo);
-    dom::set_text("said", said);
+    page.state.mark(Change::Beta);
 }
 
 /// Sends β, which is under the finger no longer.
-pub fn release_beta(page: &mut Page) {
+fn release_beta(page: &mut Page) {
     if page.state.dragged_beta != page.state.settings.beta {
         page.request(Command::SetBeta(page.state.dragged_beta));
         address::write(&page.state);
@@ -243,8 +101,7 @@ fn change(page: &mut Page, id: &str) {
     let settings = &mut page.state.settings;
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
-        "backend" | "width" | "breadth" => settings.set_from_text(id, &dom::select(id).value()),
-        _ => return page.request(Command::SetPace(json::number(&dom::select("pace").value()))),
+        name => settings.set_from_text(name, &dom::select(name).value()),
     };
     match outcome {
         Ok(()) if id == "backend" => move_over(page),
@@ -295,30 +152,8 @@ fn share(page: &mut Page) {
     });
 }
 
-fn tint(page: &mut Page) {
-    page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
-    page.state.mark(&[View::Samples, View::Runs]);
-}
-
-/// Takes over what a page before this one left in the document: how things are looked at. What it alone knew is taken out.
-pub fn take_over(page: &mut Page) {
-    curves::change(page);
-    show_recorded(page);
-    tint(page);
-    if let Some(open) =
-        Study::ALL.into_iter().find(|study| !dom::element(&format!("view-{}", study.id())).has_attribute("hidden"))
-    {
-        page.state.study = open;
-    }
-    dom::set_attribute(&dom::element("frontier-rows"), "data-removals", None);
-    dom::flag("former", "hidden", true);
-    for said in ["former-said", "receipt-said"] {
-        dom::set_text(said, "");
-    }
-}
-
 /// Shows the list of keys.
-pub fn show_keys() {
+fn show_keys() {
     if let Ok(dialog) = dom::element("keys").dyn_into::<HtmlDialogElement>()
         && !dialog.open()
     {
@@ -328,7 +163,7 @@ pub fn show_keys() {
 }
 
 /// Applies the theme chosen on an earlier visit, or the system's.
-pub fn restore_theme() {
+fn restore_theme() {
     let dark = remembered(THEME).map_or_else(dom::prefers_dark, |theme| theme == "dark");
     set_theme(dark);
 }
@@ -343,14 +178,14 @@ fn remember(name: &str, value: &str) {
 }
 
 /// Whether single keys are obeyed, as was chosen on an earlier visit.
-pub fn restore_single_keys() -> bool {
+fn restore_single_keys() -> bool {
     let are_on = remembered(SINGLE_KEYS).is_none_or(|choice| choice != "off");
     dom::input("single-keys").set_checked(are_on);
     are_on
 }
 
 /// Whether the guess was asked for on an earlier visit.
-pub fn restore_guess() -> Guess {
+fn restore_guess() -> Guess {
     if remembered(GUESSED).is_some() { Guess::Over } else { Guess::Unasked }
 }
 
@@ -365,11 +200,11 @@ fn toggle_theme(page: &mut Page) {
     let dark = !dom::is_dark();
     set_theme(dark);
     remember(THEME, if dark { "dark" } else { "light" });
-    page.redraw();
+    page.state.mark(Change::Charts);
 }
 
 /// Writes the bar, the slider and the badge.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     let ready = state.ready.is_some();
     let trainable = ready && state.stage(state.focused).is_some_and(|stage| stage.state != StageState::Waiting);
     dom::set_text("play", if state.playing { say("Pause") } else { say("Play") });
@@ -395,7 +230,6 @@ pub fn draw(state: &State) {
             dom::flag(&format!("save-{}", stage.id()), "disabled", !is_there);
         }
     }
-    settings::draw(state);
     dom::write_unless_focused("seed", &state.settings.seed.to_string());
     for id in ["backend", "width", "breadth"] {
         dom::select(id).set_value(&settings::text(id, &state.settings));

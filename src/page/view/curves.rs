@@ -1,17 +1,68 @@
 //! Four small charts over the steps of the stage in focus, their crosshair, and the line that reads it.
 
-use web_sys::MouseEvent;
+use wasm_bindgen::JsCast;
+use web_sys::{MouseEvent, PointerEvent};
 
-use super::{Page, chart, dom, notices};
+use super::action::run;
+use super::{Act, Action, On, Page, View, chart, dom, notices};
+use crate::page::model::change::Change;
 use crate::page::model::curves::{self, CurveCharts, SMOOTHEST, Table};
 use crate::page::model::format;
 use crate::page::model::state::State;
-use crate::page::model::view_id::View;
 use klimb_charts::Frame;
 use klimb_text::words::say;
 
+/// The charts over the steps.
+#[derive(Default)]
+pub struct Curves {
+    /// Where the values of each chart lie, for the pointer.
+    frames: Vec<(&'static str, Frame)>,
+    /// The metrics that are offered for the fourth chart.
+    offered: Vec<&'static str>,
+}
+
+const ACTIONS: &[Action<Curves>] = &[
+    Action::on(&[On::Click, On::PointerMove], "curve", |view, page, act| {
+        if let Some(pointer) = act.pointer() {
+            view.point_at(page, &act.value, pointer);
+        }
+    }),
+    // A finger that is lifted leaves the crosshair where it was, to be read.
+    Action::on(&[On::PointerOut], "curve", |_, page, act| {
+        let is_of_mouse = |pointer: &MouseEvent| {
+            pointer.dyn_ref::<PointerEvent>().is_some_and(|pointer| pointer.pointer_type() == "mouse")
+        };
+        if act.pointer().is_some_and(is_of_mouse) {
+            select(page, None);
+        }
+    }),
+    Action::on(&[On::Input, On::Change], "change-curves", |_, page, _| change(page)),
+    // By the time it is drawn, the browser has opened or closed it.
+    Action::click("open-curve-table", |_, page, _| page.state.mark(Change::Curves)),
+];
+
+impl View for Curves {
+    fn shows(&self) -> &'static [Change] {
+        use Change::{Charts, Curves, Focus, Metrics, Points};
+        &[Curves, Metrics, Points, Focus, Charts]
+    }
+
+    fn take_over(&mut self, page: &mut Page) {
+        change(page);
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        self.frames = draw(&mut page.state);
+        self.write_controls(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
 /// Draws the charts, their captions and the reading; answers where each chart's values lie.
-pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
+fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
     let (charts, changes) = (curves::charted(state), curves::changes(state));
     let (mut frames, mut failed) = (Vec::new(), None);
     for chart in &charts {
@@ -26,7 +77,6 @@ pub fn draw(state: &mut State) -> Vec<(&'static str, Frame)> {
         }
     }
     dom::set_text("curve-readout", &curves::reading(&charts, state.curves.at));
-    write_controls(state);
     write_table(&charts);
     if let Some(error) = failed {
         notices::chart_failed(state, &error);
@@ -62,47 +112,49 @@ fn write_table(charts: &[CurveCharts]) {
     }
 }
 
-fn write_controls(state: &State) {
-    dom::set_text("smoothing-value", &format::fixed(state.curves.smoothing, 2));
-    let (metrics, shown) = (curves::metrics(state), curves::also_shown(state));
-    let select = dom::select("also");
-    let names = metrics.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
-    // Written anew only when others are offered, so that an open list stays open.
-    if select.get_attribute("data-offered").as_deref() != Some(&names) {
-        dom::set_attribute(&select, "data-offered", Some(&names));
-        dom::clear(&select);
-        for (name, label) in metrics {
-            let option = dom::make("option", "", label);
-            dom::set_attribute(&option, "value", Some(name));
-            dom::append(&select, &[&option]);
+impl Curves {
+    fn write_controls(&mut self, state: &State) {
+        dom::set_text("smoothing-value", &format::fixed(state.curves.smoothing, 2));
+        let (metrics, shown) = (curves::metrics(state), curves::also_shown(state));
+        let select = dom::select("also");
+        let names: Vec<_> = metrics.iter().map(|(name, _)| *name).collect();
+        // Written anew only when others are offered, so that an open list stays open.
+        if self.offered != names {
+            self.offered = names;
+            dom::clear(&select);
+            for (name, label) in metrics {
+                let option = dom::make("option", "", label);
+                dom::set_attribute(&option, "value", Some(name));
+                dom::append(&select, &[&option]);
+            }
         }
+        select.set_value(shown);
     }
-    select.set_value(shown);
+
+    /// Points at the step nearest to the pointer on the chart of that id.
+    fn point_at(&self, page: &mut Page, id: &str, pointer: &MouseEvent) {
+        let Some((_, frame)) = self.frames.iter().find(|(name, _)| *name == id) else { return };
+        let place = frame.value_across(f64::from(pointer.offset_x()) * dom::sharpness());
+        let steps = curves::steps(&curves::charted(&page.state));
+        select(page, curves::nearest(&steps, place));
+    }
 }
 
 /// Takes up the controls above the charts.
-pub fn change(page: &mut Page) {
-    let looking = &mut page.state.curves;
-    looking.smoothing = dom::input("smoothing").value_as_number().clamp(0.0, SMOOTHEST);
-    looking.logarithmic = dom::input("logarithmic").checked();
-    looking.also = Some(dom::select("also").value());
-    page.state.mark(&[View::Curves]);
+fn change(page: &mut Page) {
+    let options = &mut page.state.curves;
+    options.smoothing = dom::input("smoothing").value_as_number().clamp(0.0, SMOOTHEST);
+    options.logarithmic = dom::input("logarithmic").checked();
+    options.also = Some(dom::select("also").value());
+    page.state.mark(Change::Curves);
 }
 
 /// Points every chart at a step, or at none.
 pub fn select(page: &mut Page, at: Option<u64>) {
     if page.state.curves.at != at {
         page.state.curves.at = at;
-        page.state.mark(&[View::Curves]);
+        page.state.mark(Change::Curves);
     }
-}
-
-/// Points at the step nearest to the pointer on the chart of that id.
-pub fn point_at(page: &mut Page, id: &str, pointer: &MouseEvent) {
-    let Some((_, frame)) = page.curve_frames.iter().find(|(name, _)| *name == id) else { return };
-    let place = frame.value_across(f64::from(pointer.offset_x()) * dom::sharpness());
-    let steps = curves::steps(&curves::charted(&page.state));
-    select(page, curves::nearest(&steps, place));
 }
 
 /// Moves the crosshair by steps that have values, from the last one on, and reads it aloud.

@@ -3,12 +3,12 @@
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsCast;
 
-use super::{Page, imported_runs, presentation};
+use super::{Page, imported_runs, receipts};
 use crate::engine::protocol::{Command, Event, Failure};
+use crate::page::model::change::Change;
 use crate::page::model::chosen_files::{Chosen, Content, sorted};
 use crate::page::model::file_kind::FileKind;
 use crate::page::model::submitted_files::refused;
-use crate::page::model::view_id::View;
 use klimb_text::words::key;
 
 /// Where a reader of pairs finds something, as it says it within its sentences.
@@ -23,7 +23,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
     page.state.accepted_files.clear();
-    page.state.mark(&[View::Notices]);
+    page.state.mark(Change::Notices);
     if names.is_empty() {
         return page.state.apply(Event::Failure(no_file()));
     }
@@ -43,7 +43,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
                 Ok(())
             }
             FileKind::Numbers => imported_runs::take(page, &name, &bytes),
-            FileKind::Receipts => presentation::take(page, &name, &bytes),
+            FileKind::Receipts => receipts::take(page, &name, &bytes),
             // These have been refused.
             FileKind::Study | FileKind::Table | FileKind::Empty | FileKind::Other => continue,
         };

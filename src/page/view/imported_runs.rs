@@ -1,16 +1,42 @@
 //! Takes former runs into the chart, and says what came of it.
 
-use super::{Page, dom};
-use crate::page::model::accepted_files;
-use crate::page::model::imported_runs::ImportedRuns;
-use crate::page::model::view_id::View;
+use super::action::run;
+use super::{Act, Action, Page, View, dom};
+use crate::page::model::change::Change;
+use crate::page::model::{accepted_files, imported_runs};
+
+/// The runs out of files.
+pub struct ImportedRuns;
+
+const ACTIONS: &[Action<ImportedRuns>] = &[Action::click("clear-imported-runs", |_, page, _| {
+    page.state.imported_runs.clear();
+    dom::set_text("former-said", "");
+    show(page);
+})];
+
+impl View for ImportedRuns {
+    fn shows(&self) -> &'static [Change] {
+        &[]
+    }
+
+    fn take_over(&mut self, _page: &mut Page) {
+        dom::flag("former", "hidden", true);
+        dom::set_text("former-said", "");
+    }
+
+    fn draw(&mut self, _page: &mut Page) {}
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
 
 /// Shows the runs of a file of numbers; a file of the same name is replaced.
 ///
 /// # Errors
 /// Why it cannot be used, as a clause; nothing is replaced.
 pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
-    let former = ImportedRuns::parse(file, bytes)?;
+    let former = imported_runs::ImportedRuns::parse(file, bytes)?;
     let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
     let said = accepted_files::numbers(&former, before);
     page.state.accepted_files.push(said);
@@ -26,18 +52,7 @@ pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A click on the button that takes them out again; whether it was that.
-pub fn click(page: &mut Page, id: &str) -> bool {
-    let is_mine = id == "former-clear";
-    if is_mine {
-        page.state.imported_runs.clear();
-        dom::set_text("former-said", "");
-        show(page);
-    }
-    is_mine
-}
-
 fn show(page: &mut Page) {
     dom::flag("former", "hidden", page.state.imported_runs.is_empty());
-    page.state.mark(&[View::Frontier]);
+    page.state.mark(Change::Shown);
 }

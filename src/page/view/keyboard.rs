@@ -5,44 +5,52 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Page, annotator, controls, curves, frontier, inside, presentation, runs, studies, tour};
-use crate::engine::protocol::Command;
-use crate::page::model::beta;
+use super::{Act, Page, annotator, curves, frontier, inside, presentation, runs, studies};
 use crate::page::model::tour::Move;
 
-/// Obeys a key unless the person is typing, or the key already means something where the focus is.
-pub fn press(page: &mut Page, event: &KeyboardEvent) {
+/// What came of a key.
+pub enum Pressed {
+    /// It means nothing here.
+    Nothing,
+    /// It is obeyed.
+    Done,
+    /// It asks for what a control does.
+    Act(Act),
+}
+
+/// Obeys a key, or says what it asks for, unless the person is typing, or the key already means something where the focus is.
+pub fn press(page: &mut Page, event: &KeyboardEvent) -> Pressed {
     if event.ctrl_key() || event.meta_key() || event.alt_key() {
-        return;
+        return Pressed::Nothing;
     }
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     let within =
         |selector: &str| target.as_ref().is_some_and(|target| target.closest(selector).ok().flatten().is_some());
     if within("input:not([type=range]), select, textarea, dialog") {
-        return;
+        return Pressed::Nothing;
     }
     if within("#annotator-desk") && annotator::press(page, &event.key()) {
-        return event.prevent_default();
+        return Pressed::Done;
     }
     let is_single = event.key().chars().count() == 1;
     if is_single && !page.state.single_keys {
-        return;
+        return Pressed::Nothing;
     }
+    let act = |name: &str, value: &str| Pressed::Act(Act::of_key(name, value));
     if let Some(to) = Move::of_key(&event.key(), within("#tour")) {
-        tour::go(page, to);
-        return event.prevent_default();
+        return act("move-tour", to.name());
     }
     if target.as_ref().is_some_and(|target| inside::walk(target, &event.key())) {
-        return event.prevent_default();
+        return Pressed::Done;
     }
     let (on_chart, on_curve) = (within("#frontier"), within(".charts canvas"));
     match event.key().as_str() {
-        " " if within("button, summary, a") => return,
-        " " => controls::play(page),
-        "." => controls::step(page),
-        "r" => page.request(Command::Reset),
-        "u" if page.state.undoable => controls::undo(page),
-        "?" => controls::show_keys(),
+        " " if within("button, summary, a") => return Pressed::Nothing,
+        " " => return act("play", ""),
+        "." => return act("step", ""),
+        "r" => return act("reset", ""),
+        "u" if page.state.undoable => return act("undo", ""),
+        "?" => return act("show-keys", ""),
         digit if presentation::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
@@ -54,16 +62,10 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) {
         "Escape" if on_curve => curves::select(page, None),
         "ArrowLeft" if within("[role=tab]") => studies::walk(page, -1),
         "ArrowRight" if within("[role=tab]") => studies::walk(page, 1),
-        "ArrowLeft" | "ArrowRight" if within("input") => return,
-        "ArrowLeft" => nudge(page, -1.0),
-        "ArrowRight" => nudge(page, 1.0),
-        _ => return,
+        "ArrowLeft" | "ArrowRight" if within("input") => return Pressed::Nothing,
+        "ArrowLeft" => return act("beta-by", "-1"),
+        "ArrowRight" => return act("beta-by", "1"),
+        _ => return Pressed::Nothing,
     }
-    event.prevent_default();
-}
-
-fn nudge(page: &mut Page, by: f64) {
-    let position = beta::position(page.state.dragged_beta).round() + by;
-    controls::drag_beta(page, position);
-    controls::release_beta(page);
+    Pressed::Done
 }

@@ -6,12 +6,13 @@ use js_sys::Date;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, HtmlAnchorElement, Url};
 
-use super::{animation_frames, dom};
-use crate::engine::protocol::{Failure, Work};
+use super::action::run;
+use super::{Act, Action, Page, View, animation_frames, dom};
+use crate::engine::protocol::{Command, Failure, Work};
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::saved_session::SessionKeeping;
 use crate::page::model::state::{Export, State, Undo};
-use crate::page::model::view_id::View;
 use klimb_charts::ChartError;
 use klimb_text::words::{heard, say};
 
@@ -22,8 +23,77 @@ thread_local! {
     static TOLD: RefCell<Option<Failure>> = const { RefCell::new(None) };
 }
 
-/// Writes progress and failure.
-pub fn draw(state: &State) {
+/// Progress, failures, and what is offered.
+#[derive(Default)]
+pub struct Notices {
+    /// What was told last to whoever does not see it: of accepted files, and of the run that is offered.
+    told_accepted: String,
+    told_saved: String,
+    is_undo_offered: bool,
+}
+
+const ACTIONS: &[Action<Notices>] = &[
+    Action::click("undo", |_, page, _| undo(page)),
+    Action::click("resume-run", |_, page, _| {
+        if let Some(command) = page.state.resume() {
+            page.do_storage_tasks();
+            page.request(command);
+        }
+    }),
+    Action::click("discard-run", |_, page, _| {
+        page.state.keeping.dismiss();
+        page.do_storage_tasks();
+        page.state.mark(Change::Notices);
+    }),
+    // Settings stand in the address, and of what is made nothing is there before the engine.
+    Action::click("start-again", |_, _, _| dom::reload()),
+    Action::click("dismiss-failure", |_, page, _| {
+        page.state.failure = None;
+        page.state.mark(Change::Notices);
+    }),
+    Action::click("dismiss-accepted", |_, page, _| {
+        page.state.accepted_files.clear();
+        page.state.mark(Change::Notices);
+    }),
+];
+
+impl View for Notices {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Notices, Change::Works, Change::Failure]
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        let state = &page.state;
+        draw_progress(state);
+        self.draw_accepted(&state.accepted_files);
+        self.draw_saved(&state.keeping);
+        self.draw_undo(state);
+        dom::flag("failure", "hidden", state.failure.is_none());
+        dom::flag("failure-again", "hidden", !state.has_not_started());
+        if let Some(failure) = &state.failure {
+            dom::set_text("failure-sentence", &heard(&failure.sentence));
+            dom::set_text("failure-remedy", &heard(&failure.remedy));
+        }
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+/// Takes the last reset or start back.
+fn undo(page: &mut Page) {
+    let said = match page.state.undo() {
+        Some(Undo::Reset) => say("The reset is taken back."),
+        Some(Undo::Start | Undo::Move) => say("What was trained before is back."),
+        None => return,
+    };
+    page.request(Command::Undo);
+    dom::set_text("said", said);
+}
+
+/// Writes how far the longer works are.
+fn draw_progress(state: &State) {
     // What trains or measures on the pipeline's behalf is told before an experiment beside it.
     let shown = state.works.values().find(|it| it.work != Work::Sweep);
     dom::flag("work", "hidden", shown.is_none());
@@ -44,80 +114,79 @@ pub fn draw(state: &State) {
         dom::set_attribute(&dom::element("progress"), "value", Some(&format!("{share:.3}")));
         dom::set_text("progress-left", &progress.seconds_left.map_or_else(String::new, format::seconds_left));
     }
-    draw_taken(&state.accepted_files);
-    draw_kept(&state.keeping);
-    draw_undo(state);
-    dom::flag("failure", "hidden", state.failure.is_none());
-    dom::flag("failure-again", "hidden", !state.has_not_started());
-    if let Some(failure) = &state.failure {
-        dom::set_text("failure-sentence", &heard(&failure.sentence));
-        dom::set_text("failure-remedy", &heard(&failure.remedy));
-    }
 }
 
-/// Says what was taken up of the files that were handed over last.
-fn draw_taken(taken: &[String]) {
-    let text = taken.join(" ");
-    dom::flag("taken", "hidden", text.is_empty());
-    if !text.is_empty() && dom::element("taken-sentence").text_content().as_ref() != Some(&text) {
-        dom::set_text("said", &text);
+impl Notices {
+    /// Says what was taken up of the files that were handed over last.
+    fn draw_accepted(&mut self, accepted: &[String]) {
+        let text = accepted.join(" ");
+        dom::flag("taken", "hidden", text.is_empty());
+        if !text.is_empty() && self.told_accepted != text {
+            dom::set_text("said", &text);
+        }
+        dom::set_text("taken-sentence", &text);
+        self.told_accepted = text;
     }
-    dom::set_text("taken-sentence", &text);
-}
 
-/// Offers the run of an earlier visit, and says what went wrong with keeping.
-fn draw_kept(keeping: &SessionKeeping) {
-    let trouble = keeping.trouble().map(heard);
-    let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
-        earlier if earlier.is_open => {
-            let (when, run) = (moment(earlier.when), earlier.words());
-            say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
+    /// Offers the run of an earlier visit, and says what went wrong with keeping.
+    fn draw_saved(&mut self, keeping: &SessionKeeping) {
+        let trouble = keeping.trouble().map(heard);
+        let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
+            earlier if earlier.is_open => {
+                let (when, run) = (moment(earlier.when), earlier.words());
+                say!("Resume a copy of the run of {} ({}), which is open in another tab?", when, run)
+            }
+            earlier if keeping.asks_again() => {
+                let (when, run) = (moment(earlier.when), earlier.words());
+                say!(
+                    "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
+                    when,
+                    run
+                )
+            }
+            earlier if earlier.may_be_open => {
+                let (when, run) = (moment(earlier.when), earlier.words());
+                say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
+            }
+            earlier => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
+        });
+        let text = [trouble, offer].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        dom::flag("kept", "hidden", text.is_empty());
+        dom::flag("kept-resume", "hidden", keeping.offer.is_none());
+        let is_closed = keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open);
+        dom::set_text("kept-discard", if is_closed { say("Discard") } else { say("Dismiss") });
+        if !text.is_empty() && self.told_saved != text {
+            dom::set_text("said", &text);
         }
-        earlier if keeping.asks_again() => {
-            let (when, run) = (moment(earlier.when), earlier.words());
-            say!(
-                "Discard the run of {} ({})? If it is open in another tab, a reload there will no longer find it.",
-                when,
-                run
-            )
-        }
-        earlier if earlier.may_be_open => {
-            let (when, run) = (moment(earlier.when), earlier.words());
-            say!("Resume a copy of the run of {} ({}), which may be open in another tab?", when, run)
-        }
-        earlier => say!("Resume the run of {} ({})?", moment(earlier.when), earlier.words()),
-    });
-    let text = [trouble, offer].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    dom::flag("kept", "hidden", text.is_empty());
-    dom::flag("kept-resume", "hidden", keeping.offer.is_none());
-    let is_closed = keeping.offer.as_ref().is_some_and(|earlier| !earlier.is_open);
-    dom::set_text("kept-discard", if is_closed { say("Discard") } else { say("Dismiss") });
-    if !text.is_empty() && dom::element("kept-summary").text_content().as_ref() != Some(&text) {
-        dom::set_text("said", &text);
+        dom::set_text("kept-summary", &text);
+        self.told_saved = text;
     }
-    dom::set_text("kept-summary", &text);
-}
 
-/// Offers to take back what can be, and says so once to whoever does not see it.
-fn draw_undo(state: &State) {
-    let (what, said) = match state.undo() {
-        None => return dom::flag("undo-notice", "hidden", true),
-        Some(Undo::Reset) => (say("Reset."), say("Reset. Undo takes it back, until the next step.")),
-        Some(Undo::Start) => {
-            (say("Started over."), say("Started over. Undo brings back what was trained before, until the next step."))
-        }
-        Some(Undo::Move) => (
-            say("The engine was built again where you chose, as it was at its last point. Press Play to go on."),
-            say(
-                "The engine was built again where you chose, as it was at its last point. Undo brings back the one before, until the next step.",
+    /// Offers to take back what can be, and says so once to whoever does not see it.
+    fn draw_undo(&mut self, state: &State) {
+        let (what, said) = match state.undo() {
+            None => {
+                self.is_undo_offered = false;
+                return dom::flag("undo-notice", "hidden", true);
+            }
+            Some(Undo::Reset) => (say("Reset."), say("Reset. Undo takes it back, until the next step.")),
+            Some(Undo::Start) => (
+                say("Started over."),
+                say("Started over. Undo brings back what was trained before, until the next step."),
             ),
-        ),
-    };
-    let is_news = dom::element("undo-notice").has_attribute("hidden");
-    dom::flag("undo-notice", "hidden", false);
-    dom::set_text("undo-what", what);
-    if is_news {
-        dom::set_text("said", said);
+            Some(Undo::Move) => (
+                say("The engine was built again where you chose, as it was at its last point. Press Play to go on."),
+                say(
+                    "The engine was built again where you chose, as it was at its last point. Undo brings back the one before, until the next step.",
+                ),
+            ),
+        };
+        let is_news = !std::mem::replace(&mut self.is_undo_offered, true);
+        dom::flag("undo-notice", "hidden", false);
+        dom::set_text("undo-what", what);
+        if is_news {
+            dom::set_text("said", said);
+        }
     }
 }
 
@@ -142,7 +211,7 @@ pub fn chart_failed(state: &mut State, error: &ChartError) {
             field: None,
             stopped: false,
         });
-        state.mark(&[View::Notices]);
+        state.mark(Change::Notices);
     }
 }
 

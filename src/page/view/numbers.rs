@@ -2,17 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::dom;
+use super::{Act, Page, View, dom};
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::state::State;
 use klimb_metrics::definition;
 use klimb_text::words::say;
 
+/// The newest numbers.
+pub struct Numbers;
+
+impl View for Numbers {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Metrics, Change::Points, Change::Optimum, Change::Focus]
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, _page: &mut Page, _act: &Act) -> bool {
+        false
+    }
+}
+
 /// Rows among which a number's newest value is looked for.
 const RECENT: usize = 128;
 
 /// Writes the numbers of the newest point and of the last optimiser step.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     if let Some(latest) = state.latest() {
         let p = &latest.point;
         large("number-reward", &format::fixed(p.gold_reward, 2), &half_width(p.gold_reward_half_width, ""));

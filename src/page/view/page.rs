@@ -1,41 +1,33 @@
-//! What `www/main.js` calls: messages in, input in, one frame at a time out.
+//! What every view needs: what the page knows, the engine's worker, and what the browser keeps.
 
 use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
-use web_sys::{Event as BrowserEvent, KeyboardEvent};
 
 use super::recorded::{self, Inbox};
 use super::session_store::Storage;
 use super::sweep_workers::Workers;
-use super::{
-    address, animation_frames, annotator, clinic, controls, curves, dom, files, focus, frontier, inside, keyboard,
-    notices, numbers, pipeline, presentation, runs, samples, settings, studies, sweep, tour,
-};
+use super::{address, animation_frames, dom, notices, presentation, tour};
 use crate::engine::protocol::{Command, Event, Failure, JobNews as Word, JobReport, Report};
 use crate::engine::session::unusable;
 use crate::engine::settings::Settings;
 use crate::engine::worker::wire;
 use crate::page::model::announcer::Announcer;
 use crate::page::model::background_throttling::Pace;
+use crate::page::model::change::Change;
 use crate::page::model::presentation::Presentation;
 use crate::page::model::saved_session::{Job, News, StorageTask};
 use crate::page::model::state::State;
 use crate::page::model::sweep_workers::SweepWorkers;
-use crate::page::model::view_id::View;
-use klimb_charts::Frame;
 use klimb_text::words;
 
 /// What follows where a worker has ended that had an engine.
 const BUILT_AGAIN: &str = "It is built again as it was at its last point. Press Play to go on.";
 
-/// The page. It belongs to one document and one worker.
-#[wasm_bindgen]
+/// What the views share.
 pub struct Page {
     pub(super) state: State,
-    /// Where the frontier's values lie, for the pointer.
-    pub(super) frame: Option<Frame>,
-    /// Where the values of each chart over the steps lie.
-    pub(super) curve_frames: Vec<(&'static str, Frame)>,
+    /// What gets the focus as soon as it is drawn.
+    pub(super) focus_when_drawn: Option<&'static str>,
     pace: Pace,
     is_hidden: bool,
     announcer: Announcer,
@@ -48,42 +40,27 @@ pub struct Page {
     pub(super) is_engine_there: bool,
     pub(super) sweep_workers: SweepWorkers,
     pub(super) workers: Workers,
+    /// Whether settings are only lent, so that the address asks for others than the person's own.
+    is_address_lent: bool,
 }
 
-#[wasm_bindgen]
 impl Page {
-    /// A page with the settings of the address. `post` sends a message to the worker, `spawn` makes another one, of a
-    /// number, for a sweep worker, and `wake` asks for a frame; `words` is an object with what is said in the document's language,
-    /// by the English, and empty where that is English. `trouble` is what a page before this one broke down over, whose
-    /// engine goes on.
-    #[wasm_bindgen(constructor)]
-    pub fn new(post: Function, spawn: Function, wake: Function, words: &Object, trouble: Option<String>) -> Self {
+    /// A page with the settings of the address; see [`super::App::new`]. `is_anew` says that one before it broke down.
+    pub fn new(post: Function, spawn: Function, wake: Function, words: &Object, is_anew: bool) -> Self {
         tell_panics();
         animation_frames::ask_by(wake);
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
-        let (lecture, problems, rest) = Presentation::from_query(&address::query());
+        let (presentation, problems, rest) = Presentation::from_query(&address::query());
         let (settings, errors) = Settings::from_parts(&rest);
         let (own, clinic) = address::restore_lent().reloaded(settings);
-        let mut state = if trouble.is_some() { State::anew(own) } else { State::new(own) };
+        let mut state = if is_anew { State::anew(own) } else { State::new(own) };
         state.clinic = clinic;
-        presentation::show(&lecture);
-        state.presentation = lecture;
+        presentation::show(&presentation);
+        state.presentation = presentation;
         address::blame(&mut state, &problems, &errors);
-        controls::restore_theme();
-        settings::build();
-        clinic::build();
-        state.annotator = annotator::restore();
-        state.guess = controls::restore_guess();
-        state.tour = tour::restore();
-        state.single_keys = controls::restore_single_keys();
-        address::carry();
-        if own != settings && trouble.is_none() {
-            address::write(&state);
-        }
-        let mut page = Self {
+        Self {
             state,
-            frame: None,
-            curve_frames: Vec::new(),
+            focus_when_drawn: None,
             pace: Pace::default(),
             is_hidden: false,
             announcer: Announcer::default(),
@@ -94,12 +71,21 @@ impl Page {
             is_engine_there: false,
             sweep_workers: SweepWorkers::default(),
             workers: Workers::new(spawn),
-        };
-        if let Some(trouble) = trouble {
-            controls::take_over(&mut page);
-            page.state.apply(made_anew(&trouble));
+            is_address_lent: own != settings && !is_anew,
         }
-        page
+    }
+
+    /// Lets the address ask for the person's own settings, and the links to other languages for the same.
+    pub fn write_own_address(&mut self) {
+        address::carry();
+        if std::mem::take(&mut self.is_address_lent) {
+            address::write(&self.state);
+        }
+    }
+
+    /// Says what the page before this one broke down over.
+    pub fn tell_made_anew(&mut self, trouble: &str) {
+        self.state.apply(made_anew(trouble));
     }
 
     /// Builds the engine, or asks the one that is there to tell everything once more.
@@ -154,20 +140,6 @@ impl Page {
         self.request(command);
     }
 
-    /// Takes over files that were chosen or dropped together. `contents` has the bytes of each, or the number of them where
-    /// they are too many to be read, or why the browser could not read them.
-    pub fn load(&mut self, names: Vec<String>, contents: Array) {
-        files::take(self, names, contents);
-    }
-
-    /// A click, key, movement or change anywhere in the document.
-    pub fn input(&mut self, event: BrowserEvent) {
-        match event.dyn_ref::<KeyboardEvent>() {
-            Some(key) => keyboard::press(self, key),
-            None => controls::input(self, &event),
-        }
-    }
-
     /// The tab was hidden, or came back into sight.
     pub fn turned(&mut self, hidden: bool) {
         let (now, steps) = (js_sys::Date::now() / 1000.0, self.state.steps);
@@ -189,30 +161,21 @@ impl Page {
         }
     }
 
-    /// Asks for the charts to be drawn anew: another size or theme. All else follows by itself, and a list that is written
-    /// anew would close what is open in it, and be read out once more.
-    pub fn redraw(&mut self) {
-        self.state.mark(&[View::Frontier, View::Curves, View::Studies]);
-    }
-
-    /// Draws what has changed since the last frame. Answers whether drawing left something to be drawn.
-    pub fn frame(&mut self) -> bool {
+    /// Takes up what has come from the browser since the last frame.
+    pub fn take_news(&mut self) {
         for (recording, files) in self.inbox.take() {
             self.state.recorded.take(recording, files);
-            self.state.mark(&[View::Frontier, View::Studies]);
+            self.state.mark(Change::Recorded);
         }
         for news in self.storage.take_news() {
             self.hear(news);
         }
         // An entry may have waited for the one before it.
         self.do_storage_tasks();
-        let stale: Vec<View> = self.state.take_stale().into_iter().collect();
-        if !stale.is_empty() {
-            let (part, held) = (tour::top(&self.state), focus::held());
-            self.draw(stale);
-            tour::hold(&self.state, part);
-            held.iter().for_each(focus::restore);
-        }
+    }
+
+    /// Tells what is to be told after a frame, and hands over what was made.
+    pub fn tell_news(&mut self) {
         if let Some(told) = self.announcer.next(&self.state, js_sys::Date::now() / 1000.0) {
             dom::set_text("said", &told);
         }
@@ -222,7 +185,6 @@ impl Page {
         if let Some(failure) = notices::take_told() {
             self.state.apply(Event::Failure(failure));
         }
-        self.state.has_stale()
     }
 }
 
@@ -313,27 +275,6 @@ impl Page {
         address::write(&self.state);
     }
 
-    fn draw(&mut self, stale: Vec<View>) {
-        for view in stale {
-            match view {
-                View::Controls => controls::draw(&self.state),
-                View::Pipeline => pipeline::draw(&self.state),
-                View::Frontier => self.frame = frontier::draw(&mut self.state),
-                View::Runs => runs::draw(&self.state),
-                View::Curves => self.curve_frames = curves::draw(&mut self.state),
-                View::Samples => samples::draw(&self.state),
-                View::Annotator => annotator::draw(&self.state),
-                View::Inside => inside::draw(&self.state),
-                View::Numbers => numbers::draw(&self.state),
-                View::Studies => studies::draw(&mut self.state),
-                View::Notices => notices::draw(&self.state),
-                View::Clinic => clinic::draw(&self.state),
-                View::Tour => tour::draw(&self.state),
-                View::Sweep => sweep::draw(&self.state),
-            }
-        }
-    }
-
     /// Sends a command.
     pub(super) fn request(&mut self, command: Command) {
         if command == Command::Play {
@@ -387,7 +328,7 @@ impl Page {
         }
         self.state.know_kept_run();
         self.do_storage_tasks();
-        self.state.mark(&[View::Notices]);
+        self.state.mark(Change::Notices);
     }
 
     /// PendingCommands the pairs that the annotator waits for, if she has begun.

@@ -1,11 +1,50 @@
 //! The stages: what each is doing, how far it is, and which one Play trains.
 
-use super::dom;
-use crate::engine::protocol::{Origin, Stage, StageKind, StageState, StageStatus};
+use super::action::run;
+use super::{Act, Action, Page, View, dom};
+use crate::engine::protocol::{Command, Origin, Stage, StageKind, StageState, StageStatus};
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::state::State;
 use klimb_metrics::Series;
 use klimb_text::words::say;
+
+/// The stages and their files.
+pub struct Pipeline;
+
+const ACTIONS: &[Action<Pipeline>] = &[
+    Action::click("focus-stage", |_, page, act| request_of(page, act, Command::Focus)),
+    Action::click("step-stage", |_, page, act| {
+        request_of(page, act, Command::Focus);
+        request_of(page, act, Command::Step);
+    }),
+    Action::click("save-stage", |_, page, act| request_of(page, act, Command::ExportCheckpoint)),
+    Action::click("retrain", |_, page, _| page.request(Command::Retrain)),
+    Action::click("save-pairs", |_, page, _| page.request(Command::ExportPreferences)),
+    Action::click("generate-pairs", |_, page, _| page.request(Command::GeneratePreferences)),
+];
+
+impl View for Pipeline {
+    fn shows(&self) -> &'static [Change] {
+        use Change::{Failure, Metrics, Playing, Requests, Stages};
+        &[Requests, Playing, Stages, Metrics, Failure]
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+/// Asks for what is to be done with the stage that the control is of.
+fn request_of(page: &mut Page, act: &Act, command: fn(Stage) -> Command) {
+    if let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.id() == act.value) {
+        page.request(command(stage));
+    }
+}
 
 /// Points of a sparkline; a longer run is thinned out.
 const SPARK: usize = 60;
@@ -22,13 +61,8 @@ fn progress(stage: Stage) -> Option<&'static str> {
     }
 }
 
-/// The stage whose id this is.
-pub fn named(name: &str) -> Option<Stage> {
-    Stage::ALL.into_iter().find(|stage| stage.id() == name)
-}
-
 /// Writes every stage.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     for stage in Stage::ALL {
         let (id, Some(status)) = (stage.id(), state.stage(stage)) else { continue };
         dom::set_text(&format!("state-{id}"), &describe(status, state.pair_names.are_hers()));

@@ -3,11 +3,57 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
-use super::dom;
-use crate::engine::protocol::{SampleRow, SampledCompletion, Stage, StageKind, Word};
+use super::action::run;
+use super::{Act, Action, On, Page, View, dom};
+use crate::engine::protocol::{Command, SampleRow, SampledCompletion, Stage, StageKind, Word};
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::state::{State, Tint};
+use klimb_text::json;
 use klimb_text::words::{each_heard, say};
+
+/// The completions.
+pub struct Samples;
+
+const ACTIONS: &[Action<Samples>] = &[
+    Action::change("set-tint", |_, page, _| read_tint(page)),
+    Action::change("set-temperature", |_, page, _| {
+        if let Some(temperature) = json::number(&dom::select("reading").value()) {
+            page.request(Command::ReadAt(temperature));
+        }
+    }),
+    Action::on(&[On::Submit], "write-on", |_, page, act| {
+        act.prevent_default();
+        let prompt = dom::input("prompt").value().trim().to_ascii_lowercase();
+        if !prompt.is_empty() {
+            page.request(Command::SamplePrompt(prompt));
+        }
+    }),
+];
+
+impl View for Samples {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Samples, Change::Tint]
+    }
+
+    fn take_over(&mut self, page: &mut Page) {
+        read_tint(page);
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+/// Takes over what words are tinted by.
+fn read_tint(page: &mut Page) {
+    page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
+    page.state.mark(Change::Tint);
+}
 
 /// A valence that is tinted as strongly as any; the lexicon's strongest is 4.
 const STRONGEST_VALENCE: f64 = 3.0;
@@ -17,7 +63,7 @@ const STRONGEST_RATIO: f64 = 2.0;
 const FAINTEST_RATIO: f64 = 0.05;
 
 /// Writes the standing samples and those of the person's own prompt.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     dom::flag("tinted-by-sentiment", "hidden", state.tint != Tint::Sentiment);
     dom::flag("tinted-by-ratio", "hidden", state.tint != Tint::LogRatio);
     for (id, samples) in [("typed-list", &state.typed), ("sample-list", &state.samples)] {

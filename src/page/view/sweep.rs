@@ -1,14 +1,34 @@
 //! The sweep's button, which begins and cancels it, its progress and its words, under the slider.
 
-use super::sweep_workers;
-use super::{Page, dom};
+use super::action::run;
+use super::{Act, Action, Page, View, dom, sweep_workers};
 use crate::engine::protocol::{Command, Work};
+use crate::page::model::change::Change;
 use crate::page::model::state::State;
 use crate::page::model::sweep::{BETAS, plan};
 use klimb_text::words::say;
 
+/// The sweep under the slider.
+pub struct Sweep;
+
+const ACTIONS: &[Action<Sweep>] = &[Action::click("sweep", |_, page, _| press(page))];
+
+impl View for Sweep {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Requests, Change::Playing, Change::Works, Change::Sweep]
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
 /// Begins a sweep of what is in focus, or cancels the one that is on.
-pub fn press(page: &mut Page) {
+fn press(page: &mut Page) {
     if page.state.sweep.stage.is_some() {
         page.request(Command::Sweep(None));
         dom::set_text("said", say("The sweep is cancelled; its points stay, and β is where it was."));
@@ -19,7 +39,7 @@ pub fn press(page: &mut Page) {
 }
 
 /// Writes button, progress and words.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     let is_on = state.sweep.stage.is_some();
     let progress = state.works.get(&Work::Sweep);
     dom::set_text("sweep", if is_on { say("Cancel the sweep") } else { say("Sweep β") });

@@ -51,7 +51,6 @@ pub fn available(state: &State, runs: usize) -> usize {
     helpful(badge, runs, navigator.hardware_concurrency(), gigabytes)
 }
 
-#[wasm_bindgen]
 impl Page {
     /// A sweep worker tells something.
     pub fn heard(&mut self, number: u32, message: JsValue) {
@@ -71,14 +70,14 @@ impl Page {
 
 impl Page {
     /// Lets a sweep worker make a run.
-    pub(in crate::page) fn send_job(&mut self, job: WorkerJob) {
+    pub(super) fn send_job(&mut self, job: WorkerJob) {
         self.keep_workers_in_step();
         let tasks = self.sweep_workers.send(job);
         self.carry_out(tasks);
     }
 
     /// What is ordered of the person's engine, as a message, is so of the sweep workers.
-    pub(in crate::page) fn tell_sweep_workers(&mut self, command: &Command, request: &JsValue) {
+    pub(super) fn tell_sweep_workers(&mut self, command: &Command, request: &JsValue) {
         if self.sweep_workers.follow(command) {
             for worker in self.workers.workers.values() {
                 // One that is gone says so itself.
@@ -89,7 +88,7 @@ impl Page {
     }
 
     /// Sweep workers work while the sweep goes on, rest while it does, and are gone when it is over.
-    pub(in crate::page) fn keep_workers_in_step(&mut self) {
+    pub(super) fn keep_workers_in_step(&mut self) {
         let State { sweep, playing, focused, .. } = &self.state;
         let goes_on = *playing && sweep.stage == Some(*focused);
         let tasks =
@@ -98,7 +97,7 @@ impl Page {
     }
 
     /// Ends the sweep workers, and gives their jobs back: should the person's sweep go on, her engine makes these runs.
-    pub(in crate::page) fn requeue_jobs(&mut self) {
+    pub(super) fn requeue_jobs(&mut self) {
         while let Some(number) = self.sweep_workers.first() {
             self.lost(number);
         }

@@ -4,9 +4,9 @@
 use super::State;
 use crate::engine::protocol::{Event, Origin, Point, Report, Stage};
 use crate::engine::settings::Settings;
+use crate::page::model::change::Change;
 use crate::page::model::runs::RunId;
 use crate::page::model::saved_session::{SavedSession, StorageTask};
-use crate::page::model::view_id::View;
 
 impl State {
     /// A page that waits for the engine's report.
@@ -37,7 +37,7 @@ impl State {
         self.keeping.storage_tasks.retain(|chore| *chore != StorageTask::Write);
         self.focus(focus);
         self.know_kept_run();
-        self.mark(&View::ALL);
+        self.mark(Change::Everything);
     }
 
     /// Where the run on offer is the one that is on, because the page before this one kept it, it is not offered: what
@@ -79,7 +79,7 @@ impl State {
         }
         self.removals += 1;
         self.keeping.write();
-        self.mark(&View::ALL);
+        self.mark(Change::Everything);
     }
 
     /// Whether a kept run has a point that this engine measured, or its policies.

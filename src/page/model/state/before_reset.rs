@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::State;
 use crate::engine::protocol::{Inside, Stage, Work};
-use crate::page::model::view_id::View;
+use crate::page::model::change::Change;
 use klimb_metrics::MetricRow;
 
 /// What was known of the stages that a reset starts over.
@@ -36,7 +36,7 @@ impl BeforeReset {
             give(&mut self.inside, &mut state.inside, stage);
         }
         state.curves.at = None;
-        state.mark(&View::ALL);
+        state.mark(Change::Everything);
     }
 }
 
@@ -55,7 +55,7 @@ impl State {
         self.failure = self.failure.take().filter(|_| self.started.is_none());
         self.selected = None;
         self.curves.at = None;
-        self.mark(&View::ALL);
+        self.mark(Change::Everything);
     }
 
     /// Forgets the run of a stage; its points stay.
@@ -64,6 +64,6 @@ impl State {
         self.keeping.rows_changed(stage, 0);
         self.beta_changes.remove(&stage);
         self.inside.remove(&stage);
-        self.mark(&[View::Curves, View::Inside, View::Numbers]);
+        self.mark(Change::Focus);
     }
 }

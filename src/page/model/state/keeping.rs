@@ -2,10 +2,10 @@
 
 use super::State;
 use crate::engine::protocol::{Command, Point, Stage};
+use crate::page::model::change::Change;
 use crate::page::model::runs::RunId;
 use crate::page::model::saved_session::{self, Entry, SavedSession, Seen};
 use crate::page::model::temporary_settings::TemporarySettings;
-use crate::page::model::view_id::View;
 
 impl State {
     /// The number of the next order.
@@ -15,7 +15,7 @@ impl State {
 
     /// The command that takes up the run of an earlier visit, to be ordered next.
     pub fn resume(&mut self) -> Option<Command> {
-        self.mark(&[View::Notices]);
+        self.mark(Change::Notices);
         self.keeping.resume(self.pending_commands.next())
     }
 

@@ -2,8 +2,8 @@
 
 use super::State;
 use crate::engine::protocol::{PolicyKey, Stage};
+use crate::page::model::change::Change;
 use crate::page::model::runs::RunId;
-use crate::page::model::view_id::View;
 use klimb_metrics::FrontierPoint;
 
 impl State {
@@ -11,7 +11,7 @@ impl State {
     pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<PolicyKey> {
         self.open = Some((run.clone(), point.clone()));
         (self.opened, self.is_gone) = (None, false);
-        self.mark(&[View::Runs]);
+        self.mark(Change::Opened);
         self.moment()
     }
 

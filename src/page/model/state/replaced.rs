@@ -5,9 +5,9 @@ use super::State;
 use super::before_reset::BeforeReset;
 use crate::engine::protocol::{Origin, Point, Stage, StageKind};
 use crate::engine::settings::Settings;
+use crate::page::model::change::Change;
 use crate::page::model::clinic::Clinic;
 use crate::page::model::saved_session::EngineKept;
-use crate::page::model::view_id::View;
 use klimb_metrics::Method;
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl Replaced {
             state.clinic = self.clinic;
         }
         self.stages.give_back(state);
-        state.mark(&View::ALL);
+        state.mark(Change::Everything);
     }
 }
 
@@ -116,7 +116,7 @@ impl State {
             self.follow_device(kind);
             self.follow_width();
         }
-        self.mark(&View::ALL);
+        self.mark(Change::Everything);
     }
 
     /// The engine has these settings, but for what was ordered since.

@@ -148,14 +148,14 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
 #[test]
 fn play_shows_at_once_and_a_stopping_failure_ends_it() {
     let mut state = State::new(Settings::default());
-    state.take_stale();
+    state.take_changes();
     state.request(Command::Play);
-    assert!(state.playing && state.take_stale().contains(&View::Controls));
+    assert!(state.playing && state.take_changes().contains(&Change::Requests));
     let failure = |stopped| Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped };
     state.apply(Event::Failure(failure(false)));
     assert!(state.playing);
     state.apply(Event::Failure(failure(true)));
-    assert!(!state.playing && state.take_stale().contains(&View::Notices));
+    assert!(!state.playing && state.take_changes().contains(&Change::Failure));
 }
 
 #[test]

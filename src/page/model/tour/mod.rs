@@ -38,15 +38,21 @@ pub enum Move {
 }
 
 impl Move {
-    /// The move of a button of `index.html`.
-    pub fn of_button(id: &str) -> Option<Self> {
-        match id {
-            "tour-open" => Some(Self::Open),
-            "tour-back" => Some(Self::Back),
-            "tour-next" => Some(Self::Next),
-            "tour-close" => Some(Self::Close),
-            _ => None,
+    const ALL: [Self; 4] = [Self::Open, Self::Back, Self::Next, Self::Close];
+
+    /// What it is called in `index.html`, as the value of the buttons that make it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Back => "back",
+            Self::Next => "next",
+            Self::Close => "close",
         }
+    }
+
+    /// The move of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
     /// The move of a key that is pressed inside the panel or outside of it.
@@ -192,7 +198,7 @@ mod tests {
         let (open, back, next, close) = (Some(Move::Open), Some(Move::Back), Some(Move::Next), Some(Move::Close));
         assert_eq!(moves(true), [open, back, next, close, None]);
         assert_eq!(moves(false), [open, None, None, None, None]);
-        let buttons = ["tour-open", "tour-back", "tour-next", "tour-close", "play"].map(Move::of_button);
+        let buttons = ["open", "back", "next", "close", "play"].map(Move::named);
         assert_eq!(buttons, [open, back, next, close, None]);
     }
 

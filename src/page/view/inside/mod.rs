@@ -11,16 +11,41 @@ mod tokens;
 
 use web_sys::Element;
 
-use super::{Page, dom};
+use super::action::run;
+use super::{Act, Action, On, Page, View, dom};
 use crate::engine::protocol::StageKind;
+use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::state::State;
 use klimb_metrics::{LearnsFrom, Method};
 use klimb_text::words::say;
 use tokens::Place;
 
+/// The inside of a step.
+pub struct Inside;
+
+const ACTIONS: &[Action<Inside>] = &[Action::on(&[On::Click, On::Focus], "choose-token", |_, page, act| {
+    if let Some(token) = &act.element {
+        tokens::choose(&page.state, token);
+    }
+})];
+
+impl View for Inside {
+    fn shows(&self) -> &'static [Change] {
+        &[Change::Inside, Change::Focus]
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
 /// Writes the step that was looked into.
-pub fn draw(state: &State) {
+fn draw(state: &State) {
     let held = tokens::held();
     let (shown, title) = match state.focused.kind() {
         StageKind::Sft => ("inside-sft", say("Inside a step of SFT").to_owned()),
@@ -56,15 +81,6 @@ fn of_policy(method: Method) -> (&'static str, String) {
             ("inside-likelihood", say!("Inside a step of {}", method.label()))
         }
     }
-}
-
-/// Takes a click on a token, or the focus that has come to it; answers whether it was one.
-pub fn look(page: &Page, target: &Element) -> bool {
-    let token = tokens::token(target);
-    if let Some(token) = &token {
-        tokens::choose(&page.state, token);
-    }
-    token.is_some()
 }
 
 /// Walks from the token that has the focus; answers whether the key does.

@@ -48,7 +48,12 @@ pub fn button(word: &str, class: &str, place: Place) -> Element {
     let button = dom::make_written("button", class, word);
     let Place { item, side, at } = place;
     let stop = if at == 0 { "0" } else { "-1" };
-    for (name, value) in [("type", "button"), ("tabindex", stop), ("data-token", &format!("{item}-{side}-{at}"))] {
+    for (name, value) in [
+        ("type", "button"),
+        ("tabindex", stop),
+        ("data-action", "choose-token"),
+        ("data-token", &format!("{item}-{side}-{at}")),
+    ] {
         dom::set_attribute(&button, name, Some(value));
     }
     button

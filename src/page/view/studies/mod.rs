@@ -10,15 +10,55 @@ use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::Element;
 
-use super::{Page, chart, dom, notices};
+use super::action::run;
+use super::{Act, Action, Page, View, chart, dom, notices};
+use crate::engine::protocol::{Command, Extent};
+use crate::page::model::change::Change;
 use crate::page::model::state::State;
 use crate::page::model::study::Study;
-use crate::page::model::view_id::View;
 use klimb_charts::{ChartError, ChartStyle, LineChart};
 use klimb_text::words::say;
 
+/// The experiments.
+pub struct Studies;
+
+const ACTIONS: &[Action<Studies>] = &[
+    Action::click("open-study", |_, page, act| {
+        if let Some(study) = Study::named(&act.value) {
+            open(page, study);
+        }
+    }),
+    Action::click("play-win-rate", |_, page, _| page.request(Command::Contest(true))),
+    Action::click("cancel-win-rate", |_, page, _| page.request(Command::Contest(false))),
+    Action::click("run-scaling", |_, page, _| {
+        let extent = if dom::input("scaling-full").checked() { Extent::Full } else { Extent::Small };
+        page.request(Command::Scaling(Some(extent)));
+    }),
+    Action::click("cancel-scaling", |_, page, _| page.request(Command::Scaling(None))),
+];
+
+impl View for Studies {
+    fn shows(&self) -> &'static [Change] {
+        use Change::{Charts, Points, Recorded, Studies, Works};
+        &[Studies, Works, Points, Recorded, Charts]
+    }
+
+    fn take_over(&mut self, page: &mut Page) {
+        let is_open = |study: &Study| !dom::element(&format!("view-{}", study.id())).has_attribute("hidden");
+        page.state.study = Study::ALL.into_iter().find(is_open).unwrap_or(page.state.study);
+    }
+
+    fn draw(&mut self, page: &mut Page) {
+        draw(&mut page.state);
+    }
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
 /// Draws the panel that is open.
-pub fn draw(state: &mut State) {
+fn draw(state: &mut State) {
     for study in Study::ALL {
         let (name, is_open) = (study.id(), state.study == study);
         let tab = dom::element(&format!("tab-{name}"));
@@ -37,7 +77,7 @@ pub fn draw(state: &mut State) {
 /// Opens a panel by its tab.
 pub fn open(page: &mut Page, study: Study) {
     page.state.study = study;
-    page.state.mark(&[View::Studies]);
+    page.state.mark(Change::Studies);
 }
 
 /// Moves to the tab beside, as arrow keys do in a list of tabs.

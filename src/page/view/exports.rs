@@ -1,4 +1,5 @@
-//! Charts as files: the same drawing as on the page, on white paper and in one size, whatever the window's.
+//! What is exported: the numbers, a script, and charts as files: the same drawing as on the page, on white paper and in one
+//! size, whatever the window's.
 
 use plotters::coord::Shift;
 use plotters::drawing::IntoDrawingArea;
@@ -7,8 +8,10 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Blob, HtmlCanvasElement};
 
+use super::action::run;
 use super::canvas::Surface;
-use super::{Page, dom, frontier, notices, studies};
+use super::{Act, Action, Page, View, dom, frontier, notices, studies};
+use crate::page::model::change::Change;
 use crate::page::model::state::{Export, State};
 use crate::page::model::study::Study;
 use crate::page::model::{curves, export};
@@ -19,8 +22,42 @@ const SIZE: (u32, u32) = (800, 500);
 /// Pixels a unit, where a picture has pixels.
 const SHARPNESS: u32 = 2;
 
+/// The buttons of exports.
+pub struct Exports;
+
+const ACTIONS: &[Action<Exports>] = &[
+    Action::click("export-text", |_, page, act| save_text(page, &act.value)),
+    Action::click("export-chart", |_, page, act| {
+        save_chart(page, &dom::select("export-chart").value(), act.value == "svg");
+    }),
+];
+
+impl View for Exports {
+    fn shows(&self) -> &'static [Change] {
+        &[]
+    }
+
+    fn draw(&mut self, _page: &mut Page) {}
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+/// The numbers of this page, or a script for its run, as a file.
+fn save_text(page: &mut Page, which: &str) {
+    let (state, date) = (&page.state, String::from(js_sys::Date::new_0().to_iso_string()));
+    let (what, ending, text) = match which {
+        "csv" => ("run".to_owned(), "csv", export::csv(state, &date)),
+        "json" => ("run".to_owned(), "json", export::json(state, &date)),
+        _ => (format!("{}-trl", state.focused.id()), "py", export::script(state)),
+    };
+    let name = export::file_name(state, &what, ending);
+    page.state.export = Some(Export::Document { name, text });
+}
+
 /// Saves the chart of that name as SVG, or else as PNG.
-pub fn save(page: &mut Page, chart: &str, as_svg: bool) {
+fn save_chart(page: &mut Page, chart: &str, as_svg: bool) {
     let ending = if as_svg { "svg" } else { "png" };
     let what =
         if curves::IDS.contains(&chart) { format!("{}-{chart}", page.state.focused.id()) } else { chart.to_owned() };
