@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use klimb::engine::settings::Settings;
-use klimb::page::export::script;
-use klimb::page::state::State;
+use klimb::page::model::export::script;
+use klimb::page::model::state::State;
 
 fn main() -> ExitCode {
     let query = std::env::args().nth(1).unwrap_or_default();

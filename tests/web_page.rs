@@ -149,8 +149,8 @@ fn orders_come_back_as_they_were() {
         Command::SetPace(Some(4.0)),
     ];
     for (id, command) in (1..).zip(commands) {
-        let order = Order { id, command };
-        assert_eq!(round_trip(&order), order);
+        let request = Request { id, command };
+        assert_eq!(round_trip(&request), request);
     }
 }
 
@@ -207,7 +207,7 @@ fn events_come_back_as_they_were() {
 
 #[wasm_bindgen_test]
 fn a_message_of_another_version_is_refused_in_words() {
-    let error = wire::decode::<Order>("nonsense".into()).unwrap_err();
+    let error = wire::decode::<Request>("nonsense".into()).unwrap_err();
     assert!(error.to_string().contains("older version"), "{error}");
 }
 

@@ -14,19 +14,19 @@ use std::fmt::Debug;
 use std::sync::OnceLock;
 
 use klimb::charts::recorded::{Recorded, Recording};
-use klimb::engine::protocol::{Event, Kept, Order};
+use klimb::engine::protocol::{Event, Kept, Request};
 use klimb::engine::session::Snapshot;
 use klimb::engine::settings::Settings;
 use klimb::experiments::verify::{ObjectiveReference, Reference, SentimentReference};
 use klimb::experiments::{ComparisonResult, RecordedOptimum};
 use klimb::metrics::*;
 use klimb::model::Checkpoint;
-use klimb::page::annotator::Annotator;
-use klimb::page::former::FormerRuns;
-use klimb::page::kept::{Earlier, Entry, Keeper, Loaded, News};
-use klimb::page::lecture::Lecture;
-use klimb::page::lent::Lent;
-use klimb::page::receipt::Receipt;
+use klimb::page::model::annotator::Annotator;
+use klimb::page::model::imported_runs::ImportedRuns;
+use klimb::page::model::presentation::Presentation;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::saved_session::{Entry, Keeper, Loaded, News, SavedSession};
+use klimb::page::model::temporary_settings::TemporarySettings;
 use klimb::world::gold::Lexicon;
 use klimb::world::preferences::{from_jsonl, to_jsonl};
 use klimb::world::{World, WorldSettings};
@@ -116,12 +116,12 @@ fn by_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &str) -> O
 /// What the page does with the query of its address.
 fn address(bytes: &[u8]) -> Option<String> {
     let query = text(bytes);
-    let (lecture, problems, rest) = Lecture::from_query(&query);
+    let (lecture, problems, rest) = Presentation::from_query(&query);
     let (settings, errors) = Settings::from_parts(&rest);
     let told: usize =
         errors.iter().map(|error| error.to_string().len()).chain(problems.iter().map(String::len)).max().unwrap_or(0);
     assert!(told < 500, "a complaint of {told} bytes");
-    let (again, problems_again, _) = Lecture::from_query(&lecture.to_query());
+    let (again, problems_again, _) = Presentation::from_query(&lecture.to_query());
     assert_eq!((&again, problems_again.len()), (&lecture, 0));
     let (again, errors_again) = Settings::from_query(&settings.to_query());
     assert_eq!((again, errors_again.len()), (settings, 0));
@@ -146,7 +146,7 @@ fn checkpoint(bytes: &[u8]) -> Option<String> {
 
 /// Numbers that were exported before.
 fn numbers(bytes: &[u8]) -> Option<String> {
-    let read = FormerRuns::parse("file.json", bytes).ok()?;
+    let read = ImportedRuns::parse("file.json", bytes).ok()?;
     assert!(read.points().all(FrontierPoint::is_plausible));
     Some(format!("{} {:?}", read.settings, read.points().collect::<Vec<_>>()))
 }
@@ -172,7 +172,7 @@ fn kept(bytes: &[u8]) -> Option<String> {
 
 /// What the store's first form had in a folder: it is put into today's, and found there at the next visit.
 fn first(bytes: &[u8]) -> Option<String> {
-    let found = |news: Vec<News>| -> Option<Earlier> {
+    let found = |news: Vec<News>| -> Option<SavedSession> {
         news.into_iter().find_map(|news| if let News::Found(earlier) = news { Some(*earlier) } else { None })
     };
     let store = store::Texts::parse(&text(bytes));
@@ -198,7 +198,7 @@ fn session(bytes: &[u8]) -> Option<String> {
 /// What a tab keeps: an annotator's labels, and settings that are lent.
 fn tab(bytes: &[u8]) -> Option<String> {
     let text = text(bytes);
-    let lent: Option<Lent> = json::from_text(&text).ok();
+    let lent: Option<TemporarySettings> = json::from_text(&text).ok();
     let settings = lent.as_ref().map(|lent| lent.reloaded(Settings::default()).0);
     assert!(settings.is_none_or(|settings| settings.validated().is_ok()), "what was lent leaves settings of no use");
     let mut annotator = Annotator::kept(Some(&text));
@@ -255,7 +255,7 @@ fn optimum(bytes: &[u8]) -> Option<String> {
 /// Messages between the page and its worker, as JSON.
 fn message(bytes: &[u8]) -> Option<String> {
     let text = text(bytes);
-    by_json::<Vec<Order>>(&text).or_else(|| by_json::<Vec<Event>>(&text))
+    by_json::<Vec<Request>>(&text).or_else(|| by_json::<Vec<Event>>(&text))
 }
 
 /// What studies leave of a training, to be gone on with.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use klimb::json;
-use klimb::page::kept::store::{Change, Key, Store, StoreError, Transaction, Under};
+use klimb::page::model::saved_session::store::{Change, Key, Store, StoreError, Transaction, Under};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -7,7 +7,7 @@ use klimb::engine::protocol::*;
 use klimb::engine::session::Session;
 use klimb::engine::settings::Settings;
 use klimb::metrics::{FrontierPoint, Method};
-use klimb::page::clinic::{Case, Clinic};
+use klimb::page::model::clinic::{Case, Clinic};
 use pollster::block_on;
 
 /// The reference's mean gold reward.

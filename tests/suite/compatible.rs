@@ -22,16 +22,16 @@ use klimb::metrics::{
     parse_learned_optimum_csv, parse_optimum_csv, parse_scaling_csv, parse_win_rate_csv,
 };
 use klimb::model::{Checkpoint, Expectation};
-use klimb::page::annotator::Annotator;
-use klimb::page::clinic::{Case, Clinic};
-use klimb::page::former::FormerRuns;
-use klimb::page::kept::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
-use klimb::page::kept::{Earlier, Keeper, News};
-use klimb::page::lecture::Lecture;
-use klimb::page::lent::Lent;
-use klimb::page::receipt::Receipt;
-use klimb::page::tour::Tour;
-use klimb::page::trails::RunId;
+use klimb::page::model::annotator::Annotator;
+use klimb::page::model::clinic::{Case, Clinic};
+use klimb::page::model::imported_runs::ImportedRuns;
+use klimb::page::model::presentation::Presentation;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::runs::RunId;
+use klimb::page::model::saved_session::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
+use klimb::page::model::saved_session::{Keeper, News, SavedSession};
+use klimb::page::model::temporary_settings::TemporarySettings;
+use klimb::page::model::tour::Tour;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
 use pollster::block_on;
@@ -70,7 +70,7 @@ fn addresses_mean_what_they_meant() {
     let mut met = Vec::new();
     for line in lines {
         let (address, meaning) = line.split_once('\t').expect("an address, a tab and its meaning");
-        let (lecture, problems, rest) = Lecture::from_query(address);
+        let (lecture, problems, rest) = Presentation::from_query(address);
         let (settings, errors) = Settings::from_parts(&rest);
         assert!(problems.is_empty() && errors.is_empty(), "{address}: {problems:?} {errors:?}");
         let mut expected = Settings::default();
@@ -158,7 +158,7 @@ fn a_receipt_of_version_2_tells_of_each_run() {
 
 #[test]
 fn exported_numbers_are_read_and_both_forms_agree() {
-    let former = FormerRuns::parse("run.json", &bytes("run.json")).expect("it has runs");
+    let former = ImportedRuns::parse("run.json", &bytes("run.json")).expect("it has runs");
     assert_eq!(Settings::from_query(&former.settings), (of_the_visit(), vec![]));
     are_those_of_the_visit(former.points());
     assert_eq!(former.trails.len(), 3);
@@ -180,7 +180,7 @@ fn exported_numbers_are_read_and_both_forms_agree() {
 
 #[test]
 fn exported_numbers_with_the_settings_of_each_run_are_read() {
-    let former = FormerRuns::parse("run-2.json", &bytes("run-2.json")).expect("it has runs");
+    let former = ImportedRuns::parse("run-2.json", &bytes("run-2.json")).expect("it has runs");
     let points: Vec<(&str, u64, f64, f64)> = former.points().map(measured).collect();
     let step = ("dpo", 1, 0.00002781495427600645, 0.5231421875000001);
     assert_eq!(points, [step, step]);
@@ -360,7 +360,7 @@ impl Transaction for Dump {
 
 /// The run that a new visit is offered, whole, with nothing else to say.
 #[track_caller]
-fn offered(dump: &Dump) -> Box<Earlier> {
+fn offered(dump: &Dump) -> Box<SavedSession> {
     let mut news = block_on(Keeper::new(dump.clone(), "/".into(), "new".into()).look(None, 0.0));
     let Some(News::Found(earlier)) = news.pop() else { panic!("it is found, and nothing else is said: {news:?}") };
     assert_eq!((news, &earlier.missing), (vec![], &vec![]));
@@ -456,7 +456,8 @@ fn what_a_tab_and_the_browser_remember_is_read() {
     let labels = Annotator::kept(Some(&item("session", "klimb-labels")));
     assert_eq!((labels.count(), labels.goal()), (20, 20));
     assert_eq!(labels.jsonl(), text("pairs.jsonl"), "they are the pairs that were trained on");
-    let lent: Lent = serde_json::from_str(&item("session", "klimb-lent")).expect("a case of the clinic is on");
+    let lent: TemporarySettings =
+        serde_json::from_str(&item("session", "klimb-lent")).expect("a case of the clinic is on");
     let case = Case::named("no-leash").expect("the clinic has it");
     let settings = Clinic::default().run(case, Settings::default());
     let former = lent.clinic(settings).lent().map(|(case, former)| (case.id, former));

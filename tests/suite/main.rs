@@ -6,6 +6,7 @@ mod common;
 #[path = "../fuzz_targets/mod.rs"]
 mod fuzz_targets;
 
+mod actions;
 mod best_of_n;
 mod build_name;
 mod charts;

@@ -72,10 +72,13 @@ fn every_name_in_web_storage_is_in_the_chapter_and_none_besides() {
 #[test]
 fn the_database_and_the_cache_are_in_the_chapter() {
     let chapter = read("docs/promises.md");
-    let (kept, storage) = (kept(&chapter), read("src/page/storage.rs"));
+    let (kept, storage) = (kept(&chapter), read("src/page/view/session_store.rs"));
     let ours: BTreeSet<&str> = constants(&storage).collect();
     let ours: BTreeSet<&str> = ours.difference(&keys(&storage)).copied().collect();
-    assert_eq!(kept["IndexedDB"], ours, "docs/promises.md has the names on the left, src/page/storage.rs on the right");
+    assert_eq!(
+        kept["IndexedDB"], ours,
+        "docs/promises.md has the names on the left, src/page/view/session_store.rs on the right"
+    );
     assert_eq!(kept["service worker's cache"], BTreeSet::from(["klimb ADDRESS VERSION"]));
     let worker = read("www/service-worker.js");
     assert!(worker.contains("const OURS = `klimb ${registration.scope} `;") && worker.contains("OURS + VERSION"));

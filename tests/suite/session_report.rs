@@ -6,7 +6,7 @@ use crate::common::sweep::quick;
 use klimb::backend::cpu::Cpu;
 use klimb::engine::protocol::*;
 use klimb::engine::settings::Settings;
-use klimb::page::state::State;
+use klimb::page::model::state::State;
 use pollster::block_on;
 
 /// A session and the page that has heard all of it.
@@ -20,16 +20,16 @@ impl Pair {
         let mut student = Student(shipped::unopened(Cpu::new(), quick()));
         let events = block_on(student.0.open());
         let mut page = State::new(quick());
-        let start = page.order(Command::Start(quick()));
+        let start = page.request(Command::Start(quick()));
         page.apply(Event::Acknowledged(start.id));
         events.into_iter().for_each(|event| page.apply(event));
         Self { student, page }
     }
 
-    fn order(&mut self, command: Command) {
-        let order = self.page.order(command);
-        self.page.apply(Event::Acknowledged(order.id));
-        let events = self.student.handle(order.command);
+    fn request(&mut self, command: Command) {
+        let request = self.page.request(command);
+        self.page.apply(Event::Acknowledged(request.id));
+        let events = self.student.handle(request.command);
         events.into_iter().for_each(|event| self.page.apply(event));
     }
 
@@ -41,12 +41,12 @@ impl Pair {
     /// The page before this one broke down, and its last orders are answered in the midst.
     fn anew(&mut self) -> State {
         let mut anew = State::anew(Settings::default());
-        let order = anew.order(Command::Report);
-        anew.apply(Event::Acknowledged(order.id));
+        let request = anew.request(Command::Report);
+        anew.apply(Event::Acknowledged(request.id));
         anew.apply(Event::Metrics(Stage::Dpo, Vec::new()));
         anew.apply(Event::Acknowledged(17));
         assert!(anew.awaits_report());
-        self.student.handle(order.command).into_iter().for_each(|event| anew.apply(event));
+        self.student.handle(request.command).into_iter().for_each(|event| anew.apply(event));
         assert!(!anew.awaits_report());
         anew
     }
@@ -78,12 +78,12 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     let mut pair = Pair::new();
     assert_same(&pair.anew(), &pair.page);
     pair.until(point_of("sft"));
-    pair.order(Command::Step(Stage::Dpo));
+    pair.request(Command::Step(Stage::Dpo));
     pair.until(point_of("dpo"));
-    pair.order(Command::SamplePrompt("the film".into()));
+    pair.request(Command::SamplePrompt("the film".into()));
     assert_same(&pair.anew(), &pair.page);
-    pair.order(Command::SetBeta(0.2));
-    pair.order(Command::Play);
+    pair.request(Command::SetBeta(0.2));
+    pair.request(Command::Play);
     pair.until(point_of("dpo"));
     let mut anew = pair.anew();
     assert!(anew.playing, "training was not interrupted");
@@ -98,22 +98,22 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     let steps: Vec<u64> = anew.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
     assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "each row once");
 
-    pair.order(Command::Reset);
+    pair.request(Command::Reset);
     let anew = pair.anew();
     assert!(anew.undoable && !anew.metrics.contains_key(&Stage::Dpo));
     assert_same(&anew, &pair.page);
-    pair.order(Command::Undo);
+    pair.request(Command::Undo);
     assert!(
         pair.page.inside.contains_key(&Stage::Dpo) && !pair.page.metrics[&Stage::Dpo].is_empty(),
         "it knows the run again"
     );
     assert_same(&pair.anew(), &pair.page);
 
-    pair.order(Command::Focus(Stage::PpoGt));
-    pair.order(Command::Step(Stage::PpoGt));
+    pair.request(Command::Focus(Stage::PpoGt));
+    pair.request(Command::Step(Stage::PpoGt));
     pair.until(point_of("ppo-gt"));
     assert_same(&pair.anew(), &pair.page);
-    pair.order(Command::Sweep(Some(Sweep { betas: vec![1.0, 0.1], steps: 1, workers: 1 })));
+    pair.request(Command::Sweep(Some(Sweep { betas: vec![1.0, 0.1], steps: 1, workers: 1 })));
     pair.until(point_of("ppo-gt"));
     let anew = pair.anew();
     assert_eq!((anew.sweep.stage, anew.sweep.runs_elsewhere().len()), (Some(Stage::PpoGt), 1));

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use klimb::engine::protocol::Stage;
 use klimb::engine::settings::{KNOBS, Settings};
 use klimb::metrics::{DEFINITIONS, QUANTITIES};
-use klimb::page::clinic::CASES;
-use klimb::page::lecture::Lecture;
-use klimb::page::receipt::Receipt;
-use klimb::page::sweep::Sweeping;
-use klimb::page::tour::STOPS;
+use klimb::page::model::clinic::CASES;
+use klimb::page::model::presentation::Presentation;
+use klimb::page::model::receipt::Receipt;
+use klimb::page::model::sweep::SweepState;
+use klimb::page::model::tour::STOPS;
 use klimb::words;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
@@ -35,20 +35,20 @@ const REPORTED: &[&str] = &[
     "crates/klimb-text/src/json",
     "crates/klimb-network/src/model/checkpoint.rs",
     "crates/klimb-network/src/model/config.rs",
-    "src/page/address.rs",
-    "src/page/chosen.rs",
-    "src/page/controls.rs",
-    "src/page/facade.rs",
-    "src/page/files.rs",
-    "src/page/handed.rs",
-    "src/page/former",
-    "src/page/kept",
-    "src/page/lectern.rs",
-    "src/page/lecture.rs",
-    "src/page/notices.rs",
-    "src/page/receipt.rs",
-    "src/page/fetch_recorded.rs",
-    "src/page/storage.rs",
+    "src/page/view/address.rs",
+    "src/page/model/chosen_files.rs",
+    "src/page/view/controls.rs",
+    "src/page/view/page.rs",
+    "src/page/view/files.rs",
+    "src/page/model/submitted_files.rs",
+    "src/page/model/imported_runs.rs",
+    "src/page/model/saved_session",
+    "src/page/view/presentation.rs",
+    "src/page/model/presentation.rs",
+    "src/page/view/notices.rs",
+    "src/page/model/receipt.rs",
+    "src/page/view/recorded.rs",
+    "src/page/view/session_store.rs",
     "crates/klimb-text/src/text.rs",
     "crates/klimb-world/src/preferences",
     "crates/klimb-world/src/preferences.rs",
@@ -334,7 +334,7 @@ fn the_stages_that_beta_holds_are_named_in_german_too() {
     let (_, german) = catalogues().into_iter().find(|(name, _)| name == "de.json").expect("www/languages/de.json");
     words::speak(german.into_iter().collect());
     let found = [
-        Sweeping::default().words(Stage::Sft, None, false),
+        SweepState::default().words(Stage::Sft, None, false),
         words::heard("Choose DPO, PPO or PPO-GT: β holds these three."),
         words::heard("Choose DPO, PPO, PPO-GT or another: β holds these four."),
     ];
@@ -358,7 +358,7 @@ fn complaints_of_every_kind() -> Vec<String> {
         let twice = format!("{0}=1&{0}=2&{0}s=1", knob.name);
         told.extend(Settings::from_query(&twice).1.iter().map(ToString::to_string));
     }
-    told.extend(Lecture::from_query("hide=x&type=y").1);
+    told.extend(Presentation::from_query("hide=x&type=y").1);
     for receipt in ["", "{\"receipt\":2}", "{\"receipt\":2,\"receipt\":2}", "{\"receipt\":1e999}"] {
         told.extend(Receipt::parse(receipt).err());
     }

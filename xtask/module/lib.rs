@@ -3,4 +3,4 @@
 #![cfg(target_arch = "wasm32")]
 
 pub use klimb::engine::worker::Worker;
-pub use klimb::page::Page;
+pub use klimb::page::App;

@@ -1,6 +1,6 @@
 //! The whole contract between the page and its worker: [`Command`]s go down, [`Event`]s come up.
 //!
-//! The page sends one [`Order`] at a time; the worker acknowledges it at the next slice boundary and posts events in
+//! The page sends one [`Request`] at a time; the worker acknowledges it at the next slice boundary and posts events in
 //! batches, at most one per frame. Every number here is finite unless its words say otherwise; KL is in nats, rewards
 //! are gold rewards in [0, 1], seconds are wall-clock seconds.
 //!
@@ -32,7 +32,7 @@ use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRat
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub struct Request {
     /// Counts up from 1 within a page.
     pub id: u32,
     /// What to do.

@@ -1,7 +1,7 @@
-//! The worker's loop: takes orders, drives the session a slice at a time, and posts events, at most one batch a frame.
+//! The worker's loop: takes requests, drives the session a slice at a time, and posts events, at most one batch a frame.
 //! Wasm alone, and thin: what training means is the session's business.
 //!
-//! Between two slices the loop returns to the browser's message queue, so that an order waits for one slice at most;
+//! Between two slices the loop returns to the browser's message queue, so that a request waits for one slice at most;
 //! a slice awaits each submit before it sends the next, so at most one is in flight.
 
 pub mod adapter;
@@ -21,7 +21,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 
 use machine::Machine;
 
-use super::protocol::{Command, Event, Failure, JobNews, JobReport, Order};
+use super::protocol::{Command, Event, Failure, JobNews, JobReport, Request};
 
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;
@@ -34,7 +34,7 @@ type DeviceWatch = Rc<dyn Fn()>;
 pub struct Worker(Rc<EventLoop>);
 
 struct EventLoop {
-    orders: RefCell<VecDeque<Order>>,
+    requests: RefCell<VecDeque<Request>>,
     events: RefCell<Vec<Event>>,
     /// Whether the loop is on; it ends when there is nothing to do.
     running: Cell<bool>,
@@ -55,7 +55,7 @@ impl Worker {
     pub fn new() -> Result<Self, JsValue> {
         report_panics();
         Ok(Self(Rc::new(EventLoop {
-            orders: RefCell::default(),
+            requests: RefCell::default(),
             events: RefCell::default(),
             running: Cell::new(false),
             posted: Cell::new(f64::NEG_INFINITY),
@@ -66,10 +66,10 @@ impl Worker {
         })))
     }
 
-    /// Takes up an order of the page. Returns at once; the loop obeys at the next slice boundary.
+    /// Takes up a request of the page. Returns at once; the loop obeys at the next slice boundary.
     pub fn receive(&self, message: JsValue) {
-        match wire::decode::<Order>(message) {
-            Ok(order) => self.0.orders.borrow_mut().push_back(order),
+        match wire::decode::<Request>(message) {
+            Ok(request) => self.0.requests.borrow_mut().push_back(request),
             Err(error) => self
                 .0
                 .events
@@ -103,12 +103,12 @@ impl EventLoop {
         let mut machine = self.machine.borrow_mut();
         let watch = self.device_watch();
         loop {
-            while let Some(order) = self.next_order() {
-                self.push(vec![Event::Acknowledged(order.id)]);
-                if let Command::SetPace(pace) = order.command {
+            while let Some(request) = self.next_request() {
+                self.push(vec![Event::Acknowledged(request.id)]);
+                if let Command::SetPace(pace) = request.command {
                     self.pace.set(pace.map_or(0.0, |steps_per_second| 1000.0 / steps_per_second));
                 } else {
-                    let events = machine.handle(order.command, &watch).await;
+                    let events = machine.handle(request.command, &watch).await;
                     self.push(events);
                 }
             }
@@ -126,8 +126,8 @@ impl EventLoop {
                 if rest > 0.0 { self.sleep(rest).await } else { self.give_way().await }
             } else {
                 self.post_if(true);
-                // An order may have come while the last one was handled; whoever sends the next finds the loop ended.
-                if self.orders.borrow().is_empty() && !self.has_device_failed.get() {
+                // A request may have come while the last one was handled; whoever sends the next finds the loop ended.
+                if self.requests.borrow().is_empty() && !self.has_device_failed.get() {
                     self.running.set(false);
                     return;
                 }
@@ -135,8 +135,8 @@ impl EventLoop {
         }
     }
 
-    fn next_order(&self) -> Option<Order> {
-        self.orders.borrow_mut().pop_front()
+    fn next_request(&self) -> Option<Request> {
+        self.requests.borrow_mut().pop_front()
     }
 
     fn push(&self, events: Vec<Event>) {
@@ -162,12 +162,12 @@ impl EventLoop {
         let _ = JsFuture::from(turn).await;
     }
 
-    /// Waits, posting what there is: a slow pace must not hold back events. Long waits are cut so that orders are
+    /// Waits, posting what there is: a slow pace must not hold back events. Long waits are cut so that requests are
     /// taken up in time.
     async fn sleep(&self, milliseconds: f64) {
         self.post_if(true);
         let until = now() + milliseconds;
-        while now() < until && self.orders.borrow().is_empty() {
+        while now() < until && self.requests.borrow().is_empty() {
             pause((until - now()).clamp(0.0, 50.0) as i32).await;
         }
     }

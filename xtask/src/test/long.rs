@@ -90,7 +90,7 @@ fn lengthened(folder: &Path, ending: &str) -> Result<Vec<String>> {
     Ok(names.into_iter().collect())
 }
 
-/// The paths of the library's modules that read one of the variables, as `page::kept`.
+/// The paths of the library's modules that read one of the variables, as `page::model::saved_session`.
 fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
     let module = |file: &String| {
         let path = file.trim_end_matches(".rs");

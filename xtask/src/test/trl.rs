@@ -78,7 +78,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     fs::write(folder.join("pairs.jsonl"), pairs)?;
     for run in RUNS {
         let what = format!("Running the exported script with TRL: {}, {}", run.method, run.loss);
-        step(&what, "read what it said below; the script is made by src/page/export", || {
+        step(&what, "read what it said below; the script is made by src/page/model/export", || {
             run.check(workspace, &python, &folder, ended)
         })?;
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_script_names_the_versions_that_it_is_run_with() {
-        let script = include_str!("../../../src/page/export/script.rs");
+        let script = include_str!("../../../src/page/model/export/script.rs");
         let version = |name: &str| {
             PACKAGES.iter().find_map(|it| it.strip_prefix(name)?.strip_prefix("==")).expect("a pinned package")
         };

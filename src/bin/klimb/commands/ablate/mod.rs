@@ -93,7 +93,7 @@ enum PartFile {
         points: Vec<AblationPoint>,
     },
     /// Of a version whose parts had no checksum.
-    Earlier(Vec<AblationPoint>),
+    SavedSession(Vec<AblationPoint>),
 }
 
 /// What a run is: its points do not tell all of it, and one that diverged at once has none.
@@ -202,7 +202,7 @@ impl Work<'_> {
         }
         let (identity, points) = match part_file::read(&path)? {
             PartFile::Checked { run, points } => (run, points),
-            PartFile::Earlier(points) => (None, points),
+            PartFile::SavedSession(points) => (None, points),
         };
         let about = |problem: String| Failure::about(path.display(), format!("{problem}; {}", files::DONE_AGAIN));
         let (arm, run) = (&self.settings.arms[part.arm], self.settings.run(part));

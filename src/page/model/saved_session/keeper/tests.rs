@@ -1,0 +1,492 @@
+//! A session that is saved, natively, with each call of the store failing in turn. `interleavings` has two tabs in random order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::*;
+use crate::engine::protocol::{BackendKind, Badge, Event, Kept, KeptPolicy, Ready, Stage};
+use crate::engine::settings::Settings;
+use crate::page::model::fixtures;
+use crate::page::model::saved_session::memory::{Memory, alone};
+use crate::page::model::saved_session::{Seen, StorageTask};
+use crate::page::model::state::State;
+use klimb_metrics::MetricRow;
+use klimb_text::json;
+
+pub(in crate::page::model::saved_session) const FOLDER: &str = "/klimb/";
+pub(in crate::page::model::saved_session) const HOUR: f64 = 3_600_000.0;
+
+/// A page that trains DPO: every number in it is its own, so that whatever is mixed is seen.
+pub(in crate::page::model::saved_session) struct Tab {
+    pub state: State,
+    pub visit: String,
+    run: u32,
+    step: u64,
+    /// The policies behind the points of the engine that it has.
+    pub policies: Vec<SavedPolicy>,
+    /// What the tab's own storage has.
+    pub former: Option<String>,
+}
+
+impl Tab {
+    pub fn new(visit: String, former: Option<String>) -> Self {
+        let mut state = State::new(Settings::default());
+        state.apply(ready());
+        Self { state, visit, run: 1, step: 0, policies: Vec::new(), former }
+    }
+
+    /// One more point, with `rows` steps behind it.
+    pub fn train(&mut self, rows: u64, number: f64) {
+        let row = |step| MetricRow::new(step, &[("loss", number + step as f64)]);
+        self.state.apply(Event::Metrics(Stage::Dpo, (self.step + 1..=self.step + rows).map(row).collect()));
+        self.step += rows;
+        let mut point = fixtures::point(self.run, "dpo", self.step);
+        point.point.gold_reward = number;
+        let checkpoint = format!("{} {number}", self.visit).into_bytes();
+        self.state.apply(Event::Point(point.clone()));
+        let policy = KeptPolicy { stage: Stage::Dpo, run: self.run, last: self.run, seconds: number, checkpoint };
+        self.policies.push(SavedPolicy {
+            stage: Stage::Dpo,
+            point,
+            seconds: number,
+            checkpoint: policy.checkpoint.clone(),
+        });
+        let kept = Kept { policies: vec![policy], ..fixtures::kept(Settings::default(), Stage::Dpo) };
+        self.state.apply(Event::Kept(Box::new(kept)));
+    }
+
+    /// What is to be written now, and what a visit must find of it.
+    pub fn save(&mut self, when: f64) -> (Entry, SavedSession) {
+        self.state.keeping.storage_tasks.clear();
+        let entry = self.state.entry(when);
+        let mut seen: Seen = json::from_text(&entry.page).expect("a page");
+        seen.metrics = self.state.metrics.clone();
+        let mut engine = entry.engine.clone().expect("an engine");
+        engine.saved_policies.clone_from(&self.policies);
+        let visit = self.visit.clone();
+        (
+            entry,
+            SavedSession {
+                visit,
+                is_open: false,
+                may_be_open: false,
+                when,
+                seen,
+                engine: Some(engine),
+                missing: Vec::new(),
+            },
+        )
+    }
+
+    /// Takes up what is offered.
+    pub fn resume(&mut self) {
+        let earlier = self.state.keeping.offer.clone().expect("an offer");
+        let command = self.state.resume().expect("a command");
+        let request = self.state.request(command);
+        self.state.apply(Event::Acknowledged(request.id));
+        self.state.apply(ready());
+        let engine = earlier.engine.expect("an engine");
+        (self.policies, self.run) = (engine.saved_policies.clone(), engine.policies[0].run);
+        self.step = self.policies.last().map_or(0, |policy| policy.point.point.step);
+        self.step = self.step.max(self.state.metrics.get(&Stage::Dpo).map_or(0, |rows| rows.last().unwrap().step));
+    }
+}
+
+pub(in crate::page::model::saved_session) fn ready() -> Event {
+    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: String::new(), remedy: None };
+    Event::Ready(Ready { backend: badge, parameters: 1, vocabulary: 1, width: 32, layers: 1, words: Vec::new() })
+}
+
+pub(in crate::page::model::saved_session) fn keeper(memory: &Memory, visit: &str) -> Keeper<Memory> {
+    if let Some(open) = &mut memory.shared().open {
+        open.insert(visit.into());
+    }
+    Keeper::new(memory.of(visit), FOLDER.into(), visit.into())
+}
+
+pub(in crate::page::model::saved_session) fn close(memory: &Memory, visit: &str) {
+    if let Some(open) = &mut memory.shared().open {
+        open.remove(visit);
+    }
+    memory.shared().held.retain(|_, holder| holder != visit);
+}
+
+/// Whatever any visit would find in the store.
+pub(in crate::page::model::saved_session) fn stored(memory: &Memory) -> BTreeMap<String, SavedSession> {
+    stored_since(memory, &mut Known::new())
+}
+
+/// What was read of a visit, and of which values.
+pub(in crate::page::model::saved_session) type Known =
+    BTreeMap<String, (Vec<(Key, Rc<serde_json::Value>)>, SavedSession)>;
+
+/// The same where most of it is known: what is made of the same values is not read again.
+pub(in crate::page::model::saved_session) fn stored_since(
+    memory: &Memory,
+    known: &mut Known,
+) -> BTreeMap<String, SavedSession> {
+    // Looked at from aside: neither a failure nor a transaction of a page is touched.
+    let aside = Memory::default();
+    aside.shared().values.clone_from(&memory.shared().values);
+    let nobody = keeper(&aside, "nobody");
+    let sets = alone(nobody.sets()).expect("sets");
+    known.retain(|visit, _| sets.iter().any(|set| set.visit == *visit));
+    for Set { visit, .. } in &sets {
+        let is_its = |key: &Key| matches!(key, Key::Part { visit: its, .. } if its == visit);
+        let parts = aside.shared().values.clone().into_iter().filter(|(key, _)| is_its(key)).collect::<Vec<_>>();
+        let is_same = |(one, other): (&(Key, Rc<_>), &(Key, Rc<_>))| one.0 == other.0 && Rc::ptr_eq(&one.1, &other.1);
+        let is_known = |(of, _): &(Vec<_>, SavedSession)| of.len() == parts.len() && of.iter().zip(&parts).all(is_same);
+        if !known.get(visit).is_some_and(is_known) {
+            let loaded = alone(nobody.load(visit)).expect("a store").expect("a set").expect("an entry");
+            let earlier = loaded.read(visit.clone(), false).expect("a run");
+            known.insert(visit.clone(), (parts, earlier));
+        }
+    }
+    known.iter().map(|(visit, (_, earlier))| (visit.clone(), earlier.clone())).collect()
+}
+
+/// The same, but for the oldest policies.
+pub(in crate::page::model::saved_session) fn is_but_for_oldest(found: &SavedSession, whole: &SavedSession) -> bool {
+    let (Some(engine), Some(all)) = (&found.engine, &whole.engine) else { return false };
+    let mut as_whole = found.clone();
+    as_whole.engine.as_mut().expect("an engine").saved_policies.clone_from(&all.saved_policies);
+    all.saved_policies.ends_with(&engine.saved_policies) && as_whole == *whole
+}
+
+pub(in crate::page::model::saved_session) fn has_trouble(news: &[News]) -> bool {
+    news.iter().any(|it| matches!(it, News::Trouble(_)))
+}
+
+/// A store with these visits, each saved after two points, of which the first `closed` are not open any more.
+pub(in crate::page::model::saved_session) fn with_visits(
+    visits: &[&str],
+    closed: usize,
+) -> (Memory, Vec<(Tab, Keeper<Memory>, SavedSession)>) {
+    let memory = Memory::default();
+    memory.shared().open = Some(BTreeSet::new());
+    let each = visits.iter().enumerate().map(|(number, visit)| {
+        let (mut tab, mut keeper) = (Tab::new((*visit).into(), None), keeper(&memory, visit));
+        let mut found = None;
+        for turn in 0..2 {
+            tab.train(100, number as f64 + 0.1 * f64::from(turn));
+            let (entry, earlier) = tab.save(HOUR * (number as f64 + 1.0) + f64::from(turn));
+            assert_eq!(alone(keeper.save(entry)), [News::Saved]);
+            found = Some(earlier);
+        }
+        if number < closed {
+            close(&memory, visit);
+        }
+        (tab, keeper, found.expect("it was saved"))
+    });
+    let each = each.collect();
+    (memory, each)
+}
+
+/// Lets one call after another fail. `attempt` is given the error to come, and answers whether it came.
+fn at_every_call(attempt: impl Fn(usize, StoreError) -> bool) -> usize {
+    let errors = [StoreError::Full, StoreError::Failed("torn".into())];
+    let mut count = 0;
+    for error in errors {
+        count += (1..).take_while(|call| attempt(*call, error.clone())).count();
+    }
+    assert!(count > 6, "too few calls failed: {count}");
+    count
+}
+
+fn fail(memory: &Memory, call: usize, error: StoreError) {
+    let mut shared = memory.shared();
+    shared.fails = Some((shared.calls + call, error));
+}
+
+fn has_failed(memory: &Memory) -> bool {
+    memory.shared().fails.take().is_none()
+}
+
+pub(in crate::page::model::saved_session) fn found(news: &[News]) -> Option<&SavedSession> {
+    news.iter().find_map(|it| match it {
+        News::Found(earlier) => Some(&**earlier),
+        News::Broken(_) | News::Trouble(_) | News::Failed(_) | News::Saved | News::Gone(_) => None,
+    })
+}
+
+#[test]
+fn a_save_that_fails_at_any_call_leaves_the_last_one_and_the_next_is_whole() {
+    let count = at_every_call(|call, error| {
+        let (memory, mut all) = with_visits(&["one", "two"], 1);
+        let (mut tab, mut keeper, before) = all.pop().expect("two");
+        let other = all.pop().expect("one").2;
+        tab.train(100, 7.0);
+        let (entry, after) = tab.save(10.0 * HOUR);
+        fail(&memory, call, error);
+        let news = alone(keeper.save(entry));
+        let found = stored(&memory);
+        match news.as_slice() {
+            [News::Saved] => assert_eq!(found["two"], after),
+            [News::Saved, News::Trouble(text)] => {
+                assert!(text.contains("full") && is_but_for_oldest(&found["two"], &after), "{text}");
+            }
+            [News::Failed(text)] => {
+                assert!(text.contains("What was kept before stands"), "{text}");
+                assert_eq!(found["two"], before);
+            }
+            news => panic!("{news:?}"),
+        }
+        assert_eq!(found["one"], other);
+        let has_failed = has_failed(&memory);
+        if !news.contains(&News::Saved) {
+            tab.train(100, 8.0);
+            let (entry, after) = tab.save(11.0 * HOUR);
+            assert_eq!(alone(keeper.save(entry)), [News::Saved]);
+            assert_eq!(stored(&memory)["two"], after, "with all that could not be kept before");
+        }
+        has_failed
+    });
+    println!("{count} calls of a save failed");
+}
+
+#[test]
+fn a_look_that_fails_at_any_call_loses_nothing_and_the_next_offers_it() {
+    let visits = ["e", "d", "c", "b", "a"];
+    let count = at_every_call(|call, error| {
+        let (memory, all) = with_visits(&visits, 5);
+        fail(&memory, call, error);
+        let news = alone(keeper(&memory, "new").look(None, 20.0 * HOUR));
+        assert!(found(&news).is_some() || has_trouble(&news), "{news:?}");
+        let left = stored(&memory);
+        assert!(all[2..].iter().all(|(_, _, it)| left[&it.visit] == *it), "the newest three are there");
+        let has_failed = has_failed(&memory);
+        let news = alone(keeper(&memory, "next").look(None, 20.0 * HOUR));
+        assert_eq!(found(&news), Some(&all[4].2));
+        assert_eq!(stored(&memory).keys().collect::<Vec<_>>(), ["a", "b", "c"], "and no more than three are kept");
+        has_failed
+    });
+    println!("{count} calls of a look failed");
+}
+
+#[test]
+fn a_resumed_run_takes_the_place_of_the_old_one_in_one_step_whichever_call_fails() {
+    let count = at_every_call(|call, error| {
+        let (memory, mut all) = with_visits(&["one"], 1);
+        let before = all.pop().expect("one").2;
+        let (mut tab, mut keeper) = (Tab::new("two".into(), None), keeper(&memory, "two"));
+        alone(keeper.look(None, 5.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
+        tab.resume();
+        assert_eq!(tab.policies, before.engine.as_ref().expect("an engine").saved_policies);
+        tab.train(10, 7.0);
+        let (entry, after) = tab.save(10.0 * HOUR);
+        fail(&memory, call, error);
+        let news = alone(keeper.save(entry));
+        let left = stored(&memory);
+        if news.contains(&News::Saved) {
+            assert_eq!(left.keys().collect::<Vec<_>>(), ["two"]);
+            assert!(left["two"] == after || is_but_for_oldest(&left["two"], &after));
+        } else {
+            assert_eq!(left, BTreeMap::from([("one".to_owned(), before)]));
+        }
+        has_failed(&memory)
+    });
+    println!("{count} calls of a resume failed");
+}
+
+#[test]
+fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() {
+    for tells in [true, false] {
+        let (memory, _) = with_visits(&["one"], 1);
+        if !tells {
+            memory.shared().open = None;
+        }
+        let mut tabs = ["two", "three"].map(|visit| (Tab::new(visit.into(), None), keeper(&memory, visit)));
+        for (tab, keeper) in &mut tabs {
+            alone(keeper.look(None, 5.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
+        }
+        let [(one, its), (other, others)] = &mut tabs;
+        one.resume();
+        assert_eq!(
+            one.state.keeping.storage_tasks,
+            [StorageTask::Hold("one".into()), StorageTask::Write],
+            "what is resumed is written at once"
+        );
+        let (entry, whole) = one.save(6.0 * HOUR);
+        assert_eq!(alone(its.save(entry)), [News::Saved]);
+        assert_eq!(stored(&memory)["two"], whole);
+        other.state.keeping.dismiss();
+        assert_eq!(
+            (other.state.keeping.asks_again(), other.state.keeping.storage_tasks.len()),
+            (!tells, usize::from(tells))
+        );
+        if !tells {
+            other.state.keeping.dismiss();
+        }
+        let Some(StorageTask::Forget(saved)) = other.state.keeping.storage_tasks.pop() else {
+            panic!("it is to be forgotten")
+        };
+        let news = alone(others.forget(&saved));
+        assert_eq!(stored(&memory)["two"], whole, "it stays");
+        if tells {
+            assert_eq!(news, [News::Trouble(NO_LONGER_THERE.into())]);
+        }
+        close(&memory, "two");
+        let news = alone(keeper(&memory, "four").look(Some("two"), 7.0 * HOUR));
+        let offered = found(&news).expect("an offer");
+        assert_eq!((offered.visit.as_str(), offered.may_be_open), ("two", !tells));
+    }
+}
+
+#[test]
+fn a_run_that_has_gone_on_since_it_was_offered_is_not_said_to_be_gone() {
+    let (memory, mut all) = with_visits(&["one"], 1);
+    memory.shared().open = None;
+    let mut other = keeper(&memory, "two");
+    let offered = found(&alone(other.look(None, 5.0 * HOUR))).expect("an offer").saved();
+    let (tab, its, _) = &mut all[0];
+    tab.train(1, 7.0);
+    let (entry, whole) = tab.save(6.0 * HOUR);
+    assert_eq!(alone(its.save(entry)), [News::Saved]);
+    let news = alone(other.forget(&offered));
+    assert_eq!(news[0], News::Trouble(HAS_GONE_ON.into()));
+    let now = found(&news).map(|it| (it.when, &it.engine));
+    assert!(now == Some((whole.when, &whole.engine)), "it is offered as it is now");
+}
+
+#[test]
+fn a_discard_that_fails_at_any_call_is_whole_or_is_not() {
+    let count = at_every_call(|call, error| {
+        let (memory, all) = with_visits(&["one", "two"], 2);
+        let mut keeper = keeper(&memory, "three");
+        fail(&memory, call, error);
+        let news = alone(keeper.forget(&all[1].2.saved()));
+        let left = stored(&memory);
+        assert_eq!(left["one"], all[0].2, "the other is not touched");
+        assert!(left.get("two").is_none_or(|it| *it == all[1].2));
+        let is_done = !left.contains_key("two");
+        assert!(is_done || has_trouble(&news), "it is said: {news:?}");
+        assert!(!is_done || has_trouble(&news) || found(&news) == Some(&all[0].2), "the next is offered: {news:?}");
+        has_failed(&memory)
+    });
+    println!("{count} calls of a discard failed");
+}
+
+/// What the store's first form had, as it was written then.
+fn first_form(memory: &Memory, earlier: &SavedSession, format: u32) {
+    let mut engine = earlier.engine.clone().expect("an engine");
+    let policies = std::mem::take(&mut engine.saved_policies);
+    let mut seen = earlier.seen.clone();
+    let rows = seen.metrics.get(&Stage::Dpo).expect("rows").clone();
+    let (stretch, newest) = rows.split_at(128);
+    seen.metrics.insert(Stage::Dpo, newest.to_vec());
+    let slots: Vec<usize> = (0..policies.len()).collect();
+    let entry = serde_json::json!({
+        "format": format, "when": earlier.when, "page": json::to_text(&seen), "engine": engine,
+        "moments": slots, "stretches": [["Dpo", [0]]],
+    });
+    let mut shared = memory.shared();
+    let mut put = |key: String, value| drop(shared.values.insert(Key::First(key), Rc::new(value)));
+    put(FOLDER.into(), entry);
+    for (slot, policy) in policies.iter().enumerate() {
+        put(format!("{FOLDER}#{slot}"), serde_json::to_value(policy).expect("a policy"));
+    }
+    put(format!("{FOLDER}#rows000000"), json::to_text(&stretch).into());
+    put("/klimb/other/".into(), serde_json::json!({"format": 1}));
+}
+
+#[test]
+fn what_the_first_form_kept_is_taken_over_whichever_call_fails() {
+    let (_, mut all) = with_visits(&["first-3600001"], 0);
+    let before = all.pop().expect("one").2;
+    let count = at_every_call(|call, error| {
+        let memory = Memory::default();
+        memory.shared().open = Some(BTreeSet::new());
+        first_form(&memory, &before, 1);
+        let written = memory.shared().values.clone();
+        fail(&memory, call, error);
+        let news = alone(keeper(&memory, "new").look(None, 5.0 * HOUR));
+        let is_taken_over = !stored(&memory).is_empty();
+        assert!(is_taken_over || memory.shared().values == written, "all of it or nothing");
+        assert!(found(&news).is_some() || has_trouble(&news), "{news:?}");
+        let has_failed = has_failed(&memory);
+        let news = alone(keeper(&memory, "next").look(None, 5.0 * HOUR));
+        assert_eq!(found(&news), Some(&before));
+        let left: Vec<Key> =
+            memory.shared().values.keys().filter(|key| matches!(key, Key::First(_))).cloned().collect();
+        assert_eq!(left, [Key::First("/klimb/other/".into())], "another folder's is not touched");
+        has_failed
+    });
+    println!("{count} calls of taking over the first form failed");
+}
+
+#[test]
+fn what_a_newer_page_kept_is_left_alone_and_said() {
+    let (memory, all) = with_visits(&["old", "new"], 2);
+    let is_of =
+        |key: &Key, wanted: Kind| matches!(key, Key::Part { visit, kind, .. } if visit == "new" && *kind == wanted);
+    for wanted in [Kind::Head, Kind::Entry] {
+        let mut shared = memory.shared();
+        let (_, value) = shared.values.iter_mut().find(|(key, _)| is_of(key, wanted)).expect("a part");
+        Rc::make_mut(value)["format"] = (FORMAT + 1).into();
+    }
+    let written = memory.shared().values.clone();
+    let mut keeper = keeper(&memory, "now");
+    let news = alone(keeper.look(None, 5.0 * HOUR));
+    assert_eq!((news.first(), found(&news)), (Some(&News::Trouble(NEWER_RUN.into())), Some(&all[0].2)));
+    assert_eq!(memory.shared().values, written);
+    let memory = Memory::default();
+    first_form(&memory, &all[0].2, 9);
+    let written = memory.shared().values.clone();
+    let news = alone(self::keeper(&memory, "now").look(None, 5.0 * HOUR));
+    assert_eq!((news, &memory.shared().values), (vec![News::Trouble(NEWER_RUN.into())], &written));
+}
+
+#[test]
+fn a_set_that_cannot_be_read_is_removed_and_the_next_is_offered() {
+    let (memory, all) = with_visits(&["old", "new"], 2);
+    let entry = |key: &Key| matches!(key, Key::Part { visit, kind: Kind::Entry, .. } if visit == "new");
+    memory
+        .shared()
+        .values
+        .iter_mut()
+        .filter(|(key, _)| entry(key))
+        .for_each(|(_, value)| Rc::make_mut(value)["page"] = "{".into());
+    let news = alone(keeper(&memory, "now").look(None, 5.0 * HOUR));
+    assert!(matches!(&news[..], [News::Broken(reason), News::Found(_)] if reason.contains("EOF")), "{news:?}");
+    assert_eq!(found(&news), Some(&all[0].2));
+    assert_eq!(stored(&memory).keys().collect::<Vec<_>>(), ["old"]);
+}
+
+#[test]
+fn a_store_that_may_not_be_used_is_asked_once() {
+    for error in [StoreError::Absent("it is switched off".into()), StoreError::Newer] {
+        let memory = Memory::default();
+        fail(&memory, 1, error.clone());
+        let (mut tab, mut keeper) = (Tab::new("one".into(), None), keeper(&memory, "one"));
+        assert_eq!(alone(keeper.look(None, HOUR)), [News::Trouble(error.to_string())]);
+        let calls = memory.shared().calls;
+        tab.train(1, 1.0);
+        assert_eq!((alone(keeper.save(tab.save(HOUR).0)), memory.shared().calls), (vec![], calls));
+    }
+}
+
+#[test]
+fn two_tabs_that_resume_one_run_go_on_in_sets_of_their_own() {
+    let (memory, mut all) = with_visits(&["one"], 1);
+    let before = all.pop().expect("one").2;
+    let mut tabs = ["two", "three"].map(|visit| {
+        let (mut tab, mut keeper) = (Tab::new(visit.into(), None), keeper(&memory, visit));
+        alone(keeper.look(None, 5.0 * HOUR)).into_iter().for_each(|news| drop(tab.state.keeping.hear(news)));
+        tab.resume();
+        (tab, keeper)
+    });
+    for (number, (tab, keeper)) in tabs.iter_mut().enumerate() {
+        tab.train(10, 10.0 + number as f64);
+        let (entry, after) = tab.save((6.0 + number as f64) * HOUR);
+        assert_eq!(alone(keeper.save(entry)), [News::Saved]);
+        assert_eq!(stored(&memory)[&tab.visit], after);
+    }
+    assert_eq!(stored(&memory).keys().collect::<Vec<_>>(), ["three", "two"], "{before:?}");
+    // A third is offered the newest as a copy, and what it discards stays: its page is open.
+    let mut third = keeper(&memory, "four");
+    let news = alone(third.look(None, 9.0 * HOUR));
+    let offered = found(&news).expect("an offer").clone();
+    assert_eq!((offered.visit.as_str(), offered.is_open), ("three", true));
+    assert_eq!(alone(third.forget(&offered.saved())), []);
+    assert_eq!(stored(&memory).len(), 2);
+}

@@ -1,0 +1,58 @@
+//! Takes former runs into the chart, and says what came of it.
+
+use super::action::run;
+use super::{Act, Action, Page, View, dom};
+use crate::page::model::change::Change;
+use crate::page::model::{accepted_files, imported_runs};
+
+/// The runs out of files.
+pub struct ImportedRuns;
+
+const ACTIONS: &[Action<ImportedRuns>] = &[Action::click("clear-imported-runs", |_, page, _| {
+    page.state.imported_runs.clear();
+    dom::set_text("former-said", "");
+    show(page);
+})];
+
+impl View for ImportedRuns {
+    fn shows(&self) -> &'static [Change] {
+        &[]
+    }
+
+    fn take_over(&mut self, _page: &mut Page) {
+        dom::flag("former", "hidden", true);
+        dom::set_text("former-said", "");
+    }
+
+    fn draw(&mut self, _page: &mut Page) {}
+
+    fn act(&mut self, page: &mut Page, act: &Act) -> bool {
+        run(ACTIONS, self, page, act)
+    }
+}
+
+/// Shows the runs of a file of numbers; a file of the same name is replaced.
+///
+/// # Errors
+/// Why it cannot be used, as a clause; nothing is replaced.
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
+    let former = imported_runs::ImportedRuns::parse(file, bytes)?;
+    let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
+    let said = accepted_files::numbers(&former, before);
+    page.state.accepted_files.push(said);
+    dom::set_text(
+        "former-said",
+        &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
+    );
+    dom::set_text("former-address", &say!("open the settings of {}", file));
+    dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
+    page.state.imported_runs.retain(|other| other.file != former.file);
+    page.state.imported_runs.push(former);
+    show(page);
+    Ok(())
+}
+
+fn show(page: &mut Page) {
+    dom::flag("former", "hidden", page.state.imported_runs.is_empty());
+    page.state.mark(Change::Shown);
+}
