@@ -15,7 +15,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Under every chapter that nobody writes by hand.
 const MADE: &str = "This chapter is made from the code by `cargo xtask docs --generate`.\n";
 /// The commands that train or draw for longer than a moment, and what each is given instead of what the book gives it, so that
-/// it is soon over.
+/// it is soon over; an empty value takes the flag away.
 const LONG: &[(&str, &[(&str, &str)])] = &[
     ("pretrain", &[("--steps", "2")]),
     ("sft", &[("--steps", "2")]),
@@ -27,7 +27,7 @@ const LONG: &[(&str, &[(&str, &str)])] = &[
     ("sweep", &[("--preset", "smoke")]),
     ("scaling", &[("--preset", "smoke")]),
     ("compare", &[("--preset", "smoke")]),
-    ("ablate", &[("--preset", "smoke"), ("--seeds", "1"), ("--factor", "unembedding")]),
+    ("ablate", &[("--preset", "smoke"), ("--seeds", ""), ("--factor", "unembedding")]),
     ("hack", &[("--preset", "smoke")]),
     ("winrate", &[("--best-of", "2"), ("--instances", "16"), ("--temperatures", "1")]),
 ];
@@ -254,6 +254,8 @@ fn shortened(words: &[String]) -> Vec<String> {
     let (_, budget) = LONG.iter().find(|(command, _)| *command == words[0]).expect("a command that takes long");
     for (flag, value) in *budget {
         match words.iter().position(|word| word == flag) {
+            Some(at) if value.is_empty() => drop(words.drain(at..at + 2)),
+            None if value.is_empty() => {}
             Some(at) => words[at + 1] = (*value).to_owned(),
             None => words.extend([(*flag).to_owned(), (*value).to_owned()]),
         }
@@ -328,4 +330,6 @@ fn examples_are_read_and_compared() {
     assert_eq!(without_numbers("losses of 20 steps 9.54e-7, x"), "losses of # steps # x");
     let long = shortened(&["dpo".to_owned(), "--steps".to_owned(), "100".to_owned()]);
     assert_eq!(long, ["dpo", "--steps", "2", "--evaluate-every", "1"]);
+    let ablate = shortened(&["ablate", "--seeds", "3", "--out", "x"].map(str::to_owned));
+    assert_eq!(ablate, ["ablate", "--out", "x", "--preset", "smoke", "--factor", "unembedding"]);
 }
