@@ -75,12 +75,16 @@ fn put(book: &Path, file: &str, write: impl FnOnce(&Path) -> Result<()>) -> Resu
 }
 
 /// The chapter `file` with the links of its table of contents as they lead from there, and its own marked: mdBook writes them
-/// as they lead from the root, for a script to turn.
+/// as they lead from the root, for a script to turn. What may be wider than the screen takes the focus, so that the arrow keys
+/// can scroll it.
 fn with_contents(file: &str, chapter: &str) -> Result<String> {
     let (before, contents) =
         chapter.split_once("<nav id=\"contents\"").context("the theme has no table of contents")?;
     let own = format!("href=\"{file}\"");
     let contents = contents.replace(&own, &format!("{own} aria-current=\"page\""));
+    let before = before
+        .replace("<pre>", "<pre tabindex=\"0\">")
+        .replace("<div class=\"table-wrapper\">", "<div class=\"table-wrapper\" tabindex=\"0\">");
     let to_root = "../".repeat(file.matches('/').count());
     Ok(format!("{before}<nav id=\"contents\"{}", contents.replace("href=\"", &format!("href=\"{to_root}"))))
 }
@@ -125,7 +129,8 @@ fn names(chapter: &str, complain: &mut impl FnMut(String)) -> Names {
             let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value).into_owned());
             match name.as_ref() {
                 "id" => {
-                    if !names.anchors.insert(value.clone()) {
+                    let is_new = names.anchors.insert(value.clone());
+                    if !is_new {
                         complain(format!("the anchor {value} stands there twice"));
                     }
                 }
