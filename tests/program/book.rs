@@ -98,8 +98,7 @@ fn generated_settings() {
 #[test]
 fn generated_methods() {
     let mut text = format!(
-        "# Methods\n\n{MADE}\nEvery way in which a policy of the frontier comes about, with its name in files, in receipts and on \
-         the command line.\n\n"
+        "# Methods\n\n{MADE}\nEvery way in which a policy of the frontier comes about, with its name in files and in receipts.\n\n"
     );
     text += &row(&["method", "name in files", "learns from", "its setting", "its loss"]);
     text += &row(&["---"; 5]);
