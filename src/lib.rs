@@ -1,7 +1,7 @@
 //! Klimb trains and aligns a small language model where the student can watch: SFT, DPO and the
 //! reward-versus-KL frontier (Rafailov et al. 2023), with every gradient computed by WGSL shaders.
 //!
-//! The floors below are crates of their own (`ARCHITECTURE.md` draws them), which this one names as its modules; its own are
+//! The floors below are crates of their own (`docs/develop/map.md` draws them), which this one names as its modules; its own are
 //! the engine that a page talks to, and the page.
 
 #![warn(missing_docs)]

@@ -22,7 +22,8 @@ const forgetOthers = async () => {
 const kept = async (request, trouble) => {
   const cache = await caches.open(CACHE);
   // A page may be asked for by more names than it has been kept by: without `.html`, or as that of its folder.
-  const names = request.mode === "navigate" ? [request, `${new URL(request.url).pathname}.html`, "./"] : [request];
+  const path = new URL(request.url).pathname;
+  const names = request.mode === "navigate" ? [request, `${path}.html`, `${path}index.html`, "./"] : [request];
   const found = await Promise.all(names.map((name) => cache.match(name, { ignoreSearch: true })));
   const answer = found.find(Boolean);
   if (!answer) throw trouble;

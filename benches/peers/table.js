@@ -1,4 +1,4 @@
-// What was measured, as the Markdown of docs/performance.md.
+// What was measured, as the Markdown of docs/explain/performance.md.
 
 const NAMES = {
   klimb: 'Klimb',

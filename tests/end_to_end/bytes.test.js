@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { URL_AT_ROOT, visit } from './harness.js';
 
-/** Bytes, gzipped as a static host would, of everything but checkpoints; docs/performance.md says what takes them, and the reason
+/** Bytes, gzipped as a static host would, of everything but checkpoints; docs/explain/performance.md says what takes them, and the reason
  * where they grew by more than 5 %. */
 const BUDGET = 820_000;
 /** Fetched after the first frame for charts alone, or counted by itself. */

@@ -31,7 +31,7 @@ export async function hosted(use, { hasCleanAddresses = false, answers = async (
       answer.end();
       return;
     }
-    const asked = path === BELOW ? 'index.html' : path.slice(BELOW.length);
+    const asked = path.slice(BELOW.length) + (path.endsWith('/') ? 'index.html' : '');
     const name = hasCleanAddresses && !extname(asked) ? `${asked}.html` : asked;
     const bytes = path.startsWith(BELOW) ? await readFile(join(folder, name)).catch(() => null) : null;
     if (bytes && await answers(basename(name), bytes, answer)) return;

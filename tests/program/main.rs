@@ -1,6 +1,7 @@
 //! The built program, run as a person runs it: what it prints, what it leaves on disk, and its exit codes.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod book;
 mod compatible;
 mod interrupted;
 mod merge;

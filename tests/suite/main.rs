@@ -13,6 +13,7 @@ mod charts;
 mod checkpoint;
 mod clinic;
 mod compatible;
+mod documents;
 mod either;
 mod faults;
 mod fuzz;

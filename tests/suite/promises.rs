@@ -1,4 +1,4 @@
-//! `docs/promises.md` against the sources: every name under which a browser keeps something, and the policy that keeps the
+//! `docs/guide/promises.md` against the sources: every name under which a browser keeps something, and the policy that keeps the
 //! page from everything but its own host.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,21 +63,21 @@ fn every_name_in_web_storage_is_in_the_chapter_and_none_besides() {
     for call in UNNAMED {
         assert!(!code.contains(call), "{call}…: give the name a constant, so that it is found here");
     }
-    let chapter = read("docs/promises.md");
+    let chapter = read("docs/guide/promises.md");
     let kept = kept(&chapter);
     let told: BTreeSet<&str> = kept["localStorage"].union(&kept["sessionStorage"]).copied().collect();
-    assert_eq!(told, keys(&code), "docs/promises.md has the names on the left, src/page those on the right");
+    assert_eq!(told, keys(&code), "docs/guide/promises.md has the names on the left, src/page those on the right");
 }
 
 #[test]
 fn the_database_and_the_cache_are_in_the_chapter() {
-    let chapter = read("docs/promises.md");
+    let chapter = read("docs/guide/promises.md");
     let (kept, storage) = (kept(&chapter), read("src/page/view/session_store.rs"));
     let ours: BTreeSet<&str> = constants(&storage).collect();
     let ours: BTreeSet<&str> = ours.difference(&keys(&storage)).copied().collect();
     assert_eq!(
         kept["IndexedDB"], ours,
-        "docs/promises.md has the names on the left, src/page/view/session_store.rs on the right"
+        "docs/guide/promises.md has the names on the left, src/page/view/session_store.rs on the right"
     );
     assert_eq!(kept["service worker's cache"], BTreeSet::from(["klimb ADDRESS VERSION"]));
     let worker = read("www/service-worker.js");
@@ -90,7 +90,7 @@ fn the_policy_is_the_one_that_is_served_and_the_document_allows_no_more() {
     let served = server.split_once("CONTENT_SECURITY_POLICY: &str = \"").and_then(|(_, rest)| rest.split_once("\";"));
     let served = served.expect("the policy").0.replace("\\\n", "");
     let served = directives(&served);
-    let chapter = read("docs/promises.md");
+    let chapter = read("docs/guide/promises.md");
     let told = chapter.lines().find(|line| line.starts_with("default-src")).expect("the policy");
     assert_eq!(directives(told), served);
     let page = read("index.html");

@@ -1,8 +1,7 @@
 //! Every knob is turned in a running session: what is declared to start over does and nothing else, and what goes on does so with
-//! the new value. And the list of knobs in `README.md` is the table's.
+//! the new value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use crate::common::session::{badge, checkpoints, session};
 use crate::common::student::Student;
@@ -280,29 +279,4 @@ fn a_stage_that_goes_on_does_so_with_the_new_value() {
     {
         assert!(taken_over.contains(&known), "{known:?} makes no difference: {taken_over:?}");
     }
-}
-
-/// The knobs as `README.md` lists them: names of values in brackets.
-fn listed() -> String {
-    let code = |name: &&str| format!("`{name}`");
-    let or = |names: &[String]| match names {
-        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        names => names.concat(),
-    };
-    let entries: Vec<String> = KNOBS
-        .iter()
-        .map(|knob| match knob.values.names {
-            [] => code(&knob.name),
-            names => format!("{} ({})", code(&knob.name), or(&names.iter().map(code).collect::<Vec<_>>())),
-        })
-        .collect();
-    let (last, others) = entries.split_last().expect("there are knobs");
-    format!("The names are {} and {last}.", others.join(", "))
-}
-
-#[test]
-fn the_readme_lists_the_knobs_of_the_table() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("it is there");
-    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(readme.contains(&listed()), "README.md is to say: {}", listed());
 }

@@ -107,7 +107,7 @@ fn imports_upwards(path: &str, text: &str) -> Vec<String> {
     }
     let floor_of = |module: &str| floors.iter().position(|floor| floor.contains(&module));
     let Some(floor) = floor_of(module_of(inside)) else {
-        return vec![format!("{path} stands on no floor; give its module one in FLOORS and ARCHITECTURE.md")];
+        return vec![format!("{path} stands on no floor; give its module one in FLOORS and docs/develop/map.md")];
     };
     let code = without_comments(text);
     let named = modules_named(&code).into_iter().filter_map(|name| floor_of(name).map(|its| (name, its)));

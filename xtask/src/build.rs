@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use walrus::ModuleConfig;
 
 use crate::build_name;
+use crate::docs;
 use crate::figure;
 use crate::process::{self, step};
 use crate::programs;
@@ -81,6 +82,7 @@ fn collect(workspace: &Workspace, profile: Profile) -> Result<()> {
     }
     figure::draw(&dist, "")?;
     translate(&dist)?;
+    docs::write(&root.join("docs"), &workspace.target().join("book"), &dist.join(docs::FOLDER))?;
     fs::rename(dist.join("www").join(SERVICE_WORKER), dist.join(SERVICE_WORKER))
         .context("www/ has no service worker")?;
     tell_service_worker(&dist)
@@ -155,7 +157,7 @@ pub fn files_below(folder: &Path) -> Result<Vec<String>> {
     Ok(files)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 

@@ -5,9 +5,12 @@
 
 mod bench;
 mod build;
+mod check;
 mod crates;
+mod docs;
 mod figure;
 mod fuzz;
+mod house;
 mod process;
 mod programs;
 mod screenshots;
@@ -50,6 +53,18 @@ enum Command {
     },
     /// Leave the finished page in `dist/`, ready for any static host and any sub-path
     Build,
+    /// Build the book of `docs/` into `dist/book/`
+    Docs {
+        /// Write the chapters that follow from tables of the code, and the picture of the crates, before that
+        #[arg(long)]
+        generate: bool,
+    },
+    /// Check formatting, lints and tests of what has changed, before a commit
+    Check {
+        /// The git revision that changes are counted from
+        #[arg(long, default_value = "HEAD")]
+        since: String,
+    },
     /// Run every test, or only the named parts
     Test {
         /// The parts to run, in the order given; all of them when none is named
@@ -116,6 +131,13 @@ fn run(command: Command) -> Result<()> {
             serve::until_stopped(&workspace.dist(), port, open)
         }
         Command::Build => build::page(&workspace, build::Profile::Page),
+        Command::Check { since } => check::run(&workspace, &since),
+        Command::Docs { generate } => {
+            if generate {
+                docs::generate(&workspace)?;
+            }
+            docs::build(&workspace)
+        }
         Command::Test { parts, without_webkit } => test::run(&workspace, &parts, !without_webkit),
         Command::Audit => crates::audit(&workspace),
         Command::Bench { parts, thorough, arguments } => {
@@ -126,5 +148,37 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Screenshots => screenshots::take(&workspace),
         Command::Setup { needs } => setup::meet_all(&workspace, &needs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The words behind each `cargo xtask` of a document, up to the end of its code.
+    fn command_lines(text: &str) -> Vec<Vec<String>> {
+        let lines = text.split("cargo xtask").skip(1).filter_map(|rest| rest.split(['`', '\n', '#', ';', '&']).next());
+        lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn every_command_that_a_document_names_is_one_of_these() {
+        let root = Workspace::find().unwrap().root().to_path_buf();
+        let chapters = build::files_below(&root.join("docs")).unwrap().into_iter().map(|file| format!("docs/{file}"));
+        let others = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".github/pull_request_template.md"];
+        let mut checked = 0;
+        for file in chapters.filter(|file| file.ends_with(".md")).chain(others.map(str::to_owned)) {
+            let text = fs::read_to_string(root.join(&file)).unwrap();
+            for words in command_lines(&text) {
+                // A sentence goes on behind the name of the whole program; a value is told by its name in capitals.
+                let words: Vec<&str> = words.iter().map(|word| if word == "N" { "1" } else { word }).collect();
+                let parsed = Arguments::try_parse_from([&["xtask"], &words[..]].concat());
+                assert!(words.is_empty() || parsed.is_ok(), "{file}: cargo xtask {}", words.join(" "));
+                checked += 1;
+            }
+        }
+        assert!(checked > 20, "only {checked} commands were found");
     }
 }

@@ -121,7 +121,7 @@ impl SweepSettings {
         let labels = LabelSettings { temperature: 0.0, ..preferences.labels };
         Self {
             runs: ppo.chain(dpo).chain(unlikelihood).chain(others).flat_map(run).collect(),
-            // Batches as large as these: the noise of small ones costs DPO more KL than anything else (docs/frontier.md).
+            // Batches as large as these: the noise of small ones costs DPO more KL than anything else (docs/explain/frontier.md).
             budget: Budget { pairs: 256, ..Budget::of_steps(600) },
             preferences: PreferenceSettings { chunks: 4 * preferences.chunks, labels, ..preferences },
             evaluation: EvaluationSettings::default(),

@@ -1,5 +1,5 @@
 //! Every knob, declared once: a field of [`Settings`] with its default, and a row of [`KNOBS`]. Address, fields of the page,
-//! validation, what a turned knob starts over, and the list in `README.md` come from here.
+//! validation, what a turned knob starts over, and the book's list come from here.
 //!
 //! More than 400 lines, because it is one table.
 

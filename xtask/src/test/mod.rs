@@ -78,7 +78,8 @@ fn table(times: &[(Part, Duration)]) -> String {
     lines + &line("in all", times.iter().map(|(_, time)| *time).sum())
 }
 
-fn fmt(workspace: &Workspace) -> Result<()> {
+/// Checks the formatting of all packages.
+pub fn fmt(workspace: &Workspace) -> Result<()> {
     step("Checking the formatting", "run `cargo fmt --all`", || cargo(workspace, &["fmt", "--all", "--check"]))
 }
 
@@ -139,7 +140,8 @@ fn wasm(workspace: &Workspace) -> Result<()> {
     )
 }
 
-fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+/// Runs cargo.
+pub fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     process::run(&mut process::command("cargo", workspace.root(), arguments))
 }
 

@@ -1,5 +1,5 @@
 //! Matrix products, each by what is fastest where it runs: our own tiles in a browser, `ndarray`'s products natively,
-//! which choose among the vectors and fused multiplications of the processor at hand. `docs/performance.md` has both.
+//! which choose among the vectors and fused multiplications of the processor at hand. `docs/explain/performance.md` has both.
 
 use std::ops::Range;
 
