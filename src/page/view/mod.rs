@@ -1,7 +1,7 @@
 //! What puts the page into the document, one file per view, and what they share of the browser. Wasm alone.
 //!
 //! A view names the changes that it shows, draws itself after any of them, and has a table of what its controls do. A control
-//! says in its attribute `data-action` what it does; whose table has that name is asked. `docs` has the checklist for another.
+//! says in its attribute `data-action` what it does; whose table has that name is asked. `docs/develop/add_view.md` has the checklist for another.
 
 mod action;
 mod address;
