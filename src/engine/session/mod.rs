@@ -3,6 +3,8 @@
 //! A state machine without a browser. [`Session::handle`] obeys a command, [`Session::advance`] does one slice of the
 //! work at hand, a few tens of milliseconds, and both answer with events. Between two slices nothing is in flight, so
 //! whoever drives the session can look at new commands there.
+//!
+//! More than 400 lines, because what starts over, and what is told when, is one state machine and is read as one.
 
 mod commands;
 mod contest;

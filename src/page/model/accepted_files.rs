@@ -127,7 +127,7 @@ mod tests {
         let receipt = |beta| {
             let mut state = State::new(Settings { beta, ..Settings::default() });
             state.apply(Event::Point(point(1, "dpo", 10)));
-            Receipt::of(&state)
+            state.receipt()
         };
         let told = "“a.txt” is taken in: a receipt (runs: 1; settings: β 0.1). Its runs stand in the chart as dots.";
         assert_eq!(receipts("a.txt", &[receipt(0.1)], 0), told);

@@ -77,7 +77,6 @@ mod tests {
     use super::*;
     use crate::engine::settings::Settings;
     use crate::page::model::export;
-    use crate::page::model::receipt::Receipt;
     use crate::page::model::state::State;
 
     #[test]
@@ -90,7 +89,7 @@ mod tests {
             include_bytes!("../../../tests/data/compatible/hacking/run.json").to_vec(),
         ];
         let (numbers, table) = (export::json(&state, ""), export::csv(&state, ""));
-        let receipt = Receipt::of(&state).to_line();
+        let receipt = state.receipt().to_line();
         let marked = |text: &str| format!("\u{feff}\r\n{text}");
         let wide: Vec<u8> = format!("\u{feff}{pair}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         for (bytes, kind) in [

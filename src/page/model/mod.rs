@@ -6,6 +6,7 @@ pub mod announcer;
 pub mod background_throttling;
 pub mod badge;
 pub mod beta;
+pub mod build_name;
 pub mod change;
 pub mod chosen_files;
 pub mod clinic;

@@ -3,18 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::annotator::PairNames;
-use super::export;
 use super::run_notes::RunNote;
-use super::runs::{RunId, run_name, runs};
-use super::state::State;
-use crate::engine::protocol::{BackendKind, Point};
+use super::runs::run_name;
+use crate::engine::protocol::Point;
 use klimb_charts::Trail;
 use klimb_metrics::FrontierPoint;
 use klimb_text::json;
 use klimb_text::text::without_mark;
 
 /// The newest version, which is written; version 1 has no notes on its runs.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 /// Most runs that one receipt may hold: more is not a student's afternoon.
 const MOST_RUNS: usize = 200;
 
@@ -37,28 +35,6 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What this page's runs came to.
-    pub fn of(state: &State) -> Self {
-        let named = |id: &RunId| state.marks.get(id).and_then(|mark| mark.name.clone());
-        let last = |(id, trail): (RunId, Trail)| {
-            let point = trail.points.last().filter(|_| id.run > 0)?.clone();
-            Some((point, state.pair_names.note(&id, named(&id))))
-        };
-        let (points, notes) = runs(&state.points, &state.pair_names).into_iter().filter_map(last).unzip();
-        let backend = state.ready.as_ref().map_or("", |ready| match ready.backend.kind {
-            BackendKind::Cpu => "cpu",
-            BackendKind::Gpu => "gpu",
-        });
-        Self {
-            receipt: VERSION,
-            program: export::BUILD.map_or_else(export::program, |build| format!("{} ({build})", export::program())),
-            backend: backend.into(),
-            settings: state.settings.to_query(),
-            points,
-            runs: notes,
-        }
-    }
-
     /// One line of JSON.
     pub fn to_line(&self) -> String {
         json::to_text(self)
@@ -116,6 +92,7 @@ mod tests {
     use crate::engine::protocol::Event;
     use crate::engine::settings::Settings;
     use crate::page::model::fixtures::point;
+    use crate::page::model::state::State;
 
     fn state() -> State {
         let mut state = State::new(Settings { seed: 9, ..Settings::default() });
@@ -127,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_receipt_holds_the_last_point_of_each_run_and_comes_back() {
-        let receipt = Receipt::of(&state());
+        let receipt = state().receipt();
         assert_eq!(receipt.points.iter().map(|point| point.step).collect::<Vec<_>>(), [20], "the reference is no run");
         assert_eq!(receipt.settings, "seed=9");
         let line = receipt.to_line();
@@ -137,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_receipt_tells_how_each_run_can_be_repeated_and_what_it_is_called() {
-        let receipt = Receipt::of(&crate::page::model::fixtures::runs());
+        let receipt = crate::page::model::fixtures::runs().receipt();
         let settings: Vec<&str> = receipt.runs.iter().flatten().map(|note| note.settings.as_str()).collect();
         assert_eq!(settings, ["seed=9&beta=0.3", "seed=9&beta=0.3&loss=ipo", "seed=9&beta=0.3&loss=ipo"]);
         let read = Receipt::parse(&receipt.to_line()).expect("it was just written");
@@ -161,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_no_receipt_is_refused_by_its_line() {
-        let good = Receipt::of(&state());
+        let good = state().receipt();
         let other = |change: &dyn Fn(&mut Receipt)| {
             let mut other = good.clone();
             change(&mut other);

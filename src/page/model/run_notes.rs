@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::annotator::PairSource;
-use super::runs::{RunId, runs};
-use super::state::State;
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::engine::settings::{KNOBS, Knob, Section, Settings};
 use klimb_metrics::{Method, Setting};
@@ -32,13 +30,6 @@ pub struct RunNote {
     /// Whether they were others at an earlier point.
     #[serde(default)]
     pub changed: bool,
-}
-
-/// What files tell of the runs there are.
-pub fn of(state: &State) -> Vec<RunNote> {
-    let name = |id: &RunId| state.marks.get(id).and_then(|mark| mark.name.clone());
-    let ids = runs(&state.points, &state.pair_names).into_iter().map(|(id, _)| id);
-    ids.filter_map(|id| state.pair_names.note(&id, name(&id))).collect()
 }
 
 impl RunNote {

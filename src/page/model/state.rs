@@ -8,6 +8,7 @@ mod keeping;
 mod opened;
 mod replaced;
 mod tint;
+mod told_of_runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ use super::accepted_files;
 use super::annotator::{Annotator, PairNames};
 use super::change::Change;
 use super::clinic::Clinic;
-use super::curves::CurveOptions;
+use super::curves::options::CurveOptions;
 use super::guess::Guess;
 use super::imported_runs::ImportedRuns;
 use super::pending_commands::{Acknowledged, PendingCommands};

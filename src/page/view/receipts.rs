@@ -39,7 +39,7 @@ impl View for Receipts {
 
 /// Copies this page's own receipt.
 fn copy(page: &Page) {
-    let line = Receipt::of(&page.state).to_line();
+    let line = page.state.receipt().to_line();
     dom::text_area("receipt-text").set_value(&line);
     clipboard::copy(&line, |is_copied| {
         if is_copied {

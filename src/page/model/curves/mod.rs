@@ -1,5 +1,6 @@
 //! What the charts over the steps show of the stage in focus, and what can be read off them at a step.
 
+pub mod options;
 mod table;
 
 pub use table::{Table, table};
@@ -19,24 +20,9 @@ use klimb_text::words::{key, say};
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
 /// What the charts are called in the ids of `index.html` and in file names.
 pub const IDS: [&str; 4] = ["loss", "kl", "reward", "also"];
-/// The most that curves are smoothed.
-pub const SMOOTHEST: f64 = 0.95;
 /// Rows at either end among which a stage's metrics are looked for; not every row has every number.
 const ENDS: usize = 128;
 const LN_2: Option<(f64, &str)> = Some((std::f64::consts::LN_2, "ln 2"));
-
-/// How the charts over the steps are looked at.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CurveOptions {
-    /// Weight of a curve's past in its moving average, 0 to [`SMOOTHEST`].
-    pub smoothing: f64,
-    /// Whether losses and gradient norms stand on a logarithmic axis.
-    pub logarithmic: bool,
-    /// The metric that the fourth chart shows, by name.
-    pub also: Option<String>,
-    /// The step that is pointed at.
-    pub at: Option<u64>,
-}
 
 /// What one chart shows, and the caption under it.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{BUILD, program};
 use crate::engine::protocol::{Adapter, BackendKind, BestOfNNumbers, Inside, Origin, Point, Ready, Stage, StageStatus};
 use crate::engine::settings::{KNOBS, Settings};
-use crate::page::model::run_notes::{self, RunNote};
+use crate::page::model::build_name::{BUILD, program};
+use crate::page::model::run_notes::RunNote;
 use crate::page::model::runs::setting_name;
 use crate::page::model::state::State;
 use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, Record, ScalingPoint, Setting, WinRatePoint, records_csv};
@@ -93,7 +93,7 @@ pub fn json(state: &State, date: &str) -> String {
         metrics: ByStage(&state.metrics),
         beta_changes: ByStage(&state.beta_changes),
         points: &state.points,
-        runs: run_notes::of(state),
+        runs: state.run_notes(),
         optimum: Optimum { origin: state.optimum_origin, points: &state.optimum },
         best_of_n: state.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default(),
         win_rates: &state.win_rates,
@@ -157,7 +157,7 @@ pub fn csv(state: &State, date: &str) -> String {
         };
         records.extend(values.into_iter().map(of));
     }
-    for RunNote { run, method, name, pairs, settings, changed } in run_notes::of(state) {
+    for RunNote { run, method, name, pairs, settings, changed } in state.run_notes() {
         let values = [
             ("name", name.unwrap_or_default()),
             ("pairs", pairs.map_or_else(String::new, String::from)),

@@ -1,8 +1,8 @@
 //! A Python script that does the page's run with TRL, the library of the field.
 
-use super::{BUILD, program};
 use crate::engine::protocol::{Stage, StageKind};
 use crate::engine::settings::{Knob, Settings};
+use crate::page::model::build_name::{BUILD, program};
 use crate::page::model::state::State;
 use klimb_metrics::Method;
 use klimb_network::objectives::DpoLoss;
