@@ -11,7 +11,7 @@ use html5gum::{Token, Tokenizer};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 
-use crate::build::{copy, files_below};
+use crate::folders::{copy, files_below};
 use crate::house;
 use crate::process::{self, step};
 use crate::workspace::Workspace;

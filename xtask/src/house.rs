@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::build::files_below;
+use crate::folders::files_below;
 
 /// Where the pictures lie, one for each theme.
 const FOLDER: &str = "docs/images";

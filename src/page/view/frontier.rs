@@ -5,8 +5,8 @@ use plotters::prelude::{DrawingArea, DrawingBackend};
 use web_sys::Element;
 
 use super::action::run;
-use super::{Act, Action, On, Page, View, chart, dom, notices, runs};
-use crate::engine::protocol::Origin;
+use super::{Act, Action, On, Page, View, chart, dom, notices};
+use crate::engine::protocol::{Command, Origin};
 use crate::page::model::change::Change;
 use crate::page::model::guess::{Guess, Place};
 use crate::page::model::runs::{run_name, setting, table_name};
@@ -42,7 +42,7 @@ const ACTIONS: &[Action<Frontier>] = &[
     Action::click("frontier", |view, page, act| {
         if !view.guess_at(page, act) {
             view.point_at(page, act);
-            runs::open_selected(page);
+            open_selected(page);
         }
     }),
     Action::on(&[On::PointerOut], "frontier", |_, page, _| select(page, None)),
@@ -316,4 +316,19 @@ pub fn walk(page: &mut Page, by: isize) {
     };
     select(page, all.get(next).copied());
     dom::set_text("said", &readout(&page.state, &trails));
+}
+
+/// Opens the point that is pointed at.
+pub fn open_selected(page: &mut Page) {
+    let shown = page.state.shown();
+    let selected = page.state.selected.and_then(|(trail, point)| {
+        let (id, trail) = shown.get(trail)?;
+        Some((id, trail.points.get(point)?))
+    });
+    if let Some((id, point)) = selected {
+        if let Some(moment) = page.state.open(id, point) {
+            page.request(Command::Open(moment));
+        }
+        page.focus_when_drawn = Some("opened-title");
+    }
 }

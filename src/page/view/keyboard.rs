@@ -5,7 +5,7 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
-use super::{Act, Page, annotator, curves, frontier, inside, presentation, runs, studies};
+use super::{Act, Page, annotator, curves, frontier, inside, presentation, studies};
 use crate::page::model::tour::Move;
 
 /// What came of a key.
@@ -54,7 +54,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) -> Pressed {
         digit if presentation::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),
         "ArrowRight" if on_chart => frontier::walk(page, 1),
-        "Enter" if on_chart => runs::open_selected(page),
+        "Enter" if on_chart => frontier::open_selected(page),
         "ArrowLeft" if on_curve => curves::walk(page, -1),
         "ArrowRight" if on_curve => curves::walk(page, 1),
         "Home" if on_curve => curves::walk(page, isize::MIN),

@@ -204,21 +204,6 @@ fn numbers(state: &State, point: &klimb_metrics::FrontierPoint) -> String {
     )
 }
 
-/// Opens the point that is pointed at.
-pub fn open_selected(page: &mut Page) {
-    let shown = page.state.shown();
-    let selected = page.state.selected.and_then(|(trail, point)| {
-        let (id, trail) = shown.get(trail)?;
-        Some((id, trail.points.get(point)?))
-    });
-    if let Some((id, point)) = selected {
-        if let Some(moment) = page.state.open(id, point) {
-            page.request(Command::Open(moment));
-        }
-        page.focus_when_drawn = Some("opened-title");
-    }
-}
-
 fn go_on(page: &mut Page, command: Command) {
     page.request(command);
     address::write(&page.state);

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::end_to_end::in_browsers;
-use crate::build;
+use crate::folders;
 use crate::process::{self, step};
 use crate::setup::browsers;
 use crate::workspace::Workspace;
@@ -105,7 +105,7 @@ fn lengthened_in_library(source: &Path) -> Result<Vec<String>> {
 /// The files below `folder` whose name ends in `ending` and that read one of the variables.
 fn readers(folder: &Path, ending: &str) -> Result<Vec<String>> {
     let mut readers = Vec::new();
-    for file in build::files_below(folder)? {
+    for file in folders::files_below(folder)? {
         if !file.ends_with(ending) || file.starts_with("node_modules/") {
             continue;
         }
