@@ -193,3 +193,18 @@ fn what_is_told_keeps_its_order_whatever_stage_is_trained() {
     let excerpt = differs.map(|line| (line + 1, told.lines().nth(line), EXPECTED.lines().nth(line)));
     assert!(told == EXPECTED, "first other line {excerpt:#?}; all of it:\n{told}");
 }
+
+#[test]
+fn what_sft_has_learned_is_the_reference_before_anything_is_trained_from_it() {
+    // The base model is no stage that trains: the first policy is trained in its place.
+    for stage in [Stage::Base, Stage::Pairs, Stage::Dpo] {
+        let mut recording = Recording::new();
+        recording.handle(Command::Step(Stage::Sft));
+        recording.handle(Command::Focus(stage));
+        recording.handle(Command::Play);
+        recording.advance();
+        let (_, events) = recording.told.last().expect("a slice was told");
+        let is_adopted = events.iter().any(|event| matches!(event, Event::Samples(_)));
+        assert!(is_adopted, "{stage:?}: {events:?}");
+    }
+}

@@ -68,7 +68,13 @@ fn plan(changed: &BTreeSet<String>, exists: &impl Fn(&str, &str) -> bool) -> Pla
             ["xtask", "module", ..] => packages.push("klimb-module"),
             ["xtask", ..] => packages.push("xtask"),
             ["docs", ..] => packages.push("xtask"),
-            ["src", ..] => packages.push("klimb"),
+            ["src", folders @ ..] => {
+                packages.push("klimb");
+                // Views are compiled for browsers alone: what reads them as texts tests them natively.
+                if matches!(folders, ["page", "view", ..]) {
+                    modules.extend(["actions", "words", "tidy"].map(|module| ("suite", module.to_owned())));
+                }
+            }
             ["tests", program @ ("suite" | "kernels" | "objectives" | "program"), module, ..] => {
                 packages.push("klimb");
                 let module = module.strip_suffix(".rs").unwrap_or(module);
@@ -86,7 +92,7 @@ fn plan(changed: &BTreeSet<String>, exists: &impl Fn(&str, &str) -> bool) -> Pla
             }
         }
         if parts[0] == "www" || file == "index.html" {
-            modules.extend(["words", "style", "promises"].map(|module| ("suite", module.to_owned())));
+            modules.extend(["actions", "words", "style", "promises"].map(|module| ("suite", module.to_owned())));
         }
         if parts[0] == "shaders" || file.contains("/backend/kernels/") {
             modules.push(("suite", "shaders".to_owned()));
@@ -175,7 +181,8 @@ mod tests {
     fn what_has_changed_is_linted_and_tested_and_nothing_else() {
         for (files, expected) in [
             (&["crates/klimb-text/src/words.rs", "crates/klimb-text/Cargo.toml"][..], ("klimb-text", true)),
-            (&["src/page/format.rs"], ("klimb", true)),
+            (&["src/page/model/format.rs"], ("klimb", true)),
+            (&["src/page/view/runs.rs"], ("klimb, suite actions, suite tidy, suite words", true)),
             (
                 &["tests/suite/tidy.rs", "tests/suite/faults/mod.rs", "tests/suite/main.rs"],
                 ("klimb, suite faults, suite tidy", false),
@@ -187,7 +194,7 @@ mod tests {
             ),
             (&["README.md"], ("program book, suite documents", false)),
             (&["docs/develop/map.md"], ("xtask, suite documents", false)),
-            (&["www/style.css"], ("suite promises, suite style, suite words", false)),
+            (&["www/style.css"], ("suite actions, suite promises, suite style, suite words", false)),
             (&["xtask/src/main.rs", "LICENSE-MIT"], ("xtask", false)),
             (&["LICENSE-MIT"], ("no package", false)),
         ] {

@@ -14,7 +14,7 @@ impl<K: Kernels> Session<K> {
             self.stepping = Some(stage);
             return Ok(());
         }
-        if stage.starts_from_reference() && !self.adopt_sft(events).await? {
+        if stage.trained().starts_from_reference() && !self.adopt_sft(events).await? {
             return Ok(());
         }
         let order = SliceOrder { most_steps: 1, tells_inside: true };
@@ -36,7 +36,7 @@ impl<K: Kernels> Session<K> {
         // What is still being measured waits for the first step alone.
         let most_steps = if self.evaluating.is_some() { 1 } else { MOST_STEPS };
         let most_steps = ((SLICE_SECONDS / self.step_seconds) as usize).clamp(1, most_steps);
-        if stage.starts_from_reference() && !self.adopt_sft(events).await? {
+        if stage.trained().starts_from_reference() && !self.adopt_sft(events).await? {
             return Ok(());
         }
         let trained = if self.waits_for_reward_model(stage) { Stage::RewardModel } else { stage.trained() };

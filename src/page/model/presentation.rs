@@ -37,14 +37,14 @@ pub struct Presentation {
 impl Presentation {
     /// What a query asks for, what of that cannot be done, in words, and the rest of the query, which is about settings.
     pub fn from_query(query: &str) -> (Self, Vec<String>, Vec<Part>) {
-        let (mut lecture, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
+        let (mut presentation, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
         for (name, text) in parts(query) {
             match (name.as_str(), text.as_str()) {
                 ("hide", names) => {
                     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
                         match PARTS.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)) {
                             Some(index) => {
-                                lecture.hidden.insert(index);
+                                presentation.hidden.insert(index);
                             }
                             None => {
                                 let (name, known) = (excerpt(name), PARTS.map(|(name, _)| name).join(", "));
@@ -53,12 +53,12 @@ impl Presentation {
                         }
                     }
                 }
-                ("type", size) if size.eq_ignore_ascii_case("large") => lecture.is_large = true,
+                ("type", size) if size.eq_ignore_ascii_case("large") => presentation.is_large = true,
                 ("type", other) => problems.push(format!("type: “{}” is not large", excerpt(other))),
                 _ => rest.push((name, text)),
             }
         }
-        (lecture, problems, rest)
+        (presentation, problems, rest)
     }
 
     /// The part of a query that gives this back.
@@ -80,21 +80,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_gives_the_lecture_back_and_leaves_settings_alone() {
-        let (lecture, problems, rest) = Presentation::from_query("?seed=7&hide=files,setup&type=large&beta=0.1");
+    fn an_address_gives_the_presentation_back_and_leaves_settings_alone() {
+        let (presentation, problems, rest) = Presentation::from_query("?seed=7&hide=files,setup&type=large&beta=0.1");
         let settings = [("seed", "7"), ("beta", "0.1")].map(|(name, text)| (name.to_owned(), text.to_owned()));
         assert_eq!((problems, rest), (vec![], settings.to_vec()));
-        assert_eq!(lecture.to_query(), "hide=setup,files&type=large");
-        assert_eq!(lecture.hidden().collect::<Vec<_>>(), [".setup", "#files"]);
-        assert_eq!(Presentation::from_query(&lecture.to_query()).0, lecture);
+        assert_eq!(presentation.to_query(), "hide=setup,files&type=large");
+        assert_eq!(presentation.hidden().collect::<Vec<_>>(), [".setup", "#files"]);
+        assert_eq!(Presentation::from_query(&presentation.to_query()).0, presentation);
         let mangled = "HIDE=Files%252CSetup&amp;Type%3DLARGE&amp;seed=7";
-        assert_eq!(Presentation::from_query(mangled).0, lecture, "as other programs hand it on");
+        assert_eq!(Presentation::from_query(mangled).0, presentation, "as other programs hand it on");
     }
 
     #[test]
     fn what_cannot_be_done_is_named_and_the_rest_is_done() {
-        let (lecture, problems, rest) = Presentation::from_query("hide=chart,,inside&type=huge&<script>");
-        assert_eq!(lecture.to_query(), "hide=inside");
+        let (presentation, problems, rest) = Presentation::from_query("hide=chart,,inside&type=huge&<script>");
+        assert_eq!(presentation.to_query(), "hide=inside");
         assert_eq!(rest, [("<script>".to_owned(), String::new())]);
         assert!(
             problems[0].starts_with("hide: “chart” is none of setup, ") && problems[1].contains("huge"),

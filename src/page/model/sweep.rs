@@ -203,10 +203,10 @@ mod tests {
     #[test]
     fn words_say_which_runs_are_on_at_once_and_the_curves_are_the_engine_s_own() {
         let mut sweeping = SweepState::default();
-        let errand = |number| SweepRun { is_elsewhere: true, ..run(number, number as u32) };
+        let job = |number| SweepRun { is_elsewhere: true, ..run(number, number as u32) };
         sweeping.take(Some(run(1, 1)), Some(id(1, "dpo")));
-        sweeping.take(Some(errand(2)), Some(id(2, "dpo")));
-        sweeping.take(Some(errand(3)), Some(id(3, "dpo")));
+        sweeping.take(Some(job(2)), Some(id(2, "dpo")));
+        sweeping.take(Some(job(3)), Some(id(3, "dpo")));
         let words = |sweeping: &SweepState| sweeping.words(Stage::Dpo, None, true);
         assert_eq!(words(&sweeping), "Runs 1, 2 and 3 of 5: DPO at β 5.00 · 1.00 · 0.30.");
         assert_eq!(sweeping.own, Some(id(1, "dpo")));

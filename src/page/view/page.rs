@@ -228,7 +228,7 @@ impl Page {
     fn take(&mut self, event: Event) {
         match event {
             Event::WorkerJob(_) if self.state.awaits_report() => {}
-            Event::WorkerJob(errand) => self.send_job(*errand),
+            Event::WorkerJob(job) => self.send_job(*job),
             // The sweep workers of this sweep are gone before another may begin.
             Event::Sweep(None) | Event::Ready(_) => {
                 self.is_engine_there |= matches!(event, Event::Ready(_));
@@ -331,7 +331,7 @@ impl Page {
         self.state.mark(Change::Notices);
     }
 
-    /// PendingCommands the pairs that the annotator waits for, if she has begun.
+    /// Asks for the pairs that the annotator waits for, if she has begun.
     pub(super) fn draw_pairs(&mut self) {
         if self.state.ready.is_some()
             && self.state.annotator.has_begun()

@@ -33,6 +33,14 @@ impl View for Settings {
         build();
     }
 
+    /// What a field shows is the setting in use then: what was refused is gone with the page that refused it.
+    fn take_over(&mut self, _page: &mut Page) {
+        for id in knobs().map(id) {
+            dom::set_attribute(&dom::element(&id), "aria-invalid", None);
+            dom::set_text(&format!("{id}-error"), "");
+        }
+    }
+
     fn draw(&mut self, page: &mut Page) {
         self.write(&page.state);
     }

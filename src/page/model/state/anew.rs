@@ -34,7 +34,7 @@ impl State {
             self.pair_names.are_loaded();
         }
         // It is kept already, as far as it was: nothing has happened since.
-        self.keeping.storage_tasks.retain(|chore| *chore != StorageTask::Write);
+        self.keeping.storage_tasks.retain(|task| *task != StorageTask::Write);
         self.focus(focus);
         self.know_kept_run();
         self.mark(Change::Everything);

@@ -169,7 +169,7 @@ mod tests {
         Event::Stage(StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps })
     }
 
-    /// PendingCommands another seed; answers with what is known once the engine has taken that up.
+    /// Asks for another seed; answers with what is known once the engine has taken that up.
     fn begin(state: &mut State, seed: u32) {
         state.settings.seed = seed;
         let request = state.request(Command::Start(state.settings));

@@ -5,11 +5,11 @@ use crate::engine::protocol::{Failure, Stage};
 use crate::engine::settings::Settings;
 use crate::page::model::fixtures;
 
-fn errand(run: u32) -> WorkerJob {
+fn job(run: u32) -> WorkerJob {
     WorkerJob { run, steps: 200, kept: fixtures::kept(Settings::default(), Stage::Dpo) }
 }
 
-fn brought(run: u32, news: JobNews) -> Event {
+fn reported(run: u32, news: JobNews) -> Event {
     Event::JobReport(JobReport { run, news })
 }
 
@@ -22,8 +22,8 @@ fn at_work() -> SweepWorkers {
     let mut workers = SweepWorkers::default();
     workers.play(true);
     for run in [2, 3] {
-        let sent = workers.send(errand(run));
-        assert_eq!(sent, [Task::Spawn(run - 1), Task::Tell(run - 1, Command::WorkerJob(Box::new(errand(run))))]);
+        let sent = workers.send(job(run));
+        assert_eq!(sent, [Task::Spawn(run - 1), Task::Tell(run - 1, Command::WorkerJob(Box::new(job(run))))]);
     }
     workers
 }
@@ -42,29 +42,29 @@ fn as_many_help_as_processors_are_free_and_none_where_they_would_be_in_the_way()
 }
 
 #[test]
-fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_errand() {
+fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_job() {
     let mut workers = at_work();
     for news in [JobNews::Steps(3), JobNews::Finished] {
         let adopted = Command::Adopt(JobReport { run: 2, news: news.clone() });
-        assert_eq!(workers.hear(1, brought(2, news)), [Task::Request(adopted)]);
+        assert_eq!(workers.hear(1, reported(2, news)), [Task::Request(adopted)]);
     }
-    assert_eq!(workers.hear(1, brought(2, JobNews::Steps(1))), [], "what is over brings nothing more");
-    assert_eq!(workers.hear(2, brought(2, JobNews::Steps(1))), [], "nor does somebody else's");
-    assert_eq!(workers.send(errand(4)), [Task::Tell(1, Command::WorkerJob(Box::new(errand(4))))]);
+    assert_eq!(workers.hear(1, reported(2, JobNews::Steps(1))), [], "what is over brings nothing more");
+    assert_eq!(workers.hear(2, reported(2, JobNews::Steps(1))), [], "nor does somebody else's");
+    assert_eq!(workers.send(job(4)), [Task::Tell(1, Command::WorkerJob(Box::new(job(4))))]);
 }
 
 #[test]
-fn a_hand_that_fails_is_ended_and_gives_its_errand_back() {
+fn a_worker_that_fails_is_stopped_and_gives_its_job_back() {
     let failure =
         |stopped| Event::Failure(Failure { sentence: "A fault.".into(), remedy: String::new(), field: None, stopped });
     let mut workers = at_work();
     assert_eq!(workers.hear(2, failure(false)), []);
     assert_eq!(workers.hear(2, failure(true)), [Task::Stop(2), returned(3)]);
     assert_eq!(workers.hear(2, failure(true)), [], "it is gone already");
-    assert_eq!(workers.hear(1, brought(2, JobNews::Requeued)), [Task::Stop(1), returned(2)]);
+    assert_eq!(workers.hear(1, reported(2, JobNews::Requeued)), [Task::Stop(1), returned(2)]);
     assert_eq!((workers.lose(1), workers.first()), (Vec::new(), None));
     let mut workers = at_work();
-    workers.hear(1, brought(2, JobNews::Failed));
+    workers.hear(1, reported(2, JobNews::Failed));
     assert_eq!(workers.lose(1), [Task::Stop(1)], "a free one has nothing to give back");
 }
 
@@ -73,11 +73,11 @@ fn workers_rest_keep_the_pace_and_are_ended_as_the_sweep_is() {
     let mut workers = at_work();
     assert_eq!(workers.play(true), [], "they are at it");
     assert_eq!(workers.play(false), [1, 2].map(|it| Task::Tell(it, Command::Pause)));
-    let sent = workers.send(errand(4));
+    let sent = workers.send(job(4));
     assert_eq!(sent.last(), Some(&Task::Tell(3, Command::Pause)), "who comes while it rests, rests");
     assert!(workers.follow(&Command::SetPace(Some(2.0))) && workers.follow(&Command::Configure(Settings::default())));
     assert!(!workers.follow(&Command::SetBeta(0.2)), "her β waits for the end");
-    assert!(workers.send(errand(5)).contains(&Task::Tell(4, Command::SetPace(Some(2.0)))));
+    assert!(workers.send(job(5)).contains(&Task::Tell(4, Command::SetPace(Some(2.0)))));
     assert_eq!(workers.stop_all(), [1, 2, 3, 4].map(Task::Stop));
     assert_eq!((workers.first(), workers.stop_all()), (None, Vec::new()), "nobody is left");
 }

@@ -127,7 +127,8 @@ impl<K: Kernels> Ppo<K> {
     }
 
     /// Changes what can change in mid-run: learning rate from the next step on, β and its controller from the next
-    /// rollout on. With a target, β stays where the controller has it unless another is given.
+    /// rollout on. With a target, β stays where the controller has it unless another is given
+    /// than at the last call.
     ///
     /// # Panics
     /// If the settings are then not valid.

@@ -221,8 +221,8 @@ impl World {
                 let keeping = &mut self.desks[at].tab.state.keeping;
                 keeping.storage_tasks.clear();
                 self.desks[at].tab.resume();
-                let chore = self.desks[at].tab.state.keeping.storage_tasks.remove(0);
-                let StorageTask::Hold(visit) = chore else { panic!("it is to be held") };
+                let task = self.desks[at].tab.state.keeping.storage_tasks.remove(0);
+                let StorageTask::Hold(visit) = task else { panic!("it is to be held") };
                 self.begin(at, Some(Job::Hold(visit)));
             }
             4 if is_offered => {
