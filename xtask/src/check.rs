@@ -68,7 +68,7 @@ fn plan(changed: &BTreeSet<String>, exists: &impl Fn(&str, &str) -> bool) -> Pla
             ["xtask", "module", ..] => packages.push("klimb-module"),
             ["xtask", ..] => packages.push("xtask"),
             ["docs", ..] => packages.push("xtask"),
-            ["src", folders @ ..] => {
+            ["src", ref folders @ ..] => {
                 packages.push("klimb");
                 // Views are compiled for browsers alone: what reads them as texts tests them natively.
                 if matches!(folders, ["page", "view", ..]) {
