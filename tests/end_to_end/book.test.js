@@ -57,7 +57,7 @@ for (const hasCleanAddresses of [false, true]) {
     assert.equal(await page.$eval('footer a', ({ href }) => href), `${host.url}book/index.html`);
     await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', PATIENT);
     await host.stop();
-    for (const [address, heading] of [['book/index.html', 'About this book'], ['book/', 'About this book'], ['book/develop/map.html', 'A map of the house']]) {
+    for (const [address, heading] of [['book/index.html', 'About this book'], ['book/', 'About this book'], ['book/develop/map.html', 'A map of the code']]) {
       await page.goto(host.url + address, { waitUntil: 'load' });
       assert.equal(await page.$eval('h1', (it) => it.textContent.trim()), heading, address);
       assert.notEqual(await page.$eval('body', (it) => getComputedStyle(it).display), 'inline', address);

@@ -11,8 +11,8 @@ use html5gum::{Token, Tokenizer};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 
+use crate::crate_map;
 use crate::folders::{copy, files_below};
-use crate::house;
 use crate::process::{self, step};
 use crate::workspace::Workspace;
 
@@ -32,7 +32,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// Writes the chapters that follow from tables of the code, and the picture of the house. They lie among the other chapters,
+/// Writes the chapters that follow from tables of the code, and the picture of the crates. They lie among the other chapters,
 /// so that the book can be read where no tool has run.
 pub fn generate(workspace: &Workspace) -> Result<()> {
     let remedy = "mend what the compiler or the test names above";
@@ -40,7 +40,7 @@ pub fn generate(workspace: &Workspace) -> Result<()> {
         let arguments = ["test", "--quiet", "--package", "klimb", "--test", "program", "book::generated"];
         process::run(process::command("cargo", workspace.root(), &arguments).env(WRITE, "1"))
     })?;
-    step("Drawing the picture of the house", remedy, || house::write(workspace.root()))
+    step("Drawing the picture of the crates", remedy, || crate_map::write(workspace.root()))
 }
 
 /// Builds the book of the folder `docs` into `book`, by way of the folder `made`, in which mdBook leaves more than that.

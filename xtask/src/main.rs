@@ -6,12 +6,12 @@
 mod bench;
 mod build;
 mod check;
+mod crate_map;
 mod crates;
 mod docs;
 mod figure;
 mod folders;
 mod fuzz;
-mod house;
 mod process;
 mod programs;
 mod screenshots;

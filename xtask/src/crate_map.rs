@@ -1,5 +1,5 @@
-//! The picture of the house: every crate and the floors of `src/` as a box that stands above what it names. It is drawn from
-//! the manifests and the sources, so that it cannot tell of yesterday.
+//! The picture of the crates: every crate and the floors of `src/` as a box that stands above what it names. It is drawn from
+//! the manifests and the sources, so that it is never out of date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -29,14 +29,14 @@ const PARTS: [(&str, &str); 3] =
 
 /// A crate, or a part of the root package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Room {
+struct Crate {
     /// What is said of it.
     about: String,
     /// What it names.
     names: BTreeSet<String>,
 }
 
-type House = BTreeMap<String, Room>;
+type CrateMap = BTreeMap<String, Crate>;
 
 /// Draws the project at `root` into its `docs/images/`.
 pub fn write(root: &Path) -> Result<()> {
@@ -48,20 +48,20 @@ pub fn write(root: &Path) -> Result<()> {
 
 /// The pictures with their paths, as the project at `root` is now.
 fn pictures(root: &Path) -> Result<Vec<(String, String)>> {
-    let house = house(root)?;
-    Ok(THEMES.iter().map(|(theme, colours)| (format!("{FOLDER}/house-{theme}.svg"), drawn(&house, colours))).collect())
+    let map = map(root)?;
+    Ok(THEMES.iter().map(|(theme, colours)| (format!("{FOLDER}/crates-{theme}.svg"), drawn(&map, colours))).collect())
 }
 
 /// Reads manifests and sources.
-fn house(root: &Path) -> Result<House> {
+fn map(root: &Path) -> Result<CrateMap> {
     let read = |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"));
-    let mut house = House::new();
+    let mut map = CrateMap::new();
     for entry in fs::read_dir(root.join("crates"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let manifest = read(&format!("crates/{name}/Cargo.toml"))?;
         let about = manifest.lines().find_map(|line| line.strip_prefix("description = \"Klimb: ")?.strip_suffix('"'));
         let about = about.with_context(|| format!("{name} has no description that begins with “Klimb: ”"))?.to_owned();
-        house.insert(name, Room { about, names: dependencies(&manifest) });
+        map.insert(name, Crate { about, names: dependencies(&manifest) });
     }
     let aliases = aliases(&read("src/lib.rs")?);
     for (name, head) in PARTS {
@@ -72,9 +72,9 @@ fn house(root: &Path) -> Result<House> {
             names.extend(named(&read(&format!("{folder}/{file}"))?, &aliases));
         }
         names.remove(name);
-        house.insert(name.to_owned(), Room { about, names });
+        map.insert(name.to_owned(), Crate { about, names });
     }
-    Ok(house)
+    Ok(map)
 }
 
 /// The first sentence of a file's head.
@@ -133,24 +133,24 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// The floor of a room: above all that it names.
-fn floor(house: &House, name: &str) -> usize {
-    let below = house[name].names.iter().filter(|below| house.contains_key(*below));
-    below.map(|below| floor(house, below) + 1).max().unwrap_or(0)
+/// The floor of a it: above all that it names.
+fn floor(map: &CrateMap, name: &str) -> usize {
+    let below = map[name].names.iter().filter(|below| map.contains_key(*below));
+    below.map(|below| floor(map, below) + 1).max().unwrap_or(0)
 }
 
 /// Whether `above` stands on `below`, be it by what it names.
-fn reaches(house: &House, above: &str, below: &str) -> bool {
-    let room = &house[above];
-    room.names.contains(below) || room.names.iter().any(|it| house.contains_key(it) && reaches(house, it, below))
+fn reaches(map: &CrateMap, above: &str, below: &str) -> bool {
+    let named = &map[above];
+    named.names.contains(below) || named.names.iter().any(|it| map.contains_key(it) && reaches(map, it, below))
 }
 
-/// What a room names and does not reach by something else that it names: the lines of the picture.
-fn lines_down<'a>(house: &'a House, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let names = house[name].names.iter().filter(|below| house.contains_key(*below));
+/// What a it names and does not reach by something else that it names: the lines of the picture.
+fn lines_down<'a>(map: &'a CrateMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let names = map[name].names.iter().filter(|below| map.contains_key(*below));
     names.map(String::as_str).filter(move |below| {
-        let mut others = house[name].names.iter().filter(|it| it != below && house.contains_key(*it));
-        !others.any(|other| reaches(house, other, below))
+        let mut others = map[name].names.iter().filter(|it| it != below && map.contains_key(*it));
+        !others.any(|other| reaches(map, other, below))
     })
 }
 
@@ -168,21 +168,21 @@ impl Place {
     }
 }
 
-/// Each floor's rooms from left to right, above what they stand on.
-fn places(house: &House) -> (BTreeMap<&str, Place>, f64) {
-    let floors = house.keys().map(|name| floor(house, name)).max().unwrap_or(0) + 1;
+/// Each floor's row from left to right, above what they stand on.
+fn places(map: &CrateMap) -> (BTreeMap<&str, Place>, f64) {
+    let floors = map.keys().map(|name| floor(map, name)).max().unwrap_or(0) + 1;
     let height = floors as f64 * FLOOR - (FLOOR - BOX_HEIGHT) + 2.0;
     let mut places = BTreeMap::<&str, Place>::new();
     for at in 0..floors {
-        let mut rooms: Vec<&str> = house.keys().map(String::as_str).filter(|name| floor(house, name) == at).collect();
+        let mut row: Vec<&str> = map.keys().map(String::as_str).filter(|name| floor(map, name) == at).collect();
         let wish = |name: &&str| {
-            let below: Vec<f64> = lines_down(house, name).map(|below| places[below].middle()).collect();
+            let below: Vec<f64> = lines_down(map, name).map(|below| places[below].middle()).collect();
             below.iter().sum::<f64>() / below.len().max(1) as f64
         };
-        rooms.sort_by(|one, other| wish(one).total_cmp(&wish(other)));
-        let width = ((WIDTH - GAP * (rooms.len() - 1) as f64) / rooms.len() as f64 - 2.0).min(400.0);
-        let all = width * rooms.len() as f64 + GAP * (rooms.len() - 1) as f64;
-        let standing = rooms.iter().enumerate().map(|(index, name)| {
+        row.sort_by(|one, other| wish(one).total_cmp(&wish(other)));
+        let width = ((WIDTH - GAP * (row.len() - 1) as f64) / row.len() as f64 - 2.0).min(400.0);
+        let all = width * row.len() as f64 + GAP * (row.len() - 1) as f64;
+        let standing = row.iter().enumerate().map(|(index, name)| {
             let left = (WIDTH - all) / 2.0 + index as f64 * (width + GAP);
             (*name, Place { left, top: height - 1.0 - BOX_HEIGHT - at as f64 * FLOOR, width })
         });
@@ -193,8 +193,8 @@ fn places(house: &House) -> (BTreeMap<&str, Place>, f64) {
 }
 
 /// The picture in the colours of a theme.
-fn drawn(house: &House, [paper, ink, quiet, hairline]: &[&str; 4]) -> String {
-    let (places, height) = places(house);
+fn drawn(map: &CrateMap, [paper, ink, quiet, hairline]: &[&str; 4]) -> String {
+    let (places, height) = places(map);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          font-family=\"Seravek, 'Segoe UI', Ubuntu, 'Helvetica Neue', 'DejaVu Sans', sans-serif\">\n\
@@ -202,7 +202,7 @@ fn drawn(house: &House, [paper, ink, quiet, hairline]: &[&str; 4]) -> String {
     );
     let mut put = |text: String| writeln!(svg, "{text}").expect("a text takes all that is written");
     for (name, from) in &places {
-        for to in lines_down(house, name).map(|below| places[below]) {
+        for to in lines_down(map, name).map(|below| places[below]) {
             let [x1, y1, x2, y2] = [from.middle(), from.top + BOX_HEIGHT, to.middle(), to.top].map(f64::round);
             put(format!(
                 "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" stroke=\"{hairline}\" stroke-width=\"1.5\"/>"
@@ -220,10 +220,10 @@ fn drawn(house: &House, [paper, ink, quiet, hairline]: &[&str; 4]) -> String {
             "<text x=\"{x}\" y=\"{}\" font-size=\"14\" font-weight=\"600\" fill=\"{ink}\">{title}</text>",
             y + 21.0
         ));
-        let names: Vec<&str> = lines_down(house, name).collect();
+        let names: Vec<&str> = lines_down(map, name).collect();
         let stands_on = (!names.is_empty()).then(|| format!("stands on {}", names.join(", ")));
-        // Lines may pass behind a box, so what a room names is written in its own as well.
-        let about = wrapped(&house[*name].about, (width * CHARACTERS) as usize);
+        // Lines may pass behind a box, so what a it names is written in its own as well.
+        let about = wrapped(&map[*name].about, (width * CHARACTERS) as usize);
         for (index, line) in about.iter().take(3).chain(&stands_on).enumerate() {
             let (y, colour) = (y + 37.0 + 14.0 * index as f64, if index < about.len().min(3) { quiet } else { ink });
             put(format!("<text x=\"{x}\" y=\"{y}\" font-size=\"11\" fill=\"{colour}\">{}</text>", escaped(line)));
@@ -258,8 +258,8 @@ mod tests {
     use super::*;
     use crate::workspace::Workspace;
 
-    fn room(names: &[&str]) -> Room {
-        Room { about: "what it is".into(), names: names.iter().map(ToString::to_string).collect() }
+    fn it(names: &[&str]) -> Crate {
+        Crate { about: "what it is".into(), names: names.iter().map(ToString::to_string).collect() }
     }
 
     #[test]
@@ -267,20 +267,20 @@ mod tests {
         let workspace = Workspace::find().unwrap();
         for (path, picture) in pictures(workspace.root()).unwrap() {
             let there = fs::read_to_string(workspace.root().join(&path)).unwrap_or_default();
-            assert_eq!(there, picture, "{path} is of another house; run `cargo xtask docs --generate`");
+            assert_eq!(there, picture, "{path} is of another map; run `cargo xtask docs --generate`");
         }
     }
 
     #[test]
     fn a_room_stands_above_what_it_names_and_lines_lead_to_the_nearest() {
-        let house = House::from([
-            ("a".to_owned(), room(&[])),
-            ("b".to_owned(), room(&["a", "serde"])),
-            ("c".to_owned(), room(&["a", "b"])),
+        let map = CrateMap::from([
+            ("a".to_owned(), it(&[])),
+            ("b".to_owned(), it(&["a", "serde"])),
+            ("c".to_owned(), it(&["a", "b"])),
         ]);
-        assert_eq!(["a", "b", "c"].map(|name| floor(&house, name)), [0, 1, 2]);
-        assert_eq!(lines_down(&house, "c").collect::<Vec<_>>(), ["b"]);
-        let (places, _) = places(&house);
+        assert_eq!(["a", "b", "c"].map(|name| floor(&map, name)), [0, 1, 2]);
+        assert_eq!(lines_down(&map, "c").collect::<Vec<_>>(), ["b"]);
+        let (places, _) = places(&map);
         assert!(places["c"].top < places["b"].top && places["b"].top < places["a"].top);
     }
 
