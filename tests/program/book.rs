@@ -262,7 +262,7 @@ fn shortened(words: &[String]) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "every command that trains, if little"]
+#[ignore = "it trains by every command: `cargo xtask test long` runs it"]
 fn long_commands_run_with_a_small_budget() {
     let chapter = std::fs::read_to_string(format!("{ROOT}/docs/guide/command_line.md")).expect("the chapter");
     let folder = folder("book");
