@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::Message;
+use crate::message::Separator;
 
 /// A setting that cannot be used, with the reason in words for the person who chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -34,7 +35,7 @@ impl ConfigError {
         if self.also.is_empty() {
             return own;
         }
-        Message::list([own].into_iter().chain(self.also.iter().map(Self::message)).collect(), "; ")
+        Message::list([own].into_iter().chain(self.also.iter().map(Self::message)).collect(), Separator::Semicolon)
     }
 
     /// What is left without the errors about how settings go together: whoever does not know all settings knows no more.

@@ -18,7 +18,7 @@ pub enum Message {
         /// In English.
         template: Cow<'static, str>,
         /// In the order of the English text.
-        values: Vec<Self>,
+        values: Box<[Self]>,
     },
     /// A name, what a person typed, or another program's words: the same in every language.
     Verbatim(String),
@@ -27,9 +27,9 @@ pub enum Message {
     /// Several, one after another.
     List {
         /// They.
-        items: Vec<Self>,
+        items: Box<[Self]>,
         /// What stands between two.
-        separator: Cow<'static, str>,
+        separator: Separator,
     },
     /// Another one in the shape that its place asks for.
     Shaped {
@@ -38,6 +38,15 @@ pub enum Message {
         /// How it begins and ends.
         shape: Shape,
     },
+}
+
+/// What stands between two messages of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Separator {
+    /// Between words.
+    Comma,
+    /// Between clauses.
+    Semicolon,
 }
 
 /// How a message begins and ends.
@@ -80,14 +89,14 @@ pub trait Value {
 
 impl Message {
     /// What the macro `message!` makes. It is public for the macro, which the tests of the catalogues find.
-    pub const fn text(template: &'static str, values: Vec<Self>) -> Self {
-        Self::Text { template: Cow::Borrowed(template), values }
+    pub fn text(template: &'static str, values: Vec<Self>) -> Self {
+        Self::Text { template: Cow::Borrowed(template), values: values.into() }
     }
 
     /// A text that stands in a table of the catalogues' texts, such as the name of a stage; one that no catalogue has stays as
     /// it is.
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
-        Self::Text { template: name.into(), values: Vec::new() }
+        Self::Text { template: name.into(), values: Box::default() }
     }
 
     /// A name, what a person typed, or another program's words.
@@ -104,8 +113,8 @@ impl Message {
     }
 
     /// Several with a separator between them.
-    pub fn list(items: Vec<Self>, separator: &'static str) -> Self {
-        Self::List { items, separator: Cow::Borrowed(separator) }
+    pub fn list(items: Vec<Self>, separator: Separator) -> Self {
+        Self::List { items: items.into(), separator }
     }
 
     /// As a sentence: a capital first, a full stop last.
@@ -156,8 +165,17 @@ impl Message {
             Self::Text { template, values } => filled_in(text(template), &each(values)),
             Self::Verbatim(text) => text.clone(),
             Self::Number(digits) => number(digits.clone()),
-            Self::List { items, separator } => each(items).join(separator),
+            Self::List { items, separator } => each(items).join(separator.text()),
             Self::Shaped { message, shape } => shape.of(&message.in_words(text, number)),
+        }
+    }
+}
+
+impl Separator {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Comma => ", ",
+            Self::Semicolon => "; ",
         }
     }
 }
@@ -240,7 +258,10 @@ mod tests {
     #[test]
     fn a_message_is_said_in_english_and_in_the_page_s_language() {
         let outside = message!("{} is outside {} to {}", 9, 0.01, 5);
-        let several = Message::list(vec![message!("{}: {}", "beta", outside), message!("{} is not a pair", 0.5)], "; ");
+        let several = Message::list(
+            vec![message!("{}: {}", "beta", outside), message!("{} is not a pair", 0.5)],
+            Separator::Semicolon,
+        );
         let refused = message!("That cannot be used: {}.", several);
         assert_eq!(refused.to_string(), "That cannot be used: beta: 9 is outside 0.01 to 5; 0.5 is not a pair.");
         assert_eq!(refused.said(), refused.to_string(), "without a catalogue it is English");
@@ -279,7 +300,7 @@ mod tests {
     fn a_message_crosses_to_the_page_whole() {
         let message = message!("{} of {} pairs", 3, lost("x").as_sentence());
         let items = vec![message, Message::verbatim("y"), Message::named("Play")];
-        let list = Message::list(items, ", ");
+        let list = Message::list(items, Separator::Comma);
         assert_eq!(json::from_text(&json::to_text(&list)), Ok(list));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::protocol::Failure;
 use klimb_text::Message;
+use klimb_text::message::Separator;
 
 /// The files of one choice or drop.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +89,10 @@ impl Choice {
             _ => message!("What else was chosen with it has been taken up."),
         };
         (!self.problems.is_empty()).then(|| Failure {
-            sentence: message!("That could not be used: {}.", Message::list(self.problems.clone(), "; ")),
+            sentence: message!(
+                "That could not be used: {}.",
+                Message::list(self.problems.clone(), Separator::Semicolon)
+            ),
             remedy,
             field: Some("files".into()),
             stopped: false,

@@ -10,6 +10,7 @@ use crate::engine::protocol::{Event, Failure};
 use crate::engine::settings::{behind_ampersand, whole};
 use crate::page::model::state::State;
 use crate::page::model::temporary_settings::TemporarySettings;
+use klimb_text::message::Separator;
 use klimb_text::{ConfigError, Message, json};
 
 const LENT: &str = "klimb-lent";
@@ -62,7 +63,7 @@ pub fn blame(state: &mut State, problems: &[Message], errors: &[ConfigError]) {
         all.truncate(MOST_PROBLEMS);
         all.push(message!("and {} more", more));
     }
-    let all = Message::list(all, "; ");
+    let all = Message::list(all, Separator::Semicolon);
     let (sentence, remedy) = match (problems, errors) {
         ([], []) => return,
         ([], _) => (

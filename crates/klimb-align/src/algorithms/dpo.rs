@@ -14,6 +14,7 @@ use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_network::objectives::DpoLoss;
 use klimb_numerics::real::Real;
+use klimb_text::message::Separator;
 use klimb_text::words::key;
 use klimb_text::{ConfigError, Message, message};
 
@@ -68,7 +69,7 @@ impl DpoSettings {
         };
         let length = self.length_normalised.then_some(key("length-normalised"));
         let reference = self.reference_free.then_some(key("reference-free"));
-        Message::list([loss, length, reference].into_iter().flatten().map(Message::named).collect(), ", ")
+        Message::list([loss, length, reference].into_iter().flatten().map(Message::named).collect(), Separator::Comma)
     }
 }
 

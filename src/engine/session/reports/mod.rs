@@ -15,6 +15,7 @@ use klimb_align::language::{Sequence, TokenComparison};
 use klimb_lab::{RewardModelReport, Round};
 use klimb_metrics::{LearnsFrom, MetricRow};
 use klimb_network::backend::BackendError;
+use klimb_text::message::Separator;
 use klimb_text::{ConfigError, Message};
 use klimb_world::gold::{Rule, RuleStep, WordWorking};
 use klimb_world::{MAX_PROMPT, World};
@@ -99,7 +100,7 @@ pub fn completion(
 /// What rules did to a word of a text, in words that agree with the numbers.
 fn rules(words: &[WordWorking], index: usize) -> Message {
     let back = |distance: usize| index.checked_sub(distance).map_or("", |at| words[at].word.as_str());
-    Message::list(words[index].steps().map(|step| rule(step, &back)).collect(), ", ")
+    Message::list(words[index].steps().map(|step| rule(step, &back)).collect(), Separator::Comma)
 }
 
 fn rule<'a>(RuleStep { rule, before, after }: RuleStep, back: &impl Fn(usize) -> &'a str) -> Message {

@@ -12,6 +12,7 @@ use crate::engine::settings::Settings;
 use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_text::Message;
+use klimb_text::message::Separator;
 use klimb_text::message::Value;
 use klimb_text::words::key;
 
@@ -279,7 +280,7 @@ fn choose_one_of(stages: &[&'static str]) -> Message {
     let (last, others) = stages.split_last().expect("β holds some stage");
     let count = COUNTS.get(stages.len() - 2);
     let count = count.map_or_else(|| stages.len().value(), |count| Message::named(*count));
-    let others = Message::list(others.iter().map(|stage| Message::named(*stage)).collect(), ", ");
+    let others = Message::list(others.iter().map(|stage| Message::named(*stage)).collect(), Separator::Comma);
     message!("Choose {} or {}: β holds these {}.", others, Message::named(*last), count)
 }
 

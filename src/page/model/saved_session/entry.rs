@@ -10,6 +10,7 @@ use crate::page::model::annotator::KeptNames;
 use crate::page::model::runs::{RunId, RunMark};
 use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_metrics::{METHODS, MetricRow};
+use klimb_text::message::Separator;
 use klimb_text::{Message, json};
 
 /// The version of the form that this page writes, and the newest it reads. It grows with the table of methods: a run of a
@@ -211,7 +212,7 @@ pub fn lost(missing: &[Missing]) -> Option<Failure> {
         }
         Missing::Rows(stage, first) => message!("the rows of {} from step {} on", Message::named(stage.name()), *first),
     });
-    let list = Message::list(each.collect(), "; ");
+    let list = Message::list(each.collect(), Separator::Semicolon);
     (!missing.is_empty()).then(|| Failure {
         sentence: message!("Of the kept run this is damaged or missing, and left out: {}.", list),
         remedy: message!("Everything else of it is as it was."),
