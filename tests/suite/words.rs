@@ -1,7 +1,5 @@
 //! Every text that people read is in every catalogue of `www/languages`, and nothing else is. The texts are found in
 //! `index.html`, in the sources, by how they are said, and in the tables of knobs, numbers, tour and clinic.
-//!
-//! More than 400 lines, because every kind of text has its own place where it is looked for.
 
 #[path = "../../xtask/src/translation.rs"]
 #[allow(dead_code)]
