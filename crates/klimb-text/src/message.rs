@@ -20,8 +20,6 @@ pub enum Message {
         /// In the order of the English text.
         values: Box<[Self]>,
     },
-    /// A name, what a person typed, or another program's words: the same in every language.
-    Verbatim(String),
     /// The digits of a number, with a point.
     Number(String),
     /// Several, one after another.
@@ -38,6 +36,10 @@ pub enum Message {
         /// How it begins and ends.
         shape: Shape,
     },
+    /// A name, what a person typed, or another program's words: the same in every language. It is written as a plain text,
+    /// and so are the finished sentences that earlier versions kept.
+    #[serde(untagged)]
+    Verbatim(String),
 }
 
 /// What stands between two messages of a list.
@@ -302,5 +304,12 @@ mod tests {
         let items = vec![message, Message::verbatim("y"), Message::named("Play")];
         let list = Message::list(items, Separator::Comma);
         assert_eq!(json::from_text(&json::to_text(&list)), Ok(list));
+        for text in ["strengthened by “very”", "Text", ""] {
+            assert_eq!(
+                json::from_text(&json::to_text(&text)),
+                Ok(Message::verbatim(text)),
+                "as earlier versions kept it"
+            );
+        }
     }
 }
