@@ -16,5 +16,5 @@ pub mod page;
 pub use klimb_align::{algorithms, language};
 pub use klimb_network::{backend, model, objectives};
 pub use klimb_numerics::{hash, real, rng, stats};
-pub use klimb_text::{ConfigError, json, shorten, text, words};
+pub use klimb_text::{ConfigError, Message, json, shorten, text, words};
 pub use {klimb_charts as charts, klimb_lab as experiments, klimb_metrics as metrics, klimb_world as world};

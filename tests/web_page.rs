@@ -164,7 +164,12 @@ fn events_come_back_as_they_were() {
         FrontierPoint { setting: Setting::Label("reference".into()), diversity: None, ..point("sft", 0, 0.0, 0.5) };
     let progress = Progress { work: Work::Optimum, done: 1, total: 3, seconds_left: None };
     let status = StageStatus { stage: Stage::Sft, state: StageState::Done, origin: Origin::Recorded, steps: 3000 };
-    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped: true };
+    let failure = Failure {
+        sentence: klimb::Message::verbatim("a"),
+        remedy: klimb::Message::verbatim("b"),
+        field: None,
+        stopped: true,
+    };
     let token = TokenNumbers {
         word: "good".into(),
         logprob: -1.5,

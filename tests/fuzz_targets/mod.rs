@@ -118,8 +118,12 @@ fn address(bytes: &[u8]) -> Option<String> {
     let query = text(bytes);
     let (lecture, problems, rest) = Presentation::from_query(&query);
     let (settings, errors) = Settings::from_parts(&rest);
-    let told: usize =
-        errors.iter().map(|error| error.to_string().len()).chain(problems.iter().map(String::len)).max().unwrap_or(0);
+    let told: usize = errors
+        .iter()
+        .map(|error| error.to_string().len())
+        .chain(problems.iter().map(|problem| problem.to_string().len()))
+        .max()
+        .unwrap_or(0);
     assert!(told < 500, "a complaint of {told} bytes");
     let (again, problems_again, _) = Presentation::from_query(&lecture.to_query());
     assert_eq!((&again, problems_again.len()), (&lecture, 0));
@@ -290,6 +294,6 @@ fn sentences(bytes: &[u8]) -> Option<String> {
     let encoded = world().vocabulary().encode(&text);
     let again = world().vocabulary().encode(&world().vocabulary().text(&encoded.tokens));
     assert_eq!((again.tokens.len(), again.unknown.len()), (encoded.tokens.len(), 0));
-    let said = [words::heard(&text), words::each_heard(&text), words::typed(&text), words::filled(&text, &[&1, &"x"])];
+    let said = [words::value(&text), words::typed(&text), words::filled(&text, &[&1, &"x"])];
     Some(format!("{working:?} {encoded:?} {said:?}"))
 }

@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use klimb::json;
 use klimb::page::model::saved_session::store::{Change, Key, Store, StoreError, Transaction, Under};
+use klimb::{Message, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -53,8 +53,8 @@ impl Store for Texts {
         Ok(json::to_text(value))
     }
 
-    fn decode<T: DeserializeOwned>(value: String) -> Result<T, String> {
-        json::from_text(&value).map_err(|error| error.to_string())
+    fn decode<T: DeserializeOwned>(value: String) -> Result<T, Message> {
+        json::from_text(&value).map_err(|error| error.message())
     }
 
     async fn begin(&self, _writes: bool) -> Result<Self, StoreError> {

@@ -315,8 +315,8 @@ impl Store for Dump {
         Ok(serde_json::to_value(value).expect("it has a form"))
     }
 
-    fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-        serde_json::from_value(value).map_err(|error| error.to_string())
+    fn decode<T: DeserializeOwned>(value: Value) -> Result<T, klimb::Message> {
+        serde_json::from_value(value).map_err(|error| klimb::Message::verbatim(error.to_string()))
     }
 
     async fn begin(&self, _writes: bool) -> Result<Self, StoreError> {

@@ -135,7 +135,7 @@ fn every_variant_of_dpo_learns_on_the_cpu() {
         (DpoSettings { length_normalised: true, beta: 10.0, ..plain }, 0.05, 2.0),
         (DpoSettings { reference_free: true, ..plain }, 0.01, 40.0),
     ] {
-        assert_learned(&settings.variant(), &dpo(Cpu::<f32>::new(), CPU, settings), gain, most);
+        assert_learned(&settings.variant().to_string(), &dpo(Cpu::<f32>::new(), CPU, settings), gain, most);
     }
 }
 

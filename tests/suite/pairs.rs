@@ -147,7 +147,7 @@ fn preferred_ft_is_sft_on_the_chosen_and_never_looks_at_the_rejected() {
 
 #[test]
 fn the_paper_s_dpo_is_no_variant() {
-    assert_eq!(DpoSettings::default().variant(), "");
+    assert_eq!(DpoSettings::default().variant().to_string(), "");
     let settings = DpoSettings { loss: DpoLoss::Ipo, reference_free: true, ..DpoSettings::default() };
-    assert_eq!(settings.variant(), "IPO, reference-free");
+    assert_eq!(settings.variant().to_string(), "IPO, reference-free");
 }

@@ -220,7 +220,7 @@ fn a_bad_setting_is_named_and_the_old_one_stays() {
     let events = student.handle(Command::Configure(Settings { label_smoothing: 0.7, ..settings() }));
     let failures = failures(&events);
     assert_eq!(failures[0].field.as_deref(), Some("label_smoothing"));
-    assert!(failures[0].sentence.contains("0.7") && !failures[0].stopped);
+    assert!(failures[0].sentence.to_string().contains("0.7") && !failures[0].stopped);
     assert_eq!(batch(&student.handle(Command::Step(Stage::Dpo))).label_smoothing, 0.0);
 }
 
@@ -236,9 +236,14 @@ fn a_broken_checkpoint_is_refused_in_a_sentence_and_nothing_is_lost() {
         let failures = failures(&events);
         assert_eq!(failures.len(), 1);
         let sentence = &failures[0].sentence;
-        assert!(sentence.contains(told) && sentence.ends_with('.') && !sentence.ends_with(".."), "{sentence}");
-        assert!(sentence.starts_with(char::is_uppercase), "{sentence}");
-        assert!(!failures[0].stopped && failures[0].remedy.contains("Nothing was replaced"));
+        assert!(
+            sentence.to_string().contains(told)
+                && sentence.to_string().ends_with('.')
+                && !sentence.to_string().ends_with(".."),
+            "{sentence}"
+        );
+        assert!(sentence.to_string().starts_with(char::is_uppercase), "{sentence}");
+        assert!(!failures[0].stopped && failures[0].remedy.to_string().contains("Nothing was replaced"));
         assert_eq!(student.policy(), before, "the policy is as it was");
     }
     assert_eq!(batch(&student.handle(Command::Step(Stage::Dpo))).step, 2);
@@ -294,13 +299,13 @@ fn a_snapshot_goes_on_elsewhere_from_the_last_point() {
     assert!(Snapshot::from_kept(with_run(MOST_RUNS, MOST_RUNS)).is_ok());
     for beyond in [with_run(MOST_RUNS + 1, 1), with_run(1, u32::MAX), with_moment] {
         let failure = Snapshot::from_kept(beyond).unwrap_err();
-        assert!(failure.sentence.contains("numbers that no run has"), "{failure:?}");
+        assert!(failure.sentence.to_string().contains("numbers that no run has"), "{failure:?}");
     }
     let mut broken = kept;
     let middle = broken.policies[0].checkpoint.len() / 2;
     broken.policies[0].checkpoint[middle] ^= 1;
     let failure = Snapshot::from_kept(broken).unwrap_err();
-    assert!(failure.sentence.starts_with("The kept run cannot be used: "), "{failure:?}");
+    assert!(failure.sentence.to_string().starts_with("The kept run cannot be used: "), "{failure:?}");
     assert_eq!(failure.field.as_deref(), Some("kept"));
 
     let restored = Session::restore(Cpu::new(), || 0.0, badge(), &snapshot).expect("the snapshot is whole");

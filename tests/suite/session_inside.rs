@@ -207,7 +207,7 @@ fn assert_margins(what: &str, told: &Batch, loss: MarginLoss) {
                 assert_close(&format!("{what}: the margin"), margin, by_formula, 1e-3);
                 assert_close(&format!("{what}: the loss"), pair.loss, softplus(-margin), 1e-5);
                 assert_close(&format!("{what}: the pull"), pair.weight, 1.0 / (1.0 + margin.exp()), 1e-5);
-                assert_eq!(told.variant, "", "{what}: by default it is its paper's");
+                assert_eq!(told.variant.to_string(), "", "{what}: by default it is its paper's");
             }
             MarginLoss::Other => assert!(pair.loss.is_finite() && pair.weight.is_finite(), "{what}"),
         }

@@ -39,7 +39,8 @@ fn kept(events: &[Event]) -> Vec<Kept> {
 fn moved(student: &mut Student) -> (Student, Vec<Event>) {
     let snapshot = student.0.moving_to(BackendChoice::Cpu);
     assert_eq!(snapshot.settings(), Settings { backend: BackendChoice::Cpu, ..quick() });
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+    let badge =
+        Badge { kind: BackendKind::Cpu, adapter: None, why: klimb::Message::verbatim("this is a test."), remedy: None };
     let mut session = Session::restore(Cpu::default(), || 0.0, badge, &snapshot).expect("it can go on");
     let events = block_on(session.open());
     (Student(session), events)

@@ -91,7 +91,7 @@ fn dpo_and_the_reward_model_learn_from_a_person_s_pairs_until_they_are_generated
     let pairs = stage(&events, Stage::Pairs).expect("the pairs are others");
     assert_eq!((pairs.origin, pairs.steps), (Origin::Live, 0));
     assert_eq!(stage(&events, Stage::RewardModel).expect("it learned from other pairs").steps, 0);
-    assert!(failure(&exported(&mut session)).expect("nothing to save").remedy.contains("Step"));
+    assert!(failure(&exported(&mut session)).expect("nothing to save").remedy.to_string().contains("Step"));
     block_on(session.handle(Command::Step(Stage::Pairs)));
     let [Event::Preferences(lines)] = &exported(&mut session)[..] else { panic!("generated pairs can be saved") };
     assert_eq!(lines.lines().count(), 192);
@@ -111,12 +111,15 @@ fn a_bad_file_of_pairs_is_refused_with_its_line_and_everything_goes_on() {
     ] {
         let events = load(&mut session, &text);
         let failure = failure(&events).expect("refused");
-        assert!(failure.sentence.contains(words), "{words:?} is not in {failure:?}");
-        assert!(failure.remedy.contains("Nothing was replaced") && failure.field.as_deref() == Some("preferences"));
+        assert!(failure.sentence.to_string().contains(words), "{words:?} is not in {failure:?}");
+        assert!(
+            failure.remedy.to_string().contains("Nothing was replaced")
+                && failure.field.as_deref() == Some("preferences")
+        );
         assert!(stage(&events, Stage::Pairs).is_none() && stage(&events, Stage::Dpo).is_none(), "nothing changed");
     }
     let events = block_on(session.handle(Command::LoadPreferences(vec![0xff, 0xfe])));
-    assert!(failure(&events).expect("refused").sentence.contains("UTF-8"));
+    assert!(failure(&events).expect("refused").sentence.to_string().contains("UTF-8"));
     assert_eq!(batch(&block_on(session.handle(Command::Step(Stage::Dpo)))).step, 2);
 }
 

@@ -66,7 +66,7 @@ fn an_opened_point_writes_what_its_policy_wrote_then() {
     let opened = events.iter().find_map(|event| if let Event::Opened(it) = event { Some(it) } else { None }).unwrap();
     assert_eq!((opened.moment, Some(written(&opened.samples))), (moment(&first), then));
     let events = student.handle(Command::Open(PolicyKey { step: 999, ..moment(&first) }));
-    assert!(failure(&events).sentence.contains("step 999"), "{events:?}");
+    assert!(failure(&events).sentence.to_string().contains("step 999"), "{events:?}");
 }
 
 #[test]
@@ -105,7 +105,8 @@ fn ppo_goes_on_from_no_point_while_its_reward_model_is_to_be_trained() {
     student.handle(Command::Reset);
     let key = PolicyKey { stage: Stage::Ppo, run: first.run, step: first.point.step };
     let events = student.handle(Command::GoOn(key, None));
-    let refused = |event: &Event| matches!(event, Event::Failure(it) if it.sentence.contains("reward model"));
+    let refused =
+        |event: &Event| matches!(event, Event::Failure(it) if it.sentence.to_string().contains("reward model"));
     assert!(events.iter().any(refused) && points(&events, "ppo").is_empty(), "{events:?}");
 }
 
@@ -116,7 +117,7 @@ fn another_reference_forgets_what_was_kept() {
     student.handle(Command::LoadCheckpoint(include_bytes!("../../www/assets/base.safetensors").to_vec()));
     let moment = PolicyKey { stage: Stage::Dpo, run: first.run, step: first.point.step };
     let events = student.handle(Command::GoOn(moment, None));
-    assert!(failure(&events).sentence.contains("no longer kept"), "{events:?}");
+    assert!(failure(&events).sentence.to_string().contains("no longer kept"), "{events:?}");
 }
 
 /// A session that was kept, with the policies behind its points as a page gathers them.

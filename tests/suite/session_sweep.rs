@@ -162,9 +162,9 @@ fn a_run_that_breaks_down_is_told_and_the_others_are_made_all_the_same() {
         assert!(rows.flatten().any(is_broken), "a number was really not finite");
         let failures: Vec<&Failure> =
             events.iter().filter_map(|it| if let Event::Failure(it) = it { Some(it) } else { None }).collect();
-        assert_eq!(failures.iter().map(|it| it.sentence.as_str()).collect::<Vec<_>>(), told);
+        assert_eq!(failures.iter().map(|it| it.sentence.to_string()).collect::<Vec<_>>(), told);
         assert!(failures.iter().all(|it| !it.stopped && it.field.as_deref() == Some("learning_rate")));
-        let is_last = |it: &Failure| it.remedy.starts_with("It was the sweep’s last run");
+        let is_last = |it: &Failure| it.remedy.to_string().starts_with("It was the sweep’s last run");
         assert_eq!(is_last(failures.last().expect("one at least")), betas[2] > 1.0);
         let at: Vec<Setting> = points(&events, Method::Dpo).into_iter().map(|it| it.point.setting).collect();
         assert_eq!(at, made.into_iter().map(Setting::Number).collect::<Vec<_>>(), "a point of every other run");

@@ -223,7 +223,7 @@ fn a_run_that_breaks_down_in_a_hand_is_told_as_one_of_the_session_s() {
         team.told.iter().filter_map(|it| if let Event::Failure(it) = it { Some(it) } else { None }).collect();
     let sentence =
         "The run of DPO at β 5 produced a number that is not finite, so it was stopped at its last good step.";
-    assert_eq!(failures.iter().map(|it| it.sentence.as_str()).collect::<Vec<_>>(), [sentence]);
+    assert_eq!(failures.iter().map(|it| it.sentence.to_string()).collect::<Vec<_>>(), [sentence]);
     assert!(!failures[0].stopped);
     let made: Vec<Setting> = team.points(Stage::Dpo).into_iter().map(|it| it.point.setting).collect();
     assert_eq!(made, [0.05, 0.1].map(Setting::Number));

@@ -1,7 +1,5 @@
 //! Every text that people read is in every catalogue of `www/languages`, and nothing else is. The texts are found in
 //! `index.html`, in the sources, by how they are said, and in the tables of knobs, numbers, tour and clinic.
-//!
-//! More than 400 lines, because every kind of text has its own place where it is looked for.
 
 #[path = "../../xtask/src/translation.rs"]
 #[allow(dead_code)]
@@ -19,45 +17,26 @@ use klimb::page::model::presentation::Presentation;
 use klimb::page::model::receipt::Receipt;
 use klimb::page::model::sweep::SweepState;
 use klimb::page::model::tour::STOPS;
-use klimb::words;
 use klimb::world::preferences::from_jsonl;
 use klimb::world::{World, WorldSettings};
+use klimb::{ConfigError, Message, words};
+use klimb_text::message;
 
 /// How a text is said, or marked to be said later.
 const SAID: [&str; 3] = ["say(", "say!(", "key("];
-/// Where sentences are put together in English that the page recognises: failures with their remedies, and what the engine
-/// reports in words. All that has several words there is taken for one.
-const REPORTED: &[&str] = &[
-    "crates/klimb-metrics/src/method.rs",
-    "crates/klimb-network/src/backend/error.rs",
-    "crates/klimb-charts/src/lib.rs",
-    "src/engine/session",
-    "src/engine/settings",
-    "src/engine/worker",
-    "crates/klimb-text/src/json",
-    "crates/klimb-network/src/model/checkpoint.rs",
-    "crates/klimb-network/src/model/config.rs",
-    "src/page/view/address.rs",
-    "src/page/model/chosen_files.rs",
-    "src/page/view/controls.rs",
-    "src/page/view/page.rs",
-    "src/page/view/files.rs",
-    "src/page/model/submitted_files.rs",
-    "src/page/model/imported_runs.rs",
-    "src/page/model/saved_session",
-    "src/page/view/presentation.rs",
-    "src/page/model/presentation.rs",
-    "src/page/view/notices.rs",
-    "src/page/model/receipt.rs",
-    "src/page/view/recorded.rs",
-    "src/page/view/session_store.rs",
-    "crates/klimb-text/src/text.rs",
-    "crates/klimb-world/src/preferences",
-    "crates/klimb-world/src/preferences.rs",
-    "crates/klimb-world/src/settings.rs",
+/// How a text is said with what it is about, as failures are: the page puts it into words.
+const MESSAGE: [&str; 1] = ["message!("];
+/// What stands before a text that no catalogue has: another program's words, a name, or what a person typed.
+const FOREIGN: [&str; 4] = ["verbatim(", "verbatim(format!(", "named(", "named(format!("];
+/// Errors of the native program alone, which speaks English.
+const NATIVE: [&str; 4] = [
+    "crates/klimb-lab/src/measured_run.rs",
+    "crates/klimb-lab/src/sweep_method.rs",
+    "crates/klimb-lab/src/verify/mod.rs",
+    "crates/klimb-world/src/gold/lexicon.rs",
 ];
-/// What stands before a text that no visitor reads.
-const UNSAID: &[&str] = &["expect", "panic!(", "unreachable!(", "assert", "Generator::", "strip_prefix("];
+/// Where texts are said.
+const SPEAKING: [&str; 3] = ["src/page", "src/engine", "crates"];
 /// A catalogue's decimal mark, which numbers ask for.
 const DECIMAL_MARK: &str = ".";
 
@@ -68,20 +47,30 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every Rust file at or below a path, without its tests.
-fn sources(path: &str) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let (mut found, mut left) = (Vec::new(), vec![root]);
+/// A source by its path, without its tests.
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// Every Rust file in which texts are said.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut found, mut left) = (Vec::new(), SPEAKING.map(|path| root.join(path)).to_vec());
     while let Some(path) = left.pop() {
         if path.is_dir() {
             let entries: Vec<PathBuf> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
             left.extend(entries);
         } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
-            found.push(fs::read_to_string(&path).unwrap());
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            let text = text.split("#[cfg(test)]\npub(crate) mod tests {").next().unwrap_or_default().to_owned();
+            let path = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+            found.push(Source { path, text });
         }
     }
-    assert!(!found.is_empty(), "{path} has no sources");
-    found.iter().map(|text| text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()).collect()
+    assert!(found.len() > 100, "{} sources", found.len());
+    found
 }
 
 /// Every string literal of a source with what stands before it, comments left out.
@@ -135,44 +124,31 @@ fn stands_behind(before: &str, marks: &[&str]) -> bool {
     })
 }
 
-/// The texts that a source says.
+/// The texts that stand behind one of these marks in a source.
+fn behind(source: &str, marks: &[&str]) -> Vec<String> {
+    literals(source).into_iter().filter(|(before, _)| stands_behind(before, marks)).map(|(_, text)| text).collect()
+}
+
+/// The texts that a source says. What is of values and signs alone is the same in every language.
 fn said(source: &str) -> Vec<String> {
-    literals(source).into_iter().filter(|(before, _)| stands_behind(before, &SAID)).map(|(_, text)| text).collect()
+    let messages = behind(source, &MESSAGE).into_iter().filter(|text| text.chars().any(char::is_alphabetic));
+    behind(source, &SAID).into_iter().chain(messages).collect()
 }
 
-/// The sentences of a source that reports in English, with `{}` where `format!` or an error has values.
-fn reported(source: &str) -> Vec<String> {
-    let is_unsaid = |before: &str| {
-        let statement = before.rsplit([';', '{', '}']).next().unwrap_or_default();
-        UNSAID.iter().any(|mark| statement.contains(mark))
-    };
-    let texts = literals(source).into_iter().filter(|(before, _)| !is_unsaid(before));
-    texts.map(|(_, text)| template(&text)).filter(|text| has_several_words(text)).collect()
-}
-
-/// A text of `format!` as catalogues have it.
-fn template(text: &str) -> String {
-    let (mut template, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(['{', '}']) {
-        template += &rest[..at];
-        let (brace, inside) = rest[at..].split_at(1);
-        rest = match inside.find('}') {
-            _ if inside.starts_with(brace) => {
-                template += &inside[..1];
-                &inside[1..]
-            }
-            Some(end) => {
-                template += "{}";
-                &inside[end + 1..]
-            }
-            None => inside,
-        };
+/// Sentences of a source that no catalogue would have: said as if they were another program's words, or as an error's own.
+fn unworded(source: &Source) -> Vec<String> {
+    let mut sentences = behind(&source.text, &FOREIGN);
+    if !NATIVE.contains(&source.path.as_str()) {
+        sentences.extend(behind(&source.text, &["#[error("]));
     }
-    template + rest
+    sentences.retain(|text| has_several_words(text));
+    sentences.iter().map(|sentence| format!("{}: no language words “{sentence}”", source.path)).collect()
 }
 
 fn has_several_words(text: &str) -> bool {
-    let plain = text.replace("{}", "");
+    let values =
+        text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(value, _)| format!("{{{value}}}"));
+    let plain = values.fold(text.to_owned(), |text, value| text.replace(&value, ""));
     plain.trim().contains(' ')
         && plain.split_whitespace().any(|word| word.chars().filter(|it| it.is_alphabetic()).count() > 1)
 }
@@ -201,16 +177,8 @@ fn tables() -> Vec<&'static str> {
 /// Every text of the page.
 fn keys() -> BTreeSet<String> {
     let page = translation::texts(&read("index.html")).into_iter().map(|text| text.key);
-    let speaking = [
-        "src/page",
-        "src/engine/session",
-        "crates/klimb-charts/src",
-        "crates/klimb-metrics/src/method.rs",
-        "crates/klimb-align/src/algorithms",
-    ];
-    let said = speaking.into_iter().flat_map(sources).flat_map(|source| said(&source));
-    let reported = REPORTED.iter().flat_map(|path| sources(path)).flat_map(|source| reported(&source));
-    page.chain(said).chain(reported).chain(tables().into_iter().map(str::to_owned)).collect()
+    let said = sources().into_iter().flat_map(|source| said(&source.text));
+    page.chain(said).chain(tables().into_iter().map(str::to_owned)).collect()
 }
 
 fn catalogues() -> Vec<(String, Catalogue)> {
@@ -298,12 +266,20 @@ fn texts_are_found_however_they_are_said() {
         let other = essay("no"); monkey("no"); '"'; say(name)
     "#;
     assert_eq!(said(source), ["Opened.", "{} of {}", "One line, “quoted” and \"quoted\"", "later"]);
-    let source = r#"
-        #[error("{field}: the width is {0:?}, {{or}} not")]
-        sentence: format!("It is {noise:.0} % at {}.", x), remedy: "Try again.".into(), field: Some("seed".into()),
-        let it = x.expect("a bug of ours");
+    let source = r#"message!("{}: {}", field, message!("it is {} %", x)); message!("like {\"a\"}")"#;
+    assert_eq!(said(source), ["it is {} %", "like {\"a\"}"]);
+}
+
+#[test]
+fn a_sentence_that_nobody_worded_is_complained_of() {
+    let text = r#"
+        #[error("{field}: the width is {0:?}")]
+        sentence: Message::verbatim(format!("It is {noise:.0} % at {}.", x)), remedy: Message::named("Try again."),
+        verbatim(format!("{error:?}")); verbatim(format!("{} {}", status, text)); verbatim(""); named(NAME)
     "#;
-    assert_eq!(reported(source), ["{}: the width is {}, {or} not", "It is {} % at {}.", "Try again."]);
+    let of = |path: &str| unworded(&Source { path: path.into(), text: text.into() }).len();
+    assert_eq!((of("src/engine/x.rs"), of(NATIVE[0])), (3, 2));
+    assert_none(sources().iter().flat_map(unworded).collect());
 }
 
 #[test]
@@ -335,30 +311,22 @@ fn a_catalogue_that_is_not_whole_is_complained_of() {
 fn the_stages_that_beta_holds_are_named_in_german_too() {
     let (_, german) = catalogues().into_iter().find(|(name, _)| name == "de.json").expect("www/languages/de.json");
     words::speak(german.into_iter().collect());
-    let found = [
-        SweepState::default().words(Stage::Sft, None, false),
-        words::heard("Choose DPO, PPO or PPO-GT: β holds these three."),
-        words::heard("Choose DPO, PPO, PPO-GT or another: β holds these four."),
-    ];
+    let found = [SweepState::default().words(Stage::Sft, None, false)];
     words::speak(Vec::new());
-    let expected = [
-        "β hält DPO, PPO und PPO-GT: Wähle eines davon, um β zu durchlaufen.",
-        "Wähle DPO, PPO oder PPO-GT: Diese drei hält β.",
-        "Wähle DPO, PPO, PPO-GT oder another: Diese vier hält β.",
-    ];
+    let expected = ["β hält DPO, PPO und PPO-GT: Wähle eines davon, um β zu durchlaufen."];
     assert_eq!(found, expected);
 }
 
 /// Everything that an address and a file of pairs can have wrong with it, as the engine and the page say it.
-fn complaints_of_every_kind() -> Vec<String> {
+fn complaints_of_every_kind() -> Vec<Message> {
     let mut told = Vec::new();
     for knob in &KNOBS {
         for value in ["x", "-7", "0.3", "1e9", "9.5"] {
             let query = format!("{}={value}", knob.name);
-            told.extend(Settings::from_query(&query).1.iter().map(ToString::to_string));
+            told.extend(Settings::from_query(&query).1.iter().map(ConfigError::message));
         }
         let twice = format!("{0}=1&{0}=2&{0}s=1", knob.name);
-        told.extend(Settings::from_query(&twice).1.iter().map(ToString::to_string));
+        told.extend(Settings::from_query(&twice).1.iter().map(ConfigError::message));
     }
     told.extend(Presentation::from_query("hide=x&type=y").1);
     for receipt in ["", "{\"receipt\":2}", "{\"receipt\":2,\"receipt\":2}", "{\"receipt\":1e999}"] {
@@ -370,10 +338,10 @@ fn complaints_of_every_kind() -> Vec<String> {
     for prompt in
         ["1", "true", "[]", "{}", "\"\"", "\"zzz\"", &long, r#"[{"content":"a"},{"role":"user","content":"b"}]"#]
     {
-        told.extend(from_jsonl(&world, &pair(prompt)).err().map(|error| error.to_string()));
+        told.extend(from_jsonl(&world, &pair(prompt)).err().map(|error| error.message()));
     }
     for file in ["", "{}", "1", "[1]", r#"{"prompt":"the plot","prompt":"a"}"#, r#"{"prompt":1e999}"#] {
-        told.extend(from_jsonl(&world, file).err().map(|error| error.to_string()));
+        told.extend(from_jsonl(&world, file).err().map(|error| error.message()));
     }
     told
 }
@@ -389,7 +357,7 @@ fn no_english_word_is_left_in_a_german_complaint() {
         "outside", "to", "twice",
     ];
     let german: Vec<(String, String)> =
-        told.into_iter().map(|told| (words::heard(&format!("That cannot be used: {told}.")), told)).collect();
+        told.into_iter().map(|told| (message!("That cannot be used: {}.", told).said(), told.to_string())).collect();
     words::speak(Vec::new());
     for (said, told) in german {
         // What is quoted are values, names and examples.

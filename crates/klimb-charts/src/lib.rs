@@ -51,6 +51,7 @@ pub use lines::{Line, LineChart, LinePoint};
 pub use svg::{curve_svg, frontier_svg, line_svg};
 pub use trail::Trail;
 
+use klimb_text::Message;
 use plotters::drawing::DrawingAreaErrorKind;
 use thiserror::Error;
 
@@ -58,7 +59,6 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ChartError {
     /// A value that has no place on an axis: training broke down, or a file was edited.
-    #[error("{series}: value {index} is not a finite number, so it cannot be drawn")]
     NotFinite {
         /// The series as the person knows it.
         series: String,
@@ -66,7 +66,6 @@ pub enum ChartError {
         index: usize,
     },
     /// No room for the axes.
-    #[error("a chart of {width} × {height} pixels has no room for its axes")]
     TooSmall {
         /// Pixels across.
         width: u32,
@@ -74,9 +73,27 @@ pub enum ChartError {
         height: u32,
     },
     /// The surface refused.
-    #[error("the drawing surface refused: {0}")]
-    Surface(String),
+    Surface(Message),
 }
+
+impl ChartError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotFinite { series, index } => message!(
+                "{}: value {} is not a finite number, so it cannot be drawn",
+                Message::named(series.clone()),
+                index
+            ),
+            Self::TooSmall { width, height } => {
+                message!("a chart of {} × {} pixels has no room for its axes", width, height)
+            }
+            Self::Surface(it) => message!("the drawing surface refused: {}", it),
+        }
+    }
+}
+
+display_message!(ChartError);
 
 impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ChartError {
     fn from(error: DrawingAreaErrorKind<E>) -> Self {
@@ -84,6 +101,6 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
         let told = error.to_string();
         let told = told.strip_prefix("backend error: ").unwrap_or(&told);
         let cause = told.strip_prefix("Drawing backend error: ").unwrap_or(told);
-        Self::Surface(cause.to_owned())
+        Self::Surface(Message::named(cause.to_owned()))
     }
 }

@@ -22,7 +22,7 @@ use klimb_metrics::HackingPoint;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_numerics::rng::Generator;
 use klimb_numerics::stats::{half_width, mean};
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::preferences::{LabelSettings, Pair, label_pairs};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World};
 
@@ -113,7 +113,7 @@ impl HackingSettings {
     /// The setting by name; `loophole` if the world has no such word.
     pub fn validated(self, world: &World) -> Result<Self, ConfigError> {
         let instances = if self.instances < 2 {
-            Err(ConfigError::new("instances", "training and validation need at least two"))
+            Err(ConfigError::new("instances", message!("training and validation need at least two")))
         } else {
             Ok(())
         };
@@ -121,7 +121,7 @@ impl HackingSettings {
         let loophole = self.loophole.as_ref().map_or(Ok(()), |Loophole { word, bonus }| {
             let encoded = world.vocabulary().encode(word);
             if !encoded.unknown.is_empty() || encoded.tokens.len() != 1 {
-                let reason = format!("the world has no word {word:?}; use one of its vocabulary");
+                let reason = message!("the world has no word {}; use one of its vocabulary", format!("{word:?}"));
                 return Err(ConfigError::new("loophole", reason));
             }
             limits::not_too_large("loophole", *bonus)

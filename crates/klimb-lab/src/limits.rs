@@ -1,7 +1,7 @@
 //! How much may be asked for. What lies beyond would end in want of memory, in a number too large for single precision, or
 //! not at all, so it is refused with the reason before anything is allocated or written.
 
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 
 pub(super) use klimb_align::limits::{IN_MEMORY, TOO_LONG, count, not_too_large, positive, rate};
 pub use klimb_align::limits::{MOST_BATCH, MOST_STEPS};
@@ -24,7 +24,7 @@ pub const MOST_DRAWS: u64 = 1024;
 /// Refuses fewer than two of what an interval is over, and more than `most`.
 pub(super) fn interval(field: &'static str, value: u64, most: u64) -> Result<(), ConfigError> {
     if value < 2 {
-        return Err(ConfigError::new(field, format!("{value} cannot have an interval; take at least 2")));
+        return Err(ConfigError::new(field, message!("{} cannot have an interval; take at least 2", value)));
     }
     count(field, value, most, IN_MEMORY)
 }

@@ -9,7 +9,7 @@ use super::{PpoSink, RewardModelError, SweepError, SweepPoint};
 use klimb_align::algorithms::PpoMetrics;
 use klimb_metrics::MetricRow;
 use klimb_network::backend::BackendError;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, Message, display_message, message};
 
 /// How far a stage of an experiment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,24 +26,17 @@ pub struct Progress {
 #[derive(Debug, Error)]
 pub enum StudyError {
     /// The engine failed.
-    #[error(transparent)]
     Backend(#[from] BackendError),
     /// A setting cannot be used.
-    #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is no reward model.
-    #[error(transparent)]
     RewardModel(#[from] RewardModelError),
     /// What a given model computes is no number.
-    #[error(
-        "{model}: its weights are so large that what it computes is not a finite number; choose another checkpoint"
-    )]
     NotFinite {
         /// The model, in words.
         model: &'static str,
     },
     /// Training broke down.
-    #[error("{stage}: the loss was not a finite number at step {step}; a lower learning rate is steadier")]
     Diverged {
         /// The stage.
         stage: &'static str,
@@ -51,6 +44,28 @@ pub enum StudyError {
         step: u64,
     },
 }
+
+impl StudyError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Backend(error) => error.message(),
+            Self::Config(error) => error.message(),
+            Self::RewardModel(error) => error.message(),
+            Self::NotFinite { model } => message!(
+                "{}: its weights are so large that what it computes is not a finite number; choose another checkpoint",
+                Message::named(*model)
+            ),
+            Self::Diverged { stage, step } => message!(
+                "{}: the loss was not a finite number at step {}; a lower learning rate is steadier",
+                Message::named(*stage),
+                step
+            ),
+        }
+    }
+}
+
+display_message!(StudyError);
 
 impl From<SweepError<Infallible>> for StudyError {
     fn from(error: SweepError<Infallible>) -> Self {

@@ -18,7 +18,7 @@ use klimb_align::algorithms::{Budget, PpoSettings};
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, Setting};
 use klimb_network::backend::Kernels;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::World;
 use klimb_world::preferences::LabelSettings;
 
@@ -167,7 +167,7 @@ impl SweepSettings {
     /// The settings, or the first one that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
         if self.runs.is_empty() {
-            return Err(ConfigError::new("runs", "give at least one"));
+            return Err(ConfigError::new("runs", message!("give at least one")));
         }
         self.evaluation.validated()?;
         self.optimum.validated()?;

@@ -6,8 +6,9 @@ use std::hash::Hash;
 use thiserror::Error;
 
 use super::{FrontierPoint, LearnedOptimumPoint, Method, OptimumPoint, Setting};
-use klimb_text::json;
 use klimb_text::shorten::shortened;
+use klimb_text::words::key;
+use klimb_text::{Message, display_message, json, message};
 
 /// The header of `frontier.csv`.
 pub const FRONTIER_COLUMNS: [&str; 10] = [
@@ -34,7 +35,6 @@ pub const LEARNED_OPTIMUM_COLUMNS: [&str; 6] =
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CsvError {
     /// The first line is not the expected header.
-    #[error("line 1: the header is \"{found}\" instead of \"{expected}\"")]
     Header {
         /// The header of this kind of file.
         expected: String,
@@ -42,7 +42,6 @@ pub enum CsvError {
         found: String,
     },
     /// A line has too many or too few values.
-    #[error("line {line}: {found} values instead of {expected}")]
     Width {
         /// The line's number, the header being 1.
         line: usize,
@@ -52,7 +51,6 @@ pub enum CsvError {
         found: usize,
     },
     /// A line stands twice, or a point does.
-    #[error("line {line}: the same as line {earlier}; remove one of them")]
     Doubled {
         /// The line's number, the header being 1.
         line: usize,
@@ -60,7 +58,6 @@ pub enum CsvError {
         earlier: usize,
     },
     /// A value is not what its column holds.
-    #[error("line {line}, column {column}: \"{found}\" is not {expected}")]
     Value {
         /// The line's number, the header being 1.
         line: usize,
@@ -72,6 +69,28 @@ pub enum CsvError {
         expected: &'static str,
     },
 }
+
+impl CsvError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Header { found, expected } => {
+                message!("line 1: the header is \"{}\" instead of \"{}\"", found, expected)
+            }
+            Self::Width { line, found, expected } => {
+                message!("line {}: {} values instead of {}", line, found, expected)
+            }
+            Self::Doubled { line, earlier } => {
+                message!("line {}: the same as line {}; remove one of them", line, earlier)
+            }
+            Self::Value { line, column, found, expected } => {
+                message!("line {}, column {}: \"{}\" is not {}", line, column, found, Message::named(*expected))
+            }
+        }
+    }
+}
+
+display_message!(CsvError);
 
 /// The text of `frontier.csv`. Numbers are written with the fewest digits that read back as the same number.
 pub fn frontier_csv(points: &[FrontierPoint]) -> String {
@@ -228,12 +247,12 @@ impl Record<'_> {
 
     pub(super) fn count(&self, column: usize) -> Result<u64, CsvError> {
         let found = self.text(column);
-        found.trim().parse().map_err(|_| self.refuse(column, "a whole number"))
+        found.trim().parse().map_err(|_| self.refuse(column, key("a whole number")))
     }
 
     pub(super) fn number(&self, column: usize) -> Result<f64, CsvError> {
         let number = json::number(self.text(column).trim()).filter(|number| number.is_finite());
-        number.ok_or_else(|| self.refuse(column, "a finite number"))
+        number.ok_or_else(|| self.refuse(column, key("a finite number")))
     }
 
     fn refuse(&self, column: usize, expected: &'static str) -> CsvError {

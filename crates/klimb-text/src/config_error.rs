@@ -2,14 +2,16 @@
 
 use thiserror::Error;
 
+use crate::Message;
+use crate::message::Separator;
+
 /// A setting that cannot be used, with the reason in words for the person who chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: {reason}{}", also.iter().map(|it| format!("; {it}")).collect::<String>())]
 pub struct ConfigError {
     /// The setting as the person knows it.
     pub field: &'static str,
     /// What is wrong with it, and what would be right.
-    pub reason: String,
+    pub reason: Message,
     /// The other settings that cannot be used, so that one go names them all.
     pub also: Vec<ConfigError>,
     /// Whether it is about how several settings go together, of which any may be the wrong one.
@@ -18,13 +20,22 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// An error about `field`.
-    pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into(), also: Vec::new(), is_of_several: false }
+    pub const fn new(field: &'static str, reason: Message) -> Self {
+        Self { field, reason, also: Vec::new(), is_of_several: false }
     }
 
     /// An error about `field` and how it goes together with others.
-    pub fn of_several(field: &'static str, reason: impl Into<String>) -> Self {
+    pub fn of_several(field: &'static str, reason: Message) -> Self {
         Self { is_of_several: true, ..Self::new(field, reason) }
+    }
+
+    /// It and the other settings that cannot be used, each as `field: reason`.
+    pub fn message(&self) -> Message {
+        let own = message!("{}: {}", self.field, self.reason);
+        if self.also.is_empty() {
+            return own;
+        }
+        Message::list([own].into_iter().chain(self.also.iter().map(Self::message)).collect(), Separator::Semicolon)
     }
 
     /// What is left without the errors about how settings go together: whoever does not know all settings knows no more.
@@ -54,3 +65,5 @@ impl ConfigError {
         Err(Self { also: errors.collect(), ..first })
     }
 }
+
+display_message!(ConfigError);

@@ -1,6 +1,6 @@
 //! What Klimb reads and says: [`json`], the same natively and in a browser; [`text`], files as other programs leave them;
 //! [`shorten`], quotations cut to a length; [`ConfigError`], a setting that cannot be used; [`words`], what is said in
-//! another language.
+//! another language; [`Message`], what is to be said there, before it is put into words.
 //!
 //! ```
 //! use klimb_text::json;
@@ -15,6 +15,9 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+#[macro_use]
+pub mod message;
+
 mod config_error;
 pub mod json;
 pub mod shorten;
@@ -23,3 +26,4 @@ pub mod text;
 pub mod words;
 
 pub use config_error::ConfigError;
+pub use message::Message;

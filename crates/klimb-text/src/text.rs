@@ -5,16 +5,26 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use crate::Message;
+
 /// U+FEFF, which programs of Windows put in front of UTF-8 and everybody in front of UTF-16.
 const MARK: char = '\u{feff}';
 
 /// Bytes that are no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it is no text: byte {at} belongs to no letter of UTF-8")]
 pub struct NotText {
     /// The first byte that fits no letter, from 1.
     pub at: usize,
 }
+
+impl NotText {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        message!("it is no text: byte {} belongs to no letter of UTF-8", self.at)
+    }
+}
+
+display_message!(NotText);
 
 /// The text of a file: UTF-8, with or without the mark, or UTF-16 with it.
 ///

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 
 /// Settings of the world; the default is the world of the shipped checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -55,5 +55,5 @@ pub(super) fn within(field: &'static str, value: f64, high: f64) -> Result<(), C
     if (0.0..=high).contains(&value) {
         return Ok(());
     }
-    Err(ConfigError::new(field, format!("{value} is outside 0 to {high}; choose a number between")))
+    Err(ConfigError::new(field, message!("{} is outside 0 to {}; choose a number between", value, high)))
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Masses, Stage};
+use klimb_text::Message;
 
 /// What a step did, or what a stage came to, in the terms of the stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ pub struct Batch {
     /// Label smoothing ε of the step.
     pub label_smoothing: f64,
     /// In what the step is not the method of the paper, in words ("IPO, length-normalised"); empty where it is.
-    pub variant: String,
+    pub variant: Message,
     /// Mean loss over the whole batch: for the paper's DPO in nats, ln 2 at the first step.
     pub mean_loss: f64,
     /// Share of the batch with a positive margin.

@@ -29,6 +29,7 @@ pub use sweep::{JobNews, JobReport, Sweep, SweepRun, WorkerJob};
 use super::settings::Settings;
 pub use super::stage::{Stage, StageKind};
 use klimb_metrics::{FrontierPoint, MetricRow, OptimumPoint, ScalingPoint, WinRatePoint};
+use klimb_text::Message;
 
 /// A command with a number the worker repeats in [`Event::Acknowledged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,9 +285,9 @@ pub struct Badge {
     /// The graphics adapter that is there, used or not.
     pub adapter: Option<Adapter>,
     /// One sentence: why this backend.
-    pub why: String,
+    pub why: Message,
     /// One sentence: what would make it faster, where something would.
-    pub remedy: Option<String>,
+    pub remedy: Option<Message>,
 }
 
 /// The two backends.
@@ -417,9 +418,9 @@ pub struct Point {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// One sentence: what happened.
-    pub sentence: String,
+    pub sentence: Message,
     /// One sentence: what to do.
-    pub remedy: String,
+    pub remedy: Message,
     /// The setting that is to blame, where one is.
     pub field: Option<String>,
     /// Whether training has stopped for it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::stage::Stage;
+use klimb_text::Message;
 
 /// Completions to read side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub struct Word {
     /// Its share of the sum of valences, after every rule; 0 for a neutral word.
     pub valence: f64,
     /// The rules that changed it, in words ("negated by not"); empty where none did.
-    pub rule: String,
+    pub rule: Message,
     /// log π/π_ref of the word where it stands: above 0 it has become likelier than under the reference. Nats.
     pub log_ratio: f64,
 }

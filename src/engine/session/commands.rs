@@ -64,7 +64,7 @@ impl<K: Kernels> Session<K> {
                     events.push(Event::Loaded(loaded));
                     events.push(Event::Samples(self.samples(None).await?));
                 }
-                Err(error) => events.push(Event::Failure(asset_failure(&error, "checkpoint"))),
+                Err(error) => events.push(Event::Failure(asset_failure(error.message(), "checkpoint"))),
             },
             Command::ExportCheckpoint(stage) => {
                 let checkpoint = self.checkpoint(stage).await?;
@@ -79,7 +79,7 @@ impl<K: Kernels> Session<K> {
                     drop(self.restart(&Stage::learned_from_pairs(), false, events));
                     events.push(Event::Loaded(loaded));
                 }
-                Err(error) => events.push(Event::Failure(asset_failure(&error, "preferences"))),
+                Err(error) => events.push(Event::Failure(asset_failure(error.message(), "preferences"))),
             },
             Command::GeneratePreferences if self.models.pairs_are_loaded() => {
                 self.models.generate_preferences(&mut self.k);

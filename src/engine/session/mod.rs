@@ -53,6 +53,7 @@ use super::settings::{Knob, Settings};
 use klimb_metrics::{Method, MetricRow, OptimumPoint, Setting};
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
+use klimb_text::Message;
 
 /// Seconds since any fixed moment. A browser and a native program have different ones.
 pub type Clock = fn() -> f64;
@@ -129,7 +130,8 @@ impl<K: Kernels> Session<K> {
         checkpoints: &Checkpoints,
     ) -> Result<Self, Failure> {
         let settings = settings.validated().map_err(|error| reports::setting_failure(&error))?;
-        let models = Models::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(&error, "checkpoint"))?;
+        let models =
+            Models::new(&mut k, settings, checkpoints).map_err(|error| asset_failure(error.message(), "checkpoint"))?;
         let policies = Policies::new(&mut k, &models);
         Ok(Self {
             k,
@@ -403,10 +405,11 @@ fn progress(work: Work, done: usize, total: usize, seconds_left: f64) -> Event {
     Event::Progress(Progress { work, done, total, seconds_left: Some(seconds_left) })
 }
 
-fn asset_failure(error: &impl std::fmt::Display, field: &str) -> Failure {
+/// A file that cannot be used, for what this says of it.
+fn asset_failure(reason: Message, field: &str) -> Failure {
     Failure {
-        sentence: reports::sentence(error),
-        remedy: "Nothing was replaced: everything goes on as before.".into(),
+        sentence: reason.as_sentence(),
+        remedy: message!("Nothing was replaced: everything goes on as before."),
         field: Some(field.into()),
         stopped: false,
     }

@@ -9,6 +9,7 @@ use crate::engine::protocol::{Event, Failure, Opened, Point, PolicyKey, SavedPol
 use crate::engine::settings::Settings;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::Checkpoint;
+use klimb_text::Message;
 
 /// Most that is kept, in parameters: 64 MiB. The oldest go first.
 const MOST_PARAMETERS: usize = 1 << 24;
@@ -59,8 +60,8 @@ impl SavedPolicies {
 
     fn find(&self, moment: PolicyKey) -> Result<Saved, Failure> {
         self.0.iter().find(|kept| kept.moment == moment).cloned().ok_or_else(|| Failure {
-            sentence: format!("The {} policy of step {} is no longer kept.", moment.stage.name(), moment.step),
-            remedy: "The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart.".into(),
+            sentence: message!("The {} policy of step {} is no longer kept.", Message::named(moment.stage.name()), moment.step),
+            remedy: message!("The newest 64 MiB are kept until the reference changes or the engine’s worker ends, and over a reload the newest 12; its numbers stay in the chart."),
             field: Some("moment".into()),
             stopped: false,
         })

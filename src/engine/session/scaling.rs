@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 
 use super::{MOST_STEPS, SLICE_SECONDS, Session, progress};
 use crate::engine::protocol::{Event, Extent, Failure, Progress, Work};
-use crate::engine::session::reports;
 use klimb_lab::{PartTraining, ScalingContest, ScalingPart, ScalingSettings, StudyError};
 use klimb_metrics::ScalingPoint;
 use klimb_network::backend::{BackendError, Kernels};
@@ -176,8 +175,8 @@ impl<K: Kernels> Session<K> {
                 Err(error) => {
                     events.push(progress(Work::Scaling, 1, 1, 0.0));
                     events.push(Event::Failure(Failure {
-                        sentence: reports::sentence(&error),
-                        remedy: "Alignment against size has ended here; try another seed.".into(),
+                        sentence: error.message().as_sentence(),
+                        remedy: message!("Alignment against size has ended here; try another seed."),
                         field: Some("seed".into()),
                         stopped: false,
                     }));

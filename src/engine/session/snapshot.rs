@@ -12,6 +12,7 @@ use klimb_lab::TrainedRewardModel;
 use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
+use klimb_text::Message;
 
 /// A session at the last evaluated points of its runs. It lives in ordinary memory, so losing the device does not
 /// touch it.
@@ -71,11 +72,11 @@ impl Snapshot {
     /// reference, optimum, pairs and settings are checked by [`Session::restore`].
     pub fn from_kept(kept: Kept) -> Result<Self, Failure> {
         if kept.runs().any(|run| run > MOST_RUNS) {
-            return Err(unusable(&"its runs have numbers that no run has"));
+            return Err(unusable(message!("its runs have numbers that no run has")));
         }
         let Kept { settings, focus, base, sft, optimum, preferences, policies, reward_model, saved_policies: earlier } =
             kept;
-        let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(&error))?;
+        let reference = Checkpoint::from_bytes(&sft, None).map_err(|error| unusable(error.message()))?;
         let read = |bytes: &[u8], head: bool| -> Result<Checkpoint, CheckpointError> {
             let (config, vocabulary_fingerprint) = (Some(reference.config), reference.vocabulary_fingerprint.clone());
             Checkpoint::from_bytes(bytes, Some(&Expectation { config, vocabulary_fingerprint, head }))
@@ -85,7 +86,9 @@ impl Snapshot {
             let Some(method) = stage.policy() else { continue };
             let measured = match checkpoint.as_slice() {
                 [] => None,
-                bytes => Some(Measured { policy: read(bytes, false).map_err(|error| unusable(&error))?, seconds }),
+                bytes => {
+                    Some(Measured { policy: read(bytes, false).map_err(|error| unusable(error.message()))?, seconds })
+                }
             };
             let number = run.max(1);
             runs[method] = Run { number, last: last.max(number), seconds, measured };
@@ -93,7 +96,7 @@ impl Snapshot {
         let reward_model = match reward_model {
             None => None,
             Some(KeptRewardModel { checkpoint, report, steps, reference_mean, reference_deviation }) => {
-                let parameters = read(&checkpoint, true).map_err(|error| unusable(&error))?.parameters;
+                let parameters = read(&checkpoint, true).map_err(|error| unusable(error.message()))?.parameters;
                 Some((TrainedRewardModel { parameters, report, reference_mean, reference_deviation }, steps))
             }
         };
@@ -255,11 +258,10 @@ impl<K: Kernels> Session<K> {
 }
 
 /// A kept session that cannot be used, in words.
-pub fn unusable(reason: &impl std::fmt::Display) -> Failure {
-    let reason = reason.to_string();
+pub fn unusable(reason: Message) -> Failure {
     Failure {
-        sentence: format!("The kept run cannot be used: {}.", reason.trim_end_matches('.')),
-        remedy: "It has been removed; everything here goes on as before.".into(),
+        sentence: message!("The kept run cannot be used: {}.", reason.without_stop()),
+        remedy: message!("It has been removed; everything here goes on as before."),
         field: Some("kept".into()),
         stopped: false,
     }

@@ -6,6 +6,7 @@ use crate::engine::protocol::{
     BackendKind, Badge, Command, Event, Failure, JobNews, JobReport, Kept, SavedPolicy, Sweep, WorkerJob,
 };
 use klimb_network::backend::Kernels;
+use klimb_text::Message;
 
 /// A session for jobs.
 pub struct SweepWorker<K: Kernels> {
@@ -21,7 +22,8 @@ impl<K: Kernels> SweepWorker<K> {
     /// As [`Session::restore`], which models of a working session do not meet.
     pub fn new(k: K, clock: Clock, kept: &Kept) -> Result<Self, Failure> {
         // Only who opens a session is told what it computes on.
-        let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: String::new(), remedy: None };
+        let badge =
+            Badge { kind: BackendKind::Cpu, adapter: None, why: Message::verbatim(String::new()), remedy: None };
         let session = Session::restore(k, clock, badge, &Snapshot::from_kept(kept.clone())?)?;
         Ok(Self { session: Session { is_sweep_worker: true, ..session }, job: None })
     }

@@ -2,7 +2,7 @@
 
 use super::{Restarts, Settings, Values};
 use crate::engine::stage::Stage;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, Message};
 
 /// One knob: its name in the address, what it means, which values it takes, and what starts over when it is turned.
 #[derive(Debug, Clone, Copy)]
@@ -66,15 +66,16 @@ impl Knob {
     /// The same of a number that was typed as `shown`, which is named as it was typed: what it becomes as a number may look
     /// otherwise.
     pub(super) fn set_as_typed(&self, settings: &mut Settings, value: f64, shown: &str) -> Result<(), ConfigError> {
+        let number = || Message::Number(shown.to_owned());
         let (low, high) = self.values.range;
         if !(low..=high).contains(&value) {
-            return Err(ConfigError::new(self.name, format!("{shown} is outside {low} to {high}")));
+            return Err(ConfigError::new(self.name, message!("{} is outside {} to {}", number(), low, high)));
         }
         let grain = self.values.grain;
         if grain > 0.0 && value % grain != 0.0 {
             let reason = match grain {
-                1.0 => format!("{shown} is not a whole number"),
-                grain => format!("{shown} is not a multiple of {grain}"),
+                1.0 => message!("{} is not a whole number", number()),
+                grain => message!("{} is not a multiple of {}", number(), grain),
             };
             return Err(ConfigError::new(self.name, reason));
         }

@@ -13,9 +13,8 @@ pub use knobs::{Knob, Section};
 pub use query::{Part, behind_ampersand, parts, whole};
 pub use restarts::Restarts;
 
-use klimb_text::ConfigError;
-use klimb_text::json;
 use klimb_text::shorten::excerpt;
+use klimb_text::{ConfigError, Message, json};
 
 impl Knob {
     /// The knob of this name.
@@ -53,8 +52,8 @@ impl Settings {
                 Some(earlier) if earlier == text => Ok(()),
                 Some(earlier) => {
                     knob.give(&Self::default(), &mut settings);
-                    let (earlier, text) = (excerpt(earlier), excerpt(text));
-                    Err(ConfigError::new(knob.name, format!("it is set twice, to “{earlier}” and to “{text}”")))
+                    let (earlier, text) = (Message::typed(&excerpt(earlier)), Message::typed(&excerpt(text)));
+                    Err(ConfigError::new(knob.name, message!("it is set twice, to “{}” and to “{}”", earlier, text)))
                 }
                 // A plus sign stands for a blank in an address.
                 None => settings.set_from_text(name, &text.replace("e ", "e+").replace("E ", "E+")),
@@ -68,14 +67,14 @@ impl Settings {
     pub fn set_from_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let knob = Knob::named(name).ok_or_else(|| {
             let name = excerpt(name);
-            ConfigError::new("address", format!("there is no setting called “{name}”"))
+            ConfigError::new("address", message!("there is no setting called “{}”", name))
         })?;
         let shown = excerpt(text);
         let value = if knob.values.names.is_empty() {
-            json::number(text).ok_or_else(|| ConfigError::new(knob.name, format!("“{shown}” is not a number")))?
+            json::number(text).ok_or_else(|| ConfigError::new(knob.name, message!("“{}” is not a number", shown)))?
         } else {
             let found = knob.values.names.iter().position(|name| name.eq_ignore_ascii_case(text));
-            let reason = || format!("“{shown}” is none of {}", knob.values.names.join(", "));
+            let reason = || message!("“{}” is none of {}", shown, knob.values.names.join(", "));
             found.ok_or_else(|| ConfigError::new(knob.name, reason()))? as f64
         };
         knob.set_as_typed(self, value, &shown)

@@ -97,7 +97,7 @@ pub fn misspelled(name: &str, text: &str) -> Option<ConfigError> {
     let broken = text.rsplit_once('=').map(|(more, _)| format!("{name}={more}"));
     let known = meant(name).or_else(|| meant(broken.as_deref()?))?;
     let name = excerpt(name);
-    Some(ConfigError::new("address", format!("there is no setting called “{name}”, but one called {known}")))
+    Some(ConfigError::new("address", message!("there is no setting called “{}”, but one called {}", name, known)))
 }
 
 /// The name of ours that is meant.

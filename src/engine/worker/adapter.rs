@@ -15,6 +15,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::engine::protocol::Adapter;
 use klimb_network::backend::BackendError;
 use klimb_network::backend::gpu::{Gpu, Preference, is_software};
+use klimb_text::words::key;
 
 const REQUEST: &str = "requestAdapter";
 /// Milliseconds after which an adapter or device that has not answered is taken for none: a browser whose graphics process
@@ -59,8 +60,10 @@ impl Found {
         let lent = wasm_bindgen::closure::Closure::<dyn Fn() -> Promise>::new(move || Promise::resolve(&adapter));
         let is_lent = Reflect::set(&self.gpu, &REQUEST.into(), lent.as_ref()).unwrap_or(false);
         let preference = Preference { known_software: self.described.software, ..Preference::default() };
-        let silent =
-            || BackendError::NoDevice { adapter: self.described.name.clone(), reason: "it does not answer".into() };
+        let silent = || BackendError::NoDevice {
+            adapter: self.described.name.clone(),
+            reason: key("it does not answer").into(),
+        };
         let opened = within(PATIENCE, Gpu::new(preference)).await.unwrap_or_else(|| Err(silent()));
         // The browser's own is the prototype's, and stands there again.
         if is_lent {

@@ -11,6 +11,8 @@ use crate::engine::settings::{BackendChoice, Settings, WidthChoice};
 use klimb_network::backend::BackendError;
 use klimb_network::backend::either::{Either, EitherBackend};
 use klimb_network::backend::kernels::{LEARNING, WRITING};
+use klimb_text::Message;
+use klimb_text::words::key;
 
 /// Milliseconds after a failure in which a browser tells that the device is lost.
 const TELLING: i32 = 200;
@@ -141,21 +143,25 @@ impl Machine {
         };
         let snapshot = session.moving_to(backend).where_auto_is(WidthChoice::Auto.width(false));
         let refused = session.has_refused();
-        let why = if refused { "the graphics device refused a command." } else { "the graphics device was lost." };
-        let badge = badge(BackendKind::Cpu, None, why, Some("Choose “GPU” to try it again."));
+        let why = if refused {
+            message!("the graphics device refused a command.")
+        } else {
+            message!("the graphics device was lost.")
+        };
+        let badge = badge(BackendKind::Cpu, None, why, Some(message!("Choose “GPU” to try it again.")));
         match Session::restore(cpu(), seconds, badge, &snapshot) {
             Ok(mut session) => {
                 events.retain(|event| !matches!(event, Event::Failure(_)));
                 events.extend(session.open().await);
-                let (stage, step) = (snapshot.stage().name(), snapshot.step());
+                let (stage, step) = (Message::named(snapshot.stage().name()), snapshot.step());
                 let sentence = if refused {
-                    format!("The graphics device refused a command; {stage} is back at step {step}, on the CPU.")
+                    message!("The graphics device refused a command; {} is back at step {}, on the CPU.", stage, step)
                 } else {
-                    format!("The graphics device was lost; {stage} is back at step {step}, on the CPU.")
+                    message!("The graphics device was lost; {} is back at step {}, on the CPU.", stage, step)
                 };
                 events.push(Event::Failure(Failure {
                     sentence,
-                    remedy: "Press Play to go on; the optimiser’s moments start anew.".into(),
+                    remedy: message!("Press Play to go on; the optimiser’s moments start anew."),
                     field: None,
                     stopped: true,
                 }));
@@ -185,8 +191,8 @@ impl Machine {
 /// What is said of a file that came before there is an engine.
 fn no_engine(field: &str) -> Failure {
     Failure {
-        sentence: "There is no engine yet that could take the file up.".into(),
-        remedy: "Choose the file again once the engine has started.".into(),
+        sentence: message!("There is no engine yet that could take the file up."),
+        remedy: message!("Choose the file again once the engine has started."),
         field: Some(field.into()),
         stopped: false,
     }
@@ -200,24 +206,24 @@ fn cpu() -> EitherBackend {
 /// WebAssembly by an order of magnitude. It goes on with the models that are there if they have width and breadth wanted:
 /// one that was loaded or trained here is not forgotten over another seed.
 async fn built(settings: Settings, source: Source, watch: &DeviceWatch) -> Result<Session<EitherBackend>, Failure> {
-    let on_cpu = async |source, adapter, why: &str, remedy: Option<&str>| {
+    let on_cpu = async |source, adapter, why: Message, remedy: Option<Message>| {
         let badge = badge(BackendKind::Cpu, adapter, why, remedy);
         session(cpu(), badge, settings, settings.width.width(false), source).await
     };
     if settings.backend == BackendChoice::Cpu {
-        return on_cpu(source, None, "you chose it.", None).await;
+        return on_cpu(source, None, message!("you chose it."), None).await;
     }
     let found = adapter::find().await;
     let adapter = found.as_ref().map(|found| found.described.clone());
     let software = adapter.as_ref().is_some_and(|adapter| adapter.software);
     if settings.backend == BackendChoice::Auto && software {
-        let remedy = "Hardware acceleration in the browser's settings may help.";
-        return on_cpu(source, adapter, "the graphics adapter is emulated in software, which is slower.", Some(remedy))
-            .await;
+        let why = message!("the graphics adapter is emulated in software, which is slower.");
+        let remedy = message!("Hardware acceleration in the browser's settings may help.");
+        return on_cpu(source, adapter, why, Some(remedy)).await;
     }
     let opened = match &found {
         Some(found) => found.open().await,
-        None => Err(BackendError::NoAdapter("this browser offers none".into())),
+        None => Err(BackendError::NoAdapter(key("this browser offers none").into())),
     };
     match opened {
         Ok(mut gpu) => {
@@ -229,21 +235,22 @@ async fn built(settings: Settings, source: Source, watch: &DeviceWatch) -> Resul
                     watch();
                 }
             });
-            let remedy = software.then_some("The adapter is emulated in software; the CPU would be faster.");
+            let remedy = software.then(|| message!("The adapter is emulated in software; the CPU would be faster."));
             let chosen = settings.backend == BackendChoice::Gpu;
-            let why = if chosen { "you chose it." } else { "a graphics adapter is there." };
+            let why = if chosen { message!("you chose it.") } else { message!("a graphics adapter is there.") };
             let badge = badge(BackendKind::Gpu, adapter, why, remedy);
             session(Either::Gpu(Box::new(gpu)), badge, settings, settings.width.width(!software), source).await
         }
         Err(error) if settings.backend == BackendChoice::Gpu => Err(Failure {
-            sentence: format!("The GPU cannot be used: {error}."),
-            remedy: "Choose “auto” or “CPU” under “runs on”.".into(),
+            sentence: message!("The GPU cannot be used: {}.", error.message()),
+            remedy: message!("Choose “auto” or “CPU” under “runs on”."),
             field: Some("backend".into()),
             stopped: true,
         }),
         Err(_) => {
-            let remedy = "A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.";
-            on_cpu(source, adapter, "this browser offers no graphics adapter.", Some(remedy)).await
+            let why = message!("this browser offers no graphics adapter.");
+            let remedy = message!("A recent Chrome, Edge, Safari or Firefox with WebGPU trains faster.");
+            on_cpu(source, adapter, why, Some(remedy)).await
         }
     }
 }
@@ -284,7 +291,7 @@ async fn session(
         }
         Source::Kept(snapshot) => {
             let snapshot = snapshot.where_auto_is(width);
-            Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(&failure.sentence))
+            Session::restore(k, seconds, badge, &snapshot).map_err(|failure| unusable(failure.sentence))
         }
         Source::Moving(snapshot) => Session::restore(k, seconds, badge, &snapshot.where_auto_is(width)),
     }
@@ -301,8 +308,8 @@ async fn models(wanted: ModelKind, there: Option<SessionModels>) -> Result<Check
     }
 }
 
-fn badge(kind: BackendKind, adapter: Option<Adapter>, why: &str, remedy: Option<&str>) -> Badge {
-    Badge { kind, adapter, why: why.into(), remedy: remedy.map(Into::into) }
+fn badge(kind: BackendKind, adapter: Option<Adapter>, why: Message, remedy: Option<Message>) -> Badge {
+    Badge { kind, adapter, why, remedy }
 }
 
 /// The worker's clock, in seconds.

@@ -22,6 +22,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageChannel};
 use machine::Machine;
 
 use super::protocol::{Command, Event, Failure, JobNews, JobReport, Request};
+use klimb_text::Message;
 
 /// Milliseconds between two batches of events: one frame of a 60 Hz screen.
 const FRAME: f64 = 16.0;
@@ -74,7 +75,7 @@ impl Worker {
                 .0
                 .events
                 .borrow_mut()
-                .push(Event::Failure(failure(format!("An order could not be read: {error}.")))),
+                .push(Event::Failure(failure(message!("An order could not be read: {}.", error.message())))),
         }
         self.0.clone().wake();
     }
@@ -206,18 +207,19 @@ pub(super) fn now() -> f64 {
 }
 
 fn post(events: &[Event]) {
-    let message = wire::encode(&events)
-        .or_else(|error| wire::encode(&[Event::Failure(failure(format!("A report could not be sent: {error}.")))]));
+    let message = wire::encode(&events).or_else(|error| {
+        wire::encode(&[Event::Failure(failure(message!("A report could not be sent: {}.", error.message())))])
+    });
     if let Ok(message) = message {
         // The page may be gone; then nobody is left to tell.
         let _ = scope().post_message(&message);
     }
 }
 
-fn failure(sentence: String) -> Failure {
+fn failure(sentence: Message) -> Failure {
     Failure {
         sentence,
-        remedy: "Reload the page; seed and settings are kept in the address.".into(),
+        remedy: message!("Reload the page; seed and settings are kept in the address."),
         field: None,
         stopped: true,
     }
@@ -227,7 +229,7 @@ fn failure(sentence: String) -> Failure {
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&JsValue::from_str(&panic.to_string()));
-        let sentence = format!("The engine met a fault of its own ({panic}).");
+        let sentence = message!("The engine met a fault of its own ({}).", panic.to_string());
         post(&[Event::Failure(Failure { field: Some("engine".into()), ..failure(sentence) })]);
     }));
 }

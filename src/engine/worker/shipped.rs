@@ -7,10 +7,12 @@ use web_sys::{ReadableStreamDefaultReader, Response};
 
 use crate::engine::protocol::{Checkpoints, Event, Failure, Fetching};
 use crate::engine::settings::Breadth;
+use klimb_text::Message;
+use klimb_text::words::key;
 
 /// Milliseconds between two reports of how far the files have come. What takes less is not reported at all.
 const MOMENT: f64 = 250.0;
-const RELOAD: &str = "Reload the page once the connection is back; seed and settings are kept in the address.";
+const RELOAD: &str = key("Reload the page once the connection is back; seed and settings are kept in the address.");
 
 /// Base, SFT and optimum of `width` for text of `breadth`, from the files beside the worker's script. They are asked for at
 /// once, and the page is told how far they have come.
@@ -157,8 +159,8 @@ fn words(error: &JsValue) -> String {
 /// What is said of models that came and cannot be used: nobody chose them, and they are to be fetched again.
 pub fn damaged() -> Failure {
     Failure {
-        sentence: "The models of the page are damaged, or have not come whole.".into(),
-        remedy: RELOAD.into(),
+        sentence: message!("The models of the page are damaged, or have not come whole."),
+        remedy: Message::named(RELOAD),
         field: None,
         stopped: true,
     }
@@ -178,17 +180,20 @@ impl Unloaded {
         let noise = 100.0 * breadth.noise();
         if is_missing && breadth != Breadth::Default {
             return Failure {
-                sentence: format!(
-                    "This page has no models of width {width} for text with {noise:.0} % noise ({path} is not there)."
+                sentence: message!(
+                    "This page has no models of width {} for text with {} % noise ({} is not there).",
+                    width,
+                    format!("{noise:.0}"),
+                    path
                 ),
-                remedy: "Choose “3 %” under “text noise”, or another width.".into(),
+                remedy: message!("Choose “3 %” under “text noise”, or another width."),
                 field: Some("breadth".into()),
                 stopped: true,
             };
         }
         Failure {
-            sentence: format!("A file of the page could not be loaded: {path} ({reason})."),
-            remedy: RELOAD.into(),
+            sentence: message!("A file of the page could not be loaded: {} ({}).", path, reason),
+            remedy: Message::named(RELOAD),
             field: None,
             stopped: true,
         }

@@ -1,5 +1,6 @@
 //! Messages between the page and its worker, by serde-wasm-bindgen. Wasm alone.
 
+use klimb_text::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -9,12 +10,25 @@ use wasm_bindgen::JsValue;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProtocolError {
     /// What came is none of the messages of `protocol`: page and worker are not of the same build.
-    #[error("page and engine do not understand each other ({0}); one of them comes from an older version")]
     Decode(String),
     /// A value that JavaScript has no number for.
-    #[error("a message could not be written: {0}")]
     Encode(String),
 }
+
+impl ProtocolError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Decode(it) => message!(
+                "page and engine do not understand each other ({}); one of them comes from an older version",
+                it
+            ),
+            Self::Encode(it) => message!("a message could not be written: {}", it),
+        }
+    }
+}
+
+display_message!(ProtocolError);
 
 /// A message as `postMessage` takes it.
 pub fn encode<T: Serialize>(message: &T) -> Result<JsValue, ProtocolError> {

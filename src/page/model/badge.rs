@@ -3,7 +3,7 @@
 use super::format;
 use super::state::State;
 use crate::engine::protocol::{BackendKind, Fetching, Ready};
-use klimb_text::words::{heard, say};
+use klimb_text::words::say;
 
 /// Seconds without a byte after which a line is called slow.
 const PATIENCE: u32 = 8;
@@ -41,9 +41,9 @@ fn machine(ready: &Ready) -> String {
         (BackendKind::Gpu, None) => say("Runs on the GPU").into(),
         (BackendKind::Cpu, _) => say("Runs on the CPU").into(),
     };
-    let remedy = backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {}", heard(remedy)));
+    let remedy = backend.remedy.as_ref().map_or_else(String::new, |remedy| format!(" {}", remedy.said()));
     let (parameters, words) = (format::count(ready.parameters), ready.vocabulary);
-    say!("{}: {}{} {} parameters, {} words.", machine, heard(&backend.why), remedy, parameters, words)
+    say!("{}: {}{} {} parameters, {} words.", machine, backend.why.said(), remedy, parameters, words)
 }
 
 #[cfg(test)]
@@ -53,12 +53,22 @@ mod tests {
     use crate::engine::settings::Settings;
 
     fn ready(adapter: Option<Adapter>) -> Ready {
-        let badge = Badge { kind: BackendKind::Gpu, adapter, why: "you chose it.".into(), remedy: None };
+        let badge = Badge {
+            kind: BackendKind::Gpu,
+            adapter,
+            why: klimb_text::Message::verbatim("you chose it."),
+            remedy: None,
+        };
         Ready { backend: badge, parameters: 32384, vocabulary: 90, width: 32, layers: 2, words: Vec::new() }
     }
 
     fn failure(stopped: bool) -> Event {
-        Event::Failure(Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped })
+        Event::Failure(Failure {
+            sentence: klimb_text::Message::verbatim("a"),
+            remedy: klimb_text::Message::verbatim("b"),
+            field: None,
+            stopped,
+        })
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What becomes of files that were chosen together: each is taken up or named.
 
 use super::file_kind::FileKind;
+use klimb_text::Message;
 
 /// Most bytes of a file that is read, in mebibytes.
 const MOST: u32 = 64;
@@ -29,18 +30,18 @@ pub struct Chosen {
 
 /// The files to be taken up, a model before the pairs that it is to learn from; and of each other why it is not, as a clause.
 /// There is room for one model and for one file of pairs: the first.
-pub fn sorted(files: Vec<(String, Content)>) -> (Vec<Chosen>, Vec<String>) {
+pub fn sorted(files: Vec<(String, Content)>) -> (Vec<Chosen>, Vec<Message>) {
     let (mut chosen, mut problems) = (Vec::<Chosen>::new(), Vec::new());
     for (name, content) in files {
         let bytes = match content {
             Content::Bytes(bytes) => bytes,
             Content::TooLarge(bytes) => {
                 let size = bytes / f64::from(1 << 20);
-                problems.push(format!("{name} has {size:.0} MiB, and at most {MOST} are read"));
+                problems.push(message!("{} has {} MiB, and at most {} are read", name, format!("{size:.0}"), MOST));
                 continue;
             }
             Content::Unreadable(reason) => {
-                problems.push(format!("{name} could not be read ({})", reason.trim_end_matches('.')));
+                problems.push(message!("{} could not be read ({})", name, Message::named(reason).without_stop()));
                 continue;
             }
         };
@@ -48,20 +49,21 @@ pub fn sorted(files: Vec<(String, Content)>) -> (Vec<Chosen>, Vec<String>) {
         let same = chosen.iter().find(|other| other.kind == kind);
         match (kind, same) {
             (FileKind::Checkpoint, Some(first)) => {
-                problems.push(format!("{name} is one more model, and {} came first", first.name));
+                problems.push(message!("{} is one more model, and {} came first", name, first.name));
             }
             (FileKind::Pairs, Some(first)) => {
-                problems.push(format!("{name} has pairs too, and those of {} came first", first.name));
+                problems.push(message!("{} has pairs too, and those of {} came first", name, first.name));
             }
             (FileKind::Table, _) => {
-                problems.push(format!("{name} is a table for other programs, and the numbers are read as JSON"));
+                problems.push(message!("{} is a table for other programs, and the numbers are read as JSON", name));
             }
-            (FileKind::Study, _) => problems.push(format!(
-                "{name} describes a run of the native program, and the page reads the numbers that it exports itself"
+            (FileKind::Study, _) => problems.push(message!(
+                "{} describes a run of the native program, and the page reads the numbers that it exports itself",
+                name
             )),
-            (FileKind::Empty, _) => problems.push(format!("{name} is empty")),
+            (FileKind::Empty, _) => problems.push(message!("{} is empty", name)),
             (FileKind::Other, _) => {
-                problems.push(format!("{name} holds neither a model nor pairs, exported numbers or receipts"));
+                problems.push(message!("{} holds neither a model nor pairs, exported numbers or receipts", name));
             }
             (FileKind::Checkpoint | FileKind::Pairs, None) | (FileKind::Numbers | FileKind::Receipts, _) => {
                 chosen.push(Chosen { name, kind, bytes });
@@ -109,7 +111,7 @@ mod tests {
             "k.csv is a table",
             "run.json describes a run of the native program",
         ]) {
-            assert!(problem.starts_with(words), "{problem}");
+            assert!(problem.to_string().starts_with(words), "{problem}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::runs::{RunId, RunMark, shown};
 use crate::engine::protocol::Point;
 use klimb_charts::Trail;
 use klimb_metrics::FrontierPoint;
-use klimb_text::json;
+use klimb_text::{Message, json};
 
 /// Most points that are taken from one file: far more than an afternoon of training leaves.
 const MOST_POINTS: usize = 20_000;
@@ -39,10 +39,10 @@ impl ImportedRuns {
     ///
     /// # Errors
     /// Why it is none, as a clause.
-    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, String> {
-        let File { address, points, runs } = json::from_bytes(bytes).map_err(|error| error.to_string())?;
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Message> {
+        let File { address, points, runs } = json::from_bytes(bytes).map_err(|error| error.message())?;
         if points.len() > MOST_POINTS || !points.iter().all(|it| it.point.is_plausible()) {
-            return Err("its numbers are out of range".into());
+            return Err(message!("its numbers are out of range"));
         }
         let name = |mut trail: Trail| {
             trail.label = say!("{}, from {}", trail.label, file);
@@ -61,7 +61,7 @@ impl ImportedRuns {
             .map(|(_, trail)| name(trail))
             .collect();
         if trails.is_empty() {
-            return Err("it has no run of training in it".into());
+            return Err(message!("it has no run of training in it"));
         }
         Ok(Self { file: file.into(), settings: address.trim_start_matches('?').into(), trails })
     }
@@ -133,7 +133,7 @@ mod tests {
             (out_of_range.as_bytes(), "out of range"),
         ] {
             let error = ImportedRuns::parse("x.json", bytes).unwrap_err();
-            assert!(error.contains(reason), "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a lecturer's address asks for beside settings: parts that are hidden, and larger type.
 
 use crate::engine::settings::{Part, parts};
+use klimb_text::Message;
 use klimb_text::shorten::excerpt;
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ pub struct Presentation {
 
 impl Presentation {
     /// What a query asks for, what of that cannot be done, in words, and the rest of the query, which is about settings.
-    pub fn from_query(query: &str) -> (Self, Vec<String>, Vec<Part>) {
+    pub fn from_query(query: &str) -> (Self, Vec<Message>, Vec<Part>) {
         let (mut presentation, mut problems, mut rest) = (Self::default(), Vec::new(), Vec::new());
         for (name, text) in parts(query) {
             match (name.as_str(), text.as_str()) {
@@ -48,13 +49,13 @@ impl Presentation {
                             }
                             None => {
                                 let (name, known) = (excerpt(name), PARTS.map(|(name, _)| name).join(", "));
-                                problems.push(format!("hide: “{name}” is none of {known}"));
+                                problems.push(message!("hide: “{}” is none of {}", name, known));
                             }
                         }
                     }
                 }
                 ("type", size) if size.eq_ignore_ascii_case("large") => presentation.is_large = true,
-                ("type", other) => problems.push(format!("type: “{}” is not large", excerpt(other))),
+                ("type", other) => problems.push(message!("type: “{}” is not large", excerpt(other))),
                 _ => rest.push((name, text)),
             }
         }
@@ -97,7 +98,8 @@ mod tests {
         assert_eq!(presentation.to_query(), "hide=inside");
         assert_eq!(rest, [("<script>".to_owned(), String::new())]);
         assert!(
-            problems[0].starts_with("hide: “chart” is none of setup, ") && problems[1].contains("huge"),
+            problems[0].to_string().starts_with("hide: “chart” is none of setup, ")
+                && problems[1].to_string().contains("huge"),
             "{problems:?}"
         );
     }

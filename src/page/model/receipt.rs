@@ -8,8 +8,8 @@ use super::runs::run_name;
 use crate::engine::protocol::Point;
 use klimb_charts::Trail;
 use klimb_metrics::FrontierPoint;
-use klimb_text::json;
 use klimb_text::text::without_mark;
+use klimb_text::{Message, json};
 
 /// The newest version, which is written; version 1 has no notes on its runs.
 pub(super) const VERSION: u32 = 2;
@@ -44,24 +44,28 @@ impl Receipt {
     ///
     /// # Errors
     /// The first line that is no receipt, by number, and why.
-    pub fn parse(text: &str) -> Result<Vec<Self>, String> {
+    pub fn parse(text: &str) -> Result<Vec<Self>, Message> {
         let mut receipts = Vec::new();
         let lines = text.lines().map(without_mark).enumerate();
         for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-            let refuse = |reason: String| format!("line {} is no receipt: {reason}", index + 1);
-            let mut receipt: Self = json::from_text(line).map_err(|error| refuse(error.to_string()))?;
+            let refuse = |reason: Message| message!("line {} is no receipt: {}", index + 1, reason);
+            let mut receipt: Self = json::from_text(line).map_err(|error| refuse(error.message()))?;
             if !(1..=VERSION).contains(&receipt.receipt) {
-                return Err(refuse(format!("its version is {}, and 1 to {VERSION} are known here", receipt.receipt)));
+                return Err(refuse(message!(
+                    "its version is {}, and 1 to {} are known here",
+                    receipt.receipt,
+                    VERSION
+                )));
             }
             receipt.runs = receipt.runs.into_iter().map(|note| note.map(RunNote::shortened)).collect();
             receipt.runs.resize(receipt.points.len().min(MOST_RUNS), None);
             if receipt.points.len() > MOST_RUNS || !receipt.points.iter().all(FrontierPoint::is_plausible) {
-                return Err(refuse("its numbers are out of range".into()));
+                return Err(refuse(message!("its numbers are out of range")));
             }
             receipts.push(receipt);
         }
         if receipts.is_empty() {
-            return Err("there is no line".into());
+            return Err(message!("there is no line"));
         }
         Ok(receipts)
     }
@@ -152,7 +156,7 @@ mod tests {
             (other(&|it| it.points[0].gold_reward = 7.0), "out of range"),
         ] {
             let error = Receipt::parse(&text).unwrap_err();
-            assert!(error.contains(reason), "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::annotator::PairSource;
 use crate::engine::protocol::{Command, Point, Stage};
 use crate::engine::settings::{KNOBS, Knob, Section, Settings};
 use klimb_metrics::{Method, Setting};
-use klimb_text::words::{decimal, say};
+use klimb_text::words::{self, decimal, say};
 
 /// Letters of a name that somebody else wrote.
 const LONGEST_NAME: usize = 120;
@@ -171,13 +171,8 @@ pub fn unlike(settings: &Settings, others: &Settings) -> Vec<String> {
 
 fn in_words(knob: &Knob, settings: &Settings) -> String {
     let text = knob.text(settings);
-    let value = if knob.values.names.is_empty() { decimal(text) } else { say_value(text) };
+    let value = if knob.values.names.is_empty() { decimal(text) } else { words::value(&text) };
     format!("{} {value}", say(knob.label))
-}
-
-/// A named value in the page's language.
-fn say_value(name: String) -> String {
-    klimb_text::words::heard(&name)
 }
 
 #[cfg(test)]

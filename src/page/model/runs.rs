@@ -8,7 +8,7 @@ use super::format;
 use crate::engine::protocol::Point;
 use klimb_charts::Trail;
 use klimb_metrics::{FrontierPoint, KnobSetting, Method, Setting, SettingKind};
-use klimb_text::words::{decimal, heard};
+use klimb_text::words::{self, decimal};
 
 /// Which run a point belongs to. Models that are no run of training have run 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub fn run_name(point: &Point, names: &PairNames) -> String {
         (Setting::Number(number), SettingKind::Knob(KnobSetting { symbol, .. })) => {
             format!("{method}, {symbol} {}", format::beta(*number))
         }
-        (Setting::Label(label), SettingKind::Knob(_) | SettingKind::Count) => format!("{method}, {}", heard(label)),
+        (Setting::Label(label), SettingKind::Knob(_) | SettingKind::Count) => format!("{method}, {}", said(label)),
     };
     told_apart(name, point, names)
 }
@@ -123,7 +123,15 @@ pub fn setting(point: &FrontierPoint, recorded: bool) -> String {
         (Setting::Number(value), Some("KL target")) => say!("KL target {}", decimal(value.to_string())),
         (Setting::Number(value), Some(name)) => format!("{name} {}", format::beta(*value)),
         (Setting::Number(value), None) => format::beta(*value),
-        (Setting::Label(label), _) => heard(label),
+        (Setting::Label(label), _) => said(label),
+    }
+}
+
+/// What runs have in the place of a number, in the page's language: a KL target, or a name.
+fn said(label: &str) -> String {
+    match label.strip_prefix("KL target ") {
+        Some(target) => say!("KL target {}", words::value(target)),
+        None => words::value(label),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Files that were handed over together, until the engine has answered: each is taken up or named.
 
 use crate::engine::protocol::Failure;
+use klimb_text::Message;
+use klimb_text::message::Separator;
 
 /// The files of one choice or drop.
 #[derive(Debug, Clone, Default)]
@@ -10,7 +12,7 @@ struct Choice {
     /// How many were taken up, or are waiting.
     taken: usize,
     /// Of each other why it is not, as a clause.
-    problems: Vec<String>,
+    problems: Vec<Message>,
 }
 
 /// The choices that are not answered yet, oldest first.
@@ -24,7 +26,7 @@ pub struct SubmittedFiles {
 impl SubmittedFiles {
     /// Of the files of one choice, how many are taken up, which of them wait for the engine's answer to which request, and why
     /// the others are not. Answers with what there is to say of those.
-    pub fn add(&mut self, taken: usize, waiting: Vec<(u32, String)>, problems: Vec<String>) -> Option<Failure> {
+    pub fn add(&mut self, taken: usize, waiting: Vec<(u32, String)>, problems: Vec<Message>) -> Option<Failure> {
         let choice = Choice { waiting, taken, problems };
         let failure = choice.failure();
         if !choice.waiting.is_empty() {
@@ -53,7 +55,7 @@ impl SubmittedFiles {
         let Some((at, name)) = self.answered() else { return failure };
         let choice = &mut self.choices[at];
         choice.taken -= 1;
-        choice.problems.insert(0, refused(&name, &failure.sentence));
+        choice.problems.insert(0, refused(&name, failure.sentence.clone()));
         let failure = choice.failure().unwrap_or(failure);
         self.forget_answered(at);
         failure
@@ -83,12 +85,15 @@ impl SubmittedFiles {
 impl Choice {
     fn failure(&self) -> Option<Failure> {
         let remedy = match self.taken {
-            0 => "Nothing was replaced: everything goes on as before.",
-            _ => "What else was chosen with it has been taken up.",
+            0 => message!("Nothing was replaced: everything goes on as before."),
+            _ => message!("What else was chosen with it has been taken up."),
         };
         (!self.problems.is_empty()).then(|| Failure {
-            sentence: format!("That could not be used: {}.", self.problems.join("; ")),
-            remedy: remedy.into(),
+            sentence: message!(
+                "That could not be used: {}.",
+                Message::list(self.problems.clone(), Separator::Semicolon)
+            ),
+            remedy,
             field: Some("files".into()),
             stopped: false,
         })
@@ -96,11 +101,8 @@ impl Choice {
 }
 
 /// Why a file is not taken up, as a clause, from a reader's sentence or clause.
-pub fn refused(name: &str, reason: &str) -> String {
-    let mut letters = reason.trim_end_matches('.').chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase()).into_iter();
-    let reason: String = first.chain(letters).collect();
-    format!("{name} is refused ({reason})")
+pub fn refused(name: &str, reason: Message) -> Message {
+    message!("{} is refused ({})", name, reason.as_clause())
 }
 
 #[cfg(test)]
@@ -110,8 +112,8 @@ mod tests {
     use crate::page::model::state::State;
 
     fn answer(field: &str, sentence: &str) -> Failure {
-        let remedy = "Nothing was replaced: everything goes on as before.".into();
-        Failure { sentence: sentence.into(), remedy, field: Some(field.into()), stopped: false }
+        let remedy = klimb_text::Message::verbatim("Nothing was replaced: everything goes on as before.");
+        Failure { sentence: klimb_text::Message::verbatim(sentence), remedy, field: Some(field.into()), stopped: false }
     }
 
     #[test]
@@ -122,26 +124,33 @@ mod tests {
         let other = answer("beta", "It is too large.");
         assert_eq!(handed.named(other.clone()), other, "not about a file");
         let named = handed.named(answer("checkpoint", "It has another size."));
-        assert_eq!(named.sentence, "That could not be used: b.safetensors is refused (it has another size).");
-        assert_eq!(named.remedy, "What else was chosen with it has been taken up.");
+        assert_eq!(
+            named.sentence.to_string(),
+            "That could not be used: b.safetensors is refused (it has another size)."
+        );
+        assert_eq!(named.remedy.to_string(), "What else was chosen with it has been taken up.");
         handed.acknowledge(2);
         let named = handed.named(answer("preferences", "There is no pair in it."));
         let both = "a.jsonl is refused (there is no pair in it); b.safetensors is refused (it has another size).";
-        assert!(named.sentence.ends_with(both), "{}", named.sentence);
-        assert!(named.remedy.starts_with("Nothing was replaced"));
+        assert!(named.sentence.to_string().ends_with(both), "{}", named.sentence);
+        assert!(named.remedy.to_string().starts_with("Nothing was replaced"));
         assert_eq!(handed.named(answer("preferences", "It.")), answer("preferences", "It."), "answered already");
     }
 
     #[test]
     fn what_the_page_refused_stays_named_beside_what_the_engine_refuses() {
         let mut handed = SubmittedFiles::default();
-        let problems = vec!["c.txt holds neither a model nor pairs".to_owned()];
+        let problems = vec![message!("{} is empty", "c.txt")];
         let failure = handed.add(1, vec![(1, "a.jsonl".into())], problems).expect("a failure");
-        assert!(failure.remedy.starts_with("What else"));
+        assert!(failure.remedy.to_string().starts_with("What else"));
         handed.acknowledge(1);
         let named = handed.named(answer("preferences", "The pairs are all about one prompt."));
-        assert!(named.sentence.contains("a.jsonl is refused (the pairs"), "{}", named.sentence);
-        assert!(named.sentence.contains("c.txt") && named.remedy.starts_with("Nothing was replaced"), "{named:?}");
+        assert!(named.sentence.to_string().contains("a.jsonl is refused (the pairs"), "{}", named.sentence);
+        assert!(
+            named.sentence.to_string().contains("c.txt")
+                && named.remedy.to_string().starts_with("Nothing was replaced"),
+            "{named:?}"
+        );
     }
 
     #[test]
@@ -150,7 +159,7 @@ mod tests {
         handed.add(1, vec![(1, "first.jsonl".into())], Vec::new());
         handed.add(1, vec![(2, "second.jsonl".into())], Vec::new());
         handed.acknowledge(1);
-        assert!(handed.named(answer("preferences", "It.")).sentence.contains("first.jsonl"));
+        assert!(handed.named(answer("preferences", "It.")).sentence.to_string().contains("first.jsonl"));
         handed.acknowledge(2);
         assert_eq!(handed.accept().as_deref(), Some("second.jsonl"));
         // The labels of this page, which nobody has chosen as a file.

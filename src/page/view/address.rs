@@ -10,8 +10,8 @@ use crate::engine::protocol::{Event, Failure};
 use crate::engine::settings::{behind_ampersand, whole};
 use crate::page::model::state::State;
 use crate::page::model::temporary_settings::TemporarySettings;
-use klimb_text::ConfigError;
-use klimb_text::json;
+use klimb_text::message::Separator;
+use klimb_text::{ConfigError, Message, json};
 
 const LENT: &str = "klimb-lent";
 
@@ -55,23 +55,29 @@ fn below_host(state: &State) -> String {
 const MOST_PROBLEMS: usize = 12;
 
 /// Says what an address asks for in vain, all of it: `problems` of what is shown, and `errors` of settings.
-pub fn blame(state: &mut State, problems: &[String], errors: &[ConfigError]) {
+pub fn blame(state: &mut State, problems: &[Message], errors: &[ConfigError]) {
     let mut seen = BTreeSet::new();
-    let mut all: Vec<String> = problems.iter().cloned().chain(errors.iter().map(ToString::to_string)).collect();
-    all.retain(|problem| seen.insert(problem.clone()));
+    let mut all: Vec<Message> = problems.iter().cloned().chain(errors.iter().map(ConfigError::message)).collect();
+    all.retain(|problem| seen.insert(problem.to_string()));
     if let Some(more) = all.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
         all.truncate(MOST_PROBLEMS);
-        all.push(format!("and {more} more"));
+        all.push(message!("and {} more", more));
     }
-    let all = all.join("; ");
+    let all = Message::list(all, Separator::Semicolon);
     let (sentence, remedy) = match (problems, errors) {
         ([], []) => return,
-        ([], _) => (format!("The address sets something that cannot be used: {all}."), "The default is used instead."),
-        _ => (format!("The address asks for something that cannot be done: {all}."), "Everything else is as it asks."),
+        ([], _) => (
+            message!("The address sets something that cannot be used: {}.", all),
+            message!("The default is used instead."),
+        ),
+        _ => (
+            message!("The address asks for something that cannot be done: {}.", all),
+            message!("Everything else is as it asks."),
+        ),
     };
     state.apply(Event::Failure(Failure {
         sentence,
-        remedy: remedy.into(),
+        remedy,
         field: Some(errors.first().map_or("address", |error| error.field).into()),
         stopped: false,
     }));

@@ -79,7 +79,7 @@ impl<'a> Surface<'a> {
         let context = context(canvas);
         let backend = context.as_ref().and_then(|_| CanvasBackend::with_canvas_object(canvas.clone()));
         let Some(backend) = backend else {
-            return Err(ChartError::Surface(say("it gives no canvas to draw on").into()));
+            return Err(ChartError::Surface(message!("it gives no canvas to draw on")));
         };
         Ok(Self { inner: Inner::Canvas(backend), context, size: (canvas.width(), canvas.height()) })
     }

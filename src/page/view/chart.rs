@@ -25,7 +25,7 @@ pub fn draw(id: &str, has_table: bool, paint: Paint) -> Result<Option<Frame>, Ch
     let instead = match &outcome {
         Ok(_) | Err(ChartError::NotFinite { .. }) => String::new(),
         Err(ChartError::TooSmall { .. }) => say("There is no room to draw the chart here.").into(),
-        Err(ChartError::Surface(reason)) => say!("This browser does not draw the chart ({}).", reason),
+        Err(ChartError::Surface(reason)) => say!("This browser does not draw the chart ({}).", reason.said()),
     };
     let table = if has_table { say("All of its points are in the table below.") } else { "" };
     write_instead(id, &instead, table);

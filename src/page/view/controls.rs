@@ -112,8 +112,8 @@ fn change(page: &mut Page, id: &str) {
 
 fn refuse(page: &mut Page, error: &ConfigError) {
     page.state.apply(crate::engine::Event::Failure(crate::engine::protocol::Failure {
-        sentence: format!("That cannot be used: {error}."),
-        remedy: "The old value stays.".into(),
+        sentence: message!("That cannot be used: {}.", error.message()),
+        remedy: message!("The old value stays."),
         field: Some(error.field.into()),
         stopped: false,
     }));

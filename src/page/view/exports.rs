@@ -16,6 +16,7 @@ use crate::page::model::state::{Export, State};
 use crate::page::model::study::Study;
 use crate::page::model::{curves, export};
 use klimb_charts::{ChartError, ChartStyle, Palette};
+use klimb_text::Message;
 
 /// Width and height of a picture, in units of length.
 const SIZE: (u32, u32) = (800, 500);
@@ -92,7 +93,7 @@ fn png(state: &State, chart: &str, name: String, canvas: &HtmlCanvasElement) -> 
         Some(blob) => notices::offer(&name, &blob),
         None => notices::tell(notices::no_picture()),
     });
-    canvas.to_blob(done.unchecked_ref()).map_err(|error| ChartError::Surface(format!("{error:?}")))
+    canvas.to_blob(done.unchecked_ref()).map_err(|error| ChartError::Surface(Message::verbatim(format!("{error:?}"))))
 }
 
 /// Draws the chart of that name.

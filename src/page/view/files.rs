@@ -9,10 +9,6 @@ use crate::page::model::change::Change;
 use crate::page::model::chosen_files::{Chosen, Content, sorted};
 use crate::page::model::file_kind::FileKind;
 use crate::page::model::submitted_files::refused;
-use klimb_text::words::key;
-
-/// Where a reader of pairs finds something, as it says it within its sentences.
-const _: [&str; 2] = [key("line {}"), key("pair {}")];
 
 /// Takes up what can be used, each by what is inside of it, and names the rest. `contents` has, for each name, bytes, or their
 /// number where they are too many, or why they could not be read.
@@ -49,7 +45,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         };
         match result {
             Ok(()) => taken += 1,
-            Err(reason) => problems.push(refused(&name, &reason)),
+            Err(reason) => problems.push(refused(&name, reason)),
         }
     }
     if let Some(failure) = page.state.submitted_files.add(taken, waiting, problems) {
@@ -60,8 +56,8 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
 /// What was dropped is a text or a link.
 fn no_file() -> Failure {
     Failure {
-        sentence: "Nothing that was dropped here is a file.".into(),
-        remedy: "Save it as a file first; receipts can also be pasted as text, under Receipts.".into(),
+        sentence: message!("Nothing that was dropped here is a file."),
+        remedy: message!("Save it as a file first; receipts can also be pasted as text, under Receipts."),
         field: Some("files".into()),
         stopped: false,
     }

@@ -4,6 +4,7 @@ use super::action::run;
 use super::{Act, Action, Page, View, dom};
 use crate::page::model::change::Change;
 use crate::page::model::{accepted_files, imported_runs};
+use klimb_text::Message;
 
 /// The runs out of files.
 pub struct ImportedRuns;
@@ -35,7 +36,7 @@ impl View for ImportedRuns {
 ///
 /// # Errors
 /// Why it cannot be used, as a clause; nothing is replaced.
-pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), Message> {
     let former = imported_runs::ImportedRuns::parse(file, bytes)?;
     let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
     let said = accepted_files::numbers(&former, before);

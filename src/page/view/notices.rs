@@ -14,7 +14,8 @@ use crate::page::model::format;
 use crate::page::model::saved_session::SessionKeeping;
 use crate::page::model::state::{Export, State, Undo};
 use klimb_charts::ChartError;
-use klimb_text::words::{heard, say};
+use klimb_text::Message;
+use klimb_text::words::say;
 
 /// Milliseconds after which the data of a download is let go.
 const REVOKED_AFTER: i32 = 60_000;
@@ -71,8 +72,8 @@ impl View for Notices {
         dom::flag("failure", "hidden", state.failure.is_none());
         dom::flag("failure-again", "hidden", !state.has_not_started());
         if let Some(failure) = &state.failure {
-            dom::set_text("failure-sentence", &heard(&failure.sentence));
-            dom::set_text("failure-remedy", &heard(&failure.remedy));
+            dom::set_text("failure-sentence", &failure.sentence.said());
+            dom::set_text("failure-remedy", &failure.remedy.said());
         }
     }
 
@@ -130,7 +131,7 @@ impl Notices {
 
     /// Offers the run of an earlier visit, and says what went wrong with keeping.
     fn draw_saved(&mut self, keeping: &SessionKeeping) {
-        let trouble = keeping.trouble().map(heard);
+        let trouble = keeping.trouble().map(Message::said);
         let offer = keeping.offer.as_ref().map(|earlier| match &**earlier {
             earlier if earlier.is_open => {
                 let (when, run) = (moment(earlier.when), earlier.words());
@@ -206,8 +207,8 @@ fn moment(milliseconds: f64) -> String {
 pub fn chart_failed(state: &mut State, error: &ChartError) {
     if state.failure.is_none() {
         state.failure = Some(Failure {
-            sentence: format!("The chart stands still: {error}."),
-            remedy: "Lower the learning rate or raise β, then press Reset.".into(),
+            sentence: message!("The chart stands still: {}.", error.message()),
+            remedy: message!("Lower the learning rate or raise β, then press Reset."),
             field: None,
             stopped: false,
         });
@@ -254,9 +255,10 @@ pub fn offer(name: &str, blob: &Blob) {
 
 fn unsaved(name: &str, error: &JsValue) -> Failure {
     let reason = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    let reason = reason.map_or_else(|| message!("it does not say why"), Message::verbatim);
     Failure {
-        sentence: format!("The browser did not save {name} ({}).", reason.as_deref().unwrap_or("it does not say why")),
-        remedy: "Try again, or in another browser; nothing of it is lost here.".into(),
+        sentence: message!("The browser did not save {} ({}).", name, reason),
+        remedy: message!("Try again, or in another browser; nothing of it is lost here."),
         field: None,
         stopped: false,
     }
@@ -265,8 +267,8 @@ fn unsaved(name: &str, error: &JsValue) -> Failure {
 /// A chart that the browser did not turn into pixels.
 pub fn no_picture() -> Failure {
     Failure {
-        sentence: "The browser could not make the picture.".into(),
-        remedy: "Save it as SVG instead.".into(),
+        sentence: message!("The browser could not make the picture."),
+        remedy: message!("Save it as SVG instead."),
         field: None,
         stopped: false,
     }

@@ -18,10 +18,11 @@ use crate::page::model::presentation::Presentation;
 use crate::page::model::saved_session::{Job, News, StorageTask};
 use crate::page::model::state::State;
 use crate::page::model::sweep_workers::SweepWorkers;
-use klimb_text::words;
+use klimb_text::Message;
+use klimb_text::words::{self, key};
 
 /// What follows where a worker has ended that had an engine.
-const BUILT_AGAIN: &str = "It is built again as it was at its last point. Press Play to go on.";
+const BUILT_AGAIN: &str = key("It is built again as it was at its last point. Press Play to go on.");
 
 /// What the views share.
 pub struct Page {
@@ -111,7 +112,7 @@ impl Page {
                     self.take(event);
                 }
             }
-            Err(error) => self.stopped(error.to_string(), None),
+            Err(error) => self.stopped(error.message(), None),
         }
         self.keep_workers_in_step();
         tour::watch(self);
@@ -129,7 +130,7 @@ impl Page {
     /// What it said of that itself stands.
     pub fn broken(&mut self, reason: String) -> bool {
         let is_to_follow = std::mem::take(&mut self.is_engine_there);
-        self.stopped(reason, is_to_follow.then_some(BUILT_AGAIN));
+        self.stopped(Message::named(reason), is_to_follow.then(|| Message::named(BUILT_AGAIN)));
         self.ask_for_recorded();
         is_to_follow
     }
@@ -150,11 +151,11 @@ impl Page {
             self.pace.hide(now, steps);
         } else if let Some(share) = self.pace.show(now, steps).filter(|_| self.state.playing) {
             self.state.apply(Event::Failure(Failure {
-                sentence: format!(
-                    "While this tab was hidden, the browser slowed training to {:.0} % of its pace.",
-                    100.0 * share
+                sentence: message!(
+                    "While this tab was hidden, the browser slowed training to {} % of its pace.",
+                    format!("{:.0}", 100.0 * share)
                 ),
-                remedy: "Keep the tab in sight for full speed; nothing was lost.".into(),
+                remedy: message!("Keep the tab in sight for full speed; nothing was lost."),
                 field: None,
                 stopped: false,
             }));
@@ -190,7 +191,7 @@ impl Page {
 
 impl Page {
     /// The engine has ended, or page and engine do not understand each other.
-    fn stopped(&mut self, reason: String, remedy: Option<&str>) {
+    fn stopped(&mut self, reason: Message, remedy: Option<Message>) {
         self.requeue_jobs();
         let told = self.state.failure.take().filter(|failure| failure.stopped);
         // A panic has told itself.
@@ -198,15 +199,17 @@ impl Page {
             Some(it) if it.field.as_deref() == Some("engine") => (Some(it), None),
             other => (None, other),
         };
-        let reload = "Reload the page; seed and settings are kept in the address.";
+        let reload = message!("Reload the page; seed and settings are kept in the address.");
         let failure = match (own, told, remedy) {
-            (Some(own), _, remedy) => Failure { remedy: remedy.unwrap_or(reload).into(), ..own },
+            (Some(own), _, remedy) => Failure { remedy: remedy.unwrap_or(reload), ..own },
             // What was to follow has not come.
-            (None, Some(told), None) if told.remedy == BUILT_AGAIN => Failure { remedy: reload.into(), ..told },
+            (None, Some(told), None) if told.remedy == Message::named(BUILT_AGAIN) => {
+                Failure { remedy: reload, ..told }
+            }
             (None, Some(told), None) => told,
             (None, _, remedy) => Failure {
-                sentence: format!("The engine stopped: {}.", reason.trim_end_matches('.')),
-                remedy: remedy.unwrap_or(reload).into(),
+                sentence: message!("The engine stopped: {}.", reason.without_stop()),
+                remedy: remedy.unwrap_or(reload),
                 field: None,
                 stopped: true,
             },
@@ -285,8 +288,8 @@ impl Page {
         }
         let begins = matches!(command, Command::Start(_));
         let request = self.state.request(command);
-        let sent = wire::encode(&request).map_err(|error| error.to_string()).and_then(|message| {
-            self.post.call1(&JsValue::NULL, &message).map_err(|error| format!("{error:?}"))?;
+        let sent = wire::encode(&request).map_err(|error| error.message()).and_then(|message| {
+            self.post.call1(&JsValue::NULL, &message).map_err(|error| Message::verbatim(format!("{error:?}")))?;
             self.tell_sweep_workers(&request.command, &message);
             Ok(())
         });
@@ -324,7 +327,7 @@ impl Page {
     /// Takes up what the browser's store has to say.
     fn hear(&mut self, news: News) {
         if let Some(reason) = self.state.keeping.hear(news) {
-            self.state.failure = Some(unusable(&reason));
+            self.state.failure = Some(unusable(reason));
         }
         self.state.know_kept_run();
         self.do_storage_tasks();
@@ -350,10 +353,11 @@ impl Page {
 /// What is said of a page that broke down, once another is in its place.
 fn made_anew(trouble: &str) -> Event {
     Event::Failure(Failure {
-        sentence: format!(
-            "The page met a fault of its own and was made anew; training was not interrupted ({trouble})."
+        sentence: message!(
+            "The page met a fault of its own and was made anew; training was not interrupted ({}).",
+            trouble
         ),
-        remedy: "Add runs from files and others’ receipts once more; what else there was is back.".into(),
+        remedy: message!("Add runs from files and others’ receipts once more; what else there was is back."),
         field: None,
         stopped: false,
     })

@@ -5,8 +5,9 @@ use super::{Act, Action, Page, View, clipboard, dom};
 use crate::page::model::accepted_files;
 use crate::page::model::change::Change;
 use crate::page::model::receipt::Receipt;
+use klimb_text::Message;
 use klimb_text::text;
-use klimb_text::words::{heard, say};
+use klimb_text::words::say;
 
 /// The receipts.
 pub struct Receipts;
@@ -64,7 +65,7 @@ fn show(page: &mut Page) {
             dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
             page.state.mark(Change::Shown);
         }
-        Err(reason) => dom::set_text("receipt-said", &say!("Nothing was shown: {}.", heard(&reason))),
+        Err(reason) => dom::set_text("receipt-said", &say!("Nothing was shown: {}.", reason.said())),
     }
 }
 
@@ -72,8 +73,8 @@ fn show(page: &mut Page) {
 ///
 /// # Errors
 /// Why it cannot be used, as a clause; nothing is replaced.
-pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
-    let read = text::of_bytes(bytes).map_err(|error| error.to_string()).and_then(|text| Receipt::parse(&text));
+pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), Message> {
+    let read = text::of_bytes(bytes).map_err(|error| error.message()).and_then(|text| Receipt::parse(&text));
     let receipts = read?;
     let all = receipts.len();
     // The same receipt twice would count its runs twice.

@@ -10,6 +10,7 @@ use web_sys::Response;
 
 use super::animation_frames;
 use klimb_charts::recorded::Recording;
+use klimb_text::Message;
 
 #[wasm_bindgen]
 extern "C" {
@@ -19,7 +20,7 @@ extern "C" {
 }
 
 /// What has arrived and has not been looked at yet.
-pub type Inbox = Rc<RefCell<Vec<(Recording, Result<[String; 2], String>)>>>;
+pub type Inbox = Rc<RefCell<Vec<(Recording, Result<[String; 2], Message>)>>>;
 
 /// Asks for every recording; each lands in the inbox when its files are there, or with the reason why they are not.
 pub fn all(inbox: &Inbox) {
@@ -33,23 +34,23 @@ pub fn all(inbox: &Inbox) {
     }
 }
 
-async fn both([table, run]: [&str; 2]) -> Result<[String; 2], String> {
+async fn both([table, run]: [&str; 2]) -> Result<[String; 2], Message> {
     Ok([file(table).await?, file(run).await?])
 }
 
-async fn file(path: &str) -> Result<String, String> {
+async fn file(path: &str) -> Result<String, Message> {
     let unreadable = |error: JsValue| match error.as_string() {
-        Some(reason) => reason,
-        None if error.is_undefined() || error.is_null() => "the browser gave no answer".into(),
-        None => format!("{error:?}"),
+        Some(reason) => Message::verbatim(reason),
+        None if error.is_undefined() || error.is_null() => message!("the browser gave no answer"),
+        None => Message::verbatim(format!("{error:?}")),
     };
     let promise: Promise =
         fetch(&format!("www/assets/recorded/{path}")).and_then(JsCast::dyn_into).map_err(unreadable)?;
     let answer: Response = JsFuture::from(promise).await.and_then(JsCast::dyn_into).map_err(unreadable)?;
     if !answer.ok() {
-        return Err(format!("{} {}", answer.status(), answer.status_text()));
+        return Err(Message::verbatim(format!("{} {}", answer.status(), answer.status_text())));
     }
     let text: Promise = answer.text().and_then(|text| JsValue::from(text).dyn_into()).map_err(unreadable)?;
     let text = JsFuture::from(text).await.map_err(unreadable)?;
-    text.as_string().ok_or_else(|| "it is not text".into())
+    text.as_string().ok_or_else(|| message!("it is not text"))
 }

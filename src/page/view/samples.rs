@@ -10,7 +10,7 @@ use crate::page::model::change::Change;
 use crate::page::model::format;
 use crate::page::model::state::{State, Tint};
 use klimb_text::json;
-use klimb_text::words::{each_heard, say};
+use klimb_text::words::say;
 
 /// The completions.
 pub struct Samples;
@@ -167,7 +167,7 @@ fn told(word: &Word) -> String {
 
 /// The rules that changed what a word counts.
 fn rules(word: &Word) -> String {
-    if word.rule.is_empty() { String::new() } else { format!(" ({})", each_heard(&word.rule)) }
+    if word.rule.is_empty() { String::new() } else { format!(" ({})", word.rule.said()) }
 }
 
 /// Every word with what its tint says, for whoever cannot point at it.

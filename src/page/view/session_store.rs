@@ -17,6 +17,7 @@ use super::{animation_frames, dom, web_storage};
 use crate::engine::worker::wire;
 use crate::page::model::saved_session::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use crate::page::model::saved_session::{Entry, Job, Jobs, Keeper, News};
+use klimb_text::Message;
 use klimb_text::words::key;
 
 const DATABASE: &str = "klimb";
@@ -221,13 +222,13 @@ impl Browser {
             still,
             news,
             PATIENCE,
-            "Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again.",
+            key("Another tab with this page holds on to what the browser keeps. Close it, so that runs can be kept again."),
         ));
         tell_if_still(
             is_waiting.clone(),
             self.news.clone(),
             SILENCE,
-            "The browser’s store does not answer: runs are not kept until it does. Everything else works.",
+            key("The browser’s store does not answer: runs are not kept until it does. Everything else works."),
         );
         let opened = request.await;
         is_waiting.set(false);
@@ -237,7 +238,7 @@ impl Browser {
         database.on_version_change(move |event| {
             let version = Reflect::get(&event, &"newVersion".into());
             if version.is_ok_and(|version| version.as_f64().is_some()) {
-                news.borrow_mut().push(News::Trouble(StoreError::Newer.to_string()));
+                news.borrow_mut().push(News::Trouble(StoreError::Newer.message()));
                 animation_frames::ask();
             }
             if let Some(Ok(database)) = event.target().map(Database::try_from) {
@@ -268,7 +269,7 @@ async fn wait(milliseconds: i32) {
 fn tell_if_still(is_waiting: Rc<Cell<bool>>, news: Told, milliseconds: i32, sentence: &'static str) {
     let tell = Closure::once_into_js(move || {
         if is_waiting.get() {
-            news.borrow_mut().push(News::Failed(sentence.into()));
+            news.borrow_mut().push(News::Failed(Message::named(sentence)));
             animation_frames::ask();
         }
     });
@@ -281,11 +282,11 @@ impl Store for Browser {
     type Transaction = Opened;
 
     fn encode<T: Serialize>(value: &T) -> Result<JsValue, StoreError> {
-        wire::encode(value).map_err(|error| StoreError::Failed(error.to_string()))
+        wire::encode(value).map_err(|error| StoreError::Failed(error.message()))
     }
 
-    fn decode<T: DeserializeOwned>(value: JsValue) -> Result<T, String> {
-        serde_wasm_bindgen::from_value(value).map_err(|error| error.to_string())
+    fn decode<T: DeserializeOwned>(value: JsValue) -> Result<T, Message> {
+        serde_wasm_bindgen::from_value(value).map_err(|error| Message::verbatim(error.to_string()))
     }
 
     async fn begin(&self, writes: bool) -> Result<Opened, StoreError> {
@@ -448,7 +449,7 @@ impl Transaction for Opened {
         });
         JsFuture::from(promise).await.map(drop).map_err(|_| match self.transaction.error() {
             Some(error) => failed(idb::Error::DomException(error)),
-            None => StoreError::Failed("it was interrupted".into()),
+            None => StoreError::Failed(message!("it was interrupted")),
         })
     }
 }
@@ -500,12 +501,12 @@ fn failed(error: idb::Error) -> StoreError {
 
 /// The name and the words of an error.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the crate has more kinds than are told apart")]
-fn told(error: idb::Error) -> (String, String) {
+fn told(error: idb::Error) -> (String, Message) {
     use idb::Error as E;
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),
-        E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), "it has no IndexedDB".into()),
-        E::UnexpectedJsType(..) => return (String::new(), key("its IndexedDB does not answer as it should").into()),
+        E::IndexedDbNotFound(value) if value.is_undefined() => return (String::new(), message!("it has no IndexedDB")),
+        E::UnexpectedJsType(..) => return (String::new(), message!("its IndexedDB does not answer as it should")),
         E::IndexedDbNotFound(value)
         | E::IndexedDbOpenFailed(value)
         | E::TransactionOpenFailed(value)
@@ -515,11 +516,14 @@ fn told(error: idb::Error) -> (String, String) {
         | E::GetAllKeysFailed(value)
         | E::UpdateFailed(value)
         | E::DeleteFailed(value) => value,
-        other => return (String::new(), other.to_string()),
+        other => return (String::new(), Message::verbatim(other.to_string())),
     };
     let reason = text(&value, "message").filter(|reason| !reason.is_empty());
     let reason = reason.map(|reason| reason.trim_end_matches('.').to_owned());
-    (text(&value, "name").unwrap_or_default(), reason.unwrap_or_else(|| "it does not say why".into()))
+    (
+        text(&value, "name").unwrap_or_default(),
+        reason.map_or_else(|| message!("it does not say why"), Message::verbatim),
+    )
 }
 
 fn text(value: &JsValue, name: &str) -> Option<String> {

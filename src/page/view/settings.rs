@@ -8,7 +8,7 @@ use crate::engine::protocol::Command;
 use crate::engine::settings::{self, KNOBS, Knob, Section};
 use crate::page::model::change::Change;
 use crate::page::model::state::State;
-use klimb_text::words::{decimal, heard, say, typed};
+use klimb_text::words::{decimal, say, typed};
 
 /// The fields of the knobs.
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Settings {
                 self.refused.insert(knob.name);
                 dom::set_text(
                     &format!("{field}-error"),
-                    &say!("{}. The old value stays in use.", heard(&error.to_string())),
+                    &say!("{}. The old value stays in use.", error.message().said()),
                 );
             }
         }

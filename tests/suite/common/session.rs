@@ -14,7 +14,7 @@ pub fn session(settings: Settings) -> Session<Cpu<f32>> {
 
 /// What is said of the backend.
 pub fn badge() -> Badge {
-    Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None }
+    Badge { kind: BackendKind::Cpu, adapter: None, why: klimb::Message::verbatim("this is a test."), remedy: None }
 }
 
 /// The shipped models.

@@ -174,7 +174,7 @@ fn failure(events: &[Event]) -> Option<&Failure> {
 }
 
 fn is_said(Failure { sentence, remedy, .. }: &Failure) {
-    assert!(sentence.ends_with('.') && remedy.ends_with('.'), "{sentence} {remedy}");
+    assert!(sentence.to_string().ends_with('.') && remedy.to_string().ends_with('.'), "{sentence} {remedy}");
 }
 
 fn is_told(failure: &Failure) {

@@ -14,8 +14,9 @@ use klimb_network::backend::network::Network;
 use klimb_network::backend::{At, BackendError, Kernels, kernels};
 use klimb_network::objectives::DpoLoss;
 use klimb_numerics::real::Real;
-use klimb_text::ConfigError;
+use klimb_text::message::Separator;
 use klimb_text::words::key;
+use klimb_text::{ConfigError, Message, message};
 
 /// Settings of DPO.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ impl Default for DpoSettings {
 
 impl DpoSettings {
     /// In what this is not the paper's DPO, in words; empty where it is.
-    pub fn variant(&self) -> String {
+    pub fn variant(&self) -> Message {
         let loss = match self.loss {
             DpoLoss::Sigmoid => None,
             DpoLoss::Hinge => Some(key("hinge loss")),
@@ -68,7 +69,7 @@ impl DpoSettings {
         };
         let length = self.length_normalised.then_some(key("length-normalised"));
         let reference = self.reference_free.then_some(key("reference-free"));
-        [loss, length, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        Message::list([loss, length, reference].into_iter().flatten().map(Message::named).collect(), Separator::Comma)
     }
 }
 
@@ -97,7 +98,7 @@ impl PairSettings for DpoSettings {
         let smoothing = if (0.0..0.5).contains(&label_smoothing) {
             Ok(())
         } else {
-            let reason = format!("{label_smoothing} is outside 0 to 0.5 (not included)");
+            let reason = message!("{} is outside 0 to 0.5 (not included)", label_smoothing);
             Err(ConfigError::new("label smoothing", reason))
         };
         ConfigError::all([limits::positive("beta", self.beta), smoothing])
@@ -316,7 +317,7 @@ impl<K: Kernels> MarginTerms<K> for Dpo<K> {
         self.settings.label_smoothing
     }
 
-    fn variant(&self) -> String {
+    fn variant(&self) -> Message {
         self.settings.variant()
     }
 }

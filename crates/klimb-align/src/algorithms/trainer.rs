@@ -12,6 +12,7 @@ use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_text::ConfigError;
+use klimb_text::Message;
 
 /// What every algorithm on pairs may spend, so that none is tuned better than another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -141,7 +142,7 @@ pub trait MarginTerms<K: Kernels> {
     fn label_smoothing(&self) -> f64;
 
     /// In what the step was not what the method's paper has, in words; empty where it was.
-    fn variant(&self) -> String;
+    fn variant(&self) -> Message;
 }
 
 /// The trait's first four functions by an algorithm's own of the same names, its metrics as rows; what an algorithm has beyond

@@ -12,7 +12,7 @@ use klimb_metrics::{Method, MetricRow, Setting};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, kernels};
 use klimb_numerics::real::Real;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 
 /// Settings of unlikelihood.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl PairSettings for UnlikelihoodSettings {
         if (0.0..=1.0).contains(&alpha) {
             Ok(())
         } else {
-            Err(ConfigError::new("alpha", format!("{alpha} is outside 0 to 1")))
+            Err(ConfigError::new("alpha", message!("{} is outside 0 to 1", alpha)))
         }
     }
 

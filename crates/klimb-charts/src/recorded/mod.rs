@@ -10,8 +10,9 @@ use klimb_metrics::{
     ComparisonCell, CsvError, FrontierPoint, HackingPoint, Method, ScalingPoint, WinRatePoint, parse_comparison_csv,
     parse_frontier_csv, parse_hacking_csv, parse_scaling_csv, parse_win_rate_csv,
 };
+use klimb_text::Message;
 use klimb_text::json;
-use klimb_text::words::{heard, say};
+use klimb_text::words::say;
 
 pub use read_off::{READ_OFF_WIN_RATES, read_off_curves};
 
@@ -124,8 +125,8 @@ pub struct Recorded {
     pub comparison: Option<Table<ComparisonCell>>,
     /// Score and gold reward of an exploited reward model.
     pub hacking: Option<Table<HackingPoint>>,
-    /// What could not be read, in words.
-    pub troubles: Vec<String>,
+    /// What could not be read.
+    pub troubles: Vec<Message>,
     /// The sweep that is shown as ghosts.
     pub shown: Ghosts,
     /// Whether the paper's own curves are shown.
@@ -158,7 +159,7 @@ impl Ghosts {
 
 impl Recorded {
     /// Takes up a recording's files, or why they could not be had.
-    pub fn take(&mut self, recording: Recording, files: Result<[String; 2], String>) {
+    pub fn take(&mut self, recording: Recording, files: Result<[String; 2], Message>) {
         let outcome = files.and_then(|[table, run]| {
             let provenance = Provenance::parse(&run);
             match recording {
@@ -171,7 +172,7 @@ impl Recorded {
             }
         });
         if let Err(reason) = outcome {
-            self.troubles.push(format!("{}: {reason}", recording.files()[0]));
+            self.troubles.push(message!("{}: {}", recording.files()[0], reason));
         }
         self.show(self.shown);
     }
@@ -211,7 +212,7 @@ impl Recorded {
         let Some(Table { rows, provenance }) = self.sweep() else {
             return match self.troubles.first() {
                 Some(trouble) if self.shown != Ghosts::Hidden => {
-                    say!("The recorded runs could not be read ({}); your own are drawn all the same.", heard(trouble))
+                    say!("The recorded runs could not be read ({}); your own are drawn all the same.", trouble.said())
                 }
                 _ => String::new(),
             };
@@ -241,8 +242,12 @@ impl Recorded {
     }
 }
 
-fn keep<T>(place: &mut Option<Table<T>>, rows: Result<Vec<T>, CsvError>, provenance: Provenance) -> Result<(), String> {
-    *place = Some(Table { rows: rows.map_err(|error| error.to_string())?, provenance });
+fn keep<T>(
+    place: &mut Option<Table<T>>,
+    rows: Result<Vec<T>, CsvError>,
+    provenance: Provenance,
+) -> Result<(), Message> {
+    *place = Some(Table { rows: rows.map_err(|error| error.message())?, provenance });
     Ok(())
 }
 

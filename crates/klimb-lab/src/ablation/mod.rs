@@ -14,7 +14,7 @@ use super::{
 use klimb_align::algorithms::{Budget, PpoSettings};
 use klimb_align::language::{Adamw, Schedule};
 use klimb_metrics::{Method, REFERENCE_PROBABILITIES};
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::preferences::LabelSettings;
 
 pub use reference::{ReferenceRecipe, train_reference};
@@ -139,7 +139,7 @@ impl AblationSettings {
         if let Some(unknown) = factors.iter().find(|factor| !known(factor)) {
             let names: std::collections::BTreeSet<&str> = self.arms.iter().map(|arm| arm.factor.as_str()).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(ConfigError::new("factor", format!("\"{unknown}\" is none of {names}")));
+            return Err(ConfigError::new("factor", message!("\"{}\" is none of {}", unknown, names)));
         }
         let wanted = |arm: &AblationArm| factors.is_empty() || arm.factor == BASE || factors.contains(&arm.factor);
         Ok(Self { arms: self.arms.into_iter().filter(wanted).collect() })

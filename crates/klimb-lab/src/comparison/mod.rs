@@ -20,7 +20,7 @@ use klimb_align::algorithms::Budget;
 use klimb_align::language::Schedule;
 use klimb_metrics::{FrontierPoint, Method, MetricRow};
 use klimb_network::backend::Kernels;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::World;
 
 pub use cells::comparison_cells;
@@ -173,7 +173,7 @@ impl ComparisonSettings {
     pub fn validated(self) -> Result<Self, ConfigError> {
         for (field, is_empty) in [("betas", self.betas.is_empty()), ("seeds", self.seeds.is_empty())] {
             if is_empty {
-                return Err(ConfigError::new(field, "give at least one"));
+                return Err(ConfigError::new(field, message!("give at least one")));
             }
         }
         let run = |method, beta| SweepRun { method: SweepMethod::at_beta(method, beta), seed: 1 };

@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::mixture::effective_temperature;
 use super::{OptimumSample, OptimumSettings, beta_at, optimum};
 use klimb_metrics::OptimumPoint;
-use klimb_text::json;
+use klimb_text::{Message, display_message, json, message};
 
 /// Where the recorded grid begins and ends, in steps of the live one: β 0.001 to 500, so that every label temperature
 /// finds the slider's range in it.
@@ -29,8 +29,16 @@ pub struct RecordedOptimum {
 
 /// Why a file is no recorded optimum.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the recorded optimum cannot be read ({0}): fetch it again, or make it with `klimb optimum`")]
-pub struct RecordedOptimumError(String);
+pub struct RecordedOptimumError(Message);
+
+impl RecordedOptimumError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        message!("the recorded optimum cannot be read ({}): fetch it again, or make it with `klimb optimum`", self.0)
+    }
+}
+
+display_message!(RecordedOptimumError);
 
 impl RecordedOptimum {
     /// The curve of `samples`, which a reference of this fingerprint was sampled for.
@@ -44,14 +52,14 @@ impl RecordedOptimum {
     /// # Errors
     /// If they are not the JSON of a curve with finite numbers by rising β.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordedOptimumError> {
-        let refuse = |reason: &str| Err(RecordedOptimumError(reason.into()));
-        let recorded: Self = json::from_bytes(bytes).map_err(|error| RecordedOptimumError(error.to_string()))?;
+        let refuse = |reason: Message| Err(RecordedOptimumError(reason));
+        let recorded: Self = json::from_bytes(bytes).map_err(|error| RecordedOptimumError(error.message()))?;
         let is_positive = |number: f64| number > 0.0 && number.is_finite();
         if recorded.points.is_empty() || !recorded.points.windows(2).all(|pair| pair[0].beta < pair[1].beta) {
-            return refuse("its β do not rise");
+            return refuse(message!("its β do not rise"));
         }
         if !is_positive(recorded.temperature) || !recorded.points.iter().all(|point| is_positive(point.beta)) {
-            return refuse("a β or the label temperature is not a positive number");
+            return refuse(message!("a β or the label temperature is not a positive number"));
         }
         Ok(recorded)
     }

@@ -14,7 +14,7 @@ use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::ModelConfig;
 use klimb_numerics::rng::Generator;
 use klimb_numerics::stats::{mean, standard_deviation};
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, Message, display_message, message};
 use klimb_world::preferences::Pair;
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World};
 
@@ -68,7 +68,7 @@ impl RewardModelRecipe {
         let share = if is_share {
             Ok(())
         } else {
-            Err(ConfigError::new("validation_share", format!("{} is not between 0 and 1", self.validation_share)))
+            Err(ConfigError::new("validation_share", message!("{} is not between 0 and 1", self.validation_share)))
         };
         ConfigError::all([
             limits::rate(self.training.schedule.peak),
@@ -90,15 +90,28 @@ impl RewardModelRecipe {
 #[derive(Debug, Error)]
 pub enum RewardModelError {
     /// The engine failed.
-    #[error(transparent)]
     Backend(#[from] BackendError),
     /// Training broke down.
-    #[error("the reward model's loss was not a finite number at step {step}; a lower learning rate is steadier")]
     Diverged {
         /// The step.
         step: u64,
     },
 }
+
+impl RewardModelError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Backend(error) => error.message(),
+            Self::Diverged { step } => message!(
+                "the reward model's loss was not a finite number at step {}; a lower learning rate is steadier",
+                step
+            ),
+        }
+    }
+}
+
+display_message!(RewardModelError);
 
 /// A reward model ready for use.
 #[derive(Debug, Clone, PartialEq)]

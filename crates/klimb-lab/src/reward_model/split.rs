@@ -1,7 +1,7 @@
 //! Pairs for training and pairs for validation, with nothing in common.
 
 use klimb_numerics::rng::Generator;
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::preferences::Pair;
 
 /// Pairs to learn from, and pairs to judge what was learned by. Six pairs share four completions, so whole prompt
@@ -21,11 +21,13 @@ impl PairSplit {
     /// `validation_share` if it is not between 0 and 1, `pairs` if there is but one instance, or none.
     pub fn new(instances: Vec<Vec<Pair>>, share: f64, seed: u64) -> Result<Self, ConfigError> {
         if !(share > 0.0 && share < 1.0) {
-            return Err(ConfigError::new("validation_share", format!("{share} is not between 0 and 1")));
+            return Err(ConfigError::new("validation_share", message!("{} is not between 0 and 1", share)));
         }
         let count = instances.len();
         if count < 2 {
-            let reason = "training and validation need at least two prompts with pairs; add pairs about another prompt";
+            let reason = message!(
+                "training and validation need at least two prompts with pairs; add pairs about another prompt"
+            );
             return Err(ConfigError::new("pairs", reason));
         }
         let held_back = ((share * count as f64).round() as usize).clamp(1, count - 1);

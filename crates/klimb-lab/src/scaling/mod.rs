@@ -17,7 +17,7 @@ use klimb_align::algorithms::{PpoSettings, SftSettings};
 use klimb_align::language::Schedule;
 use klimb_metrics::Method;
 use klimb_network::model::{Layout, ModelConfig};
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use klimb_world::{MAX_DOCUMENT, MAX_SEQUENCE, World};
 
 /// The width up to which learning rates are the settings'; beyond, they fall in proportion to 1/width (as in Yang et al.
@@ -201,12 +201,12 @@ impl ScalingSettings {
     pub fn validated(self, world: &World) -> Result<Self, ConfigError> {
         for (field, is_empty) in [("sizes", self.sizes.is_empty()), ("seeds", self.seeds.is_empty())] {
             if is_empty {
-                return Err(ConfigError::new(field, "give at least one"));
+                return Err(ConfigError::new(field, message!("give at least one")));
             }
         }
         for (field, settings) in [("base", self.base), ("sft", self.sft)] {
             if settings.batch == 0 || settings.schedule.steps == 0 {
-                return Err(ConfigError::new(field, "batch and steps must be positive"));
+                return Err(ConfigError::new(field, message!("batch and steps must be positive")));
             }
         }
         self.sizes.iter().try_for_each(|size| size.config(world).map(|_| ()))?;

@@ -10,9 +10,8 @@ use thiserror::Error;
 use super::safetensors::{self, Contents, F32, Unreadable};
 use super::{Layout, ModelConfig};
 use klimb_numerics::hash::fingerprint;
-use klimb_text::ConfigError;
-use klimb_text::json;
 use klimb_text::shorten::shortened;
+use klimb_text::{ConfigError, Message, display_message, json, message};
 
 /// The version of the format this program writes, and the only one it reads.
 const FORMAT: u32 = 1;
@@ -50,40 +49,28 @@ pub struct Expectation {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CheckpointError {
     /// The file's length is not what its beginning announces.
-    #[error(
-        "the checkpoint has {bytes} bytes, not the number that its header announces; it was cut off or something was appended: fetch or save it again"
-    )]
     Truncated {
         /// Bytes found.
         bytes: usize,
     },
     /// The file's parts contradict each other.
-    #[error("the checkpoint is damaged ({reason}): fetch or save it again")]
     Corrupt {
         /// What does not fit.
-        reason: String,
+        reason: Message,
     },
     /// The file is something else, perhaps another program's.
-    #[error("this is not a Klimb checkpoint ({reason}): choose a .safetensors file that Klimb wrote")]
     Foreign {
         /// How that was noticed.
-        reason: String,
+        reason: Message,
     },
     /// The file comes from another version of Klimb.
-    #[error(
-        "the checkpoint has format {found} and this version of Klimb reads format {FORMAT}: use the version that wrote it, or train again"
-    )]
     OtherFormat {
         /// The file's format.
         found: u32,
     },
     /// The file's own sizes are none that a network can have.
-    #[error("the checkpoint describes a network that cannot exist ({0}): fetch or save it again")]
     ImpossibleSizes(#[from] ConfigError),
     /// The tokens are numbered by another vocabulary.
-    #[error(
-        "the checkpoint was trained with another vocabulary ({found} instead of {expected}): choose one trained in this world, or train again"
-    )]
     OtherVocabulary {
         /// The fingerprint in use.
         expected: String,
@@ -91,45 +78,33 @@ pub enum CheckpointError {
         found: String,
     },
     /// The network has other sizes than the one in use.
-    #[error(
-        "the checkpoint's network has {found} and the one in use has {expected}: choose a checkpoint of these sizes, or start again with the checkpoint's"
-    )]
     OtherSizes {
         /// The sizes in use.
-        expected: String,
+        expected: Message,
         /// The file's sizes.
-        found: String,
+        found: Message,
     },
     /// A language model, where a network with a scalar head is wanted.
-    #[error(
-        "the checkpoint is a language model (stage {stage}) without a scalar head: choose a reward or value model, or train one"
-    )]
     NoHead {
         /// The file's stage.
         stage: String,
     },
     /// A network with a scalar head, where a language model is wanted.
-    #[error(
-        "the checkpoint (stage {stage}) ends in a scalar head: it judges texts and writes none; choose a base, SFT or policy checkpoint"
-    )]
     UnexpectedHead {
         /// The file's stage.
         stage: String,
     },
     /// A tensor the sizes call for is not in the file.
-    #[error("the checkpoint lacks the tensor {tensor}: fetch or save it again")]
     MissingTensor {
         /// The tensor's name.
         tensor: String,
     },
     /// The file has a tensor the sizes do not call for.
-    #[error("the checkpoint has a tensor {tensor} that its sizes do not call for: fetch or save it again")]
     ExtraTensor {
         /// The tensor's name.
         tensor: String,
     },
     /// A tensor is not of the shape or number type that the sizes call for.
-    #[error("the checkpoint's tensor {tensor} is {found} instead of {expected}: fetch or save it again")]
     WrongShape {
         /// The tensor's name.
         tensor: String,
@@ -139,14 +114,73 @@ pub enum CheckpointError {
         found: String,
     },
     /// The network was saved after its training had blown up.
-    #[error(
-        "the checkpoint's tensor {tensor} holds numbers that are infinite or undefined: choose one saved earlier in that run"
-    )]
     NotFinite {
         /// The first such tensor's name.
         tensor: String,
     },
 }
+
+impl CheckpointError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Truncated { bytes } => message!(
+                "the checkpoint has {} bytes, not the number that its header announces; it was cut off or something was appended: fetch or save it again",
+                bytes
+            ),
+            Self::Corrupt { reason } => message!("the checkpoint is damaged ({}): fetch or save it again", reason),
+            Self::Foreign { reason } => {
+                message!("this is not a Klimb checkpoint ({}): choose a .safetensors file that Klimb wrote", reason)
+            }
+            Self::OtherFormat { found } => message!(
+                "the checkpoint has format {} and this version of Klimb reads format {}: use the version that wrote it, or train again",
+                found,
+                FORMAT
+            ),
+            Self::ImpossibleSizes(it) => message!(
+                "the checkpoint describes a network that cannot exist ({}): fetch or save it again",
+                it.message()
+            ),
+            Self::OtherVocabulary { found, expected } => message!(
+                "the checkpoint was trained with another vocabulary ({} instead of {}): choose one trained in this world, or train again",
+                found,
+                expected
+            ),
+            Self::OtherSizes { found, expected } => message!(
+                "the checkpoint's network has {} and the one in use has {}: choose a checkpoint of these sizes, or start again with the checkpoint's",
+                found,
+                expected
+            ),
+            Self::NoHead { stage } => message!(
+                "the checkpoint is a language model (stage {}) without a scalar head: choose a reward or value model, or train one",
+                stage
+            ),
+            Self::UnexpectedHead { stage } => message!(
+                "the checkpoint (stage {}) ends in a scalar head: it judges texts and writes none; choose a base, SFT or policy checkpoint",
+                stage
+            ),
+            Self::MissingTensor { tensor } => {
+                message!("the checkpoint lacks the tensor {}: fetch or save it again", tensor)
+            }
+            Self::ExtraTensor { tensor } => message!(
+                "the checkpoint has a tensor {} that its sizes do not call for: fetch or save it again",
+                tensor
+            ),
+            Self::WrongShape { tensor, found, expected } => message!(
+                "the checkpoint's tensor {} is {} instead of {}: fetch or save it again",
+                tensor,
+                found,
+                expected
+            ),
+            Self::NotFinite { tensor } => message!(
+                "the checkpoint's tensor {} holds numbers that are infinite or undefined: choose one saved earlier in that run",
+                tensor
+            ),
+        }
+    }
+}
+
+display_message!(CheckpointError);
 
 impl CheckpointError {
     /// The sentence without its remedy, which is for a file that somebody chose: one that a study made has another.
@@ -219,13 +253,13 @@ impl Checkpoint {
     /// The first thing that does not fit, in the order of [`CheckpointError`].
     pub fn from_bytes(bytes: &[u8], expected: Option<&Expectation>) -> Result<Self, CheckpointError> {
         let Contents { entry, tensors } = safetensors::read(bytes).map_err(|error| refused(error, bytes.len()))?;
-        let entry = entry.ok_or_else(|| foreign("its metadata has no entry of Klimb's"))?;
+        let entry = entry.ok_or_else(|| foreign(message!("its metadata has no entry of Klimb's")))?;
         if let Some(key) = json::doubled_key(&entry) {
-            let reason = format!("its description has {} twice", shortened(&key));
+            let reason = message!("its description has {} twice", shortened(&key));
             return Err(CheckpointError::Corrupt { reason });
         }
-        let mut description: Description =
-            json::from_text(&entry).map_err(|error| foreign(&format!("its description is unreadable: {error}")))?;
+        let mut description: Description = json::from_text(&entry)
+            .map_err(|error| foreign(message!("its description is unreadable: {}", error.message())))?;
         let announced = description.checksum.take();
         if description.format != FORMAT {
             return Err(CheckpointError::OtherFormat { found: description.format });
@@ -251,7 +285,7 @@ impl Checkpoint {
             let (words, rest) = stored.bytes.as_chunks();
             if words.len() != tensor.len() || !rest.is_empty() {
                 return Err(CheckpointError::Corrupt {
-                    reason: format!("the tensor {name} has not the bytes of its shape"),
+                    reason: message!("the tensor {} has not the bytes of its shape", name),
                 });
             }
             parameters.extend(words.iter().copied().map(f32::from_le_bytes));
@@ -260,7 +294,7 @@ impl Checkpoint {
             return Err(CheckpointError::ExtraTensor { tensor: shortened(&extra.name).into_owned() });
         }
         if announced != Some(checksum(&description, &parameters)) {
-            return Err(CheckpointError::Corrupt { reason: "its checksum does not fit its contents".into() });
+            return Err(CheckpointError::Corrupt { reason: message!("its checksum does not fit its contents") });
         }
         let is_broken =
             |range: std::ops::Range<usize>| parameters[range].iter().any(|parameter| !parameter.is_finite());
@@ -296,21 +330,30 @@ impl Expectation {
 }
 
 /// The sizes in words.
-fn sizes(config: &ModelConfig) -> String {
+fn sizes(config: &ModelConfig) -> Message {
     let ModelConfig { vocabulary, context, width, layers, heads, own_unembedding } = config;
-    let unembedding = if *own_unembedding { ", unembedding of its own" } else { "" };
-    format!("vocabulary {vocabulary}, context {context}, width {width}, layers {layers}, heads {heads}{unembedding}")
+    let unembedding =
+        if *own_unembedding { message!(", unembedding of its own") } else { Message::verbatim(String::new()) };
+    message!(
+        "vocabulary {}, context {}, width {}, layers {}, heads {}{}",
+        vocabulary,
+        context,
+        width,
+        layers,
+        heads,
+        unembedding
+    )
 }
 
-fn foreign(reason: &str) -> CheckpointError {
-    CheckpointError::Foreign { reason: reason.into() }
+fn foreign(reason: Message) -> CheckpointError {
+    CheckpointError::Foreign { reason }
 }
 
 /// What the reader's complaint means for a person.
 fn refused(error: Unreadable, bytes: usize) -> CheckpointError {
     match error {
         Unreadable::Truncated => CheckpointError::Truncated { bytes },
-        Unreadable::Foreign => foreign("it is not a safetensors file"),
+        Unreadable::Foreign => foreign(message!("it is not a safetensors file")),
         Unreadable::Damaged(reason) => CheckpointError::Corrupt { reason },
     }
 }

@@ -1,6 +1,6 @@
 //! Sizes of a policy, and what makes them valid.
 
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, message};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a decoder-only transformer: pre-norm LayerNorm, learned positions, causal attention, tanh-GELU MLP four
@@ -25,19 +25,19 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        let outside = |value: usize, low: usize, high: usize| format!("{value} is outside {low} to {high}");
+        let outside = |value: usize, low: usize, high: usize| message!("{} is outside {} to {}", value, low, high);
         let within = |field, value: usize, low: usize, high: usize| {
             let is_within = (low..=high).contains(&value);
             if is_within { Ok(()) } else { Err(ConfigError::new(field, outside(value, low, high))) }
         };
         let refused = |is_bad: bool, error: ConfigError| if is_bad { Err(error) } else { Ok(()) };
         let Self { width, heads, .. } = self;
-        let undivided = format!("{heads} heads do not divide a width of {width}");
+        let undivided = message!("{} heads do not divide a width of {}", heads, width);
         ConfigError::all([
             within("vocabulary", self.vocabulary, 2, 4096),
             within("context", self.context, 1, 256),
             within("width", width, 16, 128),
-            refused(!width.is_multiple_of(4), ConfigError::new("width", format!("{width} is not a multiple of 4"))),
+            refused(!width.is_multiple_of(4), ConfigError::new("width", message!("{} is not a multiple of 4", width))),
             within("layers", self.layers, 1, 4),
             refused(heads == 0, ConfigError::new("heads", outside(heads, 1, width))),
             refused(heads > width, ConfigError::of_several("heads", outside(heads, 1, width))),

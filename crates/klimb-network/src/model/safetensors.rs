@@ -8,8 +8,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TensorSpec;
-use klimb_text::json;
 use klimb_text::shorten::shortened;
+use klimb_text::{Message, json, message};
 
 /// Bytes that say how long the header is, and what its end is aligned to.
 const ALIGNMENT: usize = 8;
@@ -28,7 +28,7 @@ pub enum Unreadable {
     /// There are fewer or more of them than the header announces.
     Truncated,
     /// The header cannot be read, or contradicts itself.
-    Damaged(String),
+    Damaged(Message),
 }
 
 /// A tensor as it lies in a file.
@@ -115,19 +115,19 @@ pub struct Contents<'a> {
 
 /// What a file of these bytes holds.
 pub fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
-    let damaged = |reason: &str| Unreadable::Damaged(reason.into());
     let (length, rest) = bytes.split_first_chunk::<ALIGNMENT>().ok_or(Unreadable::Truncated)?;
     let length = u64::from_le_bytes(*length);
     if length > LONGEST_HEADER {
         return Err(Unreadable::Foreign);
     }
     let (header, data) = rest.split_at_checked(length as usize).ok_or(Unreadable::Truncated)?;
-    let header = std::str::from_utf8(header).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    let header =
+        std::str::from_utf8(header).map_err(|error| Unreadable::Damaged(Message::verbatim(error.to_string())))?;
     // The browser's reader takes the last of two values, serde's here would give both: neither says which is meant.
     if let Some(key) = json::doubled_key(header) {
-        return Err(damaged(&format!("its header has {} twice", shortened(&key))));
+        return Err(Unreadable::Damaged(message!("its header has {} twice", shortened(&key))));
     }
-    let Header(entries) = json::from_text(header).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    let Header(entries) = json::from_text(header).map_err(|error| Unreadable::Damaged(error.message()))?;
 
     let (mut entry, mut tensors) = (None, Vec::new());
     for (name, info) in entries {
@@ -136,7 +136,7 @@ pub fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
         } else if let Info { dtype: Some(dtype), shape: Some(shape), data_offsets: Some(range), .. } = info {
             tensors.push((range, name, dtype, shape));
         } else {
-            return Err(damaged(&format!("the tensor {} is not described", shortened(&name))));
+            return Err(Unreadable::Damaged(message!("the tensor {} is not described", shortened(&name))));
         }
     }
     tensors.sort_by_key(|(range, ..)| *range);
@@ -144,7 +144,10 @@ pub fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     for ((from, to), name, ..) in &tensors {
         if *from != end || to < from {
             let name = shortened(name);
-            return Err(damaged(&format!("the tensor {name} does not begin where the one before it ends")));
+            return Err(Unreadable::Damaged(message!(
+                "the tensor {} does not begin where the one before it ends",
+                name
+            )));
         }
         end = *to;
     }

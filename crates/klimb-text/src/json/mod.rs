@@ -13,16 +13,40 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub use self::value::Value;
+use crate::Message;
 use crate::shorten::shortened;
 use crate::text;
 
-/// What both readers say of an object that lacks a field.
-const _: &str = "missing field `{}`";
-
-/// Why a text is not what was expected, in the reader's words.
+/// Why a text is not what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct JsonError(String);
+pub struct JsonError(Message);
+
+impl JsonError {
+    /// What is wrong, as a clause: ours, or in the reader's words.
+    pub fn message(&self) -> Message {
+        self.0.clone()
+    }
+
+    /// A reader's complaint. Both readers say in the same words that a field is missing, and both pass on what a type of ours
+    /// says of its names: these two are ours to say.
+    fn of_reader(reason: &str) -> Self {
+        let quoted = |before: &str, behind: char| {
+            let (name, rest) = reason.strip_prefix(before)?.split_once(behind)?;
+            rest.is_empty().then_some(name)
+        };
+        if let Some(field) = quoted("missing field `", '`') {
+            Self(message!("missing field `{}`", field))
+        } else if let Some(name) = quoted("there is no method “", '”') {
+            Self(message!("there is no method “{}”", shortened(name)))
+        } else if reason.is_empty() {
+            Self(message!("it is not JSON"))
+        } else {
+            Self(Message::verbatim(shortened(reason)))
+        }
+    }
+}
+
+display_message!(JsonError);
 
 /// The number, finite or so large that it counts as infinite, that `text` is: digits with a sign, a point or an exponent.
 pub fn number(text: &str) -> Option<f64> {
@@ -37,10 +61,10 @@ pub fn number(text: &str) -> Option<f64> {
 /// that not every reader of JSON understands alike.
 pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     let text = text::without_mark(text);
-    let doubled = || doubled_key(text).map(|key| format!("`{}` stands in it twice", shortened(&key)));
+    let doubled = || doubled_key(text).map(|key| message!("`{}` stands in it twice", shortened(&key)));
     match unlike::unlike(text).or_else(doubled) {
         Some(problem) => Err(JsonError(problem)),
-        None => machine::from_text(text).map_err(|reason| JsonError(shortened(&reason).into_owned())),
+        None => machine::from_text(text).map_err(|reason| JsonError::of_reader(&reason)),
     }
 }
 
@@ -49,7 +73,7 @@ pub fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
 /// # Errors
 /// As [`from_text`], and if the bytes are no text.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    from_text(&text::of_bytes(bytes).map_err(|error| JsonError(error.to_string()))?)
+    from_text(&text::of_bytes(bytes).map_err(|error| JsonError(error.message()))?)
 }
 
 /// Levels of brackets that [`doubled_key`] looks into: as many as serde_json reads.
@@ -192,10 +216,9 @@ mod machine {
         JSON::stringify_with_replacer_and_space(&value, &JsValue::NULL, &indent).map(String::from).map_err(reason)
     }
 
+    /// The browser's words; nothing where it has none.
     fn reason(error: JsValue) -> String {
-        error
-            .dyn_into::<js_sys::Error>()
-            .map_or_else(|_| "it is not JSON".into(), |error| String::from(&error.message()))
+        error.dyn_into::<js_sys::Error>().map_or_else(|_| String::new(), |error| String::from(&error.message()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! What one reader of JSON takes and the other does not, or takes as something else: refused before either reads, so that a
 //! text means the same natively and in a browser.
 
+use crate::Message;
+
 /// Levels of brackets that are read. serde_json reads few more, and a browser so many that its visitor would run out of
 /// stack.
 const DEEPEST: usize = 100;
 
 /// What is wrong with a text in which the readers differ, as a clause. Whether the rest is JSON is for them to say.
-pub fn unlike(text: &str) -> Option<String> {
+pub fn unlike(text: &str) -> Option<Message> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = bytes.get(at) {
@@ -14,7 +16,7 @@ pub fn unlike(text: &str) -> Option<String> {
             b'{' | b'[' => {
                 depth += 1;
                 if depth > DEEPEST {
-                    return Some(format!("it has more than {DEEPEST} brackets within each other"));
+                    return Some(message!("it has more than {} brackets within each other", DEEPEST));
                 }
                 at += 1;
             }
@@ -34,7 +36,7 @@ pub fn unlike(text: &str) -> Option<String> {
                 let length = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
                 let number = &text[at..at + length];
                 if super::number(number).is_some_and(f64::is_infinite) {
-                    return Some(format!("{} is too large a number", beginning(number)));
+                    return Some(message!("{} is too large a number", beginning(number)));
                 }
                 at += length;
             }
@@ -57,7 +59,7 @@ fn string(behind: &[u8]) -> Option<usize> {
 }
 
 /// One half of a letter, written as an escape without its other half: no text has that, though JavaScript's may.
-fn half_letter(inside: &str) -> Option<String> {
+fn half_letter(inside: &str) -> Option<Message> {
     let mut rest = inside;
     while let Some((_, behind)) = rest.split_once('\\') {
         let half = |escape: &str| u32::from_str_radix(escape.strip_prefix('u')?.get(..4)?, 16).ok();
@@ -65,11 +67,11 @@ fn half_letter(inside: &str) -> Option<String> {
             Some(0xd800..=0xdbff) => {
                 let other = behind[5..].strip_prefix('\\').and_then(half);
                 if !matches!(other, Some(0xdc00..=0xdfff)) {
-                    return Some(format!("“\\{}” is half a letter", &behind[..5]));
+                    return Some(message!("“\\{}” is half a letter", &behind[..5]));
                 }
                 &behind[11..]
             }
-            Some(0xdc00..=0xdfff) => return Some(format!("“\\{}” is half a letter", &behind[..5])),
+            Some(0xdc00..=0xdfff) => return Some(message!("“\\{}” is half a letter", &behind[..5])),
             Some(_) => &behind[5..],
             None => behind.get(1..).unwrap_or(""),
         };
@@ -97,7 +99,7 @@ mod tests {
             (r#""\ud83d\u0041""#, "\\ud83d"),
             (deep.as_str(), "more than 100"),
         ] {
-            assert!(unlike(text).is_some_and(|told| told.contains(word)), "{text}: {:?}", unlike(text));
+            assert!(unlike(text).is_some_and(|told| told.to_string().contains(word)), "{text}: {:?}", unlike(text));
         }
         for text in [
             "[1e-400,1e308,-0,12345678901234567890]",
@@ -115,6 +117,6 @@ mod tests {
             assert_eq!(unlike(text), None, "{text}");
         }
         let long = format!("[{}]", "9".repeat(400));
-        assert!(unlike(&long).is_some_and(|told| told.len() < 60));
+        assert!(unlike(&long).is_some_and(|told| told.to_string().len() < 60));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::words::key;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// What a text of JSON describes.
@@ -27,11 +28,11 @@ impl Value {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool(_) => "true or false",
-            Self::Number(_) => "a number",
-            Self::Text(_) => "a text",
-            Self::List(_) => "a list",
-            Self::Object(_) => "an object",
+            Self::Bool(_) => key("true or false"),
+            Self::Number(_) => key("a number"),
+            Self::Text(_) => key("a text"),
+            Self::List(_) => key("a list"),
+            Self::Object(_) => key("an object"),
         }
     }
 

@@ -13,40 +13,42 @@ use crate::{MAX_PROMPT, MAX_SEQUENCE, World};
 use klimb_text::json::{self, Value};
 use klimb_text::shorten::excerpt;
 use klimb_text::text::without_mark;
+use klimb_text::{Message, display_message, message};
 
 /// Where in a file a pair stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FilePosition {
     /// On a line of its own, from 1.
-    #[error("line {0}")]
     Line(usize),
     /// In an array, from 1.
-    #[error("pair {0}")]
     Item(usize),
 }
+
+impl FilePosition {
+    /// It, as a clause begins.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Line(it) => message!("line {}", it),
+            Self::Item(it) => message!("pair {}", it),
+        }
+    }
+}
+
+display_message!(FilePosition);
 
 /// Why a file of pairs cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PairError {
     /// The file holds nothing.
-    #[error(
-        "there is no pair in it; write one a line, like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
-    )]
     Empty,
     /// The line is not a JSON object.
-    #[error(
-        "{place}: {problem}; each line must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
-    )]
     Format {
         /// Where.
         place: FilePosition,
-        /// What is wrong, in the parser's words.
-        problem: String,
+        /// What is wrong, or what the reader says.
+        problem: Message,
     },
     /// A pair lacks a field.
-    #[error(
-        "{place}: it has no `{field}`; each pair must be an object like {{\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}}"
-    )]
     Missing {
         /// Where.
         place: FilePosition,
@@ -54,7 +56,6 @@ pub enum PairError {
         field: &'static str,
     },
     /// A field is of another kind.
-    #[error("{place}, field `{field}`: {found} stands where {wanted} belongs")]
     Kind {
         /// Where.
         place: FilePosition,
@@ -66,9 +67,6 @@ pub enum PairError {
         wanted: &'static str,
     },
     /// A field is a conversation of more than a question and an answer.
-    #[error(
-        "{place}, field `{field}`: messages in this conversation: {count} ({roles}); what is read is a text, or a conversation of one message of the user and one answer of the assistant, whose `content` is a text or made of texts"
-    )]
     Conversation {
         /// Where.
         place: FilePosition,
@@ -80,7 +78,6 @@ pub enum PairError {
         roles: String,
     },
     /// A conversation is about something else.
-    #[error("{place}, field `{field}`: the question in it is not that of `prompt`, or of the other conversation")]
     Question {
         /// Where.
         place: FilePosition,
@@ -88,7 +85,6 @@ pub enum PairError {
         field: &'static str,
     },
     /// A text holds words the world does not have.
-    #[error("{place}, field `{field}`: the world has no word for {words}; use the words of its vocabulary")]
     UnknownWords {
         /// Where.
         place: FilePosition,
@@ -98,7 +94,6 @@ pub enum PairError {
         words: String,
     },
     /// A text has no word, or too many.
-    #[error("{place}, field `{field}`: {count} words; write {low} to {high}")]
     Length {
         /// Where.
         place: FilePosition,
@@ -112,6 +107,57 @@ pub enum PairError {
         high: usize,
     },
 }
+
+impl PairError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Empty => message!(
+                "there is no pair in it; write one a line, like {\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}"
+            ),
+            Self::Format { place, problem } => message!(
+                "{}: {}; each line must be an object like {\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}",
+                place.message(),
+                problem
+            ),
+            Self::Missing { place, field } => message!(
+                "{}: it has no `{}`; each pair must be an object like {\"prompt\": \"the acting in this film\", \"chosen\": \"was superb .\", \"rejected\": \"was dull .\"}",
+                place.message(),
+                field
+            ),
+            Self::Kind { place, field, found, wanted } => message!(
+                "{}, field `{}`: {} stands where {} belongs",
+                place.message(),
+                field,
+                Message::named(*found),
+                Message::named(*wanted)
+            ),
+            Self::Conversation { place, field, count, roles } => message!(
+                "{}, field `{}`: messages in this conversation: {} ({}); what is read is a text, or a conversation of one message of the user and one answer of the assistant, whose `content` is a text or made of texts",
+                place.message(),
+                field,
+                count,
+                roles
+            ),
+            Self::Question { place, field } => message!(
+                "{}, field `{}`: the question in it is not that of `prompt`, or of the other conversation",
+                place.message(),
+                field
+            ),
+            Self::UnknownWords { place, field, words } => message!(
+                "{}, field `{}`: the world has no word for {}; use the words of its vocabulary",
+                place.message(),
+                field,
+                words
+            ),
+            Self::Length { place, field, count, low, high } => {
+                message!("{}, field `{}`: {} words; write {} to {}", place.message(), field, count, low, high)
+            }
+        }
+    }
+}
+
+display_message!(PairError);
 
 /// One line of a file of pairs, as it is written.
 #[derive(Serialize)]
@@ -178,7 +224,7 @@ pub fn jsonl_line(prompt: &str, chosen: CompletionText, rejected: CompletionText
 pub fn from_jsonl(world: &World, text: &str) -> Result<Vec<Pair>, PairError> {
     let text = without_mark(text);
     let read = |place, text: &str| {
-        json::from_text::<Value>(text).map_err(|problem| PairError::Format { place, problem: problem.to_string() })
+        json::from_text::<Value>(text).map_err(|problem| PairError::Format { place, problem: problem.message() })
     };
     let pairs: Vec<Pair> = if text.trim_start().starts_with('[') {
         let Value::List(items) = read(FilePosition::Line(1), text)? else { return Err(PairError::Empty) };
@@ -213,7 +259,7 @@ impl Reader<'_> {
     fn pair(self, object: &Value) -> Result<Pair, PairError> {
         let place = self.place;
         if !matches!(object, Value::Object(_)) {
-            let problem = format!("it is {}", object.kind());
+            let problem = message!("it is {}", Message::named(object.kind()));
             return Err(PairError::Format { place, problem });
         }
         let Turns { question: chosen_prompt, text: chosen } = self.turns("chosen", object)?;

@@ -18,6 +18,7 @@ use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels, SequenceSize};
 use klimb_network::model::{Checkpoint, CheckpointError, Expectation};
 use klimb_numerics::rng::Generator;
+use klimb_text::Message;
 use klimb_world::preferences::{Pair, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World, WorldSettings};
 use optimum::Optimum;
@@ -36,15 +37,25 @@ const LOOKED_AT: usize = 32;
 #[derive(Debug, Error)]
 pub enum AssetError {
     /// A model.
-    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The recorded optimum.
-    #[error(transparent)]
     Optimum(#[from] RecordedOptimumError),
     /// A person's pairs.
-    #[error(transparent)]
     Preferences(#[from] PreferencesError),
 }
+
+impl AssetError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Checkpoint(error) => error.message(),
+            Self::Optimum(error) => error.message(),
+            Self::Preferences(error) => error.message(),
+        }
+    }
+}
+
+display_message!(AssetError);
 
 /// What new settings start over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -11,6 +11,7 @@ use klimb_lab::{PAIRS_PER_CHUNK, PreferenceData, PreferenceSettings, Writer};
 use klimb_network::backend::network::Network;
 use klimb_network::backend::{BackendError, Kernels};
 use klimb_numerics::rng::Generator;
+use klimb_text::Message;
 use klimb_world::preferences::{LabelSettings, Pair, PairError, from_jsonl, to_jsonl};
 use klimb_world::{MAX_SEQUENCE, Vocabulary, World};
 
@@ -23,15 +24,27 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug, Error)]
 pub enum PreferencesError {
     /// The file is no text.
-    #[error("the file of pairs is not text in UTF-8: save it as JSON lines")]
     NotText,
     /// A line is not a pair.
-    #[error(transparent)]
     Pair(#[from] PairError),
     /// There is nothing to validate a reward model on.
-    #[error("the pairs are all about one prompt: add pairs about another, on which a reward model can be validated")]
     OnePrompt,
 }
+
+impl PreferencesError {
+    /// What is wrong, as a clause.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotText => message!("the file of pairs is not text in UTF-8: save it as JSON lines"),
+            Self::Pair(error) => error.message(),
+            Self::OnePrompt => message!(
+                "the pairs are all about one prompt: add pairs about another, on which a reward model can be validated"
+            ),
+        }
+    }
+}
+
+display_message!(PreferencesError);
 
 /// The pairs of a file.
 pub(super) fn read(world: &World, bytes: &[u8]) -> Result<Vec<Pair>, PreferencesError> {

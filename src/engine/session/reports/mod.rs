@@ -15,7 +15,8 @@ use klimb_align::language::{Sequence, TokenComparison};
 use klimb_lab::{RewardModelReport, Round};
 use klimb_metrics::{LearnsFrom, MetricRow};
 use klimb_network::backend::BackendError;
-use klimb_text::ConfigError;
+use klimb_text::message::Separator;
+use klimb_text::{ConfigError, Message};
 use klimb_world::gold::{Rule, RuleStep, WordWorking};
 use klimb_world::{MAX_PROMPT, World};
 
@@ -97,51 +98,50 @@ pub fn completion(
 }
 
 /// What rules did to a word of a text, in words that agree with the numbers.
-fn rules(words: &[WordWorking], index: usize) -> String {
+fn rules(words: &[WordWorking], index: usize) -> Message {
     let back = |distance: usize| index.checked_sub(distance).map_or("", |at| words[at].word.as_str());
-    words[index].steps().map(|step| rule(step, &back)).collect::<Vec<_>>().join(", ")
+    Message::list(words[index].steps().map(|step| rule(step, &back)).collect(), Separator::Comma)
 }
 
-fn rule<'a>(RuleStep { rule, before, after }: RuleStep, back: &impl Fn(usize) -> &'a str) -> String {
+fn rule<'a>(RuleStep { rule, before, after }: RuleStep, back: &impl Fn(usize) -> &'a str) -> Message {
     match rule {
         // What it adds says little: to a negative valence a dampener adds something positive.
-        Rule::Booster { word, .. } if after.abs() > before.abs() => format!("strengthened by “{word}”"),
-        Rule::Booster { word, .. } => format!("weakened by “{word}”"),
-        Rule::Negation { word, .. } => format!("negated by “{word}”"),
+        Rule::Booster { word, .. } if after.abs() > before.abs() => message!("strengthened by “{}”", word),
+        Rule::Booster { word, .. } => message!("weakened by “{}”", word),
+        Rule::Negation { word, .. } => message!("negated by “{}”", word),
         Rule::NeverSo { distance } if back(*distance) == "never" => {
-            format!("strengthened by “never {}”", back(distance - 1))
+            message!("strengthened by “never {}”", back(distance - 1))
         }
-        Rule::NeverSo { .. } => format!("strengthened by “{}”", back(1)),
-        Rule::Capitals { .. } => "strengthened by capitals".into(),
-        Rule::No { .. } => "negated by “no”".into(),
-        Rule::NoAsNegator => "negates the next word".into(),
-        Rule::Least => "negated by “least”".into(),
-        Rule::Idiom { phrase, .. } => format!("part of “{phrase}”"),
-        Rule::BeforeBut => "halved before “but”".into(),
-        Rule::AfterBut => "half as much again after “but”".into(),
+        Rule::NeverSo { .. } => message!("strengthened by “{}”", back(1)),
+        Rule::Capitals { .. } => message!("strengthened by capitals"),
+        Rule::No { .. } => message!("negated by “no”"),
+        Rule::NoAsNegator => message!("negates the next word"),
+        Rule::Least => message!("negated by “least”"),
+        Rule::Idiom { phrase, .. } => message!("part of “{}”", phrase),
+        Rule::BeforeBut => message!("halved before “but”"),
+        Rule::AfterBut => message!("half as much again after “but”"),
     }
 }
 
 /// A typed prompt as tokens.
 pub fn typed_prompt(world: &World, text: &str) -> Result<Vec<u32>, Failure> {
     let encoded = world.vocabulary().encode(text);
-    let refuse = |sentence: String, remedy: &str| {
-        let (remedy, field) = (remedy.into(), Some("prompt".into()));
-        Err(Failure { sentence, remedy, field, stopped: false })
+    let refuse = |sentence: Message, remedy: Message| {
+        Err(Failure { sentence, remedy, field: Some("prompt".into()), stopped: false })
     };
     if !encoded.unknown.is_empty() {
         let words = encoded.unknown.join("”, “");
         return refuse(
-            format!("The model has never seen “{words}”."),
-            "It knows a few hundred words only: try “the acting in this film”.",
+            message!("The model has never seen “{}”.", words),
+            message!("It knows a few hundred words only: try “the acting in this film”."),
         );
     }
     let longest = MAX_PROMPT + world.cue().len();
     match encoded.tokens.len() {
-        0 => refuse("The prompt is empty.".into(), "Type a few words, such as “the acting in this film”."),
+        0 => refuse(message!("The prompt is empty."), message!("Type a few words, such as “the acting in this film”.")),
         count if count > longest => refuse(
-            format!("The prompt has {count} words."),
-            &format!("Use at most {longest}, so that a completion has room."),
+            message!("The prompt has {} words.", count),
+            message!("Use at most {}, so that a completion has room.", longest),
         ),
         _ => Ok(encoded.tokens),
     }
@@ -150,11 +150,11 @@ pub fn typed_prompt(world: &World, text: &str) -> Result<Vec<u32>, Failure> {
 /// Training that broke down.
 pub fn not_finite(stage: Stage) -> Failure {
     Failure {
-        sentence: format!(
+        sentence: message!(
             "Training of {} produced a number that is not finite, so training has stopped at the last good step.",
-            stage.name()
+            Message::named(stage.name())
         ),
-        remedy: "Lower the learning rate, or reset and try again.".into(),
+        remedy: message!("Lower the learning rate, or reset and try again."),
         field: Some(pace_of(stage).into()),
         stopped: true,
     }
@@ -163,8 +163,13 @@ pub fn not_finite(stage: Stage) -> Failure {
 /// A measurement with a number that is none: there is no point of it.
 pub fn not_measured(stage: Stage) -> Failure {
     Failure {
-        sentence: format!("Measuring {} gave a number that is not finite, so there is no point of it.", stage.name()),
-        remedy: "Reset and try again; if it happens again, lower the learning rate or choose the other backend.".into(),
+        sentence: message!(
+            "Measuring {} gave a number that is not finite, so there is no point of it.",
+            Message::named(stage.name())
+        ),
+        remedy: message!(
+            "Reset and try again; if it happens again, lower the learning rate or choose the other backend."
+        ),
         field: Some("backend".into()),
         stopped: true,
     }
@@ -172,22 +177,27 @@ pub fn not_measured(stage: Stage) -> Failure {
 
 /// A run of a sweep that broke down at `beta`, the sweep's last one or not; with it, `broken` have.
 pub fn run_given_up(stage: Stage, beta: f64, broken: usize, is_last: bool) -> Failure {
-    let name = stage.name();
+    let name = Message::named(stage.name());
     let sentence = if broken == 1 {
-        format!(
-            "The run of {name} at β {beta} produced a number that is not finite, so it was stopped at its last good step."
+        message!(
+            "The run of {} at β {} produced a number that is not finite, so it was stopped at its last good step.",
+            name,
+            beta
         )
     } else {
-        format!(
-            "{broken} runs of this sweep have produced a number that is not finite and were stopped at their last good step, the newest that of {name} at β {beta}."
+        message!(
+            "{} runs of this sweep have produced a number that is not finite and were stopped at their last good step, the newest that of {} at β {}.",
+            broken,
+            name,
+            beta
         )
     };
     let remedy = if is_last {
-        "It was the sweep’s last run; a lower learning rate is steadier."
+        message!("It was the sweep’s last run; a lower learning rate is steadier.")
     } else {
-        "The sweep goes on with the next β; a lower learning rate is steadier."
+        message!("The sweep goes on with the next β; a lower learning rate is steadier.")
     };
-    Failure { sentence, remedy: remedy.into(), field: Some(pace_of(stage).into()), stopped: false }
+    Failure { sentence, remedy, field: Some(pace_of(stage).into()), stopped: false }
 }
 
 /// The knob that sets how fast a stage learns.
@@ -199,8 +209,8 @@ fn pace_of(stage: Stage) -> &'static str {
 /// A policy that is to go on without the reward model that judges it.
 pub fn no_reward_model() -> Failure {
     Failure {
-        sentence: "PPO cannot go on from this point, because its reward model has started over.".into(),
-        remedy: "Train the reward model first, then go on from the point.".into(),
+        sentence: message!("PPO cannot go on from this point, because its reward model has started over."),
+        remedy: message!("Train the reward model first, then go on from the point."),
         field: Some("moment".into()),
         stopped: false,
     }
@@ -209,8 +219,8 @@ pub fn no_reward_model() -> Failure {
 /// A model that was asked for before it was trained.
 pub fn no_model(stage: Stage) -> Failure {
     Failure {
-        sentence: format!("There is no model of {} to save yet.", stage.name()),
-        remedy: "Train it first: focus it and press Play.".into(),
+        sentence: message!("There is no model of {} to save yet.", Message::named(stage.name())),
+        remedy: message!("Train it first: focus it and press Play."),
         field: None,
         stopped: false,
     }
@@ -219,8 +229,13 @@ pub fn no_model(stage: Stage) -> Failure {
 /// A model that training broke.
 pub fn model_not_finite(stage: Stage) -> Failure {
     Failure {
-        sentence: format!("The model of {} has parameters that are not finite, so it is not saved.", stage.name()),
-        remedy: "Reset and try again; if it happens again, lower the learning rate or choose the other backend.".into(),
+        sentence: message!(
+            "The model of {} has parameters that are not finite, so it is not saved.",
+            Message::named(stage.name())
+        ),
+        remedy: message!(
+            "Reset and try again; if it happens again, lower the learning rate or choose the other backend."
+        ),
         field: Some("backend".into()),
         stopped: false,
     }
@@ -229,9 +244,10 @@ pub fn model_not_finite(stage: Stage) -> Failure {
 /// An SFT model that its training broke.
 pub fn reference_not_finite() -> Failure {
     Failure {
-        sentence: "The SFT model trained here has parameters that are not finite, so the reference stays as it was."
-            .into(),
-        remedy: "Train it again; if it happens again, choose the other backend.".into(),
+        sentence: message!(
+            "The SFT model trained here has parameters that are not finite, so the reference stays as it was."
+        ),
+        remedy: message!("Train it again; if it happens again, choose the other backend."),
         field: Some("backend".into()),
         stopped: true,
     }
@@ -240,9 +256,10 @@ pub fn reference_not_finite() -> Failure {
 /// A reference that has but one thing to say.
 pub fn nothing_to_choose() -> Failure {
     Failure {
-        sentence: "The reference writes the same completion again and again, so there is nothing to choose between."
-            .into(),
-        remedy: "Use a reference that varies more: the shipped SFT model, or one trained anew.".into(),
+        sentence: message!(
+            "The reference writes the same completion again and again, so there is nothing to choose between."
+        ),
+        remedy: message!("Use a reference that varies more: the shipped SFT model, or one trained anew."),
         field: Some("drawn_pairs".into()),
         stopped: false,
     }
@@ -250,26 +267,18 @@ pub fn nothing_to_choose() -> Failure {
 
 pub fn no_pairs() -> Failure {
     Failure {
-        sentence: "There are no pairs to save yet.".into(),
-        remedy: "Make some first: press Step on the preferences.".into(),
+        sentence: message!("There are no pairs to save yet."),
+        remedy: message!("Make some first: press Step on the preferences."),
         field: None,
         stopped: false,
     }
 }
 
-/// An error's words as a sentence: a capital first, a full stop last.
-pub fn sentence(error: &impl std::fmt::Display) -> String {
-    let words = error.to_string();
-    let mut letters = words.chars();
-    let first: String = letters.next().iter().map(char::to_ascii_uppercase).collect();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
-}
-
 /// The device failed.
 pub fn backend_failure(error: &BackendError) -> Failure {
     Failure {
-        sentence: sentence(error),
-        remedy: "Choose the CPU backend, or reload the page.".into(),
+        sentence: error.message().as_sentence(),
+        remedy: message!("Choose the CPU backend, or reload the page."),
         field: Some("backend".into()),
         stopped: true,
     }
@@ -278,8 +287,8 @@ pub fn backend_failure(error: &BackendError) -> Failure {
 /// A setting that cannot be used.
 pub fn setting_failure(error: &ConfigError) -> Failure {
     Failure {
-        sentence: format!("{error}."),
-        remedy: "The setting before it is still in use.".into(),
+        sentence: message!("{}.", error.message()),
+        remedy: message!("The setting before it is still in use."),
         field: Some(error.field.into()),
         stopped: false,
     }
@@ -296,7 +305,10 @@ mod tests {
         let words = Lexicon::klimb().score_text(text).words;
         let of = |index: usize| {
             let back = |distance: usize| words[index - distance].word.as_str();
-            words[index].steps().map(|step| (rule(step, &back), step.before, step.after)).collect::<Vec<_>>()
+            words[index]
+                .steps()
+                .map(|step| (rule(step, &back).to_string(), step.before, step.after))
+                .collect::<Vec<_>>()
         };
         (0..words.len()).flat_map(of).collect()
     }

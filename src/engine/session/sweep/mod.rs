@@ -11,6 +11,9 @@ use crate::engine::protocol::{Event, Failure, Stage, Sweep, SweepRun, Work};
 use crate::engine::settings::Settings;
 use klimb_metrics::Method;
 use klimb_network::backend::{BackendError, Kernels};
+use klimb_text::Message;
+use klimb_text::message::Separator;
+use klimb_text::message::Value;
 use klimb_text::words::key;
 
 /// A sweep that is on.
@@ -254,21 +257,31 @@ impl<K: Kernels> Session<K> {
 
 fn nothing_to_sweep(steers: bool) -> Failure {
     let (sentence, remedy, field) = if steers {
-        ("β cannot be swept while a KL target steers it.", "Set the KL target to 0 under Settings.".into(), "target_kl")
+        (
+            message!("β cannot be swept while a KL target steers it."),
+            message!("Set the KL target to 0 under Settings."),
+            "target_kl",
+        )
     } else {
-        ("There is no β to sweep here.", choose_one_of(&Stage::on_leash().map(Stage::name).collect::<Vec<_>>()), "beta")
+        (
+            message!("There is no β to sweep here."),
+            choose_one_of(&Stage::on_leash().map(Stage::name).collect::<Vec<_>>()),
+            "beta",
+        )
     };
-    Failure { sentence: sentence.into(), remedy, field: Some(field.into()), stopped: false }
+    Failure { sentence, remedy, field: Some(field.into()), stopped: false }
 }
 
 /// How many stages β holds, in words, from two on.
 const COUNTS: [&str; 7] = [key("two"), key("three"), key("four"), key("five"), key("six"), key("seven"), key("eight")];
 
 /// What to do where the stage in focus is none of these, which β holds.
-fn choose_one_of(stages: &[&str]) -> String {
+fn choose_one_of(stages: &[&'static str]) -> Message {
     let (last, others) = stages.split_last().expect("β holds some stage");
-    let count = COUNTS.get(stages.len() - 2).map_or_else(|| stages.len().to_string(), |count| (*count).to_owned());
-    format!("Choose {} or {last}: β holds these {count}.", others.join(", "))
+    let count = COUNTS.get(stages.len() - 2);
+    let count = count.map_or_else(|| stages.len().value(), |count| Message::named(*count));
+    let others = Message::list(others.iter().map(|stage| Message::named(*stage)).collect(), Separator::Comma);
+    message!("Choose {} or {}: β holds these {}.", others, Message::named(*last), count)
 }
 
 #[cfg(test)]
@@ -277,9 +290,13 @@ mod tests {
 
     #[test]
     fn the_stages_that_can_be_swept_are_named_and_counted() {
-        assert_eq!(nothing_to_sweep(false).remedy, "Choose DPO, PPO or PPO-GT: β holds these three.");
-        assert_eq!(choose_one_of(&["A", "B"]), "Choose A or B: β holds these two.");
-        assert_eq!(choose_one_of(&["A", "B", "C", "D"]), "Choose A, B, C or D: β holds these four.");
-        assert_eq!(choose_one_of(&["A"; 9]), "Choose A, A, A, A, A, A, A, A or A: β holds these 9.");
+        assert_eq!(nothing_to_sweep(false).remedy.to_string(), "Choose DPO, PPO or PPO-GT: β holds these three.");
+        assert_eq!(choose_one_of(&["A", "B"]).to_string(), "Choose A or B: β holds these two.");
+        assert_eq!(choose_one_of(&["A", "B", "C", "D"]).to_string(), "Choose A, B, C or D: β holds these four.");
+        let german = [("three", "drei"), ("Choose {} or {}: β holds these {}.", "Wähle {} oder {}: Diese {2} hält β.")];
+        klimb_text::words::speak(german.map(|(text, german)| (text.to_owned(), german.to_owned())).into());
+        assert_eq!(nothing_to_sweep(false).remedy.said(), "Wähle DPO, PPO oder PPO-GT: Diese drei hält β.");
+        klimb_text::words::speak(Vec::new());
+        assert_eq!(choose_one_of(&["A"; 9]).to_string(), "Choose A, A, A, A, A, A, A, A or A: β holds these 9.");
     }
 }

@@ -294,7 +294,12 @@ mod tests {
     const NOUNS: [&str; 5] = ["acting", "plot", "story", "music", "ending"];
 
     fn completion(text: &str, gold_reward: f64) -> SampledCompletion {
-        let word = |text: &str| Word { text: text.into(), valence: 0.0, rule: String::new(), log_ratio: 0.0 };
+        let word = |text: &str| Word {
+            text: text.into(),
+            valence: 0.0,
+            rule: klimb_text::Message::verbatim(""),
+            log_ratio: 0.0,
+        };
         SampledCompletion {
             stage: Stage::Sft,
             step: 1,

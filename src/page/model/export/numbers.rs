@@ -272,7 +272,7 @@ mod tests {
             (BackendKind::Gpu, None, Value::Null),
             (BackendKind::Cpu, Some(adapter("M2")), Value::Null),
         ] {
-            let backend = Badge { kind, adapter, why: "it is a test.".into(), remedy: None };
+            let backend = Badge { kind, adapter, why: klimb_text::Message::verbatim("it is a test."), remedy: None };
             let (words, mut state) = (Vec::new(), state());
             state.ready = Some(Ready { backend, parameters: 1, vocabulary: 1, width: 1, layers: 1, words });
             let file: Value = serde_json::from_str(&super::json(&state, DATE)).expect("it is JSON");

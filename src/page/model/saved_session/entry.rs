@@ -10,8 +10,8 @@ use crate::page::model::annotator::KeptNames;
 use crate::page::model::runs::{RunId, RunMark};
 use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_metrics::{METHODS, MetricRow};
-use klimb_text::json;
-use klimb_text::words::say;
+use klimb_text::message::Separator;
+use klimb_text::{Message, json};
 
 /// The version of the form that this page writes, and the newest it reads. It grows with the table of methods: a run of a
 /// method that a page does not know would be broken for it, and so removed; what has a higher version is left alone.
@@ -158,15 +158,15 @@ impl Loaded {
     ///
     /// # Errors
     /// A damaged text, settings out of range, or nothing to take up.
-    pub fn read(self, visit: String, is_open: bool) -> Result<SavedSession, String> {
+    pub fn read(self, visit: String, is_open: bool) -> Result<SavedSession, Message> {
         let Self { entry, policies, rows } = self;
-        let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.to_string())?;
-        seen.settings.validated().map_err(|error| error.to_string())?;
+        let mut seen: Seen = json::from_text(&entry.page).map_err(|error| error.message())?;
+        seen.settings.validated().map_err(|error| error.message())?;
         let points = seen.points.iter().map(|point| point.run);
         let places = entry.moments.iter().map(|place| place.moment.run);
         let engine = entry.engine.iter().flat_map(Kept::runs);
         if points.chain(places).chain(engine).chain([seen.earlier_runs]).any(|run| run > MOST_RUNS) {
-            return Err("its runs have numbers that no run has".into());
+            return Err(message!("its runs have numbers that no run has"));
         }
         let mut missing = Vec::new();
         let newest = std::mem::take(&mut seen.metrics);
@@ -198,7 +198,7 @@ impl Loaded {
         }
         let earlier = SavedSession { visit, is_open, may_be_open: false, when: entry.when, seen, engine, missing };
         if earlier.newest().is_none() || !earlier.when.is_finite() {
-            return Err("it holds no run".into());
+            return Err(message!("it holds no run"));
         }
         Ok(earlier)
     }
@@ -207,13 +207,15 @@ impl Loaded {
 /// What is said of a run that is taken up and of which this is lost.
 pub fn lost(missing: &[Missing]) -> Option<Failure> {
     let each = missing.iter().map(|missing| match missing {
-        Missing::Policy(moment) => say!("the policy of {}, step {}", say(moment.stage.name()), moment.step),
-        Missing::Rows(stage, first) => say!("the rows of {} from step {} on", say(stage.name()), first),
+        Missing::Policy(moment) => {
+            message!("the policy of {}, step {}", Message::named(moment.stage.name()), moment.step)
+        }
+        Missing::Rows(stage, first) => message!("the rows of {} from step {} on", Message::named(stage.name()), *first),
     });
-    let list = each.collect::<Vec<_>>().join("; ");
+    let list = Message::list(each.collect(), Separator::Semicolon);
     (!missing.is_empty()).then(|| Failure {
-        sentence: say!("Of the kept run this is damaged or missing, and left out: {}.", list),
-        remedy: say("Everything else of it is as it was.").into(),
+        sentence: message!("Of the kept run this is damaged or missing, and left out: {}.", list),
+        remedy: message!("Everything else of it is as it was."),
         field: None,
         stopped: false,
     })

@@ -7,7 +7,7 @@ use super::store::{Key, Store, StoreError, Transaction, Under};
 use super::{Entry, FORMAT, Loaded, Place, Stretch};
 use crate::engine::protocol::{Kept, SavedPolicy, Stage};
 use klimb_metrics::MetricRow;
-use klimb_text::json;
+use klimb_text::{Message, json};
 
 /// The version of [`FirstEntry`].
 const FIRST_FORMAT: u32 = 1;
@@ -32,7 +32,7 @@ pub enum First {
     /// A run, and the keys that it takes there.
     Run(Box<Loaded>, Vec<Key>),
     /// Something that cannot be read, and its keys.
-    Broken(String, Vec<Key>),
+    Broken(Message, Vec<Key>),
     /// Something of a form that is not known, which is left alone.
     Newer,
 }

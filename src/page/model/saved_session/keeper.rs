@@ -7,6 +7,8 @@ use super::first::{self, First};
 use super::store::{Change, Key, Kind, Store, StoreError, Transaction, Under};
 use super::{Entry, FORMAT, Loaded, Place, Saved, SavedSession, Stretch};
 use crate::engine::protocol::SavedPolicy;
+use klimb_text::Message;
+use klimb_text::words::key;
 
 /// Most sets of closed visits that a folder keeps: the newest.
 pub const MOST_VISITS: usize = 3;
@@ -14,7 +16,9 @@ pub const MOST_VISITS: usize = 3;
 const LONG_AGO: f64 = 24.0 * 3_600_000.0;
 
 /// What is said of a set of a newer form.
-const NEWER_RUN: &str = "A newer version of this page has kept a run here, which this one leaves alone. Reload the page to get the newer version.";
+const NEWER_RUN: &str = key(
+    "A newer version of this page has kept a run here, which this one leaves alone. Reload the page to get the newer version.",
+);
 
 /// What the store has to say.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,15 +26,15 @@ pub enum News {
     /// The run of an earlier visit.
     Found(Box<SavedSession>),
     /// There was one, but it could not be used and was removed: why.
-    Broken(String),
+    Broken(Message),
     /// Something that the person should know, in a sentence.
-    Trouble(String),
+    Trouble(Message),
     /// The newest point could not be kept: a sentence, until one can.
-    Failed(String),
+    Failed(Message),
     /// An entry was written.
     Saved,
     /// What this visit had written is gone, and all of it is to be written again: a sentence.
-    Gone(String),
+    Gone(Message),
 }
 
 /// Of which form a set is, and how new.
@@ -69,14 +73,16 @@ enum Standing {
 }
 
 /// What is said of a run that another tab has taken up, or removed, since it was offered.
-const NO_LONGER_THERE: &str = "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.";
+const NO_LONGER_THERE: &str = key(
+    "The run that was offered is no longer there: another tab has resumed or discarded it. Nothing was removed here; a resumed run goes on being kept by its tab.",
+);
 
 /// What is said of a run that another tab has gone on with since it was offered, as far as one can tell without locks.
-const HAS_GONE_ON: &str = "The run that was offered has gone on in another tab since. Nothing was removed here.";
+const HAS_GONE_ON: &str = key("The run that was offered has gone on in another tab since. Nothing was removed here.");
 
 /// What is said of a run that another tab is about to take up since it was offered.
 const IS_RESUMED: &str =
-    "Another tab is resuming the run that was offered. Nothing was removed here; that tab goes on keeping it.";
+    key("Another tab is resuming the run that was offered. Nothing was removed here; that tab goes on keeping it.");
 
 /// A set as it is listed.
 struct Set {
@@ -154,8 +160,9 @@ impl<S: Store> Keeper<S> {
         loop {
             match self.write(&mut entry).await {
                 Ok(true) if dropped > 0 => {
-                    let trouble = format!(
-                        "The browser’s store is full: the policies behind the oldest {dropped} points are no longer kept. The points are."
+                    let trouble = message!(
+                        "The browser’s store is full: the policies behind the oldest {} points are no longer kept. The points are.",
+                        dropped
                     );
                     return vec![News::Saved, News::Trouble(trouble)];
                 }
@@ -163,10 +170,9 @@ impl<S: Store> Keeper<S> {
                 Ok(false) => {
                     self.written = None;
                     self.unwritten = Some(entry);
-                    return vec![News::Gone(
+                    return vec![News::Gone(message!(
                         "What this tab had kept is no longer in the browser’s store. It is kept anew, without the policies behind earlier points."
-                            .into(),
-                    )];
+                    ))];
                 }
                 Err(StoreError::Full) if !entry.moments.is_empty() => {
                     dropped += entry.moments.drain(..entry.moments.len().div_ceil(2)).count();
@@ -174,8 +180,9 @@ impl<S: Store> Keeper<S> {
                 Err(error @ (StoreError::Absent(_) | StoreError::Newer)) => return vec![self.refused(error)],
                 Err(error @ (StoreError::Full | StoreError::Failed(_))) => {
                     self.unwritten = Some(entry);
-                    return vec![News::Failed(format!(
-                        "The newest point could not be kept ({error}). What was kept before stands, and it is tried again at the next point."
+                    return vec![News::Failed(message!(
+                        "The newest point could not be kept ({}). What was kept before stands, and it is tried again at the next point.",
+                        error.message()
                     ))];
                 }
             }
@@ -194,7 +201,7 @@ impl<S: Store> Keeper<S> {
         let removed = self.remove(saved).await;
         self.store.let_go(&saved.visit);
         match removed {
-            Ok(trouble) => news.extend(trouble.map(|trouble| News::Trouble(trouble.into()))),
+            Ok(trouble) => news.extend(trouble.map(|trouble| News::Trouble(Message::named(trouble)))),
             Err(error) => return vec![self.refused(error)],
         }
         if let Err(error) = self.offer(None, false, &mut news).await {
@@ -308,7 +315,7 @@ impl<S: Store> Keeper<S> {
     async fn offer(&self, former: Option<&str>, and_open: bool, news: &mut Vec<News>) -> Result<Vec<Set>, StoreError> {
         let mut sets = self.sets().await?;
         if and_open && sets.iter().any(Set::is_newer) {
-            news.push(News::Trouble(NEWER_RUN.into()));
+            news.push(News::Trouble(Message::named(NEWER_RUN)));
         }
         let rank = |set: &Set| match set.standing {
             Standing::Closed | Standing::Unknown if former == Some(set.visit.as_str()) => 0,
@@ -372,11 +379,11 @@ impl<S: Store> Keeper<S> {
     }
 
     /// A set, all of it as one save has left it. `None` if it is gone, or of a newer form; inside, why it cannot be read.
-    async fn load(&self, visit: &str) -> Result<Option<Result<Loaded, String>>, StoreError> {
+    async fn load(&self, visit: &str) -> Result<Option<Result<Loaded, Message>>, StoreError> {
         let mut reading = self.store.begin(false).await?;
         let Some(value) = reading.get(&self.key(visit, Kind::Entry, 0)).await? else {
             let is_there = !reading.keys(Under::Visit(&self.folder, visit)).await?.is_empty();
-            return Ok(is_there.then(|| Err("its entry is missing".into())));
+            return Ok(is_there.then(|| Err(message!("its entry is missing"))));
         };
         if S::decode::<Version>(value.clone()).is_ok_and(|version| version.format > FORMAT) {
             return Ok(None);
@@ -438,7 +445,7 @@ impl<S: Store> Keeper<S> {
         let (run, keys) = match first::read::<S>(&mut transaction, &self.folder).await? {
             First::Nothing => return Ok(()),
             First::Newer => {
-                news.push(News::Trouble(NEWER_RUN.into()));
+                news.push(News::Trouble(Message::named(NEWER_RUN)));
                 return Ok(());
             }
             First::Broken(reason, keys) => {
@@ -499,10 +506,11 @@ impl<S: Store> Keeper<S> {
         match error {
             StoreError::Absent(_) | StoreError::Newer => {
                 self.is_forbidden = true;
-                News::Trouble(error.to_string())
+                News::Trouble(error.message())
             }
-            StoreError::Full | StoreError::Failed(_) => News::Trouble(format!(
-                "What an earlier visit kept cannot be reached now ({error}). It stays where it is."
+            StoreError::Full | StoreError::Failed(_) => News::Trouble(message!(
+                "What an earlier visit kept cannot be reached now ({}). It stays where it is.",
+                error.message()
             )),
         }
     }

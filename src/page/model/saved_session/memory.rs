@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use klimb_text::Message;
+
 use super::store::{Change, Key, Store, StoreError, Transaction, Under};
 
 /// The store of one host, by whichever page.
@@ -86,11 +88,13 @@ impl Store for Memory {
     type Transaction = Opened;
 
     fn encode<T: Serialize>(value: &T) -> Result<Rc<Value>, StoreError> {
-        serde_json::to_value(value).map(Rc::new).map_err(|error| StoreError::Failed(error.to_string()))
+        serde_json::to_value(value)
+            .map(Rc::new)
+            .map_err(|error| StoreError::Failed(Message::verbatim(error.to_string())))
     }
 
-    fn decode<T: DeserializeOwned>(value: Rc<Value>) -> Result<T, String> {
-        T::deserialize(&*value).map_err(|error| error.to_string())
+    fn decode<T: DeserializeOwned>(value: Rc<Value>) -> Result<T, Message> {
+        T::deserialize(&*value).map_err(|error| Message::verbatim(error.to_string()))
     }
 
     async fn begin(&self, _writes: bool) -> Result<Opened, StoreError> {

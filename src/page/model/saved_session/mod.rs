@@ -19,7 +19,7 @@ use self::stretches::Stretches;
 use crate::engine::protocol::{Command, Kept, KeptPolicy, Point, SavedPolicy, Stage};
 use crate::engine::settings::{BackendChoice, Settings};
 use klimb_metrics::MetricRow;
-use klimb_text::json;
+use klimb_text::{Message, json};
 use std::collections::BTreeMap;
 
 /// What the browser is to do.
@@ -52,7 +52,7 @@ pub struct SessionKeeping {
     /// For the browser, in their order, taken by whoever has one.
     pub storage_tasks: Vec<StorageTask>,
     /// What went wrong with keeping, in a sentence.
-    trouble: Option<String>,
+    trouble: Option<Message>,
     /// Whether that is over with the next save.
     is_passing: bool,
     /// The run that the engine was told to resume, by the number of the request, and whether that was taken up.
@@ -73,7 +73,7 @@ pub struct SessionKeeping {
 
 impl SessionKeeping {
     /// Takes up what the browser's store has to say.
-    pub fn hear(&mut self, news: News) -> Option<String> {
+    pub fn hear(&mut self, news: News) -> Option<Message> {
         match news {
             News::Found(earlier) => (self.offer, self.has_asked) = (Some(earlier), false),
             News::Broken(reason) => return Some(reason),
@@ -90,8 +90,8 @@ impl SessionKeeping {
     }
 
     /// What went wrong with keeping, until the person has read it.
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub fn trouble(&self) -> Option<&Message> {
+        self.trouble.as_ref()
     }
 
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.

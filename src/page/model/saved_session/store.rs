@@ -5,24 +5,36 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use klimb_text::Message;
+
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// There is none, or it may not be used: asking again is of no use.
-    #[error("This browser keeps no runs between visits ({0}). Everything else works.")]
-    Absent(String),
+    Absent(Message),
     /// A newer version of the page has given it a form that this one does not know: it must not be touched.
-    #[error(
-        "A newer version of this page has changed what this browser keeps: this one leaves that alone and keeps nothing. Reload the page to get the newer one."
-    )]
     Newer,
     /// There is no room for what was to be written, and nothing of it was.
-    #[error("the browser’s store is full")]
     Full,
     /// This time it failed, and what was to be written was not, wholly.
-    #[error("{0}")]
-    Failed(String),
+    Failed(Message),
 }
+
+impl StoreError {
+    /// What is to be said of it.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Absent(it) => message!("This browser keeps no runs between visits ({}). Everything else works.", it),
+            Self::Newer => message!(
+                "A newer version of this page has changed what this browser keeps: this one leaves that alone and keeps nothing. Reload the page to get the newer one."
+            ),
+            Self::Full => message!("the browser’s store is full"),
+            Self::Failed(it) => it.clone(),
+        }
+    }
+}
+
+display_message!(StoreError);
 
 /// What is kept of one visit is a set of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +123,7 @@ pub trait Store {
     ///
     /// # Errors
     /// Why it is something else, in words.
-    fn decode<T: DeserializeOwned>(value: Self::Value) -> Result<T, String>;
+    fn decode<T: DeserializeOwned>(value: Self::Value) -> Result<T, Message>;
 
     /// What a part's value is, where there is one that can be read.
     fn readable<T: DeserializeOwned>(value: Option<Self::Value>) -> Option<T> {

@@ -30,7 +30,7 @@ fn ready() -> Event {
     let badge = crate::engine::protocol::Badge {
         kind: crate::engine::protocol::BackendKind::Cpu,
         adapter: None,
-        why: "this is a test.".into(),
+        why: klimb_text::Message::verbatim("this is a test."),
         remedy: None,
     };
     Event::Ready(Ready { backend: badge, parameters: 1, vocabulary: 1, width: 32, layers: 1, words: Vec::new() })
@@ -50,7 +50,7 @@ fn entry() -> Entry {
 }
 
 /// What a store would give of it.
-fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<SavedSession, String> {
+fn read(entry: Entry, rows: Vec<(u32, String)>) -> Result<SavedSession, klimb_text::Message> {
     let policies = entry.fresh.clone();
     Loaded { entry, policies, rows }.read("one".into(), false)
 }
@@ -95,7 +95,7 @@ fn runs_with_numbers_that_no_run_has_are_refused() {
             read(entry, Vec::new())
         },
     ] {
-        assert_eq!(refused.unwrap_err(), "its runs have numbers that no run has");
+        assert_eq!(refused.unwrap_err().to_string(), "its runs have numbers that no run has");
     }
 }
 
@@ -159,7 +159,7 @@ fn rows_beside_the_run_come_back_in_front_of_its_own() {
         assert_eq!(kept.seen.metrics[&Stage::Ppo].len(), 200 % 128, "only its own: {damaged}");
         assert_eq!(kept.missing, [Missing::Rows(Stage::Ppo, 1)], "{damaged}");
         let said = lost(&kept.missing).expect("it is said").sentence;
-        assert!(said.ends_with("left out: the rows of PPO from step 1 on."), "{said}");
+        assert!(said.to_string().ends_with("left out: the rows of PPO from step 1 on."), "{said}");
     }
     let kept = read(state.entry(1000.0), vec![(0, foreign)]).expect("a run");
     assert_eq!(kept.missing, [], "which rows a stretch has is told by its first");
@@ -199,7 +199,7 @@ fn a_policy_of_another_run_is_left_out_and_named() {
         state.apply(Event::Acknowledged(request.id));
         state.apply(ready());
         let said = state.failure.expect("it is said").sentence;
-        assert!(said.ends_with("left out: the policy of DPO, step 1."), "{what}: {said}");
+        assert!(said.to_string().ends_with("left out: the policy of DPO, step 1."), "{what}: {said}");
     }
 }
 
@@ -224,7 +224,8 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     let command = state.resume().unwrap();
     let request = state.request(command);
     state.apply(Event::Acknowledged(request.id));
-    let (sentence, remedy) = ("It is damaged.".into(), "It has been removed.".into());
+    let (sentence, remedy) =
+        (klimb_text::Message::verbatim("It is damaged."), klimb_text::Message::verbatim("It has been removed."));
     state.apply(Event::Failure(Failure { sentence, remedy, field: Some("kept".into()), stopped: false }));
     let forgotten = StorageTask::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
     assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), [StorageTask::Hold("one".into()), forgotten]);
@@ -245,7 +246,12 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
         state.apply(Event::Acknowledged(request.id));
     };
     resume(Box::new(earlier), &mut state);
-    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("backend".into()), stopped: true };
+    let failure = Failure {
+        sentence: klimb_text::Message::verbatim("a"),
+        remedy: klimb_text::Message::verbatim("b"),
+        field: Some("backend".into()),
+        stopped: true,
+    };
     for event in [Event::Failure(failure), Event::NotBuilt(Some(own)), ready()] {
         state.apply(event);
     }
@@ -271,7 +277,12 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
     assert!(matches!(state.rebuilt(), Command::Start(settings) if settings == own));
     assert!(state.keeping.offer.is_some());
     // And what is offered is not what another engine could not use.
-    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: Some("kept".into()), stopped: false };
+    let failure = Failure {
+        sentence: klimb_text::Message::verbatim("a"),
+        remedy: klimb_text::Message::verbatim("b"),
+        field: Some("kept".into()),
+        stopped: false,
+    };
     state.apply(Event::Failure(failure));
     assert!(state.keeping.offer.is_some());
     assert_eq!(state.keeping.storage_tasks, held);
@@ -281,16 +292,19 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
 fn a_discarded_run_is_forgotten_and_so_is_what_went_wrong_once_it_is_read() {
     let mut state = State::new(Settings::default());
     state.keeping.offer = Some(Box::new(earlier()));
-    state.keeping.hear(News::Trouble("something".into()));
+    state.keeping.hear(News::Trouble(klimb_text::Message::verbatim("something")));
     state.keeping.write();
     state.keeping.dismiss();
     let forgotten = StorageTask::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
     assert_eq!(state.keeping.storage_tasks, [StorageTask::Write, forgotten], "neither takes the place of the other");
-    assert_eq!((state.keeping.offer.as_ref(), state.keeping.trouble()), (None, Some("something")));
+    assert_eq!(
+        (state.keeping.offer.as_ref(), state.keeping.trouble()),
+        (None, Some(&klimb_text::Message::verbatim("something")))
+    );
     state.keeping.dismiss();
     assert_eq!((state.keeping.storage_tasks.len(), state.keeping.trouble()), (2, None));
-    state.keeping.hear(News::Failed("this time".into()));
-    assert_eq!(state.keeping.trouble(), Some("this time"));
+    state.keeping.hear(News::Failed(klimb_text::Message::verbatim("this time")));
+    assert_eq!(state.keeping.trouble(), Some(&klimb_text::Message::verbatim("this time")));
     state.keeping.hear(News::Saved);
     assert_eq!(state.keeping.trouble(), None, "the next time it went well");
 }
@@ -304,6 +318,6 @@ fn a_broken_entry_says_what_is_wrong() {
         (Entry { when: f64::NAN, ..entry() }, "no run"),
     ] {
         let reason = read(broken, Vec::new()).unwrap_err();
-        assert!(reason.contains(word), "{reason}");
+        assert!(reason.to_string().contains(word), "{reason}");
     }
 }

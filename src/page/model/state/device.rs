@@ -35,7 +35,8 @@ mod tests {
     use crate::engine::settings::Settings;
 
     fn ready_of(kind: BackendKind, width: usize) -> Event {
-        let backend = Badge { kind, adapter: None, why: "this is a test.".into(), remedy: None };
+        let backend =
+            Badge { kind, adapter: None, why: klimb_text::Message::verbatim("this is a test."), remedy: None };
         Event::Ready(Ready { backend, parameters: 1, vocabulary: 1, width, layers: 1, words: Vec::new() })
     }
 

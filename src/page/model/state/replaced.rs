@@ -161,7 +161,12 @@ mod tests {
     use crate::page::model::fixtures::point;
 
     fn ready() -> Event {
-        let backend = Badge { kind: BackendKind::Cpu, adapter: None, why: "this is a test.".into(), remedy: None };
+        let backend = Badge {
+            kind: BackendKind::Cpu,
+            adapter: None,
+            why: klimb_text::Message::verbatim("this is a test."),
+            remedy: None,
+        };
         Event::Ready(Ready { backend, parameters: 1, vocabulary: 1, width: 32, layers: 1, words: Vec::new() })
     }
 

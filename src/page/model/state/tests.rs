@@ -73,7 +73,12 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
     }
     assert_eq!(opened, [None, Some(PolicyKey { stage: Stage::Dpo, run: 1, step: 10 })]);
     let (field, stopped) = (Some("moment".into()), false);
-    state.apply(Event::Failure(Failure { sentence: "a".into(), remedy: "b".into(), field, stopped }));
+    state.apply(Event::Failure(Failure {
+        sentence: klimb_text::Message::verbatim("a"),
+        remedy: klimb_text::Message::verbatim("b"),
+        field,
+        stopped,
+    }));
     assert_eq!(state.moment(), None, "the engine no longer keeps it");
     let (newest, _) = state.open.clone().unwrap();
     state.remove(&newest);
@@ -125,7 +130,7 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
         backend: crate::engine::protocol::Badge {
             kind: crate::engine::protocol::BackendKind::Cpu,
             adapter: None,
-            why: String::new(),
+            why: klimb_text::Message::verbatim(""),
             remedy: None,
         },
         parameters: 1,
@@ -138,7 +143,12 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
     state.settings.breadth = Breadth::Broad;
     let request = state.request(Command::Start(state.settings));
     state.apply(Event::Acknowledged(request.id));
-    let failure = Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped: true };
+    let failure = Failure {
+        sentence: klimb_text::Message::verbatim("a"),
+        remedy: klimb_text::Message::verbatim("b"),
+        field: None,
+        stopped: true,
+    };
     state.apply(Event::Failure(failure));
     assert_eq!(state.settings.breadth, Breadth::Broad);
     state.apply(Event::NotBuilt(Some(Settings::default())));
@@ -151,7 +161,12 @@ fn play_shows_at_once_and_a_stopping_failure_ends_it() {
     state.take_changes();
     state.request(Command::Play);
     assert!(state.playing && state.take_changes().contains(&Change::Requests));
-    let failure = |stopped| Failure { sentence: "a".into(), remedy: "b".into(), field: None, stopped };
+    let failure = |stopped| Failure {
+        sentence: klimb_text::Message::verbatim("a"),
+        remedy: klimb_text::Message::verbatim("b"),
+        field: None,
+        stopped,
+    };
     state.apply(Event::Failure(failure(false)));
     assert!(state.playing);
     state.apply(Event::Failure(failure(true)));

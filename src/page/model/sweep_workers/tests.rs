@@ -30,7 +30,7 @@ fn at_work() -> SweepWorkers {
 
 #[test]
 fn as_many_help_as_processors_are_free_and_none_where_they_would_be_in_the_way() {
-    let badge = |kind| Badge { kind, adapter: None, why: String::new(), remedy: None };
+    let badge = |kind| Badge { kind, adapter: None, why: klimb_text::Message::verbatim(""), remedy: None };
     let (cpu, gpu) = (badge(BackendKind::Cpu), badge(BackendKind::Gpu));
     let of = |processors, gigabytes| helpful(Some(&cpu), 5, processors, gigabytes);
     assert_eq!([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 64.0].map(|it| of(it, None)), [0, 0, 1, 2, 4, 4, 4]);
@@ -55,8 +55,14 @@ fn what_a_hand_brings_goes_to_the_engine_and_a_free_one_has_the_next_job() {
 
 #[test]
 fn a_worker_that_fails_is_stopped_and_gives_its_job_back() {
-    let failure =
-        |stopped| Event::Failure(Failure { sentence: "A fault.".into(), remedy: String::new(), field: None, stopped });
+    let failure = |stopped| {
+        Event::Failure(Failure {
+            sentence: klimb_text::Message::verbatim("A fault."),
+            remedy: klimb_text::Message::verbatim(""),
+            field: None,
+            stopped,
+        })
+    };
     let mut workers = at_work();
     assert_eq!(workers.hear(2, failure(false)), []);
     assert_eq!(workers.hear(2, failure(true)), [Task::Stop(2), returned(3)]);

@@ -9,7 +9,7 @@ use crate::engine::protocol::{Batch, CompletionNumbers, Inside, PairNumbers, Sta
 use crate::page::model::state::State;
 use crate::page::{model::format, view::dom};
 use klimb_metrics::{MarginLoss, Method, PairLoss};
-use klimb_text::words::{each_heard, say};
+use klimb_text::words::say;
 
 /// The stage whose step is shown, and its method: those in focus, if that has implicit rewards, or else DPO's.
 fn shown(focused: Stage) -> (Stage, Method) {
@@ -53,7 +53,7 @@ fn is_log_sigmoid(method: Method, batch: &Batch) -> bool {
 
 fn summary(method: Method, batch: &Batch) -> String {
     let start = if !batch.variant.is_empty() {
-        say!(" A variant of {}: {}.", method.label(), each_heard(&batch.variant))
+        say!(" A variant of {}: {}.", method.label(), batch.variant.said())
     } else if batch.step == 1 && is_log_sigmoid(method, batch) {
         say(" The policy is still the reference, so every pair is a coin toss: ln 2.").into()
     } else {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::language::{Adamw, Schedule};
-use klimb_text::ConfigError;
+use klimb_text::{ConfigError, Message, message};
 
 /// Where values come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,18 +97,23 @@ impl Default for PpoSettings {
 impl PpoSettings {
     /// The settings, or all that cannot be used.
     pub fn validated(self) -> Result<Self, ConfigError> {
-        let check = |field, value: f64, is_good: bool, wanted: &str| {
-            if is_good { Ok(()) } else { Err(ConfigError::new(field, format!("{value} is not {wanted}"))) }
+        let check = |field, is_good: bool, reason: Message| {
+            if is_good { Ok(()) } else { Err(ConfigError::new(field, reason)) }
         };
-        let positive = |field, value: f64| check(field, value, value > 0.0 && value.is_finite(), "a positive number");
-        let not_negative =
-            |field, value: f64| check(field, value, value >= 0.0 && value.is_finite(), "a number from 0 on");
-        let share = |field, value: f64| check(field, value, (0.0..=1.0).contains(&value), "between 0 and 1");
+        let positive = |field, value: f64| {
+            check(field, value > 0.0 && value.is_finite(), message!("{} is not a positive number", value))
+        };
+        let not_negative = |field, value: f64| {
+            check(field, value >= 0.0 && value.is_finite(), message!("{} is not a number from 0 on", value))
+        };
+        let share = |field, value: f64| {
+            check(field, (0.0..=1.0).contains(&value), message!("{} is not between 0 and 1", value))
+        };
         let are_whole = self.episodes.is_multiple_of(self.minibatches);
         let minibatches = if are_whole {
             Ok(())
         } else {
-            let reason = format!("{} do not divide {} episodes", self.minibatches, self.episodes);
+            let reason = message!("{} do not divide {} episodes", self.minibatches, self.episodes);
             Err(ConfigError::of_several("minibatches", reason))
         };
         // With a target the controller multiplies beta: from 0 it cannot move.

@@ -9,6 +9,7 @@ use super::buffers::Stored;
 use super::device::Failure;
 use super::recorder::Recorder;
 use crate::backend::BackendError;
+use klimb_text::words::key;
 
 /// Creates buffers and reads them back.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Storage {
             match result {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(BackendError::Readback(error.to_string())),
-                Err(oneshot::Canceled) => return Err(BackendError::Readback("the device never answered".into())),
+                Err(oneshot::Canceled) => return Err(BackendError::Readback(key("the device never answered").into())),
             }
             let view = staging
                 .slice(..bytes as u64)
@@ -119,7 +120,7 @@ impl Storage {
             let answer = receiver.await;
             match failure.get() {
                 Some(error) => Err(error),
-                None => answer.map_err(|_| BackendError::Readback("the device never answered".into())),
+                None => answer.map_err(|_| BackendError::Readback(key("the device never answered").into())),
             }
         }
     }

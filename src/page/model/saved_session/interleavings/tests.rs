@@ -190,7 +190,11 @@ impl World {
     fn start_something(&mut self, at: usize) {
         let calls = self.memory.shared().calls;
         if self.random.below(12) == 0 {
-            let error = if self.random.coin() < 0.5 { StoreError::Full } else { StoreError::Failed("torn".into()) };
+            let error = if self.random.coin() < 0.5 {
+                StoreError::Full
+            } else {
+                StoreError::Failed(klimb_text::Message::verbatim("torn"))
+            };
             self.memory.shared().fails = Some((calls + 1 + self.random.below(12), error));
             self.desks.iter_mut().for_each(|desk| desk.foreseen = None);
         }
@@ -280,7 +284,8 @@ impl World {
         desk.keeper = Some(keeper);
         let is_save = matches!(job, Job::Save(_));
         let has_failed = news.iter().any(|it| matches!(it, News::Failed(_)));
-        let is_full = news.iter().any(|it| matches!(it, News::Trouble(text) if text.contains("no longer kept")));
+        let is_full =
+            news.iter().any(|it| matches!(it, News::Trouble(text) if text.to_string().contains("no longer kept")));
         self.counts.full += usize::from(is_full);
         self.counts.failures += usize::from(has_failed);
         self.check();

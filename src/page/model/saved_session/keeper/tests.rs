@@ -93,7 +93,7 @@ impl Tab {
 }
 
 pub(in crate::page::model::saved_session) fn ready() -> Event {
-    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: String::new(), remedy: None };
+    let badge = Badge { kind: BackendKind::Cpu, adapter: None, why: klimb_text::Message::verbatim(""), remedy: None };
     Event::Ready(Ready { backend: badge, parameters: 1, vocabulary: 1, width: 32, layers: 1, words: Vec::new() })
 }
 
@@ -184,7 +184,7 @@ pub(in crate::page::model::saved_session) fn with_visits(
 
 /// Lets one call after another fail. `attempt` is given the error to come, and answers whether it came.
 fn at_every_call(attempt: impl Fn(usize, StoreError) -> bool) -> usize {
-    let errors = [StoreError::Full, StoreError::Failed("torn".into())];
+    let errors = [StoreError::Full, StoreError::Failed(klimb_text::Message::verbatim("torn"))];
     let mut count = 0;
     for error in errors {
         count += (1..).take_while(|call| attempt(*call, error.clone())).count();
@@ -223,10 +223,10 @@ fn a_save_that_fails_at_any_call_leaves_the_last_one_and_the_next_is_whole() {
         match news.as_slice() {
             [News::Saved] => assert_eq!(found["two"], after),
             [News::Saved, News::Trouble(text)] => {
-                assert!(text.contains("full") && is_but_for_oldest(&found["two"], &after), "{text}");
+                assert!(text.to_string().contains("full") && is_but_for_oldest(&found["two"], &after), "{text}");
             }
             [News::Failed(text)] => {
-                assert!(text.contains("What was kept before stands"), "{text}");
+                assert!(text.to_string().contains("What was kept before stands"), "{text}");
                 assert_eq!(found["two"], before);
             }
             news => panic!("{news:?}"),
@@ -323,7 +323,7 @@ fn a_run_that_was_resumed_elsewhere_is_not_lost_to_a_discard_of_the_old_offer() 
         let news = alone(others.forget(&saved));
         assert_eq!(stored(&memory)["two"], whole, "it stays");
         if tells {
-            assert_eq!(news, [News::Trouble(NO_LONGER_THERE.into())]);
+            assert_eq!(news, [News::Trouble(klimb_text::Message::named(NO_LONGER_THERE))]);
         }
         close(&memory, "two");
         let news = alone(keeper(&memory, "four").look(Some("two"), 7.0 * HOUR));
@@ -343,7 +343,7 @@ fn a_run_that_has_gone_on_since_it_was_offered_is_not_said_to_be_gone() {
     let (entry, whole) = tab.save(6.0 * HOUR);
     assert_eq!(alone(its.save(entry)), [News::Saved]);
     let news = alone(other.forget(&offered));
-    assert_eq!(news[0], News::Trouble(HAS_GONE_ON.into()));
+    assert_eq!(news[0], News::Trouble(klimb_text::Message::named(HAS_GONE_ON)));
     let now = found(&news).map(|it| (it.when, &it.engine));
     assert!(now == Some((whole.when, &whole.engine)), "it is offered as it is now");
 }
@@ -427,13 +427,16 @@ fn what_a_newer_page_kept_is_left_alone_and_said() {
     let written = memory.shared().values.clone();
     let mut keeper = keeper(&memory, "now");
     let news = alone(keeper.look(None, 5.0 * HOUR));
-    assert_eq!((news.first(), found(&news)), (Some(&News::Trouble(NEWER_RUN.into())), Some(&all[0].2)));
+    assert_eq!(
+        (news.first(), found(&news)),
+        (Some(&News::Trouble(klimb_text::Message::named(NEWER_RUN))), Some(&all[0].2))
+    );
     assert_eq!(memory.shared().values, written);
     let memory = Memory::default();
     first_form(&memory, &all[0].2, 9);
     let written = memory.shared().values.clone();
     let news = alone(self::keeper(&memory, "now").look(None, 5.0 * HOUR));
-    assert_eq!((news, &memory.shared().values), (vec![News::Trouble(NEWER_RUN.into())], &written));
+    assert_eq!((news, &memory.shared().values), (vec![News::Trouble(klimb_text::Message::named(NEWER_RUN))], &written));
 }
 
 #[test]
@@ -447,18 +450,21 @@ fn a_set_that_cannot_be_read_is_removed_and_the_next_is_offered() {
         .filter(|(key, _)| entry(key))
         .for_each(|(_, value)| Rc::make_mut(value)["page"] = "{".into());
     let news = alone(keeper(&memory, "now").look(None, 5.0 * HOUR));
-    assert!(matches!(&news[..], [News::Broken(reason), News::Found(_)] if reason.contains("EOF")), "{news:?}");
+    assert!(
+        matches!(&news[..], [News::Broken(reason), News::Found(_)] if reason.to_string().contains("EOF")),
+        "{news:?}"
+    );
     assert_eq!(found(&news), Some(&all[0].2));
     assert_eq!(stored(&memory).keys().collect::<Vec<_>>(), ["old"]);
 }
 
 #[test]
 fn a_store_that_may_not_be_used_is_asked_once() {
-    for error in [StoreError::Absent("it is switched off".into()), StoreError::Newer] {
+    for error in [StoreError::Absent(klimb_text::Message::verbatim("it is switched off")), StoreError::Newer] {
         let memory = Memory::default();
         fail(&memory, 1, error.clone());
         let (mut tab, mut keeper) = (Tab::new("one".into(), None), keeper(&memory, "one"));
-        assert_eq!(alone(keeper.look(None, HOUR)), [News::Trouble(error.to_string())]);
+        assert_eq!(alone(keeper.look(None, HOUR)), [News::Trouble(error.message())]);
         let calls = memory.shared().calls;
         tab.train(1, 1.0);
         assert_eq!((alone(keeper.save(tab.save(HOUR).0)), memory.shared().calls), (vec![], calls));

@@ -37,7 +37,7 @@ fn from_the_click_on_resume_to_the_first_save_no_other_tab_removes_what_is_resum
     assert_eq!(alone(its.work(Job::Hold("former".into()))), []);
     // The engine is not ready yet, and the other tab discards, and a third one is opened.
     let told = alone(others.forget(&saved));
-    assert!(matches!(&told[..], [News::Trouble(told)] if told.contains("is resuming")), "{told:?}");
+    assert!(matches!(&told[..], [News::Trouble(told)] if told.to_string().contains("is resuming")), "{told:?}");
     assert!(is_there(&memory, "former"));
     let third = alone(keeper(&memory, "three").look(None, 50.0 * HOUR));
     assert!(found(&third).is_some_and(|earlier| earlier.is_open && earlier.visit == "former"), "{third:?}");
