@@ -142,15 +142,15 @@ mod tests {
         let mut state = State::new(Settings::default());
         let pairs = |is_same| Event::Loaded(Loaded::Pairs { count: 14, is_same });
         state.apply(pairs(false));
-        assert!(state.accepted_files.is_empty(), "nobody has chosen a file: these are the labels of this page");
-        state.submitted_files.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
+        assert!(state.files.accepted.is_empty(), "nobody has chosen a file: these are the labels of this page");
+        state.files.submitted.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
         state.apply(Event::Acknowledged(1));
         state.apply(Event::Loaded(Loaded::Model { stage: "dpo".into(), step: 120, is_same: false }));
         state.apply(Event::Acknowledged(2));
         state.apply(pairs(true));
         state.apply(pairs(true));
         assert_eq!(
-            state.accepted_files,
+            state.files.accepted,
             [
                 "“m.safetensors” is taken in, in the place of the SFT model: DPO, step 120. Everything is measured from it now, and training starts over.",
                 "“p.jsonl” holds the preference pairs that were there already (14). What learns from pairs starts over all the same."

@@ -38,7 +38,7 @@ pub fn runs() -> State {
     taken_up(Command::LoadPreferences(Vec::new()), &[point(2, "dpo", 10)]);
     taken_up(Command::GeneratePreferences, &[point(3, "dpo", 10)]);
     let name = Some("Ada’s".into());
-    state.marks.insert(RunId { run: 3, method: Method::Dpo }, RunMark { hidden: false, name });
+    state.results.marks.insert(RunId { run: 3, method: Method::Dpo }, RunMark { hidden: false, name });
     state
 }
 

@@ -17,7 +17,7 @@ const LENT: &str = "klimb-lent";
 
 /// Keeps the settings in the address, and beside it which of them are only lent.
 pub fn write(state: &State) {
-    let lent = TemporarySettings::of(&state.clinic, &state.tour);
+    let lent = state.lesson.temporary_settings();
     let lent = (!lent.is_nothing()).then(|| json::to_text(&lent));
     // Where storage is forbidden, a reload takes what is lent for the person's own.
     web_storage::write(web_storage::session(), LENT, lent.as_deref());
@@ -40,7 +40,7 @@ pub fn link(state: &State) -> String {
 }
 
 fn below_host(state: &State) -> String {
-    let parts = [state.settings.to_query(), state.presentation.to_query()];
+    let parts = [state.training.settings.to_query(), state.lesson.presentation.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let location = dom::window().location();
     let (path, mut hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());

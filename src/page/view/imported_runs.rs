@@ -9,7 +9,7 @@ use crate::page::model::{accepted_files, imported_runs};
 pub struct ImportedRuns;
 
 const ACTIONS: &[Action<ImportedRuns>] = &[Action::click("clear-imported-runs", |_, page, _| {
-    page.state.imported_runs.clear();
+    page.state.others.imported.clear();
     dom::set_text("former-said", "");
     show(page);
 })];
@@ -37,22 +37,22 @@ impl View for ImportedRuns {
 /// Why it cannot be used, as a clause; nothing is replaced.
 pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), String> {
     let former = imported_runs::ImportedRuns::parse(file, bytes)?;
-    let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
+    let before = page.state.others.imported.iter().find(|other| other.file == former.file);
     let said = accepted_files::numbers(&former, before);
-    page.state.accepted_files.push(said);
+    page.state.files.accepted.push(said);
     dom::set_text(
         "former-said",
         &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
     );
     dom::set_text("former-address", &say!("open the settings of {}", file));
     dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
-    page.state.imported_runs.retain(|other| other.file != former.file);
-    page.state.imported_runs.push(former);
+    page.state.others.imported.retain(|other| other.file != former.file);
+    page.state.others.imported.push(former);
     show(page);
     Ok(())
 }
 
 fn show(page: &mut Page) {
-    dom::flag("former", "hidden", page.state.imported_runs.is_empty());
+    dom::flag("former", "hidden", page.state.others.imported.is_empty());
     page.state.mark(Change::Shown);
 }

@@ -41,7 +41,7 @@ fn draw(state: &State) {
     let list = dom::element("other-numbers");
     dom::clear(&list);
     // Not every row has every number: a rollout's stand in the row of its first update.
-    let rows = state.metrics.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    let rows = state.records.metrics.get(&state.training.focused).map_or(&[][..], Vec::as_slice);
     let mut newest: BTreeMap<&str, f64> = BTreeMap::default();
     for row in &rows[rows.len().saturating_sub(RECENT)..] {
         newest.extend(row.values.iter().map(|(name, value)| (name.as_str(), *value)));

@@ -51,7 +51,7 @@ impl View for Samples {
 
 /// Takes over what words are tinted by.
 fn read_tint(page: &mut Page) {
-    page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
+    page.state.samples.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
     page.state.mark(Change::Tint);
 }
 
@@ -64,14 +64,14 @@ const FAINTEST_RATIO: f64 = 0.05;
 
 /// Writes the standing samples and those of the person's own prompt.
 fn draw(state: &State) {
-    dom::flag("tinted-by-sentiment", "hidden", state.tint != Tint::Sentiment);
-    dom::flag("tinted-by-ratio", "hidden", state.tint != Tint::LogRatio);
-    for (id, samples) in [("typed-list", &state.typed), ("sample-list", &state.samples)] {
+    dom::flag("tinted-by-sentiment", "hidden", state.samples.tint != Tint::Sentiment);
+    dom::flag("tinted-by-ratio", "hidden", state.samples.tint != Tint::LogRatio);
+    for (id, samples) in [("typed-list", &state.samples.typed), ("sample-list", &state.samples.standing)] {
         if let Some(samples) = samples {
             let list = dom::element(id);
             dom::clear(&list);
             for row in &samples.rows {
-                dom::append(&list, &[&sample(row, state.tint)]);
+                dom::append(&list, &[&sample(row, state.samples.tint)]);
             }
         }
     }

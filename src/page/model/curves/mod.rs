@@ -74,20 +74,20 @@ impl CurveCharts {
 
 /// Steps at which β was changed while the stage in focus was training.
 pub fn changes(state: &State) -> Vec<(f64, String)> {
-    let changes = state.beta_changes.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    let changes = state.records.beta_changes.get(&state.training.focused).map_or(&[][..], Vec::as_slice);
     changes.iter().map(|(step, beta)| (*step as f64, format!("β {}", format::beta(*beta)))).collect()
 }
 
 /// The four charts of the stage in focus.
 pub fn charted(state: &State) -> [CurveCharts; 4] {
-    let stage = state.focused;
+    let stage = state.training.focused;
     let [loss, second, third] = match stage.kind() {
         StageKind::RewardModel => of_reward_model(state),
         StageKind::Policy(method) => match method.info().learns_from {
             LearnsFrom::Rollouts => of_rollouts(state, stage),
             LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => of_pairs(state, method),
         },
-        StageKind::Sft if state.metrics.contains_key(&stage) => of_sft(state),
+        StageKind::Sft if state.records.metrics.contains_key(&stage) => of_sft(state),
         // What is trained next is DPO.
         StageKind::Base | StageKind::Sft | StageKind::Pairs | StageKind::BestOfN => of_pairs(state, Method::Dpo),
     };
@@ -113,7 +113,7 @@ pub fn charted(state: &State) -> [CurveCharts; 4] {
 
 /// The metrics that the stage in focus reports, with what people call them, by that.
 pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
-    let rows = rows(state, state.focused);
+    let rows = rows(state, state.training.focused);
     let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
     let mut names: Vec<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
     names.sort_unstable();
@@ -197,7 +197,7 @@ fn of_sft(state: &State) -> [CurveCharts; 3] {
 fn of_pairs(state: &State, method: Method) -> [CurveCharts; 3] {
     let (at_least, caption) = loss_of(method);
     let metric = method.info().loss.unwrap_or_default();
-    let stage = Stage::of(method).unwrap_or(state.focused);
+    let stage = Stage::of(method).unwrap_or(state.training.focused);
     let loss = series(state, stage, metric, method.label(), 0.0);
     // Other losses begin elsewhere.
     let is_log_sigmoid = method.info().pair_loss == Some(PairLoss::Margin(MarginLoss::LogSigmoid));
@@ -277,7 +277,7 @@ fn reward(state: &State) -> CurveCharts {
 /// The fourth chart: whatever else the stage reports.
 fn also(state: &State) -> CurveCharts {
     let name = also_shown(state);
-    let curve = series(state, state.focused, name, say(state.focused.name()), 0.0);
+    let curve = series(state, state.training.focused, name, say(state.training.focused.name()), 0.0);
     // Values near each other still fill the chart: no range is kept in sight, but a little room.
     let values = || curve.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
     let ends = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
@@ -316,7 +316,7 @@ fn plain(id: &'static str, name: &str, curves: Vec<Curve>, at_least: (f64, f64),
 }
 
 fn rows(state: &State, stage: Stage) -> &[MetricRow] {
-    state.metrics.get(&stage).map_or(&[], Vec::as_slice)
+    state.records.metrics.get(&stage).map_or(&[], Vec::as_slice)
 }
 
 fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> Curve {
@@ -337,7 +337,7 @@ fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve>
     let own = state.sweep.own.as_ref();
     let is_shown =
         |id: &RunId, trail: &Trail| own.filter(|own| own.method == id.method).map_or(trail.live, |own| own == id);
-    let live = runs::runs(&state.points, &state.pair_names)
+    let live = runs::runs(&state.results.points, &state.results.pair_names)
         .into_iter()
         .filter(|(id, trail)| is_shown(id, trail) && trail.method.has_runs())
         .map(|(_, trail)| trail);
@@ -361,7 +361,7 @@ mod tests {
 
     pub fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
         let mut state = State::new(Settings::default());
-        state.focused = stage;
+        state.training.focused = stage;
         let rows = rows.iter().map(|(step, values)| MetricRow::new(*step, values)).collect();
         state.apply(Event::Metrics(stage, rows));
         state
@@ -431,7 +431,7 @@ mod tests {
         state.curves.also = Some("rewards/margins".into());
         assert_eq!(charted(&state)[3].curves[0].points, [(2.0, 0.1)]);
         assert!(charted(&state)[3].caption.ends_with('.'));
-        state.focused = Stage::Ppo;
+        state.training.focused = Stage::Ppo;
         assert_eq!(also_shown(&state), GRADIENT_NORM, "PPO has no margins");
     }
 
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(logarithmic(&state), [false; 4]);
         state.curves.logarithmic = true;
         assert_eq!(logarithmic(&state), [true, false, false, true]);
-        state.focused = Stage::Ppo;
+        state.training.focused = Stage::Ppo;
         assert_eq!(logarithmic(&state), [false, false, false, true], "a score may be negative");
     }
 

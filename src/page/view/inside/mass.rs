@@ -12,7 +12,7 @@ const ROOM: f64 = 0.8;
 
 /// Writes the masses of the batch that was stepped through, of the stage in focus.
 pub fn draw(state: &State) {
-    let masses = state.inside.get(&state.focused).and_then(|inside| match inside {
+    let masses = state.records.inside.get(&state.training.focused).and_then(|inside| match inside {
         Inside::Likelihood(batch) => Some(batch.masses),
         Inside::Dpo(batch) => Some(batch.masses),
         Inside::Sft(_) | Inside::RewardModel(_) | Inside::Ppo(_) | Inside::BestOfN(_) => None,

@@ -48,7 +48,7 @@ impl View for Inside {
 /// Writes the step that was looked into.
 fn draw(state: &State) {
     let held = tokens::held();
-    let (shown, title) = match state.focused.kind() {
+    let (shown, title) = match state.training.focused.kind() {
         StageKind::Sft => ("inside-sft", say("Inside a step of SFT").to_owned()),
         StageKind::RewardModel => ("inside-reward-model", say("Inside a step of the reward model").to_owned()),
         StageKind::Policy(method) => of_policy(method),

@@ -60,7 +60,7 @@ impl Tab {
         self.state.keeping.storage_tasks.clear();
         let entry = self.state.entry(when);
         let mut seen: Seen = json::from_text(&entry.page).expect("a page");
-        seen.metrics = self.state.metrics.clone();
+        seen.metrics = self.state.records.metrics.clone();
         let mut engine = entry.engine.clone().expect("an engine");
         engine.saved_policies.clone_from(&self.policies);
         let visit = self.visit.clone();
@@ -88,7 +88,8 @@ impl Tab {
         let engine = earlier.engine.expect("an engine");
         (self.policies, self.run) = (engine.saved_policies.clone(), engine.policies[0].run);
         self.step = self.policies.last().map_or(0, |policy| policy.point.point.step);
-        self.step = self.step.max(self.state.metrics.get(&Stage::Dpo).map_or(0, |rows| rows.last().unwrap().step));
+        self.step =
+            self.step.max(self.state.records.metrics.get(&Stage::Dpo).map_or(0, |rows| rows.last().unwrap().step));
     }
 }
 
