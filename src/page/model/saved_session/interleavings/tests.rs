@@ -1,12 +1,14 @@
 //! Two tabs that save, are reloaded, resume, discard, crash and meet every failure of their store, in many random orders,
 //! against a model of what must be there.
+//!
+//! More than 400 lines, because the steps of two tabs, what each must leave and what must be found are one model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::keeper::tests::{HOUR, Known, Tab, close, has_trouble, is_but_for_oldest, keeper, stored_since};
+use super::keeper::tabs::{HOUR, Known, Tab, close, has_trouble, is_but_for_oldest, keeper, stored_since};
 use super::keeper::{Keeper, MOST_VISITS, News};
 use super::memory::Memory;
 use super::store::{Key, Kind, StoreError};
