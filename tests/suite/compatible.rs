@@ -460,7 +460,7 @@ fn what_a_tab_and_the_browser_remember_is_read() {
         serde_json::from_str(&item("session", "klimb-lent")).expect("a case of the clinic is on");
     let case = Case::named("no-leash").expect("the clinic has it");
     let settings = Clinic::default().run(case, Settings::default());
-    let former = lent.clinic(settings).lent().map(|(case, former)| (case.id, former));
+    let former = lent.clinic(settings).before().map(|(case, former)| (case.id, former));
     assert_eq!(former, Some(("no-leash", Settings::default())));
     assert_eq!(Tour::resumed(Some(&item("local", "klimb-tour"))).at(), 1);
     assert_eq!(item("local", "klimb-theme"), "dark");

@@ -22,7 +22,7 @@ const CORNERS: &[(&str, &[&str], &[&str])] = &[
         &["wasm_bindgen", "serde_wasm_bindgen", "js_sys", "wasm_bindgen_futures", "web_sys"],
         &["engine/worker", "page/view"],
     ),
-    ("src/", &["idb"], &["page/view/session_store.rs"]),
+    ("src/", &["idb"], &["page/view/session_store/"]),
     ("src/", &["plotters", "plotters_canvas"], &["page/view"]),
     // Charts see metrics, never a trainer, and are drawn by whoever has a surface.
     ("src/", &["klimb_charts"], &["page", "bin", "lib.rs"]),

@@ -50,7 +50,7 @@ const REPORTED: &[&str] = &[
     "src/page/view/notices.rs",
     "src/page/model/receipt.rs",
     "src/page/view/recorded.rs",
-    "src/page/view/session_store.rs",
+    "src/page/view/session_store",
     "crates/klimb-text/src/text.rs",
     "crates/klimb-world/src/preferences",
     "crates/klimb-world/src/preferences.rs",

@@ -8,11 +8,11 @@ use crate::engine::settings::Settings;
 use klimb_text::words::say;
 
 /// Of exported numbers; `before` is what a file of the same name held.
-pub fn numbers(former: &ImportedRuns, before: Option<&ImportedRuns>) -> String {
-    let (file, runs, points) = (&former.file, former.trails.len(), former.points().count());
-    let settings = settings(&former.settings);
+pub fn numbers(imported: &ImportedRuns, before: Option<&ImportedRuns>) -> String {
+    let (file, runs, points) = (&imported.file, imported.trails.len(), imported.points().count());
+    let settings = settings(&imported.settings);
     match before {
-        Some(before) if before == former => say!("“{}” changes nothing: its runs are in the chart already.", file),
+        Some(before) if before == imported => say!("“{}” changes nothing: its runs are in the chart already.", file),
         Some(_) => say!(
             "“{}” is taken in, in the place of the earlier file of that name: exported numbers (runs: {}; points: {}; settings: {}). Its runs stand in the chart.",
             file,

@@ -23,7 +23,7 @@ pub fn kept(settings: Settings, focus: Stage) -> Kept {
     }
 }
 
-/// A page with three runs of DPO: on generated pairs, on a person's labels with another loss, and one that she has named.
+/// A page with three runs of DPO: on generated pairs, on a person's labels with another loss, and one that has a name of its own.
 pub fn runs() -> State {
     let settings = Settings { seed: 9, ..Settings::default() };
     let mut state = State::new(settings);

@@ -17,11 +17,11 @@ mod keeping;
 mod lesson;
 mod open_point;
 mod others;
+mod receipts;
 mod records;
 mod replaced;
 mod results;
 mod studies;
-mod told_of_runs;
 mod training;
 
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ use super::pending_commands::{Acknowledged, PendingCommands};
 use super::runs::{self, RunId};
 use super::saved_session::SessionKeeping;
 use super::sweep::SweepState;
-use crate::engine::protocol::{Command, Event, Failure, Point, Ready, Request, Stage, StageStatus, Work};
+use crate::engine::protocol::{Command, Event, Failure, Point, Ready, Request, Stage};
 use crate::engine::settings::Settings;
 use klimb_charts::Trail;
 
@@ -305,11 +305,6 @@ impl State {
         self.mark(Change::Failure);
     }
 
-    /// Whether the engine is at this work now.
-    pub fn is_at(&self, work: Work) -> bool {
-        self.training.is_at(work)
-    }
-
     /// The trails that are shown, with their runs.
     pub fn shown(&self) -> Vec<(RunId, Trail)> {
         let Results { points, pair_names, marks, .. } = &self.results;
@@ -347,11 +342,6 @@ impl State {
         self.mark(Change::Focus);
     }
 
-    /// A stage of the pipeline.
-    pub fn stage(&self, stage: Stage) -> Option<&StageStatus> {
-        self.training.stage(stage)
-    }
-
     /// Whether the chart has more to show than the recorded figure in its place: the engine with all that is recorded. What
     /// was recorded may not have come either where the engine has not.
     pub fn has_a_chart(&self) -> bool {
@@ -361,11 +351,6 @@ impl State {
     /// Whether there is no engine, and none will come by itself.
     pub fn has_not_started(&self) -> bool {
         self.training.ready.is_none() && self.failure.as_ref().is_some_and(|failure| failure.stopped)
-    }
-
-    /// The newest point, whose numbers stand large beside the chart.
-    pub fn latest(&self) -> Option<&Point> {
-        self.results.latest()
     }
 }
 

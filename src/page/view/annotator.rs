@@ -1,4 +1,4 @@
-//! The annotator's desk: a pair, two keys, and what became of her labels.
+//! The annotator's desk: a pair, two keys, and what became of the labels.
 
 use web_sys::Element;
 
@@ -18,7 +18,7 @@ const KEPT: &str = "klimb-labels";
 /// The labels that this tab kept when it was left.
 fn restore() -> annotator::Annotator {
     let mut annotator = annotator::Annotator::kept(web_storage::read(web_storage::session(), KEPT).as_deref());
-    // The engine that is to come draws those anew: nothing is shown that would be taken away under her hands.
+    // The engine that is to come draws those anew: nothing is shown that would be taken away under the person's hands.
     annotator.forget_unanswered();
     annotator
 }
@@ -122,7 +122,7 @@ fn answered(page: &mut Page) {
     draw(&page.state);
 }
 
-/// Trains on her labels what is in focus if it learns from pairs, and else DPO.
+/// Trains on the labels what is in focus if it learns from pairs, and else DPO.
 fn train(page: &mut Page) {
     if !page.state.annotator.is_trainable() {
         return;
@@ -195,7 +195,7 @@ fn draw_outcome(state: &State) {
     let flipped = annotator.flipped(state.training.settings.seed);
     let turned = flipped.iter().filter(|it| **it).count();
     dom::set_text("annotator-flips-value", &say!("{} %, {} of {}", annotator.flips(), turned, flipped.len()));
-    let are_loaded = state.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
+    let are_loaded = state.training.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
     dom::flag("annotator-train", "disabled", state.training.ready.is_none());
     dom::flag("annotator-more", "disabled", !annotator.is_done());
     dom::flag("annotator-generated", "disabled", !are_loaded);

@@ -86,7 +86,7 @@ pub fn start(page: &mut Page, case: &'static Case) {
     dom::set_text("said", &say!("Running: {}.", say(case.title)));
 }
 
-/// Gives the former settings back and plays the same stage from the start.
+/// Gives the earlier settings back and plays the same stage from the start.
 fn cure(page: &mut Page) {
     let Some(case) = page.state.lesson.clinic.running() else { return };
     restore(page);
@@ -95,7 +95,7 @@ fn cure(page: &mut Page) {
     dom::set_text("said", say("The former settings are back, and it plays from the start."));
 }
 
-/// Gives the former settings back and rests.
+/// Gives the earlier settings back and rests.
 pub fn restore(page: &mut Page) {
     if page.state.lesson.clinic.running().is_some() {
         let settings = page.state.training.settings;

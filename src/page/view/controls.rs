@@ -207,14 +207,14 @@ fn toggle_theme(page: &mut Page) {
 fn draw(state: &State) {
     let ready = state.training.ready.is_some();
     let trainable =
-        ready && state.stage(state.training.focused).is_some_and(|stage| stage.state != StageState::Waiting);
+        ready && state.training.stage(state.training.focused).is_some_and(|stage| stage.state != StageState::Waiting);
     dom::set_text("play", if state.training.playing { say("Pause") } else { say("Play") });
     dom::flag("play", "disabled", !ready);
     dom::flag("step", "disabled", !trainable || state.training.playing);
     for id in ["reset", "load-sft"] {
         dom::flag(id, "disabled", !ready);
     }
-    let pairs = state.stage(Stage::Pairs);
+    let pairs = state.training.stage(Stage::Pairs);
     let are_loaded = pairs.is_some_and(|pairs| pairs.origin == Origin::Loaded);
     dom::flag("save-pairs", "disabled", !(are_loaded || pairs.is_some_and(|pairs| pairs.steps > 0)));
     dom::flag("generate-pairs", "disabled", !are_loaded);
@@ -227,7 +227,7 @@ fn draw(state: &State) {
             StageKind::Sft => Some(ready),
             StageKind::Base | StageKind::Pairs | StageKind::BestOfN => None,
         };
-        if let Some(is_there) = state.stage(stage).and_then(is_there) {
+        if let Some(is_there) = state.training.stage(stage).and_then(is_there) {
             dom::flag(&format!("save-{}", stage.id()), "disabled", !is_there);
         }
     }

@@ -256,7 +256,7 @@ fn readout(state: &State, trails: &[Trail]) -> String {
         Some(sentence(&trail.label, trail.points.get(point)?))
     });
     let newest = || {
-        let point = state.latest()?;
+        let point = state.results.latest()?;
         Some(say!("Newest: {}", sentence(&run_name(point, &state.results.pair_names), &point.point)))
     };
     pointed.or_else(newest).unwrap_or_else(|| say("No point yet. Press Play.").into())
@@ -324,8 +324,8 @@ pub fn open_selected(page: &mut Page) {
         Some((id, trail.points.get(point)?))
     });
     if let Some((id, point)) = selected {
-        if let Some(moment) = page.state.open(id, point) {
-            page.request(Command::Open(moment));
+        if let Some(policy) = page.state.open(id, point) {
+            page.request(Command::Open(policy));
         }
         page.focus_when_drawn = Some("opened-title");
     }

@@ -31,7 +31,7 @@ const RECENT: usize = 128;
 
 /// Writes the numbers of the newest point and of the last optimiser step.
 fn draw(state: &State) {
-    if let Some(latest) = state.latest() {
+    if let Some(latest) = state.results.latest() {
         let p = &latest.point;
         large("number-reward", &format::fixed(p.gold_reward, 2), &half_width(p.gold_reward_half_width, ""));
         large("number-kl", &format::fixed(p.kl_per_sequence, 2), &half_width(p.kl_half_width, say(" nats")));

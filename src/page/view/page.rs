@@ -42,8 +42,8 @@ pub struct Page {
     pub(super) is_engine_there: bool,
     pub(super) sweep_workers: SweepWorkers,
     pub(super) workers: Workers,
-    /// Whether settings are only lent, so that the address asks for others than the person's own.
-    is_address_lent: bool,
+    /// Whether the address asks for settings of a while, and not for the person's own.
+    is_address_temporary: bool,
 }
 
 impl Page {
@@ -54,7 +54,7 @@ impl Page {
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
         let (presentation, problems, rest) = Presentation::from_query(&address::query());
         let (settings, errors) = Settings::from_parts(&rest);
-        let (own, clinic) = address::restore_lent().reloaded(settings);
+        let (own, clinic) = address::restore_temporary_settings().reloaded(settings);
         let mut state = if is_anew { State::anew(own) } else { State::new(own) };
         state.lesson.clinic = clinic;
         presentation::show(&presentation);
@@ -74,14 +74,14 @@ impl Page {
             is_engine_there: false,
             sweep_workers: SweepWorkers::default(),
             workers: Workers::new(spawn),
-            is_address_lent: own != settings && !is_anew,
+            is_address_temporary: own != settings && !is_anew,
         }
     }
 
     /// Lets the address ask for the person's own settings, and the links to other languages for the same.
     pub fn write_own_address(&mut self) {
         address::carry();
-        if std::mem::take(&mut self.is_address_lent) {
+        if std::mem::take(&mut self.is_address_temporary) {
             address::write(&self.state);
         }
     }
@@ -270,7 +270,7 @@ impl Page {
         for run in self.state.sweep.runs_elsewhere() {
             self.request(Command::Adopt(JobReport { run, news: Word::Requeued }));
         }
-        let (own, clinic) = address::restore_lent().reloaded(self.state.training.settings);
+        let (own, clinic) = address::restore_temporary_settings().reloaded(self.state.training.settings);
         self.state.lesson.clinic = clinic;
         if own != self.state.training.settings {
             self.request(Command::Configure(own));
@@ -334,7 +334,7 @@ impl Page {
         self.state.mark(Change::Notices);
     }
 
-    /// Asks for the pairs that the annotator waits for, if she has begun.
+    /// Asks for the pairs that the annotator waits for, if labelling has begun.
     pub(super) fn draw_pairs(&mut self) {
         if self.state.training.ready.is_some()
             && self.state.annotator.has_begun()

@@ -64,7 +64,7 @@ fn progress(stage: Stage) -> Option<&'static str> {
 /// Writes every stage.
 fn draw(state: &State) {
     for stage in Stage::ALL {
-        let (id, Some(status)) = (stage.id(), state.stage(stage)) else { continue };
+        let (id, Some(status)) = (stage.id(), state.training.stage(stage)) else { continue };
         dom::set_text(&format!("state-{id}"), &describe(status, state.results.pair_names.are_hers()));
         let name = match status.state {
             StageState::Waiting => "waiting",
@@ -74,7 +74,7 @@ fn draw(state: &State) {
         };
         dom::set_attribute(&dom::element(&format!("card-{id}")), "data-state", Some(name));
     }
-    let pairs = match state.stage(Stage::Pairs).map(|pairs| pairs.origin) {
+    let pairs = match state.training.stage(Stage::Pairs).map(|pairs| pairs.origin) {
         Some(Origin::Loaded) if state.results.pair_names.are_hers() => {
             say("The reference wrote two completions of each prompt, and you chose the better.")
         }
@@ -91,7 +91,7 @@ fn draw(state: &State) {
         dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
         let ends = matches!(stage, Stage::RewardModel | Stage::BestOfN);
         let finished = |status: &StageStatus| ends && status.state == StageState::Done;
-        let blocked = state.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
+        let blocked = state.training.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
         dom::flag(&format!("step-{id}"), "disabled", !idle || blocked);
         let rows = state.records.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
         let values: Vec<f64> = Series::from_rows(metric, rows).points.into_iter().map(|(_, value)| value).collect();

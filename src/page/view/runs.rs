@@ -7,7 +7,7 @@ use super::{Act, Action, Page, View, address, dom, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
 use crate::page::model::change::Change;
 use crate::page::model::format;
-use crate::page::model::runs::{RunId, runs};
+use crate::page::model::runs::RunId;
 use crate::page::model::state::State;
 use klimb_metrics::Method;
 use klimb_text::words::say;
@@ -48,13 +48,13 @@ const ACTIONS: &[Action<Runs>] = &[
         dom::focus("frontier");
     }),
     Action::click("continue-from-point", |_, page, _| {
-        if let Some(moment) = page.state.moment() {
-            go_on(page, Command::GoOn(moment, None));
+        if let Some(policy) = page.state.open_policy() {
+            go_on(page, Command::GoOn(policy, None));
         }
     }),
     Action::click("fork-from-point", |_, page, _| {
-        if let Some(moment) = page.state.moment() {
-            go_on(page, Command::GoOn(moment, Some(page.state.training.dragged_beta)));
+        if let Some(policy) = page.state.open_policy() {
+            go_on(page, Command::GoOn(policy, Some(page.state.training.dragged_beta)));
         }
     }),
 ];
@@ -77,7 +77,7 @@ impl View for Runs {
 
 impl Runs {
     fn write_list(&mut self, state: &State) {
-        let runs = runs(&state.results.points, &state.results.pair_names);
+        let runs = state.results.runs();
         dom::flag("runs", "hidden", runs.is_empty());
         let list = dom::element("run-list");
         let rows = self.rows.get_or_insert_with(|| {
@@ -123,17 +123,17 @@ impl Runs {
     fn write_open(&mut self, state: &State) {
         dom::flag("opened", "hidden", state.open_point.point.is_none());
         let Some((id, point)) = &state.open_point.point else { return };
-        let runs = runs(&state.results.points, &state.results.pair_names);
+        let runs = state.results.runs();
         let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.label(), |(_, trail)| trail.label.as_str());
-        let name = state.results.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
+        let name = state.results.name(id).unwrap_or(name);
         dom::set_text("opened-title", &say!("{}, step {}", name, point.step));
         dom::set_text("opened-numbers", &numbers(state, point));
-        let moment = state.moment();
-        dom::flag("go-on", "hidden", moment.is_none());
-        dom::flag("fork", "hidden", moment.is_none());
+        let policy = state.open_policy();
+        dom::flag("go-on", "hidden", policy.is_none());
+        dom::flag("fork", "hidden", policy.is_none());
         dom::set_text("fork", &say!("Fork at β {}", format::beta(state.training.dragged_beta)));
-        let opened = state.open_point.written.as_ref().filter(|opened| moment == Some(opened.moment));
-        self.write_samples(state, opened, moment.is_some());
+        let opened = state.open_point.written.as_ref().filter(|opened| policy == Some(opened.moment));
+        self.write_samples(state, opened, policy.is_some());
     }
 
     /// Rows are made anew only when there are others: their workings may be open while β is moved.

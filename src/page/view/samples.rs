@@ -124,7 +124,7 @@ pub(super) fn write_words(text: &Element, completion: &SampledCompletion, by: Ti
         };
         // What is told of a word is in the page's language, the word itself is not.
         let (span, written) = (dom::make("span", tint(strength), ""), dom::make_written("span", "", &word.text));
-        dom::set_attribute(&span, "title", Some(&told(word)));
+        dom::set_attribute(&span, "title", Some(&numbers(word)));
         dom::append(&span, &[&written]);
         if strength != 0.0 {
             strengthen(&span, strength);
@@ -160,7 +160,7 @@ fn strengthen(span: &Element, strength: f64) {
 }
 
 /// A word's numbers, for whoever points at it.
-fn told(word: &Word) -> String {
+fn numbers(word: &Word) -> String {
     let ratio = format::signed(word.log_ratio, 2);
     say!("sentiment {}{}; log π/π_ref {}", format::signed(word.valence, 2), rules(word), ratio)
 }
@@ -176,14 +176,15 @@ fn ratios(completion: &SampledCompletion) -> Element {
     for (index, word) in completion.words.iter().enumerate() {
         let before = if index > 0 { "; " } else { "" };
         let number = format!(" {}", format::signed(word.log_ratio, 2));
-        write_told(&line, before, word, &number);
+        write_word(&line, before, word, &number);
     }
     line
 }
 
-/// Writes a word with what is told of it.
-fn write_told(line: &Element, before: &str, word: &Word, told: &str) {
-    let parts = [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", told)];
+/// Writes a word with its numbers.
+fn write_word(line: &Element, before: &str, word: &Word, numbers: &str) {
+    let parts =
+        [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", numbers)];
     parts.iter().for_each(|part| dom::append(line, &[part]));
 }
 
@@ -199,7 +200,7 @@ fn working(completion: &SampledCompletion) -> Element {
     for (index, word) in sentimental().enumerate() {
         let before = if index > 0 { "; " } else { "" };
         let number = format!(" {}{}", format::signed(word.valence, 2), rules(word));
-        write_told(&working, before, word, &number);
+        write_word(&working, before, word, &number);
     }
     working
 }

@@ -76,8 +76,8 @@ impl Storage {
 
     /// Looks for runs of earlier visits.
     pub fn look(&self) {
-        let former = web_storage::read(web_storage::session(), VISIT);
-        self.push(Job::Look(former, js_sys::Date::now()));
+        let own_earlier = web_storage::read(web_storage::session(), VISIT);
+        self.push(Job::Look(own_earlier, js_sys::Date::now()));
     }
 
     /// Does this as soon as all before it is done.
@@ -124,8 +124,8 @@ impl Storage {
     async fn work(&self, mut keeper: Keeper<Browser>) {
         keeper.store().tell_that_it_is_open().await;
         while let Some(job) = self.next() {
-            if let Job::Look(Some(former), _) = &job {
-                keeper.store().wait_for_end_of(former).await;
+            if let Job::Look(Some(own_earlier), _) = &job {
+                keeper.store().wait_for_end_of(own_earlier).await;
             }
             let is_save = matches!(job, Job::Save(_));
             let news = keeper.work(job).await;

@@ -96,7 +96,7 @@ impl Page {
         self.carry_out(tasks);
     }
 
-    /// Ends the sweep workers, and gives their jobs back: should the person's sweep go on, her engine makes these runs.
+    /// Ends the sweep workers, and gives their jobs back: should the sweep go on, the page's own engine makes these runs.
     pub(super) fn requeue_jobs(&mut self) {
         while let Some(number) = self.sweep_workers.first() {
             self.lost(number);

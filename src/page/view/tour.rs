@@ -165,7 +165,7 @@ impl Tour {
 
 /// Ends what would disturb the next stop.
 fn leave(page: &mut Page, action: Action) {
-    if action == Action::Contest && page.state.is_at(Work::Contest) {
+    if action == Action::Contest && page.state.training.is_at(Work::Contest) {
         page.request(Command::Contest(false));
     }
     if let Action::Fail(case) = action
@@ -174,9 +174,9 @@ fn leave(page: &mut Page, action: Action) {
         clinic::restore(page);
     }
     let settings = page.state.training.settings;
-    let former = page.state.lesson.tour.leave(settings);
-    if former != settings {
-        page.request(Command::SetBeta(former.beta));
+    let own = page.state.lesson.tour.leave(settings);
+    if own != settings {
+        page.request(Command::SetBeta(own.beta));
     }
     address::write(&page.state);
 }
@@ -212,7 +212,7 @@ pub fn hold(state: &State, before: Option<f64>) {
 }
 
 fn dpo_steps(state: &State) -> usize {
-    state.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
+    state.training.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
 }
 
 fn mark(tour: tour::Tour) {

@@ -1,4 +1,4 @@
-//! Being the annotator: pairs that a person labels one by one, what the oracle thinks of her choices, and the labels as the
+//! Being the annotator: pairs that a person labels one by one, what the oracle thinks of these choices, and the labels as the
 //! engine trains on them.
 
 mod names;
@@ -42,19 +42,19 @@ impl Side {
     }
 }
 
-/// A pair with her choice.
+/// A pair with the choice between its completions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Label<'a> {
     /// The pair.
     pub pair: &'a DrawnPair,
-    /// The better one, to her.
+    /// The better one, to the annotator.
     pub side: Side,
     /// Whether another reference than the one in use wrote the pair.
     pub is_earlier: bool,
 }
 
 impl Label<'_> {
-    /// The completion she chose.
+    /// The completion that was chosen.
     pub fn chosen(&self) -> &SampledCompletion {
         &self.pair.completions[self.side.index()]
     }
@@ -64,14 +64,14 @@ impl Label<'_> {
         &self.pair.completions[self.side.other().index()]
     }
 
-    /// 1 where the oracle chooses as she did, 0 where it does not, ½ where it holds neither to be better.
+    /// 1 where the oracle chooses the same, 0 where it does not, ½ where it holds neither to be better.
     pub fn agreement(&self) -> f64 {
         let advantage = self.chosen().gold_reward - self.rejected().gold_reward;
         if advantage == 0.0 { 0.5 } else { f64::from(advantage > 0.0) }
     }
 }
 
-/// The pairs, her answers to the first of them, and what is asked of her.
+/// The pairs, the answers to the first of them, and how many are asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Annotator {
     pairs: Vec<DrawnPair>,
@@ -79,7 +79,7 @@ pub struct Annotator {
     writers: Vec<String>,
     /// The reference in use.
     reference: String,
-    /// One a pair, in order; `None` where she skipped it.
+    /// One a pair, in order; `None` where it was skipped.
     answers: Vec<Option<Side>>,
     goal: usize,
     /// Whether pairs have been ordered that have not come.
@@ -87,7 +87,7 @@ pub struct Annotator {
     is_waiting: bool,
     /// The first pair that was never asked for.
     next: usize,
-    /// Which share of her labels is turned round before they are trained on, in percent.
+    /// Which share of the labels is turned round before they are trained on, in percent.
     flips: u32,
 }
 
@@ -107,7 +107,7 @@ impl Default for Annotator {
 }
 
 impl Annotator {
-    /// Whether she has begun.
+    /// Whether labelling has begun.
     pub fn has_begun(&self) -> bool {
         self.is_waiting || !self.pairs.is_empty()
     }
@@ -117,7 +117,7 @@ impl Annotator {
         if self.is_done() { None } else { self.pairs.get(self.answers.len()) }
     }
 
-    /// Her labels, in the order she gave them.
+    /// The labels, in the order in which they were given.
     pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
         (0..self.answers.len()).filter_map(|index| self.label(index))
     }
@@ -132,12 +132,12 @@ impl Annotator {
         self.answers.iter().flatten().count()
     }
 
-    /// How many she is asked for.
+    /// How many labels are asked for.
     pub fn goal(&self) -> usize {
         self.goal
     }
 
-    /// Whether she has labelled as many as she was asked for.
+    /// Whether there are as many labels as were asked for.
     pub fn is_done(&self) -> bool {
         self.count() >= self.goal
     }
@@ -191,7 +191,7 @@ impl Annotator {
         self.goal = self.count() + MORE;
     }
 
-    /// The order for pairs that she will need to reach the goal, unless they are there or on their way.
+    /// The order for the pairs that are missing for the goal, unless they are there or on their way.
     pub fn wanted(&mut self) -> Option<Command> {
         let missing = self.goal.saturating_sub(self.count());
         let count = missing.saturating_sub(self.pairs.len() - self.answers.len());
@@ -256,7 +256,7 @@ impl Annotator {
         prompts.next().is_some_and(|first| prompts.any(|other| other != first))
     }
 
-    /// The labels as JSON lines, as she gave them.
+    /// The labels as JSON lines, as they were given.
     pub fn jsonl(&self) -> String {
         self.labels().map(|label| line(&label)).collect()
     }

@@ -138,7 +138,7 @@ impl PairNames {
         self.now.as_ref()
     }
 
-    /// Whether the engine trains on what she labelled on this page.
+    /// Whether the engine trains on what was labelled on this page.
     pub fn are_hers(&self) -> bool {
         self.now().is_some_and(|source| *source != PairSource::Loaded)
     }

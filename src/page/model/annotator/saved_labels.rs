@@ -1,4 +1,4 @@
-//! Her labels over a reload: what a person has judged is work, and a tab that is loaded anew gives it back.
+//! The labels over a reload: what a person has judged is work, and a tab that is loaded anew gives it back.
 
 use super::Annotator;
 use klimb_text::json;
@@ -25,7 +25,7 @@ impl Annotator {
         self.writers.len() == self.pairs.len()
             && self.answers.len() <= self.pairs.len()
             && (self.pairs.len()..=MOST_PAIRS).contains(&self.next)
-            // More than that she cannot have asked for: a goal out of another hand would be ordered of the engine at once.
+            // More than that nobody can have asked for: a goal out of another hand would be ordered of the engine at once.
             && self.goal <= self.pairs.len() + MOST_WANTED
             && self.flips <= 50
     }

@@ -20,7 +20,7 @@ pub fn script(state: &State) -> String {
     let settings = &state.training.settings;
     let stage = state.training.focused;
     let method = method(stage);
-    let taken = state.stage(stage).map_or(0, |status| status.steps);
+    let taken = state.training.stage(stage).map_or(0, |status| status.steps);
     let steps = if taken > 0 && method == stage { taken } else { STEPS };
     let (width, layers) = state.training.ready.as_ref().map_or((32, 2), |ready| (ready.width, ready.layers));
     let loss = match settings.loss {

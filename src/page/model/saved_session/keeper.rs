@@ -97,18 +97,18 @@ impl<S: Store> Keeper<S> {
         &self.store
     }
 
-    /// Looks for what earlier visits left, and offers the newest: of this tab's `former` visit if there is something, else of
+    /// Looks for what earlier visits left, and offers the newest: of this tab's `own_earlier` visit if there is something, else of
     /// those whose pages are closed, else of one that is open elsewhere. What is too old is removed.
-    pub async fn look(&mut self, former: Option<&str>, now: f64) -> Vec<News> {
+    pub async fn look(&mut self, own_earlier: Option<&str>, now: f64) -> Vec<News> {
         let mut news = Vec::new();
         let looked = match self.take_over_first_form(&mut news).await {
-            Ok(()) => self.offer(former, true, &mut news).await,
+            Ok(()) => self.offer(own_earlier, true, &mut news).await,
             Err(error) => Err(error),
         };
         match looked {
             Ok(sets) => {
                 // What cannot be removed now is removed at another visit.
-                let _ = self.tidy(sets, former, now).await;
+                let _ = self.tidy(sets, own_earlier, now).await;
             }
             Err(error) => news.push(self.refused(error)),
         }

@@ -96,7 +96,7 @@ impl SessionKeeping {
 
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
-        kept.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+        kept.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         let its = |policy: &&KeptPolicy| {
             let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == Some(point.point.method);
             !policy.checkpoint.is_empty() && newest.as_ref().is_some_and(is_its)
@@ -248,7 +248,7 @@ impl SessionKeeping {
         if let Some(engine) = &mut earlier.engine {
             self.slots.clear();
             // This visit writes a copy of them, in a set of its own.
-            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
@@ -262,7 +262,7 @@ impl SessionKeeping {
     pub fn adopt_offer(&mut self) -> Option<SavedSession> {
         let mut earlier = self.offer.take()?;
         if let Some(engine) = &mut earlier.engine {
-            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         }
         self.resumed = Some(earlier.saved());
         Some(*earlier)

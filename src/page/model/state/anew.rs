@@ -29,7 +29,7 @@ impl State {
         let Some(Report { settings, focus, events }) = report else { return };
         self.training.set(settings);
         events.into_iter().for_each(|event| self.apply(event));
-        if self.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded) {
+        if self.training.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded) {
             self.results.pair_names.are_loaded();
         }
         // It is kept already, as far as it was: nothing has happened since.
@@ -47,9 +47,9 @@ impl State {
         }
         let Some(SavedSession { seen, .. }) = self.keeping.adopt_offer() else { return };
         self.results.earlier_runs = seen.earlier_runs;
-        let told = std::mem::take(&mut self.results.points);
+        let reported = std::mem::take(&mut self.results.points);
         seen.points.into_iter().for_each(|point| self.put(point));
-        for point in told {
+        for point in reported {
             let point = Point { run: point.run + seen.earlier_runs, ..point };
             if !self.results.points.contains(&point) {
                 self.put(point);
@@ -61,13 +61,13 @@ impl State {
             self.results.pair_names.are_loaded();
         }
         self.results.marks.extend(seen.marks);
-        let is_on = |stage: &Stage| self.stage(*stage).is_some_and(|status| status.steps > 0);
+        let is_on = |stage: &Stage| self.training.stage(*stage).is_some_and(|status| status.steps > 0);
         let changes: Vec<_> = seen.beta_changes.into_iter().filter(|(stage, _)| is_on(stage)).collect();
         self.records.beta_changes.extend(changes);
         self.sweep.stand_behind(seen.earlier_runs);
         for (stage, mut rows) in seen.metrics {
             // What the engine took up from an earlier visit, it has no rows of.
-            let steps = self.stage(stage).map_or(0, |status| status.steps as u64);
+            let steps = self.training.stage(stage).map_or(0, |status| status.steps as u64);
             let known = self.records.metrics.entry(stage).or_default();
             let first = known.first().map_or(steps + 1, |row| row.step);
             rows.retain(|row| row.step < first);

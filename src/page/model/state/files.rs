@@ -24,3 +24,19 @@ impl Files {
         file.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_takes_up_is_said_where_it_was_a_file() {
+        let loaded = Loaded::Model { stage: "dpo".into(), step: 120, is_same: false };
+        let mut files = Files::default();
+        assert!(!files.accept(&loaded) && files.accepted.is_empty(), "nobody has handed a file over");
+        files.submitted.add(1, vec![(1, "m.safetensors".into())], Vec::new());
+        files.submitted.acknowledge(1);
+        assert!(files.accept(&loaded));
+        assert!(files.accepted[0].contains("m.safetensors"), "{:?}", files.accepted);
+    }
+}

@@ -27,7 +27,7 @@ impl State {
         self.keeping.rebuilt(self.training.settings)
     }
 
-    /// The page as it can be kept at this moment.
+    /// The page as it can be kept now.
     pub fn entry(&mut self, when: f64) -> Entry {
         let seen = Seen {
             settings: self.training.settings,
@@ -36,7 +36,7 @@ impl State {
             metrics: self.keeping.newest(&self.records.metrics),
             beta_changes: self.records.beta_changes.clone(),
             earlier_runs: self.results.earlier_runs,
-            lent: self.lesson.temporary_settings(),
+            temporary_settings: self.lesson.temporary_settings(),
             pair_names: self.results.pair_names.kept(),
             marks: self.results.marks.clone().into_iter().collect(),
         };
@@ -58,7 +58,7 @@ impl State {
         self.results.pair_names.take_up(seen.pair_names, own, has_pairs);
         let behind = |id: RunId| RunId { run: if id.run == 0 { 0 } else { own + id.run }, ..id };
         self.results.marks.extend(seen.marks.into_iter().map(|(id, mark)| (behind(id), mark)));
-        self.lesson.clinic = seen.lent.clinic(seen.settings);
+        self.lesson.clinic = seen.temporary_settings.clinic(seen.settings);
         (self.records.metrics, self.records.beta_changes) = (seen.metrics, seen.beta_changes);
         self.focus(seen.focused);
     }

@@ -22,3 +22,22 @@ impl Lesson {
         TemporarySettings::of(&self.clinic, &self.tour)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::settings::Settings;
+    use crate::page::model::clinic::CASES;
+
+    #[test]
+    fn a_case_that_is_running_has_put_its_settings_in_use() {
+        let mut lesson = Lesson::default();
+        assert!(lesson.temporary_settings().is_nothing());
+        let own = Settings { beta: 0.7, ..Settings::default() };
+        let of_case = lesson.clinic.run(&CASES[0], own);
+        let temporary = lesson.temporary_settings();
+        assert_eq!(temporary.clinic(of_case).running(), Some(&CASES[0]));
+        assert_eq!(lesson.clinic.cure(of_case), own);
+        assert!(lesson.temporary_settings().is_nothing());
+    }
+}

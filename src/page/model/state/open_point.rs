@@ -37,11 +37,11 @@ impl State {
     pub fn open(&mut self, run: &RunId, point: &FrontierPoint) -> Option<PolicyKey> {
         self.open_point = OpenPoint { point: Some((run.clone(), point.clone())), ..OpenPoint::default() };
         self.mark(Change::Opened);
-        self.moment()
+        self.open_policy()
     }
 
     /// The measured policy behind the open point. Those of an engine before this one are gone.
-    pub fn moment(&self) -> Option<PolicyKey> {
+    pub fn open_policy(&self) -> Option<PolicyKey> {
         self.open_point.policy(self.results.earlier_runs)
     }
 }

@@ -23,3 +23,22 @@ impl OtherRuns {
         imported.chain(self.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::model::export;
+    use crate::page::model::fixtures::runs;
+
+    #[test]
+    fn runs_out_of_files_stand_before_those_of_receipts() {
+        let page = runs();
+        let imported = ImportedRuns::parse("a.json", export::json(&page, "").as_bytes()).expect("numbers");
+        let of_file = imported.trails.len();
+        let others = OtherRuns { imported: vec![imported], receipts: vec![page.receipt()], ..OtherRuns::default() };
+        let trails: Vec<Trail> = others.trails().collect();
+        assert!(of_file > 0 && trails.len() > of_file);
+        assert!(trails[..of_file].iter().all(|trail| trail.label.ends_with("from a.json")));
+        assert!(trails[of_file..].iter().all(|trail| !trail.label.ends_with("from a.json")));
+    }
+}

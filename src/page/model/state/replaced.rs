@@ -119,7 +119,7 @@ impl State {
     /// Stages start over by a reset, which can be taken back until the next step.
     pub(super) fn reset(&mut self, stages: &[Stage]) {
         // A reset of stages that have taken steps is what can be taken back from now on.
-        if stages.iter().any(|stage| self.stage(*stage).is_some_and(|status| status.steps > 0)) {
+        if stages.iter().any(|stage| self.training.stage(*stage).is_some_and(|status| status.steps > 0)) {
             self.undoing.replaced = None;
         }
         self.undoing.before_reset = Some(Box::new(BeforeReset::of(self, stages)));

@@ -133,7 +133,7 @@ impl Results {
         runs::runs(&self.points, &self.pair_names)
     }
 
-    /// What the person calls a run, if she has named it.
+    /// What the person calls a run, if it has been named.
     pub fn name(&self, run: &RunId) -> Option<&str> {
         self.marks.get(run)?.name.as_deref()
     }

@@ -21,3 +21,25 @@ impl Studies {
         self.scaling.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use klimb_metrics::{Method, WinRate};
+
+    #[test]
+    fn another_engine_takes_what_was_measured_and_leaves_the_tab_open() {
+        let result = WinRate {
+            win_rate: 0.5,
+            win_rate_half_width: 0.1,
+            gold_reward: 0.6,
+            gold_reward_half_width: 0.1,
+            ended: 1.0,
+            instances: 10,
+        };
+        let point = ScalingPoint { method: Method::Sft, width: 32, layers: 2, parameters: 1, seed: 1, result };
+        let mut studies = Studies { open: Study::Scaling, scaling: vec![point], ..Studies::default() };
+        studies.engine_is_there();
+        assert!(studies.scaling.is_empty() && studies.open == Study::Scaling);
+    }
+}

@@ -1,7 +1,7 @@
 //! What the page knows after orders and events.
 
 use super::*;
-use crate::engine::protocol::{Origin, PolicyKey, Report, StageState};
+use crate::engine::protocol::{Origin, PolicyKey, Report, StageState, StageStatus};
 use crate::engine::settings::Breadth;
 use crate::page::model::fixtures;
 use crate::page::model::runs::{RunMark, trails};
@@ -79,7 +79,7 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
     assert_eq!(opened, [None, Some(PolicyKey { stage: Stage::Dpo, run: 1, step: 10 })]);
     let (field, stopped) = (Some("moment".into()), false);
     state.apply(Event::Failure(Failure { sentence: "a".into(), remedy: "b".into(), field, stopped }));
-    assert_eq!(state.moment(), None, "the engine no longer keeps it");
+    assert_eq!(state.open_policy(), None, "the engine no longer keeps it");
     let (newest, _) = state.open_point.point.clone().unwrap();
     state.remove(&newest);
     assert_eq!((state.results.points.len(), state.open_point.point), (1, None));

@@ -99,8 +99,8 @@ fn row(id: &str, masses: &Masses, of: fn(Mass) -> f64, tell: &dyn Fn(f64) -> Str
         if is_more { format!("+{text}") } else { text }
     };
     let cells = dom::element(id).children();
-    let told = [tell(reference), tell(before), tell(after), change(after - before), change(after - reference)];
-    for (index, value) in told.iter().enumerate() {
+    let values = [tell(reference), tell(before), tell(after), change(after - before), change(after - reference)];
+    for (index, value) in values.iter().enumerate() {
         if let Some(cell) = cells.item(index as u32 + 1) {
             cell.set_text_content(Some(value));
         }

@@ -201,7 +201,7 @@ fn absent(error: idb::Error) -> StoreError {
         error,
         idb::Error::IndexedDbNotFound(_) | idb::Error::IndexedDbOpenFailed(_) | idb::Error::UnexpectedJsType(..)
     );
-    let (name, reason) = told(error);
+    let (name, reason) = described(error);
     match name.as_str() {
         "VersionError" => StoreError::Newer,
         "QuotaExceededError" => StoreError::Full,
@@ -214,7 +214,7 @@ fn absent(error: idb::Error) -> StoreError {
 /// Why something failed in an open store.
 fn failed(error: idb::Error) -> StoreError {
     let is_unreal = matches!(error, idb::Error::UnexpectedJsType(..));
-    let (name, reason) = told(error);
+    let (name, reason) = described(error);
     match name.as_str() {
         "QuotaExceededError" => StoreError::Full,
         _ if is_unreal => StoreError::Absent(reason),
@@ -224,7 +224,7 @@ fn failed(error: idb::Error) -> StoreError {
 
 /// The name and the words of an error.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the crate has more kinds than are told apart")]
-fn told(error: idb::Error) -> (String, String) {
+fn described(error: idb::Error) -> (String, String) {
     use idb::Error as E;
     let value: JsValue = match error {
         E::DomException(exception) => exception.into(),

@@ -35,8 +35,8 @@ impl Cell {
 
 /// Writes chart, table and summary: recorded lines, and over them what was done here.
 pub fn draw(state: &mut State) {
-    dom::flag("scaling-run", "disabled", state.training.ready.is_none() || state.is_at(Work::Scaling));
-    dom::flag("scaling-cancel", "hidden", !state.is_at(Work::Scaling));
+    dom::flag("scaling-run", "disabled", state.training.ready.is_none() || state.training.is_at(Work::Scaling));
+    dom::flag("scaling-cancel", "hidden", !state.training.is_at(Work::Scaling));
     let recorded = state.others.recorded.scaling.as_ref();
     let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.studies.scaling));
     let provenance = recorded.map(|table| table.provenance.words());

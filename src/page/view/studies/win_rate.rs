@@ -18,7 +18,7 @@ pub fn draw(state: &mut State) {
     let all = rows.iter().map(|point| (point, say("recorded"))).chain(live.iter().map(|point| (point, say("here"))));
     fill("win-rate-rows", all.map(|(point, origin)| table_row(point, origin)));
     dom::flag("win-rate-run", "disabled", state.training.ready.is_none());
-    dom::flag("win-rate-cancel", "hidden", !state.is_at(Work::Contest));
+    dom::flag("win-rate-cancel", "hidden", !state.training.is_at(Work::Contest));
     chart(state, Study::WinRate);
 }
 

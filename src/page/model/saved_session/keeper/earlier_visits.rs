@@ -43,7 +43,7 @@ impl<S: Store> Keeper<S> {
     /// left alone.
     pub(super) async fn offer(
         &self,
-        former: Option<&str>,
+        own_earlier: Option<&str>,
         and_open: bool,
         news: &mut Vec<News>,
     ) -> Result<Vec<Set>, StoreError> {
@@ -52,7 +52,7 @@ impl<S: Store> Keeper<S> {
             news.push(News::Trouble(NEWER_RUN.into()));
         }
         let rank = |set: &Set| match set.standing {
-            Standing::Closed | Standing::Unknown if former == Some(set.visit.as_str()) => 0,
+            Standing::Closed | Standing::Unknown if own_earlier == Some(set.visit.as_str()) => 0,
             Standing::Closed | Standing::Unknown => 1,
             Standing::Open => 2,
         };
@@ -138,9 +138,9 @@ impl<S: Store> Keeper<S> {
         Ok(Some(Ok(Loaded { entry, policies, rows })))
     }
 
-    /// Removes what is no longer to be kept: of closed visits all but the newest and this tab's `former`, which is on offer,
+    /// Removes what is no longer to be kept: of closed visits all but the newest and this tab's `own_earlier`, which is on offer,
     /// and what was discarded.
-    pub(super) async fn tidy(&self, mut sets: Vec<Set>, former: Option<&str>, now: f64) -> Result<(), StoreError> {
+    pub(super) async fn tidy(&self, mut sets: Vec<Set>, own_earlier: Option<&str>, now: f64) -> Result<(), StoreError> {
         sets.sort_by(|one, other| other.when().total_cmp(&one.when()));
         let is_over = |set: &Set| match set.standing {
             Standing::Open => false,
@@ -153,7 +153,7 @@ impl<S: Store> Keeper<S> {
                 continue;
             }
             if set.is_discarded || newest.len() == MOST_VISITS {
-                if set.is_discarded || former != Some(set.visit.as_str()) {
+                if set.is_discarded || own_earlier != Some(set.visit.as_str()) {
                     gone.push(set);
                 }
             } else {

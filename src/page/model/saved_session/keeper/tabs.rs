@@ -26,14 +26,14 @@ pub(in crate::page::model::saved_session) struct Tab {
     /// The policies behind the points of the engine that it has.
     pub policies: Vec<SavedPolicy>,
     /// What the tab's own storage has.
-    pub former: Option<String>,
+    pub own_earlier: Option<String>,
 }
 
 impl Tab {
-    pub fn new(visit: String, former: Option<String>) -> Self {
+    pub fn new(visit: String, own_earlier: Option<String>) -> Self {
         let mut state = State::new(Settings::default());
         state.apply(ready());
-        Self { state, visit, run: 1, step: 0, policies: Vec::new(), former }
+        Self { state, visit, run: 1, step: 0, policies: Vec::new(), own_earlier }
     }
 
     /// One more point, with `rows` steps behind it.

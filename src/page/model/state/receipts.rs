@@ -5,18 +5,17 @@ use crate::engine::protocol::BackendKind;
 use crate::page::model::build_name::{BUILD, program};
 use crate::page::model::receipt::{Receipt, VERSION};
 use crate::page::model::run_notes::RunNote;
-use crate::page::model::runs::{RunId, runs};
+use crate::page::model::runs::RunId;
 use klimb_charts::Trail;
 
 impl State {
     /// What this page's runs came to.
     pub fn receipt(&self) -> Receipt {
-        let named = |id: &RunId| self.results.marks.get(id).and_then(|mark| mark.name.clone());
         let last = |(id, trail): (RunId, Trail)| {
             let point = trail.points.last().filter(|_| id.run > 0)?.clone();
-            Some((point, self.results.pair_names.note(&id, named(&id))))
+            Some((point, self.note(&id)))
         };
-        let (points, notes) = runs(&self.results.points, &self.results.pair_names).into_iter().filter_map(last).unzip();
+        let (points, notes) = self.results.runs().into_iter().filter_map(last).unzip();
         let backend = self.training.ready.as_ref().map_or("", |ready| match ready.backend.kind {
             BackendKind::Cpu => "cpu",
             BackendKind::Gpu => "gpu",
@@ -33,8 +32,10 @@ impl State {
 
     /// What files tell of the runs there are.
     pub fn run_notes(&self) -> Vec<RunNote> {
-        let name = |id: &RunId| self.results.marks.get(id).and_then(|mark| mark.name.clone());
-        let ids = runs(&self.results.points, &self.results.pair_names).into_iter().map(|(id, _)| id);
-        ids.filter_map(|id| self.results.pair_names.note(&id, name(&id))).collect()
+        self.results.runs().iter().filter_map(|(id, _)| self.note(id)).collect()
+    }
+
+    fn note(&self, run: &RunId) -> Option<RunNote> {
+        self.results.pair_names.note(run, self.results.name(run).map(str::to_owned))
     }
 }
