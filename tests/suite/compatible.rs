@@ -453,7 +453,7 @@ fn goes_on(kept: Kept) -> impl Fn(Stage) -> Option<usize> {
 fn what_a_tab_and_the_browser_remember_is_read() {
     let storages = json("storages.json");
     let item = |storage: &str, name: &str| storages[storage][name].as_str().expect("it was there").to_owned();
-    let labels = Annotator::kept(Some(&item("session", "klimb-labels")));
+    let labels = Annotator::restored(Some(&item("session", "klimb-labels")));
     assert_eq!((labels.count(), labels.goal()), (20, 20));
     assert_eq!(labels.jsonl(), text("pairs.jsonl"), "they are the pairs that were trained on");
     let lent: TemporarySettings =

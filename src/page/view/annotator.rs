@@ -17,7 +17,7 @@ const KEPT: &str = "klimb-labels";
 
 /// The labels that this tab kept when it was left.
 fn restore() -> annotator::Annotator {
-    let mut annotator = annotator::Annotator::kept(web_storage::read(web_storage::session(), KEPT).as_deref());
+    let mut annotator = annotator::Annotator::restored(web_storage::read(web_storage::session(), KEPT).as_deref());
     // The engine that is to come draws those anew: nothing is shown that would be taken away under the person's hands.
     annotator.forget_unanswered();
     annotator

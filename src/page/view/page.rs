@@ -329,7 +329,7 @@ impl Page {
         if let Some(reason) = self.state.keeping.hear(news) {
             self.state.failure = Some(unusable(&reason));
         }
-        self.state.know_kept_run();
+        self.state.know_saved_run();
         self.do_storage_tasks();
         self.state.mark(Change::Notices);
     }

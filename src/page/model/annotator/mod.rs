@@ -6,7 +6,7 @@ mod pair_source;
 mod saved_labels;
 mod words;
 
-pub use names::{KeptNames, PairNames};
+pub use names::{PairNames, SavedNames};
 pub use pair_source::PairSource;
 
 use serde::{Deserialize, Serialize};

@@ -10,9 +10,9 @@ const MOST_WANTED: usize = 1000;
 
 impl Annotator {
     /// What was kept in a tab; a fresh one where that was nothing, or does not hang together.
-    pub fn kept(text: Option<&str>) -> Self {
-        let kept: Option<Self> = text.and_then(|text| json::from_text(text).ok());
-        kept.filter(Self::is_whole).unwrap_or_default()
+    pub fn restored(text: Option<&str>) -> Self {
+        let saved: Option<Self> = text.and_then(|text| json::from_text(text).ok());
+        saved.filter(Self::is_whole).unwrap_or_default()
     }
 
     /// What a tab is to keep: nothing where there is no answer.
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn labels_come_back_and_what_is_unanswered_is_asked_for_anew() {
         let before = labelled();
-        let mut after = Annotator::kept(before.to_text().as_deref());
+        let mut after = Annotator::restored(before.to_text().as_deref());
         assert_eq!(after, before);
         after.forget_unanswered();
         after.refer_to("one".into());
@@ -76,7 +76,7 @@ mod tests {
         assert!(torn != whole && few != whole && far != whole && much != whole);
         let broken = [&torn, &few, &far, &much].map(|text| Some(text.as_str()));
         for text in [None, Some(""), Some("{}"), Some("[1]")].into_iter().chain(broken) {
-            assert_eq!(Annotator::kept(text), Annotator::default(), "{text:?}");
+            assert_eq!(Annotator::restored(text), Annotator::default(), "{text:?}");
         }
     }
 }

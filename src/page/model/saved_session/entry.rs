@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Failure, Kept, MOST_RUNS, Point, PolicyKey, SavedPolicy, Stage};
 use crate::engine::settings::Settings;
-use crate::page::model::annotator::KeptNames;
+use crate::page::model::annotator::SavedNames;
 use crate::page::model::runs::{RunId, RunMark};
 use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_metrics::{METHODS, MetricRow};
@@ -108,7 +108,7 @@ pub struct Seen {
     pub temporary_settings: TemporarySettings,
     /// What pairs were called.
     #[serde(default)]
-    pub pair_names: KeptNames,
+    pub pair_names: SavedNames,
     /// What the person made of runs.
     #[serde(default)]
     pub marks: Vec<(RunId, RunMark)>,

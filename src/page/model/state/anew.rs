@@ -1,5 +1,5 @@
 //! A page that was made anew: its module broke down, and all that it knew is gone. The engine, which did not, tells it
-//! everything once more; what only the page knew comes from where it is kept, or is gone.
+//! everything once more; what only the page knew comes from where it is saved, or is gone.
 
 use super::State;
 use crate::engine::protocol::{Event, Origin, Point, Report, Stage};
@@ -35,14 +35,14 @@ impl State {
         // It is kept already, as far as it was: nothing has happened since.
         self.keeping.storage_tasks.retain(|task| *task != StorageTask::Write);
         self.focus(focus);
-        self.know_kept_run();
+        self.know_saved_run();
         self.mark(Change::Everything);
     }
 
     /// Where the run on offer is the one that is on, because the page before this one kept it, it is not offered: what
     /// the engine does not know of it is taken up.
-    pub fn know_kept_run(&mut self) {
-        if self.awaits_report || !self.keeping.offer.as_ref().is_some_and(|kept| self.is_of_this_engine(kept)) {
+    pub fn know_saved_run(&mut self) {
+        if self.awaits_report || !self.keeping.offer.as_ref().is_some_and(|saved| self.is_of_this_engine(saved)) {
             return;
         }
         let Some(SavedSession { seen, .. }) = self.keeping.adopt_offer() else { return };
@@ -81,14 +81,14 @@ impl State {
         self.mark(Change::Everything);
     }
 
-    /// Whether a kept run has a point that this engine measured, or its policies.
-    fn is_of_this_engine(&self, kept: &SavedSession) -> bool {
+    /// Whether a saved run has a point that this engine measured, or its policies.
+    fn is_of_this_engine(&self, saved: &SavedSession) -> bool {
         let is_kept = |point: &Point| {
-            let kept_as = Point { run: point.run + kept.seen.earlier_runs, ..point.clone() };
-            kept.seen.points.contains(&kept_as)
+            let saved_as = Point { run: point.run + saved.seen.earlier_runs, ..point.clone() };
+            saved.seen.points.contains(&saved_as)
         };
         let is_measured = self.results.points.iter().any(|point| !point.point.method.is_standing() && is_kept(point));
-        is_measured || self.keeping.is_at(kept)
+        is_measured || self.keeping.is_at(saved)
     }
 
     /// Adds a point. What is pointed at may be another point from then on.

@@ -37,7 +37,7 @@ impl State {
             beta_changes: self.records.beta_changes.clone(),
             earlier_runs: self.results.earlier_runs,
             temporary_settings: self.lesson.temporary_settings(),
-            pair_names: self.results.pair_names.kept(),
+            pair_names: self.results.pair_names.saved(),
             marks: self.results.marks.clone().into_iter().collect(),
         };
         self.keeping.entry(when, seen)

@@ -8,7 +8,7 @@ use crate::engine::protocol::Stage;
 use crate::engine::settings::Settings;
 use crate::page::model::change::Change;
 use crate::page::model::clinic::Clinic;
-use crate::page::model::saved_session::EngineKept;
+use crate::page::model::saved_session::SavedEngine;
 
 /// What can be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Replaced {
     stages: BeforeReset,
     /// What a reset of that engine made the page forget, where it could still be taken back.
     before_reset: Option<Box<BeforeReset>>,
-    kept: EngineKept,
+    saved: SavedEngine,
     earlier_runs: u32,
     standing: StandingPoints,
     clinic: Clinic,
@@ -41,7 +41,7 @@ impl Replaced {
     /// Lets `state` know that engine again; with its settings where it was left for another.
     pub fn give_back(self, state: &mut State, settings: Option<Settings>) {
         state.undoing.before_reset = self.before_reset;
-        state.keeping.former_engine(self.kept);
+        state.keeping.earlier_engine(self.saved);
         state.results.earlier_runs = self.earlier_runs;
         state.results.restore_standing(self.standing);
         if settings.is_some() {
@@ -104,7 +104,7 @@ impl State {
             is_move,
             stages: BeforeReset::of(self, &Stage::ALL),
             before_reset: self.undoing.before_reset.clone(),
-            kept: self.keeping.this_engine(),
+            saved: self.keeping.this_engine(),
             earlier_runs: self.results.earlier_runs,
             standing: self.results.standing(),
             clinic: self.lesson.clinic.clone(),

@@ -221,13 +221,13 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
         let told = report(vec![fixtures::point(1, "sft", 0), step(1, 10), step(1, 20)]);
         if store_is_first {
             state.keeping.offer = Some(kept());
-            state.know_kept_run();
+            state.know_saved_run();
             assert!(state.keeping.offer.is_some(), "nothing is known of the engine yet");
         }
         state.apply(Event::Report(Some(Box::new(told))));
         if !store_is_first {
             state.keeping.offer = Some(kept());
-            state.know_kept_run();
+            state.know_saved_run();
         }
         assert!(state.keeping.offer.is_none());
         assert_eq!(state.keeping.storage_tasks, [StorageTask::Write], "it is kept anew");
@@ -248,6 +248,6 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
     state.apply(Event::Report(Some(Box::new(report(vec![step(1, 15)])))));
     assert!(state.keeping.storage_tasks.is_empty(), "the report alone is no reason to write over what is kept");
     state.keeping.offer = Some(kept());
-    state.know_kept_run();
+    state.know_saved_run();
     assert!(state.keeping.offer.is_some() && state.results.points.len() == 1, "that is another run");
 }
