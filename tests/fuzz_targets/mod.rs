@@ -205,8 +205,8 @@ fn tab(bytes: &[u8]) -> Option<String> {
     let lent: Option<TemporarySettings> = json::from_text(&text).ok();
     let settings = lent.as_ref().map(|lent| lent.reloaded(Settings::default()).0);
     assert!(settings.is_none_or(|settings| settings.validated().is_ok()), "what was lent leaves settings of no use");
-    let mut annotator = Annotator::kept(Some(&text));
-    let whole = annotator.to_text().map(|text| Annotator::kept(Some(&text)));
+    let mut annotator = Annotator::restored(Some(&text));
+    let whole = annotator.to_text().map(|text| Annotator::restored(Some(&text)));
     assert!(whole.is_none_or(|whole| whole == annotator), "what is kept is not read as the same");
     let labels = annotator.jsonl_with_flips(7);
     let seen = format!("{settings:?} {} {} {labels} {:?}", annotator.count(), annotator.goal(), annotator.current());

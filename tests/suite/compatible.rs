@@ -453,14 +453,14 @@ fn goes_on(kept: Kept) -> impl Fn(Stage) -> Option<usize> {
 fn what_a_tab_and_the_browser_remember_is_read() {
     let storages = json("storages.json");
     let item = |storage: &str, name: &str| storages[storage][name].as_str().expect("it was there").to_owned();
-    let labels = Annotator::kept(Some(&item("session", "klimb-labels")));
+    let labels = Annotator::restored(Some(&item("session", "klimb-labels")));
     assert_eq!((labels.count(), labels.goal()), (20, 20));
     assert_eq!(labels.jsonl(), text("pairs.jsonl"), "they are the pairs that were trained on");
     let lent: TemporarySettings =
         serde_json::from_str(&item("session", "klimb-lent")).expect("a case of the clinic is on");
     let case = Case::named("no-leash").expect("the clinic has it");
     let settings = Clinic::default().run(case, Settings::default());
-    let former = lent.clinic(settings).lent().map(|(case, former)| (case.id, former));
+    let former = lent.clinic(settings).before().map(|(case, former)| (case.id, former));
     assert_eq!(former, Some(("no-leash", Settings::default())));
     assert_eq!(Tour::resumed(Some(&item("local", "klimb-tour"))).at(), 1);
     assert_eq!(item("local", "klimb-theme"), "dark");

@@ -59,18 +59,27 @@ fn point_of(method: &'static str) -> impl Fn(&[Event]) -> bool {
 }
 
 fn assert_same(one: &State, other: &State) {
-    assert_eq!(one.points, other.points);
-    assert_eq!(one.metrics, other.metrics);
-    assert_eq!(one.stages, other.stages);
-    assert_eq!(one.works, other.works);
-    assert_eq!((one.settings, one.dragged_beta), (other.settings, other.dragged_beta));
-    assert_eq!((one.focused, one.playing, one.undoable), (other.focused, other.playing, other.undoable));
-    assert_eq!((&one.ready, &one.optimum, one.optimum_origin), (&other.ready, &other.optimum, other.optimum_origin));
-    assert_eq!((&one.samples, &one.typed), (&other.samples, &other.typed));
-    assert_eq!(one.inside, other.inside);
+    assert_eq!(one.results.points, other.results.points);
+    assert_eq!(one.records.metrics, other.records.metrics);
+    assert_eq!(one.training.stages, other.training.stages);
+    assert_eq!(one.training.works, other.training.works);
+    assert_eq!(
+        (one.training.settings, one.training.dragged_beta),
+        (other.training.settings, other.training.dragged_beta)
+    );
+    assert_eq!(
+        (one.training.focused, one.training.playing, one.undo().is_some()),
+        (other.training.focused, other.training.playing, other.undo().is_some())
+    );
+    assert_eq!(
+        (&one.training.ready, &one.results.optimum, one.results.optimum_origin),
+        (&other.training.ready, &other.results.optimum, other.results.optimum_origin)
+    );
+    assert_eq!((&one.samples.standing, &one.samples.typed), (&other.samples.standing, &other.samples.typed));
+    assert_eq!(one.records.inside, other.records.inside);
     assert_eq!((one.sweep.stage, &one.sweep.own), (other.sweep.stage, &other.sweep.own));
     assert_eq!(one.sweep.runs_elsewhere(), other.sweep.runs_elsewhere());
-    assert_eq!(one.win_rates, other.win_rates);
+    assert_eq!(one.studies.win_rates, other.studies.win_rates);
 }
 
 #[test]
@@ -86,7 +95,7 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
     pair.request(Command::Play);
     pair.until(point_of("dpo"));
     let mut anew = pair.anew();
-    assert!(anew.playing, "training was not interrupted");
+    assert!(anew.training.playing, "training was not interrupted");
     assert_same(&anew, &pair.page);
     // From here on both hear the same.
     let events = pair.student.until(point_of("dpo"));
@@ -95,16 +104,16 @@ fn at_every_turn_a_page_made_anew_is_the_page_that_heard_everything() {
         pair.page.apply(event);
     }
     assert_same(&anew, &pair.page);
-    let steps: Vec<u64> = anew.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
+    let steps: Vec<u64> = anew.records.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
     assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "each row once");
 
     pair.request(Command::Reset);
     let anew = pair.anew();
-    assert!(anew.undoable && !anew.metrics.contains_key(&Stage::Dpo));
+    assert!(anew.undo().is_some() && !anew.records.metrics.contains_key(&Stage::Dpo));
     assert_same(&anew, &pair.page);
     pair.request(Command::Undo);
     assert!(
-        pair.page.inside.contains_key(&Stage::Dpo) && !pair.page.metrics[&Stage::Dpo].is_empty(),
+        pair.page.records.inside.contains_key(&Stage::Dpo) && !pair.page.records.metrics[&Stage::Dpo].is_empty(),
         "it knows the run again"
     );
     assert_same(&pair.anew(), &pair.page);

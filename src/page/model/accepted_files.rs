@@ -8,11 +8,11 @@ use crate::engine::settings::Settings;
 use klimb_text::words::say;
 
 /// Of exported numbers; `before` is what a file of the same name held.
-pub fn numbers(former: &ImportedRuns, before: Option<&ImportedRuns>) -> String {
-    let (file, runs, points) = (&former.file, former.trails.len(), former.points().count());
-    let settings = settings(&former.settings);
+pub fn numbers(imported: &ImportedRuns, before: Option<&ImportedRuns>) -> String {
+    let (file, runs, points) = (&imported.file, imported.trails.len(), imported.points().count());
+    let settings = settings(&imported.settings);
     match before {
-        Some(before) if before == former => say!("“{}” changes nothing: its runs are in the chart already.", file),
+        Some(before) if before == imported => say!("“{}” changes nothing: its runs are in the chart already.", file),
         Some(_) => say!(
             "“{}” is taken in, in the place of the earlier file of that name: exported numbers (runs: {}; points: {}; settings: {}). Its runs stand in the chart.",
             file,
@@ -142,15 +142,15 @@ mod tests {
         let mut state = State::new(Settings::default());
         let pairs = |is_same| Event::Loaded(Loaded::Pairs { count: 14, is_same });
         state.apply(pairs(false));
-        assert!(state.accepted_files.is_empty(), "nobody has chosen a file: these are the labels of this page");
-        state.submitted_files.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
+        assert!(state.files.accepted.is_empty(), "nobody has chosen a file: these are the labels of this page");
+        state.files.submitted.add(2, vec![(1, "m.safetensors".into()), (2, "p.jsonl".into())], Vec::new());
         state.apply(Event::Acknowledged(1));
         state.apply(Event::Loaded(Loaded::Model { stage: "dpo".into(), step: 120, is_same: false }));
         state.apply(Event::Acknowledged(2));
         state.apply(pairs(true));
         state.apply(pairs(true));
         assert_eq!(
-            state.accepted_files,
+            state.files.accepted,
             [
                 "“m.safetensors” is taken in, in the place of the SFT model: DPO, step 120. Everything is measured from it now, and training starts over.",
                 "“p.jsonl” holds the preference pairs that were there already (14). What learns from pairs starts over all the same."

@@ -23,9 +23,11 @@ impl Announcer {
     /// What is to be said at `now`, in seconds, if anything: after a step and when training rests, the newest numbers;
     /// while it goes on, those of a new point, unless something was said a moment ago.
     pub fn next(&mut self, state: &State, now: f64) -> Option<String> {
-        let (has_stepped, has_point) = (state.steps > self.steps, state.points.len() > self.points);
-        let (begins, rests) = (state.playing && !self.was_playing, self.was_playing && !state.playing);
-        (self.was_playing, self.steps, self.points) = (state.playing, state.steps, state.points.len());
+        let (has_stepped, has_point) = (state.training.steps > self.steps, state.results.points.len() > self.points);
+        let (begins, rests) =
+            (state.training.playing && !self.was_playing, self.was_playing && !state.training.playing);
+        (self.was_playing, self.steps, self.points) =
+            (state.training.playing, state.training.steps, state.results.points.len());
         if begins {
             self.at = None;
         }
@@ -34,7 +36,7 @@ impl Announcer {
             self.rested = Some(now);
         }
         let is_silent = self.at.is_none_or(|at| now - at >= SILENCE);
-        let is_due = if state.playing { has_point && is_silent } else { rests || (has_stepped && !is_late) };
+        let is_due = if state.training.playing { has_point && is_silent } else { rests || (has_stepped && !is_late) };
         if !is_due {
             return None;
         }
@@ -63,16 +65,16 @@ mod tests {
         step(&mut state, 1);
         assert_eq!(telling.next(&state, 1.0).as_deref(), Some("Newest: step 1 · loss, nats: 0.5000"));
         assert_eq!(telling.next(&state, 1.1), None);
-        state.playing = true;
+        state.training.playing = true;
         step(&mut state, 2);
         assert_eq!(telling.next(&state, 2.0), None, "training is told by its points");
-        state.points.push(point(1, "dpo", 2));
+        state.results.points.push(point(1, "dpo", 2));
         assert!(telling.next(&state, 2.5).is_some_and(|told| told.contains("step 2")));
-        state.points.push(point(1, "dpo", 3));
+        state.results.points.push(point(1, "dpo", 3));
         assert_eq!(telling.next(&state, 3.0), None, "too soon");
-        state.points.push(point(1, "dpo", 4));
+        state.results.points.push(point(1, "dpo", 4));
         assert!(telling.next(&state, 13.0).is_some());
-        state.playing = false;
+        state.training.playing = false;
         assert!(telling.next(&state, 13.1).is_some_and(|told| told.starts_with("Paused. Newest: step")));
         step(&mut state, 5);
         assert_eq!(telling.next(&state, 13.2), None, "it was under way");

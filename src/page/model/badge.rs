@@ -10,7 +10,7 @@ const PATIENCE: u32 = 8;
 
 /// What the badge says; `None` while the page knows nothing that `www/boot.js` would not.
 pub fn words(state: &State) -> Option<String> {
-    match (&state.fetching, &state.ready) {
+    match (&state.training.fetching, &state.training.ready) {
         (Some(fetching), _) => Some(on_its_way(*fetching)),
         (None, Some(ready)) => Some(machine(ready)),
         (None, None) if state.has_not_started() => {

@@ -49,7 +49,7 @@ pub enum Change {
     Failure,
     /// β under the finger.
     Beta,
-    /// Where she thinks π* will go.
+    /// Where the person thinks π* will go.
     Guess,
     /// How the curves are looked at.
     Curves,

@@ -139,7 +139,7 @@ impl Clinic {
     }
 
     /// That case and the settings that were in use before it.
-    pub fn lent(&self) -> Option<(&'static Case, Settings)> {
+    pub fn before(&self) -> Option<(&'static Case, Settings)> {
         self.running
     }
 
@@ -148,20 +148,20 @@ impl Clinic {
     /// # Panics
     /// If a case has a knob or a value that the engine's table does not take.
     pub fn run(&mut self, case: &'static Case, settings: Settings) -> Settings {
-        let former = self.cure(settings);
-        let mut settings = former;
+        let before = self.cure(settings);
+        let mut settings = before;
         for (name, value) in case.changes {
             settings.set_from_text(name, value).expect("a case is made of the table's knobs");
         }
-        self.running = Some((case, former));
+        self.running = Some((case, before));
         settings
     }
 
-    /// The settings with the former values of what the running case had changed; everything else stays.
+    /// The settings with the earlier values of what the running case had changed; everything else stays.
     pub fn cure(&mut self, mut settings: Settings) -> Settings {
-        if let Some((case, former)) = self.running.take() {
+        if let Some((case, before)) = self.running.take() {
             for knob in case.changes.iter().filter_map(|(name, _)| Knob::named(name)) {
-                knob.set(&mut settings, knob.value(&former)).expect("the value was in use before");
+                knob.set(&mut settings, knob.value(&before)).expect("the value was in use before");
             }
         }
         settings

@@ -23,7 +23,7 @@ pub fn kept(settings: Settings, focus: Stage) -> Kept {
     }
 }
 
-/// A page with three runs of DPO: on generated pairs, on a person's labels with another loss, and one that she has named.
+/// A page with three runs of DPO: on generated pairs, on a person's labels with another loss, and one that has a name of its own.
 pub fn runs() -> State {
     let settings = Settings { seed: 9, ..Settings::default() };
     let mut state = State::new(settings);
@@ -38,7 +38,7 @@ pub fn runs() -> State {
     taken_up(Command::LoadPreferences(Vec::new()), &[point(2, "dpo", 10)]);
     taken_up(Command::GeneratePreferences, &[point(3, "dpo", 10)]);
     let name = Some("Ada’s".into());
-    state.marks.insert(RunId { run: 3, method: Method::Dpo }, RunMark { hidden: false, name });
+    state.results.marks.insert(RunId { run: 3, method: Method::Dpo }, RunMark { hidden: false, name });
     state
 }
 

@@ -24,7 +24,7 @@ pub enum Guess {
     Answered {
         /// β before, and β asked about.
         betas: (f64, f64),
-        /// Her guess.
+        /// The guess.
         guess: Place,
     },
     /// Asked once, or declined: not again.
@@ -46,7 +46,7 @@ impl Guess {
         };
     }
 
-    /// The student's guess, if she was asked; refused where it lies outside of what there is.
+    /// The student's guess, if one was asked for; refused where it lies outside of what there is.
     pub fn place(&mut self, guess: Place) -> bool {
         let (kl, reward) = guess;
         match *self {

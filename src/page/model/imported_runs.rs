@@ -88,19 +88,19 @@ mod tests {
             state.apply(Event::Point(point(run, method, step)));
         }
         let text = export::json(&state, "2026-11-27");
-        let former = ImportedRuns::parse("friday.json", text.as_bytes()).unwrap();
-        assert_eq!((former.settings.as_str(), former.trails.len()), ("seed=9", 2), "the reference is no run");
-        assert_eq!(former.trails[0].label, "DPO, β 0.30, from friday.json");
-        assert!(former.trails.iter().all(|trail| !trail.live));
-        let steps: Vec<u64> = former.points().map(|point| point.step).collect();
+        let imported = ImportedRuns::parse("friday.json", text.as_bytes()).unwrap();
+        assert_eq!((imported.settings.as_str(), imported.trails.len()), ("seed=9", 2), "the reference is no run");
+        assert_eq!(imported.trails[0].label, "DPO, β 0.30, from friday.json");
+        assert!(imported.trails.iter().all(|trail| !trail.live));
+        let steps: Vec<u64> = imported.points().map(|point| point.step).collect();
         assert_eq!(steps, [10, 20, 10]);
     }
 
     #[test]
     fn runs_come_back_with_their_labels_settings_and_names() {
         let text = export::json(&crate::page::model::fixtures::runs(), "");
-        let former = ImportedRuns::parse("a.json", text.as_bytes()).expect("it was just written");
-        let labels: Vec<&str> = former.trails.iter().map(|trail| trail.label.as_str()).collect();
+        let imported = ImportedRuns::parse("a.json", text.as_bytes()).expect("it was just written");
+        let labels: Vec<&str> = imported.trails.iter().map(|trail| trail.label.as_str()).collect();
         assert_eq!(
             labels,
             [
@@ -111,8 +111,8 @@ mod tests {
         );
         // An earlier build wrote on a German page what it called the labels there.
         let german = text.replace("loaded pairs", "meine Labels, 20 % vertauscht");
-        let former = ImportedRuns::parse("a.json", german.as_bytes()).expect("it is read as before");
-        assert_eq!(former.trails[1].label, "DPO, β 0.30, loss ipo, my labels, 20 % flipped, from a.json");
+        let imported = ImportedRuns::parse("a.json", german.as_bytes()).expect("it is read as before");
+        assert_eq!(imported.trails[1].label, "DPO, β 0.30, loss ipo, my labels, 20 % flipped, from a.json");
     }
 
     #[test]

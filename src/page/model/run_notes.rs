@@ -150,8 +150,8 @@ impl RunSettings {
         self.revision
     }
 
-    /// Everything, to be kept: run, method, settings as an address has them, whether they have changed.
-    pub fn kept(&self) -> Vec<(u32, Method, String, bool)> {
+    /// Everything, to be saved: run, method, settings as an address has them, whether they have changed.
+    pub fn saved(&self) -> Vec<(u32, Method, String, bool)> {
         let runs = self.runs.iter();
         runs.map(|((run, method), (settings, changed))| (*run, *method, settings.to_query(), *changed)).collect()
     }
@@ -220,7 +220,7 @@ mod tests {
         notes.record(&point(0, "sft", 0));
         assert_eq!(notes.of(0, Method::Sft), None, "the reference is no run");
         let mut again = RunSettings::default();
-        for (run, method, settings, changed) in notes.kept() {
+        for (run, method, settings, changed) in notes.saved() {
             again.take_up(run, method, &settings, changed);
         }
         assert_eq!(again.runs, notes.runs);

@@ -167,9 +167,9 @@ mod tests {
         assert_eq!(handed.named(answer("preferences", "It.")), answer("preferences", "It."));
         handed.add(1, vec![(4, "lost.jsonl".into())], Vec::new());
         let mut state = State::new(Settings::default());
-        state.submitted_files = handed;
+        state.files.submitted = handed;
         state.rebuilt();
-        state.submitted_files.acknowledge(4);
-        assert_eq!(state.submitted_files.accept(), None, "nobody has read it");
+        state.files.submitted.acknowledge(4);
+        assert_eq!(state.files.submitted.accept(), None, "nobody has read it");
     }
 }

@@ -47,7 +47,7 @@ impl SweepState {
             self.own = Some(id.clone());
         }
         if run.number == 1 {
-            self.runs.retain(|former| former.method != id.method);
+            self.runs.retain(|earlier| earlier.method != id.method);
         }
         // One that was given back begins once more.
         if !self.has(&id) {

@@ -13,14 +13,14 @@ use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_text::message::Separator;
 use klimb_text::{ConfigError, Message, json};
 
-const LENT: &str = "klimb-lent";
+const TEMPORARY: &str = "klimb-lent";
 
-/// Keeps the settings in the address, and beside it which of them are only lent.
+/// Keeps the settings in the address, and beside it which of them are in use for a while only.
 pub fn write(state: &State) {
-    let lent = TemporarySettings::of(&state.clinic, &state.tour);
-    let lent = (!lent.is_nothing()).then(|| json::to_text(&lent));
-    // Where storage is forbidden, a reload takes what is lent for the person's own.
-    web_storage::write(web_storage::session(), LENT, lent.as_deref());
+    let temporary = state.lesson.temporary_settings();
+    let temporary = (!temporary.is_nothing()).then(|| json::to_text(&temporary));
+    // Where storage is forbidden, a reload takes these for the person's own.
+    web_storage::write(web_storage::session(), TEMPORARY, temporary.as_deref());
     if let Ok(history) = dom::window().history() {
         // A browser may refuse too many changes a minute; the next one brings the address up to date.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&below_host(state)));
@@ -40,7 +40,7 @@ pub fn link(state: &State) -> String {
 }
 
 fn below_host(state: &State) -> String {
-    let parts = [state.settings.to_query(), state.presentation.to_query()];
+    let parts = [state.training.settings.to_query(), state.lesson.presentation.to_query()];
     let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
     let location = dom::window().location();
     let (path, mut hash) = (location.pathname().unwrap_or_default(), location.hash().unwrap_or_default());
@@ -92,8 +92,8 @@ pub fn carry() {
     }
 }
 
-/// What was lent when this tab's page was left, if anything was.
-pub fn restore_lent() -> TemporarySettings {
-    let text = web_storage::read(web_storage::session(), LENT);
+/// The settings that were in use for a while when this tab's page was left.
+pub fn restore_temporary_settings() -> TemporarySettings {
+    let text = web_storage::read(web_storage::session(), TEMPORARY);
     text.and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The annotator's desk: a pair, two keys, and what became of her labels.
+//! The annotator's desk: a pair, two keys, and what became of the labels.
 
 use web_sys::Element;
 
@@ -17,8 +17,8 @@ const KEPT: &str = "klimb-labels";
 
 /// The labels that this tab kept when it was left.
 fn restore() -> annotator::Annotator {
-    let mut annotator = annotator::Annotator::kept(web_storage::read(web_storage::session(), KEPT).as_deref());
-    // The engine that is to come draws those anew: nothing is shown that would be taken away under her hands.
+    let mut annotator = annotator::Annotator::restored(web_storage::read(web_storage::session(), KEPT).as_deref());
+    // The engine that is to come draws those anew: nothing is shown that would be taken away under the person's hands.
     annotator.forget_unanswered();
     annotator
 }
@@ -59,7 +59,7 @@ const ACTIONS: &[Action<Annotator>] = &[
         answered(page);
     }),
     Action::click("save-labels", |_, page, _| {
-        page.state.export = Some(Export::Preferences(page.state.annotator.jsonl()));
+        page.state.files.export = Some(Export::Preferences(page.state.annotator.jsonl()));
         answered(page);
     }),
     Action::on(&[On::Input], "set-flips", |_, page, _| set_flips(page)),
@@ -122,16 +122,16 @@ fn answered(page: &mut Page) {
     draw(&page.state);
 }
 
-/// Trains on her labels what is in focus if it learns from pairs, and else DPO.
+/// Trains on the labels what is in focus if it learns from pairs, and else DPO.
 fn train(page: &mut Page) {
     if !page.state.annotator.is_trainable() {
         return;
     }
-    let lines = page.state.annotator.jsonl_with_flips(page.state.settings.seed);
+    let lines = page.state.annotator.jsonl_with_flips(page.state.training.settings.seed);
     let source = page.state.annotator.source();
-    page.state.pair_names.announce(source);
+    page.state.results.pair_names.announce(source);
     page.request(Command::LoadPreferences(lines.into_bytes()));
-    if !Stage::learned_from_pairs().contains(&page.state.focused) {
+    if !Stage::learned_from_pairs().contains(&page.state.training.focused) {
         page.request(Command::Focus(Stage::Dpo));
     }
     page.request(Command::Play);
@@ -140,7 +140,7 @@ fn train(page: &mut Page) {
 /// Writes the section.
 fn draw(state: &State) {
     let annotator = &state.annotator;
-    let is_ready = state.ready.is_some();
+    let is_ready = state.training.ready.is_some();
     dom::flag("annotator-begin", "disabled", !is_ready);
     dom::flag("annotator-start", "hidden", annotator.has_begun());
     dom::flag("annotator-desk", "hidden", !annotator.has_begun());
@@ -191,12 +191,12 @@ fn as_read(completion: &SampledCompletion) -> String {
 
 fn draw_outcome(state: &State) {
     let annotator = &state.annotator;
-    dom::set_text("annotator-summary", &annotator.summary(state.settings.pairs));
-    let flipped = annotator.flipped(state.settings.seed);
+    dom::set_text("annotator-summary", &annotator.summary(state.training.settings.pairs));
+    let flipped = annotator.flipped(state.training.settings.seed);
     let turned = flipped.iter().filter(|it| **it).count();
     dom::set_text("annotator-flips-value", &say!("{} %, {} of {}", annotator.flips(), turned, flipped.len()));
-    let are_loaded = state.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
-    dom::flag("annotator-train", "disabled", state.ready.is_none());
+    let are_loaded = state.training.stage(Stage::Pairs).is_some_and(|pairs| pairs.origin == Origin::Loaded);
+    dom::flag("annotator-train", "disabled", state.training.ready.is_none());
     dom::flag("annotator-more", "disabled", !annotator.is_done());
     dom::flag("annotator-generated", "disabled", !are_loaded);
     dom::set_text("annotator-training", &training(state));
@@ -209,11 +209,12 @@ fn draw_outcome(state: &State) {
 
 /// What the engine trains on, and how its runs are called.
 fn training(state: &State) -> String {
-    match state.pair_names.now() {
+    match state.results.pair_names.now() {
         Some(source) => {
-            let newest = state.points.iter().rev().find(|point| state.pair_names.of(point) == Some(source));
+            let newest =
+                state.results.points.iter().rev().find(|point| state.results.pair_names.of(point) == Some(source));
             let seen = newest.map_or_else(String::new, |point| {
-                say!(" On the chart they are called “{}”.", run_name(point, &state.pair_names))
+                say!(" On the chart they are called “{}”.", run_name(point, &state.results.pair_names))
             });
             say!(
                 "What learns from pairs now learns from {}; its points are measured by the oracle’s gold reward like all others.{}",

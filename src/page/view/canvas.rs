@@ -31,7 +31,7 @@ pub struct SurfaceError(String);
 
 type Outcome = Result<(), DrawingErrorKind<SurfaceError>>;
 
-fn told<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
+fn described<E: std::error::Error + Send + Sync>(outcome: Result<(), DrawingErrorKind<E>>) -> Outcome {
     outcome.map_err(|error| {
         refused(match error {
             DrawingErrorKind::DrawingError(error) => error.to_string(),
@@ -50,8 +50,8 @@ fn refused(text: String) -> DrawingErrorKind<SurfaceError> {
 macro_rules! on {
     ($surface:expr, $inner:ident => $call:expr) => {
         match &mut $surface.inner {
-            Inner::Canvas($inner) => told($call),
-            Inner::Svg($inner) => told($call),
+            Inner::Canvas($inner) => described($call),
+            Inner::Svg($inner) => described($call),
         }
     };
 }

@@ -77,8 +77,8 @@ fn build() {
 
 /// Starts the case's stage over with its settings and plays it.
 pub fn start(page: &mut Page, case: &'static Case) {
-    let settings = page.state.settings;
-    let settings = page.state.clinic.run(case, settings);
+    let settings = page.state.training.settings;
+    let settings = page.state.lesson.clinic.run(case, settings);
     page.request(Command::Pause);
     page.request(Command::Configure(settings));
     page.request(Command::Focus(case.stage));
@@ -86,20 +86,20 @@ pub fn start(page: &mut Page, case: &'static Case) {
     dom::set_text("said", &say!("Running: {}.", say(case.title)));
 }
 
-/// Gives the former settings back and plays the same stage from the start.
+/// Gives the earlier settings back and plays the same stage from the start.
 fn cure(page: &mut Page) {
-    let Some(case) = page.state.clinic.running() else { return };
+    let Some(case) = page.state.lesson.clinic.running() else { return };
     restore(page);
     page.request(Command::Focus(case.stage));
     play_anew(page);
     dom::set_text("said", say("The former settings are back, and it plays from the start."));
 }
 
-/// Gives the former settings back and rests.
+/// Gives the earlier settings back and rests.
 pub fn restore(page: &mut Page) {
-    if page.state.clinic.running().is_some() {
-        let settings = page.state.settings;
-        let settings = page.state.clinic.cure(settings);
+    if page.state.lesson.clinic.running().is_some() {
+        let settings = page.state.training.settings;
+        let settings = page.state.lesson.clinic.cure(settings);
         page.request(Command::Pause);
         page.request(Command::Configure(settings));
         address::write(&page.state);
@@ -114,9 +114,9 @@ fn play_anew(page: &mut Page) {
 
 /// Says which case is running.
 fn draw(state: &State) {
-    let running = state.clinic.running();
+    let running = state.lesson.clinic.running();
     for case in &CASES {
-        dom::flag(&format!("run-{}", case.id), "disabled", state.ready.is_none());
+        dom::flag(&format!("run-{}", case.id), "disabled", state.training.ready.is_none());
         dom::flag(&format!("cure-{}", case.id), "disabled", running != Some(case));
     }
     let words = running.map_or_else(String::new, |case| {

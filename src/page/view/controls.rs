@@ -25,12 +25,12 @@ pub struct Controls;
 
 const ACTIONS: &[Action<Controls>] = &[
     Action::click("play", |_, page, _| play(page)),
-    Action::click("step", |_, page, _| page.request(Command::Step(page.state.focused))),
+    Action::click("step", |_, page, _| page.request(Command::Step(page.state.training.focused))),
     Action::click("reset", |_, page, _| page.request(Command::Reset)),
     Action::change("set-pace", |_, page, _| page.request(Command::SetPace(json::number(&dom::select("pace").value())))),
     Action::change("change-setup", |_, page, act| change(page, &act.value)),
     Action::click("draw-seed", |_, page, _| {
-        page.state.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
+        page.state.training.settings.seed = Generator::new(js_sys::Date::now() as u64, "dice").below(10_000) as u32;
         settle(page);
     }),
     Action::on(&[On::Input], "beta", |_, page, _| drag_beta(page, dom::input("beta").value_as_number())),
@@ -38,7 +38,7 @@ const ACTIONS: &[Action<Controls>] = &[
     Action::click("beta-by", |_, page, act| {
         // By a key, in steps of the slider.
         let by = json::number(&act.value).unwrap_or_default();
-        drag_beta(page, beta::position(page.state.dragged_beta).round() + by);
+        drag_beta(page, beta::position(page.state.training.dragged_beta).round() + by);
         release_beta(page);
     }),
     Action::click("copy-link", |_, page, _| share(page)),
@@ -46,8 +46,8 @@ const ACTIONS: &[Action<Controls>] = &[
     Action::click("switch-theme", |_, page, _| toggle_theme(page)),
     Action::click("show-keys", |_, _, _| show_keys()),
     Action::change("set-single-keys", |_, page, _| {
-        page.state.single_keys = dom::input("single-keys").checked();
-        remember(SINGLE_KEYS, if page.state.single_keys { "on" } else { "off" });
+        page.single_keys = dom::input("single-keys").checked();
+        remember(SINGLE_KEYS, if page.single_keys { "on" } else { "off" });
     }),
 ];
 
@@ -59,8 +59,8 @@ impl View for Controls {
 
     fn build(&mut self, page: &mut Page) {
         restore_theme();
-        page.state.guess = restore_guess();
-        page.state.single_keys = restore_single_keys();
+        page.state.frontier.guess = restore_guess();
+        page.single_keys = restore_single_keys();
     }
 
     fn draw(&mut self, page: &mut Page) {
@@ -74,31 +74,31 @@ impl View for Controls {
 
 /// Plays or pauses.
 fn play(page: &mut Page) {
-    page.request(if page.state.playing { Command::Pause } else { Command::Play });
+    page.request(if page.state.training.playing { Command::Pause } else { Command::Play });
 }
 
 /// Moves the slider without training: only π*'s marker and the labels follow.
 fn drag_beta(page: &mut Page, position: f64) {
-    let (from, to) = (page.state.dragged_beta, beta::at_position(position));
-    let asked = page.state.guess;
-    page.state.guess.moved(from, to, !page.state.optimum.is_empty());
-    if asked == Guess::Unasked && page.state.guess != asked {
+    let (from, to) = (page.state.training.dragged_beta, beta::at_position(position));
+    let asked = page.state.frontier.guess;
+    page.state.frontier.guess.moved(from, to, !page.state.results.optimum.is_empty());
+    if asked == Guess::Unasked && page.state.frontier.guess != asked {
         remember(GUESSED, "asked");
     }
-    page.state.dragged_beta = to;
+    page.state.training.dragged_beta = to;
     page.state.mark(Change::Beta);
 }
 
 /// Sends β, which is under the finger no longer.
 fn release_beta(page: &mut Page) {
-    if page.state.dragged_beta != page.state.settings.beta {
-        page.request(Command::SetBeta(page.state.dragged_beta));
+    if page.state.training.dragged_beta != page.state.training.settings.beta {
+        page.request(Command::SetBeta(page.state.training.dragged_beta));
         address::write(&page.state);
     }
 }
 
 fn change(page: &mut Page, id: &str) {
-    let settings = &mut page.state.settings;
+    let settings = &mut page.state.training.settings;
     let outcome = match id {
         "seed" => settings.set_from_text("seed", dom::input("seed").value().trim()),
         name => settings.set_from_text(name, &dom::select(name).value()),
@@ -123,7 +123,7 @@ fn refuse(page: &mut Page, error: &ConfigError) {
 fn move_over(page: &mut Page) {
     address::write(&page.state);
     if page.is_engine_there {
-        page.request(Command::MoveTo(page.state.settings));
+        page.request(Command::MoveTo(page.state.training.settings));
     } else {
         page.rebuild();
     }
@@ -205,15 +205,16 @@ fn toggle_theme(page: &mut Page) {
 
 /// Writes the bar, the slider and the badge.
 fn draw(state: &State) {
-    let ready = state.ready.is_some();
-    let trainable = ready && state.stage(state.focused).is_some_and(|stage| stage.state != StageState::Waiting);
-    dom::set_text("play", if state.playing { say("Pause") } else { say("Play") });
+    let ready = state.training.ready.is_some();
+    let trainable =
+        ready && state.training.stage(state.training.focused).is_some_and(|stage| stage.state != StageState::Waiting);
+    dom::set_text("play", if state.training.playing { say("Pause") } else { say("Play") });
     dom::flag("play", "disabled", !ready);
-    dom::flag("step", "disabled", !trainable || state.playing);
+    dom::flag("step", "disabled", !trainable || state.training.playing);
     for id in ["reset", "load-sft"] {
         dom::flag(id, "disabled", !ready);
     }
-    let pairs = state.stage(Stage::Pairs);
+    let pairs = state.training.stage(Stage::Pairs);
     let are_loaded = pairs.is_some_and(|pairs| pairs.origin == Origin::Loaded);
     dom::flag("save-pairs", "disabled", !(are_loaded || pairs.is_some_and(|pairs| pairs.steps > 0)));
     dom::flag("generate-pairs", "disabled", !are_loaded);
@@ -226,17 +227,17 @@ fn draw(state: &State) {
             StageKind::Sft => Some(ready),
             StageKind::Base | StageKind::Pairs | StageKind::BestOfN => None,
         };
-        if let Some(is_there) = state.stage(stage).and_then(is_there) {
+        if let Some(is_there) = state.training.stage(stage).and_then(is_there) {
             dom::flag(&format!("save-{}", stage.id()), "disabled", !is_there);
         }
     }
-    dom::write_unless_focused("seed", &state.settings.seed.to_string());
+    dom::write_unless_focused("seed", &state.training.settings.seed.to_string());
     for id in ["backend", "width", "breadth"] {
-        dom::select(id).set_value(&settings::text(id, &state.settings));
+        dom::select(id).set_value(&settings::text(id, &state.training.settings));
     }
     let slider = dom::input("beta");
-    slider.set_value(&beta::position(state.dragged_beta).round().to_string());
-    let value = format::beta(state.dragged_beta);
+    slider.set_value(&beta::position(state.training.dragged_beta).round().to_string());
+    let value = format::beta(state.training.dragged_beta);
     dom::set_attribute(&slider, "aria-valuetext", Some(&format!("β {value}")));
     dom::set_text("beta-value", &value);
     // Until there is something to say, www/boot.js says how far the start is.

@@ -51,17 +51,20 @@ fn save_text(page: &mut Page, which: &str) {
     let (what, ending, text) = match which {
         "csv" => ("run".to_owned(), "csv", export::csv(state, &date)),
         "json" => ("run".to_owned(), "json", export::json(state, &date)),
-        _ => (format!("{}-trl", state.focused.id()), "py", export::script(state)),
+        _ => (format!("{}-trl", state.training.focused.id()), "py", export::script(state)),
     };
     let name = export::file_name(state, &what, ending);
-    page.state.export = Some(Export::Document { name, text });
+    page.state.files.export = Some(Export::Document { name, text });
 }
 
 /// Saves the chart of that name as SVG, or else as PNG.
 fn save_chart(page: &mut Page, chart: &str, as_svg: bool) {
     let ending = if as_svg { "svg" } else { "png" };
-    let what =
-        if curves::IDS.contains(&chart) { format!("{}-{chart}", page.state.focused.id()) } else { chart.to_owned() };
+    let what = if curves::IDS.contains(&chart) {
+        format!("{}-{chart}", page.state.training.focused.id())
+    } else {
+        chart.to_owned()
+    };
     let name = export::file_name(&page.state, &what, ending);
     let Ok(canvas) = dom::make("canvas", "", "").dyn_into::<HtmlCanvasElement>() else { return };
     canvas.set_width(SIZE.0 * SHARPNESS);
@@ -83,7 +86,7 @@ fn look(scale: u32) -> ChartStyle<'static> {
 fn svg(page: &mut Page, chart: &str, name: String, canvas: &HtmlCanvasElement) -> Result<(), ChartError> {
     let mut text = String::new();
     paint(&page.state, chart, &Surface::svg(&mut text, SIZE, canvas).into_drawing_area(), &look(1))?;
-    page.state.export = Some(Export::Document { name, text });
+    page.state.files.export = Some(Export::Document { name, text });
     Ok(())
 }
 

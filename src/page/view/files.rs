@@ -18,7 +18,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
         (_, Some(reason)) => Content::Unreadable(reason),
         _ => Content::Bytes(it.unchecked_into::<Uint8Array>().to_vec()),
     };
-    page.state.accepted_files.clear();
+    page.state.files.accepted.clear();
     page.state.mark(Change::Notices);
     if names.is_empty() {
         return page.state.apply(Event::Failure(no_file()));
@@ -48,7 +48,7 @@ pub fn take(page: &mut Page, names: Vec<String>, contents: Array) {
             Err(reason) => problems.push(refused(&name, reason)),
         }
     }
-    if let Some(failure) = page.state.submitted_files.add(taken, waiting, problems) {
+    if let Some(failure) = page.state.files.submitted.add(taken, waiting, problems) {
         page.state.apply(Event::Failure(failure));
     }
 }

@@ -25,7 +25,7 @@ pub fn held() -> Option<Held> {
     let element = dom::document().active_element().filter(|it| it.tag_name() != "BODY");
     let waiting = dom::document().query_selector(BUTTONS_OF_TRAINING).ok().flatten();
     if let Some(group) = waiting.filter(|it| it.has_attribute("tabindex") && Some(it) != element.as_ref()) {
-        // Whoever went on by herself is not waiting, and a click beside the buttons must not begin it again.
+        // Whoever has gone on is not waiting, and a click beside the buttons must not begin it again.
         dom::set_attribute(&group, "tabindex", None);
     }
     let element = element?;

@@ -53,7 +53,7 @@ const ACTIONS: &[Action<Frontier>] = &[
         guess(page, (number("guess-kl"), number("guess-reward")));
     }),
     Action::click("skip-guess", |_, page, _| {
-        page.state.guess = Guess::Over;
+        page.state.frontier.guess = Guess::Over;
         page.state.mark(Change::Guess);
     }),
     Action::change("show-recorded", |_, page, _| show_recorded(page)),
@@ -71,7 +71,7 @@ impl View for Frontier {
 
     fn draw(&mut self, page: &mut Page) {
         let state = &mut page.state;
-        write_target(&target(state), state.optimum_origin);
+        write_target(&target(state), state.results.optimum_origin);
         self.write_guess(state);
         dom::set_text("frontier-summary", &readout(state, &trails(state)));
         self.write_table(state);
@@ -86,8 +86,8 @@ impl View for Frontier {
 
 /// Shows the recorded runs that were chosen, and the paper's curves if they are wanted.
 fn show_recorded(page: &mut Page) {
-    page.state.recorded.shows_read_off = dom::input("read-off").checked();
-    page.state.recorded.show(Ghosts::named(&dom::select("recorded").value()));
+    page.state.others.recorded.shows_read_off = dom::input("read-off").checked();
+    page.state.others.recorded.show(Ghosts::named(&dom::select("recorded").value()));
     page.state.mark(Change::Recorded);
 }
 
@@ -96,7 +96,7 @@ fn draw(state: &mut State) -> Option<Frame> {
     if !state.has_a_chart() {
         return None;
     }
-    match chart::draw("frontier", true, &|area, look| paint(state, state.selected, area, look).map(Some)) {
+    match chart::draw("frontier", true, &|area, look| paint(state, state.frontier.selected, area, look).map(Some)) {
         Ok(frame) => {
             if frame.is_some() {
                 dom::flag("recorded-figure", "hidden", true);
@@ -118,17 +118,17 @@ pub fn paint<DB: DrawingBackend>(
     look: &ChartStyle,
 ) -> Result<Frame, ChartError> {
     let target = target(state);
-    let label = say!("π* at β {}", format::beta(state.dragged_beta));
+    let label = say!("π* at β {}", format::beta(state.training.dragged_beta));
     let chart = FrontierChart {
-        ghosts: state.recorded.ghosts(),
-        read_off: &state.recorded.read_off(),
+        ghosts: state.others.recorded.ghosts(),
+        read_off: &state.others.recorded.read_off(),
         trails: &trails(state),
-        optimum: &state.optimum,
+        optimum: &state.results.optimum,
         aims: &[],
         target: target.map(|point| (point, label.as_str())),
         selected,
-        guess: state.guess.placed().map(|place| (place, say("your guess"))),
-        empty: if state.ready.is_some() { say("Press Play: the first point lands in seconds") } else { "" },
+        guess: state.frontier.guess.placed().map(|place| (place, say("your guess"))),
+        empty: if state.training.ready.is_some() { say("Press Play: the first point lands in seconds") } else { "" },
     };
     chart.draw(area, look)
 }
@@ -136,15 +136,13 @@ pub fn paint<DB: DrawingBackend>(
 /// The runs that are shown, behind them those out of files, and, by number, those of others' receipts.
 fn trails(state: &State) -> Vec<Trail> {
     let own = state.shown().into_iter().map(|(_, trail)| trail);
-    let former = state.imported_runs.iter().flat_map(|file| file.trails.clone());
-    own.chain(former)
-        .chain(state.receipts.iter().enumerate().flat_map(|(whose, receipt)| receipt.trails(whose)))
-        .collect()
+    own.chain(state.others.trails()).collect()
 }
 
 /// The optimum at the slider's β, unless the student is still guessing where it is.
 fn target(state: &State) -> Option<OptimumPoint> {
-    beta::optimum_at(&state.optimum, state.dragged_beta).filter(|_| !state.guess.hides_the_answer())
+    beta::optimum_at(&state.results.optimum, state.training.dragged_beta)
+        .filter(|_| !state.frontier.guess.hides_the_answer())
 }
 
 fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
@@ -164,7 +162,7 @@ fn write_target(target: &Option<OptimumPoint>, origin: Origin) {
 
 impl Frontier {
     fn write_guess(&mut self, state: &State) {
-        let (question, answer) = (state.guess.question(), state.guess.answer(&state.optimum));
+        let (question, answer) = (state.frontier.guess.question(), state.frontier.guess.answer(&state.results.optimum));
         if let Some(question) = &question {
             // Told once: it changes with every move of the slider, which tells its own.
             if !self.is_guess_asked {
@@ -181,25 +179,25 @@ impl Frontier {
     fn write_table(&mut self, state: &State) {
         let body = dom::element("frontier-rows");
         // Another run may give all of its method other names.
-        let as_of = Some((state.removals, state.pair_names.revision().to_string()));
+        let as_of = Some((state.results.removals, state.results.pair_names.revision().to_string()));
         if self.rows_as_of != as_of {
             (self.rows_as_of, self.rows) = (as_of, 0);
             dom::clear(&body);
         }
-        for point in &state.points[self.rows.min(state.points.len())..] {
-            dom::append(&body, &[&row(&table_name(point, &state.pair_names), &point.point, false)]);
+        for point in &state.results.points[self.rows.min(state.results.points.len())..] {
+            dom::append(&body, &[&row(&table_name(point, &state.results.pair_names), &point.point, false)]);
         }
-        self.rows = self.rows.max(state.points.len());
+        self.rows = self.rows.max(state.results.points.len());
     }
 
     /// What stands behind the student's runs: a sentence, and the last point of every recorded run as a row. The rows are
     /// written anew only when others are shown.
     fn write_recorded(&mut self, state: &State) {
-        let width = state.ready.as_ref().map(|ready| ready.width);
-        dom::set_text("recorded-summary", &state.recorded.sentence(width));
+        let width = state.training.ready.as_ref().map(|ready| ready.width);
+        dom::set_text("recorded-summary", &state.others.recorded.sentence(width));
         let body = dom::element("recorded-rows");
-        let ghosts = state.recorded.ghosts();
-        let as_of = format!("{:?} {}", state.recorded.shown, ghosts.len());
+        let ghosts = state.others.recorded.ghosts();
+        let as_of = format!("{:?} {}", state.others.recorded.shown, ghosts.len());
         if self.recorded_as_of == as_of {
             return;
         }
@@ -230,7 +228,7 @@ impl Frontier {
 
     /// Places the guess where the chart was clicked; whether one was asked for.
     fn guess_at(&self, page: &mut Page, act: &Act) -> bool {
-        let frame = self.frame.as_ref().filter(|_| page.state.guess.hides_the_answer());
+        let frame = self.frame.as_ref().filter(|_| page.state.frontier.guess.hides_the_answer());
         let (Some(frame), Some(pointer)) = (frame, act.pointer()) else { return false };
         let scale = dom::sharpness();
         let (kl, reward) = frame.value(f64::from(pointer.offset_x()) * scale, f64::from(pointer.offset_y()) * scale);
@@ -253,13 +251,13 @@ fn sentence(name: &str, point: &FrontierPoint) -> String {
 
 /// What is pointed at, or else the newest point, in numbers.
 fn readout(state: &State, trails: &[Trail]) -> String {
-    let pointed = state.selected.and_then(|(trail, point)| {
+    let pointed = state.frontier.selected.and_then(|(trail, point)| {
         let trail = trails.get(trail)?;
         Some(sentence(&trail.label, trail.points.get(point)?))
     });
     let newest = || {
-        let point = state.latest()?;
-        Some(say!("Newest: {}", sentence(&run_name(point, &state.pair_names), &point.point)))
+        let point = state.results.latest()?;
+        Some(say!("Newest: {}", sentence(&run_name(point, &state.results.pair_names), &point.point)))
     };
     pointed.or_else(newest).unwrap_or_else(|| say("No point yet. Press Play.").into())
 }
@@ -285,15 +283,15 @@ fn row(name: &str, p: &FrontierPoint, recorded: bool) -> Element {
 
 /// Points at a trail's point, or at none.
 pub fn select(page: &mut Page, selected: Option<(usize, usize)>) {
-    if page.state.selected != selected {
-        page.state.selected = selected;
+    if page.state.frontier.selected != selected {
+        page.state.frontier.selected = selected;
         page.state.mark(Change::Shown);
     }
 }
 
 /// Takes the guess.
 fn guess(page: &mut Page, place: Place) {
-    if page.state.guess.place(place) {
+    if page.state.frontier.guess.place(place) {
         dom::set_text("guess-error", "");
         page.state.mark(Change::Guess);
     } else {
@@ -309,7 +307,7 @@ pub fn walk(page: &mut Page, by: isize) {
         .enumerate()
         .flat_map(|(trail, it)| (0..it.points.len()).map(move |point| (trail, point)))
         .collect();
-    let now = page.state.selected.and_then(|selected| all.iter().position(|which| *which == selected));
+    let now = page.state.frontier.selected.and_then(|selected| all.iter().position(|which| *which == selected));
     let next = match now {
         Some(now) => now.saturating_add_signed(by).min(all.len().saturating_sub(1)),
         None => all.len().saturating_sub(1),
@@ -321,13 +319,13 @@ pub fn walk(page: &mut Page, by: isize) {
 /// Opens the point that is pointed at.
 pub fn open_selected(page: &mut Page) {
     let shown = page.state.shown();
-    let selected = page.state.selected.and_then(|(trail, point)| {
+    let selected = page.state.frontier.selected.and_then(|(trail, point)| {
         let (id, trail) = shown.get(trail)?;
         Some((id, trail.points.get(point)?))
     });
     if let Some((id, point)) = selected {
-        if let Some(moment) = page.state.open(id, point) {
-            page.request(Command::Open(moment));
+        if let Some(policy) = page.state.open(id, point) {
+            page.request(Command::Open(policy));
         }
         page.focus_when_drawn = Some("opened-title");
     }

@@ -1,4 +1,4 @@
-//! Takes former runs into the chart, and says what came of it.
+//! Takes runs out of files into the chart, and says what came of it.
 
 use super::action::run;
 use super::{Act, Action, Page, View, dom};
@@ -10,7 +10,7 @@ use klimb_text::Message;
 pub struct ImportedRuns;
 
 const ACTIONS: &[Action<ImportedRuns>] = &[Action::click("clear-imported-runs", |_, page, _| {
-    page.state.imported_runs.clear();
+    page.state.others.imported.clear();
     dom::set_text("former-said", "");
     show(page);
 })];
@@ -37,23 +37,23 @@ impl View for ImportedRuns {
 /// # Errors
 /// Why it cannot be used, as a clause; nothing is replaced.
 pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), Message> {
-    let former = imported_runs::ImportedRuns::parse(file, bytes)?;
-    let before = page.state.imported_runs.iter().find(|other| other.file == former.file);
-    let said = accepted_files::numbers(&former, before);
-    page.state.accepted_files.push(said);
+    let imported = imported_runs::ImportedRuns::parse(file, bytes)?;
+    let before = page.state.others.imported.iter().find(|other| other.file == imported.file);
+    let said = accepted_files::numbers(&imported, before);
+    page.state.files.accepted.push(said);
     dom::set_text(
         "former-said",
-        &say!("In the chart now: {} runs with {} points.", former.trails.len(), former.points().count()),
+        &say!("In the chart now: {} runs with {} points.", imported.trails.len(), imported.points().count()),
     );
     dom::set_text("former-address", &say!("open the settings of {}", file));
-    dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", former.settings)));
-    page.state.imported_runs.retain(|other| other.file != former.file);
-    page.state.imported_runs.push(former);
+    dom::set_attribute(&dom::element("former-address"), "href", Some(&format!("?{}", imported.settings)));
+    page.state.others.imported.retain(|other| other.file != imported.file);
+    page.state.others.imported.push(imported);
     show(page);
     Ok(())
 }
 
 fn show(page: &mut Page) {
-    dom::flag("former", "hidden", page.state.imported_runs.is_empty());
+    dom::flag("former", "hidden", page.state.others.imported.is_empty());
     page.state.mark(Change::Shown);
 }

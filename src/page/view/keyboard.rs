@@ -33,7 +33,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) -> Pressed {
         return Pressed::Done;
     }
     let is_single = event.key().chars().count() == 1;
-    if is_single && !page.state.single_keys {
+    if is_single && !page.single_keys {
         return Pressed::Nothing;
     }
     let act = |name: &str, value: &str| Pressed::Act(Act::of_key(name, value));
@@ -49,7 +49,7 @@ pub fn press(page: &mut Page, event: &KeyboardEvent) -> Pressed {
         " " => return act("play", ""),
         "." => return act("step", ""),
         "r" => return act("reset", ""),
-        "u" if page.state.undoable => return act("undo", ""),
+        "u" if page.state.undo().is_some() => return act("undo", ""),
         "?" => return act("show-keys", ""),
         digit if presentation::go(digit) => {}
         "ArrowLeft" if on_chart => frontier::walk(page, -1),

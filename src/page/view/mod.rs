@@ -75,7 +75,7 @@ fn all() -> Vec<Box<dyn View>> {
         Box::new(curves::Curves::default()),
         Box::new(samples::Samples),
         Box::new(annotator::Annotator),
-        Box::new(inside::Inside),
+        Box::new(inside::Inside::default()),
         Box::new(numbers::Numbers),
         Box::new(studies::Studies),
         Box::new(notices::Notices::default()),

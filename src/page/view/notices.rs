@@ -53,7 +53,7 @@ const ACTIONS: &[Action<Notices>] = &[
         page.state.mark(Change::Notices);
     }),
     Action::click("dismiss-accepted", |_, page, _| {
-        page.state.accepted_files.clear();
+        page.state.files.accepted.clear();
         page.state.mark(Change::Notices);
     }),
 ];
@@ -66,7 +66,7 @@ impl View for Notices {
     fn draw(&mut self, page: &mut Page) {
         let state = &page.state;
         draw_progress(state);
-        self.draw_accepted(&state.accepted_files);
+        self.draw_accepted(&state.files.accepted);
         self.draw_saved(&state.keeping);
         self.draw_undo(state);
         dom::flag("failure", "hidden", state.failure.is_none());
@@ -96,7 +96,7 @@ fn undo(page: &mut Page) {
 /// Writes how far the longer works are.
 fn draw_progress(state: &State) {
     // What trains or measures on the pipeline's behalf is told before an experiment beside it.
-    let shown = state.works.values().find(|it| it.work != Work::Sweep);
+    let shown = state.training.works.values().find(|it| it.work != Work::Sweep);
     dom::flag("work", "hidden", shown.is_none());
     if let Some(progress) = shown {
         let label = match progress.work {

@@ -31,7 +31,7 @@ const RECENT: usize = 128;
 
 /// Writes the numbers of the newest point and of the last optimiser step.
 fn draw(state: &State) {
-    if let Some(latest) = state.latest() {
+    if let Some(latest) = state.results.latest() {
         let p = &latest.point;
         large("number-reward", &format::fixed(p.gold_reward, 2), &half_width(p.gold_reward_half_width, ""));
         large("number-kl", &format::fixed(p.kl_per_sequence, 2), &half_width(p.kl_half_width, say(" nats")));
@@ -41,7 +41,7 @@ fn draw(state: &State) {
     let list = dom::element("other-numbers");
     dom::clear(&list);
     // Not every row has every number: a rollout's stand in the row of its first update.
-    let rows = state.metrics.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    let rows = state.records.metrics.get(&state.training.focused).map_or(&[][..], Vec::as_slice);
     let mut newest: BTreeMap<&str, f64> = BTreeMap::default();
     for row in &rows[rows.len().saturating_sub(RECENT)..] {
         newest.extend(row.values.iter().map(|(name, value)| (name.as_str(), *value)));

@@ -29,6 +29,8 @@ pub struct Page {
     pub(super) state: State,
     /// What gets the focus as soon as it is drawn.
     pub(super) focus_when_drawn: Option<&'static str>,
+    /// Whether single keys are obeyed.
+    pub(super) single_keys: bool,
     pace: Pace,
     is_hidden: bool,
     announcer: Announcer,
@@ -41,8 +43,8 @@ pub struct Page {
     pub(super) is_engine_there: bool,
     pub(super) sweep_workers: SweepWorkers,
     pub(super) workers: Workers,
-    /// Whether settings are only lent, so that the address asks for others than the person's own.
-    is_address_lent: bool,
+    /// Whether the address asks for settings of a while, and not for the person's own.
+    is_address_temporary: bool,
 }
 
 impl Page {
@@ -53,15 +55,16 @@ impl Page {
         words::speak(Object::entries(words).iter().filter_map(text_of_entry).collect());
         let (presentation, problems, rest) = Presentation::from_query(&address::query());
         let (settings, errors) = Settings::from_parts(&rest);
-        let (own, clinic) = address::restore_lent().reloaded(settings);
+        let (own, clinic) = address::restore_temporary_settings().reloaded(settings);
         let mut state = if is_anew { State::anew(own) } else { State::new(own) };
-        state.clinic = clinic;
+        state.lesson.clinic = clinic;
         presentation::show(&presentation);
-        state.presentation = presentation;
+        state.lesson.presentation = presentation;
         address::blame(&mut state, &problems, &errors);
         Self {
             state,
             focus_when_drawn: None,
+            single_keys: true,
             pace: Pace::default(),
             is_hidden: false,
             announcer: Announcer::default(),
@@ -72,14 +75,14 @@ impl Page {
             is_engine_there: false,
             sweep_workers: SweepWorkers::default(),
             workers: Workers::new(spawn),
-            is_address_lent: own != settings && !is_anew,
+            is_address_temporary: own != settings && !is_anew,
         }
     }
 
     /// Lets the address ask for the person's own settings, and the links to other languages for the same.
     pub fn write_own_address(&mut self) {
         address::carry();
-        if std::mem::take(&mut self.is_address_lent) {
+        if std::mem::take(&mut self.is_address_temporary) {
             address::write(&self.state);
         }
     }
@@ -101,7 +104,7 @@ impl Page {
 
     /// Takes up a batch of the worker's events.
     pub fn receive(&mut self, message: JsValue) {
-        let before = self.state.settings;
+        let before = self.state.training.settings;
         match wire::decode::<Vec<Event>>(message) {
             Ok(events) => {
                 for event in events {
@@ -117,7 +120,7 @@ impl Page {
         self.keep_workers_in_step();
         tour::watch(self);
         self.draw_pairs();
-        if self.state.settings != before {
+        if self.state.training.settings != before {
             // A choice was taken back: the address must not ask for it again.
             address::write(&self.state);
         }
@@ -143,13 +146,13 @@ impl Page {
 
     /// The tab was hidden, or came back into sight.
     pub fn turned(&mut self, hidden: bool) {
-        let (now, steps) = (js_sys::Date::now() / 1000.0, self.state.steps);
+        let (now, steps) = (js_sys::Date::now() / 1000.0, self.state.training.steps);
         self.is_hidden = hidden;
         if hidden {
             // It may be the last that is heard of this page.
             self.write_now();
             self.pace.hide(now, steps);
-        } else if let Some(share) = self.pace.show(now, steps).filter(|_| self.state.playing) {
+        } else if let Some(share) = self.pace.show(now, steps).filter(|_| self.state.training.playing) {
             self.state.apply(Event::Failure(Failure {
                 sentence: message!(
                     "While this tab was hidden, the browser slowed training to {} % of its pace.",
@@ -165,7 +168,7 @@ impl Page {
     /// Takes up what has come from the browser since the last frame.
     pub fn take_news(&mut self) {
         for (recording, files) in self.inbox.take() {
-            self.state.recorded.take(recording, files);
+            self.state.others.recorded.take(recording, files);
             self.state.mark(Change::Recorded);
         }
         for news in self.storage.take_news() {
@@ -180,7 +183,7 @@ impl Page {
         if let Some(told) = self.announcer.next(&self.state, js_sys::Date::now() / 1000.0) {
             dom::set_text("said", &told);
         }
-        if let Some(export) = self.state.export.take() {
+        if let Some(export) = self.state.files.export.take() {
             notices::save(&export);
         }
         if let Some(failure) = notices::take_told() {
@@ -248,11 +251,11 @@ impl Page {
                     // This page was made anew meanwhile.
                     self.request(Command::Report);
                 }
-                if self.state.pair_names.await_settings() {
+                if self.state.results.pair_names.await_settings() {
                     // What was ordered before this was known may carry what does not hold.
-                    self.request(Command::Configure(self.state.settings));
+                    self.request(Command::Configure(self.state.training.settings));
                 }
-                self.request(Command::Focus(self.state.focused));
+                self.request(Command::Focus(self.state.training.focused));
             }
             event => self.state.apply(event),
         }
@@ -270,9 +273,9 @@ impl Page {
         for run in self.state.sweep.runs_elsewhere() {
             self.request(Command::Adopt(JobReport { run, news: Word::Requeued }));
         }
-        let (own, clinic) = address::restore_lent().reloaded(self.state.settings);
-        self.state.clinic = clinic;
-        if own != self.state.settings {
+        let (own, clinic) = address::restore_temporary_settings().reloaded(self.state.training.settings);
+        self.state.lesson.clinic = clinic;
+        if own != self.state.training.settings {
             self.request(Command::Configure(own));
         }
         address::write(&self.state);
@@ -281,7 +284,7 @@ impl Page {
     /// Sends a command.
     pub(super) fn request(&mut self, command: Command) {
         if command == Command::Play {
-            self.pace.begin(js_sys::Date::now() / 1000.0, self.state.steps);
+            self.pace.begin(js_sys::Date::now() / 1000.0, self.state.training.steps);
         }
         if matches!(command, Command::Start(_) | Command::MoveTo(_) | Command::Resume(_)) {
             self.requeue_jobs();
@@ -297,7 +300,7 @@ impl Page {
             self.stopped(reason, None);
         } else if begins {
             // An engine begins with its own.
-            self.request(Command::Focus(self.state.focused));
+            self.request(Command::Focus(self.state.training.focused));
         }
     }
 
@@ -329,14 +332,14 @@ impl Page {
         if let Some(reason) = self.state.keeping.hear(news) {
             self.state.failure = Some(unusable(reason));
         }
-        self.state.know_kept_run();
+        self.state.know_saved_run();
         self.do_storage_tasks();
         self.state.mark(Change::Notices);
     }
 
-    /// Asks for the pairs that the annotator waits for, if she has begun.
+    /// Asks for the pairs that the annotator waits for, if labelling has begun.
     pub(super) fn draw_pairs(&mut self) {
-        if self.state.ready.is_some()
+        if self.state.training.ready.is_some()
             && self.state.annotator.has_begun()
             && let Some(command) = self.state.annotator.wanted()
         {
@@ -346,7 +349,7 @@ impl Page {
 
     /// Builds the engine again with the settings as they are.
     pub(super) fn restart(&mut self) {
-        self.request(Command::Start(self.state.settings));
+        self.request(Command::Start(self.state.training.settings));
     }
 }
 

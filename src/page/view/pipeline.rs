@@ -64,8 +64,8 @@ fn progress(stage: Stage) -> Option<&'static str> {
 /// Writes every stage.
 fn draw(state: &State) {
     for stage in Stage::ALL {
-        let (id, Some(status)) = (stage.id(), state.stage(stage)) else { continue };
-        dom::set_text(&format!("state-{id}"), &describe(status, state.pair_names.are_hers()));
+        let (id, Some(status)) = (stage.id(), state.training.stage(stage)) else { continue };
+        dom::set_text(&format!("state-{id}"), &describe(status, state.results.pair_names.are_hers()));
         let name = match status.state {
             StageState::Waiting => "waiting",
             StageState::Ready => "ready",
@@ -74,26 +74,26 @@ fn draw(state: &State) {
         };
         dom::set_attribute(&dom::element(&format!("card-{id}")), "data-state", Some(name));
     }
-    let pairs = match state.stage(Stage::Pairs).map(|pairs| pairs.origin) {
-        Some(Origin::Loaded) if state.pair_names.are_hers() => {
+    let pairs = match state.training.stage(Stage::Pairs).map(|pairs| pairs.origin) {
+        Some(Origin::Loaded) if state.results.pair_names.are_hers() => {
             say("The reference wrote two completions of each prompt, and you chose the better.")
         }
         Some(Origin::Loaded) => say("From a file: a person chose the better of two completions."),
         _ => say("The reference writes four completions a prompt; the happier of two is “chosen”."),
     };
     dom::set_text("what-pairs", pairs);
-    let idle = state.ready.is_some() && !state.playing;
+    let idle = state.training.ready.is_some() && !state.training.playing;
     for (stage, metric) in Stage::ALL.into_iter().filter_map(|stage| Some((stage, progress(stage)?))) {
         let id = stage.id();
-        let is_focused = state.focused == stage;
+        let is_focused = state.training.focused == stage;
         let pressed = if is_focused { "true" } else { "false" };
         dom::flag(&format!("what-{id}"), "hidden", !is_focused);
         dom::set_attribute(&dom::element(&format!("stage-{id}")), "aria-pressed", Some(pressed));
         let ends = matches!(stage, Stage::RewardModel | Stage::BestOfN);
         let finished = |status: &StageStatus| ends && status.state == StageState::Done;
-        let blocked = state.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
+        let blocked = state.training.stage(stage).is_none_or(|it| it.state == StageState::Waiting || finished(it));
         dom::flag(&format!("step-{id}"), "disabled", !idle || blocked);
-        let rows = state.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
+        let rows = state.records.metrics.get(&stage).map_or(&[][..], Vec::as_slice);
         let values: Vec<f64> = Series::from_rows(metric, rows).points.into_iter().map(|(_, value)| value).collect();
         dom::set_attribute(&dom::element(&format!("spark-{id}")), "points", Some(&spark(&values)));
     }

@@ -16,7 +16,7 @@ const ACTIONS: &[Action<Receipts>] = &[
     Action::click("copy-receipt", |_, page, _| copy(page)),
     Action::click("show-receipts", |_, page, _| show(page)),
     Action::click("clear-receipts", |_, page, _| {
-        page.state.receipts.clear();
+        page.state.others.receipts.clear();
         dom::set_text("receipt-said", "");
         page.state.mark(Change::Shown);
     }),
@@ -61,7 +61,7 @@ fn show(page: &mut Page) {
     match Receipt::parse(&dom::text_area("receipt-text").value()) {
         Ok(receipts) => {
             let dots: usize = receipts.iter().map(|receipt| receipt.points.len()).sum();
-            page.state.receipts = receipts;
+            page.state.others.receipts = receipts;
             dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
             page.state.mark(Change::Shown);
         }
@@ -78,11 +78,11 @@ pub fn take(page: &mut Page, file: &str, bytes: &[u8]) -> Result<(), Message> {
     let receipts = read?;
     let all = receipts.len();
     // The same receipt twice would count its runs twice.
-    let is_new = |receipt: &Receipt| !page.state.receipts.contains(receipt);
+    let is_new = |receipt: &Receipt| !page.state.others.receipts.contains(receipt);
     let new: Vec<Receipt> = receipts.into_iter().filter(is_new).collect();
-    page.state.accepted_files.push(accepted_files::receipts(file, &new, all - new.len()));
-    page.state.receipts.extend(new);
-    let dots: usize = page.state.receipts.iter().map(|receipt| receipt.points.len()).sum();
+    page.state.files.accepted.push(accepted_files::receipts(file, &new, all - new.len()));
+    page.state.others.receipts.extend(new);
+    let dots: usize = page.state.others.receipts.iter().map(|receipt| receipt.points.len()).sum();
     dom::set_text("receipt-said", &say!("In the chart now: {} runs of others.", dots));
     page.state.mark(Change::Shown);
     Ok(())

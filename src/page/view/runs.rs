@@ -7,7 +7,7 @@ use super::{Act, Action, Page, View, address, dom, frontier, samples};
 use crate::engine::protocol::{Command, Opened};
 use crate::page::model::change::Change;
 use crate::page::model::format;
-use crate::page::model::runs::{RunId, runs};
+use crate::page::model::runs::RunId;
 use crate::page::model::state::State;
 use klimb_metrics::Method;
 use klimb_text::words::say;
@@ -30,7 +30,7 @@ const ACTIONS: &[Action<Runs>] = &[
     }),
     Action::change("show-run", |_, page, act| {
         if let (Some(run), Some(field)) = (RunId::named(&act.value), act.field()) {
-            page.state.marks.entry(run).or_default().hidden = !field.checked();
+            page.state.results.marks.entry(run).or_default().hidden = !field.checked();
             frontier::select(page, None);
             page.state.mark(Change::Marks);
         }
@@ -38,23 +38,23 @@ const ACTIONS: &[Action<Runs>] = &[
     Action::change("rename-run", |_, page, act| {
         if let (Some(run), Some(field)) = (RunId::named(&act.value), act.field()) {
             let name = field.value().trim().to_owned();
-            page.state.marks.entry(run).or_default().name = Some(name).filter(|name| !name.is_empty());
+            page.state.results.marks.entry(run).or_default().name = Some(name).filter(|name| !name.is_empty());
             page.state.mark(Change::Marks);
         }
     }),
     Action::click("close-point", |_, page, _| {
-        page.state.open = None;
+        page.state.open_point.point = None;
         page.state.mark(Change::Opened);
         dom::focus("frontier");
     }),
     Action::click("continue-from-point", |_, page, _| {
-        if let Some(moment) = page.state.moment() {
-            go_on(page, Command::GoOn(moment, None));
+        if let Some(policy) = page.state.open_policy() {
+            go_on(page, Command::GoOn(policy, None));
         }
     }),
     Action::click("fork-from-point", |_, page, _| {
-        if let Some(moment) = page.state.moment() {
-            go_on(page, Command::GoOn(moment, Some(page.state.dragged_beta)));
+        if let Some(policy) = page.state.open_policy() {
+            go_on(page, Command::GoOn(policy, Some(page.state.training.dragged_beta)));
         }
     }),
 ];
@@ -77,7 +77,7 @@ impl View for Runs {
 
 impl Runs {
     fn write_list(&mut self, state: &State) {
-        let runs = runs(&state.points, &state.pair_names);
+        let runs = state.results.runs();
         dom::flag("runs", "hidden", runs.is_empty());
         let list = dom::element("run-list");
         let rows = self.rows.get_or_insert_with(|| {
@@ -101,7 +101,7 @@ impl Runs {
             }
         }
         for (id, trail) in &runs {
-            let (mark, id) = (state.marks.get(id), id.id());
+            let (mark, id) = (state.results.marks.get(id), id.id());
             let name = mark.and_then(|mark| mark.name.clone()).unwrap_or_else(|| trail.label.clone());
             let shown = dom::input(&format!("run-shown-{id}"));
             shown.set_checked(!mark.is_some_and(|mark| mark.hidden));
@@ -121,25 +121,25 @@ impl Runs {
     }
 
     fn write_open(&mut self, state: &State) {
-        dom::flag("opened", "hidden", state.open.is_none());
-        let Some((id, point)) = &state.open else { return };
-        let runs = runs(&state.points, &state.pair_names);
+        dom::flag("opened", "hidden", state.open_point.point.is_none());
+        let Some((id, point)) = &state.open_point.point else { return };
+        let runs = state.results.runs();
         let name = runs.iter().find(|(run, _)| run == id).map_or(id.method.label(), |(_, trail)| trail.label.as_str());
-        let name = state.marks.get(id).and_then(|mark| mark.name.as_deref()).unwrap_or(name);
+        let name = state.results.name(id).unwrap_or(name);
         dom::set_text("opened-title", &say!("{}, step {}", name, point.step));
         dom::set_text("opened-numbers", &numbers(state, point));
-        let moment = state.moment();
-        dom::flag("go-on", "hidden", moment.is_none());
-        dom::flag("fork", "hidden", moment.is_none());
-        dom::set_text("fork", &say!("Fork at β {}", format::beta(state.dragged_beta)));
-        let opened = state.opened.as_ref().filter(|opened| moment == Some(opened.moment));
-        self.write_samples(state, opened, moment.is_some());
+        let policy = state.open_policy();
+        dom::flag("go-on", "hidden", policy.is_none());
+        dom::flag("fork", "hidden", policy.is_none());
+        dom::set_text("fork", &say!("Fork at β {}", format::beta(state.training.dragged_beta)));
+        let opened = state.open_point.written.as_ref().filter(|opened| policy == Some(opened.moment));
+        self.write_samples(state, opened, policy.is_some());
     }
 
     /// Rows are made anew only when there are others: their workings may be open while β is moved.
     fn write_samples(&mut self, state: &State, opened: Option<&Opened>, can_write: bool) {
         let list = dom::element("opened-list");
-        let as_of = format!("{:?} {can_write} {:?}", opened.map(|opened| opened.moment), state.tint);
+        let as_of = format!("{:?} {can_write} {:?}", opened.map(|opened| opened.moment), state.samples.tint);
         if self.samples_as_of == as_of {
             return;
         }
@@ -148,7 +148,7 @@ impl Runs {
         match opened {
             Some(opened) => {
                 for row in &opened.samples.rows {
-                    dom::append(&list, &[&samples::sample(row, state.tint)]);
+                    dom::append(&list, &[&samples::sample(row, state.samples.tint)]);
                 }
             }
             None if can_write => dom::append(&list, &[&dom::make("p", "quiet", say("It is writing …"))]),
@@ -190,7 +190,7 @@ fn row(id: &RunId, method: Method) -> Element {
 
 fn numbers(state: &State, point: &klimb_metrics::FrontierPoint) -> String {
     let diversity = point.diversity.map_or_else(String::new, |it| say!(", diversity {}", format::fixed(it, 2)));
-    let below = klimb_lab::optimal_reward(&state.optimum, point.kl_per_sequence)
+    let below = klimb_lab::optimal_reward(&state.results.optimum, point.kl_per_sequence)
         .map_or_else(String::new, |best| say!(". π* at that KL earns {}", format::fixed(best, 3)));
     say!(
         "KL {} ± {} nats, gold reward {} ± {}{}, {} samples{}.",

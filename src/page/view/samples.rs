@@ -51,7 +51,7 @@ impl View for Samples {
 
 /// Takes over what words are tinted by.
 fn read_tint(page: &mut Page) {
-    page.state.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
+    page.state.samples.tint = if dom::select("tint").value() == "ratio" { Tint::LogRatio } else { Tint::Sentiment };
     page.state.mark(Change::Tint);
 }
 
@@ -64,14 +64,14 @@ const FAINTEST_RATIO: f64 = 0.05;
 
 /// Writes the standing samples and those of the person's own prompt.
 fn draw(state: &State) {
-    dom::flag("tinted-by-sentiment", "hidden", state.tint != Tint::Sentiment);
-    dom::flag("tinted-by-ratio", "hidden", state.tint != Tint::LogRatio);
-    for (id, samples) in [("typed-list", &state.typed), ("sample-list", &state.samples)] {
+    dom::flag("tinted-by-sentiment", "hidden", state.samples.tint != Tint::Sentiment);
+    dom::flag("tinted-by-ratio", "hidden", state.samples.tint != Tint::LogRatio);
+    for (id, samples) in [("typed-list", &state.samples.typed), ("sample-list", &state.samples.standing)] {
         if let Some(samples) = samples {
             let list = dom::element(id);
             dom::clear(&list);
             for row in &samples.rows {
-                dom::append(&list, &[&sample(row, state.tint)]);
+                dom::append(&list, &[&sample(row, state.samples.tint)]);
             }
         }
     }
@@ -124,7 +124,7 @@ pub(super) fn write_words(text: &Element, completion: &SampledCompletion, by: Ti
         };
         // What is told of a word is in the page's language, the word itself is not.
         let (span, written) = (dom::make("span", tint(strength), ""), dom::make_written("span", "", &word.text));
-        dom::set_attribute(&span, "title", Some(&told(word)));
+        dom::set_attribute(&span, "title", Some(&numbers(word)));
         dom::append(&span, &[&written]);
         if strength != 0.0 {
             strengthen(&span, strength);
@@ -160,7 +160,7 @@ fn strengthen(span: &Element, strength: f64) {
 }
 
 /// A word's numbers, for whoever points at it.
-fn told(word: &Word) -> String {
+fn numbers(word: &Word) -> String {
     let ratio = format::signed(word.log_ratio, 2);
     say!("sentiment {}{}; log π/π_ref {}", format::signed(word.valence, 2), rules(word), ratio)
 }
@@ -176,14 +176,15 @@ fn ratios(completion: &SampledCompletion) -> Element {
     for (index, word) in completion.words.iter().enumerate() {
         let before = if index > 0 { "; " } else { "" };
         let number = format!(" {}", format::signed(word.log_ratio, 2));
-        write_told(&line, before, word, &number);
+        write_word(&line, before, word, &number);
     }
     line
 }
 
-/// Writes a word with what is told of it.
-fn write_told(line: &Element, before: &str, word: &Word, told: &str) {
-    let parts = [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", told)];
+/// Writes a word with its numbers.
+fn write_word(line: &Element, before: &str, word: &Word, numbers: &str) {
+    let parts =
+        [dom::make("span", "", before), dom::make_written("span", "", &word.text), dom::make("span", "", numbers)];
     parts.iter().for_each(|part| dom::append(line, &[part]));
 }
 
@@ -199,7 +200,7 @@ fn working(completion: &SampledCompletion) -> Element {
     for (index, word) in sentimental().enumerate() {
         let before = if index > 0 { "; " } else { "" };
         let number = format!(" {}{}", format::signed(word.valence, 2), rules(word));
-        write_told(&working, before, word, &number);
+        write_word(&working, before, word, &number);
     }
     working
 }

@@ -101,7 +101,7 @@ impl Settings {
     /// Sends the knob whose field was changed, or says beside it why the value cannot be used.
     fn change(&mut self, page: &mut Page, knob: &'static Knob) {
         let field = &id(knob);
-        let mut settings = page.state.settings;
+        let mut settings = page.state.training.settings;
         let text =
             if knob.values.names.is_empty() { typed(&dom::input(field).value()) } else { dom::select(field).value() };
         let outcome = settings.set_from_text(knob.name, text.trim());
@@ -126,14 +126,14 @@ impl Settings {
     /// Shows the knobs of the stage in focus with the settings in use, but not over a value that is being typed or was
     /// refused.
     fn write(&self, state: &State) {
-        let stage = state.focused;
+        let stage = state.training.focused;
         let is_shown = |knob: &Knob| knob.stages.contains(&stage);
         dom::set_text("settings-title", &say!("Settings of {}", say(stage.name())));
         dom::flag("no-settings", "hidden", knobs().any(is_shown));
         for knob in knobs() {
             dom::flag(&format!("setting-{}", knob.name), "hidden", !is_shown(knob));
             let id = id(knob);
-            let text = knob.text(&state.settings);
+            let text = knob.text(&state.training.settings);
             if !knob.values.names.is_empty() {
                 dom::select(&id).set_value(&text);
             } else if !self.refused.contains(knob.name) {

@@ -32,7 +32,7 @@ fn press(page: &mut Page) {
     if page.state.sweep.stage.is_some() {
         page.request(Command::Sweep(None));
         dom::set_text("said", say("The sweep is cancelled; its points stay, and β is where it was."));
-    } else if let Some(plan) = plan(page.state.focused, sweep_workers::available(&page.state, BETAS.len())) {
+    } else if let Some(plan) = plan(page.state.training.focused, sweep_workers::available(&page.state, BETAS.len())) {
         page.request(Command::Sweep(Some(plan)));
         dom::set_text("said", say("The sweep begins."));
     }
@@ -41,11 +41,15 @@ fn press(page: &mut Page) {
 /// Writes button, progress and words.
 fn draw(state: &State) {
     let is_on = state.sweep.stage.is_some();
-    let progress = state.works.get(&Work::Sweep);
+    let progress = state.training.works.get(&Work::Sweep);
     dom::set_text("sweep", if is_on { say("Cancel the sweep") } else { say("Sweep β") });
-    dom::flag("sweep", "disabled", state.ready.is_none() || !(is_on || plan(state.focused, 0).is_some()));
+    dom::flag(
+        "sweep",
+        "disabled",
+        state.training.ready.is_none() || !(is_on || plan(state.training.focused, 0).is_some()),
+    );
     dom::flag("sweep-progress", "hidden", !is_on);
     let share = progress.map_or(0.0, |it| it.done as f64 / it.total.max(1) as f64);
     dom::set_attribute(&dom::element("sweep-progress"), "value", Some(&format!("{share:.3}")));
-    dom::set_text("sweep-words", &state.sweep.words(state.focused, progress, state.playing));
+    dom::set_text("sweep-words", &state.sweep.words(state.training.focused, progress, state.training.playing));
 }

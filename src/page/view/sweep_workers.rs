@@ -47,7 +47,7 @@ impl Workers {
 pub fn available(state: &State, runs: usize) -> usize {
     let navigator = dom::window().navigator();
     let gigabytes = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|it| it.as_f64());
-    let badge = state.ready.as_ref().map(|ready| &ready.backend);
+    let badge = state.training.ready.as_ref().map(|ready| &ready.backend);
     helpful(badge, runs, navigator.hardware_concurrency(), gigabytes)
 }
 
@@ -89,14 +89,14 @@ impl Page {
 
     /// Sweep workers work while the sweep goes on, rest while it does, and are gone when it is over.
     pub(super) fn keep_workers_in_step(&mut self) {
-        let State { sweep, playing, focused, .. } = &self.state;
-        let goes_on = *playing && sweep.stage == Some(*focused);
+        let State { sweep, training, .. } = &self.state;
+        let goes_on = training.playing && sweep.stage == Some(training.focused);
         let tasks =
             if sweep.stage.is_some() { self.sweep_workers.play(goes_on) } else { self.sweep_workers.stop_all() };
         self.carry_out(tasks);
     }
 
-    /// Ends the sweep workers, and gives their jobs back: should the person's sweep go on, her engine makes these runs.
+    /// Ends the sweep workers, and gives their jobs back: should the sweep go on, the page's own engine makes these runs.
     pub(super) fn requeue_jobs(&mut self) {
         while let Some(number) = self.sweep_workers.first() {
             self.lost(number);

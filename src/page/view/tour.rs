@@ -39,7 +39,7 @@ impl View for Tour {
     }
 
     fn build(&mut self, page: &mut Page) {
-        page.state.tour = restore();
+        page.state.lesson.tour = restore();
     }
 
     fn draw(&mut self, page: &mut Page) {
@@ -61,9 +61,9 @@ fn restore() -> tour::Tour {
 impl Tour {
     /// Makes a move, keeps the place, and brings focus and marked part along.
     fn go(&mut self, page: &mut Page, to: Move) {
-        let before = page.state.tour;
-        page.state.tour.go(to);
-        let tour = page.state.tour;
+        let before = page.state.lesson.tour;
+        page.state.lesson.tour.go(to);
+        let tour = page.state.lesson.tour;
         if tour.at() != before.at() || !tour.is_open {
             leave(page, before.stop().action);
         }
@@ -89,30 +89,30 @@ impl Tour {
 
     /// Does what the stop's button says.
     fn try_stop(&mut self, page: &mut Page) {
-        let stop = page.state.tour.stop();
-        let before = page.state.settings.beta;
-        for command in stop.action.commands(page.state.settings.beta) {
+        let stop = page.state.lesson.tour.stop();
+        let before = page.state.training.settings.beta;
+        for command in stop.action.commands(page.state.training.settings.beta) {
             page.request(command);
         }
         match stop.action {
             Action::Contest => studies::open(page, Study::WinRate),
             Action::Fail(case) => {
                 if let Some(case) = Case::named(case) {
-                    page.state.tour.ran(case.id);
+                    page.state.lesson.tour.ran(case.id);
                     clinic::start(page, case);
                 }
             }
             Action::MoveBeta(..) => {
-                page.state.tour.move_beta(before, page.state.settings.beta);
+                page.state.lesson.tour.move_beta(before, page.state.training.settings.beta);
                 address::write(&page.state);
             }
             Action::Steps(count) => {
                 let steps = dpo_steps(&page.state);
-                page.state.tour.pause_after(steps, count);
+                page.state.lesson.tour.pause_after(steps, count);
             }
             Action::Complete(_) | Action::Step(_) | Action::Play(_) => {}
         }
-        page.state.tour.has_acted = true;
+        page.state.lesson.tour.has_acted = true;
         self.write(&page.state);
         // In a panel that scrolls by itself; then the page.
         dom::element("tour-then").scroll_into_view();
@@ -123,7 +123,7 @@ impl Tour {
 
     /// Writes the panel and the button that opens it.
     fn write(&mut self, state: &State) {
-        let (tour, stop) = (state.tour, state.tour.stop());
+        let (tour, stop) = (state.lesson.tour, state.lesson.tour.stop());
         dom::flag("tour", "hidden", !tour.is_open);
         if let Some(root) = dom::document().document_element() {
             dom::set_attribute(&root, "data-tour", tour.is_open.then_some("open"));
@@ -140,7 +140,7 @@ impl Tour {
         dom::set_text("tour-then", if tour.has_acted { say(stop.then) } else { "" });
         dom::set_text("tour-next", if tour.at() + 1 == STOPS.len() { say("Finish") } else { say("Next") });
         dom::flag("tour-back", "disabled", tour.at() == 0);
-        dom::flag("tour-act", "disabled", state.ready.is_none());
+        dom::flag("tour-act", "disabled", state.training.ready.is_none());
         let text = dom::element("tour-text");
         if self.written.replace(tour.at()) == Some(tour.at()) {
             return;
@@ -165,18 +165,18 @@ impl Tour {
 
 /// Ends what would disturb the next stop.
 fn leave(page: &mut Page, action: Action) {
-    if action == Action::Contest && page.state.is_at(Work::Contest) {
+    if action == Action::Contest && page.state.training.is_at(Work::Contest) {
         page.request(Command::Contest(false));
     }
     if let Action::Fail(case) = action
-        && page.state.clinic.running() == Case::named(case)
+        && page.state.lesson.clinic.running() == Case::named(case)
     {
         clinic::restore(page);
     }
-    let settings = page.state.settings;
-    let former = page.state.tour.leave(settings);
-    if former != settings {
-        page.request(Command::SetBeta(former.beta));
+    let settings = page.state.training.settings;
+    let own = page.state.lesson.tour.leave(settings);
+    if own != settings {
+        page.request(Command::SetBeta(own.beta));
     }
     address::write(&page.state);
 }
@@ -189,15 +189,15 @@ fn is_near(part: &Element, result: &Element) -> bool {
 
 /// Pauses training when the steps that the tour asked for are there.
 pub fn watch(page: &mut Page) {
-    let (steps, playing) = (dpo_steps(&page.state), page.state.playing);
-    if page.state.tour.is_due(steps, playing) {
+    let (steps, playing) = (dpo_steps(&page.state), page.state.training.playing);
+    if page.state.lesson.tour.is_due(steps, playing) {
         page.request(Command::Pause);
     }
 }
 
 /// How far down the window the marked part begins, while the tour is open.
 pub fn top(state: &State) -> Option<f64> {
-    let tour = state.tour;
+    let tour = state.lesson.tour;
     tour.is_open.then(|| dom::element(tour.stop().part).get_bounding_client_rect().top())
 }
 
@@ -212,7 +212,7 @@ pub fn hold(state: &State, before: Option<f64>) {
 }
 
 fn dpo_steps(state: &State) -> usize {
-    state.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
+    state.training.stage(Stage::Dpo).map_or(0, |stage| stage.steps)
 }
 
 fn mark(tour: tour::Tour) {

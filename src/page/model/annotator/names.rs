@@ -24,9 +24,9 @@ pub struct PairNames {
     settings: RunSettings,
 }
 
-/// Names as they are kept until another visit.
+/// Names as they are saved until another visit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeptNames {
+pub struct SavedNames {
     now: Option<PairSource>,
     /// Run, method, source of its pairs.
     runs: Vec<(u32, Method, PairSource)>,
@@ -36,15 +36,15 @@ pub struct KeptNames {
 }
 
 impl PairNames {
-    /// The names, to be kept.
-    pub fn kept(&self) -> KeptNames {
+    /// The names, to be saved.
+    pub fn saved(&self) -> SavedNames {
         let runs = self.runs.iter().map(|((run, method), name)| (*run, *method, name.clone())).collect();
-        KeptNames { now: self.now.clone(), runs, settings: self.settings.kept() }
+        SavedNames { now: self.now.clone(), runs, settings: self.settings.saved() }
     }
 
     /// Takes up names of an earlier visit, whose runs now come after `own` others. Without an engine that has those pairs,
     /// the pairs are generated ones.
-    pub fn take_up(&mut self, KeptNames { now, runs, settings }: KeptNames, own: u32, has_pairs: bool) {
+    pub fn take_up(&mut self, SavedNames { now, runs, settings }: SavedNames, own: u32, has_pairs: bool) {
         for (run, method, settings, changed) in settings {
             self.settings.take_up(own + run, method, &settings, changed);
         }
@@ -138,7 +138,7 @@ impl PairNames {
         self.now.as_ref()
     }
 
-    /// Whether the engine trains on what she labelled on this page.
+    /// Whether the engine trains on what was labelled on this page.
     pub fn are_hers(&self) -> bool {
         self.now().is_some_and(|source| *source != PairSource::Loaded)
     }

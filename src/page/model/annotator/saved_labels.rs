@@ -1,4 +1,4 @@
-//! Her labels over a reload: what a person has judged is work, and a tab that is loaded anew gives it back.
+//! The labels over a reload: what a person has judged is work, and a tab that is loaded anew gives it back.
 
 use super::Annotator;
 use klimb_text::json;
@@ -10,9 +10,9 @@ const MOST_WANTED: usize = 1000;
 
 impl Annotator {
     /// What was kept in a tab; a fresh one where that was nothing, or does not hang together.
-    pub fn kept(text: Option<&str>) -> Self {
-        let kept: Option<Self> = text.and_then(|text| json::from_text(text).ok());
-        kept.filter(Self::is_whole).unwrap_or_default()
+    pub fn restored(text: Option<&str>) -> Self {
+        let saved: Option<Self> = text.and_then(|text| json::from_text(text).ok());
+        saved.filter(Self::is_whole).unwrap_or_default()
     }
 
     /// What a tab is to keep: nothing where there is no answer.
@@ -25,7 +25,7 @@ impl Annotator {
         self.writers.len() == self.pairs.len()
             && self.answers.len() <= self.pairs.len()
             && (self.pairs.len()..=MOST_PAIRS).contains(&self.next)
-            // More than that she cannot have asked for: a goal out of another hand would be ordered of the engine at once.
+            // More than that nobody can have asked for: a goal out of another hand would be ordered of the engine at once.
             && self.goal <= self.pairs.len() + MOST_WANTED
             && self.flips <= 50
     }
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn labels_come_back_and_what_is_unanswered_is_asked_for_anew() {
         let before = labelled();
-        let mut after = Annotator::kept(before.to_text().as_deref());
+        let mut after = Annotator::restored(before.to_text().as_deref());
         assert_eq!(after, before);
         after.forget_unanswered();
         after.refer_to("one".into());
@@ -76,7 +76,7 @@ mod tests {
         assert!(torn != whole && few != whole && far != whole && much != whole);
         let broken = [&torn, &few, &far, &much].map(|text| Some(text.as_str()));
         for text in [None, Some(""), Some("{}"), Some("[1]")].into_iter().chain(broken) {
-            assert_eq!(Annotator::kept(text), Annotator::default(), "{text:?}");
+            assert_eq!(Annotator::restored(text), Annotator::default(), "{text:?}");
         }
     }
 }

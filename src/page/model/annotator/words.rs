@@ -1,4 +1,4 @@
-//! What the annotator is told of her labels.
+//! What the annotator reads about the labels.
 
 use super::{Annotator, Label, PairSource};
 use crate::page::model::format;
@@ -6,7 +6,7 @@ use klimb_numerics::stats::share_interval;
 use klimb_text::words::say;
 
 impl Label<'_> {
-    /// What the oracle makes of her choice, in one clause.
+    /// What the oracle makes of the choice, in one clause.
     pub fn verdict(&self) -> String {
         let rewards = [self.chosen(), self.rejected()].map(|it| format::fixed(it.gold_reward, 2));
         let words = match self.agreement() {

@@ -1,20 +1,21 @@
 //! What the charts over the steps show of the stage in focus, and what can be read off them at a step.
 
 pub mod options;
+mod reading;
+mod stages;
 mod table;
 
+pub use reading::{beside, nearest, reading, steps};
 pub use table::{Table, table};
 
-use super::runs::RunId;
+use super::format;
 use super::state::State;
-use super::{format, runs};
 use crate::engine::protocol::{Stage, StageKind};
-use klimb_charts::{Curve, CurveChart, Trail, newest_at};
-use klimb_metrics::{
-    FrontierPoint, LearnsFrom, MarginLoss, Method, MetricRow, PairLoss, Series, SeriesStyle, definition,
-};
+use klimb_charts::{Curve, CurveChart};
+use klimb_metrics::{LearnsFrom, Method, MetricRow, definition};
 use klimb_numerics::stats::smoothed;
-use klimb_text::words::{key, say};
+use klimb_text::words::say;
+use stages::{also, of_pairs, of_reward_model, of_rollouts, of_sft};
 
 /// What the fourth chart shows until another metric is chosen, and where the chosen one is not reported.
 pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
@@ -22,7 +23,6 @@ pub const GRADIENT_NORM: &str = "optimiser/gradient_norm";
 pub const IDS: [&str; 4] = ["loss", "kl", "reward", "also"];
 /// Rows at either end among which a stage's metrics are looked for; not every row has every number.
 const ENDS: usize = 128;
-const LN_2: Option<(f64, &str)> = Some((std::f64::consts::LN_2, "ln 2"));
 
 /// What one chart shows, and the caption under it.
 #[derive(Debug, Clone)]
@@ -74,20 +74,20 @@ impl CurveCharts {
 
 /// Steps at which β was changed while the stage in focus was training.
 pub fn changes(state: &State) -> Vec<(f64, String)> {
-    let changes = state.beta_changes.get(&state.focused).map_or(&[][..], Vec::as_slice);
+    let changes = state.records.beta_changes.get(&state.training.focused).map_or(&[][..], Vec::as_slice);
     changes.iter().map(|(step, beta)| (*step as f64, format!("β {}", format::beta(*beta)))).collect()
 }
 
 /// The four charts of the stage in focus.
 pub fn charted(state: &State) -> [CurveCharts; 4] {
-    let stage = state.focused;
+    let stage = state.training.focused;
     let [loss, second, third] = match stage.kind() {
         StageKind::RewardModel => of_reward_model(state),
         StageKind::Policy(method) => match method.info().learns_from {
             LearnsFrom::Rollouts => of_rollouts(state, stage),
             LearnsFrom::Pairs | LearnsFrom::Texts | LearnsFrom::Nothing => of_pairs(state, method),
         },
-        StageKind::Sft if state.metrics.contains_key(&stage) => of_sft(state),
+        StageKind::Sft if state.records.metrics.contains_key(&stage) => of_sft(state),
         // What is trained next is DPO.
         StageKind::Base | StageKind::Sft | StageKind::Pairs | StageKind::BestOfN => of_pairs(state, Method::Dpo),
     };
@@ -113,7 +113,7 @@ pub fn charted(state: &State) -> [CurveCharts; 4] {
 
 /// The metrics that the stage in focus reports, with what people call them, by that.
 pub fn metrics(state: &State) -> Vec<(&'static str, &'static str)> {
-    let rows = rows(state, state.focused);
+    let rows = rows(state, state.training.focused);
     let ends = rows.iter().take(ENDS).chain(rows.iter().rev().take(ENDS));
     let mut names: Vec<&str> = ends.flat_map(|row| row.values.keys()).map(String::as_str).collect();
     names.sort_unstable();
@@ -132,228 +132,13 @@ pub fn also_shown(state: &State) -> &'static str {
     found.map_or(GRADIENT_NORM, |(name, _)| name)
 }
 
-/// Every step at which some chart has a value, in order.
-pub fn steps(charts: &[CurveCharts]) -> Vec<u64> {
-    let points = charts.iter().flat_map(|chart| &chart.curves).flat_map(|curve| &curve.points);
-    let mut steps: Vec<u64> = points.map(|(step, _)| *step as u64).collect();
-    steps.sort_unstable();
-    steps.dedup();
-    steps
-}
-
-/// The step that has values nearest to a place across.
-pub fn nearest(steps: &[u64], place: f64) -> Option<u64> {
-    let distance = |step: &u64| (*step as f64 - place).abs();
-    steps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
-}
-
-/// The step `by` places further on in the list; from none, the last, or where `by` is all the way back the first.
-pub fn beside(steps: &[u64], at: Option<u64>, by: isize) -> Option<u64> {
-    let last = steps.len().checked_sub(1)?;
-    let index = match at {
-        None if by == isize::MIN => 0,
-        None => last,
-        Some(at) => steps.partition_point(|step| *step < at).saturating_add_signed(by).min(last),
-    };
-    Some(steps[index])
-}
-
-/// The exact values at a step, or at the newest one, in a line.
-pub fn reading(charts: &[CurveCharts], at: Option<u64>) -> String {
-    let Some(step) = at.or_else(|| steps(charts).last().copied()) else {
-        return say("No step yet. Press Play.").into();
-    };
-    let of_chart = |chart: &CurveCharts| {
-        let values: Vec<String> = chart.curves.iter().filter_map(|curve| of_curve(chart, curve, step)).collect();
-        (!values.is_empty()).then(|| format!("{}: {}", chart.name, values.join("; ")))
-    };
-    let parts: Vec<String> = charts.iter().filter_map(of_chart).collect();
-    let parts = parts.join(" · ");
-    if at.is_some() { say!("Step {} · {}", step, parts) } else { say!("Newest: step {} · {}", step, parts) }
-}
-
-fn of_curve(chart: &CurveCharts, curve: &Curve, step: u64) -> Option<String> {
-    let (at, value) = newest_at(curve.exact(), step as f64)?;
-    let label = if chart.curves.len() > 1 { format!("{} ", curve.label) } else { String::new() };
-    let mut asides = Vec::new();
-    if at as u64 != step {
-        asides.push(say!("at step {}", at));
-    }
-    if let Some((_, smooth)) = newest_at(&curve.points, step as f64).filter(|_| !curve.behind.is_empty()) {
-        asides.push(say!("smoothed {}", format::significant(smooth)));
-    }
-    let aside = if asides.is_empty() { String::new() } else { format!(" ({})", asides.join(", ")) };
-    Some(format!("{label}{}{aside}", format::significant(value)))
-}
-
-/// The loss with the line that a coin toss has, then KL and gold reward.
-fn of_sft(state: &State) -> [CurveCharts; 3] {
-    let (at_least, caption) = loss_of(Method::Dpo);
-    let loss = series(state, Stage::Sft, "sft/loss", "SFT", 0.0);
-    [of_loss(say("loss, nats"), loss, LN_2, at_least, caption), kl(state), reward(state)]
-}
-
-/// Of a method that learns from pairs: its loss, then KL and gold reward.
-fn of_pairs(state: &State, method: Method) -> [CurveCharts; 3] {
-    let (at_least, caption) = loss_of(method);
-    let metric = method.info().loss.unwrap_or_default();
-    let stage = Stage::of(method).unwrap_or(state.focused);
-    let loss = series(state, stage, metric, method.label(), 0.0);
-    // Other losses begin elsewhere.
-    let is_log_sigmoid = method.info().pair_loss == Some(PairLoss::Margin(MarginLoss::LogSigmoid));
-    let coin = if is_log_sigmoid { LN_2 } else { None };
-    [of_loss(say("loss, nats"), loss, coin, at_least, caption), kl(state), reward(state)]
-}
-
-/// The range that the loss of a method on pairs shows at least, and what is said under it.
-const LOSSES: [(Method, (f64, f64), &str); 3] = [
-    (Method::Dpo, (0.4, 0.8), key("Loss, in nats. DPO begins at ln 2, a coin toss; the loss is not a quality.")),
-    (
-        Method::Unlikelihood,
-        (15.0, 25.0),
-        key("Loss, nats a pair. It has no end: there is no leash, and the rejected may fall for ever."),
-    ),
-    (Method::PreferredFt, (0.5, 1.5), key("Loss on the chosen, nats a token.")),
-];
-
-/// The same for any method: of one that has no words of its own, what its metric is defined as.
-fn loss_of(method: Method) -> ((f64, f64), &'static str) {
-    let own = LOSSES.iter().find(|(its, ..)| *its == method);
-    own.map_or_else(
-        || ((0.4, 0.8), method.info().loss.and_then(definition).map_or("", |it| say(it.definition))),
-        |(_, at_least, caption)| (*at_least, say(caption)),
-    )
-}
-
-fn kl(state: &State) -> CurveCharts {
-    let caption = say("KL to the reference, in nats a completion, at every evaluation. Flat is a leash that holds.");
-    plain("kl", say("KL, nats"), evaluated(state, |point| point.kl_per_sequence), (0.0, 2.0), caption)
-}
-
-fn of_reward_model(state: &State) -> [CurveCharts; 3] {
-    let of = |name, label, dash| series(state, Stage::RewardModel, name, label, dash);
-    let caption = say("Loss on the pairs it learns from, in nats. It begins near ln 2, a coin’s.");
-    let loss = of_loss(say("loss, nats"), of("reward_model/loss", say("loss"), 0.0), LN_2, (0.4, 0.8), caption);
-    let caption = say("Held-out pairs in order: by their labels, some of which are noise, and by the gold reward.");
-    let curves =
-        vec![of("reward_model/gold_accuracy", say("gold"), 0.0), of("reward_model/accuracy", say("labels"), 4.0)];
-    let level = Some((0.5, say("a coin")));
-    let accuracy = CurveCharts { level, ..plain("kl", say("in order"), curves, (0.4, 1.0), caption) };
-    let caption =
-        say("Calibration error: how far its confidence is from how often it is right. Near 0, β means what it says.");
-    let curves = vec![of("reward_model/calibration_error", say("error"), 0.0)];
-    [loss, accuracy, plain("reward", say("calibration"), curves, (0.0, 0.2), caption)]
-}
-
-fn of_rollouts(state: &State, stage: Stage) -> [CurveCharts; 3] {
-    let of = |name, label, dash| series(state, stage, name, label, dash);
-    let curves = vec![of("objective/score", say("score"), 0.0), of("objective/gold_score", say("gold"), 4.0)];
-    let caption = if stage.policy().is_some_and(|method| method.info().needs_reward_model) {
-        say(
-            "The reward model’s score of each rollout, and the gold reward on the same scale. Where the score rises above the gold reward, the policy pleases the model and nobody else.",
-        )
-    } else {
-        say("The score of each rollout is the gold reward itself, so no gap can open: there is nothing to exploit.")
-    };
-    let level = Some((0.0, say("reference")));
-    let score = CurveCharts { level, gap: true, ..plain("loss", say("score"), curves, (-0.5, 2.0), caption) };
-    let curves = vec![
-        of("objective/kl", say("exact"), 0.0),
-        of("objective/k1", "k1", 2.0),
-        of("objective/k2", "k2", 4.0),
-        of("objective/k3", "k3", 8.0),
-    ];
-    let caption = say(
-        "KL of each rollout, in nats a completion: exact over the vocabulary, and guessed from the drawn tokens by k1, k2 and k3.",
-    );
-    [score, plain("kl", say("KL, nats"), curves, (0.0, 2.0), caption), reward(state)]
-}
-
-fn reward(state: &State) -> CurveCharts {
-    let caption = say("Gold reward at every evaluation, on held-out prompts. Read it with the KL that it cost.");
-    plain("reward", say("gold reward"), evaluated(state, |point| point.gold_reward), (0.4, 1.0), caption)
-}
-
-/// The fourth chart: whatever else the stage reports.
-fn also(state: &State) -> CurveCharts {
-    let name = also_shown(state);
-    let curve = series(state, state.focused, name, say(state.focused.name()), 0.0);
-    // Values near each other still fill the chart: no range is kept in sight, but a little room.
-    let values = || curve.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
-    let ends = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-    let at_least = match ends {
-        (low, high) if low < high => {
-            let room = 0.08 * (high - low);
-            (if low >= 0.0 { (low - room).max(0.0) } else { low - room }, high + room)
-        }
-        (low, _) if low.is_finite() => (low - 0.5, low + 0.5),
-        _ => (0.0, 1.0),
-    };
-    let (title, caption) = definition(name).map_or((name.to_owned(), String::new()), |it| {
-        let unit = if it.unit.is_empty() { String::new() } else { format!(", {}", say(it.unit)) };
-        // A language may write nouns with a capital wherever they stand.
-        let label = say(it.label);
-        let label = if label == it.label { label.to_ascii_lowercase().replace("kl", "KL") } else { label.to_owned() };
-        (format!("{label}{unit}"), format!("{} {}", say(it.definition), say(it.how_to_read)))
-    });
-    let logarithmic = name.ends_with("gradient_norm") || name.ends_with("loss");
-    CurveCharts { logarithmic, caption, ..plain("also", &title, vec![curve], at_least, "") }
-}
-
-fn of_loss(
-    name: &str,
-    curve: Curve,
-    level: Option<(f64, &'static str)>,
-    at_least: (f64, f64),
-    caption: &str,
-) -> CurveCharts {
-    CurveCharts { level, logarithmic: true, ..plain("loss", name, vec![curve], at_least, caption) }
-}
-
-fn plain(id: &'static str, name: &str, curves: Vec<Curve>, at_least: (f64, f64), caption: &str) -> CurveCharts {
-    let (name, caption) = (name.to_owned(), caption.to_owned());
-    CurveCharts { id, name, curves, caption, level: None, gap: false, at_least, logarithmic: false, until: 0.0 }
-}
-
 fn rows(state: &State, stage: Stage) -> &[MetricRow] {
-    state.metrics.get(&stage).map_or(&[], Vec::as_slice)
-}
-
-fn series(state: &State, stage: Stage, metric: &str, label: &str, dash: f64) -> Curve {
-    let points = Series::from_rows(metric, rows(state, stage)).points;
-    let points = points.into_iter().map(|(step, value)| (step as f64, value)).collect();
-    Curve {
-        label: label.into(),
-        style: stage.method().map_or(SeriesStyle::QUIET, SeriesStyle::from),
-        points,
-        dash,
-        ..Curve::default()
-    }
-}
-
-fn evaluated(state: &State, value: impl Fn(&FrontierPoint) -> f64) -> Vec<Curve> {
-    // What is not trained has no steps.
-    // In a sweep, the curves beside these are of the engine's own run; a sweep worker's may be newer.
-    let own = state.sweep.own.as_ref();
-    let is_shown =
-        |id: &RunId, trail: &Trail| own.filter(|own| own.method == id.method).map_or(trail.live, |own| own == id);
-    let live = runs::runs(&state.points, &state.pair_names)
-        .into_iter()
-        .filter(|(id, trail)| is_shown(id, trail) && trail.method.has_runs())
-        .map(|(_, trail)| trail);
-    let curve = |points: Vec<FrontierPoint>| points.iter().map(|point| (point.step as f64, value(point))).collect();
-    let of = |trail: Trail| Curve {
-        points: curve(trail.points),
-        label: trail.label,
-        style: trail.method.into(),
-        marked: true,
-        ..Curve::default()
-    };
-    live.map(of).collect()
+    state.records.metrics.get(&stage).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::stages::evaluated;
     use super::*;
     use crate::engine::protocol::{Event, SweepRun};
     use crate::engine::settings::Settings;
@@ -361,7 +146,7 @@ mod tests {
 
     pub fn state(rows: &[(u64, &[(&str, f64)])], stage: Stage) -> State {
         let mut state = State::new(Settings::default());
-        state.focused = stage;
+        state.training.focused = stage;
         let rows = rows.iter().map(|(step, values)| MetricRow::new(*step, values)).collect();
         state.apply(Event::Metrics(stage, rows));
         state
@@ -431,7 +216,7 @@ mod tests {
         state.curves.also = Some("rewards/margins".into());
         assert_eq!(charted(&state)[3].curves[0].points, [(2.0, 0.1)]);
         assert!(charted(&state)[3].caption.ends_with('.'));
-        state.focused = Stage::Ppo;
+        state.training.focused = Stage::Ppo;
         assert_eq!(also_shown(&state), GRADIENT_NORM, "PPO has no margins");
     }
 
@@ -442,7 +227,7 @@ mod tests {
         assert_eq!(logarithmic(&state), [false; 4]);
         state.curves.logarithmic = true;
         assert_eq!(logarithmic(&state), [true, false, false, true]);
-        state.focused = Stage::Ppo;
+        state.training.focused = Stage::Ppo;
         assert_eq!(logarithmic(&state), [false, false, false, true], "a score may be negative");
     }
 

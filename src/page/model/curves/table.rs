@@ -72,7 +72,7 @@ mod tests {
         ];
         let mut state = state(&rollouts, Stage::Ppo);
         for step in [2, 4] {
-            state.points.push(point(1, "ppo", step));
+            state.results.points.push(point(1, "ppo", step));
         }
         let table = table(&charted(&state));
         let kl = table.columns.iter().position(|name| name == "KL, nats: exact").expect("it has a column");

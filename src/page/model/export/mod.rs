@@ -11,5 +11,5 @@ use super::state::State;
 
 /// What a file is called: what it holds, and the seed of the page.
 pub fn file_name(state: &State, what: &str, ending: &str) -> String {
-    format!("klimb-{what}-seed-{}.{ending}", state.settings.seed)
+    format!("klimb-{what}-seed-{}.{ending}", state.training.settings.seed)
 }

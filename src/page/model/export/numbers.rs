@@ -15,7 +15,7 @@ use klimb_text::json;
 
 /// What made the numbers: the file's first lines.
 fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
-    let ready = state.ready.as_ref();
+    let ready = state.training.ready.as_ref();
     let backend = ready.map(|it| match it.backend.kind {
         BackendKind::Cpu => "cpu",
         BackendKind::Gpu => "gpu",
@@ -29,7 +29,7 @@ fn about(state: &State, date: &str) -> [(&'static str, Option<String>); 6] {
         ("date", Some(date.to_owned())),
         ("backend", backend.map(str::to_owned)),
         ("adapter", adapter),
-        ("address", Some(format!("?{}", state.settings.to_query()))),
+        ("address", Some(format!("?{}", state.training.settings.to_query()))),
     ]
 }
 
@@ -73,7 +73,7 @@ struct Optimum<'a> {
 /// The numbers as JSON. What is not finite is `null`; `date` is ISO 8601.
 pub fn json(state: &State, date: &str) -> String {
     let [program, build, date, backend, adapter, address] = about(state, date).map(|(_, value)| value);
-    let model = state.ready.as_ref().map(|&Ready { parameters, vocabulary, width, layers, .. }| Model {
+    let model = state.training.ready.as_ref().map(|&Ready { parameters, vocabulary, width, layers, .. }| Model {
         parameters,
         vocabulary,
         width,
@@ -86,18 +86,18 @@ pub fn json(state: &State, date: &str) -> String {
         backend,
         adapter,
         address,
-        seed: state.settings.seed,
-        settings: state.settings,
+        seed: state.training.settings.seed,
+        settings: state.training.settings,
         model,
-        stages: &state.stages,
-        metrics: ByStage(&state.metrics),
-        beta_changes: ByStage(&state.beta_changes),
-        points: &state.points,
+        stages: &state.training.stages,
+        metrics: ByStage(&state.records.metrics),
+        beta_changes: ByStage(&state.records.beta_changes),
+        points: &state.results.points,
         runs: state.run_notes(),
-        optimum: Optimum { origin: state.optimum_origin, points: &state.optimum },
-        best_of_n: state.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default(),
-        win_rates: &state.win_rates,
-        scaling: &state.scaling,
+        optimum: Optimum { origin: state.results.optimum_origin, points: &state.results.optimum },
+        best_of_n: state.records.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default(),
+        win_rates: &state.studies.win_rates,
+        scaling: &state.studies.scaling,
     };
     json::to_pretty_text(&file) + "\n"
 }
@@ -119,10 +119,10 @@ pub fn csv(state: &State, date: &str) -> String {
         records.push(Record { record: "about", name: name.into(), value, ..Record::default() });
     }
     for knob in &KNOBS {
-        let value = knob.text(&state.settings);
+        let value = knob.text(&state.training.settings);
         records.push(Record { record: "setting", name: knob.name.into(), value, ..Record::default() });
     }
-    for (stage, rows) in state.metrics.iter() {
+    for (stage, rows) in state.records.metrics.iter() {
         let of = |step, (name, value): (&String, &f64)| Record {
             record: "metric",
             of: stage.id().into(),
@@ -133,7 +133,7 @@ pub fn csv(state: &State, date: &str) -> String {
         };
         records.extend(rows.iter().flat_map(|row| row.values.iter().map(move |entry| of(row.step, entry))));
     }
-    for point in &state.points {
+    for point in &state.results.points {
         let p = &point.point;
         let mut values = vec![
             ("setting", p.setting.to_string()),
@@ -173,7 +173,7 @@ pub fn csv(state: &State, date: &str) -> String {
             ..Record::default()
         }));
     }
-    for it in &state.optimum {
+    for it in &state.results.optimum {
         let values = [
             ("kl_per_sequence", it.kl_per_sequence),
             ("gold_reward", it.gold_reward),
@@ -233,7 +233,7 @@ mod tests {
             diversity: Some(0.9),
         };
         state.apply(Event::Point(Point { run: 3, point }));
-        state.optimum =
+        state.results.optimum =
             vec![OptimumPoint { beta: 0.1, kl_per_sequence: 4.0, gold_reward: 0.9, effective_sample_size: 300.0 }];
         state
     }
@@ -274,7 +274,7 @@ mod tests {
         ] {
             let backend = Badge { kind, adapter, why: klimb_text::Message::verbatim("it is a test."), remedy: None };
             let (words, mut state) = (Vec::new(), state());
-            state.ready = Some(Ready { backend, parameters: 1, vocabulary: 1, width: 1, layers: 1, words });
+            state.training.ready = Some(Ready { backend, parameters: 1, vocabulary: 1, width: 1, layers: 1, words });
             let file: Value = serde_json::from_str(&super::json(&state, DATE)).expect("it is JSON");
             assert_eq!(file["adapter"], wanted);
             // A cell with commas is quoted.

@@ -17,12 +17,12 @@ const SFT_STEPS: usize = 1000;
 
 /// The script for the run of the stage in focus, with the page's settings.
 pub fn script(state: &State) -> String {
-    let settings = &state.settings;
-    let stage = state.focused;
+    let settings = &state.training.settings;
+    let stage = state.training.focused;
     let method = method(stage);
-    let taken = state.stage(stage).map_or(0, |status| status.steps);
+    let taken = state.training.stage(stage).map_or(0, |status| status.steps);
     let steps = if taken > 0 && method == stage { taken } else { STEPS };
-    let (width, layers) = state.ready.as_ref().map_or((32, 2), |ready| (ready.width, ready.layers));
+    let (width, layers) = state.training.ready.as_ref().map_or((32, 2), |ready| (ready.width, ready.layers));
     let loss = match settings.loss {
         DpoLoss::Sigmoid if settings.length_normalised => "sigmoid_norm",
         DpoLoss::Sigmoid => "sigmoid",
@@ -116,7 +116,7 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, RLOOConfig, 
 
 /// What the script does otherwise than the page, a sentence each.
 fn differences(state: &State) -> Vec<String> {
-    let settings = &state.settings;
+    let settings = &state.training.settings;
     let mut all: Vec<String> = [
         "Another base model: a tiny GPT-2 of the page's sizes, which first learns the chosen completions, or any that\n#   --model names. The page's own checkpoints have an architecture that transformers does not know.",
         "Learning rates are the page's, for a tiny model; for a pretrained one of --model take 1e-6 to 1e-5.",
@@ -127,18 +127,18 @@ fn differences(state: &State) -> Vec<String> {
     ]
     .map(Into::into)
     .into();
-    let own = match state.focused.kind() {
+    let own = match state.training.focused.kind() {
         StageKind::Base | StageKind::Sft | StageKind::Pairs => "This is the DPO run; its reference is the SFT.".into(),
         StageKind::Policy(Method::Ppo) => "No PPO: TRL 1.x has none. RLOO stands in for it, with the same reward, beta, rollout and clipping, but with the\n#   mean of four completions of a prompt as its baseline in place of a value model.".into(),
         StageKind::Policy(Method::PpoGt) => "No PPO: TRL 1.x has none. RLOO stands in for it; the gold reward is computed by the package vaderSentiment.".into(),
         StageKind::Policy(Method::PreferredFt) => "The tiny reference has learned the chosen completions already.".into(),
-        StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN if TRAINED_BY_TRL.contains(&state.focused) => String::new(),
+        StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN if TRAINED_BY_TRL.contains(&state.training.focused) => String::new(),
         StageKind::RewardModel | StageKind::Policy(_) | StageKind::BestOfN => {
-            format!("TRL has no trainer for {}; this is the DPO run with the same settings.", state.focused.name())
+            format!("TRL has no trainer for {}; this is the DPO run with the same settings.", state.training.focused.name())
         }
     };
     all.extend((!own.is_empty()).then_some(own));
-    let trains = |stages: &[Stage]| stages.contains(&method(state.focused));
+    let trains = |stages: &[Stage]| stages.contains(&method(state.training.focused));
     if trains(&[Stage::RewardModel, Stage::Ppo]) {
         all.push("The reward model learns from all of its pairs; the page holds a tenth back to judge it by.".into());
     }
@@ -162,7 +162,7 @@ fn differences(state: &State) -> Vec<String> {
             all.push(format!("The page's run had {what}, which this script leaves out."));
         }
     }
-    if state.beta_changes.get(&state.focused).is_some_and(|changes| !changes.is_empty()) {
+    if state.records.beta_changes.get(&state.training.focused).is_some_and(|changes| !changes.is_empty()) {
         all.push("Beta was moved while the page trained; this is its last value.".into());
     }
     all
@@ -196,7 +196,7 @@ mod tests {
 
     fn of(stage: Stage, settings: Settings) -> String {
         let mut state = State::new(settings);
-        state.focused = stage;
+        state.training.focused = stage;
         script(&state)
     }
 

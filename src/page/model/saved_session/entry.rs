@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::{Failure, Kept, MOST_RUNS, Point, PolicyKey, SavedPolicy, Stage};
 use crate::engine::settings::Settings;
-use crate::page::model::annotator::KeptNames;
+use crate::page::model::annotator::SavedNames;
 use crate::page::model::runs::{RunId, RunMark};
 use crate::page::model::temporary_settings::TemporarySettings;
 use klimb_metrics::{METHODS, MetricRow};
@@ -39,7 +39,7 @@ pub struct Stretch {
     pub first: u64,
 }
 
-/// A visit as it was kept at a moment.
+/// A visit as it was kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Saved {
     /// The visit's id.
@@ -77,12 +77,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// This entry in the place of a former one that never was written, with what that would have put beside it.
-    pub(super) fn behind(mut self, former: Option<Self>) -> Self {
-        if let Some(former) = former {
-            self.fresh.splice(..0, former.fresh);
-            self.fresh_rows.splice(..0, former.fresh_rows);
-            self.replaces = self.replaces.or(former.replaces);
+    /// This entry in the place of a earlier one that never was written, with what that would have put beside it.
+    pub(super) fn behind(mut self, earlier: Option<Self>) -> Self {
+        if let Some(earlier) = earlier {
+            self.fresh.splice(..0, earlier.fresh);
+            self.fresh_rows.splice(..0, earlier.fresh_rows);
+            self.replaces = self.replaces.or(earlier.replaces);
         }
         self
     }
@@ -103,12 +103,12 @@ pub struct Seen {
     pub beta_changes: BTreeMap<Stage, Vec<(u64, f64)>>,
     /// Runs of the engines before the kept one.
     pub earlier_runs: u32,
-    /// Which of the settings were only lent.
-    #[serde(default)]
-    pub lent: TemporarySettings,
+    /// Which of the settings were in use for a while only.
+    #[serde(default, rename = "lent")]
+    pub temporary_settings: TemporarySettings,
     /// What pairs were called.
     #[serde(default)]
-    pub pair_names: KeptNames,
+    pub pair_names: SavedNames,
     /// What the person made of runs.
     #[serde(default)]
     pub marks: Vec<(RunId, RunMark)>,
@@ -221,14 +221,14 @@ pub fn lost(missing: &[Missing]) -> Option<Failure> {
     })
 }
 
-/// Whether a point, whose run is numbered as the page does, is the one at this moment of the engine's.
-fn is_of(Point { run, point }: &Point, moment: PolicyKey, earlier_runs: u32) -> bool {
-    *run == moment.run + earlier_runs && point.step == moment.step && Some(point.method) == moment.stage.method()
+/// Whether a point, whose run is numbered as the page does, is the one that the engine measured under this key.
+fn is_of(Point { run, point }: &Point, key: PolicyKey, earlier_runs: u32) -> bool {
+    *run == key.run + earlier_runs && point.step == key.step && Some(point.method) == key.stage.method()
 }
 
-/// Whether a policy is the one of this moment, behind this point and no other.
-fn is_behind(policy: &SavedPolicy, moment: PolicyKey, point: &Point) -> bool {
-    policy.key() == moment && policy.point.point == point.point
+/// Whether a policy is the one of this key, behind this point and no other.
+fn is_behind(policy: &SavedPolicy, key: PolicyKey, point: &Point) -> bool {
+    policy.key() == key && policy.point.point == point.point
 }
 
 impl SavedSession {

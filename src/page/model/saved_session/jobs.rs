@@ -28,11 +28,11 @@ impl Jobs {
         let job = match job {
             Job::Save(entry) => {
                 let at = self.0.iter().position(|waiting| matches!(waiting, Job::Save(_)));
-                let former = at.and_then(|at| self.0.remove(at)).and_then(|job| match job {
-                    Job::Save(former) => Some(*former),
+                let earlier = at.and_then(|at| self.0.remove(at)).and_then(|job| match job {
+                    Job::Save(earlier) => Some(*earlier),
                     Job::Look(..) | Job::Hold(_) | Job::Forget(_) => None,
                 });
-                Job::Save(Box::new(entry.behind(former)))
+                Job::Save(Box::new(entry.behind(earlier)))
             }
             job @ (Job::Look(..) | Job::Hold(_) | Job::Forget(_)) => job,
         };
@@ -49,7 +49,7 @@ impl<S: Store> Keeper<S> {
     /// Does it, and answers with what there is to say of it.
     pub async fn work(&mut self, job: Job) -> Vec<News> {
         match job {
-            Job::Look(former, now) => self.look(former.as_deref(), now).await,
+            Job::Look(earlier, now) => self.look(earlier.as_deref(), now).await,
             Job::Save(entry) => self.save(*entry).await,
             Job::Hold(visit) => {
                 self.hold(&visit).await;

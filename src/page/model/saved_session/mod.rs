@@ -35,7 +35,7 @@ pub enum StorageTask {
 
 /// What is known of an engine: its last point, and the policies behind its points.
 #[derive(Debug, Clone, Default)]
-pub struct EngineKept {
+pub struct SavedEngine {
     engine: Option<Kept>,
     slots: Slots,
     /// How many entries had been made by then.
@@ -96,7 +96,7 @@ impl SessionKeeping {
 
     /// The engine at a point of a policy, the newest, whose run is numbered as the engine does.
     pub fn engine_at(&mut self, mut kept: Kept, newest: Option<Point>) {
-        kept.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+        kept.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         let its = |policy: &&KeptPolicy| {
             let is_its = |point: &Point| point.run == policy.run && policy.stage.method() == Some(point.point.method);
             !policy.checkpoint.is_empty() && newest.as_ref().is_some_and(is_its)
@@ -109,8 +109,8 @@ impl SessionKeeping {
     }
 
     /// What is known of the engine that is there.
-    pub fn this_engine(&self) -> EngineKept {
-        EngineKept { engine: self.engine.clone(), slots: self.slots.clone(), entries: self.entries }
+    pub fn this_engine(&self) -> SavedEngine {
+        SavedEngine { engine: self.engine.clone(), slots: self.slots.clone(), entries: self.entries }
     }
 
     /// Another engine is being built: it does not know the policies behind the points of this one.
@@ -120,7 +120,7 @@ impl SessionKeeping {
     }
 
     /// An engine from before is back. Policies that an entry without them has let go are not in the store any more.
-    pub fn former_engine(&mut self, EngineKept { engine, slots, entries }: EngineKept) {
+    pub fn earlier_engine(&mut self, SavedEngine { engine, slots, entries }: SavedEngine) {
         self.engine = engine;
         self.slots = if entries == self.entries { slots } else { Slots::default() };
     }
@@ -235,10 +235,10 @@ impl SessionKeeping {
     }
 
     /// Whether the engine is where a kept run is.
-    pub fn is_at(&self, kept: &SavedSession) -> bool {
+    pub fn is_at(&self, saved: &SavedSession) -> bool {
         let has_policy = |engine: &Kept| engine.policies.iter().any(|policy| !policy.checkpoint.is_empty());
-        let both = self.engine.as_ref().zip(kept.engine.as_ref());
-        both.is_some_and(|(own, kept)| has_policy(own) && own.policies == kept.policies)
+        let both = self.engine.as_ref().zip(saved.engine.as_ref());
+        both.is_some_and(|(own, saved)| has_policy(own) && own.policies == saved.policies)
     }
 
     /// Another engine is there, or the same one on another device. Answers with the run that it resumed, if it did.
@@ -248,7 +248,7 @@ impl SessionKeeping {
         if let Some(engine) = &mut earlier.engine {
             self.slots.clear();
             // This visit writes a copy of them, in a set of its own.
-            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         }
         self.engine = earlier.engine.clone();
         self.resumed = Some(earlier.saved());
@@ -262,7 +262,7 @@ impl SessionKeeping {
     pub fn adopt_offer(&mut self) -> Option<SavedSession> {
         let mut earlier = self.offer.take()?;
         if let Some(engine) = &mut earlier.engine {
-            engine.saved_policies.drain(..).for_each(|moment| self.slots.put(moment));
+            engine.saved_policies.drain(..).for_each(|policy| self.slots.put(policy));
         }
         self.resumed = Some(earlier.saved());
         Some(*earlier)

@@ -21,10 +21,10 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Finds a place for a policy, if need be the oldest one's. One of the same moment goes.
-    pub fn put(&mut self, moment: SavedPolicy) {
-        self.taken.retain(|(place, _)| place.moment != moment.key());
-        let bytes = moment.checkpoint.len();
+    /// Finds a place for a policy, if need be the oldest one's. One of the same step of the same run goes.
+    pub fn put(&mut self, policy: SavedPolicy) {
+        self.taken.retain(|(place, _)| place.moment != policy.key());
+        let bytes = policy.checkpoint.len();
         let is_full = |taken: &VecDeque<(Place, usize)>| {
             let sum: usize = taken.iter().map(|(_, bytes)| bytes).sum();
             taken.len() >= MOST_SLOTS as usize || (sum + bytes > MOST_BYTES && !taken.is_empty())
@@ -34,9 +34,9 @@ impl Slots {
         }
         let is_free = |slot: &u32| self.taken.iter().all(|(taken, _)| taken.slot != *slot);
         let slot = (0..MOST_SLOTS).find(is_free).expect("fewer are taken than there are");
-        self.taken.push_back((Place { slot, moment: moment.key() }, bytes));
+        self.taken.push_back((Place { slot, moment: policy.key() }, bytes));
         self.fresh.retain(|(its, _)| *its != slot);
-        self.fresh.push((slot, moment));
+        self.fresh.push((slot, policy));
     }
 
     /// The places that are taken, by the age of what is in them.
@@ -61,7 +61,7 @@ mod tests {
     use crate::engine::protocol::Stage;
     use crate::page::model::fixtures::point;
 
-    fn moment(step: u64, bytes: usize) -> SavedPolicy {
+    fn policy(step: u64, bytes: usize) -> SavedPolicy {
         SavedPolicy { stage: Stage::Dpo, point: point(1, "dpo", step), seconds: 0.0, checkpoint: vec![0; bytes] }
     }
 
@@ -73,20 +73,20 @@ mod tests {
     fn the_newest_are_kept_and_only_what_is_new_is_written() {
         let mut slots = Slots::default();
         let quarter = MOST_BYTES / 4;
-        (0..4).for_each(|step| slots.put(moment(step, quarter)));
+        (0..4).for_each(|step| slots.put(policy(step, quarter)));
         assert_eq!((numbers(&slots), slots.take_fresh().len()), (vec![0, 1, 2, 3], 4));
-        slots.put(moment(4, quarter));
+        slots.put(policy(4, quarter));
         assert_eq!(numbers(&slots), [1, 2, 3, 0], "the oldest has made room");
         let fresh = slots.take_fresh();
         assert_eq!(fresh.iter().map(|(slot, it)| (*slot, it.point.point.step)).collect::<Vec<_>>(), [(0, 4)]);
-        slots.put(moment(5, 3 * quarter));
+        slots.put(policy(5, 3 * quarter));
         assert_eq!(slots.taken().len(), 2, "a large one takes the room of several");
-        slots.put(moment(6, 2 * MOST_BYTES));
+        slots.put(policy(6, 2 * MOST_BYTES));
         assert_eq!(slots.taken().len(), 1, "what is too large stands alone");
-        slots.put(moment(6, 1));
-        assert_eq!(slots.taken().len(), 1, "one moment has one policy");
+        slots.put(policy(6, 1));
+        assert_eq!(slots.taken().len(), 1, "one step has one policy");
         slots.clear();
-        (0..200).for_each(|step| slots.put(moment(step, 1)));
+        (0..200).for_each(|step| slots.put(policy(step, 1)));
         assert_eq!(slots.taken().len(), MOST_SLOTS as usize);
         let fresh = slots.take_fresh();
         assert_eq!(fresh.len(), MOST_SLOTS as usize, "what was pushed out before it was written is not");

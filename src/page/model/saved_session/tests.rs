@@ -115,14 +115,17 @@ fn a_kept_run_is_offered_in_words_and_taken_up_behind_what_is_there() {
     let request = state.request(command);
     assert_eq!(request.command, Command::Resume(Box::new(kept())));
     state.apply(Event::Acknowledged(request.id));
-    assert_eq!(state.points.len(), 2, "nothing is taken up before the engine is there");
+    assert_eq!(state.results.points.len(), 2, "nothing is taken up before the engine is there");
     state.apply(ready());
-    let runs: Vec<u32> = state.points.iter().map(|point| point.run).collect();
+    let runs: Vec<u32> = state.results.points.iter().map(|point| point.run).collect();
     assert_eq!(runs, [3, 4, 5], "the reference, which it brings along, stands once");
-    assert_eq!((state.settings.beta, state.dragged_beta, state.focused), (0.1, 0.1, Stage::Ppo));
-    assert_eq!(state.metrics[&Stage::Ppo], [MetricRow::new(120, &[("kl", 1.5)])]);
+    assert_eq!(
+        (state.training.settings.beta, state.training.dragged_beta, state.training.focused),
+        (0.1, 0.1, Stage::Ppo)
+    );
+    assert_eq!(state.records.metrics[&Stage::Ppo], [MetricRow::new(120, &[("kl", 1.5)])]);
     state.apply(point(2, "ppo", 240));
-    assert_eq!(state.points.last().unwrap().run, 5, "the run goes on");
+    assert_eq!(state.results.points.last().unwrap().run, 5, "the run goes on");
 }
 
 #[test]
@@ -139,12 +142,12 @@ fn rows_beside_the_run_come_back_in_front_of_its_own() {
         let rows = entry.stretches.iter().filter_map(newest).collect();
         read(entry, rows).expect("a run")
     };
-    assert_eq!(keep(&mut state).seen.metrics, state.metrics);
+    assert_eq!(keep(&mut state).seen.metrics, state.records.metrics);
     state.apply(Event::Metrics(Stage::Ppo, (301..=310).map(row).collect()));
     let kept = keep(&mut state);
     assert_eq!(
         (kept.seen.metrics, kept.missing),
-        (state.metrics.clone(), vec![]),
+        (state.records.metrics.clone(), vec![]),
         "what was written before is still there"
     );
     let again = MetricRow::new(200, &[("kl", -1.0)]);
@@ -213,8 +216,8 @@ fn without_an_engine_points_and_settings_return_as_earlier_runs() {
     state.apply(Event::Acknowledged(request.id));
     state.apply(ready());
     state.apply(point(1, "dpo", 10));
-    assert_eq!(state.points.iter().map(|point| point.run).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(state.settings.beta, 0.1);
+    assert_eq!(state.results.points.iter().map(|point| point.run).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(state.training.settings.beta, 0.1);
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn what_the_engine_refuses_is_forgotten_and_nothing_changes() {
     let forgotten = StorageTask::Forget(Saved { visit: "one".into(), when: 1000.0, was_open: false });
     assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), [StorageTask::Hold("one".into()), forgotten]);
     state.apply(ready());
-    assert!(state.points.is_empty() && state.settings == Settings::default());
+    assert!(state.results.points.is_empty() && state.training.settings == Settings::default());
 }
 
 #[test]
@@ -256,9 +259,9 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
         state.apply(event);
     }
     let held = [StorageTask::Hold("one".into())];
-    assert!(state.points.is_empty());
+    assert!(state.results.points.is_empty());
     assert_eq!(std::mem::take(&mut state.keeping.storage_tasks), held, "nothing is forgotten");
-    assert_eq!(state.settings, own);
+    assert_eq!(state.training.settings, own);
     let offered = state.keeping.offer.take().expect("the run is offered again");
     assert_eq!(offered.seen.settings.backend, BackendChoice::Auto, "or it would be refused again");
     // Another order that fails before it is taken up does not touch it.
@@ -270,7 +273,7 @@ fn a_run_whose_engine_could_not_be_built_is_offered_again_and_is_not_taken_for_t
     for event in [Event::Acknowledged(request.id), ready()] {
         state.apply(event);
     }
-    assert!(!state.points.is_empty(), "it is resumed");
+    assert!(!state.results.points.is_empty(), "it is resumed");
     let mut state = State::new(own);
     // So it is where the worker dies over it.
     resume(offered, &mut state);

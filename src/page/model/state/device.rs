@@ -7,23 +7,23 @@ use crate::engine::settings::{BackendChoice, WidthChoice};
 impl State {
     /// After the graphics device was lost the CPU is the choice, so that the GPU can be chosen again.
     pub(super) fn follow_device(&mut self, kind: BackendKind) {
-        let is_elsewhere = (self.settings.backend, kind) == (BackendChoice::Gpu, BackendKind::Cpu);
+        let is_elsewhere = (self.training.settings.backend, kind) == (BackendChoice::Gpu, BackendKind::Cpu);
         if is_elsewhere && !self.pending_commands.awaits_engine() {
-            self.settings.backend = BackendChoice::Cpu;
+            self.training.settings.backend = BackendChoice::Cpu;
         }
     }
 
     /// A model that went along to another device keeps its width, and the choice says so: address, receipt and exports could
     /// not repeat the run otherwise.
     pub(super) fn follow_width(&mut self) {
-        let Some(Ready { backend, width, .. }) = &self.ready else { return };
+        let Some(Ready { backend, width, .. }) = &self.training.ready else { return };
         let is_software = backend.adapter.as_ref().is_some_and(|adapter| adapter.software);
-        let by_choice = self.settings.width.width(backend.kind == BackendKind::Gpu && !is_software);
+        let by_choice = self.training.settings.width.width(backend.kind == BackendKind::Gpu && !is_software);
         if let Some(choice) =
             WidthChoice::of(*width).filter(|_| by_choice != *width && !self.pending_commands.awaits_engine())
         {
-            self.settings.width = choice;
-            self.settings = self.pair_names.take_settings_back(self.settings);
+            self.training.settings.width = choice;
+            self.training.settings = self.results.pair_names.take_settings_back(self.training.settings);
         }
     }
 }
@@ -50,7 +50,7 @@ mod tests {
         ] {
             let mut state = State::new(Settings::default());
             state.apply(ready_of(kind, width));
-            assert_eq!(state.settings, Settings { width: choice, ..Settings::default() }, "{kind:?} {width}");
+            assert_eq!(state.training.settings, Settings { width: choice, ..Settings::default() }, "{kind:?} {width}");
         }
     }
 
@@ -61,11 +61,15 @@ mod tests {
         let mut state = State::new(on_gpu);
         let request = state.request(Command::Start(on_gpu));
         state.apply(ready(BackendKind::Cpu));
-        assert_eq!(state.settings.backend, BackendChoice::Gpu, "the engine that was asked for is not there yet");
+        assert_eq!(
+            state.training.settings.backend,
+            BackendChoice::Gpu,
+            "the engine that was asked for is not there yet"
+        );
         state.apply(Event::Acknowledged(request.id));
         state.apply(ready(BackendKind::Gpu));
-        assert_eq!(state.settings.backend, BackendChoice::Gpu);
+        assert_eq!(state.training.settings.backend, BackendChoice::Gpu);
         state.apply(ready(BackendKind::Cpu));
-        assert_eq!(state.settings.backend, BackendChoice::Cpu, "its device was lost");
+        assert_eq!(state.training.settings.backend, BackendChoice::Cpu, "its device was lost");
     }
 }

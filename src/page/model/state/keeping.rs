@@ -5,7 +5,6 @@ use crate::engine::protocol::{Command, Point, Stage};
 use crate::page::model::change::Change;
 use crate::page::model::runs::RunId;
 use crate::page::model::saved_session::{self, Entry, SavedSession, Seen};
-use crate::page::model::temporary_settings::TemporarySettings;
 
 impl State {
     /// The number of the next order.
@@ -22,24 +21,24 @@ impl State {
     /// The command that builds the engine as it was at its last point, after its worker has died.
     pub fn rebuilt(&mut self) -> Command {
         self.pending_commands.worker_died();
-        self.pair_names.worker_died();
+        self.results.pair_names.worker_died();
         self.forget_replaced();
-        self.submitted_files.worker_died();
-        self.keeping.rebuilt(self.settings)
+        self.files.submitted.worker_died();
+        self.keeping.rebuilt(self.training.settings)
     }
 
-    /// The page as it can be kept at this moment.
+    /// The page as it can be kept now.
     pub fn entry(&mut self, when: f64) -> Entry {
         let seen = Seen {
-            settings: self.settings,
-            focused: self.focused,
-            points: self.points.clone(),
-            metrics: self.keeping.newest(&self.metrics),
-            beta_changes: self.beta_changes.clone(),
-            earlier_runs: self.earlier_runs,
-            lent: TemporarySettings::of(&self.clinic, &self.tour),
-            pair_names: self.pair_names.kept(),
-            marks: self.marks.clone().into_iter().collect(),
+            settings: self.training.settings,
+            focused: self.training.focused,
+            points: self.results.points.clone(),
+            metrics: self.keeping.newest(&self.records.metrics),
+            beta_changes: self.records.beta_changes.clone(),
+            earlier_runs: self.results.earlier_runs,
+            temporary_settings: self.lesson.temporary_settings(),
+            pair_names: self.results.pair_names.saved(),
+            marks: self.results.marks.clone().into_iter().collect(),
         };
         self.keeping.entry(when, seen)
     }
@@ -48,20 +47,19 @@ impl State {
     pub(super) fn take_up(&mut self, SavedSession { seen, engine, missing, .. }: SavedSession) {
         self.start_over(&Stage::ALL);
         self.failure = saved_session::lost(&missing).or(self.failure.take());
-        let own = self.points.iter().filter(|point| !point.point.method.is_standing());
-        let own = own.map(|point| point.run).max().unwrap_or(0);
+        let own = self.results.last_trained_run();
         seen.points.into_iter().for_each(|point| self.put(Point { run: own + point.run, ..point }));
-        self.earlier_runs = match engine {
+        self.results.earlier_runs = match engine {
             Some(_) => own + seen.earlier_runs,
-            None => self.points.iter().map(|point| point.run).max().unwrap_or(0),
+            None => self.results.last_run(),
         };
-        (self.settings, self.dragged_beta) = (seen.settings, seen.settings.beta);
+        self.training.set(seen.settings);
         let has_pairs = engine.as_ref().is_some_and(|engine| !engine.preferences.is_empty());
-        self.pair_names.take_up(seen.pair_names, own, has_pairs);
+        self.results.pair_names.take_up(seen.pair_names, own, has_pairs);
         let behind = |id: RunId| RunId { run: if id.run == 0 { 0 } else { own + id.run }, ..id };
-        self.marks.extend(seen.marks.into_iter().map(|(id, mark)| (behind(id), mark)));
-        self.clinic = seen.lent.clinic(seen.settings);
-        (self.metrics, self.beta_changes) = (seen.metrics, seen.beta_changes);
+        self.results.marks.extend(seen.marks.into_iter().map(|(id, mark)| (behind(id), mark)));
+        self.lesson.clinic = seen.temporary_settings.clinic(seen.settings);
+        (self.records.metrics, self.records.beta_changes) = (seen.metrics, seen.beta_changes);
         self.focus(seen.focused);
     }
 }

@@ -1,11 +1,12 @@
 //! What the page knows after orders and events.
 
 use super::*;
-use crate::engine::protocol::{PolicyKey, Report};
+use crate::engine::protocol::{Origin, PolicyKey, Report, StageState, StageStatus};
 use crate::engine::settings::Breadth;
 use crate::page::model::fixtures;
-use crate::page::model::runs::trails;
+use crate::page::model::runs::{RunMark, trails};
 use crate::page::model::saved_session::{Loaded, StorageTask};
+use klimb_metrics::{Method, MetricRow};
 
 fn point(run: u32, method: &str, step: u64) -> Event {
     Event::Point(fixtures::point(run, method, step))
@@ -22,11 +23,15 @@ fn a_reset_forgets_the_run_when_it_is_taken_up_and_keeps_every_point() {
     state.apply(point(1, "dpo", 10));
     let request = state.request(Command::Reset);
     state.apply(row(2));
-    assert_eq!(state.metrics[&Stage::Dpo].len(), 2, "rows of the old run still come until the reset is taken up");
+    assert_eq!(
+        state.records.metrics[&Stage::Dpo].len(),
+        2,
+        "rows of the old run still come until the reset is taken up"
+    );
     state.apply(Event::Acknowledged(request.id));
-    assert!(state.metrics.is_empty());
-    assert_eq!(state.points.len(), 1);
-    assert_eq!(state.settings, Settings::default());
+    assert!(state.records.metrics.is_empty());
+    assert_eq!(state.results.points.len(), 1);
+    assert_eq!(state.training.settings, Settings::default());
 }
 
 #[test]
@@ -39,7 +44,7 @@ fn a_reset_forgets_what_the_stage_in_focus_starts_over_and_nothing_else() {
     state.request(Command::Focus(Stage::RewardModel));
     let request = state.request(Command::Reset);
     state.apply(Event::Acknowledged(request.id));
-    assert_eq!(state.metrics.keys().copied().collect::<Vec<_>>(), [Stage::Dpo, Stage::PpoGt]);
+    assert_eq!(state.records.metrics.keys().copied().collect::<Vec<_>>(), [Stage::Dpo, Stage::PpoGt]);
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn another_engine_does_not_add_to_the_runs_of_the_one_before() {
         state.apply(point(1, "dpo", 10));
     }
     assert_eq!(
-        trails(&state.points, &state.pair_names)
+        trails(&state.results.points, &state.results.pair_names)
             .iter()
             .map(|trail| (trail.live, trail.points.len()))
             .collect::<Vec<_>>(),
@@ -79,10 +84,10 @@ fn a_point_of_this_engine_can_be_opened_and_one_of_an_earlier_engine_cannot() {
         field,
         stopped,
     }));
-    assert_eq!(state.moment(), None, "the engine no longer keeps it");
-    let (newest, _) = state.open.clone().unwrap();
+    assert_eq!(state.open_policy(), None, "the engine no longer keeps it");
+    let (newest, _) = state.open_point.point.clone().unwrap();
     state.remove(&newest);
-    assert_eq!((state.points.len(), state.open), (1, None));
+    assert_eq!((state.results.points.len(), state.open_point.point), (1, None));
 }
 
 #[test]
@@ -90,10 +95,10 @@ fn steps_taken_again_replace_those_they_repeat() {
     let mut state = State::new(Settings::default());
     (1..=5).for_each(|step| state.apply(row(step)));
     state.apply(row(3));
-    assert_eq!(state.metrics[&Stage::Dpo].iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(state.records.metrics[&Stage::Dpo].iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2, 3]);
     let status = StageStatus { stage: Stage::Dpo, state: StageState::Ready, origin: Origin::Live, steps: 0 };
     state.apply(Event::Stage(status));
-    assert!(!state.metrics.contains_key(&Stage::Dpo), "a loaded SFT model starts DPO over");
+    assert!(!state.records.metrics.contains_key(&Stage::Dpo), "a loaded SFT model starts DPO over");
 }
 
 #[test]
@@ -101,12 +106,12 @@ fn a_change_of_beta_is_marked_where_it_was_taken_up() {
     let mut state = State::new(Settings::default());
     let before = state.request(Command::SetBeta(0.1));
     state.apply(Event::Acknowledged(before.id));
-    assert!(state.beta_changes.is_empty(), "nothing was trained yet");
+    assert!(state.records.beta_changes.is_empty(), "nothing was trained yet");
     state.apply(row(7));
     let request = state.request(Command::SetBeta(1.0));
     state.apply(row(8));
     state.apply(Event::Acknowledged(request.id));
-    assert_eq!(state.beta_changes[&Stage::Dpo], [(8, 1.0)]);
+    assert_eq!(state.records.beta_changes[&Stage::Dpo], [(8, 1.0)]);
 }
 
 #[test]
@@ -116,11 +121,11 @@ fn what_an_earlier_click_caused_does_not_undo_a_later_one() {
     let play = state.request(Command::Play);
     state.apply(Event::Acknowledged(pause.id));
     state.apply(Event::Playing(false));
-    assert!(state.playing, "the pause was taken back before it was taken up");
+    assert!(state.training.playing, "the pause was taken back before it was taken up");
     state.apply(Event::Acknowledged(play.id));
     state.apply(Event::Playing(true));
     state.apply(Event::Playing(false));
-    assert!(!state.playing, "the engine may stop by itself");
+    assert!(!state.training.playing, "the engine may stop by itself");
 }
 
 #[test]
@@ -140,8 +145,8 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
         words: vec![],
     };
     state.apply(Event::Ready(ready));
-    state.settings.breadth = Breadth::Broad;
-    let request = state.request(Command::Start(state.settings));
+    state.training.settings.breadth = Breadth::Broad;
+    let request = state.request(Command::Start(state.training.settings));
     state.apply(Event::Acknowledged(request.id));
     let failure = Failure {
         sentence: klimb_text::Message::verbatim("a"),
@@ -150,9 +155,9 @@ fn a_reference_that_is_not_there_leaves_the_choice_where_it_was() {
         stopped: true,
     };
     state.apply(Event::Failure(failure));
-    assert_eq!(state.settings.breadth, Breadth::Broad);
+    assert_eq!(state.training.settings.breadth, Breadth::Broad);
     state.apply(Event::NotBuilt(Some(Settings::default())));
-    assert_eq!(state.settings.breadth, Breadth::Default);
+    assert_eq!(state.training.settings.breadth, Breadth::Default);
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn play_shows_at_once_and_a_stopping_failure_ends_it() {
     let mut state = State::new(Settings::default());
     state.take_changes();
     state.request(Command::Play);
-    assert!(state.playing && state.take_changes().contains(&Change::Requests));
+    assert!(state.training.playing && state.take_changes().contains(&Change::Requests));
     let failure = |stopped| Failure {
         sentence: klimb_text::Message::verbatim("a"),
         remedy: klimb_text::Message::verbatim("b"),
@@ -168,9 +173,9 @@ fn play_shows_at_once_and_a_stopping_failure_ends_it() {
         stopped,
     };
     state.apply(Event::Failure(failure(false)));
-    assert!(state.playing);
+    assert!(state.training.playing);
     state.apply(Event::Failure(failure(true)));
-    assert!(!state.playing && state.take_changes().contains(&Change::Failure));
+    assert!(!state.training.playing && state.take_changes().contains(&Change::Failure));
 }
 
 #[test]
@@ -180,16 +185,17 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     {
         state.apply(event);
     }
-    let standing: Vec<(u32, &str)> = state.points.iter().map(|it| (it.run, it.point.method.info().file_name)).collect();
+    let standing: Vec<(u32, &str)> =
+        state.results.points.iter().map(|it| (it.run, it.point.method.info().file_name)).collect();
     assert_eq!(standing, [(2, "sft"), (1, "dpo"), (2, "dpo")]);
-    assert!(state.removals > 0, "the table is written anew");
+    assert!(state.results.removals > 0, "the table is written anew");
     state.apply(Event::Reference("another".into()));
     state.apply(point(3, "sft", 0));
     state.apply(Event::Reference("a third".into()));
     state.apply(point(4, "sft", 0));
-    assert_eq!(state.points.len(), 5, "another reference is another model");
+    assert_eq!(state.results.points.len(), 5, "another reference is another model");
     state.apply(point(5, "sft", 0));
-    assert_eq!(state.points.len(), 5);
+    assert_eq!(state.results.points.len(), 5);
     let n = |n: f64| {
         let mut point = fixtures::point(1, "best_of_n", 0);
         point.point.setting = klimb_metrics::Setting::Number(n);
@@ -198,7 +204,7 @@ fn what_is_measured_at_the_same_place_again_stands_once() {
     for n in [n(1.0), n(4.0), n(1.0)] {
         state.apply(n);
     }
-    assert_eq!(state.points.len(), 7, "each N is a place of its own");
+    assert_eq!(state.results.points.len(), 7, "each N is a place of its own");
 }
 
 #[test]
@@ -214,10 +220,10 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
     // The page before had an engine with one run before this one, whose run of an earlier visit goes on as number 1.
     let mut before = State::new(Settings::default());
     [step(1, 5), step(2, 10)].into_iter().for_each(|point| before.apply(Event::Point(point)));
-    before.earlier_runs = 1;
-    before.marks.insert(RunId { run: 1, method: Method::Dpo }, RunMark { hidden: true, name: None });
+    before.results.earlier_runs = 1;
+    before.results.marks.insert(RunId { run: 1, method: Method::Dpo }, RunMark { hidden: true, name: None });
     let rows = (1..=20).map(|step| MetricRow { step, values: std::collections::BTreeMap::new() }).collect();
-    before.metrics.insert(Stage::Dpo, rows);
+    before.records.metrics.insert(Stage::Dpo, rows);
     before.keeping.write();
     let kept = || {
         let entry = before.clone().entry(1.0);
@@ -230,33 +236,33 @@ fn a_page_made_anew_knows_its_kept_run_and_offers_another() {
         let told = report(vec![fixtures::point(1, "sft", 0), step(1, 10), step(1, 20)]);
         if store_is_first {
             state.keeping.offer = Some(kept());
-            state.know_kept_run();
+            state.know_saved_run();
             assert!(state.keeping.offer.is_some(), "nothing is known of the engine yet");
         }
         state.apply(Event::Report(Some(Box::new(told))));
         if !store_is_first {
             state.keeping.offer = Some(kept());
-            state.know_kept_run();
+            state.know_saved_run();
         }
         assert!(state.keeping.offer.is_none());
         assert_eq!(state.keeping.storage_tasks, [StorageTask::Write], "it is kept anew");
         let saved = state.entry(2.0).replaces.map(|saved| saved.visit);
         assert_eq!(saved.as_deref(), Some("one"), "in the place of what the page before kept");
-        let seen: Vec<(u32, u64)> = state.points.iter().map(|it| (it.run, it.point.step)).collect();
+        let seen: Vec<(u32, u64)> = state.results.points.iter().map(|it| (it.run, it.point.step)).collect();
         assert_eq!(seen, [(1, 5), (2, 10), (2, 0), (2, 20)], "each once");
-        assert!(state.marks.values().any(|mark| mark.hidden));
-        let steps: Vec<u64> = state.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
+        assert!(state.results.marks.values().any(|mark| mark.hidden));
+        let steps: Vec<u64> = state.records.metrics[&Stage::Dpo].iter().map(|row| row.step).collect();
         assert_eq!(steps, (1..=20).collect::<Vec<_>>());
-        assert_eq!((state.settings.seed, state.focused), (5, Stage::PpoGt));
+        assert_eq!((state.training.settings.seed, state.training.focused), (5, Stage::PpoGt));
         // The engine goes on counting as it did.
         state.apply(point(1, "dpo", 30));
-        assert_eq!(state.points.last().map(|it| it.run), Some(2));
+        assert_eq!(state.results.points.last().map(|it| it.run), Some(2));
     }
 
     let mut state = State::anew(Settings::default());
     state.apply(Event::Report(Some(Box::new(report(vec![step(1, 15)])))));
     assert!(state.keeping.storage_tasks.is_empty(), "the report alone is no reason to write over what is kept");
     state.keeping.offer = Some(kept());
-    state.know_kept_run();
-    assert!(state.keeping.offer.is_some() && state.points.len() == 1, "that is another run");
+    state.know_saved_run();
+    assert!(state.keeping.offer.is_some() && state.results.points.len() == 1, "that is another run");
 }

@@ -82,7 +82,7 @@ fn workers_rest_keep_the_pace_and_are_ended_as_the_sweep_is() {
     let sent = workers.send(job(4));
     assert_eq!(sent.last(), Some(&Task::Tell(3, Command::Pause)), "who comes while it rests, rests");
     assert!(workers.follow(&Command::SetPace(Some(2.0))) && workers.follow(&Command::Configure(Settings::default())));
-    assert!(!workers.follow(&Command::SetBeta(0.2)), "her β waits for the end");
+    assert!(!workers.follow(&Command::SetBeta(0.2)), "a new β waits for the end");
     assert!(workers.send(job(5)).contains(&Task::Tell(4, Command::SetPace(Some(2.0)))));
     assert_eq!(workers.stop_all(), [1, 2, 3, 4].map(Task::Stop));
     assert_eq!((workers.first(), workers.stop_all()), (None, Vec::new()), "nobody is left");

@@ -110,12 +110,12 @@ impl Tour {
 
     /// The stop moves β from where it was to `to`. Moved twice, it is the first place that is remembered.
     pub fn move_beta(&mut self, from: f64, to: f64) {
-        let former = self.beta.filter(|(_, lent)| *lent == from).map_or(from, |(former, _)| former);
-        self.beta = Some((former, to));
+        let first = self.beta.filter(|(_, moved)| *moved == from).map_or(from, |(first, _)| first);
+        self.beta = Some((first, to));
     }
 
     /// β before the tour moved it, and where it has moved it.
-    pub fn lent_beta(&self) -> Option<(f64, f64)> {
+    pub fn temporary_beta(&self) -> Option<(f64, f64)> {
         self.beta
     }
 
@@ -126,9 +126,9 @@ impl Tour {
     }
 
     /// `settings` with the first β where they have the second.
-    pub fn beta_given_back(lent: Option<(f64, f64)>, settings: Settings) -> Settings {
-        let former = lent.filter(|(_, lent)| *lent == settings.beta).map_or(settings.beta, |(former, _)| former);
-        Settings { beta: former, ..settings }
+    pub fn beta_given_back(moved: Option<(f64, f64)>, settings: Settings) -> Settings {
+        let first = moved.filter(|(_, moved)| *moved == settings.beta).map_or(settings.beta, |(first, _)| first);
+        Settings { beta: first, ..settings }
     }
 
     /// Training is to pause after `count` more steps than the `steps` there are.
@@ -208,13 +208,13 @@ mod tests {
         let mut tour = Tour::default();
         tour.move_beta(0.5, 0.2);
         tour.move_beta(0.2, 2.0);
-        assert_eq!((tour.lent_beta(), tour.leave(at(2.0)).beta), (Some((0.5, 2.0)), 0.5));
-        assert_eq!((tour.lent_beta(), tour.leave(at(2.0)).beta), (None, 2.0), "once");
+        assert_eq!((tour.temporary_beta(), tour.leave(at(2.0)).beta), (Some((0.5, 2.0)), 0.5));
+        assert_eq!((tour.temporary_beta(), tour.leave(at(2.0)).beta), (None, 2.0), "once");
         tour.move_beta(0.5, 0.2);
         assert_eq!(tour.leave(at(1.0)).beta, 1.0);
         tour.move_beta(0.5, 0.2);
         tour.move_beta(1.0, 0.2);
-        assert_eq!(tour.leave(at(0.2)).beta, 1.0, "what she chose in between is hers");
+        assert_eq!(tour.leave(at(0.2)).beta, 1.0, "what was chosen in between stays");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use klimb_text::words::say;
 pub fn draw(state: &State) {
     let body = dom::element("best-of-n-rows");
     dom::clear(&body);
-    let all = state.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default();
+    let all = state.records.inside.get(&Stage::BestOfN).and_then(Inside::best_of_n).unwrap_or_default();
     dom::flag("best-of-n-table", "hidden", all.is_empty());
     for numbers in all {
         dom::append(&body, &[&row(numbers)]);

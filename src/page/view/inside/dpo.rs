@@ -19,14 +19,14 @@ fn shown(focused: Stage) -> (Stage, Method) {
 
 /// The batch that was looked into last.
 fn batch(state: &State) -> Option<&Batch> {
-    state.inside.get(&shown(state.focused).0).and_then(Inside::dpo)
+    state.records.inside.get(&shown(state.training.focused).0).and_then(Inside::dpo)
 }
 
 /// Writes the batch that was stepped through.
 pub fn draw(state: &State) {
     let list = dom::element("pairs");
     dom::clear(&list);
-    let (stage, method) = shown(state.focused);
+    let (stage, method) = shown(state.training.focused);
     formulas::show(stage, Method::has_implicit_rewards);
     let batch = batch(state);
     let has_formula = |batch: &Batch| !batch.pairs.is_empty() && is_log_sigmoid(method, batch);

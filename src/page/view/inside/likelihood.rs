@@ -14,10 +14,10 @@ use klimb_text::words::say;
 pub fn draw(state: &State) {
     let list = dom::element("likelihood-pairs");
     dom::clear(&list);
-    formulas::show(state.focused, |method| loss(method).is_some());
-    let shown = state.inside.get(&state.focused).and_then(Inside::likelihood);
+    formulas::show(state.training.focused, |method| loss(method).is_some());
+    let shown = state.records.inside.get(&state.training.focused).and_then(Inside::likelihood);
     dom::flag("live-likelihood", "hidden", shown.is_none_or(|batch| batch.pairs.is_empty()));
-    let Some((batch, loss)) = shown.zip(state.focused.policy().and_then(loss)) else {
+    let Some((batch, loss)) = shown.zip(state.training.focused.policy().and_then(loss)) else {
         return dom::set_text("likelihood-summary", say("Press Step to look into one batch."));
     };
     dom::set_text("likelihood-summary", &summary(batch, loss));
@@ -89,7 +89,7 @@ fn side(name: &str, it: &Likelihood, place: (usize, usize)) -> Element {
 
 /// The numbers of a token.
 pub fn tell(state: &State, place: Place) -> Option<String> {
-    let pair = state.inside.get(&state.focused)?.likelihood()?.pairs.get(place.item)?;
+    let pair = state.records.inside.get(&state.training.focused)?.likelihood()?.pairs.get(place.item)?;
     let side = if place.side == 0 { &pair.chosen } else { &pair.rejected };
     let (word, logprob) = (side.words.get(place.at)?, *side.logprobs.get(place.at)?);
     let (ratio, after) = (*side.log_ratios.get(place.at)?, *side.logprobs_after.get(place.at)?);

@@ -12,7 +12,7 @@ const ROOM: f64 = 0.8;
 
 /// Writes the masses of the batch that was stepped through, of the stage in focus.
 pub fn draw(state: &State) {
-    let masses = state.inside.get(&state.focused).and_then(|inside| match inside {
+    let masses = state.records.inside.get(&state.training.focused).and_then(|inside| match inside {
         Inside::Likelihood(batch) => Some(batch.masses),
         Inside::Dpo(batch) => Some(batch.masses),
         Inside::Sft(_) | Inside::RewardModel(_) | Inside::Ppo(_) | Inside::BestOfN(_) => None,
@@ -99,8 +99,8 @@ fn row(id: &str, masses: &Masses, of: fn(Mass) -> f64, tell: &dyn Fn(f64) -> Str
         if is_more { format!("+{text}") } else { text }
     };
     let cells = dom::element(id).children();
-    let told = [tell(reference), tell(before), tell(after), change(after - before), change(after - reference)];
-    for (index, value) in told.iter().enumerate() {
+    let values = [tell(reference), tell(before), tell(after), change(after - before), change(after - reference)];
+    for (index, value) in values.iter().enumerate() {
         if let Some(cell) = cells.item(index as u32 + 1) {
             cell.set_text_content(Some(value));
         }

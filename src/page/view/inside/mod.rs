@@ -20,14 +20,18 @@ use crate::page::model::format;
 use crate::page::model::state::State;
 use klimb_metrics::{Method, PairLoss};
 use klimb_text::words::say;
-use tokens::Place;
+use tokens::{Chosen, Place};
 
 /// The inside of a step.
-pub struct Inside;
+#[derive(Default)]
+pub struct Inside {
+    /// The token whose numbers are told.
+    chosen: Option<Chosen>,
+}
 
-const ACTIONS: &[Action<Inside>] = &[Action::on(&[On::Click, On::Focus], "choose-token", |_, page, act| {
+const ACTIONS: &[Action<Inside>] = &[Action::on(&[On::Click, On::Focus], "choose-token", |view, page, act| {
     if let Some(token) = &act.element {
-        tokens::choose(&page.state, token);
+        view.chosen = tokens::choose(&page.state, view.chosen.take(), token);
     }
 })];
 
@@ -36,8 +40,14 @@ impl View for Inside {
         &[Change::Inside, Change::Focus]
     }
 
+    fn take_over(&mut self, _page: &mut Page) {
+        self.chosen = Chosen::left();
+    }
+
     fn draw(&mut self, page: &mut Page) {
+        let had_focus = self.chosen.as_ref().is_some_and(Chosen::has_focus);
         draw(&page.state);
+        self.chosen = self.chosen.take().and_then(|before| tokens::restore(&page.state, before, had_focus));
     }
 
     fn act(&mut self, page: &mut Page, act: &Act) -> bool {
@@ -47,8 +57,7 @@ impl View for Inside {
 
 /// Writes the step that was looked into.
 fn draw(state: &State) {
-    let held = tokens::held();
-    let (shown, title) = match state.focused.kind() {
+    let (shown, title) = match state.training.focused.kind() {
         StageKind::Sft => ("inside-sft", say("Inside a step of SFT").to_owned()),
         StageKind::RewardModel => ("inside-reward-model", say("Inside a step of the reward model").to_owned()),
         StageKind::Policy(method) => of_policy(method),
@@ -67,9 +76,6 @@ fn draw(state: &State) {
     likelihood::draw(state);
     best_of_n::draw(state);
     mass::draw(state);
-    if let Some(held) = held {
-        tokens::restore(state, &held);
-    }
 }
 
 /// The part that shows what a method does, and its title.

@@ -23,7 +23,7 @@ const COLUMNS: [(&str, &str); 7] = [
 pub fn draw(state: &State) {
     let list = dom::element("episodes");
     dom::clear(&list);
-    let round = state.inside.get(&state.focused).and_then(Inside::ppo);
+    let round = state.records.inside.get(&state.training.focused).and_then(Inside::ppo);
     let first = round.and_then(|round| Some((round, longest(round.episodes.first()?)?)));
     dom::flag("live-token", "hidden", first.is_none());
     let (Some(round), Some((_, token))) = (round, first) else {
@@ -61,7 +61,7 @@ fn formula(which: &str, round: &Round, token: &TokenNumbers) -> f64 {
 
 /// The numbers of a token, which take the formula too.
 pub fn tell(state: &State, place: Place) -> Option<String> {
-    let round = state.inside.get(&state.focused)?.ppo()?;
+    let round = state.records.inside.get(&state.training.focused)?.ppo()?;
     let episode = round.episodes.get(place.item)?;
     let token = episode.tokens.get(place.at)?;
     let loss = formula(say("The token that you chose"), round, token);

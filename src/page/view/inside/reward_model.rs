@@ -12,7 +12,7 @@ use klimb_text::words::say;
 pub fn draw(state: &State) {
     let list = dom::element("scored-pairs");
     dom::clear(&list);
-    let batch = state.inside.get(&Stage::RewardModel).and_then(Inside::reward_model);
+    let batch = state.records.inside.get(&Stage::RewardModel).and_then(Inside::reward_model);
     let first = batch.and_then(|batch| batch.pairs.first());
     dom::flag("live-score", "hidden", first.is_none());
     let (Some(batch), Some(first)) = (batch, first) else {

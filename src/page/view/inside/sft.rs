@@ -13,7 +13,7 @@ const SURPRISES: [f64; 4] = [0.1, 0.7, 2.0, 4.0];
 
 /// The batch that was looked into last.
 fn batch(state: &State) -> Option<&SftBatch> {
-    state.inside.get(&Stage::Sft).and_then(Inside::sft)
+    state.records.inside.get(&Stage::Sft).and_then(Inside::sft)
 }
 
 /// Writes the batch that was stepped through.

@@ -1,7 +1,8 @@
 //! Tokens as the way to their numbers: one that is clicked, tapped or walked to says in a line below what it is made of.
 //!
-//! The tokens of a completion are one stop of the Tab key, within which arrow keys walk. What is chosen is in the
-//! document alone (`aria-current`), and so are the numbers, which are written when they are asked for.
+//! The tokens of a completion are one stop of the Tab key, within which arrow keys walk. The view remembers which token is
+//! chosen; the document says it to whoever looks or listens (`aria-current`), and has the numbers, which are written when
+//! they are asked for.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
@@ -71,13 +72,43 @@ pub fn token(element: &Element) -> Option<Element> {
     element.closest("[data-token]").ok().flatten()
 }
 
-/// Tells the numbers of `token`, and of no other.
-pub fn choose(state: &State, token: &Element) {
-    let item = token.closest("li").ok().flatten();
-    let list = item.as_ref().and_then(|item| item.parent_element()).map(|list| list.id());
-    let (Some(item), Some(list), Some(place)) = (item, list, Place::of(token)) else { return };
-    let Some(told) = super::tell(state, &list, place) else { return };
-    if let Some(earlier) = current() {
+/// A token whose numbers are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The list in which it stands, by its id.
+    list: String,
+    place: Place,
+    /// What it reads: after a list is written anew, another may stand in its place.
+    word: Option<String>,
+}
+
+impl Chosen {
+    fn of(token: &Element) -> Option<Self> {
+        let list = token.closest("ol").ok().flatten()?.id();
+        Some(Self { list, place: Place::of(token)?, word: token.text_content() })
+    }
+
+    /// What a page before this one left chosen in the document.
+    pub fn left() -> Option<Self> {
+        Self::of(&find(&dom::element("inside"), "[data-token][aria-current]")?)
+    }
+
+    /// What stands in its place now.
+    fn element(&self) -> Option<Element> {
+        find(&dom::element(&self.list), &self.place.selector())
+    }
+
+    /// Whether it has the focus.
+    pub fn has_focus(&self) -> bool {
+        self.element().is_some_and(|token| dom::document().active_element().is_some_and(|active| active == token))
+    }
+}
+
+/// Tells the numbers of `token`, and of no other; answers what is chosen then.
+pub fn choose(state: &State, before: Option<Chosen>, token: &Element) -> Option<Chosen> {
+    let (Some(item), Some(chosen)) = (token.closest("li").ok().flatten(), Chosen::of(token)) else { return before };
+    let Some(numbers) = super::tell(state, &chosen.list, chosen.place) else { return before };
+    if let Some(earlier) = before.and_then(|before| before.element()) {
         dom::set_attribute(&earlier, "aria-current", None);
         let left = earlier.closest("li").ok().flatten().filter(|left| *left != item);
         if let Some(line) = left.and_then(|left| find(&left, ".token-line")) {
@@ -91,9 +122,10 @@ pub fn choose(state: &State, token: &Element) {
         }
         dom::set_attribute(token, "tabindex", Some("0"));
     }
-    if let Some(line) = find(&item, ".token-line").filter(|line| line.text_content().as_ref() != Some(&told)) {
-        line.set_text_content(Some(&told));
+    if let Some(line) = find(&item, ".token-line").filter(|line| line.text_content().as_ref() != Some(&numbers)) {
+        line.set_text_content(Some(&numbers));
     }
+    Some(chosen)
 }
 
 /// Moves the focus from a token to another of the same completion; answers whether the key is one that does.
@@ -115,35 +147,14 @@ pub fn walk(token: &Element, key: &str) -> bool {
     true
 }
 
-/// The token that was chosen before a list is written anew.
-pub struct Held {
-    list: String,
-    place: Place,
-    word: Option<String>,
-    had_focus: bool,
-}
-
-/// What to hold on to.
-pub fn held() -> Option<Held> {
-    let token = current()?;
-    let list = token.closest("ol").ok().flatten()?.id();
-    let had_focus = dom::document().active_element().is_some_and(|active| active == token);
-    Some(Held { list, place: Place::of(&token)?, word: token.text_content(), had_focus })
-}
-
-/// Chooses again what was chosen: the same token, or, for whoever is there by key, the one in its place.
-pub fn restore(state: &State, held: &Held) {
-    let Some(token) = find(&dom::element(&held.list), &held.place.selector()) else { return };
-    if held.had_focus {
+/// Chooses again what was chosen before the lists were written anew: the same token, or, for whoever is there by key, the
+/// one in its place. Answers what is chosen then.
+pub fn restore(state: &State, before: Chosen, had_focus: bool) -> Option<Chosen> {
+    let token = before.element()?;
+    if had_focus {
         focus(&token);
     }
-    if held.had_focus || token.text_content() == held.word {
-        choose(state, &token);
-    }
-}
-
-fn current() -> Option<Element> {
-    find(&dom::element("inside"), "[data-token][aria-current]")
+    if had_focus || token.text_content() == before.word { choose(state, Some(before), &token) } else { None }
 }
 
 fn find(within: &Element, selector: &str) -> Option<Element> {

@@ -14,7 +14,7 @@ const LIMITS: [f64; 3] = [2.0, 5.0, 10.0];
 
 /// Writes the recorded table and that of the student's own runs.
 pub fn draw(state: &State) {
-    match &state.recorded.comparison {
+    match &state.others.recorded.comparison {
         Some(table) => {
             fill("comparison-rows", QUANTITIES.iter().filter_map(|quantity| recorded_row(quantity, &table.rows)));
             dom::set_text("comparison-summary", &format!("{}.", format::capital(&table.provenance.words())));
@@ -23,7 +23,7 @@ pub fn draw(state: &State) {
             dom::set_text("comparison-summary", say("The recorded comparison is not here; your own runs are below."))
         }
     }
-    let points: Vec<&FrontierPoint> = state.points.iter().map(|point| &point.point).collect();
+    let points: Vec<&FrontierPoint> = state.results.points.iter().map(|point| &point.point).collect();
     fill(
         "own-rows",
         LIMITS.map(|limit| {

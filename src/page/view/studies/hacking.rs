@@ -9,7 +9,7 @@ use klimb_metrics::{HackingPoint, Method};
 
 /// Writes chart and summary.
 pub fn draw(state: &mut State) {
-    let summary = state.recorded.hacking.as_ref().map(|table| summary(&table.rows, &table.provenance.words()));
+    let summary = state.others.recorded.hacking.as_ref().map(|table| summary(&table.rows, &table.provenance.words()));
     let Some(summary) = summary else {
         dom::set_text("hacking-summary", say("The recorded experiment is not here."));
         return;
@@ -31,7 +31,7 @@ use klimb_text::words::{key, say};
 
 /// What the reward model says, and what the world says.
 pub fn lines(state: &State) -> Vec<Line> {
-    let rows = state.recorded.hacking.as_ref().map_or(&[][..], |table| &table.rows);
+    let rows = state.others.recorded.hacking.as_ref().map_or(&[][..], |table| &table.rows);
     let line = |label: &str, method: Method, number: fn(&HackingPoint) -> (f64, f64)| Line {
         label: label.into(),
         style: method.into(),

@@ -45,7 +45,7 @@ impl View for Studies {
 
     fn take_over(&mut self, page: &mut Page) {
         let is_open = |study: &Study| !dom::element(&format!("view-{}", study.id())).has_attribute("hidden");
-        page.state.study = Study::ALL.into_iter().find(is_open).unwrap_or(page.state.study);
+        page.state.studies.open = Study::ALL.into_iter().find(is_open).unwrap_or(page.state.studies.open);
     }
 
     fn draw(&mut self, page: &mut Page) {
@@ -60,13 +60,13 @@ impl View for Studies {
 /// Draws the panel that is open.
 fn draw(state: &mut State) {
     for study in Study::ALL {
-        let (name, is_open) = (study.id(), state.study == study);
+        let (name, is_open) = (study.id(), state.studies.open == study);
         let tab = dom::element(&format!("tab-{name}"));
         dom::set_attribute(&tab, "aria-selected", Some(if is_open { "true" } else { "false" }));
         dom::set_attribute(&tab, "tabindex", Some(if is_open { "0" } else { "-1" }));
         dom::flag(&format!("view-{name}"), "hidden", !is_open);
     }
-    match state.study {
+    match state.studies.open {
         Study::Comparison => comparison::draw(state),
         Study::WinRate => win_rate::draw(state),
         Study::Scaling => scaling::draw(state),
@@ -76,13 +76,13 @@ fn draw(state: &mut State) {
 
 /// Opens a panel by its tab.
 pub fn open(page: &mut Page, study: Study) {
-    page.state.study = study;
+    page.state.studies.open = study;
     page.state.mark(Change::Studies);
 }
 
 /// Moves to the tab beside, as arrow keys do in a list of tabs.
 pub fn walk(page: &mut Page, by: isize) {
-    let at = Study::ALL.iter().position(|study| *study == page.state.study).unwrap_or_default();
+    let at = Study::ALL.iter().position(|study| *study == page.state.studies.open).unwrap_or_default();
     let next = (at as isize + by).rem_euclid(Study::ALL.len() as isize) as usize;
     open(page, Study::ALL[next]);
     dom::focus(&format!("tab-{}", Study::ALL[next].id()));

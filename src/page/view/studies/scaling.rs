@@ -35,10 +35,10 @@ impl Cell {
 
 /// Writes chart, table and summary: recorded lines, and over them what was done here.
 pub fn draw(state: &mut State) {
-    dom::flag("scaling-run", "disabled", state.ready.is_none() || state.is_at(Work::Scaling));
-    dom::flag("scaling-cancel", "hidden", !state.is_at(Work::Scaling));
-    let recorded = state.recorded.scaling.as_ref();
-    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
+    dom::flag("scaling-run", "disabled", state.training.ready.is_none() || state.training.is_at(Work::Scaling));
+    dom::flag("scaling-cancel", "hidden", !state.training.is_at(Work::Scaling));
+    let recorded = state.others.recorded.scaling.as_ref();
+    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.studies.scaling));
     let provenance = recorded.map(|table| table.provenance.words());
     dom::set_text("scaling-summary", &summary(&known, provenance.as_deref()));
     dom::set_text("scaling-here", &summary_of_here(&here));
@@ -60,8 +60,8 @@ use klimb_text::words::{key, say};
 
 /// Recorded lines, and over them those of models that were trained here.
 pub fn lines(state: &State) -> Vec<Line> {
-    let recorded = state.recorded.scaling.as_ref();
-    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.scaling));
+    let recorded = state.others.recorded.scaling.as_ref();
+    let (known, here) = (cells(recorded.map_or(&[], |table| &table.rows)), cells(&state.studies.scaling));
     let mut lines: Vec<Line> = known.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, "")).collect();
     lines.iter_mut().for_each(|line| line.pale = !here.is_empty());
     lines.extend(here.chunk_by(|a, b| a.method == b.method).map(|cells| line(cells, say(", here"))));

@@ -11,14 +11,14 @@ use klimb_metrics::{Method, SeriesStyle, WinRatePoint};
 
 /// Writes chart, table and summary: recorded lines, and over them those that were played here.
 pub fn draw(state: &mut State) {
-    let live = state.win_rates.clone();
-    let recorded = state.recorded.win_rates.clone();
+    let live = state.studies.win_rates.clone();
+    let recorded = state.others.recorded.win_rates.clone();
     let rows = recorded.as_ref().map_or(&[][..], |table| &table.rows);
     dom::set_text("win-rate-summary", &summary(recorded.as_ref(), &live));
     let all = rows.iter().map(|point| (point, say("recorded"))).chain(live.iter().map(|point| (point, say("here"))));
     fill("win-rate-rows", all.map(|(point, origin)| table_row(point, origin)));
-    dom::flag("win-rate-run", "disabled", state.ready.is_none());
-    dom::flag("win-rate-cancel", "hidden", !state.is_at(Work::Contest));
+    dom::flag("win-rate-run", "disabled", state.training.ready.is_none());
+    dom::flag("win-rate-cancel", "hidden", !state.training.is_at(Work::Contest));
     chart(state, Study::WinRate);
 }
 
@@ -35,10 +35,12 @@ use klimb_text::words::{key, say};
 
 /// Recorded lines, and over them those that were played here.
 pub fn lines(state: &State) -> Vec<Line> {
-    let rows = state.recorded.win_rates.as_ref().map_or(&[][..], |table| &table.rows);
+    let rows = state.others.recorded.win_rates.as_ref().map_or(&[][..], |table| &table.rows);
     let mut lines: Vec<Line> = rows.chunk_by(|a, b| a.method == b.method).map(|points| line(points, "")).collect();
-    lines.iter_mut().for_each(|line| line.pale = !state.win_rates.is_empty());
-    lines.extend(state.win_rates.chunk_by(|a, b| a.method == b.method).map(|points| line(points, say(", here"))));
+    lines.iter_mut().for_each(|line| line.pale = !state.studies.win_rates.is_empty());
+    lines.extend(
+        state.studies.win_rates.chunk_by(|a, b| a.method == b.method).map(|points| line(points, say(", here"))),
+    );
     lines
 }
 

@@ -1,12 +1,14 @@
 //! Two tabs that save, are reloaded, resume, discard, crash and meet every failure of their store, in many random orders,
 //! against a model of what must be there.
+//!
+//! More than 400 lines, because the steps of two tabs, what each must leave and what must be found are one model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::keeper::tests::{HOUR, Known, Tab, close, has_trouble, is_but_for_oldest, keeper, stored_since};
+use super::keeper::tabs::{HOUR, Known, Tab, close, has_trouble, is_but_for_oldest, keeper, stored_since};
 use super::keeper::{Keeper, MOST_VISITS, News};
 use super::memory::Memory;
 use super::store::{Key, Kind, StoreError};
@@ -118,17 +120,17 @@ impl World {
     }
 
     /// A page that has just been opened.
-    fn desk(&mut self, former: Option<String>) -> Desk {
+    fn desk(&mut self, own_earlier: Option<String>) -> Desk {
         self.visits += 1;
         let visit = format!("{:03}-{}", self.random.below(1000), self.visits);
         let keeper = Some(keeper(&self.memory, &visit));
-        Desk { tab: Tab::new(visit, former), keeper, work: None, pending: None, foreseen: None }
+        Desk { tab: Tab::new(visit, own_earlier), keeper, work: None, pending: None, foreseen: None }
     }
 
     fn begin(&mut self, at: usize, job: Option<Job>) {
-        let job = job.unwrap_or_else(|| Job::Look(self.desks[at].tab.former.clone(), self.now));
+        let job = job.unwrap_or_else(|| Job::Look(self.desks[at].tab.own_earlier.clone(), self.now));
         let foreseen = match &job {
-            Job::Look(former, _) => Some(self.foresee(at, former.clone())),
+            Job::Look(own_earlier, _) => Some(self.foresee(at, own_earlier.clone())),
             Job::Save(_) | Job::Hold(_) | Job::Forget(_) => None,
         };
         let is_alone = self.desks.iter().all(|desk| desk.work.is_none());
@@ -150,7 +152,7 @@ impl World {
     }
 
     /// What a look must find, by the model.
-    fn foresee(&mut self, at: usize, former: Option<String>) -> Option<SavedSession> {
+    fn foresee(&mut self, at: usize, own_earlier: Option<String>) -> Option<SavedSession> {
         let open = self.memory.shared().open.clone();
         let (discarded, stored) = (discarded(&self.memory), stored_since(&self.memory, &mut self.known));
         let own = &self.desks[at].tab.visit;
@@ -159,7 +161,7 @@ impl World {
             let is_held = held.get(visit).is_some_and(|holder| holder != own);
             open.as_ref().is_some_and(|open| open.contains(visit)) || is_held
         };
-        let rank = |visit: &str| match (is_open(visit), former.as_deref() == Some(visit)) {
+        let rank = |visit: &str| match (is_open(visit), own_earlier.as_deref() == Some(visit)) {
             (true, _) => 2,
             (false, true) => 0,
             (false, false) => 1,
@@ -259,9 +261,9 @@ impl World {
 
     fn reload(&mut self, at: usize) {
         self.counts.reloads += 1;
-        let (visit, former) = (self.desks[at].tab.visit.clone(), self.desks[at].tab.former.clone());
+        let (visit, own_earlier) = (self.desks[at].tab.visit.clone(), self.desks[at].tab.own_earlier.clone());
         close(&self.memory, &visit);
-        self.desks[at] = self.desk(former);
+        self.desks[at] = self.desk(own_earlier);
         self.begin(at, None);
     }
 
@@ -295,7 +297,7 @@ impl World {
             let pending = desk.pending.clone().expect("a save");
             if news.contains(&News::Saved) {
                 self.counts.saves += 1;
-                desk.tab.former = Some(visit.clone());
+                desk.tab.own_earlier = Some(visit.clone());
                 let found = self.model.get(&visit).expect("what was saved").clone();
                 assert!(
                     found == pending || (is_full && is_but_for_oldest(&found, &pending)),

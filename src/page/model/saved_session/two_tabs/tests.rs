@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::keeper::tests::{HOUR, Tab, close, found, keeper, ready, stored, with_visits};
+use super::keeper::tabs::{HOUR, Tab, close, found, keeper, ready, stored, with_visits};
 use super::keeper::{Keeper, News};
 use super::memory::{Memory, alone};
 use super::store::Store;

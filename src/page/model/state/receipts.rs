@@ -5,19 +5,18 @@ use crate::engine::protocol::BackendKind;
 use crate::page::model::build_name::{BUILD, program};
 use crate::page::model::receipt::{Receipt, VERSION};
 use crate::page::model::run_notes::RunNote;
-use crate::page::model::runs::{RunId, runs};
+use crate::page::model::runs::RunId;
 use klimb_charts::Trail;
 
 impl State {
     /// What this page's runs came to.
     pub fn receipt(&self) -> Receipt {
-        let named = |id: &RunId| self.marks.get(id).and_then(|mark| mark.name.clone());
         let last = |(id, trail): (RunId, Trail)| {
             let point = trail.points.last().filter(|_| id.run > 0)?.clone();
-            Some((point, self.pair_names.note(&id, named(&id))))
+            Some((point, self.note(&id)))
         };
-        let (points, notes) = runs(&self.points, &self.pair_names).into_iter().filter_map(last).unzip();
-        let backend = self.ready.as_ref().map_or("", |ready| match ready.backend.kind {
+        let (points, notes) = self.results.runs().into_iter().filter_map(last).unzip();
+        let backend = self.training.ready.as_ref().map_or("", |ready| match ready.backend.kind {
             BackendKind::Cpu => "cpu",
             BackendKind::Gpu => "gpu",
         });
@@ -25,7 +24,7 @@ impl State {
             receipt: VERSION,
             program: BUILD.map_or_else(program, |build| format!("{} ({build})", program())),
             backend: backend.into(),
-            settings: self.settings.to_query(),
+            settings: self.training.settings.to_query(),
             points,
             runs: notes,
         }
@@ -33,8 +32,10 @@ impl State {
 
     /// What files tell of the runs there are.
     pub fn run_notes(&self) -> Vec<RunNote> {
-        let name = |id: &RunId| self.marks.get(id).and_then(|mark| mark.name.clone());
-        let ids = runs(&self.points, &self.pair_names).into_iter().map(|(id, _)| id);
-        ids.filter_map(|id| self.pair_names.note(&id, name(&id))).collect()
+        self.results.runs().iter().filter_map(|(id, _)| self.note(id)).collect()
+    }
+
+    fn note(&self, run: &RunId) -> Option<RunNote> {
+        self.results.pair_names.note(run, self.results.name(run).map(str::to_owned))
     }
 }
