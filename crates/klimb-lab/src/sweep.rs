@@ -14,9 +14,9 @@ use super::{
     BestOfNRun, BestOfNSettings, CompletionPool, EvaluationSettings, Leash, OptimumSettings, PpoRunSettings,
     PreferenceSettings, Reference, RewardModelPlan, RewardModelRecipe, Sink, SweepError, SweepMethod, TrainingSettings,
 };
-use klimb_align::algorithms::{Budget, PpoSettings};
+use klimb_align::algorithms::{Budget, PairAlgorithm, PpoSettings};
 use klimb_align::language::Schedule;
-use klimb_metrics::{FrontierPoint, Method, Setting};
+use klimb_metrics::{FrontierPoint, METHODS, Method, MethodInfo, Setting};
 use klimb_network::backend::Kernels;
 use klimb_text::{ConfigError, message};
 use klimb_world::World;
@@ -91,8 +91,19 @@ impl SweepSettings {
             SweepMethod::on_pairs(Method::PreferredFt, None),
             SweepMethod::BestOfN { largest: 64 },
         ];
+        // A method on pairs that is not named above is there once, at its default.
+        let is_named = |info: &&MethodInfo| methods.iter().any(|method| method.method() == info.method);
+        let on_pairs = METHODS.iter().filter(|info| info.method.learns_from_pairs());
+        let others = on_pairs.filter(|info| !is_named(info)).map(|info| {
+            let setting = PairAlgorithm::of(info.method, Budget::default()).map(|algorithm| algorithm.setting());
+            let number = match setting {
+                Some(Setting::Number(number)) => Some(number),
+                Some(Setting::Label(_)) | None => None,
+            };
+            SweepMethod::on_pairs(info.method, number)
+        });
         Self {
-            runs: methods.map(|method| SweepRun { method, seed }).into(),
+            runs: methods.into_iter().chain(others).map(|method| SweepRun { method, seed }).collect(),
             budget: Budget::default(),
             preferences: PreferenceSettings::default(),
             evaluation: EvaluationSettings::default(),
@@ -317,7 +328,6 @@ pub async fn run<K: Kernels, S: Sink>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use klimb_metrics::METHODS;
 
     /// The last point of a run, as far as its names go.
     fn last_point(settings: &SweepSettings, run: &SweepRun) -> FrontierPoint {
