@@ -19,6 +19,7 @@ use crate::engine::worker::wire;
 use crate::page::model::saved_session::store::{Store, StoreError};
 use crate::page::model::saved_session::{Entry, Job, Jobs, Keeper, News};
 use database::{Connection, Opened};
+use klimb_text::Message;
 
 /// Where a tab keeps which visit wrote last in it, so that a reload is offered what it had itself.
 const VISIT: &str = "klimb-visit";
